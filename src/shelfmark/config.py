@@ -1,0 +1,274 @@
+"""The typed configuration: composed by Hydra from `configs/`, checked by pydantic before any work.
+
+Hydra is imported only when a configuration is composed, so that serving does without it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from shelfmark import taxonomy
+from shelfmark.errors import ShelfmarkError
+from shelfmark.taxonomy import Level
+from shelfmark.text import Maths
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+def _frequency(value: object) -> object:
+    """A whole number counts papers, a fraction is a share of them, as in scikit-learn."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError("should be a number")
+    if value < 0 or (isinstance(value, float) and value > 1):
+        raise ValueError("should be a count of papers (1, 2, …) or a share of them (0.0 to 1.0)")
+    return value
+
+
+Frequency = Annotated[int | float, BeforeValidator(_frequency)]
+
+
+class Strict(BaseModel):
+    """A frozen section of the configuration that refuses unknown keys and wrong types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Paths(Strict):
+    """Where things are written, relative to the folder the command runs in."""
+
+    data: str
+    models: str
+    reports: str
+
+
+class Fractions(Strict):
+    """Share of the papers in each split, for `split=hash`."""
+
+    train: Fraction
+    validation: Fraction
+    test: Fraction
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Fractions:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train, validation and test must sum to 1, not {total:g}")
+        return self
+
+
+class Cuts(Strict):
+    """First day of the validation and the test split, for `split=time`."""
+
+    validation: date | None = Field(strict=False)
+    test: date | None = Field(strict=False)
+
+
+class DataConfig(Strict):
+    """What is read, kept and how it is split."""
+
+    source: str
+    path: str | None
+    options: dict[str, Any]
+    level: Level
+    labels: list[str] | None
+    top: int | None = Field(ge=2)
+    min_papers: int = Field(ge=1)
+    min_words: int = Field(ge=0)
+    maths: Maths
+    max_bad: float = Field(ge=0, le=1)
+    split: Literal["hash", "time"]
+    fractions: Fractions
+    cuts: Cuts
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DataConfig:
+        if self.labels is not None:
+            self._check_labels(self.labels)
+        if self.split == "time":
+            first, second = self.cuts.validation, self.cuts.test
+            if first is None or second is None or first >= second:
+                raise ValueError("split=time needs cuts.validation before cuts.test, as 2018-01-01")
+        return self
+
+    def _check_labels(self, labels: list[str]) -> None:
+        names: dict[Level, dict[str, str]] = {
+            "category": taxonomy.CATEGORIES,
+            "archive": taxonomy.ARCHIVES,
+            "group": taxonomy.GROUPS,
+        }
+        known = names[self.level]
+        if len(set(labels)) < 2:
+            raise ValueError("labels needs at least two different labels")
+        for label in labels:
+            if label not in known:
+                raise ValueError(f"labels: no {self.level} {label!r}{_nearest(label, known)}")
+
+
+class FeaturesConfig(Strict):
+    """The TF-IDF vectorizer and the choice among its terms."""
+
+    max_features: int | None = Field(ge=1)
+    ngram_range: tuple[int, int] = Field(strict=False)
+    stop_words: Literal["english"] | None
+    min_df: Frequency
+    max_df: Frequency
+    sublinear_tf: bool
+    strip_accents: Literal["unicode", "ascii"] | None
+    chosen_terms: int | None = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> FeaturesConfig:
+        low, high = self.ngram_range
+        if not 1 <= low <= high:
+            raise ValueError(f"ngram_range must rise from 1 or more, not {list(self.ngram_range)}")
+        return self
+
+
+class ModelConfig(Strict):
+    """The boosted trees."""
+
+    rounds: int = Field(ge=1)
+    max_depth: int = Field(ge=1, le=20)
+    learning_rate: float = Field(gt=0, le=1)
+    min_child_weight: float = Field(ge=0)
+    subsample: Share
+    colsample_bytree: Share
+    reg_alpha: float = Field(ge=0)
+    reg_lambda: float = Field(ge=0)
+    max_bin: int = Field(ge=2)
+    early_stopping: int | None = Field(ge=1)
+    n_jobs: int | None = Field(ge=1)
+    params: dict[str, Any]
+
+
+class TrackingConfig(Strict):
+    """Where runs are recorded."""
+
+    kind: Literal["local", "wandb"]
+    project: str
+    entity: str | None
+
+
+class Config(Strict):
+    """Everything `inv train` does is settled by this."""
+
+    name: str | None = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    seed: int = Field(ge=0, lt=2**31)
+    log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"]
+    paths: Paths
+    data: DataConfig
+    features: FeaturesConfig
+    model: ModelConfig
+    tracking: TrackingConfig
+    experiment: str | None
+
+
+def load(overrides: Sequence[str] = ()) -> Config:
+    """Compose the configuration from `configs/` and overrides such as `experiment=fast`.
+
+    Raises:
+        ShelfmarkError: an override is malformed or names no key, a type or a value is wrong.
+    """
+    values = _compose(list(overrides))
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ShelfmarkError(_first_problem(error)) from error
+
+
+def _compose(overrides: list[str]) -> dict[str, Any]:
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONFIGS.resolve()), version_base="1.3"):
+            try:
+                composed = compose("config", overrides=overrides, return_hydra_config=True)
+            except HydraException as error:
+                base = OmegaConf.to_container(compose("config"))
+                raise ShelfmarkError(_hint(overrides, base) or _short(error)) from error
+            chosen = composed.hydra.runtime.choices.get("experiment")
+            values = OmegaConf.masked_copy(
+                composed, [str(key) for key in composed if key != "hydra"]
+            )
+            plain = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ShelfmarkError(_short(error)) from error
+    assert isinstance(plain, dict)
+    return {**{str(key): value for key, value in plain.items()}, "experiment": chosen}
+
+
+def groups() -> dict[str, list[str]]:
+    """Return the choices of each configuration group, for help texts and hints."""
+    return {
+        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
+        for folder in sorted(CONFIGS.iterdir())
+        if folder.is_dir()
+    }
+
+
+def _hint(overrides: Sequence[str], base: Any) -> str | None:
+    """Find the override that names nothing, and what it may have meant."""
+    keys, choices = list(_flat(base)), groups()
+    for override in overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        if key in choices:
+            if value not in (*choices[key], "null"):
+                there = _nearest(value, choices[key]) + f"; there are {', '.join(choices[key])}"
+                return f"{key}={value}: no such {key}{there}"
+        elif key not in keys:
+            return f"{key}: no such key{_nearest(key, [*keys, *choices])}"
+    return None
+
+
+def _flat(node: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield f"{prefix}{key}"
+            yield from _flat(value, f"{prefix}{key}.")
+
+
+def _nearest(word: str, known: Sequence[str] | dict[str, str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    # Branches of a union end the place with a type's name, which is not part of the key.
+    place = ".".join(str(part) for part in problem["loc"] if str(part).isidentifier() or part == 0)
+    if problem["type"] == "extra_forbidden":
+        section = place.rpartition(".")[0]
+        known = [f"{section}.{name}".lstrip(".") for name in _fields(section)]
+        return f"{place}: no such key{_nearest(place, known)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = problem["input"]
+    shown = "" if isinstance(given, dict) else f"{given!r}: "
+    return f"{place}: {shown}{message[0].lower()}{message[1:]}"
+
+
+def _fields(section: str) -> list[str]:
+    model: type[BaseModel] = Config
+    for part in filter(None, section.split(".")):
+        annotation = model.model_fields[part].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def _short(error: Exception) -> str:
+    return f"configuration: {str(error).splitlines()[0]}"

@@ -1,0 +1,70 @@
+"""What a person sees: the one logging set-up, progress bars, and errors on one line."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from loguru import logger
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from shelfmark.errors import ShelfmarkError
+
+# Results go to standard output, everything about the work to standard error.
+STDERR = Console(stderr=True)
+STDOUT = Console(soft_wrap=True, highlight=False)
+
+
+def set_up(level: str = "INFO") -> None:
+    """Send all logging to standard error at a level; called once by each entry point."""
+    logger.remove()
+    logger.add(
+        sys.stderr,
+        level=level,
+        format="<dim>{time:HH:mm:ss}</dim> <level>{level:<7}</level> {message}",
+        # Local values in tracebacks could hold keys and paper texts.
+        diagnose=False,
+    )
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn a user's mistake into one line on standard error and exit status 1; Ctrl-C into 130."""
+    try:
+        yield
+    except ShelfmarkError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("stopped: nothing half-written was kept", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+class Bar:
+    """A running count that moves the progress bar, or nothing where there is none."""
+
+    def __init__(self, progress: Progress, description: str, total: int | None) -> None:
+        self._progress = progress
+        self._task = progress.add_task(description, total=total)
+
+    def advance(self, steps: int = 1) -> None:
+        """Count steps as done."""
+        self._progress.advance(self._task, steps)
+
+
+@contextlib.contextmanager
+def progress(description: str, total: int | None = None) -> Iterator[Bar]:
+    """Show a progress bar on standard error while the block runs; quiet without a terminal."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.completed:,.0f}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=STDERR, disable=not STDERR.is_terminal, transient=True
+    ) as shown:
+        yield Bar(shown, description, total)

@@ -1,0 +1,107 @@
+"""How good predictions are: figures out of true labels and probabilities, nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+)
+
+Probabilities = np.ndarray[Any, np.dtype[np.float32]]
+BINS = 15
+
+
+def score(truth: list[str], probabilities: Probabilities, classes: list[str]) -> dict[str, Any]:
+    """Return all figures of one split.
+
+    Args:
+        truth: the true labels; one that is no class counts as an error everywhere.
+        probabilities: shape (papers, classes).
+        classes: the label of each column.
+
+    Returns:
+        accuracy, top3, top5, macro_f1, weighted_f1, log_loss (nats), calibration_error (expected,
+        15 bins of equal width), reliability (those bins), papers, per_class, and confusion (rows
+        are true, columns predicted).
+    """
+    numbers = {label: number for number, label in enumerate(classes)}
+    targets = np.array([numbers.get(label, -1) for label in truth])
+    best = probabilities.argmax(axis=1)
+    bins = reliability(targets, probabilities)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        targets, best, labels=range(len(classes)), zero_division=0
+    )
+    return {
+        "papers": len(truth),
+        "accuracy": float(np.mean(best == targets)),
+        "top3": top_k(targets, probabilities, 3),
+        "top5": top_k(targets, probabilities, 5),
+        "macro_f1": float(np.mean(f1)),
+        "weighted_f1": float(np.average(f1, weights=support)) if support.sum() else 0.0,
+        "log_loss": log_loss(targets, probabilities),
+        "calibration_error": calibration_error(bins),
+        "reliability": bins,
+        "per_class": {
+            label: {
+                "precision": float(precision[number]),
+                "recall": float(recall[number]),
+                "f1": float(f1[number]),
+                "papers": int(support[number]),
+            }
+            for number, label in enumerate(classes)
+        },
+        "confusion": confusion_matrix(targets, best, labels=range(len(classes))).tolist(),
+    }
+
+
+def top_k(targets: np.ndarray[Any, Any], probabilities: Probabilities, k: int) -> float:
+    """Return the share of papers whose true class is among the k most probable."""
+    k = min(k, probabilities.shape[1])
+    leaders = np.argpartition(-probabilities, k - 1, axis=1)[:, :k]
+    return float(np.mean((leaders == targets[:, None]).any(axis=1)))
+
+
+def log_loss(targets: np.ndarray[Any, Any], probabilities: Probabilities) -> float:
+    """Return the mean negative logarithm of the true class's probability, in nats.
+
+    A target of -1 is a label the model does not know, whose probability is 0.
+    """
+    tiny = float(np.finfo(np.float32).eps)
+    given = probabilities[np.arange(len(targets)), targets].astype(np.float64)
+    return float(-np.log(np.clip(np.where(targets < 0, 0, given), tiny, 1)).mean())
+
+
+def reliability(
+    targets: np.ndarray[Any, Any], probabilities: Probabilities, bins: int = BINS
+) -> list[dict[str, float]]:
+    """Return the mean confidence, the accuracy and the share of papers of each filled bin."""
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == targets
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    return [
+        {
+            "confidence": float(confidence[place == number].mean()),
+            "accuracy": float(right[place == number].mean()),
+            "share": float((place == number).mean()),
+        }
+        for number in np.unique(place)
+    ]
+
+
+def calibration_error(bins: list[dict[str, float]]) -> float:
+    """Return the expected calibration error. Source: Guo et al. 2017, arXiv:1706.04599."""
+    return float(sum(row["share"] * abs(row["confidence"] - row["accuracy"]) for row in bins))
+
+
+def score_answers(truth: list[str], answers: list[str]) -> dict[str, float]:
+    """Return accuracy and F1 of answers that come without probabilities."""
+    return {
+        "accuracy": float(accuracy_score(truth, answers)),
+        "macro_f1": float(f1_score(truth, answers, average="macro", zero_division=0)),
+        "weighted_f1": float(f1_score(truth, answers, average="weighted", zero_division=0)),
+    }

@@ -1,0 +1,109 @@
+"""Pictures of an evaluation that a person reads at a glance, for five classes or 150."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+INK, SOFT, ACCENT = "#1f2933", "#d9dee4", "#2b6cb0"
+CELLS_WITH_NUMBERS = 20  # more classes than this, and colour alone is readable
+ROWS_A_COLUMN = 50
+
+
+def confusion(matrix: list[list[int]], classes: list[str], path: Path) -> None:
+    """Draw where each true class went, as shares of its papers."""
+    counts = np.array(matrix)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    few = len(classes) <= CELLS_WITH_NUMBERS
+    side = 2.5 + (0.75 if few else 0.16) * len(classes)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    size = 10 if few else 6
+    axes.set_xticks(range(len(classes)), classes, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(classes)), classes, fontsize=size)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title("Where each class went, share of its papers", color=INK)
+    if few:
+        for (row, column), share in np.ndenumerate(shares):
+            if counts[row, column]:
+                colour = "white" if share > 0.5 else INK
+                text = f"{share:.0%}\n{counts[row, column]}"
+                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+    figure.savefig(path, dpi=120)
+
+
+def class_f1(per_class: dict[str, dict[str, float]], path: Path) -> None:
+    """Draw the F1 of each class, best first, with how many papers it had."""
+    rows = sorted(per_class.items(), key=lambda item: -item[1]["f1"])
+    columns = math.ceil(len(rows) / ROWS_A_COLUMN)
+    tallest = math.ceil(len(rows) / columns)
+    figure = Figure(figsize=(2 + 4.2 * columns, 1.2 + 0.24 * tallest), layout="constrained")
+    grid = np.atleast_1d(figure.subplots(1, columns))
+    for number, axes in enumerate(grid):
+        part = rows[number * tallest : (number + 1) * tallest]
+        places = np.arange(len(part))
+        values = [figures["f1"] for _, figures in part]
+        axes.barh(places, values, color=ACCENT, height=0.7)
+        axes.set_yticks(places, [label for label, _ in part], fontsize=8)
+        for place, (_, figures) in zip(places, part, strict=True):
+            note = f"{figures['f1']:.2f}  ({figures['papers']:,})"
+            axes.text(figures["f1"] + 0.01, place, note, va="center", fontsize=7, color=INK)
+        axes.set_xlim(0, 1.25)
+        axes.set_xticks(np.linspace(0, 1, 6))
+        axes.set_ylim(tallest - 0.4, -0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle("F1 of each class (papers)", color=INK)
+    figure.savefig(path, dpi=120)
+
+
+def reliability(rows: list[dict[str, float]], error: float, path: Path) -> None:
+    """Draw how often the model is right at each confidence; the diagonal is honesty."""
+    figure = Figure(figsize=(5.5, 5.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=SOFT, linewidth=2)
+    confidence = [row["confidence"] for row in rows]
+    sizes = [20 + 600 * row["share"] for row in rows]
+    axes.plot(confidence, [row["accuracy"] for row in rows], color=ACCENT, linewidth=1)
+    axes.scatter(confidence, [row["accuracy"] for row in rows], s=sizes, color=ACCENT, alpha=0.7)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="share that was right")
+    axes.set_title(
+        f"Reliability: calibration error {error:.3f}\n(dots grow with papers)", color=INK
+    )
+    figure.savefig(path, dpi=120)
+
+
+def telling_terms(terms: dict[str, list[tuple[str, float]]], path: Path) -> None:
+    """Draw, for each class, the terms that pushed its papers towards it, darker for stronger."""
+    longest = max((len(row) for row in terms.values()), default=0)
+    figure = Figure(figsize=(3 + 1.9 * longest, 1.2 + 0.34 * len(terms)), layout="constrained")
+    axes = figure.subplots()
+    strengths = np.zeros((len(terms), max(longest, 1)))
+    for row, found in enumerate(terms.values()):
+        for column, (_, weight) in enumerate(found):
+            strengths[row, column] = weight / found[0][1]
+    axes.imshow(strengths, cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
+    for row, found in enumerate(terms.values()):
+        for column, (term, _) in enumerate(found):
+            colour = "white" if strengths[row, column] > 0.75 else INK
+            axes.text(column, row, term[:22], ha="center", va="center", fontsize=8, color=colour)
+    axes.set_yticks(range(len(terms)), list(terms), fontsize=8)
+    axes.set_xticks([])
+    axes.spines[:].set_visible(False)
+    axes.set_title("Most telling terms of each class, strongest first", color=INK)
+    figure.savefig(path, dpi=120)
+
+
+def draw_all(figures: dict[str, Any], folder: Path) -> list[str]:
+    """Draw every picture of an evaluation into a folder and return the file names."""
+    classes = list(figures["per_class"])
+    confusion(figures["confusion"], classes, folder / "confusion.png")
+    class_f1(figures["per_class"], folder / "class_f1.png")
+    reliability(figures["reliability"], figures["calibration_error"], folder / "reliability.png")
+    telling_terms(figures["telling_terms"], folder / "telling_terms.png")
+    return ["confusion.png", "class_f1.png", "reliability.png", "telling_terms.png"]

@@ -1,0 +1,65 @@
+"""Where papers come from: one module a source, found by the name of its `data` config.
+
+A source is a module here with `SYNTHETIC` and `read(path, **options)`, and a file of the same
+name in `configs/data`; nothing else names it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from shelfmark import files
+from shelfmark.errors import ShelfmarkError
+from shelfmark.papers import Broken, Paper
+
+
+class Source(Protocol):
+    """What a module of this package offers."""
+
+    SYNTHETIC: bool
+
+    def read(self, path: Path | None, **options: Any) -> Iterator[Paper | Broken]:
+        """Stream the papers of a file, or made ones, in a fixed order; broken records in place."""
+
+
+def find(name: str) -> Source:
+    """Return the source of that name.
+
+    Raises:
+        ShelfmarkError: there is none; lists those there are.
+    """
+    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    if name not in names:
+        raise ShelfmarkError(f"data.source: no source {name!r}; there are {', '.join(names)}")
+    return cast(Source, importlib.import_module(f"{__name__}.{name}"))
+
+
+def stream(name: str, path: Path | None, options: dict[str, Any]) -> Iterator[Paper | Broken]:
+    """Return the papers of a source, its options checked against what it takes.
+
+    Raises:
+        ShelfmarkError: no such source, an option it does not take, or a path it cannot read.
+    """
+    source = find(name)
+    takes = list(inspect.signature(source.read).parameters)[1:]
+    for option in options:
+        if option not in takes:
+            known = ", ".join(takes) or "none"
+            raise ShelfmarkError(f"data.options.{option}: source {name} takes {known}")
+    return source.read(path, **options)
+
+
+def digest(name: str, path: Path | None, options: dict[str, Any]) -> str:
+    """Return the SHA-256 of what a source reads: the file, or the papers it makes."""
+    if path is not None:
+        return files.sha256(files.existing(path, "data.path"))
+    sum_ = hashlib.sha256()
+    for paper in stream(name, None, options):
+        sum_.update(repr(paper).encode())
+    return sum_.hexdigest()

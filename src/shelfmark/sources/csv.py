@@ -1,0 +1,74 @@
+"""The CSV of 136,238 papers that circulates on Kaggle.
+
+Layout: https://www.kaggle.com/datasets/sumitm004/arxiv-scientific-research-papers-dataset
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+
+from shelfmark import files
+from shelfmark.errors import ShelfmarkError
+from shelfmark.papers import BadRecordError, Broken, Paper, categories, identifier
+
+SYNTHETIC = False
+COLUMNS = ("id", "title", "category_code", "published_date", "summary")
+DATES = ("%m/%d/%y", "%m/%d/%Y", "%d %B %Y")
+
+
+def read(path: Path | None) -> Iterator[Paper | Broken]:
+    """Stream the papers of the CSV in the order of the file."""
+    file = files.existing(path, "data.path")
+    csv.field_size_limit(1 << 24)
+    with files.opened(file) as binary:
+        text = io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline="")
+        rows = csv.DictReader(text)
+        missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+        if missing:
+            raise ShelfmarkError(f"{file}: line 1 has no column {', '.join(missing)}")
+        try:
+            for row in rows:
+                try:
+                    yield _paper(row)
+                except BadRecordError as error:
+                    yield Broken(rows.line_num, str(error))
+        except csv.Error as error:
+            raise ShelfmarkError(f"{file}: line {rows.line_num}: {error}") from error
+
+
+def _paper(row: dict[str, str | None]) -> Paper:
+    values = {}
+    for name in COLUMNS:
+        value = row[name]
+        if not value:
+            raise BadRecordError(f"column {name!r} is empty")
+        values[name] = value
+    return Paper(
+        id=identifier(values["id"]),
+        title=values["title"],
+        abstract=values["summary"],
+        categories=categories(values["category_code"]),
+        submitted=day(values["published_date"]),
+    )
+
+
+def day(text: str) -> date:
+    """Return the date of `8/1/93`, `08/01/1993`, `1 August 1993` or an ISO date with any time.
+
+    Raises:
+        BadRecordError: it is none of these.
+    """
+    text = text.strip()
+    try:
+        return datetime.fromisoformat(text).date()
+    except ValueError:
+        for pattern in DATES:
+            try:
+                return datetime.strptime(text, pattern).date()
+            except ValueError:
+                continue
+    raise BadRecordError(f"column 'published_date' is no date: {text!r:.40}")

@@ -1,0 +1,103 @@
+"""arXiv's metadata snapshot: JSON lines, compressed or not, or a Parquet of the same fields.
+
+Layout: https://www.kaggle.com/datasets/Cornell-University/arxiv
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shelfmark import files
+from shelfmark.errors import ShelfmarkError
+from shelfmark.papers import BadRecordError, Broken, Paper, categories, identifier
+
+SYNTHETIC = False
+TEXTS = ("id", "title", "abstract", "categories")
+FIELDS = (*TEXTS, "comments", "versions")
+# English whatever the machine's language, as the records are.
+NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MONTHS = {name: number for number, name in enumerate(NAMES, 1)}
+
+
+def read(path: Path | None) -> Iterator[Paper | Broken]:
+    """Stream the papers of a snapshot in the order of the file."""
+    file = files.existing(path, "data.path")
+    if files.format_of(file) == ".parquet":
+        yield from _read_parquet(file)
+        return
+    with files.opened(file) as lines:
+        for number, line in enumerate(lines, 1):
+            if line.isspace():
+                continue
+            try:
+                yield paper_of(orjson.loads(line))
+            except orjson.JSONDecodeError as error:
+                yield Broken(number, f"broken JSON: {error}")
+            except BadRecordError as error:
+                yield Broken(number, str(error))
+
+
+def _read_parquet(path: Path) -> Iterator[Paper | Broken]:
+    try:
+        with pq.ParquetFile(path) as table:
+            columns = [name for name in FIELDS if name in table.schema_arrow.names]
+            row = 0
+            for batch in table.iter_batches(4096, columns=columns):
+                for record in batch.to_pylist():
+                    row += 1
+                    try:
+                        yield paper_of(record)
+                    except BadRecordError as error:
+                        yield Broken(row, str(error))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ShelfmarkError(f"{path}: not a readable Parquet file ({error})") from error
+
+
+def paper_of(record: Any) -> Paper:
+    """Return the paper of one snapshot record.
+
+    Raises:
+        BadRecordError: a field is missing, of the wrong type, or not what arXiv writes.
+    """
+    if not isinstance(record, dict):
+        raise BadRecordError(f"not an object but {type(record).__name__}")
+    ident, title, abstract, names = map(record.get, TEXTS)
+    if not (type(ident) is type(title) is type(abstract) is type(names) is str):
+        raise BadRecordError(_not_text(record))
+    return Paper(
+        identifier(ident),
+        title,
+        abstract,
+        categories(names),
+        submitted(record.get("versions")),
+        record.get("comments") or "",
+    )
+
+
+def _not_text(record: dict[str, Any]) -> str:
+    field = next(name for name in TEXTS if not isinstance(record.get(name), str))
+    if record.get(field) is None:
+        return f"field {field!r} is missing"
+    return f"field {field!r} is {type(record[field]).__name__}, not text"
+
+
+def submitted(versions: Any) -> date:
+    """Return the day of the first version, from `Mon, 2 Apr 2007 19:18:42 GMT`.
+
+    The record's own `update_date` is the day of its last change, not of its submission.
+
+    Raises:
+        BadRecordError: there is no such date.
+    """
+    try:
+        _, day, month, year, *_ = versions[0]["created"].split()
+        return date(int(year), MONTHS[month], int(day))
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise BadRecordError("field 'versions' holds no date of the first version") from None

@@ -1,0 +1,116 @@
+"""The Parquet splits: what they hold, which paper falls in which, and how they are written."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shelfmark import files
+from shelfmark.config import DataConfig
+from shelfmark.errors import ShelfmarkError
+
+SPLITS = ("train", "validation", "test")
+CARD = "card.json"
+# The one place that says what a split holds; text is what the model reads.
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("title", pa.string()),
+        ("abstract", pa.string()),
+        ("text", pa.string()),
+        ("label", pa.string()),
+        ("categories", pa.list_(pa.string())),
+        ("submitted", pa.date32()),
+    ]
+)
+ROW_GROUP = 16384
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A folder of Parquet splits and the card that tells how they came to be."""
+
+    folder: Path
+    card: dict[str, Any]
+
+    def read(self, split: str, columns: list[str] | None = None) -> pa.Table:
+        """Return one split as a table of `SCHEMA`, or some of its columns.
+
+        Raises:
+            ShelfmarkError: there is no such split, or its file is gone or damaged.
+        """
+        if split not in SPLITS:
+            raise ShelfmarkError(f"no split {split!r}; there are {', '.join(SPLITS)}")
+        path = self.folder / f"{split}.parquet"
+        try:
+            return pq.read_table(path, columns=columns, schema=SCHEMA)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise ShelfmarkError(
+                f"cannot read {path}: {error}; remove {self.folder} and run inv data again"
+            ) from error
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the card, which names the digest of every file."""
+        return files.sha256(self.folder / CARD)
+
+
+def open_splits(folder: Path) -> Splits:
+    """Open splits that were written before.
+
+    Raises:
+        ShelfmarkError: there are none in the folder.
+    """
+    try:
+        return Splits(folder, orjson.loads((folder / CARD).read_bytes()))
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise ShelfmarkError(f"no splits in {folder}: make them with inv data") from error
+
+
+def split_of(data: DataConfig, ident: str, submitted: date) -> str:
+    """Return the split of a paper, by its identifier's hash or by its day of submission.
+
+    The hash depends on nothing but the identifier: papers added later move no other paper.
+    """
+    if data.split == "time":
+        assert data.cuts.validation is not None
+        assert data.cuts.test is not None
+        if submitted < data.cuts.validation:
+            return "train"
+        return "validation" if submitted < data.cuts.test else "test"
+    share = int.from_bytes(hashlib.sha256(ident.encode()).digest()[:8], "big") / 2**64
+    if share < data.fractions.train:
+        return "train"
+    return "validation" if share < data.fractions.train + data.fractions.validation else "test"
+
+
+class SplitWriter:
+    """Writes one split, in row groups of a fixed size so that its bytes are always the same."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd", compression_level=3)
+        self._waiting: list[pa.Table] = []
+
+    def add(self, table: pa.Table) -> None:
+        """Take rows of `SCHEMA`, written once there are enough of them."""
+        self._waiting.append(table)
+        if sum(part.num_rows for part in self._waiting) >= ROW_GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what waits and end the file."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        table = pa.concat_tables([SCHEMA.empty_table(), *self._waiting]).combine_chunks()
+        if table.num_rows:
+            self._writer.write_table(table, row_group_size=table.num_rows)
+        self._waiting = []

@@ -1,0 +1,84 @@
+"""Plain text out of arXiv's titles and abstracts: TeX accents, maths and white space.
+
+The same function serves training and prediction, so that a text means the same to both.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Literal
+
+Maths = Literal["keep", "mask"]
+
+MATHS_MASK = "_math_"
+
+# The combining character that each TeX accent command puts on the letter after it.
+ACCENTS = {
+    "`": "\u0300",
+    "'": "\u0301",
+    "^": "\u0302",
+    "~": "\u0303",
+    "=": "\u0304",
+    "u": "\u0306",
+    ".": "\u0307",
+    '"': "\u0308",
+    "r": "\u030a",
+    "H": "\u030b",
+    "v": "\u030c",
+    "d": "\u0323",
+    "c": "\u0327",
+    "k": "\u0328",
+    "b": "\u0331",
+}
+LETTERS = {
+    "ss": "ß", "ae": "æ", "AE": "Æ", "oe": "œ", "OE": "Œ", "aa": "å", "AA": "Å",
+    "o": "ø", "O": "Ø", "l": "ł", "L": "Ł", "i": "i", "j": "j",
+}  # fmt: skip
+
+# \'e, \'{e}, \v{s}, \c c, \"\i: a command of one sign takes any letter after it, a command of
+# one letter only a braced one or one behind a blank (\vs is another command). \o, \ss{}: a letter.
+TEX = re.compile(
+    r"""\\(?:(?P<sign>[`'^"~=.])\s*(?:\{\s*\\?(?P<a>[A-Za-z])\s*\}|\\?(?P<b>[A-Za-z]))"""
+    r"""|(?P<name>[Hcvudbkr])(?:\s*\{\s*\\?(?P<c>[A-Za-z])\s*\}|\s+(?P<d>[A-Za-z])(?![A-Za-z]))"""
+    rf"""|(?P<letter>{"|".join(LETTERS)})(?![A-Za-z])(?:\{{\}}|\s(?=\w))?"""
+    r"""|(?P<escaped>[&%#_]))"""
+)
+BRACED = re.compile(r"\{([^\W\d_])\}")
+MATHS = re.compile(r"\$\$.+?\$\$|(?<!\\)\$(?:\\.|[^$\\])+\$|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
+
+
+def _letter(match: re.Match[str]) -> str:
+    sign, a, b, name, c, d, letter, escaped = match.groups()
+    if escaped:
+        return str(escaped)
+    if letter:
+        return LETTERS[letter]
+    return unicodedata.normalize("NFC", (a or b or c or d) + ACCENTS[sign or name])
+
+
+def plain(text: str) -> str:
+    """Return the text on one line, its TeX accents as letters; maths stays as it is.
+
+    Unicode is brought to NFC and lone surrogates become `?`, so the result encodes as UTF-8.
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())
+    if "\\" in text:
+        text = TEX.sub(_letter, text)
+        if not text.isascii():
+            text = BRACED.sub(r"\1", text)
+    if "\0" in text:
+        text = text.replace("\0", " ")
+    return " ".join(text.split())
+
+
+def document(title: str, abstract: str, maths: Maths = "keep") -> str:
+    """Return the one text the model reads of a paper, from its plain title and abstract.
+
+    With `maths="mask"` each formula becomes one and the same word.
+    """
+    text = f"{title}\n{abstract}" if title and abstract else title or abstract
+    if maths == "mask" and ("$" in text or "\\" in text):
+        return MATHS.sub(f" {MATHS_MASK} ", text)
+    return text

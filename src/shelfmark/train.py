@@ -1,0 +1,97 @@
+"""Training, as a table of contents: data, model, figures, artifact."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+
+from shelfmark import artifact, config, console, evaluate, metrics, model, preprocess, tracking
+from shelfmark.config import Config
+from shelfmark.errors import ShelfmarkError
+from shelfmark.splits import Splits
+
+
+def train(settings: Config) -> Path:
+    """Make the splits, fit on train, measure on validation, and save the artifact.
+
+    Returns:
+        The artifact's folder.
+
+    Raises:
+        ShelfmarkError: the data, the configuration or the disk do not allow it.
+    """
+    name = settings.name or name_of(settings)
+    models = Path(settings.paths.models)
+    if (models / name).exists():
+        raise ShelfmarkError(f"name={name}: {models / name} exists already, choose another name")
+    splits = preprocess.prepare(settings)
+    with tracking.start(settings, name) as run:
+        validation = splits.read("validation")
+        fitted = model.fit(settings, splits.read("train"), validation, run.log)
+        probabilities = fitted.pipeline.predict_proba(validation["text"].to_pylist())
+        truth = validation["label"].to_pylist()
+        figures = metrics.score(truth, probabilities, list(fitted.classes))
+        headline = {key: figures[key] for key in evaluate.FIGURES}
+        card = describe(settings, name, splits, fitted) | {"metrics": {"validation": headline}}
+        folder = artifact.save(fitted.pipeline, card, models)
+        run.finish({**headline, "model": str(folder)})
+    synthetic = splits.card["synthetic"]
+    evaluate.show(
+        {**figures, "model": name, "split": "validation", "synthetic": synthetic, "baselines": {}}
+    )
+    logger.info("model: {} (also {})", folder, models / artifact.LATEST)
+    return folder
+
+
+def describe(settings: Config, name: str, splits: Splits, fitted: model.Fitted) -> dict[str, Any]:
+    """Return what a model's card says of how it came to be."""
+    return {
+        "name": name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git_commit": git_commit(),
+        "config": settings.model_dump(mode="json"),
+        "data": {
+            "folder": str(splits.folder),
+            "card_sha256": splits.digest,
+            "source": splits.card["source"],
+            "synthetic": splits.card["synthetic"],
+            "papers": splits.card["splits"],
+        },
+        "classes": list(fitted.classes),
+        "rounds": fitted.rounds,
+        "seconds": fitted.seconds,
+    }
+
+
+def name_of(settings: Config) -> str:
+    """Return a model's name that sorts by time and says what it is: 20260102-030405-sample-fast."""
+    parts = (f"{datetime.now(UTC):%Y%m%d-%H%M%S}", settings.data.source, settings.experiment)
+    return "-".join(part for part in parts if part)
+
+
+def git_commit() -> str | None:
+    """Return the commit of the code that runs, None outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def main(overrides: Sequence[str]) -> None:
+    """Train by overrides such as `experiment=fast`, as a container or a cluster calls it."""
+    with console.one_line_errors():
+        settings = config.load(overrides)
+        console.set_up(settings.log_level)
+        train(settings)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
