@@ -47,6 +47,7 @@ ALLOWED = frozenset(
         ("sklearn.feature_selection._univariate_selection", "SelectKBest"),
         ("sklearn.feature_selection._univariate_selection", "chi2"),
         ("sklearn.pipeline", "Pipeline"),
+        ("sklearn.preprocessing._data", "MaxAbsScaler"),
         ("xgboost.core", "Booster"),
         ("xgboost.sklearn", "XGBClassifier"),
     }

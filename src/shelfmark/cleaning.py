@@ -101,8 +101,8 @@ def _reason_to_drop(data: DataConfig, paper: Paper, abstract: str) -> str | None
         return "withdrawn"
     if papers.foreign(paper.comments):
         return "not English"
-    # Plain text has one blank fewer than words.
-    if abstract.count(" ") + 1 < data.min_words:
+    # Plain text has one blank fewer than words, where it has any.
+    if abstract.count(" ") + bool(abstract) < data.min_words:
         return "too short"
     if label_at(paper.categories[0], data.level) is None:
         return f"no {data.level}"

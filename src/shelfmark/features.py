@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest, chi2
+from sklearn.preprocessing import MaxAbsScaler
 
 from shelfmark.config import FeaturesConfig
 from shelfmark.errors import ShelfmarkError
@@ -51,7 +52,12 @@ def fit(
         chosen = SelectKBest(chi2, k=config.chosen_terms)
         features = chosen.fit_transform(features, labels)
         steps.append(("chosen", chosen))
-    return steps, sparse(features)
+    # A tree tells "present" from "absent" by a threshold above the largest value it saw. A title
+    # alone holds few terms, each with a larger value than any abstract's: unbounded, it would fall
+    # on the side of "absent".
+    bounded = MaxAbsScaler(clip=True)
+    steps.append(("bounded", bounded))
+    return steps, sparse(bounded.fit_transform(features))
 
 
 def transform(steps: Steps, texts: Sequence[str]) -> sp.csr_matrix:

@@ -43,13 +43,16 @@ def existing(path: Path | str | None, setting: str) -> Path:
     if not path:
         raise ShelfmarkError(f"{setting} is not set: give the path of a file, {setting}=FILE")
     path = Path(path)
-    if not path.exists():
-        raise ShelfmarkError(f"{setting}: there is no file {path}")
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # not there, in a closed folder, or no possible name
+        raise ShelfmarkError(f"{setting}: there is no file {path}") from None
     if not path.is_file():
-        raise ShelfmarkError(f"{setting}: {path} is a folder, a file is needed")
+        what = "a folder" if path.is_dir() else "no ordinary file"
+        raise ShelfmarkError(f"{setting}: {path} is {what}, a file is needed")
     if not os.access(path, os.R_OK):
         raise ShelfmarkError(f"{setting}: {path} may not be read by this user")
-    if path.stat().st_size == 0:
+    if found.st_size == 0:
         raise ShelfmarkError(f"{setting}: {path} is empty")
     return path
 
@@ -90,8 +93,12 @@ def _only_member(path: Path) -> IO[bytes]:
     members = [info for info in archive.infolist() if not info.is_dir()]
     if len(members) != 1:
         raise ShelfmarkError(f"{path}: holds {len(members)} files, one is needed; unpack it first")
+    try:
+        member = archive.open(members[0])
+    except RuntimeError as error:  # a password, or a method that Python does not know
+        raise ShelfmarkError(f"{path}: {error}; unpack it first") from error
     # The member's own readline is Python code; the buffer reads lines four times as fast.
-    return _buffered(archive.open(members[0]))
+    return _buffered(member)
 
 
 def _buffered(stream: object) -> IO[bytes]:
@@ -140,14 +147,16 @@ def file_aside(target: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise ShelfmarkError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
 
 
 def clear_leftovers(folder: Path) -> None:
     """Remove what a killed run of a process that is gone left half-written in a folder."""
     for leftover in folder.glob(f"{PARTIAL}*"):
         owner = leftover.name.removeprefix(PARTIAL).partition("-")[0]
-        if owner.isdigit() and not _alive(int(owner)):
+        # In a container every process has the same few numbers: our own was another's before.
+        if owner.isdigit() and (int(owner) == os.getpid() or not _alive(int(owner))):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:

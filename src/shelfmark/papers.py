@@ -11,7 +11,8 @@ from shelfmark import taxonomy
 
 # YYMM.NNNN, YYMM.NNNNN, archive/YYMMNNN (once also archive.XX/YYMMNNN), each with or without vN.
 IDENTIFIER = re.compile(
-    r"^(?:arxiv:)?(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?[/-]\d{7})(?:v\d+)?$", re.IGNORECASE
+    r"^(?:arxiv:)?(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?[/-]\d{7})(?:v\d+)?$",
+    re.IGNORECASE | re.ASCII,
 )
 WITHDRAWN = re.compile(
     r"\b(?:paper|article|manuscript|submission|preprint|work|note|version|it)\s+"
@@ -25,9 +26,10 @@ LANGUAGES = (
     "czech hungarian turkish dutch greek romanian bulgarian catalan latin esperanto croatian "
     "serbian slovak swedish danish norwegian finnish persian arabic hebrew vietnamese indonesian"
 )
-# "24 pages, in French"; not "to appear in Chinese Physics B", nor "in English and French".
+# "24 pages, in French", "In french."; not "to appear in Chinese Physics B" or "in LATIN 2018".
 OTHER_LANGUAGE = re.compile(
-    rf"(?<!english or )\b(?:in|language:?|written in)\s+({'|'.join(LANGUAGES.title().split())})"
+    r"(?<!english or )\b(?:[Ii]n|[Ll]anguage:?)\s+"
+    rf"(?:{'|'.join(f'[{name[0].upper()}{name[0]}]{name[1:]}' for name in LANGUAGES.split())})"
     r"\b(?!\s+(?:[A-Z]|and English|or English|\(?English))"
 )
 

@@ -12,6 +12,22 @@ from matplotlib.figure import Figure
 INK, SOFT, ACCENT = "#1f2933", "#d9dee4", "#2b6cb0"
 CELLS_WITH_NUMBERS = 20  # more classes than this, and colour alone is readable
 ROWS_A_COLUMN = 50
+# Margins in inches: settled here, because measuring 150 labels to lay them out takes seconds.
+LEFT, RIGHT, BOTTOM, TOP = 1.5, 0.2, 0.5, 0.5
+
+
+def _figure(width: float, height: float, bottom: float = BOTTOM) -> Figure:
+    """Return a figure whose drawing area has so many inches, with room for labels around it."""
+    whole_width, whole_height = LEFT + width + RIGHT, bottom + height + TOP
+    figure = Figure(figsize=(whole_width, whole_height))
+    figure.subplots_adjust(
+        left=LEFT / whole_width,
+        right=1 - RIGHT / whole_width,
+        bottom=bottom / whole_height,
+        top=1 - TOP / whole_height,
+        wspace=0.45,
+    )
+    return figure
 
 
 def confusion(matrix: list[list[int]], classes: list[str], path: Path) -> None:
@@ -19,8 +35,8 @@ def confusion(matrix: list[list[int]], classes: list[str], path: Path) -> None:
     counts = np.array(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     few = len(classes) <= CELLS_WITH_NUMBERS
-    side = 2.5 + (0.75 if few else 0.16) * len(classes)
-    figure = Figure(figsize=(side, side), layout="constrained")
+    side = max(3.0, (0.75 if few else 0.14) * len(classes))
+    figure = _figure(side, side, bottom=1.8)
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     size = 10 if few else 6
@@ -43,7 +59,7 @@ def class_f1(per_class: dict[str, dict[str, float]], path: Path) -> None:
     rows = sorted(per_class.items(), key=lambda item: -item[1]["f1"])
     columns = math.ceil(len(rows) / ROWS_A_COLUMN)
     tallest = math.ceil(len(rows) / columns)
-    figure = Figure(figsize=(2 + 4.2 * columns, 1.2 + 0.24 * tallest), layout="constrained")
+    figure = _figure(4.8 * columns, max(1.0, 0.24 * tallest))
     grid = np.atleast_1d(figure.subplots(1, columns))
     for number, axes in enumerate(grid):
         part = rows[number * tallest : (number + 1) * tallest]
@@ -58,13 +74,13 @@ def class_f1(per_class: dict[str, dict[str, float]], path: Path) -> None:
         axes.set_xticks(np.linspace(0, 1, 6))
         axes.set_ylim(tallest - 0.4, -0.6)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle("F1 of each class (papers)", color=INK)
+    grid[0].set_title("F1 of each class (papers)", color=INK)
     figure.savefig(path, dpi=120)
 
 
 def reliability(rows: list[dict[str, float]], error: float, path: Path) -> None:
     """Draw how often the model is right at each confidence; the diagonal is honesty."""
-    figure = Figure(figsize=(5.5, 5.5), layout="constrained")
+    figure = _figure(4.0, 4.0)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=SOFT, linewidth=2)
     confidence = [row["confidence"] for row in rows]
@@ -81,7 +97,7 @@ def reliability(rows: list[dict[str, float]], error: float, path: Path) -> None:
 def telling_terms(terms: dict[str, list[tuple[str, float]]], path: Path) -> None:
     """Draw, for each class, the terms that pushed its papers towards it, darker for stronger."""
     longest = max((len(row) for row in terms.values()), default=0)
-    figure = Figure(figsize=(3 + 1.9 * longest, 1.2 + 0.34 * len(terms)), layout="constrained")
+    figure = _figure(max(3.0, 1.6 * longest), 0.3 * len(terms), bottom=0.2)
     axes = figure.subplots()
     strengths = np.zeros((len(terms), max(longest, 1)))
     for row, found in enumerate(terms.values()):

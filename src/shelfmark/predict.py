@@ -175,15 +175,15 @@ def _lines(file: IO[bytes], kind: str) -> Iterator[Question | Unreadable]:
 
 def _csv(file: IO[bytes], path: Path) -> Iterator[Question | Unreadable]:
     csv.field_size_limit(1 << 24)
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
-    rows = csv.DictReader(text)
-    if not {"text", "title", *ABSTRACTS} & set(rows.fieldnames or ()):
-        raise ShelfmarkError(f"{path}: line 1 has no column text, title, abstract or summary")
-    try:
-        for row in rows:
-            yield question(rows.line_num, row)
-    except csv.Error as error:
-        raise ShelfmarkError(f"{path}: line {rows.line_num}: {error}") from error
+    with io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="") as text:
+        rows = csv.DictReader(text)
+        if not {"text", "title", *ABSTRACTS} & set(rows.fieldnames or ()):
+            raise ShelfmarkError(f"{path}: line 1 has no column text, title, abstract or summary")
+        try:
+            for row in rows:
+                yield question(rows.line_num, row)
+        except csv.Error as error:
+            raise ShelfmarkError(f"{path}: line {rows.line_num}: {error}") from error
 
 
 def _parquet(path: Path) -> Iterator[Question | Unreadable]:

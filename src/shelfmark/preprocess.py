@@ -153,7 +153,7 @@ def _choose_labels(data: DataConfig, counts: Counter[str]) -> list[str]:
                 f"data.labels: {label} has {counts[label]} papers, fewer than "
                 f"data.min_papers={data.min_papers}"
             )
-    enough = [name for name in data.labels or counts if counts[name] >= data.min_papers]
+    enough = {name for name in data.labels or counts if counts[name] >= data.min_papers}
     chosen = sorted(enough, key=lambda label: (-counts[label], label))[: data.top]
     if len(chosen) < 2:
         raise ShelfmarkError(

@@ -44,8 +44,13 @@ TEX = re.compile(
     rf"""|(?P<letter>{"|".join(LETTERS)})(?![A-Za-z])(?:\{{\}}|\s(?=\w))?"""
     r"""|(?P<escaped>[&%#_]))"""
 )
-BRACED = re.compile(r"\{([^\W\d_])\}")
-MATHS = re.compile(r"\$\$.+?\$\$|(?<!\\)\$(?:\\.|[^$\\])+\$|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
+# A letter beyond ASCII: the braces of {n} in a formula stay.
+BRACED = re.compile(r"\{([^\W\d_a-zA-Z])\}")
+# No formula holds the sign that opens one, or a text of such signs alone would take hours.
+MATHS = re.compile(
+    r"\$\$.+?\$\$|(?<!\\)\$(?:\\.|[^$\\])+\$|\\\((?:\\[^()]|[^\\])+\\\)|\\\[(?:\\[^\[\]]|[^\\])+\\\]",
+    re.DOTALL,
+)
 
 
 def _letter(match: re.Match[str]) -> str:

@@ -124,8 +124,8 @@ def start(config: Config, name: str) -> Iterator[Recorder]:
     folder = Path(config.paths.reports) / name
     with contextlib.ExitStack() as stack:
         runs: list[Run] = [LocalRun(folder, config)]
+        stack.callback(runs[0].close)
         if config.tracking.kind == "wandb":
             runs.append(WandbRun(name, folder, config))
-        for run in runs:
-            stack.callback(run.close)
+            stack.callback(runs[1].close)
         yield Recorder(runs)

@@ -24,8 +24,10 @@ def read(path: Path | None) -> Iterator[Paper | Broken]:
     """Stream the papers of the CSV in the order of the file."""
     file = files.existing(path, "data.path")
     csv.field_size_limit(1 << 24)
-    with files.opened(file) as binary:
-        text = io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline="")
+    with (
+        files.opened(file) as binary,
+        io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline="") as text,
+    ):
         rows = csv.DictReader(text)
         missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
         if missing:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
+from shelfmark.errors import ShelfmarkError
 from shelfmark.papers import Broken, Paper, identifier
 
 SYNTHETIC = True
@@ -130,7 +131,13 @@ CLEANING_CASES = ("withdrawn", "foreign", "short", "version", "copy")
 
 
 def read(path: Path | None, papers: int = 4000) -> Iterator[Paper | Broken]:
-    """Stream that many synthetic papers; a path has no meaning here and is ignored."""
+    """Stream that many synthetic papers; a path has no meaning here and is ignored.
+
+    Raises:
+        ShelfmarkError: the number of papers is none.
+    """
+    if type(papers) is not int or papers < 1:
+        raise ShelfmarkError(f"data.options.papers: {papers!r}: should be a whole number from 1")
     author = _Author()
     earlier: Paper | None = None
     for number in range(papers):

@@ -56,7 +56,7 @@ def _read_parquet(path: Path) -> Iterator[Paper | Broken]:
                         yield paper_of(record)
                     except BadRecordError as error:
                         yield Broken(row, str(error))
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ShelfmarkError(f"{path}: not a readable Parquet file ({error})") from error
 
 
@@ -71,14 +71,11 @@ def paper_of(record: Any) -> Paper:
     ident, title, abstract, names = map(record.get, TEXTS)
     if not (type(ident) is type(title) is type(abstract) is type(names) is str):
         raise BadRecordError(_not_text(record))
-    return Paper(
-        identifier(ident),
-        title,
-        abstract,
-        categories(names),
-        submitted(record.get("versions")),
-        record.get("comments") or "",
-    )
+    comments = record.get("comments") or ""
+    if not isinstance(comments, str):
+        raise BadRecordError(f"field 'comments' is {type(comments).__name__}, not text")
+    day = submitted(record.get("versions"))
+    return Paper(identifier(ident), title, abstract, categories(names), day, comments)
 
 
 def _not_text(record: dict[str, Any]) -> str:
@@ -99,5 +96,5 @@ def submitted(versions: Any) -> date:
     try:
         _, day, month, year, *_ = versions[0]["created"].split()
         return date(int(year), MONTHS[month], int(day))
-    except (LookupError, TypeError, ValueError, AttributeError):
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
         raise BadRecordError("field 'versions' holds no date of the first version") from None

@@ -1,0 +1,61 @@
+"""What the tests share: a small model trained once, through the very code of `inv train`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from loguru import logger
+
+from shelfmark import artifact, config, console, train
+
+ROOT = Path(__file__).parents[1]
+# Enough papers for every class to be learnt, few enough for seconds; one thread, so that a busy
+# neighbour cannot slow the suite.
+QUICK = (
+    "experiment=fast",
+    "data.options.papers=1500",
+    "data.min_papers=20",
+    "model.rounds=30",
+    "model.n_jobs=1",
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("SHELFMARK_", "WANDB_")) or name == "PORT":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data, a model and its run record, as `inv train` leaves them."""
+    folder = tmp_path_factory.mktemp("home")
+    console.set_up("WARNING")
+    train.train(config.load([*QUICK, "name=quick", *paths_in(folder)]))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(home: Path) -> artifact.Model:
+    """The trained model, opened as the service opens it."""
+    return artifact.load(home / "models" / "quick", threads=1)
+
+
+@pytest.fixture
+def log() -> Iterator[Callable[[], str]]:
+    """Everything logged since the test began."""
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="DEBUG", format="{level} {message}")
+    yield lambda: "".join(lines)
+    logger.remove(sink)
+
+
+def paths_in(folder: Path) -> list[str]:
+    """Return the overrides that keep everything a run writes inside a folder."""
+    return [
+        f'paths.{name}="{(folder / name).as_posix()}"' for name in ("data", "models", "reports")
+    ]

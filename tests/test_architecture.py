@@ -1,0 +1,80 @@
+"""The shape of the package: imports go one way, and heavy libraries stay where they belong."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "shelfmark"
+# The one way of the data. A module imports only from those before it.
+ORDER = [
+    "errors", "taxonomy", "text", "papers", "config", "console", "files",
+    "sources.snapshot", "sources.csv", "sources.sample", "sources",
+    "cleaning", "splits", "preprocess",
+    "features", "model", "artifact", "metrics", "pictures", "tracking", "evaluate", "train",
+    "predict", "service", "bench",
+]  # fmt: skip
+MODULES = {
+    ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): file
+    for file in SOURCE.rglob("*.py")
+    if file != SOURCE / "__init__.py"
+}
+
+
+def imports_of(file: Path) -> set[str]:
+    """Return the package's own modules that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    ours = {name.removeprefix("shelfmark.") for name in found if name.startswith("shelfmark.")}
+    return ours & set(ORDER)
+
+
+def test_every_module_has_its_place_in_the_order() -> None:
+    assert sorted(MODULES) == sorted(ORDER)
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_imports_go_one_way(module: str) -> None:
+    above = ORDER[ORDER.index(module) :]
+    assert not imports_of(MODULES[module]) & set(above)
+
+
+@pytest.mark.parametrize(
+    ("name", "home"), [("wandb", {"tracking"}), ("hydra", {"config"}), ("matplotlib", {"pictures"})]
+)
+def test_a_heavy_library_is_named_in_one_module(name: str, home: set[str]) -> None:
+    naming = {
+        module
+        for module, file in MODULES.items()
+        if f"import {name}" in (text := file.read_text(encoding="utf-8")) or f"from {name}" in text
+    }
+    assert naming == home
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the top-level modules in memory after a statement in a fresh interpreter."""
+    code = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_serving_needs_no_training_library() -> None:
+    heavy = {"hydra", "omegaconf", "matplotlib", "wandb", "dvc", "google", "invoke"}
+    assert not loaded_by("import shelfmark.service") & heavy
+
+
+def test_training_needs_no_tracking_library_and_no_web_server() -> None:
+    assert not loaded_by("import shelfmark.train") & {"wandb", "dvc", "google", "fastapi"}
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_file_stays_readable(module: str) -> None:
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 310

@@ -1,0 +1,141 @@
+"""The configuration: what composes, who wins, and the one line that a mistake gives."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from shelfmark import config
+from shelfmark.errors import ShelfmarkError
+
+EXPERIMENTS = sorted(file.stem for file in (config.CONFIGS / "experiment").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_values_of_an_experiment_arrive(name: str) -> None:
+    from omegaconf import OmegaConf
+
+    file = config.CONFIGS / "experiment" / f"{name}.yaml"
+    assert file.read_text(encoding="utf-8").splitlines()[0] == "# @package _global_"
+    wanted = OmegaConf.to_container(OmegaConf.load(file))
+    assert isinstance(wanted, dict)
+    loaded = config.load([f"experiment={name}"]).model_dump(mode="json")
+    changed = 0
+    base = config.load().model_dump(mode="json")
+    for section, values in wanted.items():
+        for key, value in values.items():
+            assert loaded[section][key] == value
+            changed += base[section][key] != value
+    assert changed, "an experiment that changes nothing is none"
+
+
+def test_seed_is_the_published_setting() -> None:
+    seed = config.load(["experiment=seed"])
+    assert (seed.features.max_features, seed.features.ngram_range) == (10_000, (1, 3))
+    assert (seed.features.min_df, seed.features.max_df) == (5, 0.7152)
+    assert seed.features.stop_words == "english"
+    assert (seed.model.rounds, seed.model.max_depth) == (1000, 8)
+    assert seed.model.learning_rate == 0.04297
+    assert (seed.model.subsample, seed.model.colsample_bytree) == (0.7654, 0.70666)
+    assert (seed.model.reg_alpha, seed.model.reg_lambda) == (0.03872, 0.74048)
+    assert seed.model.early_stopping == 10
+
+
+def test_last_wins_base_group_experiment_command_line() -> None:
+    base = config.load()
+    fast = config.load(["experiment=fast"])
+    told = config.load(["model.max_depth=9", "experiment=fast"])
+    assert base.model.max_depth != fast.model.max_depth
+    assert told.model.max_depth == 9
+    assert told.model.rounds == fast.model.rounds
+
+
+@pytest.mark.parametrize("group", ["data", "tracking", "model"])
+def test_every_choice_of_a_group_composes(group: str) -> None:
+    for choice in config.groups()[group]:
+        config.load([f"{group}={choice}"])
+
+
+def test_lists_quotes_blanks_and_dates_arrive() -> None:
+    loaded = config.load(
+        [
+            "data=csv",
+            "data.path='my papers, all.csv'",
+            "data.labels=[cs.AI,'cs.CL']",
+            "data.split=time",
+            "data.cuts.validation=2018-01-01",
+            "data.cuts.test=2019-01-01",
+            "features.ngram_range=[1,3]",
+            "+model.params.gamma=1",
+        ]
+    )
+    assert loaded.data.path == "my papers, all.csv"
+    assert loaded.data.labels == ["cs.AI", "cs.CL"]
+    assert loaded.data.cuts.test == date(2019, 1, 1)
+    assert loaded.features.ngram_range == (1, 3)
+    assert loaded.model.params == {"gamma": 1}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["model.max_dept=3"], "model.max_dept: no such key; did you mean model.max_depth?"),
+        (
+            ["data.fraction.train=0.5"],
+            "data.fraction.train: no such key; did you mean data.fractions.train?",
+        ),
+        (["+model.max_dept=3"], "model.max_dept: no such key; did you mean model.max_depth?"),
+        (["+sed=3"], "sed: no such key; did you mean seed?"),
+        (["experiment=fsat"], "did you mean fast?; there are best, fast, seed"),
+        (["data=snapshto"], "data=snapshto: no such data; did you mean snapshot?"),
+        (["model.max_depth=-3"], "model.max_depth: -3: input should be greater than or equal to 1"),
+        (["model.max_depth=deep"], "model.max_depth: 'deep': input should be a valid integer"),
+        (["model.max_depth=4.5"], "model.max_depth: 4.5: input should be a valid integer"),
+        (["model.learning_rate=0"], "model.learning_rate: 0: input should be greater than 0"),
+        (
+            ["data.fractions.train=0.9"],
+            "data.fractions: train, validation and test must sum to 1, not 1.1",
+        ),
+        (["data.labels=[cs.AI,cs.CLL]"], "no category 'cs.CLL'; did you mean cs.CL?"),
+        (["data.labels=[cs.AI]"], "labels needs at least two different labels"),
+        (["data.level=archive", "data.labels=[cs,cs.AI]"], "no archive 'cs.AI'"),
+        (["data.split=time"], "split=time needs cuts.validation before cuts.test"),
+        (
+            ["data.split=time", "data.cuts.validation=2019-01-02", "data.cuts.test=2019-01-01"],
+            "before",
+        ),
+        (
+            ["data.level=kategory"],
+            "data.level: 'kategory': input should be 'category', 'archive' or",
+        ),
+        (["features.ngram_range=[2,1]"], "ngram_range must rise"),
+        (["features.max_df=1.5"], "features.max_df: 1.5: should be a count of papers"),
+        (["features.min_df=many"], "features.min_df: 'many': should be a number"),
+        (["name=a/b"], "name: 'a/b': string should match pattern"),
+        (["log_level=LOUD"], "log_level: 'LOUD'"),
+        (["~seed"], "seed: field required"),
+        (["model.max_depth=[1"], "configuration: "),
+        (["features.max_df=${nowhere}"], "configuration: "),
+        (["features.max_df=???"], "configuration: "),
+    ],
+)
+def test_a_mistake_gives_one_line(overrides: list[str], line: str) -> None:
+    with pytest.raises(ShelfmarkError) as raised:
+        config.load(overrides)
+    assert line in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_config_cannot_be_changed_after_it_is_made() -> None:
+    loaded = config.load()
+    with pytest.raises(ValueError, match="frozen"):
+        loaded.seed = 3  # type: ignore[misc]
+
+
+def test_every_key_of_the_yaml_files_is_explained_where_it_is_not_obvious() -> None:
+    text = (Path(config.CONFIGS) / "config.yaml").read_text(encoding="utf-8")
+    for key in ("name", "seed", "min_papers", "maths", "max_bad", "split", "chosen_terms"):
+        line = next(line for line in text.splitlines() if line.strip().startswith(f"{key}:"))
+        assert "#" in line

@@ -1,0 +1,107 @@
+"""The record of a run: local files always, W&B where asked, and never the end of a training."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from shelfmark import config, tracking
+from shelfmark.errors import ShelfmarkError
+from tests.conftest import paths_in
+
+
+def settings(tmp_path: Path, *overrides: str) -> config.Config:
+    return config.load([*paths_in(tmp_path), *overrides])
+
+
+def test_a_local_run_keeps_every_step_and_the_summary(tmp_path: Path) -> None:
+    with tracking.start(settings(tmp_path, "seed=11"), "mine") as run:
+        run.log(0, {"validation": 0.5})
+        run.log(1, {"validation": 0.25})
+        run.finish({"accuracy": 0.75})
+    folder = tmp_path / "reports" / "mine"
+    steps = [orjson.loads(line) for line in (folder / "history.jsonl").read_bytes().splitlines()]
+    assert steps == [{"step": 0, "validation": 0.5}, {"step": 1, "validation": 0.25}]
+    whole = orjson.loads((folder / "run.json").read_bytes())
+    assert whole["summary"] == {"accuracy": 0.75}
+    assert whole["config"]["seed"] == 11
+
+
+def test_what_was_logged_survives_a_training_that_fails(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RuntimeError, match="half-way"),
+        tracking.start(settings(tmp_path), "mine") as run,
+    ):
+        run.log(0, {"validation": 0.5})
+        raise RuntimeError("half-way")
+    assert (tmp_path / "reports" / "mine" / "history.jsonl").read_bytes().count(b"\n") == 1
+
+
+def test_a_folder_that_cannot_be_written_gives_one_line(tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("a file")
+    with (
+        pytest.raises(ShelfmarkError, match="cannot write"),
+        tracking.start(settings(tmp_path), "mine"),
+    ):
+        pass
+
+
+def test_an_offline_wandb_run_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
+    with tracking.start(settings(tmp_path, "tracking=wandb"), "mine") as run:
+        run.log(0, {"validation": 0.123456789})
+        run.finish({"accuracy": 0.75})
+    (record,) = (tmp_path / "reports" / "mine" / "wandb").glob("offline-run-*/run-*.wandb")
+    # W&B's own process writes the file, on a busy machine a moment after the run has ended.
+    for _ in range(300):
+        content = record.read_bytes()
+        if b"0.123456789" in content and b"accuracy" in content:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"the run is not in the record, which holds {content[:200]!r}")
+
+
+def test_a_failing_wandb_never_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Callable[[], str]
+) -> None:
+    import wandb
+
+    def refuse(**settings: Any) -> None:
+        raise wandb.errors.UsageError("api_key not configured\nmore lines")
+
+    monkeypatch.setattr(wandb, "init", refuse)
+    with tracking.start(settings(tmp_path, "tracking=wandb"), "mine") as run:
+        run.log(0, {"validation": 0.5})
+        run.finish({"accuracy": 0.75})
+    assert "W&B: api_key not configured; the run goes on without it" in log()
+    assert (tmp_path / "reports" / "mine" / "run.json").exists()
+
+
+def test_a_missing_wandb_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def without_wandb(name: str, *rest: Any, **named: Any) -> Any:
+        if name == "wandb":
+            raise ModuleNotFoundError(name)
+        return real(name, *rest, **named)
+
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    monkeypatch.setattr(builtins, "__import__", without_wandb)
+    with (
+        pytest.raises(ShelfmarkError, match="uv sync --extra wandb"),
+        tracking.start(settings(tmp_path, "tracking=wandb"), "mine"),
+    ):
+        pass
