@@ -12,9 +12,9 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "shelfmark"
 # The one way of the data. A module imports only from those before it.
 ORDER = [
-    "errors", "taxonomy", "text", "papers", "config", "console", "files",
+    "errors", "taxonomy", "text", "papers", "config", "console", "files", "parallel",
     "sources.snapshot", "sources.csv", "sources.sample", "sources",
-    "cleaning", "splits", "preprocess",
+    "splits", "cleaning", "preprocess",
     "features", "model", "artifact", "metrics", "pictures", "tracking", "evaluate", "train",
     "predict", "service", "bench",
 ]  # fmt: skip

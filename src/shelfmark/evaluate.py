@@ -195,7 +195,7 @@ def show(report: dict[str, Any]) -> None:
     table = Table(title=title + " (synthetic)" * report["synthetic"], title_justify="left")
     table.add_column("")
     for name in compared:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for row in rows:
         table.add_row(*row)
     console.STDOUT.print(table)

@@ -1,15 +1,16 @@
 """From a source's papers to Parquet splits: cleaned, deduplicated, labelled, divided.
 
 Two passes keep memory flat however large the source. The first cleans each paper, spills its text
-to disk and keeps four numbers of it; from those numbers alone the duplicates and the labels are
-decided; the second reads the spill back and writes the splits.
+to disk and keeps a few numbers of it; from those alone the duplicates and the labels are decided;
+the second reads the spill back and writes the splits.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import itertools
-from array import array
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,17 +24,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from loguru import logger
 
-from shelfmark import console, files, sources
-from shelfmark.cleaning import Ledger, Row, clean_rows
+from shelfmark import console, files, parallel, sources
+from shelfmark.cleaning import CLEANED, Chunk, Ledger, clean
 from shelfmark.config import Config, DataConfig
 from shelfmark.errors import ShelfmarkError
-from shelfmark.splits import CARD, SCHEMA, SPLITS, Splits, SplitWriter, open_splits, split_of
+from shelfmark.splits import CARD, SCHEMA, SPLITS, Splits, SplitWriter, open_splits
 from shelfmark.taxonomy import label_at
-from shelfmark.text import document
 
-SPILLED = pa.schema([field for field in SCHEMA if field.name not in ("text", "label")])
-BATCH = 4096
-NO_LETTER_OR_DIGIT = bytes(i for i in range(128) if not chr(i).isalnum())
+KEYS = ("id", "text", "day", "split", "primary", "spilled")
+CHUNK = 2048  # records; some 3 MB
+WORTH_SHARING = 16 << 20  # bytes of a file that repay the start of other processes
 LEFT_OUT = -1
 
 Codes = np.ndarray[Any, np.dtype[np.int64]]
@@ -67,10 +67,11 @@ def prepare(config: Config) -> Splits:
 def _write(data: DataConfig, path: Path | None, identity: dict[str, Any], folder: Path) -> None:
     ledger = Ledger(data.max_bad, str(path or data.source))
     spill = folder / "spill.arrow"
-    keys, categories = _spill(data, clean_rows(data, path, ledger), spill)
+    keys, categories = _spill(data, path, ledger, spill)
     kept = _without_duplicates(keys, ledger)
     labels, codes = _label(data, keys, categories, kept, ledger)
-    counts = _write_splits(data, spill, labels, codes[keys["spilled"].to_numpy()], folder)
+    chosen = keys.assign(label=codes)[keys["spilled"]]
+    counts = _write_splits(spill, labels, chosen, folder)
     spill.unlink()
     for split in SPLITS:
         if not counts[split]:
@@ -80,41 +81,49 @@ def _write(data: DataConfig, path: Path | None, identity: dict[str, Any], folder
     _write_card(data, identity, ledger, counts, folder)
 
 
-def _spill(data: DataConfig, rows: Iterator[Row], path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Write the rows that may be kept to disk; return numbers that stand for every row.
+def _spill(
+    data: DataConfig, path: Path | None, ledger: Ledger, spill: Path
+) -> tuple[pd.DataFrame, list[str]]:
+    """Clean all records; write the rows that may be kept to disk, return numbers for every row.
 
-    The columns are `id` and `text` (hashes, equal for equal ones), `day`, `category` (its place in
-    the list returned beside) and `spilled` (a row whose label is not asked for need not be).
+    The numbers are the `keys` of the chunks, with `primary` a place in the categories returned
+    beside, and `spilled`: a row whose label is not asked for need not be written.
     """
-    keys = {name: array("q") for name in ("id", "text", "day", "category", "spilled")}
+    frames = [pd.DataFrame({name: np.empty(0, np.int64) for name in KEYS})]
     categories: dict[str, int] = {}
-    asked: list[bool] = []
     options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, SPILLED, options=options) as to:
-        while batch := list(itertools.islice(rows, BATCH)):
-            written = []
-            for row in batch:
-                ident, title, abstract, (primary, *_), day = row
-                code = categories.setdefault(primary, len(categories))
-                if code == len(asked):
-                    asked.append(not data.labels or label_at(primary, data.level) in data.labels)
-                keys["id"].append(hash(ident))
-                keys["text"].append(hash(same_text(title, abstract)))
-                keys["day"].append(day.toordinal())
-                keys["category"].append(code)
-                keys["spilled"].append(asked[code])
-                if asked[code]:
-                    written.append(row)
-            if written:
-                columns = list(zip(*written, strict=True))
-                to.write_batch(pa.record_batch(columns, schema=SPILLED))
-    frame = pd.DataFrame({name: np.frombuffer(column, "q") for name, column in keys.items()})
-    return frame.astype({"spilled": bool}), list(categories)
+    with (
+        console.progress("reading papers") as bar,
+        pa.OSFile(str(spill), "wb") as file,
+        pa.ipc.new_file(file, CLEANED, options=options) as writer,
+    ):
+        for chunk in _cleaned(data, path):
+            ledger.add(chunk)
+            asked = [
+                not data.labels or label_at(x, data.level) in data.labels for x in chunk.categories
+            ]
+            places = [categories.setdefault(name, len(categories)) for name in chunk.categories]
+            primary = chunk.keys["primary"]
+            spilled = np.array(asked, bool)[primary]
+            keys = {
+                **chunk.keys,
+                "primary": np.array(places, np.int64)[primary],
+                "spilled": spilled,
+            }
+            frames.append(pd.DataFrame(keys))
+            writer.write_batch(chunk.rows.filter(pa.array(spilled)))
+            bar.advance(chunk.read)
+    ledger.close()
+    return pd.concat(frames, ignore_index=True).astype({"spilled": bool}), list(categories)
 
 
-def same_text(title: str, abstract: str) -> bytes:
-    """Return what two copies of one paper share: their letters and digits, lower case, as UTF-8."""
-    return f"{title}{abstract}".casefold().encode().translate(None, NO_LETTER_OR_DIGIT)
+def _cleaned(data: DataConfig, path: Path | None) -> Iterator[Chunk]:
+    """Return the cleaned records in the order of the source, a large file's by all cores."""
+    records = sources.records(data.source, path, data.options)
+    chunks = iter(lambda: list(itertools.islice(records, CHUNK)), [])
+    if path is None or path.stat().st_size < WORTH_SHARING:
+        return map(functools.partial(clean, data), chunks)
+    return parallel.in_order(functools.partial(clean, data), chunks)
 
 
 def _without_duplicates(keys: pd.DataFrame, ledger: Ledger) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -136,7 +145,7 @@ def _label(
 ) -> tuple[list[str], Codes]:
     """Return the labels and, for every row, the place of its label among them or `LEFT_OUT`."""
     of_category = [str(label_at(name, data.level)) for name in categories]
-    category = keys["category"].to_numpy()[kept]
+    category = keys["primary"].to_numpy()[kept]
     labels = _choose_labels(data, Counter(np.array(of_category, object)[category]))
     code = np.array([labels.index(x) if x in labels else LEFT_OUT for x in of_category])
     codes = np.full(len(keys), LEFT_OUT)
@@ -164,40 +173,33 @@ def _choose_labels(data: DataConfig, counts: Counter[str]) -> list[str]:
 
 
 def _write_splits(
-    data: DataConfig, spill: Path, labels: list[str], codes: Codes, folder: Path
+    spill: Path, labels: list[str], keys: pd.DataFrame, folder: Path
 ) -> dict[str, Counter[str]]:
     """Write the labelled rows to their splits, in the order they were read; count the labels."""
     counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
-    writers = {split: SplitWriter(folder / f"{split}.parquet") for split in SPLITS}
-    with console.progress("writing splits", len(codes)) as bar, pa.memory_map(str(spill)) as file:
+    names = pa.array([*labels, None], pa.string())  # LEFT_OUT finds None
+    with (
+        console.progress("writing splits", len(keys)) as bar,
+        contextlib.ExitStack() as stack,
+        pa.memory_map(str(spill)) as file,
+    ):
+        paths = (folder / f"{split}.parquet" for split in SPLITS)
+        writers = [stack.enter_context(SplitWriter(path)) for path in paths]
         reader, start = pa.ipc.open_file(file), 0
         for index in range(reader.num_record_batches):
             batch = reader.get_batch(index)
-            part = codes[start : start + batch.num_rows]
+            part = keys.iloc[start : start + batch.num_rows]
             start += batch.num_rows
-            rows = np.flatnonzero(part != LEFT_OUT)
-            table = _finish(data, batch.take(pa.array(rows)), [labels[code] for code in part[rows]])
-            keys = zip(table["id"].to_pylist(), table["submitted"].to_pylist(), strict=True)
-            where = np.array([split_of(data, *key) for key in keys], dtype=object)
-            for split, writer in writers.items():
-                chosen = table.filter(pa.array(where == split, pa.bool_()))
-                writer.add(chosen)
-                counts[split].update(chosen["label"].to_pylist())
+            code, where = part["label"].to_numpy(), part["split"].to_numpy()
+            label = names.take(pa.array(code % len(names)))
+            columns = [label if name == "label" else batch[name] for name in SCHEMA.names]
+            table = pa.Table.from_arrays(columns, schema=SCHEMA)
+            for number, (split, writer) in enumerate(zip(SPLITS, writers, strict=True)):
+                chosen = (where == number) & (code != LEFT_OUT)
+                writer.add(table.filter(pa.array(chosen)))
+                counts[split].update(labels[place] for place in code[chosen])
             bar.advance(batch.num_rows)
-    for writer in writers.values():
-        writer.close()
     return counts
-
-
-def _finish(data: DataConfig, rows: pa.RecordBatch, labels: list[str]) -> pa.Table:
-    """Return spilled rows with their text and label, as a table of `SCHEMA`."""
-    pairs = zip(rows["title"].to_pylist(), rows["abstract"].to_pylist(), strict=True)
-    added = {
-        "text": pa.array([document(*pair, data.maths) for pair in pairs], pa.string()),
-        "label": pa.array(labels, pa.string()),
-    }
-    columns = [added[name] if name in added else rows[name] for name in SCHEMA.names]
-    return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
 def _write_card(

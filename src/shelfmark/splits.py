@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -92,11 +93,28 @@ def split_of(data: DataConfig, ident: str, submitted: date) -> str:
 
 
 class SplitWriter:
-    """Writes one split, in row groups of a fixed size so that its bytes are always the same."""
+    """Writes one split, in row groups of a fixed size so that its bytes are always the same.
+
+    Compression, most of the work, goes on in a thread of its own while the next rows are found.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd", compression_level=3)
+        self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd", compression_level=1)
         self._waiting: list[pa.Table] = []
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+
+    def __enter__(self) -> SplitWriter:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        try:
+            if failure[0] is None:
+                self._flush()
+                self._wait()
+        finally:
+            self._thread.shutdown()
+            self._writer.close()
 
     def add(self, table: pa.Table) -> None:
         """Take rows of `SCHEMA`, written once there are enough of them."""
@@ -104,13 +122,14 @@ class SplitWriter:
         if sum(part.num_rows for part in self._waiting) >= ROW_GROUP:
             self._flush()
 
-    def close(self) -> None:
-        """Write what waits and end the file."""
-        self._flush()
-        self._writer.close()
-
     def _flush(self) -> None:
+        # One row group at a time: memory stays flat, and a full disk is noticed.
+        self._wait()
         table = pa.concat_tables([SCHEMA.empty_table(), *self._waiting]).combine_chunks()
-        if table.num_rows:
-            self._writer.write_table(table, row_group_size=table.num_rows)
         self._waiting = []
+        if table.num_rows:
+            self._writing = self._thread.submit(self._writer.write_table, table, table.num_rows)
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            self._writing.result()

@@ -17,11 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shelfmark import sources
 from shelfmark.errors import ShelfmarkError
 from shelfmark.papers import BadRecordError, Broken, Paper, identifier
-from shelfmark.sources import sample, snapshot
+from shelfmark.sources import snapshot
 
-PAPERS = [paper for paper in sample.read(None, 300) if isinstance(paper, Paper)]
+PAPERS = [
+    paper for paper in sources.stream("sample", None, {"papers": 300}) if isinstance(paper, Paper)
+]
 
 
 def record(paper: Paper, **changes: Any) -> dict[str, Any]:
@@ -77,7 +80,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def read(path: Path) -> list[Paper | Broken]:
-    return list(snapshot.read(path))
+    return list(sources.stream("snapshot", path, {}))
 
 
 @pytest.mark.parametrize("name", PACKERS)
@@ -107,7 +110,7 @@ def test_a_file_is_streamed(tmp_path: Path) -> None:
     """The damage at the end does not keep the papers before it from coming."""
     whole = gzip.compress(lines([record(paper) for paper in PAPERS]))
     (tmp_path / "a.json.gz").write_bytes(whole[:-2000])
-    papers = snapshot.read(tmp_path / "a.json.gz")
+    papers = sources.stream("snapshot", tmp_path / "a.json.gz", {})
     assert next(papers) == PAPERS[0]
     with pytest.raises(ShelfmarkError, match="damaged or truncated"):
         list(papers)
@@ -118,7 +121,7 @@ def test_the_first_version_gives_the_day_and_not_the_last_change() -> None:
         {"version": "v1", "created": "Mon, 2 Apr 2007 19:18:42 GMT"},
         {"version": "v2", "created": "Tue, 24 Jul 2018 20:10:27 GMT"},
     ]
-    paper = snapshot.paper_of(record(PAPERS[0], versions=versions, update_date="2018-07-24"))
+    paper = snapshot.paper(record(PAPERS[0], versions=versions, update_date="2018-07-24"))
     assert paper.submitted == date(2007, 4, 2)
 
 
@@ -130,7 +133,7 @@ def test_months_are_english_whatever_the_machine_speaks(month: int) -> None:
 
 
 def test_identifiers_categories_and_texts_of_a_record() -> None:
-    paper = snapshot.paper_of(
+    paper = snapshot.paper(
         record(
             PAPERS[0],
             id="cmp-lg/9404001v2",
@@ -180,7 +183,7 @@ def test_a_bad_record_gives_its_line_and_reason(tmp_path: Path, name: str) -> No
 @pytest.mark.parametrize("versions", NO_DATE, ids=repr)
 def test_a_record_without_a_date(versions: Any) -> None:
     with pytest.raises(BadRecordError, match="^field 'versions' holds no date of the first"):
-        snapshot.paper_of(record(PAPERS[0], versions=versions))
+        snapshot.paper(record(PAPERS[0], versions=versions))
 
 
 @pytest.mark.parametrize(

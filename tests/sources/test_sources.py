@@ -15,21 +15,23 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.papers import Broken, Paper
 
 # What somebody adds: one module and one yaml, nothing else.
-MODULE = '''
+MODULE = """
 from datetime import date
-from shelfmark.papers import Broken, Paper
+from shelfmark.papers import BadRecordError, Paper
 
 SYNTHETIC = False
 
-def read(path, marker="|"):
+def records(path, marker="|"):
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
-            parts = line.rstrip().split(marker)
-            if len(parts) != 2:
-                yield Broken(number, "not two parts")
-                continue
-            yield Paper(f"1501.{number:05d}", "A title", parts[1], (parts[0],), date(2015, 1, 1))
-'''
+            yield number, (number, line.rstrip().split(marker))
+
+def paper(record):
+    number, parts = record
+    if len(parts) != 2:
+        raise BadRecordError("not two parts")
+    return Paper(f"1501.{number:05d}", "A title", parts[1], (parts[0],), date(2015, 1, 1))
+"""
 YAML = """
 source: barred
 path: null
@@ -59,7 +61,7 @@ def test_a_new_source_is_a_file_and_a_yaml(barred: Path, tmp_path: Path) -> None
     assert splits.folder.name.startswith("barred-")
     assert splits.card["kept"] == 400
     assert splits.card["source_sha256"] == files.sha256(barred)
-    with pytest.raises(ShelfmarkError, match="line 400: not two parts; 11 of 400"):
+    with pytest.raises(ShelfmarkError, match="line 1: not two parts; 400 of 400"):
         preprocess.prepare(config.load([*overrides, "data.options.marker=word1"]))
 
 
@@ -75,9 +77,9 @@ def test_every_data_config_names_a_source_and_every_source_has_one() -> None:
 def test_a_source_offers_what_is_asked_of_it(name: str) -> None:
     source = sources.find(name)
     assert source.SYNTHETIC is (name == "sample")
-    assert next(iter(inspect.signature(source.read).parameters)) == "path"
+    assert next(iter(inspect.signature(source.records).parameters)) == "path"
     given = config.load([f"data={name}"]).data.options
-    assert set(given) == set(list(inspect.signature(source.read).parameters)[1:])
+    assert set(given) == set(list(inspect.signature(source.records).parameters)[1:])
 
 
 @pytest.mark.parametrize("name", ["kaggle", "", "__init__", "sources.csv", "../csv", "os"])
@@ -92,7 +94,7 @@ def test_a_source_there_is_not(name: str) -> None:
 )
 def test_an_option_a_source_does_not_take(name: str, takes: str) -> None:
     with pytest.raises(ShelfmarkError) as caught:
-        sources.stream(name, None, {"spam": 1})
+        sources.records(name, None, {"spam": 1})
     assert str(caught.value) == f"data.options.spam: source {name} takes {takes}"
 
 
@@ -113,7 +115,7 @@ def test_a_source_of_files_needs_a_path(name: str) -> None:
     with pytest.raises(ShelfmarkError, match="data.path is not set"):
         sources.digest(name, None, {})
     with pytest.raises(ShelfmarkError, match="data.path is not set"):
-        next(sources.stream(name, None, {}))
+        next(sources.records(name, None, {}))
 
 
 def test_papers_and_broken_records_are_values() -> None:

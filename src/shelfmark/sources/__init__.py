@@ -1,7 +1,8 @@
 """Where papers come from: one module a source, found by the name of its `data` config.
 
-A source is a module here with `SYNTHETIC` and `read(path, **options)`, and a file of the same
-name in `configs/data`; nothing else names it.
+A source is a module here with `SYNTHETIC`, `records` and `paper`, and a file of the same name in
+`configs/data`; nothing else names it. Reading is apart from understanding, so that the records of
+any source can be shared out among processes.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import hashlib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from shelfmark import files
 from shelfmark.errors import ShelfmarkError
-from shelfmark.papers import Broken, Paper
+from shelfmark.papers import BadRecordError, Broken, Paper
 
 
 class Source(Protocol):
@@ -24,8 +25,11 @@ class Source(Protocol):
 
     SYNTHETIC: bool
 
-    def read(self, path: Path | None, **options: Any) -> Iterator[Paper | Broken]:
-        """Stream the papers of a file, or made ones, in a fixed order; broken records in place."""
+    def records(self, path: Path | None, **options: Any) -> Iterator[tuple[int, Any]]:
+        """Stream the raw records of a file, or made ones, each with its line counted from 1."""
+
+    def paper(self, record: Any) -> Paper:
+        """Return the paper in a raw record, or raise BadRecordError with the reason."""
 
 
 def find(name: str) -> Source:
@@ -40,19 +44,34 @@ def find(name: str) -> Source:
     return cast(Source, importlib.import_module(f"{__name__}.{name}"))
 
 
-def stream(name: str, path: Path | None, options: dict[str, Any]) -> Iterator[Paper | Broken]:
-    """Return the papers of a source, its options checked against what it takes.
+def records(name: str, path: Path | None, options: dict[str, Any]) -> Iterator[tuple[int, Any]]:
+    """Return the numbered raw records of a source, its options checked against what it takes.
 
     Raises:
         ShelfmarkError: no such source, an option it does not take, or a path it cannot read.
     """
     source = find(name)
-    takes = list(inspect.signature(source.read).parameters)[1:]
+    takes = list(inspect.signature(source.records).parameters)[1:]
     for option in options:
         if option not in takes:
             known = ", ".join(takes) or "none"
             raise ShelfmarkError(f"data.options.{option}: source {name} takes {known}")
-    return source.read(path, **options)
+    return source.records(path, **options)
+
+
+def understand(name: str, numbered: Iterable[tuple[int, Any]]) -> Iterator[Paper | Broken]:
+    """Return the paper of each raw record of a source, or what is broken about it, in order."""
+    paper = find(name).paper
+    for line, record in numbered:
+        try:
+            yield paper(record)
+        except BadRecordError as error:
+            yield Broken(line, str(error))
+
+
+def stream(name: str, path: Path | None, options: dict[str, Any]) -> Iterator[Paper | Broken]:
+    """Return the papers of a source in the order of the file, broken records in their place."""
+    return understand(name, records(name, path, options))
 
 
 def digest(name: str, path: Path | None, options: dict[str, Any]) -> str:

@@ -13,15 +13,15 @@ from pathlib import Path
 
 from shelfmark import files
 from shelfmark.errors import ShelfmarkError
-from shelfmark.papers import BadRecordError, Broken, Paper, categories, identifier
+from shelfmark.papers import BadRecordError, Paper, categories, identifier
 
 SYNTHETIC = False
 COLUMNS = ("id", "title", "category_code", "published_date", "summary")
 DATES = ("%m/%d/%y", "%m/%d/%Y", "%d %B %Y")
 
 
-def read(path: Path | None) -> Iterator[Paper | Broken]:
-    """Stream the papers of the CSV in the order of the file."""
+def records(path: Path | None) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Stream the rows of the CSV in the order of the file."""
     file = files.existing(path, "data.path")
     csv.field_size_limit(1 << 24)
     with (
@@ -34,18 +34,20 @@ def read(path: Path | None) -> Iterator[Paper | Broken]:
             raise ShelfmarkError(f"{file}: line 1 has no column {', '.join(missing)}")
         try:
             for row in rows:
-                try:
-                    yield _paper(row)
-                except BadRecordError as error:
-                    yield Broken(rows.line_num, str(error))
+                yield rows.line_num, row
         except csv.Error as error:
             raise ShelfmarkError(f"{file}: line {rows.line_num}: {error}") from error
 
 
-def _paper(row: dict[str, str | None]) -> Paper:
+def paper(record: dict[str, str | None]) -> Paper:
+    """Return the paper of one row.
+
+    Raises:
+        BadRecordError: a column is empty, or not what arXiv writes.
+    """
     values = {}
     for name in COLUMNS:
-        value = row[name]
+        value = record[name]
         if not value:
             raise BadRecordError(f"column {name!r} is empty")
         values[name] = value

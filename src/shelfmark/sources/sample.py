@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from shelfmark.errors import ShelfmarkError
-from shelfmark.papers import Broken, Paper, identifier
+from shelfmark.papers import Paper, identifier
 
 SYNTHETIC = True
 SEED = 1991  # the year arXiv began
@@ -130,7 +130,7 @@ PEOPLE = (r"Erd\H{o}s", r"Poincar\'e", r"G\"odel", r"L\'evy", "Gauss", r"It\^o",
 CLEANING_CASES = ("withdrawn", "foreign", "short", "version", "copy")
 
 
-def read(path: Path | None, papers: int = 4000) -> Iterator[Paper | Broken]:
+def records(path: Path | None, papers: int = 4000) -> Iterator[tuple[int, Paper]]:
     """Stream that many synthetic papers; a path has no meaning here and is ignored.
 
     Raises:
@@ -141,11 +141,16 @@ def read(path: Path | None, papers: int = 4000) -> Iterator[Paper | Broken]:
     author = _Author()
     earlier: Paper | None = None
     for number in range(papers):
-        paper = author.paper(number)
+        made = author.paper(number)
         if number % 40 == 39 and earlier is not None:
-            paper = _needing_care(CLEANING_CASES[number // 40 % 5], paper, earlier)
-        earlier = paper
-        yield paper
+            made = _needing_care(CLEANING_CASES[number // 40 % 5], made, earlier)
+        earlier = made
+        yield number + 1, made
+
+
+def paper(record: Paper) -> Paper:
+    """Return the record, which is a paper already."""
+    return record
 
 
 def _needing_care(case: str, paper: Paper, earlier: Paper) -> Paper:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from shelfmark import files
 from shelfmark.errors import ShelfmarkError
-from shelfmark.papers import BadRecordError, Broken, Paper, categories, identifier
+from shelfmark.papers import BadRecordError, Paper, categories, identifier
 
 SYNTHETIC = False
 TEXTS = ("id", "title", "abstract", "categories")
@@ -26,46 +26,43 @@ NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "
 MONTHS = {name: number for number, name in enumerate(NAMES, 1)}
 
 
-def read(path: Path | None) -> Iterator[Paper | Broken]:
-    """Stream the papers of a snapshot in the order of the file."""
+def records(path: Path | None) -> Iterator[tuple[int, Any]]:
+    """Stream the records of a snapshot in the order of the file: JSON lines as bytes, or rows."""
     file = files.existing(path, "data.path")
     if files.format_of(file) == ".parquet":
-        yield from _read_parquet(file)
+        yield from _rows(file)
         return
     with files.opened(file) as lines:
         for number, line in enumerate(lines, 1):
-            if line.isspace():
-                continue
-            try:
-                yield paper_of(orjson.loads(line))
-            except orjson.JSONDecodeError as error:
-                yield Broken(number, f"broken JSON: {error}")
-            except BadRecordError as error:
-                yield Broken(number, str(error))
+            if not line.isspace():
+                yield number, line
 
 
-def _read_parquet(path: Path) -> Iterator[Paper | Broken]:
+def _rows(path: Path) -> Iterator[tuple[int, Any]]:
     try:
         with pq.ParquetFile(path) as table:
             columns = [name for name in FIELDS if name in table.schema_arrow.names]
-            row = 0
+            number = 0
             for batch in table.iter_batches(4096, columns=columns):
-                for record in batch.to_pylist():
-                    row += 1
-                    try:
-                        yield paper_of(record)
-                    except BadRecordError as error:
-                        yield Broken(row, str(error))
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ShelfmarkError(f"{path}: not a readable Parquet file ({error})") from error
 
 
-def paper_of(record: Any) -> Paper:
-    """Return the paper of one snapshot record.
+def paper(record: Any) -> Paper:
+    """Return the paper of one record, parsing it first where it is a line of JSON.
 
     Raises:
-        BadRecordError: a field is missing, of the wrong type, or not what arXiv writes.
+        BadRecordError: broken JSON, or a field is missing, of the wrong type, or not what arXiv
+            writes.
     """
+    if isinstance(record, bytes):
+        try:
+            record = orjson.loads(record)
+        except orjson.JSONDecodeError as error:
+            raise BadRecordError(f"broken JSON: {error}") from None
     if not isinstance(record, dict):
         raise BadRecordError(f"not an object but {type(record).__name__}")
     ident, title, abstract, names = map(record.get, TEXTS)

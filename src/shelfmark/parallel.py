@@ -1,0 +1,62 @@
+"""Work shared out among processes, its results in order."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from shelfmark.errors import ShelfmarkError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
+) -> Iterator[Result]:
+    """Apply a function of some module to items, in as many processes as there are cores.
+
+    Only a few items are ahead of the results at any time, so memory stays flat.
+
+    Raises:
+        ShelfmarkError: a process was ended from outside, most likely for want of memory.
+    """
+    workers = workers or os.cpu_count() or 1
+    waiting: collections.deque[Future[Result]] = collections.deque()
+    # Processes are started afresh: a copy of this one would share its threads' locks.
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=_begin_worker
+    )
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise ShelfmarkError("a worker process was ended from outside; is memory short?") from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, and do not outlive it, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    with contextlib.suppress(Exception):
+        if parent is not None:
+            parent.join()
+    os._exit(1)

@@ -1,0 +1,114 @@
+"""Work shared out among processes: in order, never too far ahead, and gone with its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+
+from shelfmark import config, parallel, preprocess, sources
+from shelfmark.errors import ShelfmarkError
+from shelfmark.papers import Paper
+from tests.conftest import paths_in
+
+FOREVER = """
+import sys, time
+from shelfmark import parallel
+if __name__ == "__main__":
+    for _ in parallel.in_order(time.sleep, iter([0, 0, 600, 600]), 2):
+        print("ready", flush=True)
+"""
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    assert list(parallel.in_order(abs, range(-50, 50), 2)) == [abs(i) for i in range(-50, 50)]
+
+
+def test_only_a_few_items_are_taken_ahead() -> None:
+    items = iter(range(1_000_000))
+    results = parallel.in_order(abs, items, 2)
+    assert next(results) == 0
+    assert next(items) < 10
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_an_error_in_a_process_is_raised_here() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(parallel.in_order(divmod_of, [(1, 1), (1, 0)], 2))
+
+
+def divmod_of(pair: tuple[int, int]) -> tuple[int, int]:
+    return divmod(*pair)
+
+
+def test_a_process_ended_from_outside_gives_one_line() -> None:
+    with pytest.raises(ShelfmarkError, match="a worker process was ended from outside"):
+        list(parallel.in_order(os._exit, [3], 1))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    (tmp_path / "forever.py").write_text(FOREVER)
+    parent = subprocess.Popen(
+        [sys.executable, "forever.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout
+    assert parent.stdout.readline() == "ready\n"
+    children = children_of(parent.pid)
+    assert children
+    parent.send_signal(signal.SIGKILL)
+    parent.communicate()
+    for _ in range(100):
+        if not any(alive(pid) for pid in children):
+            return
+        time.sleep(0.1)
+    raise AssertionError("a worker outlived its parent")
+
+
+def children_of(pid: int) -> list[int]:
+    done = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("this system's ps does not list children")
+    return [int(word) for word in done.stdout.split()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_shared_work_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    papers = [p for p in sources.stream("sample", None, {"papers": 3000}) if isinstance(p, Paper)]
+    (tmp_path / "papers.json").write_bytes(b"".join(line_of(paper) for paper in papers))
+    written = []
+    for least, name in ((0, "shared"), (1 << 40, "alone")):
+        monkeypatch.setattr(preprocess, "WORTH_SHARING", least)
+        overrides = ["data=snapshot", f'data.path="{(tmp_path / "papers.json").as_posix()}"']
+        splits = preprocess.prepare(config.load([*overrides, *paths_in(tmp_path / name)]))
+        written.append({p.name: p.read_bytes() for p in splits.folder.iterdir()})
+    assert len(written[0]) == 4
+    assert written[0] == written[1]
+
+
+def line_of(paper: Paper) -> bytes:
+    created = f"Mon, {paper.submitted.day} Jan {paper.submitted.year} 00:00:00 GMT"
+    record = {
+        "id": paper.id,
+        "title": paper.title,
+        "abstract": paper.abstract,
+        "categories": " ".join(paper.categories),
+        "comments": paper.comments,
+        "versions": [{"created": created}],
+    }
+    return orjson.dumps(record) + b"\n"
