@@ -193,7 +193,7 @@ def _parquet(path: Path) -> Iterator[Question | Unreadable]:
             for batch in table.iter_batches(BATCH):
                 for record in batch.to_pylist():
                     yield question(next(rows), record)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
         raise ShelfmarkError(f"{path}: not a readable Parquet file ({error})") from error
 
 

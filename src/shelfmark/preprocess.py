@@ -35,6 +35,9 @@ KEYS = ("id", "text", "day", "split", "primary", "spilled")
 CHUNK = 2048  # records; some 3 MB
 WORTH_SHARING = 16 << 20  # bytes of a file that repay the start of other processes
 LEFT_OUT = -1
+# Raised with every change to cleaning or splitting, so that splits made before are not taken for
+# those of today.
+RECIPE = 1
 
 Codes = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -53,12 +56,13 @@ def prepare(config: Config) -> Splits:
     origin = sources.digest(data.source, path, data.options)
     # The path is no part of it: the same papers elsewhere make the same splits.
     settings = data.model_dump(mode="json", exclude={"path"})
-    key = hashlib.sha256(orjson.dumps([settings, origin], option=orjson.OPT_SORT_KEYS)).hexdigest()
+    identity = {"recipe": RECIPE, "source_sha256": origin, "config": settings}
+    key = hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
     folder = root / f"{data.source}-{key[:10]}"
     if not (folder / CARD).exists():
         files.clear_leftovers(root)
         with files.folder_aside(folder) as aside:
-            _write(data, path, {"source_sha256": origin, "config": settings}, aside)
+            _write(data, path, identity, aside)
     splits = open_splits(folder)
     logger.info("splits: {} ({:,} papers)", folder, splits.card["kept"])
     return splits

@@ -32,6 +32,10 @@ SCHEMA = pa.schema(
     ]
 )
 ROW_GROUP = 16384
+# A hash divides labels evenly only on the average: this salt, the first of 1,254 found by counting
+# labels and looking at nothing else, keeps each label of 500 papers or more within a point of its
+# share in every split, on the built-in sample and on a snapshot of 130,000 papers.
+SALT = b"1254:"
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def split_of(data: DataConfig, ident: str, submitted: date) -> str:
         if submitted < data.cuts.validation:
             return "train"
         return "validation" if submitted < data.cuts.test else "test"
-    share = int.from_bytes(hashlib.sha256(ident.encode()).digest()[:8], "big") / 2**64
+    share = int.from_bytes(hashlib.sha256(SALT + ident.encode()).digest()[:8], "big") / 2**64
     if share < data.fractions.train:
         return "train"
     return "validation" if share < data.fractions.train + data.fractions.validation else "test"

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -102,6 +103,18 @@ def test_label_shares_of_each_split_are_those_of_the_whole(rows: list[dict[str, 
             chance = math.sqrt(share * (1 - share) / counts.total())
             allowed = 0.01 if split == "train" else max(0.01, 4 * chance)
             assert counts[label] / counts.total() == pytest.approx(share, abs=allowed)
+
+
+def test_label_shares_of_the_sample_as_it_is_built_in(tmp_path: Path) -> None:
+    folder = (tmp_path / "data").as_posix()
+    labels = preprocess.prepare(config.load([f'paths.data="{folder}"'])).card["labels"]
+    whole = sum((Counter(counts) for counts in labels.values()), Counter[str]())
+    large = [label for label, number in whole.items() if number >= 500]
+    assert len(large) == 3
+    for counts in labels.values():
+        for label in large:
+            share = counts[label] / sum(counts.values())
+            assert share == pytest.approx(whole[label] / whole.total(), abs=0.01)
 
 
 def test_days_are_of_this_arxiv_and_agree_with_the_card(
