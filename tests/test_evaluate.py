@@ -10,8 +10,9 @@ import numpy as np
 import orjson
 import pytest
 
-from shelfmark import artifact, evaluate
+from shelfmark import artifact, config, evaluate, splits, train
 from shelfmark.errors import ShelfmarkError
+from tests.conftest import QUICK, paths_in
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,18 @@ def test_the_confusion_adds_up(report: dict[str, Any]) -> None:
 
 def test_telling_terms_point_to_their_class(report: dict[str, Any]) -> None:
     terms = {label: [term for term, _ in found] for label, found in report["telling_terms"].items()}
+    assert {"robot", "grasping", "manipulator"} & set(terms["cs.RO"])
+    assert {"galaxy", "star", "redshift"} & set(terms["astro-ph.GA"])
+
+
+def test_telling_terms_without_a_linear_model_are_those_of_the_trees(home: Path) -> None:
+    folder = train.train(config.load([*QUICK, "model=xgboost", "name=trees", *paths_in(home)]))
+    opened = artifact.load(folder, threads=1)
+    table = splits.open_splits(Path(opened.card["data"]["folder"])).read("test")
+    terms = {
+        label: [term for term, _ in found]
+        for label, found in evaluate.telling_terms(opened, table).items()
+    }
     assert {"robot", "grasping", "manipulator"} & set(terms["cs.RO"])
     assert {"galaxy", "star", "redshift"} & set(terms["astro-ph.GA"])
 

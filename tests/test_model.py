@@ -10,6 +10,7 @@ from shelfmark import config, features, model
 from shelfmark.errors import ShelfmarkError
 
 SETTINGS = (
+    "model=xgboost",
     "features.min_df=1",
     "features.max_df=1.0",
     "model.n_jobs=1",
@@ -102,3 +103,9 @@ def test_a_parameter_that_xgboost_refuses_gives_one_line() -> None:
 
 def test_threads_come_from_the_config() -> None:
     assert fit().pipeline[-1].get_params()["n_jobs"] == 1
+
+
+def test_a_stack_of_the_linear_model_and_the_trees_learns_too() -> None:
+    fitted = fit("model=stacked", "model.stack.folds=3")
+    best = fitted.pipeline.predict_proba(["bee bee", "cat cat", "ant ant"]).argmax(axis=1)
+    assert [fitted.classes[number] for number in best] == ["bee", "cat", "ant"]

@@ -46,8 +46,11 @@ ALLOWED = frozenset(
         ("sklearn.feature_extraction.text", "TfidfVectorizer"),
         ("sklearn.feature_selection._univariate_selection", "SelectKBest"),
         ("sklearn.feature_selection._univariate_selection", "chi2"),
+        ("shelfmark.stacking", "LinearScores"),
+        ("sklearn.pipeline", "FeatureUnion"),
         ("sklearn.pipeline", "Pipeline"),
         ("sklearn.preprocessing._data", "MaxAbsScaler"),
+        ("sklearn.svm._classes", "LinearSVC"),
         ("xgboost.core", "Booster"),
         ("xgboost.sklearn", "XGBClassifier"),
     }

@@ -133,9 +133,17 @@ class FeaturesConfig(Strict):
         return self
 
 
-class ModelConfig(Strict):
-    """The boosted trees."""
+class StackConfig(Strict):
+    """The linear model whose out-of-fold margins the trees read."""
 
+    C: float = Field(gt=0)
+    folds: int = Field(ge=2)
+
+
+class ModelConfig(Strict):
+    """The boosted trees, and what they stand on."""
+
+    stack: StackConfig | None
     rounds: int = Field(ge=1)
     max_depth: int = Field(ge=1, le=20)
     learning_rate: float = Field(gt=0, le=1)

@@ -103,23 +103,20 @@ def run_baselines(splits: Splits, table: pa.Table) -> dict[str, dict[str, float]
 def telling_terms(model: Model, table: pa.Table) -> dict[str, list[tuple[str, float]]]:
     """Return, for each class, the terms that push its own papers towards it most.
 
-    The push is XGBoost's contribution to the class's margin, by its quick path-wise estimate,
-    summed over up to 400 papers of the split.
+    The push of a term is its share of the linear model's margin or, without one, XGBoost's
+    contribution to the class's margin by its quick path-wise estimate, summed over up to 400
+    papers of the split.
     """
-    steps, booster = model.pipeline.steps[:-1], model.pipeline[-1].get_booster()
-    names = features.terms(steps)
+    steps = model.pipeline.steps[:-1]
     rows = _few_of_each(table["label"].to_pylist(), EXPLAINED_PAPERS)
     texts, labels = (table[column].take(rows).to_pylist() for column in ("text", "label"))
-    pushes = np.zeros((len(model.classes), len(names)))
-    for start in range(0, len(texts), EXPLAINED_AT_ONCE):
-        part = features.transform(steps, texts[start : start + EXPLAINED_AT_ONCE])
-        given = booster.predict(xgboost.DMatrix(part), pred_contribs=True, approx_contribs=True)
-        if given.ndim == 2:  # two classes share one margin, which speaks for the second
-            given = np.stack([-given, given], axis=1)
-        for row, label in enumerate(labels[start : start + EXPLAINED_AT_ONCE]):
-            if label in model.classes:
-                number, present = model.classes.index(label), part[row].indices
-                pushes[number, present] += given[row, number, present]
+    linear = dict(steps[1][1].transformer_list).get("linear")
+    if linear is not None:
+        names = steps[0][1].get_feature_names_out()
+        pushes = _linear_pushes(steps[0][1].transform(texts), linear.linear_.coef_, labels, model)
+    else:
+        names = features.names(steps)
+        pushes = _tree_pushes(features.transform(steps, texts), labels, model)
     return {
         label: [
             (str(names[i]), float(push[i]))
@@ -128,6 +125,28 @@ def telling_terms(model: Model, table: pa.Table) -> dict[str, list[tuple[str, fl
         ]
         for label, push in zip(model.classes, pushes, strict=True)
     }
+
+
+def _linear_pushes(words: Any, weights: Any, labels: list[str], model: Model) -> Any:
+    weights = np.vstack([-weights, weights]) if len(weights) == 1 else weights
+    answers = np.array(labels)
+    totals = [np.asarray(words[answers == label].sum(axis=0)).ravel() for label in model.classes]
+    return np.array(totals) * weights
+
+
+def _tree_pushes(found: Any, labels: list[str], model: Model) -> Any:
+    booster = model.pipeline[-1].get_booster()
+    pushes = np.zeros((len(model.classes), found.shape[1]))
+    for start in range(0, len(labels), EXPLAINED_AT_ONCE):
+        part = found[start : start + EXPLAINED_AT_ONCE]
+        given = booster.predict(xgboost.DMatrix(part), pred_contribs=True, approx_contribs=True)
+        if given.ndim == 2:  # two classes share one margin, which speaks for the second
+            given = np.stack([-given, given], axis=1)
+        for row, label in enumerate(labels[start : start + EXPLAINED_AT_ONCE]):
+            if label in model.classes:
+                number, present = model.classes.index(label), part[row].indices
+                pushes[number, present] += given[row, number, present]
+    return pushes
 
 
 def _few_of_each(labels: list[str], total: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""From texts to sparse numbers: TF-IDF, and the choice of the terms that tell classes apart.
+"""From texts to sparse numbers: TF-IDF, the terms that tell classes apart, and linear margins.
 
 Everything stays CSR without stored zeros: to the trees an absent entry is "missing" and a stored
 zero is a value, so training and serving must agree. Source:
@@ -14,21 +14,34 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest, chi2
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
-from shelfmark.config import FeaturesConfig
+from shelfmark.config import FeaturesConfig, StackConfig
 from shelfmark.errors import ShelfmarkError
+from shelfmark.stacking import LinearScores
 
 Steps = list[tuple[str, Any]]
 
 
 def fit(
-    config: FeaturesConfig, texts: Sequence[str], labels: np.ndarray[Any, Any]
+    config: FeaturesConfig,
+    stack: StackConfig | None,
+    seed: int,
+    texts: Sequence[str],
+    targets: np.ndarray[Any, Any],
 ) -> tuple[Steps, sp.csr_matrix]:
     """Fit the feature steps on training texts alone.
 
+    Args:
+        config: the vectorizer and how many terms are chosen.
+        stack: the linear model below the trees, None for none.
+        seed: of the linear model and its folds.
+        texts: cleaned training texts.
+        targets: their classes, 0 … classes - 1.
+
     Returns:
-        The fitted steps, ready for a `Pipeline`, and the features, shape (texts, terms), float32.
+        The fitted steps, ready for a `Pipeline`, and the features, shape (texts, columns), float32.
 
     Raises:
         ShelfmarkError: no term is left by `min_df`, `max_df` and `stop_words`.
@@ -44,20 +57,22 @@ def fit(
         dtype=np.float32,
     )
     try:
-        features = vectorizer.fit_transform(texts)
+        words = vectorizer.fit_transform(texts)
     except ValueError as error:
         raise ShelfmarkError(f"features: {error}; lower min_df or raise max_df") from error
-    steps: Steps = [("tfidf", vectorizer)]
-    if config.chosen_terms is not None and config.chosen_terms < features.shape[1]:
-        chosen = SelectKBest(chi2, k=config.chosen_terms)
-        features = chosen.fit_transform(features, labels)
-        steps.append(("chosen", chosen))
+    chosen = min(config.chosen_terms or words.shape[1], words.shape[1])
     # A tree tells "present" from "absent" by a threshold above the largest value it saw. A title
     # alone holds few terms, each with a larger value than any abstract's: unbounded, it would fall
     # on the side of "absent".
-    bounded = MaxAbsScaler(clip=True)
-    steps.append(("bounded", bounded))
-    return steps, sparse(bounded.fit_transform(features))
+    terms = Pipeline(
+        [("chosen", SelectKBest(chi2, k=chosen)), ("bounded", MaxAbsScaler(clip=True))]
+    )
+    parts: Steps = [("terms", terms)]
+    if stack is not None:
+        parts.insert(0, ("linear", LinearScores(stack.C, stack.folds, seed)))
+    joined = FeatureUnion(parts, verbose_feature_names_out=False)
+    features = sparse(joined.fit_transform(words, targets))
+    return [("tfidf", vectorizer), ("joined", joined)], features
 
 
 def transform(steps: Steps, texts: Sequence[str]) -> sp.csr_matrix:
@@ -75,9 +90,8 @@ def sparse(features: Any) -> sp.csr_matrix:
     return matrix
 
 
-def terms(steps: Steps) -> np.ndarray[Any, Any]:
+def names(steps: Steps) -> np.ndarray[Any, Any]:
     """Return the name of each feature, in the order of the columns."""
-    names: np.ndarray[Any, Any] = steps[0][1].get_feature_names_out()
-    for _, step in steps[1:]:
-        names = step.get_feature_names_out(names)
-    return names
+    words = steps[0][1].get_feature_names_out()
+    found: np.ndarray[Any, Any] = steps[1][1].get_feature_names_out(words)
+    return found

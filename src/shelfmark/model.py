@@ -41,10 +41,12 @@ def fit(config: Config, train: pa.Table, validation: pa.Table, on_round: OnRound
     """
     classes, targets = np.unique(np.asarray(train["label"]), return_inverse=True)
     started = time.perf_counter()
-    steps, known = features.fit(config.features, train["text"].to_pylist(), targets)
+    steps, known = features.fit(
+        config.features, config.model.stack, config.seed, train["text"].to_pylist(), targets
+    )
     unseen = features.transform(steps, validation["text"].to_pylist())
     worded = time.perf_counter()
-    logger.info("features: {:,} terms of {:,} papers", known.shape[1], known.shape[0])
+    logger.info("features: {:,} columns of {:,} papers", known.shape[1], known.shape[0])
 
     booster = _booster(config.model, config.seed, len(classes))
     # A label that train never saw has no number; such papers cannot say when to stop.
@@ -71,7 +73,7 @@ def fit(config: Config, train: pa.Table, validation: pa.Table, on_round: OnRound
 
 
 def _booster(config: ModelConfig, seed: int, classes: int) -> XGBClassifier:
-    settings = config.model_dump(exclude={"rounds", "early_stopping", "params", "n_jobs"})
+    settings = config.model_dump(exclude={"stack", "rounds", "early_stopping", "params", "n_jobs"})
     return XGBClassifier(
         **settings,
         n_estimators=config.rounds,
