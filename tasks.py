@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 import subprocess
 import sys
@@ -82,9 +83,9 @@ class BenchTask(OverridesTask):
     wanted = re.compile(rf"^(?:{'|'.join(BENCHES)})$|{OVERRIDE.pattern}")
 
 
-def run(*command: str) -> None:
+def run(*command: str, **env: str) -> None:
     """Run a command as it is typed, and end with its status if it fails."""
-    done = subprocess.run(command, check=False)
+    done = subprocess.run(command, env={**os.environ, **env}, check=False)
     if done.returncode:
         raise Exit(code=done.returncode)
 
@@ -92,7 +93,8 @@ def run(*command: str) -> None:
 def uv(*command: str, group: str | None = None, extra: str | None = None) -> None:
     """Run a command in the project's environment, with the group and extra it needs."""
     needs = [*(["--group", group] if group else []), *(["--extra", extra] if extra else [])]
-    run("uv", "run", "--quiet", *needs, *command)
+    # Compiled at installation, for the many processes that the tests start.
+    run("uv", "run", "--quiet", *needs, *command, UV_COMPILE_BYTECODE="1")
 
 
 def configured(overrides: list[str]) -> Any:

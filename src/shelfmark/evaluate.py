@@ -172,7 +172,7 @@ def write_report(report: dict[str, Any], folder: Path) -> None:
 
 def rows_of(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Return a report's table: the models compared, and a row for each of `FIGURES`."""
-    compared = {report["model"]: report, **report["baselines"]}
+    compared = {"this model": report, **report["baselines"]}
     rows = [
         [name, *(f"{figures[key]:.4f}" if key in figures else "" for figures in compared.values())]
         for key, name in FIGURES.items()
@@ -209,12 +209,12 @@ def markdown(report: dict[str, Any], names: list[str]) -> str:
 
 def show(report: dict[str, Any]) -> None:
     """Print the report's table on standard output."""
-    title = f"{report['papers']:,} papers of the {report['split']} split"
+    title = f"{report['model']}: {report['papers']:,} papers of the {report['split']} split"
     compared, rows = rows_of(report)
     table = Table(title=title + " (synthetic)" * report["synthetic"], title_justify="left")
     table.add_column("")
     for name in compared:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(name, justify="right")
     for row in rows:
         table.add_row(*row)
     console.STDOUT.print(table)
