@@ -12,7 +12,6 @@ import pyarrow as pa
 import xgboost
 from loguru import logger
 from rich.table import Table
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
 from shelfmark import artifact, console, features, files, metrics, pictures
@@ -20,6 +19,7 @@ from shelfmark.artifact import Model
 from shelfmark.errors import ShelfmarkError
 from shelfmark.splits import Splits, open_splits
 from shelfmark.taxonomy import full_name
+from shelfmark.vectorizer import FastTfidfVectorizer
 
 BATCH = 2048
 FIGURES = {
@@ -84,7 +84,7 @@ def run_baselines(splits: Splits, table: pa.Table) -> dict[str, dict[str, float]
     train = splits.read("train", ["text", "label"])
     labels = train["label"].to_pylist()
     frequent = Counter(labels).most_common(1)[0][0]
-    vectorizer = TfidfVectorizer(
+    vectorizer = FastTfidfVectorizer(
         ngram_range=(1, 2), min_df=2, sublinear_tf=True, max_features=200_000, dtype=np.float32
     )
     with console.progress("fitting the linear baseline", 2) as bar:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import MaxAbsScaler
@@ -20,6 +19,7 @@ from sklearn.preprocessing import MaxAbsScaler
 from shelfmark.config import FeaturesConfig, StackConfig
 from shelfmark.errors import ShelfmarkError
 from shelfmark.stacking import LinearScores
+from shelfmark.vectorizer import FastTfidfVectorizer
 
 Steps = list[tuple[str, Any]]
 
@@ -46,7 +46,7 @@ def fit(
     Raises:
         ShelfmarkError: no term is left by `min_df`, `max_df` and `stop_words`.
     """
-    vectorizer = TfidfVectorizer(
+    vectorizer = FastTfidfVectorizer(
         max_features=config.max_features,
         ngram_range=config.ngram_range,
         stop_words=config.stop_words,

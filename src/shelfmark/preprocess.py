@@ -185,7 +185,8 @@ def _write_splits(
     with (
         console.progress("writing splits", len(keys)) as bar,
         contextlib.ExitStack() as stack,
-        pa.memory_map(str(spill)) as file,
+        # Read, not mapped: every page of a mapped file would count as this process's memory.
+        pa.OSFile(str(spill), "rb") as file,
     ):
         paths = (folder / f"{split}.parquet" for split in SPLITS)
         writers = [stack.enter_context(SplitWriter(path)) for path in paths]

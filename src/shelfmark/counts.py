@@ -1,0 +1,120 @@
+"""The parts of an exact TF-IDF: counted, kept and added up just as scikit-learn does it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfmark.ngrams import SmallInts, Trie
+from shelfmark.tokens import END, FIRST, Reader, Stream
+
+BLOCK = 1 << 17  # elements of a matrix that go through the cache at once
+UP_TO_SPACE = re.compile("[\0- ]")
+
+
+class NotExactError(Exception):
+    """The documents hold something that only scikit-learn's code gets right."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What one call of `transform` leaves to the next."""
+
+    parameters: tuple[Any, ...]
+    vocabulary: dict[str, int]
+    reader: Reader | None
+    ngram_range: tuple[int, int]
+
+    @cached_property
+    def trie(self) -> Trie:
+        """The vocabulary for many documents. Raises `NotExactError`."""
+        if set(map(type, self.vocabulary)) != {str}:
+            raise NotExactError
+        return Trie(self.vocabulary, *self.ngram_range)
+
+    def counts(self, document: str) -> dict[int, int]:
+        """The count of each term of one document, by its column."""
+        assert self.reader is not None
+        n_min, n_max = self.ngram_range
+        tokens = self.reader.tokens(document)
+        terms = list(tokens) if n_min == 1 else []
+        for n in range(max(n_min, 2), n_max + 1):
+            terms.extend(map(" ".join, zip(*(tokens[i:] for i in range(n)), strict=False)))
+        counts: dict[Any, int] = Counter(map(self.vocabulary.get, terms))
+        counts.pop(None, None)
+        return counts
+
+
+def rank(stream: Stream, low: float) -> tuple[SmallInts, list[str]]:
+    """The rank of each token, 0 if it is too rare, and the words by rank.
+
+    No term has a word that comes less often than in `low` documents.
+    """
+    times = np.bincount(stream.ids, minlength=len(stream.names) + FIRST)[FIRST:]
+    often = np.flatnonzero(times >= max(low, 1)).tolist()
+    order = sorted(often, key=stream.names.__getitem__)
+    ranks = np.zeros(len(times) + FIRST, np.int32)
+    ranks[np.array(order, np.intp) + FIRST] = np.arange(1, len(order) + 1)
+    return ranks, [stream.names[i] for i in order]
+
+
+def normalize(X: Any, norm: str, seen: NDArray[np.intp]) -> None:
+    """Divide each row of a CSC matrix by its norm, added up as scikit-learn does.
+
+    It has the columns in the order `seen`, and another order of the same
+    additions would give another last digit. `np.add.at` adds one by one.
+    """
+    norms = np.zeros(X.shape[0])
+    sizes = np.diff(X.indptr)
+    for columns in np.array_split(seen, X.nnz // BLOCK + 1):
+        size = sizes[columns]
+        shift = X.indptr[columns] - (np.cumsum(size) - size)
+        order = np.repeat(shift, size) + np.arange(size.sum())
+        data = X.data[order]
+        np.add.at(norms, X.indices[order], data * data if norm == "l2" else np.abs(data))
+    if norm == "l2":
+        np.sqrt(norms, norms)
+    # In float64 and then rounded, whatever the type of the data.
+    np.divide(X.data, norms[X.indices], X.data, casting="same_kind")
+
+
+def most_frequent(times: Any, limit: int, dtype: Any) -> Any:
+    """Which terms scikit-learn keeps, those of equal frequency included.
+
+    It leaves them to an unstable sort: only the same numbers in the same order
+    and of the same type give the same choice. Raises `NotExactError` where its sums
+    of float32 would not be whole numbers.
+    """
+    if times.max() > 1 << 24 and np.dtype(dtype) != np.float64:
+        raise NotExactError
+    kept = np.zeros(len(times), np.bool_)
+    kept[(-times.astype(dtype)).argsort()[:limit]] = True
+    return kept
+
+
+def exact_strings(documents: list[Any]) -> list[str]:
+    """The documents as exact strings. Raises `NotExactError` if they are not, or none."""
+    kinds = set(map(type, documents))
+    if not kinds or not kinds <= {str, np.str_}:
+        raise NotExactError
+    return documents if kinds == {str} else list(map(str, documents))
+
+
+def check_words(stream: Stream, reader: Reader, n_max: int) -> None:
+    """Raise `NotExactError` where n-grams of different words may be one string.
+
+    The same check makes sure that n-grams sort as tuples of words do.
+    """
+    if n_max > 1 and not reader.word_size and any(map(UP_TO_SPACE.search, stream.names)):
+        raise NotExactError
+
+
+def positions(stream: Stream, ranks: SmallInts) -> tuple[SmallInts, SmallInts]:
+    """The rank of each token of a stream, 0 for an end, and its document."""
+    return ranks[stream.ids], np.cumsum(stream.ids == END, dtype=np.int32)

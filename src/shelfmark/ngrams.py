@@ -1,0 +1,320 @@
+"""n-grams of a stream of integer tokens: count them all, or find known ones.
+
+Both work on two arrays of the same length: `tokens`, the rank of each token
+(from 1, in the order of the strings) with 0 where no n-gram may pass (the end
+of a document, a token that cannot count), and `documents`, whose row each is.
+An n-gram is one int64: rank after rank, in as many bits as the largest takes,
+and 0 for the places a shorter one leaves empty, so that the order of the
+integers is the order of the strings ``" ".join(words)`` if no word holds a
+character up to the space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from shelfmark.tokens import spread
+
+__all__ = ["Grams", "TooManyGramsError", "Trie", "count_grams"]
+
+Ints = NDArray[np.int64]
+SmallInts = NDArray[np.int32]
+
+_SHARD = 1 << 18  # tokens at which the n-grams that are counted together start
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+class TooManyGramsError(Exception):
+    """The n-grams do not fit in 63 bits."""
+
+
+@dataclass(frozen=True)
+class Grams:
+    """Distinct n-grams in the order of their strings, and where they occur.
+
+    `places[k]` has the rank of word k of each n-gram (0: it is shorter), `df`
+    the number of its documents and `first` where in the tokens it comes first;
+    `rows` and `counts` have one element for each n-gram and document, by n-gram
+    and then by document.
+    """
+
+    places: list[Ints]
+    df: Ints
+    first: Ints
+    rows: SmallInts
+    counts: SmallInts
+
+    @classmethod
+    def join(cls, parts: Sequence[Grams]) -> Grams:
+        """One after the other."""
+        places = zip(*(part.places for part in parts), strict=True)
+        return cls(
+            [np.concatenate(place) for place in places],
+            *(
+                np.concatenate([getattr(part, name) for part in parts])
+                for name in ("df", "first", "rows", "counts")
+            ),
+        )
+
+    def take(self, kept: NDArray[np.bool_]) -> Grams:
+        """Some of the n-grams, in the same order."""
+        within = np.repeat(kept, self.df)
+        return Grams(
+            [place[kept] for place in self.places],
+            self.df[kept],
+            self.first[kept],
+            self.rows[within],
+            self.counts[within],
+        )
+
+    def seen(self) -> NDArray[np.intp]:
+        """The n-grams in the order in which scikit-learn meets them.
+
+        That is document by document, and there the shorter before the longer.
+        """
+        row = self.rows[np.cumsum(self.df) - self.df]
+        size = np.sum([place > 0 for place in self.places], axis=0)
+        return np.lexsort((self.first, size, row))
+
+    def terms(self, words: list[str]) -> list[str]:
+        """The strings of the n-grams; `words[r - 1]` is the word of rank r."""
+        first, later = ["", *words], ["", *(" " + word for word in words)]
+        terms = map(first.__getitem__, self.places[0].tolist())
+        for place in self.places[1:]:
+            terms = map(str.__add__, terms, map(later.__getitem__, place.tolist()))
+        return list(terms)
+
+    def matrix(self, n_documents: int) -> sp.csc_array:
+        """Counts, int32 CSC of shape (n_documents, n_grams), canonical."""
+        shape = (n_documents, len(self.df))
+        return sp.csc_array((self.counts, self.rows, _ends(self.df)), shape=shape)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What to count: n-grams of so many words, in so many documents."""
+
+    n_min: int
+    n_max: int
+    low: float
+    high: float
+
+
+def count_grams(
+    tokens: SmallInts, documents: SmallInts, n_ranks: int, limits: Limits, jobs: int = 1
+) -> Grams:
+    """Count the n-grams whose document frequency is within the limits.
+
+    `tokens` ends with a zero. Raises `TooManyGramsError`.
+    """
+    # n-grams that start with different words have nothing in common: shards of
+    # them are counted apart, small enough for the cache and in several threads.
+    sizes = np.cumsum(np.bincount(tokens, minlength=n_ranks + 1)[1:])
+    n_shards = max(jobs, int(sizes[-1]) // _SHARD if len(sizes) else 0)
+    cuts = np.searchsorted(sizes, np.linspace(0, sizes[-1:].sum(), n_shards + 1)[1:-1])
+    edges = np.unique(np.concatenate([[0], cuts + 1, [max(n_ranks, 1)]])) + 1
+    shard = partial(_count_shard, tokens, documents, n_ranks.bit_length(), limits)
+    parts = spread(jobs, shard, list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)))
+    return Grams.join(parts)
+
+
+def _count_shard(
+    tokens: SmallInts, documents: SmallInts, bits: int, limits: Limits, ranks: tuple[int, int]
+) -> Grams:
+    """Count the n-grams whose first word has a rank in ``range(*ranks)``."""
+    spot_bits = len(tokens).bit_length()
+    position = np.flatnonzero((tokens >= ranks[0]) & (tokens < ranks[1]))
+    levels = [(tokens[position].astype(np.int64), position)]
+    width, tables = bits, []
+    for n in range(2, limits.n_max + 1):
+        table = None
+        if width + bits + spot_bits > 63:
+            levels, table = _renumber(levels)
+            width = len(table).bit_length()
+            if width + bits + spot_bits > 63:
+                raise TooManyGramsError
+        gram, position = levels[-1]
+        if n > 2 and limits.low > 1:
+            # An n-gram is in no more documents than the n-gram it starts with.
+            often = _frequent(gram, limits.low)
+            gram, position = levels[-1] = gram[often], position[often]
+        follower = tokens[position + (n - 1)]
+        joined = np.flatnonzero(follower)
+        longer = gram[joined] << bits | follower[joined]
+        levels = [(gram << bits, position) for gram, position in levels]
+        levels.append((longer, position[joined]))
+        tables.append(table)
+        width += bits
+    spots = [gram << spot_bits | position for gram, position in levels[limits.n_min - 1 :]]
+    grams, df, first, rows, counts = _tally(np.concatenate(spots), spot_bits, documents, limits)
+    return Grams(_places(grams, tables, bits), df, first, rows, counts)
+
+
+def _frequent(grams: Ints, low: float) -> NDArray[np.intp]:
+    """Where the grams are that occur `low` times, and by chance a few others."""
+    bits = min(max(len(grams).bit_length(), 10), 22)
+    bucket = _hash(grams, bits)
+    return np.flatnonzero(np.bincount(bucket)[bucket] >= low)
+
+
+def _hash(grams: Ints, bits: int) -> Ints:
+    mixed: Ints = (grams.view(np.uint64) * _MIX >> np.uint64(64 - bits)).view(np.int64)
+    return mixed
+
+
+def _renumber(levels: list[tuple[Ints, Ints]]) -> tuple[list[tuple[Ints, Ints]], Ints]:
+    """The grams by their rank among those there are, and the grams by rank."""
+    known = [np.unique(gram, return_inverse=True) for gram, _ in levels]
+    table = np.sort(np.concatenate([grams for grams, _ in known]))
+    numbers = (np.searchsorted(table, grams)[at] for grams, at in known)
+    return [(number, level[1]) for number, level in zip(numbers, levels, strict=True)], table
+
+
+def _tally(
+    spots: Ints, spot_bits: int, documents: SmallInts, limits: Limits
+) -> tuple[Ints, Ints, Ints, SmallInts, SmallInts]:
+    """Count the grams that are within the limits; a spot is a gram and where it is.
+
+    Returns the grams and the other fields of `Grams`.
+    """
+    spots.sort()
+    at = spots & ((1 << spot_bits) - 1)
+    spots >>= spot_bits
+    rows = documents[at]
+    new_gram = _changes(spots)
+    pair = np.flatnonzero(new_gram | _changes(rows))
+    counts = np.diff(pair, append=len(spots)).astype(np.int32)
+    rows = rows[pair]
+    start = np.flatnonzero(new_gram)
+    df = np.diff(np.searchsorted(pair, start), append=len(pair))
+    kept = (df >= limits.low) & (df <= limits.high)
+    within = np.repeat(kept, df)
+    start = start[kept]
+    return spots[start], df[kept], at[start], rows[within], counts[within]
+
+
+def _changes(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where an element differs from the one before it; the first does."""
+    changes = np.ones(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=changes[1:])
+    return changes
+
+
+def _places(grams: Ints, tables: Iterable[Ints | None], bits: int) -> list[Ints]:
+    """The ranks in each gram, word by word."""
+    places = []
+    for table in reversed(list(tables)):
+        places.append(grams & ((1 << bits) - 1))
+        grams = grams >> bits
+        grams = grams if table is None else table[grams]
+    return [grams, *reversed(places)]
+
+
+class _Finder:
+    """Where integers are in `keys`, sorted and distinct."""
+
+    def __init__(self, keys: Ints) -> None:
+        self.keys = keys
+        self.bits = max(len(keys).bit_length() + 2, 4)
+        home = _hash(keys, self.bits)
+        self.slots = np.zeros(1 << self.bits, np.int32)
+        self.slots[home] = np.arange(len(keys))
+        self.shared = np.bincount(home, minlength=1 << self.bits) > 1
+
+    def __call__(self, query: Ints) -> tuple[NDArray[np.intp], SmallInts]:
+        """Which elements of `query` are keys, and which key each of them is."""
+        home = _hash(query, self.bits)
+        at = self.slots[home]
+        found = self.keys[at] == query
+        rest = np.flatnonzero(~found & self.shared[home])
+        at[rest] = np.minimum(np.searchsorted(self.keys, query[rest]), len(self.keys) - 1)
+        found[rest] = self.keys[at[rest]] == query[rest]
+        hit = np.flatnonzero(found)
+        return hit, at[hit]
+
+
+class Trie:
+    """The n-grams of a vocabulary, to be found in streams of tokens.
+
+    `vocabulary` maps a term to its column; terms of fewer than `n_min` or more
+    than `n_max` words are never met. `ranks` numbers the words from 1.
+    """
+
+    def __init__(self, vocabulary: Mapping[str, int], n_min: int, n_max: int) -> None:
+        words, sizes = list(vocabulary), np.ones(len(vocabulary), np.intp)
+        if n_max > 1:
+            sizes += [term.count(" ") for term in words]
+            words = " ".join(words).split(" ")
+        self.ranks = dict(zip(dict.fromkeys(words), range(1, len(words) + 1), strict=False))
+        grams = np.zeros((len(sizes), int(sizes.max(initial=n_max))), np.int64)
+        places = np.arange(grams.shape[1]) < sizes[:, None]
+        grams[places] = np.fromiter(map(self.ranks.__getitem__, words), np.int64, len(words))
+        columns = np.fromiter(vocabulary.values(), np.int32, len(sizes))
+        kept = (sizes >= n_min) & (sizes <= n_max)
+        grams, sizes, columns = grams[kept], sizes[kept], columns[kept]
+        self.bits = len(self.ranks).bit_length()
+        self.n_terms = len(vocabulary)
+        self.column_bits = self.n_terms.bit_length()
+        node = grams[:, 0]
+        self.columns = [_by_node(node, sizes == 1, columns, len(self.ranks) + 1)]
+        self.finders = []
+        for n in range(2, n_max + 1):
+            longer = sizes >= n
+            grams, sizes, columns = grams[longer], sizes[longer], columns[longer]
+            node = node[longer]
+            if not len(node):
+                break
+            keys, node = np.unique(node << self.bits | grams[:, n - 1], return_inverse=True)
+            self.finders.append(_Finder(keys))
+            self.columns.append(_by_node(node, sizes == n, columns, len(keys)))
+
+    def find(self, tokens: SmallInts, documents: SmallInts, n_documents: int) -> sp.csr_array:
+        """Counts of the terms, int32 CSR (n_documents, n_terms), canonical.
+
+        `tokens` are `ranks`, 0 for other words, and end with a zero.
+        """
+        position = np.flatnonzero(tokens)
+        node: SmallInts = tokens[position]
+        pairs = [self._pairs(0, node, documents[position])]
+        for n, finder in enumerate(self.finders, 1):
+            follower = tokens[position + n]
+            joined = np.flatnonzero(follower)
+            query = node[joined].astype(np.int64) << self.bits | follower[joined]
+            hit, node = finder(query)
+            position = position[joined[hit]]
+            pairs.append(self._pairs(n, node, documents[position]))
+        ordered = np.sort(np.concatenate(pairs))
+        first = np.flatnonzero(_changes(ordered))
+        counts = np.diff(first, append=len(ordered)).astype(np.int32)
+        ordered = ordered[first]
+        columns = (ordered & ((1 << self.column_bits) - 1)).astype(np.int32)
+        rows = np.bincount(ordered >> self.column_bits, minlength=n_documents)
+        shape = (n_documents, self.n_terms)
+        return sp.csr_array((counts, columns, _ends(rows)), shape=shape)
+
+    def _pairs(self, level: int, node: SmallInts, rows: SmallInts) -> Ints:
+        """Row and column, in one integer, of the nodes that are terms."""
+        column = self.columns[level][node]
+        term = np.flatnonzero(column >= 0)
+        pairs: Ints = rows[term].astype(np.int64) << self.column_bits | column[term]
+        return pairs
+
+
+def _ends(sizes: Ints) -> NDArray[Any]:
+    """The `indptr` of rows or columns of these sizes, in as few bytes as serve."""
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    return ends.astype(np.int32) if ends[-1] <= np.iinfo(np.int32).max else ends
+
+
+def _by_node(node: Ints, ends: NDArray[np.bool_], columns: SmallInts, size: int) -> SmallInts:
+    """The column of each node, -1 where no term ends."""
+    table = np.full(size, -1, np.int32)
+    table[node[ends]] = columns[ends]
+    return table
