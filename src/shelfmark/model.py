@@ -41,10 +41,11 @@ def fit(config: Config, train: pa.Table, validation: pa.Table, on_round: OnRound
     """
     classes, targets = np.unique(np.asarray(train["label"]), return_inverse=True)
     started = time.perf_counter()
-    steps, known = features.fit(
-        config.features, config.model.stack, config.seed, train["text"].to_pylist(), targets
-    )
-    unseen = features.transform(steps, validation["text"].to_pylist())
+    with console.progress("reading words"):
+        steps, known = features.fit(
+            config.features, config.model.stack, config.seed, train["text"].to_pylist(), targets
+        )
+        unseen = features.transform(steps, validation["text"].to_pylist())
     worded = time.perf_counter()
     logger.info("features: {:,} columns of {:,} papers", known.shape[1], known.shape[0])
 
