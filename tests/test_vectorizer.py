@@ -142,7 +142,7 @@ PARAMETERS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(CORPORA, CORPORA, PARAMETERS, st.sampled_from([1, 2]))
 def test_any_parameters(
     documents: list[str], others: list[str], parameters: dict[str, Any], n_jobs: int
@@ -365,7 +365,7 @@ def read_abstracts(limit: int) -> list[str]:
     ],
 )
 def test_abstracts(parameters: dict[str, Any]) -> None:
-    documents = read_abstracts(3_000)
+    documents = read_abstracts(1_000)
     want, got = TfidfVectorizer(**parameters), FastTfidfVectorizer(n_jobs=2, **parameters)
     assert_same(got.fit_transform(documents), want.fit_transform(documents))
     assert got.engine_ == "fast"
