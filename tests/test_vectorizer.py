@@ -142,7 +142,7 @@ PARAMETERS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(CORPORA, CORPORA, PARAMETERS, st.sampled_from([1, 2]))
 def test_any_parameters(
     documents: list[str], others: list[str], parameters: dict[str, Any], n_jobs: int

@@ -19,7 +19,7 @@ from shelfmark.sources import sample
 from shelfmark.splits import SCHEMA, SPLITS, Splits
 from shelfmark.text import document, plain
 
-NUMBER = 8_000
+NUMBER = 12_000
 
 
 @pytest.fixture(scope="module")
