@@ -15,8 +15,10 @@ ORDER = [
     "errors", "taxonomy", "text", "papers", "config", "console", "files", "parallel",
     "sources.snapshot", "sources.csv", "sources.sample", "sources",
     "splits", "cleaning", "preprocess",
-    "tokens", "ngrams", "counts", "vectorizer", "stacking",
-    "features", "model", "artifact", "metrics", "pictures", "tracking", "evaluate", "train",
+    "tokens", "ngrams", "counts", "vectorizer", "targets", "pickles", "checkpoint", "scorers",
+    "embedding", "stacking", "boosting", "classifiers", "decision",
+    "features", "model", "artifact", "explain", "metrics", "confidence", "pictures", "tracking",
+    "evaluate", "train",
     "predict", "service", "bench",
 ]  # fmt: skip
 MODULES = {

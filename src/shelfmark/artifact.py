@@ -12,49 +12,23 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import orjson
 from sklearn.pipeline import Pipeline
 
-from shelfmark import files
+from shelfmark import features, files, pickles
+from shelfmark.decision import Decision
 from shelfmark.errors import ShelfmarkError
-from shelfmark.taxonomy import full_name
+from shelfmark.targets import Targets
 from shelfmark.text import document, plain
 
 PIPELINE, BOOSTER, CARD = "pipeline.pkl", "booster.ubj", "card.json"
 LATEST = "latest"
 # A pickle fits the very versions that wrote it and no others.
 PINNED = ("scikit-learn", "xgboost", "numpy", "scipy")
-# Every name a pipeline's pickle may use. Anything else could run code, and is refused unopened.
-ALLOWED = frozenset(
-    {
-        ("builtins", "bytearray"),
-        ("collections", "OrderedDict"),
-        ("numpy", "dtype"),
-        ("numpy", "ndarray"),
-        ("numpy", "float32"),
-        ("numpy", "float64"),
-        ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "scalar"),
-        ("numpy._core.numeric", "_frombuffer"),
-        ("scipy.sparse._csr", "csr_matrix"),
-        ("scipy.sparse._dia", "dia_array"),
-        ("scipy.sparse._dia", "dia_matrix"),
-        ("sklearn.feature_extraction.text", "TfidfTransformer"),
-        ("sklearn.feature_selection._univariate_selection", "SelectKBest"),
-        ("sklearn.feature_selection._univariate_selection", "chi2"),
-        ("shelfmark.stacking", "LinearScores"),
-        ("shelfmark.vectorizer", "FastTfidfVectorizer"),
-        ("sklearn.pipeline", "FeatureUnion"),
-        ("sklearn.pipeline", "Pipeline"),
-        ("sklearn.preprocessing._data", "MaxAbsScaler"),
-        ("sklearn.svm._classes", "LinearSVC"),
-        ("xgboost.core", "Booster"),
-        ("xgboost.sklearn", "XGBClassifier"),
-    }
-)
+Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -78,33 +52,46 @@ class Model:
         """Return what this model reads of a paper, cleaned as its training papers were."""
         return document(plain(title), plain(abstract), self.card["config"]["data"]["maths"])
 
-    def probabilities(self, texts: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return the probability of each class for cleaned texts, shape (texts, classes)."""
-        answer: np.ndarray[Any, np.dtype[np.float32]] = self.pipeline.predict_proba(texts)
-        return answer
+    @property
+    def targets(self) -> Targets:
+        """What the columns of the probabilities stand for."""
+        level = self.card["config"]["data"]["level"]
+        return Targets(tuple(self.classes), tuple(self.card["listed"]), level)
+
+    @property
+    def decision(self) -> Decision:
+        """The last step of the pipeline."""
+        last: Decision = self.pipeline[-1]
+        return last
+
+    def probabilities(self, texts: list[str]) -> tuple[Floats, Floats]:
+        """Return the probability of each class and of each listed category for cleaned texts.
+
+        Shapes: (texts, classes) and (texts, listed). A paper's own class is never listed too.
+        """
+        found = features.transform(self.pipeline.steps[:-1], texts)
+        classes = self.decision.predict_proba(found)
+        lists = self.decision.cross_lists
+        if lists is None:
+            return classes, np.zeros((len(texts), len(self.card["listed"])), np.float32)
+        return classes, lists.probabilities(found, classes.argmax(axis=1))
 
 
-def save(pipeline: Pipeline, card: dict[str, Any], models: Path) -> Path:
-    """Write an artifact as `models/<name>`, point `models/latest` at it, and return its folder.
-
-    Args:
-        pipeline: fitted steps, the last of them an `XGBClassifier`.
-        card: what is known of the model, with `name` and `classes`, a list of labels.
-        models: the folder of all artifacts.
+def save(model: Model, models: Path) -> Path:
+    """Write a model as `models/<name>`, point `models/latest` at it, and return its folder.
 
     Raises:
         ShelfmarkError: the name is taken, or the disk does not take the files.
     """
     files.clear_leftovers(models)
-    target = models / str(card["name"])
+    target = models / model.version
+    booster = model.decision.classifier.booster_
     with files.folder_aside(target) as folder:
-        (folder / PIPELINE).write_bytes(pickle.dumps(pipeline, protocol=5))
-        pipeline[-1].get_booster().save_model(folder / BOOSTER)
-        whole = card | {
-            "classes": [{"label": label, "name": full_name(label)} for label in card["classes"]],
-            "versions": _versions(),
-            "files": {name: files.sha256(folder / name) for name in (PIPELINE, BOOSTER)},
-        }
+        (folder / PIPELINE).write_bytes(pickle.dumps(model.pipeline, protocol=5))
+        if booster is not None:
+            booster.save_model(folder / BOOSTER)
+        digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
+        whole = model.card | {"versions": versions(), "files": digests}
         (folder / CARD).write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
     _point_latest_at(target)
     return target
@@ -123,7 +110,8 @@ def _point_latest_at(target: Path) -> None:
         ) from error
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions that a pickle of ours depends on."""
     return {"python": ".".join(platform.python_version_tuple()[:2])} | {
         name: version(name) for name in PINNED
     }
@@ -158,42 +146,24 @@ def load(folder: Path, threads: int | None = None) -> Model:
     """
     card = read_card(folder)
     _check_versions(card.get("versions", {}), folder)
-    for name in (PIPELINE, BOOSTER):
+    for name, digest in {PIPELINE: None, **card.get("files", {})}.items():
         path = folder / name
-        if not path.is_file() or files.sha256(path) != card.get("files", {}).get(name):
+        if not path.is_file() or files.sha256(path) != digest:
             raise ShelfmarkError(f"{path} is missing or not the file its card names; train again")
-    with (folder / PIPELINE).open("rb") as file:
-        pipeline = _unpickle(file, folder / PIPELINE)
-    threads = threads or os.cpu_count() or 1
-    pipeline[-1].set_params(n_jobs=threads)
-    pipeline[-1].get_booster().set_param({"nthread": threads})
+    pipeline = pickles.load(folder / PIPELINE)
+    if not isinstance(pipeline, Pipeline):
+        raise ShelfmarkError(f"{folder / PIPELINE} holds no pipeline but {type(pipeline).__name__}")
+    booster = pipeline[-1].classifier.booster_
+    if booster is not None:
+        booster.set_param({"nthread": threads or os.cpu_count() or 1})
     return Model(pipeline, card)
 
 
 def _check_versions(made_with: dict[str, str], folder: Path) -> None:
-    for name, here in _versions().items():
+    for name, here in versions().items():
         made = made_with.get(name, "an unknown version")
         if made != here:
             raise ShelfmarkError(
                 f"{folder} was made with {name} {made}, here is {here}: "
                 f"train again, or install that version"
             )
-
-
-class _Unpickler(pickle.Unpickler):
-    """Finds the names of `ALLOWED` and no others."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ALLOWED:
-            raise pickle.UnpicklingError(f"it uses {module}.{name}, which no model of ours does")
-        return super().find_class(module, name)
-
-
-def _unpickle(file: IO[bytes], path: Path) -> Pipeline:
-    try:
-        pipeline = _Unpickler(file).load()
-    except Exception as error:  # a damaged pickle may raise anything
-        raise ShelfmarkError(f"{path} was not opened: {error}") from error
-    if not isinstance(pipeline, Pipeline):
-        raise ShelfmarkError(f"{path} holds no pipeline but {type(pipeline).__name__}")
-    return pipeline

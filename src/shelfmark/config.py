@@ -123,7 +123,8 @@ class FeaturesConfig(Strict):
     max_df: Frequency
     sublinear_tf: bool
     strip_accents: Literal["unicode", "ascii"] | None
-    chosen_terms: int | None = Field(ge=1)
+    title_weight: float | None = Field(gt=0)
+    chosen_terms: int | None = Field(ge=0)
 
     @model_validator(mode="after")
     def _ordered(self) -> FeaturesConfig:
@@ -133,17 +134,55 @@ class FeaturesConfig(Strict):
         return self
 
 
-class StackConfig(Strict):
-    """The linear model whose out-of-fold margins the trees read."""
+class SvmConfig(Strict):
+    """A linear SVM for each class and listed category."""
 
     C: float = Field(gt=0)
-    folds: int = Field(ge=2)
+
+
+class BayesConfig(Strict):
+    """Multinomial naive Bayes over the classes."""
+
+    alpha: float = Field(gt=0)
+
+
+class EmbeddingConfig(Strict):
+    """A linear model of low rank, for labels by the hundred."""
+
+    size: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    dropout: Fraction
+
+
+class ScorersConfig(Strict):
+    """The models whose scores the classifier reads; the first that is not null leads."""
+
+    embedding: EmbeddingConfig | None
+    svm: SvmConfig | None
+    bayes: BayesConfig | None
+
+
+class StackConfig(Strict):
+    """Linear models below the classifier, whose scores of training papers are out-of-fold."""
+
+    scorers: ScorersConfig
+    folds: int | None = Field(ge=2)
+    min_listed: int | None = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _some_scorer(self) -> StackConfig:
+        if self.scorers.embedding is None and self.scorers.svm is None:
+            raise ValueError("scorers needs an embedding or an svm")
+        return self
 
 
 class ModelConfig(Strict):
-    """The boosted trees, and what they stand on."""
+    """The classifier, and what it stands on."""
 
+    classifier: Literal["trees", "reranker", "linear"]
     stack: StackConfig | None
+    candidates: int = Field(ge=2)
     rounds: int = Field(ge=1)
     max_depth: int = Field(ge=1, le=20)
     learning_rate: float = Field(gt=0, le=1)
@@ -156,6 +195,20 @@ class ModelConfig(Strict):
     early_stopping: int | None = Field(ge=1)
     n_jobs: int | None = Field(ge=1)
     params: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _has_scores(self) -> ModelConfig:
+        if self.classifier != "trees" and self.stack is None:
+            raise ValueError(f"classifier={self.classifier} needs model.stack: its scores")
+        if self.classifier != "linear" and self.stack is not None and self.stack.folds is None:
+            raise ValueError("stack.folds=null is for classifier=linear: trees need fair scores")
+        return self
+
+
+class PredictConfig(Strict):
+    """When an answer may be acted on."""
+
+    min_precision: float = Field(gt=0, lt=1)
 
 
 class TrackingConfig(Strict):
@@ -176,8 +229,15 @@ class Config(Strict):
     data: DataConfig
     features: FeaturesConfig
     model: ModelConfig
+    predict: PredictConfig
     tracking: TrackingConfig
     experiment: str | None
+
+    @model_validator(mode="after")
+    def _has_features(self) -> Config:
+        if self.model.stack is None and self.features.chosen_terms == 0:
+            raise ValueError("features.chosen_terms=0 leaves nothing without model.stack")
+        return self
 
 
 def load(overrides: Sequence[str] = ()) -> Config:

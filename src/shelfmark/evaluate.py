@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-import xgboost
 from loguru import logger
 from rich.table import Table
 from sklearn.svm import LinearSVC
 
-from shelfmark import artifact, console, features, files, metrics, pictures
+from shelfmark import artifact, confidence, console, explain, files, metrics, pictures
 from shelfmark.artifact import Model
+from shelfmark.confidence import Answers
 from shelfmark.errors import ShelfmarkError
 from shelfmark.splits import Splits, open_splits
 from shelfmark.taxonomy import full_name
@@ -26,14 +26,16 @@ FIGURES = {
     "accuracy": "accuracy",
     "top3": "top-3",
     "top5": "top-5",
+    "among": "among the paper's categories",
     "macro_f1": "macro F1",
     "weighted_f1": "weighted F1",
     "log_loss": "log loss",
     "calibration_error": "calibration error",
+    "confident_share": "share answered with confidence",
+    "confident_precision": "accuracy of those",
 }
 TERMS_A_CLASS = 8
 EXPLAINED_PAPERS = 400
-EXPLAINED_AT_ONCE = 16  # contributions are dense: papers x classes x terms
 
 
 def evaluate(
@@ -51,8 +53,7 @@ def evaluate(
     if splits.digest != model.card["data"]["card_sha256"]:
         raise ShelfmarkError(f"{splits.folder} is not the data {model.version} was trained on")
     table = splits.read(split)
-    probabilities = predict_all(model, table["text"].to_pylist())
-    figures = metrics.score(table["label"].to_pylist(), probabilities, model.classes)
+    figures = score(answer_all(model, table), model)
     report = {
         "model": model.version,
         "split": split,
@@ -68,15 +69,45 @@ def evaluate(
     return report
 
 
-def predict_all(model: Model, texts: list[str]) -> metrics.Probabilities:
-    """Return the probabilities of many cleaned texts, shape (texts, classes), in batches."""
+def answer_all(model: Model, table: pa.Table) -> Answers:
+    """Return what a model says of the papers of a split, in batches, beside what is true."""
     parts = []
+    texts, targets = table["text"].to_pylist(), model.targets
     with console.progress("predicting", len(texts)) as bar:
         for start in range(0, len(texts), BATCH):
-            part = texts[start : start + BATCH]
-            parts.append(model.probabilities(part))
-            bar.advance(len(part))
-    return np.concatenate(parts)
+            parts.append(model.probabilities(texts[start : start + BATCH]))
+            bar.advance(len(parts[-1][0]))
+    probabilities, lists = (np.concatenate(blocks) for blocks in zip(*parts, strict=True))
+    return Answers(
+        targets.classes,
+        probabilities,
+        targets.numbers(table),
+        targets.listed,
+        lists,
+        targets.membership(table),
+        targets.shelves(table),
+    )
+
+
+def score(answers: Answers, model: Model) -> dict[str, Any]:
+    """Return all figures of answers: those of `metrics.score`, and what the card's caution does."""
+    caution = model.card["caution"]
+    limits = [caution["confident_from"][label] for label in answers.classes]
+    sure = confidence.confident(answers.probabilities, limits)
+    right = answers.probabilities.argmax(axis=1) == answers.targets
+    among = [name in names for name, names in zip(answers.given, answers.shelves, strict=True)]
+    figures = metrics.score(answers.targets, answers.probabilities, list(answers.classes))
+    figures |= {
+        "among": float(np.mean(among)),
+        "confident_share": float(sure.mean()),
+        "confident_precision": float(right[sure].mean()) if sure.any() else None,
+        "coverage": confidence.coverage(answers.targets, answers.probabilities),
+    }
+    if answers.listed:
+        figures["cross_lists"] = confidence.list_figures(
+            answers.lists, answers.membership, answers.others, caution["cross_lists_from"]
+        )
+    return figures
 
 
 def run_baselines(splits: Splits, table: pa.Table) -> dict[str, dict[str, float]]:
@@ -101,52 +132,22 @@ def run_baselines(splits: Splits, table: pa.Table) -> dict[str, dict[str, float]
 
 
 def telling_terms(model: Model, table: pa.Table) -> dict[str, list[tuple[str, float]]]:
-    """Return, for each class, the terms that push its own papers towards it most.
+    """Return, for each class, the words that push its own papers towards it most.
 
-    The push of a term is its share of the linear model's margin or, without one, XGBoost's
-    contribution to the class's margin by its quick path-wise estimate, summed over up to 400
-    papers of the split.
+    Their weights in the explanations of up to 400 papers of the split, added up.
     """
-    steps = model.pipeline.steps[:-1]
     rows = _few_of_each(table["label"].to_pylist(), EXPLAINED_PAPERS)
     texts, labels = (table[column].take(rows).to_pylist() for column in ("text", "label"))
-    linear = dict(steps[1][1].transformer_list).get("linear")
-    if linear is not None:
-        names = steps[0][1].get_feature_names_out()
-        pushes = _linear_pushes(steps[0][1].transform(texts), linear.linear_.coef_, labels, model)
-    else:
-        names = features.names(steps)
-        pushes = _tree_pushes(features.transform(steps, texts), labels, model)
+    pushes: dict[str, Counter[str]] = {label: Counter() for label in model.classes}
+    with console.progress("explaining", len(rows)) as bar:
+        for text, label in zip(texts, labels, strict=True):
+            if label in pushes:
+                pushes[label].update(explain.explain(model, text, label).weights)
+            bar.advance()
     return {
-        label: [
-            (str(names[i]), float(push[i]))
-            for i in np.argsort(-push)[:TERMS_A_CLASS]
-            if push[i] > 0
-        ]
-        for label, push in zip(model.classes, pushes, strict=True)
+        label: [(word, weight) for word, weight in found.most_common(TERMS_A_CLASS) if weight > 0]
+        for label, found in pushes.items()
     }
-
-
-def _linear_pushes(words: Any, weights: Any, labels: list[str], model: Model) -> Any:
-    weights = np.vstack([-weights, weights]) if len(weights) == 1 else weights
-    answers = np.array(labels)
-    totals = [np.asarray(words[answers == label].sum(axis=0)).ravel() for label in model.classes]
-    return np.array(totals) * weights
-
-
-def _tree_pushes(found: Any, labels: list[str], model: Model) -> Any:
-    booster = model.pipeline[-1].get_booster()
-    pushes = np.zeros((len(model.classes), found.shape[1]))
-    for start in range(0, len(labels), EXPLAINED_AT_ONCE):
-        part = found[start : start + EXPLAINED_AT_ONCE]
-        given = booster.predict(xgboost.DMatrix(part), pred_contribs=True, approx_contribs=True)
-        if given.ndim == 2:  # two classes share one margin, which speaks for the second
-            given = np.stack([-given, given], axis=1)
-        for row, label in enumerate(labels[start : start + EXPLAINED_AT_ONCE]):
-            if label in model.classes:
-                number, present = model.classes.index(label), part[row].indices
-                pushes[number, present] += given[row, number, present]
-    return pushes
 
 
 def _few_of_each(labels: list[str], total: int) -> list[int]:
@@ -174,7 +175,13 @@ def rows_of(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Return a report's table: the models compared, and a row for each of `FIGURES`."""
     compared = {"this model": report, **report["baselines"]}
     rows = [
-        [name, *(f"{figures[key]:.4f}" if key in figures else "" for figures in compared.values())]
+        [
+            name,
+            *(
+                "" if figures.get(key) is None else f"{figures[key]:.4f}"
+                for figures in compared.values()
+            ),
+        ]
         for key, name in FIGURES.items()
     ]
     return list(compared), rows

@@ -1,4 +1,4 @@
-"""From texts to sparse numbers: TF-IDF, the terms that tell classes apart, and linear margins.
+"""From texts to sparse numbers: TF-IDF of text and title, scores of linear models, chosen terms.
 
 Everything stays CSR without stored zeros: to the trees an absent entry is "missing" and a stored
 zero is a value, so training and serving must agree. Source:
@@ -12,71 +12,103 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from loguru import logger
 from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import MaxAbsScaler
+from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler
 
+from shelfmark.checkpoint import Stages
 from shelfmark.config import FeaturesConfig, StackConfig
+from shelfmark.embedding import Embedding
 from shelfmark.errors import ShelfmarkError
-from shelfmark.stacking import LinearScores
+from shelfmark.scorers import Bayes, Scorer, Svm
+from shelfmark.stacking import OutOfFold
+from shelfmark.targets import Indicator, Numbers
 from shelfmark.vectorizer import FastTfidfVectorizer
 
 Steps = list[tuple[str, Any]]
 
 
-def fit(
-    config: FeaturesConfig,
-    stack: StackConfig | None,
-    seed: int,
-    texts: Sequence[str],
-    targets: np.ndarray[Any, Any],
-) -> tuple[Steps, sp.csr_matrix]:
-    """Fit the feature steps on training texts alone.
-
-    Args:
-        config: the vectorizer and how many terms are chosen.
-        stack: the linear model below the trees, None for none.
-        seed: of the linear model and its folds.
-        texts: cleaned training texts.
-        targets: their classes, 0 … classes - 1.
+def fit_words(config: FeaturesConfig, texts: Sequence[str]) -> tuple[FeatureUnion, sp.csr_matrix]:
+    """Fit the TF-IDF of texts and, as a field of its own, of their titles.
 
     Returns:
-        The fitted steps, ready for a `Pipeline`, and the features, shape (texts, columns), float32.
+        The fitted fields, and the features, shape (texts, terms), float32.
 
     Raises:
         ShelfmarkError: no term is left by `min_df`, `max_df` and `stop_words`.
     """
-    vectorizer = FastTfidfVectorizer(
-        max_features=config.max_features,
-        ngram_range=config.ngram_range,
-        stop_words=config.stop_words,
-        min_df=config.min_df,
-        max_df=config.max_df,
-        sublinear_tf=config.sublinear_tf,
-        strip_accents=config.strip_accents,
-        dtype=np.float32,
-    )
+    fields: Steps = []
+    blocks = []
     try:
-        words = vectorizer.fit_transform(texts)
+        vectorizer = _vectorizer(config)
+        blocks.append(vectorizer.fit_transform(texts))
+        fields.append(("text", vectorizer))
     except ValueError as error:
         raise ShelfmarkError(f"features: {error}; lower min_df or raise max_df") from error
-    chosen = min(config.chosen_terms or words.shape[1], words.shape[1])
-    # A tree tells "present" from "absent" by a threshold above the largest value it saw. A title
-    # alone holds few terms, each with a larger value than any abstract's: unbounded, it would fall
-    # on the side of "absent".
-    terms = Pipeline(
-        [("chosen", SelectKBest(chi2, k=chosen)), ("bounded", MaxAbsScaler(clip=True))]
-    )
-    parts: Steps = [("terms", terms)]
+    if config.title_weight is not None:
+        titled = Pipeline([("title", FunctionTransformer(titles)), ("tfidf", _vectorizer(config))])
+        try:
+            blocks.append(titled.fit_transform(texts) * np.float32(config.title_weight))
+            fields.append(("title", titled))
+        except ValueError:
+            logger.warning("features: the titles hold no term of their own; read with the rest")
+    weights = {"title": config.title_weight} if len(fields) > 1 else None
+    union = FeatureUnion(fields, transformer_weights=weights)
+    return union, sparse(sp.hstack(blocks, format="csr"))
+
+
+def fit_rest(
+    config: FeaturesConfig,
+    stack: OutOfFold | None,
+    words: sp.csr_matrix,
+    indicator: Indicator,
+    targets: Numbers,
+    stages: Stages,
+) -> tuple[FeatureUnion, sp.csr_matrix]:
+    """Fit the stack's scores and the choice of terms on TF-IDF rows of training papers.
+
+    Returns:
+        The fitted parts, and the features of the training papers, shape (papers, columns), float32;
+        the scores come first.
+    """
+    parts: Steps = []
+    blocks = []
     if stack is not None:
-        parts.insert(0, ("linear", LinearScores(stack.C, stack.folds, seed)))
+        blocks.append(stack.fit_transform(words, indicator, stages))
+        parts.append(("scores", stack))
+    chosen = words.shape[1] if config.chosen_terms is None else config.chosen_terms
+    if chosen:
+        # A tree tells "present" from "absent" by a threshold above the largest value it saw. A
+        # title alone holds few terms, each with a larger value than any abstract's: unbounded, it
+        # would fall on the side of "absent".
+        best = SelectKBest(chi2, k=min(chosen, words.shape[1]))
+        terms = Pipeline([("chosen", best), ("bounded", MaxAbsScaler(clip=True))])
+        blocks.append(terms.fit_transform(words, targets))
+        parts.append(("terms", terms))
     joined = FeatureUnion(parts, verbose_feature_names_out=False)
-    features = sparse(joined.fit_transform(words, targets))
-    return [("tfidf", vectorizer), ("joined", joined)], features
+    return joined, sparse(sp.hstack([sp.csr_matrix(block) for block in blocks], format="csr"))
+
+
+def scorers(config: StackConfig, seed: int) -> list[tuple[str, Scorer]]:
+    """Return the scorers of a stack, the one whose scores lead first."""
+    made: list[tuple[str, Scorer]] = []
+    if config.scorers.embedding is not None:
+        made.append(("embedding", Embedding(**dict(config.scorers.embedding), random_state=seed)))
+    if config.scorers.svm is not None:
+        made.append(("svm", Svm(config.scorers.svm.C, seed)))
+    if config.scorers.bayes is not None:
+        made.append(("bayes", Bayes(config.scorers.bayes.alpha)))
+    return made
+
+
+def titles(texts: Sequence[str]) -> list[str]:
+    """Return the titles of texts as `shelfmark.text.document` makes them."""
+    return [title if end else "" for title, end, _ in (text.partition("\n") for text in texts)]
 
 
 def transform(steps: Steps, texts: Sequence[str]) -> sp.csr_matrix:
-    """Return the features of texts by fitted steps, shape (texts, terms), float32."""
+    """Return the features of texts by fitted steps, shape (texts, columns), float32."""
     features: Any = texts
     for _, step in steps:
         features = step.transform(features)
@@ -92,6 +124,29 @@ def sparse(features: Any) -> sp.csr_matrix:
 
 def names(steps: Steps) -> np.ndarray[Any, Any]:
     """Return the name of each feature, in the order of the columns."""
-    words = steps[0][1].get_feature_names_out()
-    found: np.ndarray[Any, Any] = steps[1][1].get_feature_names_out(words)
+    found: np.ndarray[Any, Any] = steps[1][1].get_feature_names_out(terms(steps))
     return found
+
+
+def terms(steps: Steps) -> np.ndarray[Any, Any]:
+    """Return each term of the TF-IDF; one of the title field stands behind `title: `."""
+    fields = steps[0][1].transformer_list
+    return np.concatenate(
+        [
+            ("title: " if name == "title" else "") + field.get_feature_names_out()
+            for name, field in fields
+        ]
+    )
+
+
+def _vectorizer(config: FeaturesConfig) -> FastTfidfVectorizer:
+    return FastTfidfVectorizer(
+        max_features=config.max_features,
+        ngram_range=config.ngram_range,
+        stop_words=config.stop_words,
+        min_df=config.min_df,
+        max_df=config.max_df,
+        sublinear_tf=config.sublinear_tf,
+        strip_accents=config.strip_accents,
+        dtype=np.float32,
+    )

@@ -154,13 +154,18 @@ def file_aside(target: Path) -> Iterator[IO[bytes]]:
 def clear_leftovers(folder: Path) -> None:
     """Remove what a killed run of a process that is gone left half-written in a folder."""
     for leftover in folder.glob(f"{PARTIAL}*"):
-        owner = leftover.name.removeprefix(PARTIAL).partition("-")[0]
-        # In a container every process has the same few numbers: our own was another's before.
-        if owner.isdigit() and (int(owner) == os.getpid() or not _alive(int(owner))):
+        if abandoned(leftover.name.removeprefix(PARTIAL)):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
+
+
+def abandoned(name: str) -> bool:
+    """Whether the process whose number begins a name is gone."""
+    owner = name.partition("-")[0]
+    # In a container every process has the same few numbers: our own was another's before.
+    return owner.isdigit() and (int(owner) == os.getpid() or not _alive(int(owner)))
 
 
 def _alive(pid: int) -> bool:

@@ -12,15 +12,16 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
+Numbers = np.ndarray[Any, np.dtype[np.int64]]
 Probabilities = np.ndarray[Any, np.dtype[np.float32]]
 BINS = 15
 
 
-def score(truth: list[str], probabilities: Probabilities, classes: list[str]) -> dict[str, Any]:
+def score(targets: Numbers, probabilities: Probabilities, classes: list[str]) -> dict[str, Any]:
     """Return all figures of one split.
 
     Args:
-        truth: the true labels; one that is no class counts as an error everywhere.
+        targets: the true classes; -1, for none of them, counts as an error everywhere.
         probabilities: shape (papers, classes).
         classes: the label of each column.
 
@@ -29,15 +30,13 @@ def score(truth: list[str], probabilities: Probabilities, classes: list[str]) ->
         15 bins of equal width), reliability (those bins), papers, per_class, and confusion (rows
         are true, columns predicted).
     """
-    numbers = {label: number for number, label in enumerate(classes)}
-    targets = np.array([numbers.get(label, -1) for label in truth])
     best = probabilities.argmax(axis=1)
     bins = reliability(targets, probabilities)
     precision, recall, f1, support = precision_recall_fscore_support(
         targets, best, labels=range(len(classes)), zero_division=0
     )
     return {
-        "papers": len(truth),
+        "papers": len(targets),
         "accuracy": float(np.mean(best == targets)),
         "top3": top_k(targets, probabilities, 3),
         "top5": top_k(targets, probabilities, 5),

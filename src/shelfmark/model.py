@@ -1,26 +1,27 @@
-"""The boosted trees: fitted on train, stopped on validation, assembled into one pipeline."""
+"""The model: fitted on train, stopped and calibrated on validation, assembled into one pipeline."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
+import scipy.sparse as sp
 from loguru import logger
 from sklearn.pipeline import Pipeline
-from xgboost import XGBClassifier
-from xgboost.callback import TrainingCallback
 
-from shelfmark import console, features
-from shelfmark.config import Config, ModelConfig
-from shelfmark.errors import ShelfmarkError
-
-# Called after each round with its number and its losses: {"train": …, "validation": …}.
-OnRound = Callable[[int, dict[str, float]], None]
+from shelfmark import console, features, targets
+from shelfmark.boosting import Growth, OnRound
+from shelfmark.checkpoint import Stages, Unkept
+from shelfmark.classifiers import Classifier, Linear, Reranker, Trees
+from shelfmark.config import Config
+from shelfmark.decision import CrossLists, Decision, temperature_of
+from shelfmark.stacking import OutOfFold
+from shelfmark.targets import Targets
+from shelfmark.taxonomy import archive_of
 
 
 @dataclass(frozen=True)
@@ -28,85 +29,115 @@ class Fitted:
     """A pipeline from texts to probabilities; column i of them belongs to `classes[i]`."""
 
     pipeline: Pipeline
-    classes: tuple[str, ...]
-    seconds: dict[str, float]
+    targets: Targets
     rounds: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels, in the order of the probabilities' columns."""
+        return self.targets.classes
 
 
-def fit(config: Config, train: pa.Table, validation: pa.Table, on_round: OnRound) -> Fitted:
-    """Fit features and trees on train; validation, seen through those features, stops the trees.
+def fit(
+    config: Config,
+    train: pa.Table,
+    validation: pa.Table,
+    on_round: OnRound,
+    stages: Stages | None = None,
+) -> Fitted:
+    """Fit features and classifier on train; validation stops the trees and calibrates.
+
+    Args:
+        config: what to fit.
+        train: papers with text, label and categories.
+        validation: papers not trained on.
+        on_round: called after each round of trees.
+        stages: where finished stages are kept and found again; None keeps nothing.
 
     Raises:
         ShelfmarkError: the features come out empty, or XGBoost refuses a parameter.
     """
-    classes, targets = np.unique(np.asarray(train["label"]), return_inverse=True)
-    started = time.perf_counter()
-    with console.progress("reading words"):
-        steps, known = features.fit(
-            config.features, config.model.stack, config.seed, train["text"].to_pylist(), targets
-        )
-        unseen = features.transform(steps, validation["text"].to_pylist())
-    worded = time.perf_counter()
-    logger.info("features: {:,} columns of {:,} papers", known.shape[1], known.shape[0])
-
-    booster = _booster(config.model, config.seed, len(classes))
+    stages = stages or Unkept()
+    stack = config.model.stack
+    goal = targets.learn(train, config.data.level, stack.min_listed if stack else None)
     # A label that train never saw has no number; such papers cannot say when to stop.
-    rows = np.flatnonzero(np.isin(np.asarray(validation["label"]), classes))
-    answers = np.searchsorted(classes, np.asarray(validation["label"])[rows])
-    with console.progress("growing trees", config.model.rounds) as bar:
-        booster.set_params(callbacks=[_Watch(bar, on_round)])
-        try:
-            booster.fit(
-                known, targets, eval_set=[(known, targets), (unseen[rows], answers)], verbose=False
-            )
-        except ValueError as error:
-            raise ShelfmarkError(f"model: {_cause(error)}") from error
-    booster.set_params(callbacks=None)
-    grown = time.perf_counter()
-    rounds = booster.best_iteration + 1 if config.model.early_stopping else config.model.rounds
-    logger.info("trees: {} rounds kept of {} classes", rounds, len(classes))
-    return Fitted(
-        Pipeline([*steps, ("booster", booster)]),
-        tuple(str(name) for name in classes),
-        {"features": round(worded - started, 2), "trees": round(grown - worded, 2)},
-        rounds,
+    validation = validation.filter(pa.array(goal.numbers(validation) >= 0))
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "features"):
+        steps, known = _features(config, goal, train, stages)
+        unseen = features.transform(steps, validation["text"].to_pylist())
+    logger.info("features: {:,} columns of {:,} papers", known.shape[1], known.shape[0])
+    classifier = _classifier(config, goal)
+    with _timed(seconds, "trees"):
+        growth = Growth(config.model, config.seed, stages, on_round)
+        classifier.fit((known, goal.numbers(train)), (unseen, goal.numbers(validation)), growth)
+    rounds = classifier.booster_.num_boosted_rounds() if classifier.booster_ else 0
+    logger.info("trees: {} rounds kept of {} classes", rounds, len(goal.classes))
+    decision = _decision(classifier, goal, train, validation, unseen)
+    return Fitted(Pipeline([*steps, ("decision", decision)]), goal, rounds, seconds)
+
+
+def _features(
+    config: Config, goal: Targets, train: pa.Table, stages: Stages
+) -> tuple[features.Steps, sp.csr_matrix]:
+    with console.progress("reading words"):
+        texts = train["text"].to_pylist()
+        fields, words = stages.once("words", lambda: features.fit_words(config.features, texts))
+    stack = None
+    if config.model.stack is not None:
+        scorers = features.scorers(config.model.stack, config.seed)
+        stack = OutOfFold(scorers, len(goal.classes), config.model.stack.folds, config.seed)
+    with console.progress("fitting linear models"):
+        joined, known = features.fit_rest(
+            config.features, stack, words, goal.indicator(train), goal.numbers(train), stages
+        )
+    return [("words", fields), ("joined", joined)], known
+
+
+def _classifier(config: Config, goal: Targets) -> Classifier:
+    """Return the classifier the configuration asks for, unfitted."""
+    count, kind = len(goal.classes), config.model.classifier
+    if kind == "trees":
+        return Trees(count)
+    if kind == "linear":
+        return Linear(count)
+    assert config.model.stack is not None
+    listed = [goal.listed.index(x) if x in goal.listed else -1 for x in goal.classes]
+    archives = [archive_of(x) for x in goal.classes]
+    groups = [sorted(set(archives)).index(x) for x in archives]
+    width = len(goal.classes) + len(goal.listed)
+    blocks = []
+    start = 0
+    for name, _ in features.scorers(config.model.stack, config.seed):
+        blocks.append(start)
+        start += len(goal.classes) if name == "bayes" else width
+    return Reranker(
+        count,
+        config.model.candidates,
+        blocks,
+        [count + x if x >= 0 else -1 for x in listed],
+        groups,
     )
 
 
-def _booster(config: ModelConfig, seed: int, classes: int) -> XGBClassifier:
-    settings = config.model_dump(exclude={"stack", "rounds", "early_stopping", "params", "n_jobs"})
-    return XGBClassifier(
-        **settings,
-        n_estimators=config.rounds,
-        early_stopping_rounds=config.early_stopping,
-        n_jobs=config.n_jobs or os.cpu_count(),
-        tree_method="hist",
-        eval_metric="mlogloss" if classes > 2 else "logloss",
-        random_state=seed,
-        **config.params,
-    )
+def _decision(
+    classifier: Classifier, goal: Targets, train: pa.Table, validation: pa.Table, unseen: Any
+) -> Decision:
+    """Calibrate on validation, and learn there whom to suggest as a cross-list."""
+    margins, answers = classifier.margins(unseen), goal.numbers(validation)
+    decision = Decision(classifier, temperature_of(margins, answers))
+    membership = goal.membership(validation)
+    if goal.listed and membership.any():
+        own = [goal.listed.index(x) if x in goal.listed else -1 for x in goal.classes]
+        lists = CrossLists(len(goal.classes), goal.listed, own)
+        lists.learn_habits(goal.numbers(train), goal.membership(train))
+        decision.cross_lists = lists.fit(unseen, margins.argmax(axis=1), membership)
+    return decision
 
 
-def _cause(error: ValueError) -> str:
-    """Return the line of XGBoost's error that says what was wrong, without its stack."""
-    lines = [line for line in str(error).splitlines() if line and "Stack trace" not in line]
-    return lines[0].rpartition("] ")[2] if lines else "XGBoost failed"
-
-
-class _Watch(TrainingCallback):
-    """Moves the progress bar and reports the losses of each round."""
-
-    def __init__(self, bar: console.Bar, on_round: OnRound) -> None:
-        super().__init__()
-        self._bar = bar
-        self._on_round = on_round
-
-    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        names = ("train", "validation")
-        losses = {
-            name: float(next(iter(metrics.values()))[-1])
-            for name, metrics in zip(names, evals_log.values(), strict=True)
-        }
-        self._bar.advance()
-        self._on_round(epoch, losses)
-        return False
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[name] = round(time.perf_counter() - started, 2)

@@ -17,9 +17,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shelfmark import console, files, taxonomy
+from shelfmark import confidence, console, files, taxonomy
 from shelfmark.artifact import Model
 from shelfmark.errors import ShelfmarkError
+
+Row = np.ndarray[Any, np.dtype[np.float32]]
 
 BATCH = 512
 JSON_LINES = (".json", ".jsonl", ".ndjson")
@@ -50,20 +52,38 @@ def answer(model: Model, papers: Sequence[tuple[str, str]], top_k: int = 5) -> l
     The whole list goes through the vectorizer and the trees once.
 
     Returns:
-        For each paper: category, name, archive, group, confidence (a probability), and the
-        ranking of the `top_k` most probable categories.
+        For each paper: category, name, archive, group, confidence (a probability), the ranking of
+        the `top_k` most probable categories, whether that is confident enough to act on, and up to
+        two cross_lists.
     """
     if not papers:
         return []
     texts = [model.text(title, abstract) for title, abstract in papers]
-    probabilities = model.probabilities(texts)
-    classes, level = model.classes, model.card["config"]["data"]["level"]
-    return [_answer(row, classes, level, top_k) for row in probabilities]
+    probabilities, lists = model.probabilities(texts)
+    caution = model.card["caution"]
+    limits = [caution["confident_from"][label] for label in model.classes]
+    sure = confidence.confident(probabilities, limits)
+    lists_from = caution["cross_lists_from"]
+    level = model.card["config"]["data"]["level"]
+    return [
+        _answer(row, model.classes, level, top_k)
+        | {"confident": bool(known), "cross_lists": _cross_lists(others, model, lists_from)}
+        for row, known, others in zip(probabilities, sure, lists, strict=True)
+    ]
 
 
-def _answer(
-    row: np.ndarray[Any, Any], classes: list[str], level: str, top_k: int
-) -> dict[str, Any]:
+def _cross_lists(row: Row, model: Model, least: float | None) -> list[dict[str, Any]]:
+    """Return the suggested cross-lists of a paper, the most probable first."""
+    if least is None:
+        return []
+    places = np.flatnonzero(confidence.suggested(row[None, :], least)[0])
+    return [
+        {"category": model.targets.listed[place], "probability": round(float(row[place]), 6)}
+        for place in places[np.argsort(-row[places], kind="stable")]
+    ]
+
+
+def _answer(row: Row, classes: list[str], level: str, top_k: int) -> dict[str, Any]:
     # A stable sort of the negatives keeps equal probabilities in the order of the classes.
     best = np.argsort(-row, kind="stable")[:top_k]
     ranking = [

@@ -103,6 +103,13 @@ class Rank(BaseModel):
     probability: float
 
 
+class Listing(BaseModel):
+    """A category worth a cross-list, and its probability."""
+
+    category: str
+    probability: float
+
+
 class Answer(BaseModel):
     """What the model says of one paper."""
 
@@ -111,7 +118,9 @@ class Answer(BaseModel):
     archive: str | None
     group: str
     confidence: float
+    confident: bool
     ranking: list[Rank]
+    cross_lists: list[Listing]
     model: str
 
 

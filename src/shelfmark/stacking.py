@@ -1,87 +1,141 @@
-"""Scores of a linear model as features, never those of a paper it was trained on."""
+"""Scores as features, those of a training paper never from a model that was trained on it."""
 
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.svm import LinearSVC
+from joblib import Parallel, delayed
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-Scores = np.ndarray[Any, np.dtype[np.float32]]
+from shelfmark.checkpoint import Stages, Unkept
+from shelfmark.scorers import Scorer, Scores
+from shelfmark.targets import Indicator, Numbers
+
+WORTH_SHARING = 1 << 26  # stored features x columns that repay the start of other processes
 
 
-class LinearScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Turns features into the margins of a linear SVM, one column a class.
+class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Turns features into the scores of one or more scorers, side by side.
 
-    As with scikit-learn's `TargetEncoder`, `fit_transform` is not `fit` and `transform`: on the
-    training papers each row's margins come from a model that did not see the row (cross-fitting);
-    `transform` uses one model of all of them.
+    As with scikit-learn's `TargetEncoder`, `fit_transform` is not `fit` and `transform`: each
+    training row is scored by models that did not see it (cross-fitting), any other row by models of
+    all training rows.
 
     Args:
-        C: inverse strength of the SVM's regularisation.
-        folds: how many models share the cross-fitting.
-        random_state: seed of the folds and of the solver.
+        scorers: their names and themselves, unfitted.
+        classes: how many of the indicator's columns are classes.
+        folds: how many models of each scorer share the cross-fitting; None for no cross-fitting,
+            where nothing is learnt from the scores of training rows.
+        random_state: seed of the folds.
     """
 
-    def __init__(self, C: float = 0.3, folds: int = 5, random_state: int = 0) -> None:  # noqa: N803
-        self.C = C
+    def __init__(
+        self,
+        scorers: list[tuple[str, Scorer]],
+        classes: int,
+        folds: int | None = 5,
+        random_state: int = 0,
+    ) -> None:
+        self.scorers = scorers
+        self.classes = classes
         self.folds = folds
         self.random_state = random_state
 
-    def fit(self, features: sp.csr_matrix, targets: np.ndarray[Any, Any]) -> LinearScores:
-        """Fit one model on all rows; targets are 0 … classes - 1."""
-        self.classes_ = np.unique(targets)
-        self.linear_ = self._fitted(features, targets)
+    def fit(self, features: sp.csr_matrix, indicator: Indicator) -> Self:
+        """Fit on all rows; the indicator is one of `Targets`."""
+        for _ in self._fit_all(features, indicator, 0, Unkept()):
+            pass
         return self
 
-    def fit_transform(self, features: sp.csr_matrix, targets: np.ndarray[Any, Any]) -> Scores:
-        """Fit, and return the margins of each row by a model that did not see it."""
-        self.fit(features, targets)
-        fold = folds_of(targets, self.folds, self.random_state)
-        scores = np.zeros((features.shape[0], self._width()), np.float32)
+    def fit_transform(
+        self, features: sp.csr_matrix, indicator: Indicator, stages: Stages | None = None
+    ) -> Scores:
+        """Fit, and return the scores of each row by models that did not see it.
 
-        def score(number: int) -> None:
-            held, known = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-            scores[held] = self._margins(
-                self._fitted(features[known], targets[known]), features[held]
-            )
-
-        # The solver works without the interpreter lock.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(score, range(self.folds)))
+        With `stages`, what is finished is kept there, and found there by the next run.
+        """
+        scores = self._score_training(features, indicator, stages or Unkept())
+        self.means_, self.deviations_ = scores.mean(axis=0), scores.std(axis=0)
         return scores
 
+    def _score_training(
+        self, features: sp.csr_matrix, indicator: Indicator, stages: Stages
+    ) -> Scores:
+        if self.folds is None:
+            return self.fit(features, indicator).transform(features)
+        fold = self._folds(indicator)
+        blocks: list[list[Scores]] = [[] for _ in self.scorers]
+        for place, held in self._fit_all(features, indicator, self.folds, stages):
+            blocks[place].append(held)
+        rows = np.argsort(np.concatenate([np.flatnonzero(fold == i) for i in range(self.folds)]))
+        return np.hstack([np.vstack(parts)[rows] for parts in blocks])
+
     def transform(self, features: sp.csr_matrix) -> Scores:
-        """Return the margins of papers that were not trained on, shape (papers, columns)."""
+        """Return the scores of papers that were not trained on, shape (papers, columns)."""
         check_is_fitted(self)
-        return self._margins(self.linear_, features)
+        return np.hstack([scorer.decision_function(features) for scorer in self.fitted_])
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray[Any, Any]:
-        """Name the columns by their place."""
-        return np.array([f"linear margin {number}" for number in range(self._width())], object)
+        """Name the columns by scorer and place."""
+        names = [
+            f"{name} {column}"
+            for (name, _), scorer in zip(self.scorers, self.fitted_, strict=True)
+            for column in range(len(scorer.intercept_))
+        ]
+        return np.array(names, object)
 
-    def _fitted(self, features: sp.csr_matrix, targets: np.ndarray[Any, Any]) -> LinearSVC:
-        return LinearSVC(C=self.C, random_state=self.random_state).fit(features, targets)
+    def _folds(self, indicator: Indicator) -> Numbers:
+        targets = indicator[:, : self.classes].argmax(axis=1)
+        return folds_of(targets, self.folds or 1, self.random_state)
 
-    def _width(self) -> int:
-        return 1 if len(self.classes_) == 2 else len(self.classes_)
+    def _fit_all(
+        self, features: sp.csr_matrix, indicator: Indicator, folds: int, stages: Stages
+    ) -> Any:
+        """Fit every scorer on all rows and on all but each fold; yield the scores of the folds."""
+        fold = self._folds(indicator)
+        tasks = [
+            (place, number) for place in range(len(self.scorers)) for number in range(-1, folds)
+        ]
+        names = [f"{self.scorers[place][0]}-{number}" for place, number in tasks]
+        jobs = os.cpu_count() if features.nnz * indicator.shape[1] > WORTH_SHARING else 1
+        # Processes, as the solver's random numbers are one state that threads would share.
+        run = Parallel(n_jobs=jobs, return_as="generator", max_nbytes="1M")
+        missing = [task for task, name in zip(tasks, names, strict=True) if name not in stages]
+        found = run(
+            delayed(_fit_one)(
+                clone(self.scorers[place][1]), features, indicator, self.classes, fold, number
+            )
+            for place, number in missing
+        )
+        self.fitted_ = []
+        for (place, number), name in zip(tasks, names, strict=True):
+            result = stages.once(name, lambda: next(found))
+            if number < 0:
+                self.fitted_.append(result)
+            else:
+                yield place, result
 
-    def _margins(self, linear: LinearSVC, features: sp.csr_matrix) -> Scores:
-        given = linear.decision_function(features).astype(np.float32).reshape(features.shape[0], -1)
-        if given.shape[1] == self._width() and len(linear.classes_) == len(self.classes_):
-            return np.asarray(given, np.float32)
-        # A class so rare that this fold's training rows lack it: nothing speaks for it there.
-        whole = np.full((features.shape[0], self._width()), -1, np.float32)
-        whole[:, np.searchsorted(self.classes_, linear.classes_)[-given.shape[1] :]] = given
-        return whole
+
+def _fit_one(
+    scorer: Scorer,
+    features: sp.csr_matrix,
+    indicator: Indicator,
+    classes: int,
+    fold: Numbers,
+    number: int,
+) -> Any:
+    """Return the scorer fitted on all rows, or the scores of a fold by one of the other rows."""
+    if number < 0:
+        return scorer.fit(features, indicator, classes)
+    known, held = fold != number, fold == number
+    return scorer.fit(features[known], indicator[known], classes).decision_function(features[held])
 
 
-def folds_of(targets: np.ndarray[Any, Any], folds: int, seed: int) -> np.ndarray[Any, Any]:
+def folds_of(targets: Numbers, folds: int, seed: int) -> Numbers:
     """Return the fold of each row, every class dealt out evenly, whatever its size."""
     chance = np.random.default_rng(seed)
     fold = np.empty(len(targets), np.int64)

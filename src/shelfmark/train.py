@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -9,12 +10,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 from loguru import logger
 
-from shelfmark import artifact, config, console, evaluate, metrics, model, preprocess, tracking
+from shelfmark import (
+    artifact,
+    checkpoint,
+    confidence,
+    config,
+    console,
+    evaluate,
+    model,
+    preprocess,
+    tracking,
+)
 from shelfmark.config import Config
 from shelfmark.errors import ShelfmarkError
 from shelfmark.splits import Splits
+from shelfmark.taxonomy import full_name
 
 
 def train(settings: Config) -> Path:
@@ -31,16 +44,17 @@ def train(settings: Config) -> Path:
     if (models / name).exists():
         raise ShelfmarkError(f"name={name}: {models / name} exists already, choose another name")
     splits = preprocess.prepare(settings)
-    with tracking.start(settings, name) as run:
+    stages = checkpoint.opened(models, key_of(settings, splits))
+    with stages as kept, tracking.start(settings, name) as run:
         validation = splits.read("validation")
-        fitted = model.fit(settings, splits.read("train"), validation, run.log)
-        probabilities = fitted.pipeline.predict_proba(validation["text"].to_pylist())
-        truth = validation["label"].to_pylist()
-        figures = metrics.score(truth, probabilities, list(fitted.classes))
-        headline = {key: figures[key] for key in evaluate.FIGURES}
-        card = describe(settings, name, splits, fitted) | {"metrics": {"validation": headline}}
-        folder = artifact.save(fitted.pipeline, card, models)
-        run.finish({**headline, "model": str(folder)})
+        fitted = model.fit(settings, splits.read("train"), validation, run.log, kept)
+        made = artifact.Model(fitted.pipeline, describe(settings, name, splits, fitted))
+        answers = evaluate.answer_all(made, validation)
+        made.card["caution"] = confidence.choose(answers, settings.predict.min_precision)
+        figures = evaluate.score(answers, made)
+        made.card["metrics"] = {"validation": {key: figures[key] for key in evaluate.FIGURES}}
+        folder = artifact.save(made, models)
+        run.finish({**made.card["metrics"]["validation"], "model": str(folder)})
     synthetic = splits.card["synthetic"]
     evaluate.show(
         {**figures, "model": name, "split": "validation", "synthetic": synthetic, "baselines": {}}
@@ -63,10 +77,21 @@ def describe(settings: Config, name: str, splits: Splits, fitted: model.Fitted) 
             "synthetic": splits.card["synthetic"],
             "papers": splits.card["splits"],
         },
-        "classes": list(fitted.classes),
+        "classes": [{"label": label, "name": full_name(label)} for label in fitted.classes],
+        "listed": list(fitted.targets.listed),
         "rounds": fitted.rounds,
         "seconds": fitted.seconds,
     }
+
+
+def key_of(settings: Config, splits: Splits) -> str:
+    """Return a key that two runs share if they would make the same model."""
+    settled = settings.model_dump(
+        mode="json",
+        include={"seed": True, "features": True, "model": True, "data": {"level"}},
+    )
+    identity = [settled, splits.digest, artifact.versions(), git_commit()]
+    return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()[:10]
 
 
 def name_of(settings: Config) -> str:

@@ -1,0 +1,223 @@
+"""From features to a margin for each class: by trees, by re-ranked candidates, or as they are.
+
+A classifier is fitted on features of which the first columns are the scores of the stack, one block
+after the other. `margins` gives one number a paper and class, the softmax of which are
+probabilities; `contributions` says what each feature adds to the margin of one class.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, Self
+
+import numpy as np
+import scipy.sparse as sp
+import xgboost
+from scipy.special import log_softmax, logsumexp
+from sklearn.base import BaseEstimator
+
+from shelfmark.boosting import Growth, grow
+from shelfmark.targets import Numbers
+
+Margins = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Classifier(Protocol):
+    """What the decision asks of a classifier."""
+
+    booster_: xgboost.Booster | None  # None where there are no trees
+
+    def fit(
+        self, train: tuple[Any, Numbers], validation: tuple[Any, Numbers], growth: Growth
+    ) -> Self:
+        """Fit on train; validation, without unknown classes, says when to stop."""
+
+    def margins(self, features: sp.csr_matrix) -> Margins:
+        """Return the margin of each class, shape (papers, classes)."""
+
+    def contributions(
+        self, features: sp.csr_matrix, number: int, means: Margins
+    ) -> tuple[Margins, float]:
+        """Return what each feature of one paper adds to the margin of a class, and the rest.
+
+        The first features are scores, whose means over the training papers are given.
+        """
+
+
+class Linear(BaseEstimator):  # type: ignore[misc]
+    """The first scores as they are.
+
+    Args:
+        classes: how many there are.
+    """
+
+    booster_ = None
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+
+    def fit(self, train: Any, validation: Any, growth: Growth) -> Self:
+        """Learn nothing."""
+        return self
+
+    def margins(self, features: sp.csr_matrix) -> Margins:
+        """Return the margin of each class, shape (papers, classes)."""
+        return np.asarray(features[:, : self.classes].toarray(), np.float32)
+
+    def contributions(
+        self, features: sp.csr_matrix, number: int, means: Margins
+    ) -> tuple[Margins, float]:
+        """Return what each feature of one paper adds to the margin of a class, and the rest."""
+        shares = np.zeros(features.shape[1], np.float32)
+        shares[number] = features[0, number] - means[number]
+        return shares, float(means[number])
+
+
+class Trees(BaseEstimator):  # type: ignore[misc]
+    """One tree a class and round; with two classes, one a round.
+
+    Args:
+        classes: how many there are.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+
+    def fit(
+        self, train: tuple[Any, Numbers], validation: tuple[Any, Numbers], growth: Growth
+    ) -> Self:
+        """Grow the trees. Raises `ShelfmarkError` if XGBoost refuses a parameter."""
+        several = {
+            "objective": "multi:softprob",
+            "num_class": self.classes,
+            "eval_metric": "mlogloss",
+        }
+        two = {"objective": "binary:logistic", "eval_metric": "logloss"}
+        self.booster_ = grow(growth, two if self.classes == 2 else several, train, validation)
+        return self
+
+    def margins(self, features: sp.csr_matrix) -> Margins:
+        """Return the margin of each class, shape (papers, classes)."""
+        given = self.booster_.inplace_predict(features, predict_type="margin")
+        if self.classes == 2:  # they share one margin, which speaks for the second
+            given = np.stack([-given / 2, given / 2], axis=1)
+        return np.asarray(given, np.float32)
+
+    def contributions(
+        self, features: sp.csr_matrix, number: int, means: Margins
+    ) -> tuple[Margins, float]:
+        """Return what each feature of one paper adds to the margin of a class, and the rest."""
+        given = self.booster_.predict(xgboost.DMatrix(features), pred_contribs=True)[0]
+        if self.classes == 2:
+            given = np.stack([-given / 2, given / 2])
+        return given[number, :-1], float(given[number, -1])
+
+
+class Reranker(BaseEstimator):  # type: ignore[misc]
+    """Trees that look again at the best candidates: a row for each paper and candidate.
+
+    They cost rounds, not rounds x classes. The candidates are the classes that the first scorer
+    finds most probable; they share among them the probability it gives them together, and the other
+    classes keep theirs.
+
+    Args:
+        classes: how many there are.
+        candidates: how many of them are looked at.
+        blocks: where the class scores of each scorer begin, the first scorer's first.
+        listed: for each class the column of its score as a listed category, or -1.
+        groups: for each class a number that related classes share.
+    """
+
+    def __init__(
+        self, classes: int, candidates: int, blocks: list[int], listed: list[int], groups: list[int]
+    ) -> None:
+        self.classes = classes
+        self.candidates = candidates
+        self.blocks = blocks
+        self.listed = listed
+        self.groups = groups
+
+    def fit(
+        self, train: tuple[Any, Numbers], validation: tuple[Any, Numbers], growth: Growth
+    ) -> Self:
+        """Grow the trees. Raises `ShelfmarkError` if XGBoost refuses a parameter."""
+        counts = np.bincount(train[1], minlength=self.classes)
+        self.prior_ = np.log((counts + 1) / (counts.sum() + self.classes)).astype(np.float32)
+        objective = {"objective": "binary:logistic", "eval_metric": "logloss"}
+        self.booster_ = grow(growth, objective, self._rows(*train), self._rows(*validation))
+        return self
+
+    def margins(self, features: sp.csr_matrix) -> Margins:
+        """Return the margin of each class, shape (papers, classes)."""
+        scores = self._dense(features)
+        first = log_softmax(scores[:, : self.classes], axis=1)
+        candidates = self._best(first)
+        rows = self._features(scores, candidates)
+        given = self.booster_.inplace_predict(rows, predict_type="margin").reshape(candidates.shape)
+        mass = logsumexp(np.take_along_axis(first, candidates, 1), axis=1, keepdims=True)
+        np.put_along_axis(first, candidates, log_softmax(given, axis=1) + mass, 1)
+        return np.asarray(first, np.float32)
+
+    def contributions(
+        self, features: sp.csr_matrix, number: int, means: Margins
+    ) -> tuple[Margins, float]:
+        """Return what each feature of one paper adds to the margin of a class, and the rest.
+
+        What the trees add to a candidate's margin is laid to its score by the first scorer; a class
+        that is no candidate has this score alone.
+        """
+        scores = self._dense(features)
+        candidates = self._best(scores[:, : self.classes])
+        shares = np.zeros(features.shape[1], np.float32)
+        place = np.flatnonzero(candidates[0] == number)
+        if not len(place):
+            shares[number] = scores[0, number] - means[number]
+            return shares, float(means[number])
+        row = self._features(scores, candidates)[place]
+        given = self.booster_.predict(xgboost.DMatrix(row), pred_contribs=True)[0]
+        shares[number] = given[:-1].sum()
+        return shares, float(given[-1])
+
+    def _rows(self, features: sp.csr_matrix, targets: Numbers) -> tuple[Margins, Numbers]:
+        """Return a row for each candidate, and whether it is right, of papers that have it."""
+        scores = self._dense(features)
+        candidates = self._best(scores[:, : self.classes])
+        right = candidates == targets[:, None]
+        useful = right.any(axis=1)
+        return self._features(scores[useful], candidates[useful]), right[useful].ravel().astype(int)
+
+    def _dense(self, features: sp.csr_matrix) -> Margins:
+        width = max(*self.listed, max(self.blocks) + self.classes - 1) + 1
+        return np.asarray(features[:, :width].toarray(), np.float32)
+
+    def _best(self, scores: Margins) -> Numbers:
+        """Return the best classes of each paper, best first."""
+        count = min(self.candidates, self.classes)
+        return np.argsort(-scores, axis=1, kind="stable")[:, :count]
+
+    def _features(self, scores: Margins, candidates: Numbers) -> Margins:
+        """Return what the trees see of each candidate, shape (papers x candidates, columns)."""
+        papers, count = candidates.shape
+        columns: list[Any] = [np.arange(count)[None, :], candidates, candidates[:, :1],
+                              candidates[:, 1:2], self.prior_[candidates]]  # fmt: skip
+        for start in self.blocks:
+            known = log_softmax(scores[:, start : start + self.classes], axis=1)
+            own = np.take_along_axis(known, candidates, 1)
+            rank = np.argsort(np.argsort(-own, axis=1), axis=1)
+            columns += [own, own - own.max(axis=1, keepdims=True), rank,
+                        -(np.exp(known) * known).sum(axis=1, keepdims=True)]  # fmt: skip
+        columns += self._related(scores, candidates)
+        listed = np.array(self.listed)
+        if (listed >= 0).any():
+            given = np.where(listed >= 0, scores[:, listed], np.nan)
+            own = np.take_along_axis(given, candidates, 1)
+            columns += [own, own - np.nanmax(given, axis=1, keepdims=True)]
+        wide = [np.broadcast_to(column, candidates.shape) for column in columns]
+        return np.stack(wide, axis=2).reshape(papers * count, len(wide)).astype(np.float32)
+
+    def _related(self, scores: Margins, candidates: Numbers) -> list[Margins]:
+        """Return how probable each candidate's group is, and the candidate within it."""
+        known = np.exp(log_softmax(scores[:, : self.classes], axis=1))
+        groups = np.array(self.groups)
+        together = known @ (groups[:, None] == np.arange(groups.max() + 1)).astype(np.float32)
+        group = np.take_along_axis(together, groups[candidates], 1)
+        return [group, np.take_along_axis(known, candidates, 1) / (group + 1e-9)]

@@ -1,0 +1,132 @@
+"""Why this category: the words that pushed towards it and away, and where they stand."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from shelfmark.artifact import Model
+from shelfmark.features import Steps
+from shelfmark.stacking import OutOfFold
+
+STILL = 0.2  # standard deviations from the mean within which a score has no direction
+MOST_WORDS = 12
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What made the margin of one class of one paper.
+
+    Args:
+        category: the class.
+        margin: before the softmax; `base` and the weights of all words add up to it.
+        base: what the margin owes to no word of the paper: intercepts, and words that are absent.
+        weights: what each term of the paper adds.
+    """
+
+    category: str
+    margin: float
+    base: float
+    weights: dict[str, float]
+
+    def strongest(self, count: int = MOST_WORDS) -> list[tuple[str, float]]:
+        """Return the terms of the largest weights either way, the largest first."""
+        return sorted(self.weights.items(), key=lambda pair: (-abs(pair[1]), pair[0]))[:count]
+
+
+def explain(model: Model, text: str, category: str) -> Explanation:
+    """Explain the margin of a class for a cleaned text.
+
+    TreeSHAP shares the margin out among the features. A chosen term keeps its share; that of a
+    score goes to the words it is the sum of, each by its part, as far as they move the score from
+    its mean over the training papers. Source: arXiv:1802.03888; for linear models arXiv:1705.07874.
+
+    Raises:
+        ValueError: the model has no such class.
+    """
+    steps, decision = model.pipeline.steps[:-1], model.decision
+    words = steps[0][1].transform([text]).tocsr()
+    features = steps[1][1].transform(words).tocsr()
+    parts = dict(steps[1][1].transformer_list)
+    stack: OutOfFold | None = parts.get("scores")
+    means = np.zeros(0, np.float32) if stack is None else stack.means_
+    number = model.classes.index(category)
+    shares, base = decision.classifier.contributions(features, number, means)
+    weights: dict[str, float] = defaultdict(float)
+    if stack is not None:
+        slopes = _slopes(shares[: len(means)], features[0, : len(means)].toarray()[0], stack)
+        added = np.hstack([scorer.parts(words) for scorer in stack.fitted_]) @ slopes
+        for name, weight in zip(_names(steps, words.indices), added, strict=True):
+            weights[name] += float(weight)
+        base += float(shares[: len(means)].sum() - added.sum())
+    if "terms" in parts:
+        chosen = shares[len(means) :]
+        present = features[0, len(means) :].indices
+        columns = parts["terms"][0].get_support(indices=True)[present]
+        for name, weight in zip(_names(steps, columns), chosen[present], strict=True):
+            weights[name] += float(weight)
+        base += float(chosen.sum() - chosen[present].sum())
+    heat = decision.temperature
+    margin = base + sum(weights.values())
+    return Explanation(
+        category, margin / heat, base / heat, {name: w / heat for name, w in weights.items()}
+    )
+
+
+def _slopes(shares: Any, scores: Any, stack: OutOfFold) -> Any:
+    """Return how steeply the margin follows each score, 0 for one too near its mean to tell."""
+    moved = scores - stack.means_
+    still = np.abs(moved) < STILL * stack.deviations_
+    return np.where(still, 0, shares / np.where(still, 1, moved))
+
+
+def _names(steps: Steps, columns: Any) -> Any:
+    """Return the terms of TF-IDF columns; a term means the same in the title's field."""
+    fields = [field for _, field in steps[0][1].transformer_list]
+    return np.concatenate([field.get_feature_names_out() for field in fields])[columns]
+
+
+def places(model: Model, text: str, terms: list[str]) -> dict[str, list[tuple[int, int]]]:
+    """Return where each term stands in a cleaned text: from which character to before which."""
+    vectorizer: TfidfVectorizer = model.pipeline[0].transformer_list[0][1]
+    prepare, stop = vectorizer.build_preprocessor(), vectorizer.get_stop_words() or ()
+    found = re.finditer(vectorizer.token_pattern, text)
+    tokens = [(prepare(match[0]), *match.span()) for match in found]
+    tokens = [token for token in tokens if token[0] not in stop]
+    wanted: dict[str, list[tuple[int, int]]] = {term: [] for term in terms}
+    low, high = vectorizer.ngram_range
+    runs = (range(len(tokens) - size + 1) for size in range(low, high + 1))
+    for size, starts in zip(range(low, high + 1), runs, strict=True):
+        for start in starts:
+            run = tokens[start : start + size]
+            term = " ".join(token for token, _, _ in run)
+            if term in wanted:
+                wanted[term].append((run[0][1], run[-1][2]))
+    return wanted
+
+
+def why(model: Model, text: str, category: str) -> dict[str, Any]:
+    """Return an explanation as answers carry it.
+
+    Returns:
+        category, margin, base, words (the strongest: word, weight, places in the text) and rest,
+        the sum of all other words: margin = base + weights + rest.
+    """
+    explanation = explain(model, text, category)
+    strongest = explanation.strongest()
+    where = places(model, text, [word for word, _ in strongest])
+    return {
+        "category": category,
+        "margin": explanation.margin,
+        "base": explanation.base,
+        "words": [
+            {"word": word, "weight": weight, "places": where[word]} for word, weight in strongest
+        ],
+        "rest": explanation.margin - explanation.base - sum(weight for _, weight in strongest),
+        "text": text,
+    }
