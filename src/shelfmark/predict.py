@@ -51,18 +51,19 @@ def answer(model: Model, papers: Sequence[tuple[str, str]], top_k: int = 5) -> l
 
     Returns:
         For each paper: category, name, archive, group, confidence (a probability), and the
-        ranking of the `top_k` most probable categories.
+        ranking of the `top_k` most probable categories. Archive and group are null where the
+        papers of a label do not share one.
     """
     if not papers:
         return []
     texts = [model.text(title, abstract) for title, abstract in papers]
     probabilities = model.probabilities(texts)
-    classes, level = model.classes, model.card["config"]["data"]["level"]
-    return [_answer(row, classes, level, top_k) for row in probabilities]
+    classes, data = model.classes, model.card["config"]["data"]
+    return [_answer(row, classes, data, top_k) for row in probabilities]
 
 
 def _answer(
-    row: np.ndarray[Any, Any], classes: list[str], level: str, top_k: int
+    row: np.ndarray[Any, Any], classes: list[str], data: dict[str, Any], top_k: int
 ) -> dict[str, Any]:
     # A stable sort of the negatives keeps equal probabilities in the order of the classes.
     best = np.argsort(-row, kind="stable")[:top_k]
@@ -75,14 +76,29 @@ def _answer(
         for number in best
     ]
     first = classes[best[0]]
+    archive, group = _home(first, data)
     return {
         "category": first,
         "name": ranking[0]["name"],
-        "archive": None if level == "group" else taxonomy.archive_of(first),
-        "group": taxonomy.group_of(first),
+        "archive": archive,
+        "group": group,
         "confidence": ranking[0]["probability"],
         "ranking": ranking,
     }
+
+
+def _home(label: str, data: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return the archive and the group that all papers of a label share, None where they differ."""
+    labels = data["labels"]
+    if not isinstance(labels, dict):
+        archive = None if data["level"] == "group" else taxonomy.archive_of(label)
+        return archive, taxonomy.group_of(label)
+    archives = set[str]().union(*map(taxonomy.archives_under, labels[label]))
+    groups = set(map(taxonomy.group_of, archives))
+    return (
+        archives.pop() if len(archives) == 1 else None,
+        groups.pop() if len(groups) == 1 else None,
+    )
 
 
 def predict_text(model: Model, text: str, out: str, top_k: int = 5) -> None:

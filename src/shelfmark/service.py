@@ -109,7 +109,7 @@ class Answer(BaseModel):
     category: str
     name: str
     archive: str | None
-    group: str
+    group: str | None
     confidence: float
     ranking: list[Rank]
     model: str
