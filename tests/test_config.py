@@ -28,7 +28,7 @@ def test_the_values_of_an_experiment_arrive(name: str) -> None:
     for section, values in wanted.items():
         for key, value in values.items():
             assert loaded[section][key] == value
-            changed += base[section][key] != value
+            changed += base[section].get(key) != value
     assert changed, "an experiment that changes nothing is none"
 
 
@@ -44,6 +44,21 @@ def test_seed_is_the_published_setting() -> None:
     assert (seed.model.subsample, seed.model.colsample_bytree) == (0.7654, 0.70666)
     assert (seed.model.reg_alpha, seed.model.reg_lambda) == (0.03872, 0.74048)
     assert seed.model.early_stopping == 10
+
+
+def test_labels_of_an_experiment_give_way_to_those_asked_for() -> None:
+    for labels in (["cs.AI", "cs.CL"], {"theory": ["cs.CC"], "rest": ["cs"]}):
+        told = str(labels).replace("'", "").replace(" ", "")
+        loaded = config.load(["experiment=twelve", "~data.labels", f"+data.labels={told}"])
+        assert loaded.data.labels == labels
+
+
+def test_a_key_that_came_later_is_written_only_when_it_is_used() -> None:
+    before = config.load().model_dump(mode="json")
+    assert "max_papers" not in before["data"]
+    after = config.load(["data.max_papers=100"]).model_dump(mode="json")
+    assert after["data"] == before["data"] | {"max_papers": 100}
+    assert config.Config.model_validate(before | {"data": after["data"]}).data.max_papers == 100
 
 
 def test_last_wins_base_group_experiment_command_line() -> None:
@@ -91,7 +106,7 @@ def test_lists_quotes_blanks_and_dates_arrive() -> None:
         ),
         (["+model.max_dept=3"], "model.max_dept: no such key; did you mean model.max_depth?"),
         (["+sed=3"], "sed: no such key; did you mean seed?"),
-        (["experiment=fsat"], "did you mean fast?; there are best, fast, seed"),
+        (["experiment=fsat"], "did you mean fast?; there are best, fast, seed, twelve"),
         (["data=snapshto"], "data=snapshto: no such data; did you mean snapshot?"),
         (["model.max_depth=-3"], "model.max_depth: -3: input should be greater than or equal to 1"),
         (["model.max_depth=deep"], "model.max_depth: 'deep': input should be a valid integer"),
@@ -104,6 +119,23 @@ def test_lists_quotes_blanks_and_dates_arrive() -> None:
         (["data.labels=[cs.AI,cs.CLL]"], "no category 'cs.CLL'; did you mean cs.CL?"),
         (["data.labels=[cs.AI]"], "labels needs at least two different labels"),
         (["data.level=archive", "data.labels=[cs,cs.AI]"], "no archive 'cs.AI'"),
+        (
+            ["data.labels={a:[cs.CLL],b:[cs]}"],
+            "no category, archive or group 'cs.CLL'; did you mean",
+        ),
+        (["data.labels={a:[math],b:[stat,math]}"], "labels: math stands there twice; keep it"),
+        (["data.labels={a:[cs,math]}"], "labels needs at least two different labels"),
+        (["data.labels={a:[cs],b:[]}"], "data.labels: b: [] should be a list of names, as [cs.CC"),
+        (["data.labels={a:cs,b:[math]}"], "data.labels: a: 'cs' should be a list of names"),
+        (["data.labels={1:[cs],b:[math]}"], "data.labels: 1: a label should be text"),
+        (["data.labels=cs"], "data.labels: 'cs': input should be a valid list"),
+        (
+            ["experiment=twelve", "data.labels=[cs.AI,cs.CL]"],
+            "data.labels: a mapping cannot be replaced; take it away: "
+            "~data.labels +data.labels=[cs.AI,cs.CL]",
+        ),
+        (["data.max_papers=0"], "data.max_papers: 0: input should be greater than or equal to 1"),
+        (["data.max_papers=49"], "max_papers=49 is less than min_papers=50; raise it or lower"),
         (["data.split=time"], "split=time needs cuts.validation before cuts.test"),
         (
             ["data.split=time", "data.cuts.validation=2019-01-02", "data.cuts.test=2019-01-01"],

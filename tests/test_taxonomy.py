@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfmark import taxonomy
-from shelfmark.taxonomy import archive_of, current, full_name, group_of, label_at
+from shelfmark.taxonomy import (
+    archive_of,
+    archives_under,
+    current,
+    full_name,
+    group_of,
+    label_among,
+    label_at,
+)
 
 # Spelt out a second time on purpose: old archives, then the second of two names for one category.
 TODAY = {
@@ -98,6 +106,53 @@ def test_a_bare_archive_has_no_label_as_fine_as_a_category(bare: str) -> None:
     assert current(bare) == bare
     assert label_at(bare, "category") is None
     assert label_at(bare, "archive") == bare
+
+
+OWN = {
+    "heaven": ["astro-ph", "gr-qc"],
+    "planets": ["astro-ph.EP"],
+    "physics": ["physics"],
+    "theory": ["cs.CC", "cs.DS"],
+    "machines": ["cs", "stat.ML"],
+}
+
+
+@pytest.mark.parametrize(
+    ("category", "label"),
+    [
+        ("astro-ph.EP", "planets"),
+        ("astro-ph.GA", "heaven"),
+        ("astro-ph", "heaven"),
+        ("gr-qc", "heaven"),
+        ("hep-th", "physics"),
+        ("physics.optics", "physics"),
+        ("cs.DS", "theory"),
+        ("cs.AI", "machines"),
+        ("cs", "machines"),
+        ("stat.ML", "machines"),
+        ("stat.ME", None),
+        ("math.PR", None),
+    ],
+)
+def test_the_most_specific_name_decides_among_labels_of_ones_own(
+    category: str, label: str | None
+) -> None:
+    assert label_among(category, OWN) == label
+    assert label_among(category, dict(reversed(OWN.items()))) == label
+
+
+@pytest.mark.parametrize("level", taxonomy.NAMES)
+def test_names_that_gather_themselves_are_the_labels_of_their_level(level: taxonomy.Level) -> None:
+    alone = {name: [name] for name in taxonomy.NAMES[level]}
+    for category in taxonomy.CATEGORIES:
+        assert label_among(category, alone) == label_at(category, level)
+
+
+def test_the_archives_under_a_name() -> None:
+    assert archives_under("cs.AI") == archives_under("cs") == {"cs"}
+    assert archives_under("hep-th") == {"hep-th"}
+    assert archives_under("physics") == set(taxonomy.PHYSICS_ARCHIVES)
+    assert set().union(*map(archives_under, taxonomy.GROUPS)) == set(taxonomy.ARCHIVES)
 
 
 def test_full_names() -> None:

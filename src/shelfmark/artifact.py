@@ -19,6 +19,7 @@ import orjson
 from sklearn.pipeline import Pipeline
 
 from shelfmark import features, files, pickles
+from shelfmark.config import DataConfig
 from shelfmark.decision import Decision
 from shelfmark.errors import ShelfmarkError
 from shelfmark.targets import Targets
@@ -55,8 +56,8 @@ class Model:
     @property
     def targets(self) -> Targets:
         """What the columns of the probabilities stand for."""
-        level = self.card["config"]["data"]["level"]
-        return Targets(tuple(self.classes), tuple(self.card["listed"]), level)
+        data = DataConfig.model_validate_json(orjson.dumps(self.card["config"]["data"]))
+        return Targets(tuple(self.classes), tuple(self.card["listed"]), data)
 
     @property
     def decision(self) -> Decision:

@@ -151,6 +151,8 @@ def _reason_to_drop(data: DataConfig, paper: Paper, abstract: str) -> str | None
     # Plain text has one blank fewer than words, where it has any.
     if abstract.count(" ") + bool(abstract) < data.min_words:
         return "too short"
-    if label_at(paper.categories[0], data.level) is None:
+    # Labels of one's own know no level: what they do not gather is another label's paper.
+    of_own = isinstance(data.labels, dict)
+    if not of_own and label_at(paper.categories[0], data.level) is None:
         return f"no {data.level}"
     return None

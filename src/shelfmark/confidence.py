@@ -25,7 +25,7 @@ class Answers:
         listed: the categories that may be suggested as cross-lists.
         lists: their probabilities, shape (papers, listed), 0 for the class given.
         membership: which of them each paper names, same shape.
-        shelves: every category of each paper, at the level of the labels.
+        shelves: every category of each paper, by their labels.
     """
 
     classes: tuple[str, ...]

@@ -36,6 +36,19 @@ def _frequency(value: object) -> object:
 Frequency = Annotated[int | float, BeforeValidator(_frequency)]
 
 
+def _gathered(labels: object) -> object:
+    """Labels of one's own, checked here: the errors of a union speak of its first branch alone."""
+    for label, names in labels.items() if isinstance(labels, dict) else ():
+        if not isinstance(label, str) or not label.strip():
+            raise ValueError(f"{label!r}: a label should be text; put it in quotes")
+        if not names or not isinstance(names, list) or not all(isinstance(x, str) for x in names):
+            raise ValueError(f"{label}: {names!r} should be a list of names, as [cs.CC, cs.DS]")
+    return labels
+
+
+Labels = Annotated[list[str] | dict[str, list[str]], BeforeValidator(_gathered)]
+
+
 class Strict(BaseModel):
     """A frozen section of the configuration that refuses unknown keys and wrong types."""
 
@@ -79,9 +92,11 @@ class DataConfig(Strict):
     path: str | None
     options: dict[str, Any]
     level: Level
-    labels: list[str] | None
+    labels: Labels | None  # a mapping: labels of one's own, each with the names it gathers
     top: int | None = Field(ge=2)
     min_papers: int = Field(ge=1)
+    # Not written while null, for it came later: splits and models of before keep their digests.
+    max_papers: int | None = Field(None, ge=1, exclude_if=lambda value: value is None)
     min_words: int = Field(ge=0)
     maths: Maths
     max_bad: float = Field(ge=0, le=1)
@@ -93,24 +108,28 @@ class DataConfig(Strict):
     def _consistent(self) -> DataConfig:
         if self.labels is not None:
             self._check_labels(self.labels)
+        if self.max_papers is not None and self.max_papers < self.min_papers:
+            few = f"max_papers={self.max_papers} is less than min_papers={self.min_papers}"
+            raise ValueError(f"{few}; raise it or lower min_papers")
         if self.split == "time":
             first, second = self.cuts.validation, self.cuts.test
             if first is None or second is None or first >= second:
                 raise ValueError("split=time needs cuts.validation before cuts.test, as 2018-01-01")
         return self
 
-    def _check_labels(self, labels: list[str]) -> None:
-        names: dict[Level, dict[str, str]] = {
-            "category": taxonomy.CATEGORIES,
-            "archive": taxonomy.ARCHIVES,
-            "group": taxonomy.GROUPS,
-        }
-        known = names[self.level]
+    def _check_labels(self, labels: list[str] | dict[str, list[str]]) -> None:
         if len(set(labels)) < 2:
             raise ValueError("labels needs at least two different labels")
-        for label in labels:
-            if label not in known:
-                raise ValueError(f"labels: no {self.level} {label!r}{_nearest(label, known)}")
+        names, kind, known = list(labels), str(self.level), taxonomy.NAMES[self.level]
+        if isinstance(labels, dict):
+            names = [name for gathered in labels.values() for name in gathered]
+            kind, known = "category, archive or group", taxonomy.CATEGORIES | taxonomy.ARCHIVES
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"labels: {name} stands there twice; keep it under one label")
+        for name in names:
+            if name not in known:
+                raise ValueError(f"labels: no {kind} {name!r}{_nearest(name, known)}")
 
 
 class FeaturesConfig(Strict):
@@ -267,7 +286,7 @@ def _compose(overrides: list[str]) -> dict[str, Any]:
                 composed = compose("config", overrides=overrides, return_hydra_config=True)
             except HydraException as error:
                 base = OmegaConf.to_container(compose("config"))
-                raise ShelfmarkError(_hint(overrides, base) or _short(error)) from error
+                raise ShelfmarkError(_hint(overrides, base, _short(error))) from error
             chosen = composed.hydra.runtime.choices.get("experiment")
             values = OmegaConf.masked_copy(
                 composed, [str(key) for key in composed if key != "hydra"]
@@ -288,8 +307,8 @@ def groups() -> dict[str, list[str]]:
     }
 
 
-def _hint(overrides: Sequence[str], base: Any) -> str | None:
-    """Find the override that names nothing, and what it may have meant."""
+def _hint(overrides: Sequence[str], base: Any, message: str) -> str:
+    """Say which override names nothing or replaces a mapping, and what it may have meant."""
     keys, choices = list(_flat(base)), groups()
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
@@ -299,7 +318,9 @@ def _hint(overrides: Sequence[str], base: Any) -> str | None:
                 return f"{key}={value}: no such {key}{there}"
         elif key not in keys:
             return f"{key}: no such key{_nearest(key, [*keys, *choices])}"
-    return None
+        elif f"override {key}=" in message or f"override '{key}'" in message:
+            return f"{key}: a mapping cannot be replaced; take it away: ~{key} +{override}"
+    return message
 
 
 def _flat(node: Any, prefix: str = "") -> Iterator[str]:

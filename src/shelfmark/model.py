@@ -60,7 +60,7 @@ def fit(
     """
     stages = stages or Unkept()
     stack = config.model.stack
-    goal = targets.learn(train, config.data.level, stack.min_listed if stack else None)
+    goal = targets.learn(train, config.data, stack.min_listed if stack else None)
     # A label that train never saw has no number; such papers cannot say when to stop.
     validation = validation.filter(pa.array(goal.numbers(validation) >= 0))
     seconds: dict[str, float] = {}

@@ -54,7 +54,7 @@ def answer(model: Model, papers: Sequence[tuple[str, str]], top_k: int = 5) -> l
     Returns:
         For each paper: category, name, archive, group, confidence (a probability), the ranking of
         the `top_k` most probable categories, whether that is confident enough to act on, and up to
-        two cross_lists.
+        two cross_lists. Archive and group are null where the papers of a label do not share one.
     """
     if not papers:
         return []
@@ -64,9 +64,9 @@ def answer(model: Model, papers: Sequence[tuple[str, str]], top_k: int = 5) -> l
     limits = [caution["confident_from"][label] for label in model.classes]
     sure = confidence.confident(probabilities, limits)
     lists_from = caution["cross_lists_from"]
-    level = model.card["config"]["data"]["level"]
+    data = model.card["config"]["data"]
     return [
-        _answer(row, model.classes, level, top_k)
+        _answer(row, model.classes, data, top_k)
         | {"confident": bool(known), "cross_lists": _cross_lists(others, model, lists_from)}
         for row, known, others in zip(probabilities, sure, lists, strict=True)
     ]
@@ -78,12 +78,12 @@ def _cross_lists(row: Row, model: Model, least: float | None) -> list[dict[str, 
         return []
     places = np.flatnonzero(confidence.suggested(row[None, :], least)[0])
     return [
-        {"category": model.targets.listed[place], "probability": round(float(row[place]), 6)}
+        {"category": model.card["listed"][place], "probability": round(float(row[place]), 6)}
         for place in places[np.argsort(-row[places], kind="stable")]
     ]
 
 
-def _answer(row: Row, classes: list[str], level: str, top_k: int) -> dict[str, Any]:
+def _answer(row: Row, classes: list[str], data: dict[str, Any], top_k: int) -> dict[str, Any]:
     # A stable sort of the negatives keeps equal probabilities in the order of the classes.
     best = np.argsort(-row, kind="stable")[:top_k]
     ranking = [
@@ -95,14 +95,29 @@ def _answer(row: Row, classes: list[str], level: str, top_k: int) -> dict[str, A
         for number in best
     ]
     first = classes[best[0]]
+    archive, group = _home(first, data)
     return {
         "category": first,
         "name": ranking[0]["name"],
-        "archive": None if level == "group" else taxonomy.archive_of(first),
-        "group": taxonomy.group_of(first),
+        "archive": archive,
+        "group": group,
         "confidence": ranking[0]["probability"],
         "ranking": ranking,
     }
+
+
+def _home(label: str, data: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return the archive and the group that all papers of a label share, None where they differ."""
+    labels = data["labels"]
+    if not isinstance(labels, dict):
+        archive = None if data["level"] == "group" else taxonomy.archive_of(label)
+        return archive, taxonomy.group_of(label)
+    archives = set[str]().union(*map(taxonomy.archives_under, labels[label]))
+    groups = set(map(taxonomy.group_of, archives))
+    return (
+        archives.pop() if len(archives) == 1 else None,
+        groups.pop() if len(groups) == 1 else None,
+    )
 
 
 def predict_text(model: Model, text: str, out: str, top_k: int = 5) -> None:

@@ -28,18 +28,15 @@ from shelfmark import console, files, parallel, sources
 from shelfmark.cleaning import CLEANED, Chunk, Ledger, clean
 from shelfmark.config import Config, DataConfig
 from shelfmark.errors import ShelfmarkError
+from shelfmark.labels import LEFT_OUT, Codes, choose_labels, label_of, surplus
 from shelfmark.splits import CARD, SCHEMA, SPLITS, Splits, SplitWriter, open_splits
-from shelfmark.taxonomy import label_at
 
 KEYS = ("id", "text", "day", "split", "primary", "spilled")
 CHUNK = 2048  # records; some 3 MB
 WORTH_SHARING = 16 << 20  # bytes of a file that repay the start of other processes
-LEFT_OUT = -1
 # Raised with every change to cleaning or splitting, so that splits made before are not taken for
 # those of today.
 RECIPE = 1
-
-Codes = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def prepare(config: Config) -> Splits:
@@ -103,9 +100,7 @@ def _spill(
     ):
         for chunk in _cleaned(data, path):
             ledger.add(chunk)
-            asked = [
-                not data.labels or label_at(x, data.level) in data.labels for x in chunk.categories
-            ]
+            asked = [not data.labels or label_of(data, x) in data.labels for x in chunk.categories]
             places = [categories.setdefault(name, len(categories)) for name in chunk.categories]
             primary = chunk.keys["primary"]
             spilled = np.array(asked, bool)[primary]
@@ -148,32 +143,17 @@ def _label(
     ledger: Ledger,
 ) -> tuple[list[str], Codes]:
     """Return the labels and, for every row, the place of its label among them or `LEFT_OUT`."""
-    of_category = [str(label_at(name, data.level)) for name in categories]
+    of_category = [label_of(data, name) or "" for name in categories]  # "" is never a label
     category = keys["primary"].to_numpy()[kept]
-    labels = _choose_labels(data, Counter(np.array(of_category, object)[category]))
+    labels = choose_labels(data, Counter(np.array(of_category, object)[category]))
     code = np.array([labels.index(x) if x in labels else LEFT_OUT for x in of_category])
     codes = np.full(len(keys), LEFT_OUT)
     codes[kept] = code[category]
     ledger.dropped["other label"] = int((code[category] == LEFT_OUT).sum())
+    more = surplus(data, keys, codes)
+    codes[more] = LEFT_OUT
+    ledger.dropped["more than data.max_papers"] = len(more)
     return labels, codes
-
-
-def _choose_labels(data: DataConfig, counts: Counter[str]) -> list[str]:
-    """Choose the labels: those listed or all, with papers enough, the most frequent of them."""
-    for label in data.labels or ():
-        if counts[label] < data.min_papers:
-            raise ShelfmarkError(
-                f"data.labels: {label} has {counts[label]} papers, fewer than "
-                f"data.min_papers={data.min_papers}"
-            )
-    enough = {name for name in data.labels or counts if counts[name] >= data.min_papers}
-    chosen = sorted(enough, key=lambda label: (-counts[label], label))[: data.top]
-    if len(chosen) < 2:
-        raise ShelfmarkError(
-            f"data: {len(chosen)} labels have data.min_papers={data.min_papers} papers, "
-            "two are needed; lower it or read more papers"
-        )
-    return sorted(chosen)
 
 
 def _write_splits(

@@ -116,7 +116,7 @@ class Answer(BaseModel):
     category: str
     name: str
     archive: str | None
-    group: str
+    group: str | None
     confidence: float
     confident: bool
     ranking: list[Rank]

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shelfmark.taxonomy import Level, label_at
+from shelfmark.config import DataConfig
+from shelfmark.labels import label_of
 
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 Indicator = np.ndarray[Any, np.dtype[np.uint8]]
@@ -20,12 +21,13 @@ Indicator = np.ndarray[Any, np.dtype[np.uint8]]
 class Targets:
     """The labels of a model, and the categories whose cross-lists it has seen often enough.
 
-    `listed` are names of `level`; a name may be a class and listed, one of both, or neither.
+    A name may be a class and listed, one of both, or neither. `data` says which label the papers of
+    a category have.
     """
 
     classes: tuple[str, ...]
     listed: tuple[str, ...]
-    level: Level
+    data: DataConfig
 
     def numbers(self, papers: pa.Table) -> Numbers:
         """Return the class of each paper, -1 for a label that is none."""
@@ -33,15 +35,15 @@ class Targets:
 
     def membership(self, papers: pa.Table) -> Indicator:
         """Return which of `listed` each paper names, primary or not, shape (papers, listed)."""
-        rows, names = _named(papers, self.level)
+        rows, names = _named(papers, self.data)
         column = _numbered(names, self.listed)
         found = np.zeros((papers.num_rows, len(self.listed)), np.uint8)
         found[rows[column >= 0], column[column >= 0]] = 1
         return found
 
     def shelves(self, papers: pa.Table) -> list[set[str]]:
-        """Return every category of each paper, at the level of the labels."""
-        rows, names = _named(papers, self.level)
+        """Return every category of each paper, by their labels."""
+        rows, names = _named(papers, self.data)
         found: list[set[str]] = [set() for _ in range(papers.num_rows)]
         for row, name in zip(rows, names.to_pylist(), strict=True):
             if name:
@@ -54,12 +56,12 @@ class Targets:
         return np.hstack([classes.astype(np.uint8), self.membership(papers)])
 
 
-def learn(papers: pa.Table, level: Level, min_listed: int | None) -> Targets:
+def learn(papers: pa.Table, data: DataConfig, min_listed: int | None) -> Targets:
     """Return the classes of training papers, and what at least so many are cross-listed under."""
     classes = tuple(sorted(pc.unique(papers["label"]).to_pylist()))
     if min_listed is None:
-        return Targets(classes, (), level)
-    rows, names = _named(papers, level)
+        return Targets(classes, (), data)
+    rows, names = _named(papers, data)
     first = np.diff(rows, prepend=-1) > 0
     primary = np.asarray(names)[first].astype(object)
     own = np.repeat(primary, np.diff([*np.flatnonzero(first), len(rows)]))
@@ -68,17 +70,20 @@ def learn(papers: pa.Table, level: Level, min_listed: int | None) -> Targets:
                if name != mine}  # fmt: skip
     counts = Counter(name for _, name in crossed)
     listed = sorted(name for name, papers in counts.items() if name and papers >= min_listed)
-    return Targets(classes, tuple(listed), level)
+    return Targets(classes, tuple(listed), data)
 
 
-def _named(papers: pa.Table, level: Level) -> tuple[Numbers, pa.Array]:
-    """Return every category of every paper at a level, with the paper's row."""
+def _named(papers: pa.Table, data: DataConfig) -> tuple[Numbers, pa.Array]:
+    """Return the label of every category of every paper, with the paper's row.
+
+    A category that labels of one's own leave out keeps its name.
+    """
     categories = papers["categories"].combine_chunks()
     rows = np.asarray(pc.list_parent_indices(categories), np.int64)
     encoded = pc.dictionary_encode(pc.list_flatten(categories))
-    names = pa.array(
-        [label_at(name, level) for name in encoded.dictionary.to_pylist()], pa.string()
-    )
+    other = isinstance(data.labels, dict)
+    labels = [label_of(data, x) or (x if other else None) for x in encoded.dictionary.to_pylist()]
+    names = pa.array(labels, pa.string())
     return rows, names.take(encoded.indices)
 
 

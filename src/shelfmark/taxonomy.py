@@ -5,6 +5,7 @@ Source: https://arxiv.org/category_taxonomy and the archive pages, as of 2026.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 Level = Literal["category", "archive", "group"]
@@ -219,6 +220,12 @@ CATEGORIES: dict[str, str] = {
     "stat.OT": "Other Statistics",
 }
 
+NAMES: dict[Level, dict[str, str]] = {
+    "category": CATEGORIES,
+    "archive": ARCHIVES,
+    "group": GROUPS,
+}
+
 # Everything a paper may carry once aliases are resolved: bare archives such as the early
 # `astro-ph` stand for papers filed before their archive was divided.
 KNOWN: frozenset[str] = frozenset(CATEGORIES) | frozenset(ARCHIVES)
@@ -248,6 +255,20 @@ def label_at(category: str, level: Level) -> str | None:
     if level == "archive":
         return archive_of(category)
     return category if category in CATEGORIES else None
+
+
+def label_among(category: str, labels: Mapping[str, Collection[str]]) -> str | None:
+    """Return the label that gathers a category, by the most specific name that stands for it."""
+    for name in (category, archive_of(category), group_of(category)):
+        for label, names in labels.items():
+            if name in names:
+                return label
+    return None
+
+
+def archives_under(name: str) -> set[str]:
+    """Return the archives of a category, archive or group: one, or all those of `physics`."""
+    return {archive for archive in ARCHIVES if group_of(archive) == name} or {archive_of(name)}
 
 
 def full_name(label: str) -> str:

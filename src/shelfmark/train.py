@@ -88,7 +88,7 @@ def key_of(settings: Config, splits: Splits) -> str:
     """Return a key that two runs share if they would make the same model."""
     settled = settings.model_dump(
         mode="json",
-        include={"seed": True, "features": True, "model": True, "data": {"level"}},
+        include={"seed", "features", "model"},
     )
     identity = [settled, splits.digest, artifact.versions(), git_commit()]
     return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()[:10]
