@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import bz2
 import gc
 import gzip
-import io
-import lzma
 import multiprocessing
 import os
 import random
@@ -14,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -33,6 +29,7 @@ from shelfmark.papers import Paper
 from shelfmark.sources import sample, snapshot
 from shelfmark.splits import CARD, SCHEMA, SPLITS, Splits, split_of
 from shelfmark.text import MATHS_MASK, plain
+from tests.packing import PACKERS, zipped
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX")
 PAPERS = [
@@ -738,21 +735,6 @@ def test_no_room_on_the_disk_is_one_line_and_leaves_nothing(
 # --- bad input
 
 
-def zipped(*contents: bytes) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for number, content in enumerate(contents):
-            archive.writestr(f"{number}.json", content)
-    return packed.getvalue()
-
-
-def zstandard(content: bytes) -> bytes:
-    packed = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(packed, "zstd") as stream:
-        stream.write(content)
-    return bytes(packed.getvalue().to_pybytes())
-
-
 GOOD = lines([made(i, "cs.AI" if i % 2 else "hep-th") for i in range(600)])
 TABLE = pa.BufferOutputStream()
 pq.write_table(pa.Table.from_pylist([orjson.loads(line) for line in GOOD.splitlines()]), TABLE)
@@ -762,11 +744,14 @@ CSV = "id,title,category_code,published_date,summary\n" + "".join(
     for i in range(600)
 )
 BAD_FILES: dict[str, tuple[str, bytes, str]] = {
-    "truncated zip": ("a.zip", zipped(GOOD)[:-3000], "a.zip: damaged or truncated"),
-    "truncated gz": ("a.json.gz", gzip.compress(GOOD)[:-900], "a.json.gz: damaged or truncated"),
-    "truncated bz2": ("a.bz2", bz2.compress(GOOD)[:-900], "a.bz2: damaged or truncated"),
-    "truncated xz": ("a.xz", lzma.compress(GOOD)[:-900], "a.xz: damaged or truncated"),
-    "truncated zst": ("a.zst", zstandard(GOOD)[:-900], "a.zst: damaged or truncated"),
+    **{
+        f"truncated {suffix[1:]}": (
+            f"a.json{suffix}",
+            pack(GOOD)[:-900],
+            f"a.json{suffix}: damaged or truncated",
+        )
+        for suffix, pack in PACKERS.items()
+    },
     "zip of several": ("a.zip", zipped(GOOD, GOOD), "a.zip: holds 2 files, one is needed"),
     "zip of none": ("a.zip", zipped(), "a.zip: holds 0 files"),
     "empty file": ("a.json", b"", "data.path: "),

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import orjson
 import pytest
-import tasks
 
+import tasks
 from shelfmark import config
 
 ROOT = Path(__file__).parents[1]

@@ -1,20 +1,22 @@
-"""The parts of an exact TF-IDF: counted, kept and added up just as scikit-learn does it."""
+"""What an exact TF-IDF counts, and keeps, just as scikit-learn does it."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, chain, repeat
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from shelfmark.ngrams import SmallInts, Trie
+from shelfmark.ngrams import SmallInts
 from shelfmark.tokens import END, FIRST, Reader, Stream
+from shelfmark.trie import Trie
 
-BLOCK = 1 << 17  # elements of a matrix that go through the cache at once
 UP_TO_SPACE = re.compile("[\0- ]")
 
 
@@ -50,6 +52,19 @@ class Ready:
         counts.pop(None, None)
         return counts
 
+    def rows(self, documents: Sequence[str], binary: bool, dtype: Any) -> SimpleNamespace:
+        """The arrays and the shape of a CSR: the terms of a few documents."""
+        counts = [self.counts(document) for document in documents]
+        order = [sorted(row) for row in counts]
+        X = SimpleNamespace(shape=(len(counts), len(self.vocabulary)))
+        X.indices = np.array([*chain(*order)], np.int32)
+        X.indptr = np.array([0, *accumulate(map(len, counts))], np.int32)
+        data = chain(
+            *(map(row.__getitem__, columns) for row, columns in zip(counts, order, strict=True))
+        )
+        X.data = np.fromiter(repeat(1) if binary else data, dtype, len(X.indices))
+        return X
+
 
 def rank(stream: Stream, low: float) -> tuple[SmallInts, list[str]]:
     """The rank of each token, 0 if it is too rare, and the words by rank.
@@ -62,26 +77,6 @@ def rank(stream: Stream, low: float) -> tuple[SmallInts, list[str]]:
     ranks = np.zeros(len(times) + FIRST, np.int32)
     ranks[np.array(order, np.intp) + FIRST] = np.arange(1, len(order) + 1)
     return ranks, [stream.names[i] for i in order]
-
-
-def normalize(X: Any, norm: str, seen: NDArray[np.intp]) -> None:
-    """Divide each row of a CSC matrix by its norm, added up as scikit-learn does.
-
-    It has the columns in the order `seen`, and another order of the same
-    additions would give another last digit. `np.add.at` adds one by one.
-    """
-    norms = np.zeros(X.shape[0])
-    sizes = np.diff(X.indptr)
-    for columns in np.array_split(seen, X.nnz // BLOCK + 1):
-        size = sizes[columns]
-        shift = X.indptr[columns] - (np.cumsum(size) - size)
-        order = np.repeat(shift, size) + np.arange(size.sum())
-        data = X.data[order]
-        np.add.at(norms, X.indices[order], data * data if norm == "l2" else np.abs(data))
-    if norm == "l2":
-        np.sqrt(norms, norms)
-    # In float64 and then rounded, whatever the type of the data.
-    np.divide(X.data, norms[X.indices], X.data, casting="same_kind")
 
 
 def most_frequent(times: Any, limit: int, dtype: Any) -> Any:

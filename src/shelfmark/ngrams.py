@@ -1,6 +1,6 @@
-"""n-grams of a stream of integer tokens: count them all, or find known ones.
+"""Count the n-grams of a stream of integer tokens.
 
-Both work on two arrays of the same length: `tokens`, the rank of each token
+The stream is two arrays of the same length: `tokens`, the rank of each token
 (from 1, in the order of the strings) with 0 where no n-gram may pass (the end
 of a document, a token that cannot count), and `documents`, whose row each is.
 An n-gram is one int64: rank after rank, in as many bits as the largest takes,
@@ -11,7 +11,7 @@ character up to the space.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,7 +22,10 @@ from numpy.typing import NDArray
 
 from shelfmark.tokens import spread
 
-__all__ = ["Grams", "TooManyGramsError", "Trie", "count_grams"]
+__all__ = [
+    "Grams", "Ints", "Limits", "SmallInts", "TooManyGramsError",
+    "changes", "count_grams", "hashed", "indptr",
+]  # fmt: skip
 
 Ints = NDArray[np.int64]
 SmallInts = NDArray[np.int32]
@@ -94,7 +97,7 @@ class Grams:
     def matrix(self, n_documents: int) -> sp.csc_array:
         """Counts, int32 CSC of shape (n_documents, n_grams), canonical."""
         shape = (n_documents, len(self.df))
-        return sp.csc_array((self.counts, self.rows, _ends(self.df)), shape=shape)
+        return sp.csc_array((self.counts, self.rows, indptr(self.df)), shape=shape)
 
 
 @dataclass(frozen=True)
@@ -160,13 +163,8 @@ def _count_shard(
 def _frequent(grams: Ints, low: float) -> NDArray[np.intp]:
     """Where the grams are that occur `low` times, and by chance a few others."""
     bits = min(max(len(grams).bit_length(), 10), 22)
-    bucket = _hash(grams, bits)
+    bucket = hashed(grams, bits)
     return np.flatnonzero(np.bincount(bucket)[bucket] >= low)
-
-
-def _hash(grams: Ints, bits: int) -> Ints:
-    mixed: Ints = (grams.view(np.uint64) * _MIX >> np.uint64(64 - bits)).view(np.int64)
-    return mixed
 
 
 def _renumber(levels: list[tuple[Ints, Ints]]) -> tuple[list[tuple[Ints, Ints]], Ints]:
@@ -188,8 +186,8 @@ def _tally(
     at = spots & ((1 << spot_bits) - 1)
     spots >>= spot_bits
     rows = documents[at]
-    new_gram = _changes(spots)
-    pair = np.flatnonzero(new_gram | _changes(rows))
+    new_gram = changes(spots)
+    pair = np.flatnonzero(new_gram | changes(rows))
     counts = np.diff(pair, append=len(spots)).astype(np.int32)
     rows = rows[pair]
     start = np.flatnonzero(new_gram)
@@ -198,13 +196,6 @@ def _tally(
     within = np.repeat(kept, df)
     start = start[kept]
     return spots[start], df[kept], at[start], rows[within], counts[within]
-
-
-def _changes(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where an element differs from the one before it; the first does."""
-    changes = np.ones(len(values), np.bool_)
-    np.not_equal(values[1:], values[:-1], out=changes[1:])
-    return changes
 
 
 def _places(grams: Ints, tables: Iterable[Ints | None], bits: int) -> list[Ints]:
@@ -217,104 +208,20 @@ def _places(grams: Ints, tables: Iterable[Ints | None], bits: int) -> list[Ints]
     return [grams, *reversed(places)]
 
 
-class _Finder:
-    """Where integers are in `keys`, sorted and distinct."""
-
-    def __init__(self, keys: Ints) -> None:
-        self.keys = keys
-        self.bits = max(len(keys).bit_length() + 2, 4)
-        home = _hash(keys, self.bits)
-        self.slots = np.zeros(1 << self.bits, np.int32)
-        self.slots[home] = np.arange(len(keys))
-        self.shared = np.bincount(home, minlength=1 << self.bits) > 1
-
-    def __call__(self, query: Ints) -> tuple[NDArray[np.intp], SmallInts]:
-        """Which elements of `query` are keys, and which key each of them is."""
-        home = _hash(query, self.bits)
-        at = self.slots[home]
-        found = self.keys[at] == query
-        rest = np.flatnonzero(~found & self.shared[home])
-        at[rest] = np.minimum(np.searchsorted(self.keys, query[rest]), len(self.keys) - 1)
-        found[rest] = self.keys[at[rest]] == query[rest]
-        hit = np.flatnonzero(found)
-        return hit, at[hit]
+def hashed(grams: Ints, bits: int) -> Ints:
+    """Scatter integers over so many bits."""
+    mixed: Ints = (grams.view(np.uint64) * _MIX >> np.uint64(64 - bits)).view(np.int64)
+    return mixed
 
 
-class Trie:
-    """The n-grams of a vocabulary, to be found in streams of tokens.
-
-    `vocabulary` maps a term to its column; terms of fewer than `n_min` or more
-    than `n_max` words are never met. `ranks` numbers the words from 1.
-    """
-
-    def __init__(self, vocabulary: Mapping[str, int], n_min: int, n_max: int) -> None:
-        words, sizes = list(vocabulary), np.ones(len(vocabulary), np.intp)
-        if n_max > 1:
-            sizes += [term.count(" ") for term in words]
-            words = " ".join(words).split(" ")
-        self.ranks = dict(zip(dict.fromkeys(words), range(1, len(words) + 1), strict=False))
-        grams = np.zeros((len(sizes), int(sizes.max(initial=n_max))), np.int64)
-        places = np.arange(grams.shape[1]) < sizes[:, None]
-        grams[places] = np.fromiter(map(self.ranks.__getitem__, words), np.int64, len(words))
-        columns = np.fromiter(vocabulary.values(), np.int32, len(sizes))
-        kept = (sizes >= n_min) & (sizes <= n_max)
-        grams, sizes, columns = grams[kept], sizes[kept], columns[kept]
-        self.bits = len(self.ranks).bit_length()
-        self.n_terms = len(vocabulary)
-        self.column_bits = self.n_terms.bit_length()
-        node = grams[:, 0]
-        self.columns = [_by_node(node, sizes == 1, columns, len(self.ranks) + 1)]
-        self.finders = []
-        for n in range(2, n_max + 1):
-            longer = sizes >= n
-            grams, sizes, columns = grams[longer], sizes[longer], columns[longer]
-            node = node[longer]
-            if not len(node):
-                break
-            keys, node = np.unique(node << self.bits | grams[:, n - 1], return_inverse=True)
-            self.finders.append(_Finder(keys))
-            self.columns.append(_by_node(node, sizes == n, columns, len(keys)))
-
-    def find(self, tokens: SmallInts, documents: SmallInts, n_documents: int) -> sp.csr_array:
-        """Counts of the terms, int32 CSR (n_documents, n_terms), canonical.
-
-        `tokens` are `ranks`, 0 for other words, and end with a zero.
-        """
-        position = np.flatnonzero(tokens)
-        node: SmallInts = tokens[position]
-        pairs = [self._pairs(0, node, documents[position])]
-        for n, finder in enumerate(self.finders, 1):
-            follower = tokens[position + n]
-            joined = np.flatnonzero(follower)
-            query = node[joined].astype(np.int64) << self.bits | follower[joined]
-            hit, node = finder(query)
-            position = position[joined[hit]]
-            pairs.append(self._pairs(n, node, documents[position]))
-        ordered = np.sort(np.concatenate(pairs))
-        first = np.flatnonzero(_changes(ordered))
-        counts = np.diff(first, append=len(ordered)).astype(np.int32)
-        ordered = ordered[first]
-        columns = (ordered & ((1 << self.column_bits) - 1)).astype(np.int32)
-        rows = np.bincount(ordered >> self.column_bits, minlength=n_documents)
-        shape = (n_documents, self.n_terms)
-        return sp.csr_array((counts, columns, _ends(rows)), shape=shape)
-
-    def _pairs(self, level: int, node: SmallInts, rows: SmallInts) -> Ints:
-        """Row and column, in one integer, of the nodes that are terms."""
-        column = self.columns[level][node]
-        term = np.flatnonzero(column >= 0)
-        pairs: Ints = rows[term].astype(np.int64) << self.column_bits | column[term]
-        return pairs
+def changes(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where an element differs from the one before it; the first does."""
+    differs = np.ones(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=differs[1:])
+    return differs
 
 
-def _ends(sizes: Ints) -> NDArray[Any]:
+def indptr(sizes: Ints) -> NDArray[Any]:
     """The `indptr` of rows or columns of these sizes, in as few bytes as serve."""
     ends = np.concatenate([[0], np.cumsum(sizes)])
     return ends.astype(np.int32) if ends[-1] <= np.iinfo(np.int32).max else ends
-
-
-def _by_node(node: Ints, ends: NDArray[np.bool_], columns: SmallInts, size: int) -> SmallInts:
-    """The column of each node, -1 where no term ends."""
-    table = np.full(size, -1, np.int32)
-    table[node[ends]] = columns[ends]
-    return table

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import accumulate, chain, repeat
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 from joblib import effective_n_jobs
-from sklearn import get_config
 from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
-from sklearn.utils.sparsefuncs_fast import (
-    inplace_csr_row_normalize_l1,
-    inplace_csr_row_normalize_l2,
-)
 from sklearn.utils.validation import check_is_fitted
 
 from shelfmark.counts import (
@@ -25,20 +18,16 @@ from shelfmark.counts import (
     check_words,
     exact_strings,
     most_frequent,
-    normalize,
     positions,
     rank,
 )
-from shelfmark.ngrams import Limits, TooManyGramsError, Trie, count_grams
+from shelfmark.ngrams import Limits, TooManyGramsError, count_grams
 from shelfmark.tokens import END, FIRST, Reader, read, spread
+from shelfmark.trie import Trie
+from shelfmark.weights import weigh_columns, weighed, weighs_as_fitted
 
 FEW = 24  # documents up to which a dict is faster than arrays
 PART = 2048  # documents whose terms are found at once
-NORMALIZE = {
-    "l1": inplace_csr_row_normalize_l1,
-    "l2": inplace_csr_row_normalize_l2,
-    None: lambda X: None,
-}
 
 
 class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
@@ -117,10 +106,11 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
         if isinstance(raw_documents, list | tuple) and 0 < len(raw_documents) <= FEW:
             check_is_fitted(self, msg="The TF-IDF vectorizer is not fitted")
             self._check_vocabulary()
-            if self._weighs_as_fitted() and set(map(type, raw_documents)) == {str}:
+            fits = weighs_as_fitted(self._tfidf, len(self.vocabulary_))
+            if fits and set(map(type, raw_documents)) == {str}:
                 ready = self._ready()
                 if ready.reader is not None:
-                    return self._transform_few(raw_documents, ready)
+                    return weighed(ready.rows(raw_documents, self.binary, self.dtype), self._tfidf)
         return super().transform(raw_documents)
 
     def fit(self, raw_documents: Iterable[Any], y: Any = None) -> FastTfidfVectorizer:
@@ -149,43 +139,8 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
             X = self._tfidf.transform(X, copy=False)
             X.sort_indices()  # scikit-learn leaves them as they come
             return X
-        if self.sublinear_tf:
-            np.log(X.data, X.data)
-            X.data += 1.0
-        if self.use_idf:
-            X.data *= np.repeat(self.idf_, np.diff(X.indptr))
-        if self.norm is not None:
-            normalize(X, self.norm, seen)
+        weigh_columns(X, self._tfidf, seen)
         return X.tocsr()
-
-    def _transform_few(self, documents: Sequence[str], ready: Ready) -> Any:
-        """Rows of a few documents: the steps of `TfidfTransformer`, less its checks."""
-        rows = [ready.counts(document) for document in documents]
-        order = [sorted(row) for row in rows]
-        X = SimpleNamespace(shape=(len(rows), len(ready.vocabulary)))
-        X.indices = np.array([*chain(*order)], np.int32)
-        X.indptr = np.array([0, *accumulate(map(len, rows))], np.int32)
-        counts = chain(
-            *(map(row.__getitem__, columns) for row, columns in zip(rows, order, strict=True))
-        )
-        X.data = np.fromiter(repeat(1) if self.binary else counts, self.dtype, len(X.indices))
-        if self._tfidf.sublinear_tf:
-            np.log(X.data, X.data)
-            X.data += 1.0
-        if hasattr(self._tfidf, "idf_"):
-            X.data *= self._tfidf.idf_[X.indices]
-        NORMALIZE[self._tfidf.norm](X)
-        arrays = get_config().get("sparse_interface") == "sparray"
-        kind = sp.csr_array if arrays else sp.csr_matrix
-        return kind((X.data, X.indices, X.indptr), X.shape)
-
-    def _weighs_as_fitted(self) -> bool:
-        """Whether the checks of `TfidfTransformer.transform` would all pass."""
-        width = len(self.vocabulary_)
-        return (
-            bool(getattr(self._tfidf, "n_features_in_", None) == width)
-            and len(vars(self._tfidf).get("idf_", self.vocabulary_)) == width
-        )
 
     def _ready(self) -> Ready:
         """What `transform` needs, from the last call if nothing has changed.

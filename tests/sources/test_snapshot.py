@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import io
-import lzma
-import zipfile
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,6 +17,7 @@ from shelfmark import sources
 from shelfmark.errors import ShelfmarkError
 from shelfmark.papers import BadRecordError, Broken, Paper, identifier
 from shelfmark.sources import snapshot
+from tests.packing import PACKERS
 
 PAPERS = [
     paper for paper in sources.stream("sample", None, {"papers": 300}) if isinstance(paper, Paper)
@@ -54,39 +51,17 @@ def lines(records: list[Any]) -> bytes:
     return b"".join(orjson.dumps(one) + b"\n" for one in records)
 
 
-def zipped(content: bytes) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("arxiv-metadata-oai-snapshot.json", content)
-    return packed.getvalue()
-
-
-def zstandard(content: bytes) -> bytes:
-    packed = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(packed, "zstd") as stream:
-        stream.write(content)
-    return bytes(packed.getvalue().to_pybytes())
-
-
-PACKERS: dict[str, Callable[[bytes], bytes]] = {
-    "plain.json": bytes,
-    "noname": bytes,
-    "a.zip": zipped,
-    "a.json.gz": gzip.compress,
-    "a.json.bz2": bz2.compress,
-    "a.json.xz": lzma.compress,
-    "a.json.zst": zstandard,
-}
-
-
 def read(path: Path) -> list[Paper | Broken]:
     return list(sources.stream("snapshot", path, {}))
 
 
-@pytest.mark.parametrize("name", PACKERS)
+@pytest.mark.parametrize(
+    "name", ["plain.json", "noname", "a.zip", *(f"a.json{suffix}" for suffix in PACKERS)]
+)
 def test_every_packing_reads_the_same_papers(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    path.write_bytes(PACKERS[name](lines([record(paper) for paper in PAPERS])))
+    pack = PACKERS.get(path.suffix, bytes)
+    path.write_bytes(pack(lines([record(paper) for paper in PAPERS])))
     assert read(path) == PAPERS
 
 
