@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from shelfmark import cleaning, config, sources
 from shelfmark.cleaning import CLEANED, PATIENCE, Chunk, Ledger
-from shelfmark.config import DataConfig
 from shelfmark.errors import ShelfmarkError
 from shelfmark.papers import Broken
+from shelfmark.schema import DataConfig
 from shelfmark.splits import SPLITS, split_of
 
 WORDS = "one two three four five six seven eight nine ten " * 2

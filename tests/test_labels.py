@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfmark import artifact, config, predict, preprocess, service, train
-from shelfmark.config import DataConfig
 from shelfmark.labels import LEFT_OUT, label_of, surplus
+from shelfmark.schema import DataConfig
 from shelfmark.splits import SPLITS, Splits, open_splits
 from tests.conftest import QUICK, ROOT, paths_in
 

@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from shelfmark import config, console, files, preprocess, sources, taxonomy
-from shelfmark.config import Config, DataConfig
 from shelfmark.errors import ShelfmarkError
 from shelfmark.papers import Paper
+from shelfmark.schema import Config, DataConfig
 from shelfmark.sources import sample, snapshot
 from shelfmark.splits import CARD, SCHEMA, SPLITS, Splits, split_of
 from shelfmark.text import MATHS_MASK, plain

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shelfmark import config, files
-from shelfmark.config import DataConfig
 from shelfmark.errors import ShelfmarkError
+from shelfmark.schema import DataConfig
 from shelfmark.splits import CARD, ROW_GROUP, SCHEMA, SPLITS, SplitWriter, open_splits, split_of
 
 DAY = date(2015, 6, 1)

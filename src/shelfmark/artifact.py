@@ -19,9 +19,9 @@ import orjson
 from sklearn.pipeline import Pipeline
 
 from shelfmark import features, files, pickles
-from shelfmark.config import DataConfig
 from shelfmark.decision import Decision
 from shelfmark.errors import ShelfmarkError
+from shelfmark.schema import DataConfig
 from shelfmark.targets import Targets
 from shelfmark.text import document, plain
 

@@ -12,8 +12,8 @@ import xgboost
 
 from shelfmark import console
 from shelfmark.checkpoint import Stages
-from shelfmark.config import ModelConfig
 from shelfmark.errors import ShelfmarkError
+from shelfmark.schema import ModelConfig
 
 # Called after each round with its number and its losses: {"train": …, "validation": …}.
 OnRound = Callable[[int, dict[str, float]], None]

@@ -14,9 +14,9 @@ import pyarrow as pa
 from loguru import logger
 
 from shelfmark import papers, sources
-from shelfmark.config import DataConfig
 from shelfmark.errors import ShelfmarkError
 from shelfmark.papers import Broken, Paper
+from shelfmark.schema import DataConfig
 from shelfmark.splits import SCHEMA, SPLITS, split_of
 from shelfmark.taxonomy import label_at
 from shelfmark.text import document, plain

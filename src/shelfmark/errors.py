@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class ShelfmarkError(Exception):
     """A mistake in input, configuration or environment; its text is shown without a traceback."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return what to append to an error about an unknown word: the known one it may have meant."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""

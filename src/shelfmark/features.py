@@ -18,9 +18,9 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler
 
 from shelfmark.checkpoint import Stages
-from shelfmark.config import FeaturesConfig, StackConfig
 from shelfmark.embedding import Embedding
 from shelfmark.errors import ShelfmarkError
+from shelfmark.schema import FeaturesConfig, StackConfig
 from shelfmark.scorers import Bayes, Scorer, Svm
 from shelfmark.stacking import OutOfFold
 from shelfmark.targets import Indicator, Numbers

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shelfmark.config import DataConfig
 from shelfmark.errors import ShelfmarkError
+from shelfmark.schema import DataConfig
 from shelfmark.taxonomy import label_among, label_at
 
 LEFT_OUT = -1

@@ -17,8 +17,8 @@ from shelfmark import console, features, targets
 from shelfmark.boosting import Growth, OnRound
 from shelfmark.checkpoint import Stages, Unkept
 from shelfmark.classifiers import Classifier, Linear, Reranker, Trees
-from shelfmark.config import Config
 from shelfmark.decision import CrossLists, Decision, temperature_of
+from shelfmark.schema import Config
 from shelfmark.stacking import OutOfFold
 from shelfmark.targets import Targets
 from shelfmark.taxonomy import archive_of

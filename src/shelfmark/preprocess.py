@@ -26,9 +26,9 @@ from loguru import logger
 
 from shelfmark import console, files, parallel, sources
 from shelfmark.cleaning import CLEANED, Chunk, Ledger, clean
-from shelfmark.config import Config, DataConfig
 from shelfmark.errors import ShelfmarkError
 from shelfmark.labels import LEFT_OUT, Codes, choose_labels, label_of, surplus
+from shelfmark.schema import Config, DataConfig
 from shelfmark.splits import CARD, SCHEMA, SPLITS, Splits, SplitWriter, open_splits
 
 KEYS = ("id", "text", "day", "split", "primary", "spilled")

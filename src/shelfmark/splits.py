@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shelfmark import files
-from shelfmark.config import DataConfig
 from shelfmark.errors import ShelfmarkError
+from shelfmark.schema import DataConfig
 
 SPLITS = ("train", "validation", "test")
 CARD = "card.json"

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shelfmark.config import DataConfig
 from shelfmark.labels import label_of
+from shelfmark.schema import DataConfig
 
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 Indicator = np.ndarray[Any, np.dtype[np.uint8]]

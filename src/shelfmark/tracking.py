@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import orjson
 from loguru import logger
 
-from shelfmark.config import Config
 from shelfmark.errors import ShelfmarkError
+from shelfmark.schema import Config
 
 
 class Run(Protocol):

@@ -24,8 +24,8 @@ from shelfmark import (
     preprocess,
     tracking,
 )
-from shelfmark.config import Config
 from shelfmark.errors import ShelfmarkError
+from shelfmark.schema import Config
 from shelfmark.splits import Splits
 from shelfmark.taxonomy import full_name
 
