@@ -12,7 +12,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "shelfmark"
 # The one way of the data. A module imports only from those before it.
 ORDER = [
-    "errors", "taxonomy", "text", "papers", "schema", "config", "labels", "console", "files", "parallel",
+    "errors", "taxonomy", "text", "papers", "schema", "config", "labels", "console", "files",
+    "parallel",
     "sources.snapshot", "sources.csv", "sources.sample", "sources",
     "splits", "cleaning", "preprocess",
     "tokens", "ngrams", "trie", "counts", "weights", "vectorizer",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shelfmark import config
+from shelfmark import config, schema
 from shelfmark.errors import ShelfmarkError
 
 EXPERIMENTS = sorted(file.stem for file in (config.CONFIGS / "experiment").glob("*.yaml"))
@@ -58,7 +58,7 @@ def test_a_key_that_came_later_is_written_only_when_it_is_used() -> None:
     assert "max_papers" not in before["data"]
     after = config.load(["data.max_papers=100"]).model_dump(mode="json")
     assert after["data"] == before["data"] | {"max_papers": 100}
-    assert config.Config.model_validate(before | {"data": after["data"]}).data.max_papers == 100
+    assert schema.Config.model_validate(before | {"data": after["data"]}).data.max_papers == 100
 
 
 def test_last_wins_base_group_experiment_command_line() -> None:

@@ -9,13 +9,13 @@ import sys
 import time
 from pathlib import Path
 
-import orjson
 import pytest
 
 from shelfmark import config, parallel, preprocess, sources
 from shelfmark.errors import ShelfmarkError
 from shelfmark.papers import Paper
 from tests.conftest import paths_in
+from tests.records import record, write
 
 FOREVER = """
 import sys, time
@@ -86,25 +86,12 @@ def alive(pid: int) -> bool:
 
 def test_shared_work_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     papers = [p for p in sources.stream("sample", None, {"papers": 3000}) if isinstance(p, Paper)]
-    (tmp_path / "papers.json").write_bytes(b"".join(line_of(paper) for paper in papers))
+    path = write(tmp_path / "papers.json", [record(paper) for paper in papers])
     written = []
     for least, name in ((0, "shared"), (1 << 40, "alone")):
         monkeypatch.setattr(preprocess, "WORTH_SHARING", least)
-        overrides = ["data=snapshot", f'data.path="{(tmp_path / "papers.json").as_posix()}"']
+        overrides = ["data=snapshot", f'data.path="{path.as_posix()}"']
         splits = preprocess.prepare(config.load([*overrides, *paths_in(tmp_path / name)]))
         written.append({p.name: p.read_bytes() for p in splits.folder.iterdir()})
     assert len(written[0]) == 4
     assert written[0] == written[1]
-
-
-def line_of(paper: Paper) -> bytes:
-    created = f"Mon, {paper.submitted.day} Jan {paper.submitted.year} 00:00:00 GMT"
-    record = {
-        "id": paper.id,
-        "title": paper.title,
-        "abstract": paper.abstract,
-        "categories": " ".join(paper.categories),
-        "comments": paper.comments,
-        "versions": [{"created": created}],
-    }
-    return orjson.dumps(record) + b"\n"

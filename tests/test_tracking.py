@@ -12,12 +12,12 @@ from typing import Any
 import orjson
 import pytest
 
-from shelfmark import config, tracking
+from shelfmark import config, schema, tracking
 from shelfmark.errors import ShelfmarkError
 from tests.conftest import paths_in
 
 
-def settings(tmp_path: Path, *overrides: str) -> config.Config:
+def settings(tmp_path: Path, *overrides: str) -> schema.Config:
     return config.load([*paths_in(tmp_path), *overrides])
 
 

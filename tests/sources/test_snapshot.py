@@ -8,7 +8,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,37 +17,11 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.papers import BadRecordError, Broken, Paper, identifier
 from shelfmark.sources import snapshot
 from tests.packing import PACKERS
+from tests.records import lines, record
 
 PAPERS = [
     paper for paper in sources.stream("sample", None, {"papers": 300}) if isinstance(paper, Paper)
 ]
-
-
-def record(paper: Paper, **changes: Any) -> dict[str, Any]:
-    """Return a record as the snapshot writes it; a change to `...` leaves a field out."""
-    day = paper.submitted
-    created = f"{day:%a}, {day.day} {snapshot.NAMES[day.month - 1]} {day.year} 19:18:42 GMT"
-    whole = {
-        "id": paper.id,
-        "submitter": None,
-        "authors": "A. Nonym",
-        "title": paper.title,
-        "comments": paper.comments or None,
-        "journal-ref": None,
-        "doi": None,
-        "report-no": None,
-        "categories": " ".join(paper.categories),
-        "license": None,
-        "abstract": paper.abstract,
-        "versions": [{"version": "v1", "created": created}],
-        "update_date": "2024-01-01",
-        "authors_parsed": [["Nonym", "A.", ""]],
-    } | changes
-    return {name: value for name, value in whole.items() if value is not ...}
-
-
-def lines(records: list[Any]) -> bytes:
-    return b"".join(orjson.dumps(one) + b"\n" for one in records)
 
 
 def read(path: Path) -> list[Paper | Broken]:
