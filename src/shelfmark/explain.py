@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from shelfmark.artifact import Model
-from shelfmark.features import Steps
+from shelfmark.features import Steps, sparse
 from shelfmark.stacking import OutOfFold
 
 STILL = 0.2  # standard deviations from the mean within which a score has no direction
@@ -51,7 +51,7 @@ def explain(model: Model, text: str, category: str) -> Explanation:
     """
     steps, decision = model.pipeline.steps[:-1], model.decision
     words = steps[0][1].transform([text]).tocsr()
-    features = steps[1][1].transform(words).tocsr()
+    features = sparse(steps[1][1].transform(words))
     parts = dict(steps[1][1].transformer_list)
     stack: OutOfFold | None = parts.get("scores")
     means = np.zeros(0, np.float32) if stack is None else stack.means_
