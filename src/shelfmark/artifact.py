@@ -10,6 +10,7 @@ import os
 import pickle
 import platform
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,11 @@ class Model:
         """What the columns of the probabilities stand for."""
         data = DataConfig.model_validate_json(orjson.dumps(self.card["config"]["data"]))
         return Targets(tuple(self.classes), tuple(self.card["listed"]), data)
+
+    @cached_property
+    def terms(self) -> np.ndarray[Any, Any]:
+        """The term of each column of the TF-IDF."""
+        return features.terms(self.pipeline.steps)
 
     @property
     def decision(self) -> Decision:

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from shelfmark.artifact import Model
-from shelfmark.features import Steps, sparse
+from shelfmark.features import sparse
 from shelfmark.stacking import OutOfFold
 
 STILL = 0.2  # standard deviations from the mean within which a score has no direction
@@ -61,14 +61,14 @@ def explain(model: Model, text: str, category: str) -> Explanation:
     if stack is not None:
         slopes = _slopes(shares[: len(means)], features[0, : len(means)].toarray()[0], stack)
         added = np.hstack([scorer.parts(words) for scorer in stack.fitted_]) @ slopes
-        for name, weight in zip(_names(steps, words.indices), added, strict=True):
+        for name, weight in zip(model.terms[words.indices], added, strict=True):
             weights[name] += float(weight)
         base += float(shares[: len(means)].sum() - added.sum())
     if "terms" in parts:
         chosen = shares[len(means) :]
         present = features[0, len(means) :].indices
         columns = parts["terms"][0].get_support(indices=True)[present]
-        for name, weight in zip(_names(steps, columns), chosen[present], strict=True):
+        for name, weight in zip(model.terms[columns], chosen[present], strict=True):
             weights[name] += float(weight)
         base += float(chosen.sum() - chosen[present].sum())
     heat = decision.temperature
@@ -83,12 +83,6 @@ def _slopes(shares: Any, scores: Any, stack: OutOfFold) -> Any:
     moved = scores - stack.means_
     still = np.abs(moved) < STILL * stack.deviations_
     return np.where(still, 0, shares / np.where(still, 1, moved))
-
-
-def _names(steps: Steps, columns: Any) -> Any:
-    """Return the terms of TF-IDF columns; a term means the same in the title's field."""
-    fields = [field for _, field in steps[0][1].transformer_list]
-    return np.concatenate([field.get_feature_names_out() for field in fields])[columns]
 
 
 def places(model: Model, text: str, terms: list[str]) -> dict[str, list[tuple[int, int]]]:

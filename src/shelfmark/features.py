@@ -122,21 +122,11 @@ def sparse(features: Any) -> sp.csr_matrix:
     return matrix
 
 
-def names(steps: Steps) -> np.ndarray[Any, Any]:
-    """Return the name of each feature, in the order of the columns."""
-    found: np.ndarray[Any, Any] = steps[1][1].get_feature_names_out(terms(steps))
-    return found
-
-
 def terms(steps: Steps) -> np.ndarray[Any, Any]:
-    """Return each term of the TF-IDF; one of the title field stands behind `title: `."""
-    fields = steps[0][1].transformer_list
-    return np.concatenate(
-        [
-            ("title: " if name == "title" else "") + field.get_feature_names_out()
-            for name, field in fields
-        ]
-    )
+    """Return the term of each TF-IDF column; those of the title's field come after the text's."""
+    fields = [field for _, field in steps[0][1].transformer_list]
+    vectorizers = [field[-1] if isinstance(field, Pipeline) else field for field in fields]
+    return np.concatenate([vectorizer.get_feature_names_out() for vectorizer in vectorizers])
 
 
 def _vectorizer(config: FeaturesConfig) -> FastTfidfVectorizer:
