@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -36,9 +36,14 @@ class Decision(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.temperature = temperature
         self.cross_lists = cross_lists
 
+    def fit(self, features: object = None, targets: object = None) -> Self:
+        """Return itself, its parts being fitted: a pipeline asks for the method."""
+        return self
+
     def decision_function(self, features: sp.csr_matrix) -> Margins:
         """Return the margins over the temperature, shape (papers, classes)."""
-        return self.classifier.margins(features) / np.float32(self.temperature)
+        # Without chosen terms a pipeline hands over dense scores.
+        return self.classifier.margins(sp.csr_matrix(features)) / np.float32(self.temperature)
 
     def predict_proba(self, features: sp.csr_matrix) -> Margins:
         """Return the probability of each class, shape (papers, classes)."""
@@ -82,7 +87,7 @@ class CrossLists(BaseEstimator):  # type: ignore[misc]
         self.categories = categories
         self.own = own
 
-    def learn_habits(self, targets: Numbers, membership: Indicator) -> CrossLists:
+    def learn_habits(self, targets: Numbers, membership: Indicator) -> Self:
         """Count, over training papers, under what the papers of each class are listed."""
         classes = (targets[:, None] == np.arange(len(self.own))).astype(np.float32)
         share = (classes.T @ membership) / np.maximum(classes.sum(axis=0)[:, None], 1)
