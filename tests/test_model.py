@@ -11,7 +11,7 @@ import pytest
 from shelfmark import artifact, config, features, model
 from shelfmark.errors import ShelfmarkError
 from tests import tables
-from tests.tables import silent, table
+from tests.tables import table
 
 WORDS = {"cs.CL": "grammar", "cs.RO": "robot", "quant-ph": "qubit", "q-bio.BM": "protein"}
 LABELS = ["cs.CL", "cs.RO", "quant-ph"]
@@ -132,3 +132,22 @@ def test_a_parameter_that_xgboost_refuses_gives_one_line() -> None:
 def test_threads_come_from_the_config() -> None:
     settled = fit("model.n_jobs=3").decision.classifier.booster_.save_config()
     assert '"nthread":"3"' in settled
+
+
+@pytest.mark.parametrize("crossed", [[], LABELS])
+def test_a_validation_split_of_which_no_paper_or_every_one_is_listed_elsewhere_suggests_nothing(
+    crossed: list[str],
+) -> None:
+    train, labels = listed_elsewhere(LABELS * 20), LABELS * 5
+    fitted = tables.fit(train, papers(labels, [crossed] * len(labels)), *KINDS["stacked"])
+    assert fitted.card["listed"] == LABELS
+    assert not fitted.probabilities(ASKED)[1].any()
+
+
+def test_what_papers_are_listed_under_elsewhere_is_suggested() -> None:
+    fitted = tables.fit(
+        listed_elsewhere(LABELS * 20), listed_elsewhere(LABELS * 5), *KINDS["stacked"]
+    )
+    lists = fitted.probabilities(ASKED)[1]
+    next_label = [LABELS[(LABELS.index(label) + 1) % 3] for label in ANSWERS]
+    assert [fitted.card["listed"][place] for place in lists.argmax(axis=1)] == next_label

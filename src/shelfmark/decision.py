@@ -94,9 +94,13 @@ class CrossLists(BaseEstimator):  # type: ignore[misc]
         self.habits_ = np.log((share + RARE) / (1 - share + RARE)).astype(np.float32)
         return self
 
+    def asked(self, best: Numbers) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Return which categories may be suggested to papers of these classes: not their own."""
+        return np.asarray(np.array(self.own)[best][:, None] != np.arange(len(self.categories)))
+
     def fit(self, features: sp.csr_matrix, best: Numbers, membership: Indicator) -> CrossLists:
         """Fit on papers not trained on, with the class the model gives each of them."""
-        asked = ~self._itself(best)
+        asked = self.asked(best)
         inputs = self._inputs(features, best)[asked]
         regression = LogisticRegression(C=1e6).fit(inputs, membership[asked])
         self.weights_ = regression.coef_[0].astype(np.float32)
@@ -106,12 +110,9 @@ class CrossLists(BaseEstimator):  # type: ignore[misc]
     def probabilities(self, features: sp.csr_matrix, best: Numbers) -> Margins:
         """Return the probability of each listed category, 0 for the class itself."""
         given = expit(self._inputs(features, best) @ self.weights_ + self.intercept_)
-        return np.where(self._itself(best), 0, given).astype(np.float32)
+        return np.where(self.asked(best), given, 0).astype(np.float32)
 
     def _inputs(self, features: sp.csr_matrix, best: Numbers) -> Margins:
         end = self.column + len(self.categories)
         scores = features[:, self.column : end].toarray()
         return np.stack([scores, self.habits_[best]], axis=2).astype(np.float32)
-
-    def _itself(self, best: Numbers) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        return np.asarray(np.array(self.own)[best][:, None] == np.arange(len(self.categories)))

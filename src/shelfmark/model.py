@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 from loguru import logger
@@ -127,12 +128,13 @@ def _decision(
     """Calibrate on validation, and learn there whom to suggest as a cross-list."""
     margins, answers = classifier.margins(unseen), goal.numbers(validation)
     decision = Decision(classifier, temperature_of(margins, answers))
-    membership = goal.membership(validation)
-    if goal.listed and membership.any():
-        own = [goal.listed.index(x) if x in goal.listed else -1 for x in goal.classes]
-        lists = CrossLists(len(goal.classes), goal.listed, own)
-        lists.learn_habits(goal.numbers(train), goal.membership(train))
-        decision.cross_lists = lists.fit(unseen, margins.argmax(axis=1), membership)
+    own = [goal.listed.index(x) if x in goal.listed else -1 for x in goal.classes]
+    lists = CrossLists(len(goal.classes), goal.listed, own)
+    lists.learn_habits(goal.numbers(train), goal.membership(train))
+    best, membership = margins.argmax(axis=1), goal.membership(validation)
+    # There is nothing to learn where all are listed elsewhere, or none.
+    if len(np.unique(membership[lists.asked(best)])) > 1:
+        decision.cross_lists = lists.fit(unseen, best, membership)
     return decision
 
 
