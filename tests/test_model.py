@@ -105,6 +105,16 @@ def test_a_label_that_train_never_saw_does_not_stop_the_run() -> None:
     assert fitted.classes == LABELS
 
 
+def test_validation_papers_of_unknown_labels_alone_give_one_line() -> None:
+    with pytest.raises(ShelfmarkError, match="validation has no paper of a label in train"):
+        fit(validation=papers(["q-bio.BM"] * 3))
+
+
+def test_a_single_label_to_learn_gives_one_line() -> None:
+    with pytest.raises(ShelfmarkError, match="train split has papers of one label alone"):
+        tables.fit(papers(["cs.CL"] * 9), papers(LABELS))
+
+
 def test_dense_and_sparse_rows_of_one_text_would_differ_so_the_pipeline_stays_sparse() -> None:
     fitted = fit()
     texts = papers(LABELS)["text"].to_pylist()
