@@ -29,14 +29,15 @@ def silent(step: int, losses: dict[str, float]) -> None:
 def table(
     labels: Sequence[str],
     texts: Sequence[str] | None = None,
-    crossed: Sequence[Sequence[str]] | None = None,
+    categories: Sequence[Sequence[str]] | None = None,
 ) -> pa.Table:
-    """Return papers of these labels, with their texts and what they are cross-listed under."""
-    others = crossed or [()] * len(labels)
-    categories = [[label, *more] for label, more in zip(labels, others, strict=True)]
-    columns = {"text": texts or [""] * len(labels), "label": labels, "categories": categories}
-    schema = {"text": pa.string(), "label": pa.string(), "categories": pa.list_(pa.string())}
-    return pa.table(columns, pa.schema(list(schema.items())))
+    """Return papers of these labels, each filed under its label alone unless told otherwise."""
+    columns = {
+        "text": pa.array(texts or [""] * len(labels), pa.string()),
+        "label": pa.array(labels, pa.string()),
+        "categories": pa.array(categories or [[x] for x in labels], pa.list_(pa.string())),
+    }
+    return pa.table(columns)
 
 
 @functools.cache
@@ -46,7 +47,7 @@ def papers(count: int) -> pa.Table:
     return table(
         [paper.categories[0] for paper in made],
         [document(plain(paper.title), plain(paper.abstract)) for paper in made],
-        [paper.categories[1:] for paper in made],
+        [paper.categories for paper in made],
     )
 
 

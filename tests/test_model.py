@@ -34,18 +34,22 @@ KINDS = {
 }
 
 
-def papers(labels: list[str], crossed: Sequence[Sequence[str]] | None = None) -> pa.Table:
+def papers(labels: list[str], categories: Sequence[Sequence[str]] | None = None) -> pa.Table:
     """Return papers whose words tell their label, among words that do not."""
     chance = np.random.default_rng(1)
     noise = [f"word{number}" for number in range(50)]
     texts = [f"{WORDS[label]} " * 2 + " ".join(chance.choice(noise, 20)) for label in labels]
-    return table(labels, texts, crossed)
+    return table(labels, texts, categories)
+
+
+def following(label: str) -> str:
+    return LABELS[(LABELS.index(label) + 1) % 3]
 
 
 def listed_elsewhere(labels: list[str]) -> pa.Table:
     """Return such papers, every other one cross-listed under the next label."""
-    place = [LABELS[(LABELS.index(label) + 1) % 3] for label in labels]
-    return papers(labels, [[name] if i % 2 else [] for i, name in enumerate(place)])
+    lists = [[x, following(x)] if i % 2 else [x] for i, x in enumerate(labels)]
+    return papers(labels, lists)
 
 
 def fit(*overrides: str, validation: pa.Table | None = None) -> artifact.Model:
@@ -149,7 +153,7 @@ def test_a_validation_split_of_which_no_paper_or_every_one_is_listed_elsewhere_s
     crossed: list[str],
 ) -> None:
     train, labels = listed_elsewhere(LABELS * 20), LABELS * 5
-    fitted = tables.fit(train, papers(labels, [crossed] * len(labels)), *KINDS["stacked"])
+    fitted = tables.fit(train, papers(labels, [[x, *crossed] for x in labels]), *KINDS["stacked"])
     assert fitted.card["listed"] == LABELS
     assert not fitted.probabilities(ASKED)[1].any()
 
@@ -159,5 +163,5 @@ def test_what_papers_are_listed_under_elsewhere_is_suggested() -> None:
         listed_elsewhere(LABELS * 20), listed_elsewhere(LABELS * 5), *KINDS["stacked"]
     )
     lists = fitted.probabilities(ASKED)[1]
-    next_label = [LABELS[(LABELS.index(label) + 1) % 3] for label in ANSWERS]
-    assert [fitted.card["listed"][place] for place in lists.argmax(axis=1)] == next_label
+    found = [fitted.card["listed"][place] for place in lists.argmax(axis=1)]
+    assert found == [following(label) for label in ANSWERS]
