@@ -116,10 +116,12 @@ def coverage(targets: Numbers, probabilities: Probabilities) -> list[dict[str, f
 
 def suggested(lists: Probabilities, threshold: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Return which listed categories are suggested: the best two of a paper, if probable enough."""
+    enough = lists >= threshold
     if lists.shape[1] > MOST_LISTS:
-        least = np.partition(lists, -MOST_LISTS, axis=1)[:, -MOST_LISTS, None]
-        return np.asarray((lists >= least) & (lists >= threshold))
-    return np.asarray(lists >= threshold)
+        # By place, not by value, or equals of the second would be suggested too.
+        others = np.argpartition(-lists, MOST_LISTS, axis=1)[:, MOST_LISTS:]
+        np.put_along_axis(enough, others, False, axis=1)
+    return np.asarray(enough)
 
 
 def list_figures(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -36,9 +36,14 @@ class Decision(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.temperature = temperature
         self.cross_lists = cross_lists
 
+    def fit(self, features: object = None, targets: object = None) -> Self:
+        """Return itself, its parts being fitted: a pipeline asks for the method."""
+        return self
+
     def decision_function(self, features: sp.csr_matrix) -> Margins:
         """Return the margins over the temperature, shape (papers, classes)."""
-        return self.classifier.margins(features) / np.float32(self.temperature)
+        # Without chosen terms a pipeline hands over dense scores.
+        return self.classifier.margins(sp.csr_matrix(features)) / np.float32(self.temperature)
 
     def predict_proba(self, features: sp.csr_matrix) -> Margins:
         """Return the probability of each class, shape (papers, classes)."""
@@ -82,16 +87,20 @@ class CrossLists(BaseEstimator):  # type: ignore[misc]
         self.categories = categories
         self.own = own
 
-    def learn_habits(self, targets: Numbers, membership: Indicator) -> CrossLists:
+    def learn_habits(self, targets: Numbers, membership: Indicator) -> Self:
         """Count, over training papers, under what the papers of each class are listed."""
         classes = (targets[:, None] == np.arange(len(self.own))).astype(np.float32)
         share = (classes.T @ membership) / np.maximum(classes.sum(axis=0)[:, None], 1)
         self.habits_ = np.log((share + RARE) / (1 - share + RARE)).astype(np.float32)
         return self
 
+    def asked(self, best: Numbers) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Return which categories may be suggested to papers of these classes: not their own."""
+        return np.asarray(np.array(self.own)[best][:, None] != np.arange(len(self.categories)))
+
     def fit(self, features: sp.csr_matrix, best: Numbers, membership: Indicator) -> CrossLists:
         """Fit on papers not trained on, with the class the model gives each of them."""
-        asked = ~self._itself(best)
+        asked = self.asked(best)
         inputs = self._inputs(features, best)[asked]
         regression = LogisticRegression(C=1e6).fit(inputs, membership[asked])
         self.weights_ = regression.coef_[0].astype(np.float32)
@@ -101,12 +110,9 @@ class CrossLists(BaseEstimator):  # type: ignore[misc]
     def probabilities(self, features: sp.csr_matrix, best: Numbers) -> Margins:
         """Return the probability of each listed category, 0 for the class itself."""
         given = expit(self._inputs(features, best) @ self.weights_ + self.intercept_)
-        return np.where(self._itself(best), 0, given).astype(np.float32)
+        return np.where(self.asked(best), given, 0).astype(np.float32)
 
     def _inputs(self, features: sp.csr_matrix, best: Numbers) -> Margins:
         end = self.column + len(self.categories)
         scores = features[:, self.column : end].toarray()
         return np.stack([scores, self.habits_[best]], axis=2).astype(np.float32)
-
-    def _itself(self, best: Numbers) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        return np.asarray(np.array(self.own)[best][:, None] == np.arange(len(self.categories)))

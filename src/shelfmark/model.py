@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 from loguru import logger
@@ -18,6 +19,7 @@ from shelfmark.boosting import Growth, OnRound
 from shelfmark.checkpoint import Stages, Unkept
 from shelfmark.classifiers import Classifier, Linear, Reranker, Trees
 from shelfmark.decision import CrossLists, Decision, temperature_of
+from shelfmark.errors import ShelfmarkError
 from shelfmark.schema import Config
 from shelfmark.stacking import OutOfFold
 from shelfmark.targets import Targets
@@ -56,13 +58,13 @@ def fit(
         stages: where finished stages are kept and found again; None keeps nothing.
 
     Raises:
-        ShelfmarkError: the features come out empty, or XGBoost refuses a parameter.
+        ShelfmarkError: the features come out empty, XGBoost refuses a parameter, or the splits
+            share no labels to learn.
     """
     stages = stages or Unkept()
     stack = config.model.stack
     goal = targets.learn(train, config.data, stack.min_listed if stack else None)
-    # A label that train never saw has no number; such papers cannot say when to stop.
-    validation = validation.filter(pa.array(goal.numbers(validation) >= 0))
+    validation = _known(validation, goal)
     seconds: dict[str, float] = {}
     with _timed(seconds, "features"):
         steps, known = _features(config, goal, train, stages)
@@ -76,6 +78,18 @@ def fit(
     logger.info("trees: {} rounds kept of {} classes", rounds, len(goal.classes))
     decision = _decision(classifier, goal, train, validation, unseen)
     return Fitted(Pipeline([*steps, ("decision", decision)]), goal, rounds, seconds)
+
+
+def _known(validation: pa.Table, goal: Targets) -> pa.Table:
+    """Return the papers that can say when to stop: those whose label train has seen."""
+    if len(goal.classes) < 2:
+        raise ShelfmarkError(
+            "data: the train split has papers of one label alone: change data.cuts"
+        )
+    known = validation.filter(pa.array(goal.numbers(validation) >= 0))
+    if not known.num_rows:
+        raise ShelfmarkError("data: validation has no paper of a label in train: change data.cuts")
+    return known
 
 
 def _features(
@@ -127,12 +141,13 @@ def _decision(
     """Calibrate on validation, and learn there whom to suggest as a cross-list."""
     margins, answers = classifier.margins(unseen), goal.numbers(validation)
     decision = Decision(classifier, temperature_of(margins, answers))
-    membership = goal.membership(validation)
-    if goal.listed and membership.any():
-        own = [goal.listed.index(x) if x in goal.listed else -1 for x in goal.classes]
-        lists = CrossLists(len(goal.classes), goal.listed, own)
-        lists.learn_habits(goal.numbers(train), goal.membership(train))
-        decision.cross_lists = lists.fit(unseen, margins.argmax(axis=1), membership)
+    own = [goal.listed.index(x) if x in goal.listed else -1 for x in goal.classes]
+    lists = CrossLists(len(goal.classes), goal.listed, own)
+    lists.learn_habits(goal.numbers(train), goal.membership(train))
+    best, membership = margins.argmax(axis=1), goal.membership(validation)
+    # There is nothing to learn where all are listed elsewhere, or none.
+    if len(np.unique(membership[lists.asked(best)])) > 1:
+        decision.cross_lists = lists.fit(unseen, best, membership)
     return decision
 
 
