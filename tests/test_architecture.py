@@ -15,7 +15,7 @@ ORDER = [
     "errors", "taxonomy", "text", "papers", "config", "console", "files", "parallel",
     "sources.snapshot", "sources.csv", "sources.sample", "sources",
     "splits", "cleaning", "preprocess",
-    "tokens", "ngrams", "counts", "vectorizer", "stacking",
+    "tokens", "ngrams", "counts", "vectorizer", "selection", "stacking",
     "features", "model", "artifact", "metrics", "pictures", "tracking", "evaluate", "train",
     "predict", "service", "bench",
 ]  # fmt: skip

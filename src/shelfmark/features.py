@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
 from shelfmark.config import FeaturesConfig, StackConfig
 from shelfmark.errors import ShelfmarkError
+from shelfmark.selection import ChosenTerms
 from shelfmark.stacking import LinearScores
 from shelfmark.vectorizer import FastTfidfVectorizer
 
@@ -64,9 +64,7 @@ def fit(
     # A tree tells "present" from "absent" by a threshold above the largest value it saw. A title
     # alone holds few terms, each with a larger value than any abstract's: unbounded, it would fall
     # on the side of "absent".
-    terms = Pipeline(
-        [("chosen", SelectKBest(chi2, k=chosen)), ("bounded", MaxAbsScaler(clip=True))]
-    )
+    terms = Pipeline([("chosen", ChosenTerms(chosen)), ("bounded", MaxAbsScaler(clip=True))])
     parts: Steps = [("terms", terms)]
     if stack is not None:
         parts.insert(0, ("linear", LinearScores(stack.C, stack.folds, seed)))
