@@ -206,16 +206,16 @@ def predict(
 
     console.set_up()
     with console.one_line_errors():
-        from shelfmark import artifact, predict
+        from shelfmark import predict
         from shelfmark.errors import ShelfmarkError
 
         if bool(text) == bool(file):
             raise ShelfmarkError("give --text TEXT or --file FILE (- for standard input)")
-        opened = artifact.load(Path(models, model))
+        folder = Path(models, model)
         if text:
-            predict.predict_text(opened, text, out, top_k)
+            predict.predict_text(folder, text, out, top_k)
         else:
-            predict.predict_file(opened, file, out, top_k)
+            predict.predict_file(folder, file, out, top_k)
 
 
 @task(

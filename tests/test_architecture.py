@@ -17,7 +17,7 @@ ORDER = [
     "splits", "cleaning", "preprocess",
     "tokens", "ngrams", "counts", "vectorizer", "selection", "stacking",
     "features", "model", "artifact", "metrics", "pictures", "tracking", "evaluate", "train",
-    "predict", "service", "bench",
+    "questions", "predict", "service", "bench",
 ]  # fmt: skip
 MODULES = {
     ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): file
@@ -70,6 +70,10 @@ def loaded_by(statement: str) -> set[str]:
 def test_serving_needs_no_training_library() -> None:
     heavy = {"hydra", "omegaconf", "matplotlib", "wandb", "dvc", "google", "invoke"}
     assert not loaded_by("import shelfmark.service") & heavy
+
+
+def test_sharing_work_out_needs_no_model_library() -> None:
+    assert not loaded_by("import shelfmark.predict") & {"sklearn", "xgboost", "scipy", "pandas"}
 
 
 def test_training_needs_no_tracking_library_and_no_web_server() -> None:

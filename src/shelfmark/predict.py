@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
+import functools
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from shelfmark import console, files, taxonomy
-from shelfmark.artifact import Model
+from shelfmark import console, files, parallel, questions, taxonomy
 from shelfmark.errors import ShelfmarkError
+from shelfmark.questions import Question, Record, Unreadable
 
-BATCH = 512
-JSON_LINES = (".json", ".jsonl", ".ndjson")
-ABSTRACTS = ("abstract", "summary")  # what snapshot and CSV call it
+if TYPE_CHECKING:
+    from shelfmark.artifact import Model
 
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A paper to classify: the line it stood in, its identifier where it has one, its text."""
-
-    line: int
-    id: str | None
-    title: str
-    abstract: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A line that is no paper, and why."""
-
-    line: int
-    error: str
+WORTH_SHARING = 8  # batches that repay the start of other processes
 
 
 def answer(model: Model, papers: Sequence[tuple[str, str]], top_k: int = 5) -> list[dict[str, Any]]:
@@ -55,81 +34,118 @@ def answer(model: Model, papers: Sequence[tuple[str, str]], top_k: int = 5) -> l
     """
     if not papers:
         return []
-    texts = [model.text(title, abstract) for title, abstract in papers]
-    probabilities = model.probabilities(texts)
-    classes, level = model.classes, model.card["config"]["data"]["level"]
-    return [_answer(row, classes, level, top_k) for row in probabilities]
-
-
-def _answer(
-    row: np.ndarray[Any, Any], classes: list[str], level: str, top_k: int
-) -> dict[str, Any]:
+    probabilities = model.probabilities([model.text(*paper) for paper in papers])
     # A stable sort of the negatives keeps equal probabilities in the order of the classes.
-    best = np.argsort(-row, kind="stable")[:top_k]
-    ranking = [
-        {
-            "category": classes[number],
-            "name": taxonomy.full_name(classes[number]),
-            "probability": round(float(row[number]), 6),
-        }
-        for number in best
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k]
+    chances = np.take_along_axis(probabilities, best, axis=1).astype(np.float64).round(6)
+    classes, level = model.classes, model.card["config"]["data"]["level"]
+    return [
+        _answer([classes[number] for number in numbers], values, level)
+        for numbers, values in zip(best.tolist(), chances.tolist(), strict=True)
     ]
-    first = classes[best[0]]
+
+
+def _answer(labels: list[str], chances: list[float], level: str) -> dict[str, Any]:
+    ranking = [
+        {"category": label, "name": taxonomy.full_name(label), "probability": chance}
+        for label, chance in zip(labels, chances, strict=True)
+    ]
     return {
-        "category": first,
+        "category": labels[0],
         "name": ranking[0]["name"],
-        "archive": None if level == "group" else taxonomy.archive_of(first),
-        "group": taxonomy.group_of(first),
+        "archive": None if level == "group" else taxonomy.archive_of(labels[0]),
+        "group": taxonomy.group_of(labels[0]),
         "confidence": ranking[0]["probability"],
         "ranking": ranking,
     }
 
 
-def predict_text(model: Model, text: str, out: str, top_k: int = 5) -> None:
-    """Classify one text into one JSON line.
+def predict_text(folder: Path, text: str, out: str, top_k: int = 5) -> None:
+    """Classify one text into one JSON line, by the model in a folder.
 
     Raises:
-        ShelfmarkError: the text is blank, or the output cannot be written.
+        ShelfmarkError: the text is blank, there is no such model, or the output cannot be written.
     """
-    asked = question(1, {"text": text})
-    if isinstance(asked, Unreadable):
+    record = (1, {"text": text})
+    if isinstance(asked := questions.question(*record), Unreadable):
         raise ShelfmarkError(f"--text: {asked.error}")
-    _write(model, iter([asked]), out, top_k)
+    _write(folder, [[record]], out, top_k)
 
 
-def predict_file(model: Model, source: str, out: str, top_k: int = 5) -> None:
-    """Classify a file, or `-` for standard input, into JSON lines.
+def predict_file(folder: Path, source: str, out: str, top_k: int = 5) -> None:
+    """Classify a file, or `-` for standard input, into JSON lines, by the model in a folder.
 
     Lines keep their order; one that is no paper gives `{"line", "error"}` in its place. A named
     output file appears whole at the end, or not at all; `-` is standard output, as it comes.
+    A long file is shared among processes; standard input is answered here, as it comes.
 
     Raises:
-        ShelfmarkError: the file cannot be read, or the output not written.
+        ShelfmarkError: the file or the model cannot be read, or the output not written.
     """
-    _write(model, read_questions(source), out, top_k)
+    batches = questions.batches(source)
+    if source == "-":
+        _write(folder, batches, out, top_k)
+        return
+    first = list(itertools.islice(batches, WORTH_SHARING))
+    shared = len(first) == WORTH_SHARING
+    _write(folder, itertools.chain(first, batches), out, top_k, shared=shared)
 
 
-def _write(model: Model, questions: Iterator[Question | Unreadable], out: str, top_k: int) -> None:
+def _write(
+    folder: Path, batches: Iterable[list[Record]], out: str, top_k: int, *, shared: bool = False
+) -> None:
     if top_k < 1:
         raise ShelfmarkError(f"--top-k: {top_k}: give 1 or more")
-    with _output(out) as sink, console.progress("predicting") as bar:
-        while batch := list(itertools.islice(questions, BATCH)):
-            for line in _answer_batch(model, batch, top_k):
-                sink.write(orjson.dumps(line) + b"\n")
+    if shared:
+        # By its own name: another model may become the latest while the processes start.
+        answers = parallel.in_order(
+            functools.partial(_answer_in_worker, folder.resolve(), top_k), batches
+        )
+    else:
+        answers = parallel.in_order(
+            functools.partial(_answer_batch, _load(folder), top_k), batches, workers=0
+        )
+    with (
+        _output(out) as sink,
+        contextlib.closing(answers),
+        console.progress("predicting") as bar,
+    ):
+        for lines, written in answers:
+            sink.write(written)
             sink.flush()
-            bar.advance(len(batch))
+            bar.advance(lines)
 
 
-def _answer_batch(
-    model: Model, batch: list[Question | Unreadable], top_k: int
-) -> Iterator[dict[str, Any]]:
-    papers = [(item.title, item.abstract) for item in batch if isinstance(item, Question)]
+def _answer_in_worker(folder: Path, top_k: int, batch: list[Record]) -> tuple[int, bytes]:
+    return _answer_batch(_model_of_worker(folder), top_k, batch)
+
+
+@functools.cache
+def _model_of_worker(folder: Path) -> Model:
+    return _load(folder, threads=1)
+
+
+def _load(folder: Path, threads: int | None = None) -> Model:
+    # Imported where it is needed: a process that hands all work to others starts in a moment.
+    from shelfmark import artifact
+
+    return artifact.load(folder, threads)
+
+
+def _answer_batch(model: Model, top_k: int, batch: list[Record]) -> tuple[int, bytes]:
+    """Return how many lines there are in a batch, and their answers as JSON lines."""
+    asked = [questions.question(*record) for record in batch]
+    papers = [(item.title, item.abstract) for item in asked if isinstance(item, Question)]
     answers = iter(answer(model, papers, top_k))
-    for item in batch:
-        if isinstance(item, Question):
-            yield {"line": item.line, "id": item.id, **next(answers)}
-        else:
-            yield {"line": item.line, "error": item.error}
+    return len(batch), b"".join(
+        orjson.dumps(_line(item, answers), option=orjson.OPT_APPEND_NEWLINE) for item in asked
+    )
+
+
+def _line(item: Question | Unreadable, answers: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    if isinstance(item, Question):
+        return {"line": item.line, "id": item.id, **next(answers)}
+    return {"line": item.line, "error": item.error}
 
 
 @contextlib.contextmanager
@@ -139,77 +155,3 @@ def _output(out: str) -> Iterator[IO[bytes]]:
     else:
         with files.file_aside(Path(out)) as file:
             yield file
-
-
-def read_questions(source: str) -> Iterator[Question | Unreadable]:
-    """Stream the papers of a file: text lines, JSON lines, CSV or Parquet, compressed or not.
-
-    `-` reads standard input. Where the name does not tell, a line that opens a JSON object is one
-    and any other is text.
-
-    Raises:
-        ShelfmarkError: the file is not there, damaged, or has no column with a text.
-    """
-    if source == "-":
-        yield from _lines(sys.stdin.buffer, "")
-        return
-    path = files.existing(source, "--file")
-    kind = files.format_of(path)
-    if kind == ".parquet":
-        yield from _parquet(path)
-        return
-    with files.opened(path) as file:
-        yield from _csv(file, path) if kind == ".csv" else _lines(file, kind)
-
-
-def _lines(file: IO[bytes], kind: str) -> Iterator[Question | Unreadable]:
-    for number, line in enumerate(file, 1):
-        if kind in JSON_LINES or (kind != ".txt" and line.lstrip()[:1] == b"{"):
-            try:
-                yield question(number, orjson.loads(line))
-            except orjson.JSONDecodeError as error:
-                yield Unreadable(number, f"broken JSON: {error}")
-        else:
-            yield question(number, {"text": line.decode("utf-8", "replace")})
-
-
-def _csv(file: IO[bytes], path: Path) -> Iterator[Question | Unreadable]:
-    csv.field_size_limit(1 << 24)
-    with io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="") as text:
-        rows = csv.DictReader(text)
-        if not {"text", "title", *ABSTRACTS} & set(rows.fieldnames or ()):
-            raise ShelfmarkError(f"{path}: line 1 has no column text, title, abstract or summary")
-        try:
-            for row in rows:
-                yield question(rows.line_num, row)
-        except csv.Error as error:
-            raise ShelfmarkError(f"{path}: line {rows.line_num}: {error}") from error
-
-
-def _parquet(path: Path) -> Iterator[Question | Unreadable]:
-    try:
-        with pq.ParquetFile(path) as table:
-            rows = itertools.count(1)
-            for batch in table.iter_batches(BATCH):
-                for record in batch.to_pylist():
-                    yield question(next(rows), record)
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
-        raise ShelfmarkError(f"{path}: not a readable Parquet file ({error})") from error
-
-
-def question(line: int, record: Any) -> Question | Unreadable:
-    """Return the paper in a record with `text`, or `title` and `abstract` (or `summary`)."""
-    if not isinstance(record, dict):
-        return Unreadable(line, "not an object with text, or title and abstract")
-    title, abstract = record.get("title"), record.get("text")
-    if abstract is None:
-        abstract = next((record[name] for name in ABSTRACTS if record.get(name)), None)
-    else:
-        title = None
-    for name, value in (("title", title), ("text or abstract", abstract)):
-        if value is not None and not isinstance(value, str):
-            return Unreadable(line, f"{name} is {type(value).__name__}, not text")
-    if not (title or "").strip() and not (abstract or "").strip():
-        return Unreadable(line, "no text: give text, or title and abstract")
-    ident = record.get("id")
-    return Question(line, None if ident is None else str(ident), title or "", abstract or "")
