@@ -26,7 +26,7 @@ def folder(home: Path) -> Path:
     return home / "models" / "quick"
 
 
-def answers(folder: Path, source: Path, out: Path, **more: Any) -> list[dict[str, Any]]:
+def answered(folder: Path, source: Path, out: Path, **more: Any) -> list[dict[str, Any]]:
     predict.predict_file(folder, str(source), str(out), **more)
     return [orjson.loads(line) for line in out.read_bytes().splitlines()]
 
@@ -62,7 +62,7 @@ def test_title_and_abstract_equal_their_text(model: artifact.Model) -> None:
 
 def test_text_lines(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text(f"{ROBOT}\n\n{{not json, a text}}\n{GALAXY}", encoding="utf-8")
-    lines = answers(folder, tmp_path / "in.txt", tmp_path / "out.jsonl", top_k=2)
+    lines = answered(folder, tmp_path / "in.txt", tmp_path / "out.jsonl", top_k=2)
     assert [line["line"] for line in lines] == [1, 2, 3, 4]
     assert lines[0]["category"] == "cs.RO"
     assert lines[1] == {"line": 2, "error": "no text: give text, or title and abstract"}
@@ -83,7 +83,7 @@ def test_json_lines_with_bad_ones_in_their_place(folder: Path, tmp_path: Path) -
     content[1:1] = [b"{broken", b"[1]"]
     with gzip.open(tmp_path / "in.jsonl.gz", "wb") as file:
         file.write(b"\n".join(content) + b"\n")
-    lines = answers(folder, tmp_path / "in.jsonl.gz", tmp_path / "out.jsonl")
+    lines = answered(folder, tmp_path / "in.jsonl.gz", tmp_path / "out.jsonl")
     assert [line.get("id") for line in lines] == ["1701.00001", None, None, "7", None, None, None]
     assert "broken JSON" in lines[1]["error"]
     assert "not an object" in lines[2]["error"]
@@ -97,11 +97,11 @@ def test_csv_and_parquet(folder: Path, tmp_path: Path) -> None:
         f'id,title,summary\n1,"Robots, again","{ROBOT}\nsecond line"\n2,,\n3,Galaxies,{GALAXY}\n',
         encoding="utf-8",
     )
-    lines = answers(folder, tmp_path / "in.csv", tmp_path / "csv.jsonl")
+    lines = answered(folder, tmp_path / "in.csv", tmp_path / "csv.jsonl")
     assert [line.get("category") for line in lines] == ["cs.RO", None, "astro-ph.GA"]
     table = pa.table({"id": ["a", "b"], "title": ["", "Galaxies"], "abstract": [ROBOT, GALAXY]})
     pq.write_table(table, tmp_path / "in.parquet")
-    lines = answers(folder, tmp_path / "in.parquet", tmp_path / "parquet.jsonl")
+    lines = answered(folder, tmp_path / "in.parquet", tmp_path / "parquet.jsonl")
     assert [(line["id"], line["category"]) for line in lines] == [
         ("a", "cs.RO"),
         ("b", "astro-ph.GA"),
@@ -114,14 +114,14 @@ def test_a_long_file_is_shared_among_processes_and_answered_the_same(
     lines = [ROBOT, GALAXY, "", '{"id": 5, "text": "a galaxy"}', "{broken"] * 100
     (tmp_path / "papers").write_text("\n".join(lines), encoding="utf-8")
     monkeypatch.setattr(questions, "BATCH", 64)
-    alone = answers(folder, tmp_path / "papers", tmp_path / "alone.jsonl")
+    alone = answered(folder, tmp_path / "papers", tmp_path / "alone.jsonl")
     assert [line["line"] for line in alone] == list(range(1, 501))
     wanted = ["cs.RO", "astro-ph.GA", None, "astro-ph.GA", None] * 100
     assert [line.get("category") for line in alone] == wanted
     monkeypatch.setattr(predict, "WORTH_SHARING", 2)
-    assert answers(folder, tmp_path / "papers", tmp_path / "shared.jsonl") == alone
+    assert answered(folder, tmp_path / "papers", tmp_path / "shared.jsonl") == alone
     with pytest.raises(ShelfmarkError, match="no model in"):
-        answers(tmp_path, tmp_path / "papers", tmp_path / "none.jsonl")
+        answered(tmp_path, tmp_path / "papers", tmp_path / "none.jsonl")
     assert {path.name for path in tmp_path.iterdir()} == {"papers", "alone.jsonl", "shared.jsonl"}
 
 
@@ -151,7 +151,7 @@ def test_a_damaged_input_leaves_the_old_output(folder: Path, tmp_path: Path) -> 
     whole = gzip.compress(f"{ROBOT}\n".encode() * 5000)
     (tmp_path / "cut.txt.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ShelfmarkError, match=r"cut\.txt\.gz: damaged or truncated"):
-        answers(folder, tmp_path / "cut.txt.gz", out)
+        answered(folder, tmp_path / "cut.txt.gz", out)
     assert out.read_text() == "the old answers"
     assert {path.name for path in tmp_path.iterdir()} == {"out.jsonl", "cut.txt.gz"}
 
@@ -172,7 +172,7 @@ def test_a_file_that_cannot_be_read(
     if name:
         source.write_text(content)
     with pytest.raises(ShelfmarkError, match=line):
-        answers(folder, source, tmp_path / "out.jsonl")
+        answered(folder, source, tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
 
 
