@@ -14,7 +14,7 @@ from invoke import Argument, Context, Exit, Task, task
 
 ROOT = Path(__file__).parent
 OVERRIDE = re.compile(r"^(?:\+{0,2}[A-Za-z_][\w./@-]*=|~[A-Za-z_])")
-BENCHES = ("data",)
+BENCHES = ("data", "features", "models", "growth")
 
 
 class Words(Argument):
@@ -238,10 +238,11 @@ def serve(c: Context, host: str = "127.0.0.1", port: int = 0, model: str = "") -
 
 @task(klass=BenchTask)
 def bench(c: Context, overrides: list[str]) -> None:
-    """Measure: `bench data` prints the papers a second of preprocessing, with its memory.
+    """Measure data, features, models and growth, or those named, and print one table of ratios.
 
     Takes the overrides of train, so that it runs on real papers too:
-      bench data data=snapshot data.path=arxiv.zip
+      bench data=snapshot data.path=arxiv.zip data.labels=[cs.AI,cs.CL,cs.CV,cs.LG,cs.RO]
+      bench features data=snapshot data.path=arxiv.zip
     """
     from shelfmark import console
 

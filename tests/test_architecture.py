@@ -20,7 +20,7 @@ ORDER = [
     "targets", "pickles", "checkpoint", "scorers", "embedding", "stacking", "boosting",
     "classifiers", "decision", "features", "model", "artifact", "explain", "metrics",
     "confidence", "pictures", "tracking", "evaluate", "train",
-    "predict", "service", "bench",
+    "predict", "service", "memory", "measure", "bench",
 ]  # fmt: skip
 MODULES = {
     ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): file

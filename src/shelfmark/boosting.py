@@ -23,6 +23,25 @@ STAGE = "trees"
 LOSS = re.compile(r"(train|validation)-[\w@-]+:([\d.e+-]+|nan|inf)")
 
 
+Slope = Callable[[Any, xgboost.DMatrix], tuple[Any, Any]]
+Loss = Callable[[Any, xgboost.DMatrix], tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What trees are to do well: one of XGBoost's objectives, or a loss of our own.
+
+    Args:
+        parameters: XGBoost's `objective` and what goes with it.
+        slope: from margins and data to gradient and hessian, None for XGBoost's own.
+        loss: from margins and data to a name and a loss, None for XGBoost's own.
+    """
+
+    parameters: dict[str, Any]
+    slope: Slope | None = None
+    loss: Loss | None = None
+
+
 @dataclass(frozen=True)
 class Growth:
     """How trees are to be grown, and whom to tell."""
@@ -32,14 +51,14 @@ class Growth:
     stages: Stages
     on_round: OnRound
 
-    def parameters(self, objective: dict[str, Any]) -> dict[str, Any]:
+    def parameters(self, objective: Objective) -> dict[str, Any]:
         """Return XGBoost's parameters: those of the configuration and of an objective."""
         config = self.config
         named = ("max_depth", "learning_rate", "min_child_weight", "subsample", "colsample_bytree",
                  "reg_alpha", "reg_lambda", "max_bin")  # fmt: skip
         return {
             **{name: getattr(config, name) for name in named},
-            **objective,
+            **objective.parameters,
             "nthread": config.n_jobs or os.cpu_count(),
             "tree_method": "hist",
             "seed": self.seed,
@@ -59,7 +78,7 @@ class Growth:
 
 def grow(
     growth: Growth,
-    objective: dict[str, Any],
+    objective: Objective,
     train: tuple[Any, Any],
     validation: tuple[Any, Any],
 ) -> xgboost.Booster:
@@ -67,7 +86,7 @@ def grow(
 
     Args:
         growth: the configuration, the seed, where to keep the trees, whom to tell of a round.
-        objective: XGBoost's `objective` and what goes with it.
+        objective: what the trees are to do well.
         train: features of shape (rows, columns) and a target for each row.
         validation: the same, of rows not trained on.
 
@@ -84,8 +103,10 @@ def grow(
             bar.advance(len(losses))
             while len(losses) < rounds and not _stale(losses, patience):
                 number = len(losses)
-                booster.update(known, number)
-                told = booster.eval_set([(known, "train"), (unseen, "validation")], number)
+                booster.update(known, number, objective.slope)
+                told = booster.eval_set(
+                    [(known, "train"), (unseen, "validation")], number, objective.loss
+                )
                 values = {name: float(value) for name, value in LOSS.findall(told)}
                 losses.append(values["validation"])
                 growth.on_round(number, values)

@@ -7,15 +7,16 @@ probabilities; `contributions` says what each feature adds to the margin of one 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
 import scipy.sparse as sp
 import xgboost
-from scipy.special import log_softmax, logsumexp
+from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.base import BaseEstimator
 
-from shelfmark.boosting import Growth, grow
+from shelfmark.boosting import Growth, Objective, grow
 from shelfmark.targets import Numbers
 
 Margins = np.ndarray[Any, np.dtype[np.float32]]
@@ -92,7 +93,8 @@ class Trees(BaseEstimator):  # type: ignore[misc]
             "eval_metric": "mlogloss",
         }
         two = {"objective": "binary:logistic", "eval_metric": "logloss"}
-        self.booster_ = grow(growth, two if self.classes == 2 else several, train, validation)
+        objective = Objective(two if self.classes == 2 else several)
+        self.booster_ = grow(growth, objective, train, validation)
         return self
 
     def margins(self, features: sp.csr_matrix) -> Margins:
@@ -142,7 +144,10 @@ class Reranker(BaseEstimator):  # type: ignore[misc]
         """Grow the trees. Raises `ShelfmarkError` if XGBoost refuses a parameter."""
         counts = np.bincount(train[1], minlength=self.classes)
         self.prior_ = np.log((counts + 1) / (counts.sum() + self.classes)).astype(np.float32)
-        objective = {"objective": "binary:logistic", "eval_metric": "logloss"}
+        # No base score: what all candidates of a paper share says nothing.
+        own = {"base_score": 0.0, "disable_default_eval_metric": True}
+        choice = _Choice(min(self.candidates, self.classes))
+        objective = Objective(own, choice.slope, choice.loss)
         self.booster_ = grow(growth, objective, self._rows(*train), self._rows(*validation))
         return self
 
@@ -221,3 +226,23 @@ class Reranker(BaseEstimator):  # type: ignore[misc]
         together = known @ (groups[:, None] == np.arange(groups.max() + 1)).astype(np.float32)
         group = np.take_along_axis(together, groups[candidates], 1)
         return [group, np.take_along_axis(known, candidates, 1) / (group + 1e-9)]
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """The log loss of a choice among the candidates of each paper: the conditional logit.
+
+    Source: McFadden 1974, Conditional logit analysis of qualitative choice behavior.
+    """
+
+    candidates: int
+
+    def slope(self, margins: Any, data: xgboost.DMatrix) -> tuple[Any, Any]:
+        """Return the gradient, and the diagonal of the hessian, for each candidate."""
+        share = softmax(margins.reshape(-1, self.candidates), axis=1).ravel()
+        return share - data.get_label(), np.maximum(share * (1 - share), 1e-6)
+
+    def loss(self, margins: Any, data: xgboost.DMatrix) -> tuple[str, float]:
+        """Return the mean log loss of a paper."""
+        known = log_softmax(margins.reshape(-1, self.candidates), axis=1).ravel()
+        return "logloss", -float(known @ data.get_label()) * self.candidates / len(known)

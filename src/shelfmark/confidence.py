@@ -138,10 +138,8 @@ def list_figures(
     given = suggested(lists, threshold)
     right = int((given & (membership > 0)).sum())
     return {
-        "threshold": threshold,
         "precision": right / max(int(given.sum()), 1),
         "recall": right / max(int(others.sum()), 1),
-        "a_paper": float(given.sum() / max(len(given), 1)),
     }
 
 

@@ -33,6 +33,8 @@ FIGURES = {
     "calibration_error": "calibration error",
     "confident_share": "share answered with confidence",
     "confident_precision": "accuracy of those",
+    "cross_lists_precision": "cross-lists: precision",
+    "cross_lists_recall": "cross-lists: recall",
 }
 TERMS_A_CLASS = 8
 EXPLAINED_PAPERS = 400
@@ -103,10 +105,11 @@ def score(answers: Answers, model: Model) -> dict[str, Any]:
         "confident_precision": float(right[sure].mean()) if sure.any() else None,
         "coverage": confidence.coverage(answers.targets, answers.probabilities),
     }
-    if answers.listed:
-        figures["cross_lists"] = confidence.list_figures(
+    if caution["cross_lists_from"] is not None:
+        suggested = confidence.list_figures(
             answers.lists, answers.membership, answers.others, caution["cross_lists_from"]
         )
+        figures |= {f"cross_lists_{name}": value for name, value in suggested.items()}
     return figures
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 INK, SOFT, ACCENT = "#1f2933", "#d9dee4", "#2b6cb0"
 CELLS_WITH_NUMBERS = 20  # more classes than this, and colour alone is readable
+PICTURES = ("confusion", "class_f1", "reliability", "coverage", "telling_terms")
 ROWS_A_COLUMN = 50
 # Margins in inches: settled here, because measuring 150 labels to lay them out takes seconds.
 LEFT, RIGHT, BOTTOM, TOP = 1.5, 0.2, 0.5, 0.5
@@ -94,6 +95,28 @@ def reliability(rows: list[dict[str, float]], error: float, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def coverage(
+    rows: list[dict[str, float]], confident: tuple[float, float | None], path: Path
+) -> None:
+    """Draw how often the most confident answers are right, for any share of papers answered.
+
+    `confident` is the share that the model's thresholds let through, and their accuracy.
+    """
+    figure = _figure(4.0, 4.0)
+    axes = figure.subplots()
+    axes.plot([row["coverage"] for row in rows], [row["precision"] for row in rows], color=ACCENT)
+    share, accuracy = confident
+    if accuracy is not None:
+        axes.scatter([share], [accuracy], s=60, color=INK, zorder=3)
+        note = f"confident: {share:.0%} of papers,\n{accuracy:.1%} right"
+        axes.annotate(note, (share, accuracy), (0, -36), textcoords="offset points", fontsize=8)
+    lowest = min(row["precision"] for row in rows)
+    axes.set(xlim=(0, 1.02), ylim=(max(0, lowest - 0.1), 1.02), ylabel="share that was right")
+    axes.set_xlabel("share of papers answered, most confident first")
+    axes.set_title("Precision against coverage", color=INK)
+    figure.savefig(path, dpi=120)
+
+
 def telling_terms(terms: dict[str, list[tuple[str, float]]], path: Path) -> None:
     """Draw, for each class, the terms that pushed its papers towards it, darker for stronger."""
     longest = max((len(row) for row in terms.values()), default=0)
@@ -121,5 +144,7 @@ def draw_all(figures: dict[str, Any], folder: Path) -> list[str]:
     confusion(figures["confusion"], classes, folder / "confusion.png")
     class_f1(figures["per_class"], folder / "class_f1.png")
     reliability(figures["reliability"], figures["calibration_error"], folder / "reliability.png")
+    confident = figures["confident_share"], figures["confident_precision"]
+    coverage(figures["coverage"], confident, folder / "coverage.png")
     telling_terms(figures["telling_terms"], folder / "telling_terms.png")
-    return ["confusion.png", "class_f1.png", "reliability.png", "telling_terms.png"]
+    return [f"{name}.png" for name in PICTURES]

@@ -1,0 +1,185 @@
+"""Single measurements for `inv bench`, each made in a process of its own that prints one line."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from shelfmark import (
+    artifact,
+    config,
+    console,
+    explain,
+    features,
+    memory,
+    model,
+    preprocess,
+    sources,
+)
+from shelfmark import train as training
+from shelfmark.papers import Paper
+from shelfmark.schema import Config
+from shelfmark.vectorizer import FastTfidfVectorizer
+
+VECTORIZED = 20_000  # papers, where there are so many
+SCORED = 100_000
+ONE_BY_ONE = 100
+VECTORIZERS: dict[str, Callable[..., TfidfVectorizer]] = {
+    "ours": FastTfidfVectorizer,
+    "scikit-learn": TfidfVectorizer,
+}
+
+
+def data(settings: Config) -> dict[str, Any]:
+    """Time preprocessing from the source file to the Parquet splits."""
+    with tempfile.TemporaryDirectory() as folder:
+        elsewhere = settings.model_copy(
+            update={"paths": settings.paths.model_copy(update={"data": folder})}
+        )
+        started = time.perf_counter()
+        splits = preprocess.prepare(elsewhere)
+        return {"papers": splits.card["read"], "seconds": time.perf_counter() - started}
+
+
+def vectorize(settings: Config, engine: str, longest: str) -> dict[str, Any]:
+    """Time an engine's TF-IDF on training papers: fit and transform, transform, one document."""
+    table = preprocess.prepare(settings).read("train", ["text"])
+    texts = _some(table, VECTORIZED)["text"].to_pylist()
+    made = VECTORIZERS[engine](ngram_range=(1, int(longest)), sublinear_tf=True, dtype=np.float32)
+    fit, fitted = _timed(lambda: made.fit_transform(texts))
+    again, transformed = _timed(lambda: made.transform(texts))
+    single = [_timed(partial(made.transform, [text]))[0] for text in texts[:ONE_BY_ONE]]
+    return {
+        "papers": len(texts),
+        "fit": fit,
+        "transform": again,
+        "one": statistics.median(single),
+        "digest": _digest(made, fitted) + _digest(made, transformed),
+    }
+
+
+def train(settings: Config) -> dict[str, Any]:
+    """Time a whole training, from the splits to the saved model, and tell its figures."""
+    preprocess.prepare(settings)
+    started = time.perf_counter()
+    card = artifact.read_card(training.train(settings))
+    return {
+        "papers": card["data"]["papers"]["train"],
+        "seconds": time.perf_counter() - started,
+        "rounds": card["rounds"],
+        **card["seconds"],
+        **card["metrics"]["validation"],
+    }
+
+
+def grow(settings: Config, limit: str) -> dict[str, Any]:
+    """Time the fitting of a model on so many of the training papers."""
+    splits = preprocess.prepare(settings)
+    papers = _some(splits.read("train"), int(limit))
+    seconds, fitted = _timed(
+        lambda: model.fit(settings, papers, splits.read("validation"), lambda step, losses: None)
+    )
+    return {"papers": papers.num_rows, "seconds": seconds, "rounds": fitted.rounds}
+
+
+def predict(settings: Config, folder: str) -> dict[str, Any]:
+    """Time `inv predict --file` as a user runs it, on papers of the source."""
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place, "papers.jsonl")
+        papers = itertools.islice(_papers(settings), SCORED)
+        lines = [orjson.dumps({"title": p.title, "abstract": p.abstract}) + b"\n" for p in papers]
+        file.write_bytes(b"".join(lines))
+        command = [sys.executable, "-m", "invoke", "predict", "--file", str(file), "--out",
+                   str(Path(place, "out.jsonl")), "--models", str(Path(folder).parent), "--model",
+                   Path(folder).name]  # fmt: skip
+        seconds, _ = _timed(lambda: subprocess.run(command, check=True, capture_output=True))
+    return {"papers": len(lines), "seconds": seconds}
+
+
+def latency(settings: Config, folder: str) -> dict[str, Any]:
+    """Time the parts of a single answer, with one thread, as the service gives it."""
+    opened = artifact.load(Path(folder), threads=1)
+    papers = list(itertools.islice(_papers(settings), ONE_BY_ONE))
+    texts = [opened.text(paper.title, paper.abstract) for paper in papers]
+    steps, label = opened.pipeline.steps[:-1], opened.classes[0]
+    rows = [features.transform(steps, [text]) for text in texts]
+    work: dict[str, Callable[[int], Any]] = {
+        "clean": lambda i: opened.text(papers[i].title, papers[i].abstract),
+        "features": lambda i: features.transform(steps, [texts[i]]),
+        "score": lambda i: opened.decision.predict_proba(rows[i]),
+        "explain": lambda i: explain.why(opened, texts[i], label),
+    }
+    return {
+        name: statistics.median(_timed(partial(part, i))[0] for i in range(len(texts)))
+        for name, part in work.items()
+    }
+
+
+def _papers(settings: Config) -> Iterator[Paper]:
+    """Return the papers of a configuration's source, as they come."""
+    path = Path(settings.data.path) if settings.data.path else None
+    records = sources.records(settings.data.source, path, settings.data.options)
+    for chunk in iter(lambda: list(itertools.islice(records, 2048)), []):
+        for paper in sources.understand(settings.data.source, chunk):
+            if isinstance(paper, Paper):
+                yield paper
+
+
+def _some(table: pa.Table, count: int | None) -> pa.Table:
+    """Return so many papers of a table, chosen by chance and the same every time."""
+    if count is None or count >= table.num_rows:
+        return table
+    return table.take(np.random.default_rng(0).permutation(table.num_rows)[:count])
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.perf_counter()
+    result = work()
+    return time.perf_counter() - started, result
+
+
+def _digest(vectorizer: TfidfVectorizer, matrix: Any) -> str:
+    """Return a digest of the terms, their idf and the matrix, down to the last bit."""
+    matrix.sort_indices()
+    parts = [
+        "\n".join(vectorizer.get_feature_names_out()).encode(),
+        *(x.tobytes() for x in (vectorizer.idf_, matrix.data)),
+        *(x.astype(np.int64).tobytes() for x in (matrix.indices, matrix.indptr)),
+    ]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+MEASUREMENTS: dict[str, Callable[..., dict[str, Any]]] = {
+    "data": data,
+    "vectorize": vectorize,
+    "train": train,
+    "grow": grow,
+    "predict": predict,
+    "latency": latency,
+}
+
+
+def main(name: str, arguments: str, overrides: Sequence[str]) -> None:
+    """Make one measurement and print it as one JSON line."""
+    with console.one_line_errors():
+        result = MEASUREMENTS[name](config.load(overrides), *filter(None, arguments.split(",")))
+        print(orjson.dumps(result | {"own_mb": memory.own_peak_mb()}).decode())
+
+
+if __name__ == "__main__":
+    console.set_up("WARNING")
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])
