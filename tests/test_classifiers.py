@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import xgboost
 from scipy.special import logsumexp, softmax
 
 from shelfmark import config
 from shelfmark.boosting import Growth
 from shelfmark.checkpoint import Unkept
-from shelfmark.classifiers import Classifier, Linear, Reranker, Trees
+from shelfmark.classifiers import Classifier, Linear, Reranker, Trees, _Choice
 from tests.tables import SETTINGS, silent
 
 MANY = 20
@@ -126,6 +127,24 @@ def test_without_a_listed_class_there_is_nothing_to_read_of_them() -> None:
     task = features, targets = two_blocks()
     alone = Reranker(MANY, 5, [0, MANY + 1], [-1] * MANY, [0] * MANY)
     assert accuracy(fitted(alone, task).margins(features), targets) > 0.7
+
+
+def test_the_slope_of_a_choice_among_candidates_is_that_of_its_loss() -> None:
+    chance = np.random.default_rng(0)
+    margins = chance.normal(size=12)
+    labels = np.eye(4)[[2, 0, 3]].ravel()  # three papers of four candidates
+    data = xgboost.DMatrix(np.zeros((12, 1)), labels)
+    choice = _Choice(4)
+    shifts = np.eye(12) * 1e-5
+    wanted = [
+        (choice.loss(margins + x, data)[1] - choice.loss(margins - x, data)[1]) / 2e-5
+        for x in shifts
+    ]
+    gradient, hessian = choice.slope(margins, data)
+    np.testing.assert_allclose(gradient, np.array(wanted) * 3, atol=1e-6)
+    share = softmax(margins.reshape(3, 4), axis=1).ravel()
+    np.testing.assert_allclose(hessian, share * (1 - share), atol=1e-7)
+    assert choice.loss(margins, data)[1] == pytest.approx(-np.log(share[[2, 4, 11]]).mean())
 
 
 @pytest.mark.parametrize("classes", [2, 3])
