@@ -11,14 +11,14 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from shelfmark import answers, artifact, predict, questions
 from shelfmark.errors import ShelfmarkError
+from tests import records
 
 ROBOT = "We train a robot arm for grasping with motion planning."
 GALAXY = "Star formation and dust in a galaxy with a massive halo."
+PRIOR = "Variational inference of the posterior of a Bayesian prior."
 
 
 @pytest.fixture
@@ -31,33 +31,19 @@ def answered(folder: Path, source: Path, out: Path, **more: Any) -> list[dict[st
     return [orjson.loads(line) for line in out.read_bytes().splitlines()]
 
 
-def test_an_answer_ranks_and_names(model: artifact.Model) -> None:
-    (answer,) = answers.answer(model, [("Robots", ROBOT)], top_k=3)
-    assert answer["category"] == "cs.RO"
-    assert answer["name"] == "Robotics"
-    assert (answer["archive"], answer["group"]) == ("cs", "cs")
-    probabilities = [rank["probability"] for rank in answer["ranking"]]
-    assert len(probabilities) == 3
-    assert probabilities == sorted(probabilities, reverse=True)
-    assert answer["confidence"] == probabilities[0]
-
-
-def test_all_probabilities_sum_to_one(model: artifact.Model) -> None:
-    (answer,) = answers.answer(model, [("", GALAXY)], top_k=99)
-    assert len(answer["ranking"]) == len(model.classes)
-    assert sum(rank["probability"] for rank in answer["ranking"]) == pytest.approx(1, abs=1e-4)
-
-
-def test_a_list_answers_as_its_members_do(model: artifact.Model) -> None:
-    papers = [("", ROBOT), ("", GALAXY), ("Title only: galaxy", "")]
-    assert answers.answer(model, papers) == [predict.answer(model, [p])[0] for p in papers]
-    assert answers.answer(model, []) == []
-
-
-def test_title_and_abstract_equal_their_text(model: artifact.Model) -> None:
-    apart = answers.answer(model, [("Grasping", ROBOT)])
-    together = answers.answer(model, [("", f"Grasping {ROBOT}")])
-    assert apart == together
+def test_a_line_holds_what_is_answered(folder: Path, model: artifact.Model, tmp_path: Path) -> None:
+    papers = [{"title": "Robots", "abstract": ROBOT}, {"text": GALAXY}, {"text": PRIOR}]
+    (tmp_path / "in.jsonl").write_bytes(records.lines(papers))
+    out = tmp_path / "out.jsonl"
+    parts = [(paper.get("title", ""), paper.get("text", ROBOT)) for paper in papers]
+    for why in (False, True):
+        given = answered(folder, tmp_path / "in.jsonl", out, top_k=2, why=why)
+        wanted = answers.answer(model, parts, top_k=2, why=why)
+        places = [{"line": number, "id": None} for number in (1, 2, 3)]
+        assert given == [
+            orjson.loads(orjson.dumps(place | one))
+            for place, one in zip(places, wanted, strict=True)
+        ]
 
 
 def test_text_lines(folder: Path, tmp_path: Path) -> None:
@@ -180,12 +166,3 @@ def test_an_output_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ShelfmarkError, match="cannot write"):
         predict.predict_text(folder, ROBOT, str(tmp_path / "file" / "out.jsonl"))
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.text(max_size=300), st.text(max_size=300))
-def test_any_text_gets_an_answer_that_is_json(
-    model: artifact.Model, title: str, abstract: str
-) -> None:
-    (answer,) = answers.answer(model, [(title, abstract)])
-    assert orjson.loads(orjson.dumps(answer))["category"] in model.classes
