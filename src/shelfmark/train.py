@@ -52,7 +52,7 @@ def train(settings: Config) -> Path:
         answers = evaluate.answer_all(made, validation)
         made.card["caution"] = confidence.choose(answers, settings.predict.min_precision)
         figures = evaluate.score(answers, made)
-        made.card["metrics"] = {"validation": {key: figures[key] for key in evaluate.FIGURES}}
+        made.card["metrics"] = {"validation": {key: figures.get(key) for key in evaluate.FIGURES}}
         folder = artifact.save(made, models)
         run.finish({**made.card["metrics"]["validation"], "model": str(folder)})
     synthetic = splits.card["synthetic"]
