@@ -24,6 +24,13 @@ if __name__ == "__main__":
     for _ in parallel.in_order(time.sleep, iter([0, 0, 600, 600]), 2):
         print("ready", flush=True)
 """
+STOPPED = """
+import time
+from shelfmark import console, parallel
+if __name__ == "__main__":
+    with console.one_line_errors():
+        list(parallel.in_order(time.sleep, [600] * 4, 2))
+"""
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -35,7 +42,7 @@ def test_only_a_few_items_are_taken_ahead() -> None:
     results = parallel.in_order(abs, items, 2)
     assert next(results) == 0
     assert next(items) < 10
-    results.close()  # type: ignore[attr-defined]
+    results.close()
 
 
 def test_an_error_in_a_process_is_raised_here() -> None:
@@ -46,6 +53,35 @@ def test_an_error_in_a_process_is_raised_here() -> None:
 def test_a_process_ended_from_outside_gives_one_line() -> None:
     with pytest.raises(ShelfmarkError, match="a worker process was ended from outside"):
         list(parallel.in_order(os._exit, [3], 1))
+
+
+def test_without_workers_the_work_is_done_here() -> None:
+    here = []
+    assert list(parallel.in_order(here.append, [1, 2], 0)) == [None, None]
+    assert here == [1, 2]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")
+@pytest.mark.parametrize("later", [0, 0.1, 3])
+def test_ctrl_c_gives_one_line_at_once(tmp_path: Path, later: float) -> None:
+    (tmp_path / "stopped.py").write_text(STOPPED)
+    with subprocess.Popen(
+        [sys.executable, "stopped.py"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as parent:
+        try:
+            while len(children_of(parent.pid)) < 2:
+                time.sleep(0.01)
+            time.sleep(later)
+            os.killpg(parent.pid, signal.SIGINT)
+            said = parent.communicate(timeout=30)[1]
+        finally:
+            parent.kill()
+    assert said == "stopped: nothing half-written was kept\n"
+    assert parent.returncode == 130
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
@@ -71,7 +107,7 @@ def children_of(pid: int) -> list[int]:
     done = subprocess.run(
         ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
     )
-    if done.returncode:
+    if done.stderr:
         pytest.skip("this system's ps does not list children")
     return [int(word) for word in done.stdout.split()]
 

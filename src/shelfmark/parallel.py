@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
@@ -21,14 +21,18 @@ Result = TypeVar("Result")
 
 def in_order(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Apply a function of some module to items, in as many processes as there are cores.
 
-    Only a few items are ahead of the results at any time, so memory stays flat.
+    Only a few items are ahead of the results at any time, so memory stays flat. A process is
+    started when there is an item for it; with `workers=0` the work is done in this one.
 
     Raises:
         ShelfmarkError: a process was ended from outside, most likely for want of memory.
     """
+    if workers == 0:
+        yield from map(function, items)
+        return
     workers = workers or os.cpu_count() or 1
     waiting: collections.deque[Future[Result]] = collections.deque()
     # Processes are started afresh: a copy of this one would share its threads' locks.
@@ -37,15 +41,34 @@ def in_order(
     )
     try:
         for item in items:
-            waiting.append(pool.submit(function, item))
+            with _ctrl_c_held():
+                waiting.append(pool.submit(function, item))
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
         raise ShelfmarkError("a worker process was ended from outside; is memory short?") from error
+    except BaseException:
+        # Ctrl-C, an error, or enough: nobody waits for what the processes are at.
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _ctrl_c_held() -> Iterator[None]:
+    """Let Ctrl-C wait: a process started meanwhile is deaf to it from its first moment."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin_worker() -> None:

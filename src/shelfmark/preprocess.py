@@ -120,9 +120,8 @@ def _cleaned(data: DataConfig, path: Path | None) -> Iterator[Chunk]:
     """Return the cleaned records in the order of the source, a large file's by all cores."""
     records = sources.records(data.source, path, data.options)
     chunks = iter(lambda: list(itertools.islice(records, CHUNK)), [])
-    if path is None or path.stat().st_size < WORTH_SHARING:
-        return map(functools.partial(clean, data), chunks)
-    return parallel.in_order(functools.partial(clean, data), chunks)
+    alone = path is None or path.stat().st_size < WORTH_SHARING
+    return parallel.in_order(functools.partial(clean, data), chunks, 0 if alone else None)
 
 
 def _without_duplicates(keys: pd.DataFrame, ledger: Ledger) -> np.ndarray[Any, np.dtype[np.int64]]:
