@@ -189,6 +189,7 @@ def evaluate(
         "out": "file to write; standard output when not given",
         "model": "name of a model in the models folder",
         "top_k": "how many categories the ranking shows",
+        "explain": "tell with each answer which words decided",
         "models": "folder of the models",
     }
 )
@@ -199,6 +200,7 @@ def predict(
     out: str = "-",
     model: str = "latest",
     top_k: int = 5,
+    explain: bool = False,
     models: str = "models",
 ) -> None:
     """Classify one text, or a file of papers, into JSON lines."""
@@ -206,16 +208,16 @@ def predict(
 
     console.set_up()
     with console.one_line_errors():
-        from shelfmark import artifact, predict
+        from shelfmark import predict
         from shelfmark.errors import ShelfmarkError
 
         if bool(text) == bool(file):
             raise ShelfmarkError("give --text TEXT or --file FILE (- for standard input)")
-        opened = artifact.load(Path(models, model))
+        folder = Path(models, model)
         if text:
-            predict.predict_text(opened, text, out, top_k)
+            predict.predict_text(folder, text, out, top_k, explain)
         else:
-            predict.predict_file(opened, file, out, top_k)
+            predict.predict_file(folder, file, out, top_k, explain)
 
 
 @task(

@@ -19,7 +19,9 @@ QUICK = (
     "data.options.papers=1500",
     "data.min_papers=20",
     "model.rounds=30",
+    "model.stack.min_listed=20",
     "model.n_jobs=1",
+    "predict.min_precision=0.75",
 )
 
 

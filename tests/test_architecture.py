@@ -17,10 +17,10 @@ ORDER = [
     "sources.snapshot", "sources.csv", "sources.sample", "sources",
     "splits", "cleaning", "preprocess",
     "tokens", "ngrams", "trie", "counts", "weights", "vectorizer",
-    "targets", "pickles", "checkpoint", "scorers", "embedding", "stacking", "boosting",
+    "targets", "pickles", "checkpoint", "scorers", "embedding", "stacking", "selection", "boosting",
     "classifiers", "decision", "features", "model", "artifact", "explain", "metrics",
     "confidence", "pictures", "tracking", "evaluate", "identity", "train",
-    "predict", "service", "memory", "measure", "bench",
+    "answers", "questions", "predict", "service", "memory", "measure", "bench",
 ]  # fmt: skip
 MODULES = {
     ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): file
@@ -73,6 +73,10 @@ def loaded_by(statement: str) -> set[str]:
 def test_serving_needs_no_training_library() -> None:
     heavy = {"hydra", "omegaconf", "matplotlib", "wandb", "dvc", "google", "invoke"}
     assert not loaded_by("import shelfmark.service") & heavy
+
+
+def test_sharing_work_out_needs_no_model_library() -> None:
+    assert not loaded_by("import shelfmark.predict") & {"sklearn", "xgboost", "scipy", "pandas"}
 
 
 def test_training_needs_no_tracking_library_and_no_web_server() -> None:

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfmark import artifact, config, predict, preprocess, service, train
+from shelfmark import answers, artifact, config, preprocess, service, train
 from shelfmark.labels import LEFT_OUT, label_of, surplus
 from shelfmark.schema import DataConfig
 from shelfmark.splits import SPLITS, Splits, open_splits
@@ -271,7 +271,7 @@ def test_an_answer_under_labels_of_ones_own(trained: Path) -> None:
     model = artifact.load(trained, threads=1)
     assert model.classes == list(OWN)
     for label, answer in zip(
-        TEXTS, predict.answer(model, [("", text) for text in TEXTS.values()]), strict=True
+        TEXTS, answers.answer(model, [("", text) for text in TEXTS.values()]), strict=True
     ):
         assert answer["category"] == label
         assert (answer["archive"], answer["group"]) == HOMES[label]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,53 +11,44 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from shelfmark import artifact, predict
+from shelfmark import answers, artifact, predict, questions
 from shelfmark.errors import ShelfmarkError
+from tests import records
 
 ROBOT = "We train a robot arm for grasping with motion planning."
 GALAXY = "Star formation and dust in a galaxy with a massive halo."
+PRIOR = "Variational inference of the posterior of a Bayesian prior."
 
 
-def answers(model: artifact.Model, source: Path, out: Path, **more: Any) -> list[dict[str, Any]]:
-    predict.predict_file(model, str(source), str(out), **more)
+@pytest.fixture
+def folder(home: Path) -> Path:
+    return home / "models" / "quick"
+
+
+def answered(folder: Path, source: Path, out: Path, **more: Any) -> list[dict[str, Any]]:
+    predict.predict_file(folder, str(source), str(out), **more)
     return [orjson.loads(line) for line in out.read_bytes().splitlines()]
 
 
-def test_an_answer_ranks_and_names(model: artifact.Model) -> None:
-    (answer,) = predict.answer(model, [("Robots", ROBOT)], top_k=3)
-    assert answer["category"] == "cs.RO"
-    assert answer["name"] == "Robotics"
-    assert (answer["archive"], answer["group"]) == ("cs", "cs")
-    probabilities = [rank["probability"] for rank in answer["ranking"]]
-    assert len(probabilities) == 3
-    assert probabilities == sorted(probabilities, reverse=True)
-    assert answer["confidence"] == probabilities[0]
+def test_a_line_holds_what_is_answered(folder: Path, model: artifact.Model, tmp_path: Path) -> None:
+    papers = [{"title": "Robots", "abstract": ROBOT}, {"text": GALAXY}, {"text": PRIOR}]
+    (tmp_path / "in.jsonl").write_bytes(records.lines(papers))
+    out = tmp_path / "out.jsonl"
+    parts = [(paper.get("title", ""), paper.get("text", ROBOT)) for paper in papers]
+    for why in (False, True):
+        given = answered(folder, tmp_path / "in.jsonl", out, top_k=2, why=why)
+        wanted = answers.answer(model, parts, top_k=2, why=why)
+        places = [{"line": number, "id": None} for number in (1, 2, 3)]
+        assert given == [
+            orjson.loads(orjson.dumps(place | one))
+            for place, one in zip(places, wanted, strict=True)
+        ]
 
 
-def test_all_probabilities_sum_to_one(model: artifact.Model) -> None:
-    (answer,) = predict.answer(model, [("", GALAXY)], top_k=99)
-    assert len(answer["ranking"]) == len(model.classes)
-    assert sum(rank["probability"] for rank in answer["ranking"]) == pytest.approx(1, abs=1e-4)
-
-
-def test_a_list_answers_as_its_members_do(model: artifact.Model) -> None:
-    papers = [("", ROBOT), ("", GALAXY), ("Title only: galaxy", "")]
-    assert predict.answer(model, papers) == [predict.answer(model, [p])[0] for p in papers]
-    assert predict.answer(model, []) == []
-
-
-def test_title_and_abstract_equal_their_text(model: artifact.Model) -> None:
-    apart = predict.answer(model, [("Grasping", ROBOT)])
-    together = predict.answer(model, [("", f"Grasping {ROBOT}")])
-    assert apart == together
-
-
-def test_text_lines(model: artifact.Model, tmp_path: Path) -> None:
+def test_text_lines(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text(f"{ROBOT}\n\n{{not json, a text}}\n{GALAXY}", encoding="utf-8")
-    lines = answers(model, tmp_path / "in.txt", tmp_path / "out.jsonl", top_k=2)
+    lines = answered(folder, tmp_path / "in.txt", tmp_path / "out.jsonl", top_k=2)
     assert [line["line"] for line in lines] == [1, 2, 3, 4]
     assert lines[0]["category"] == "cs.RO"
     assert lines[1] == {"line": 2, "error": "no text: give text, or title and abstract"}
@@ -67,7 +57,7 @@ def test_text_lines(model: artifact.Model, tmp_path: Path) -> None:
     assert len(lines[0]["ranking"]) == 2
 
 
-def test_json_lines_with_bad_ones_in_their_place(model: artifact.Model, tmp_path: Path) -> None:
+def test_json_lines_with_bad_ones_in_their_place(folder: Path, tmp_path: Path) -> None:
     records = [
         {"id": "1701.00001", "title": "Robots", "abstract": ROBOT, "categories": "cs.RO"},
         {"id": 7, "text": GALAXY},
@@ -79,7 +69,7 @@ def test_json_lines_with_bad_ones_in_their_place(model: artifact.Model, tmp_path
     content[1:1] = [b"{broken", b"[1]"]
     with gzip.open(tmp_path / "in.jsonl.gz", "wb") as file:
         file.write(b"\n".join(content) + b"\n")
-    lines = answers(model, tmp_path / "in.jsonl.gz", tmp_path / "out.jsonl")
+    lines = answered(folder, tmp_path / "in.jsonl.gz", tmp_path / "out.jsonl")
     assert [line.get("id") for line in lines] == ["1701.00001", None, None, "7", None, None, None]
     assert "broken JSON" in lines[1]["error"]
     assert "not an object" in lines[2]["error"]
@@ -88,56 +78,66 @@ def test_json_lines_with_bad_ones_in_their_place(model: artifact.Model, tmp_path
     assert lines[6]["category"] == "cs.RO"
 
 
-def test_csv_and_parquet(model: artifact.Model, tmp_path: Path) -> None:
+def test_csv_and_parquet(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text(
         f'id,title,summary\n1,"Robots, again","{ROBOT}\nsecond line"\n2,,\n3,Galaxies,{GALAXY}\n',
         encoding="utf-8",
     )
-    lines = answers(model, tmp_path / "in.csv", tmp_path / "csv.jsonl")
+    lines = answered(folder, tmp_path / "in.csv", tmp_path / "csv.jsonl")
     assert [line.get("category") for line in lines] == ["cs.RO", None, "astro-ph.GA"]
     table = pa.table({"id": ["a", "b"], "title": ["", "Galaxies"], "abstract": [ROBOT, GALAXY]})
     pq.write_table(table, tmp_path / "in.parquet")
-    lines = answers(model, tmp_path / "in.parquet", tmp_path / "parquet.jsonl")
+    lines = answered(folder, tmp_path / "in.parquet", tmp_path / "parquet.jsonl")
     assert [(line["id"], line["category"]) for line in lines] == [
         ("a", "cs.RO"),
         ("b", "astro-ph.GA"),
     ]
 
 
-def test_more_lines_than_a_batch_keep_their_order(model: artifact.Model, tmp_path: Path) -> None:
-    texts = [ROBOT, GALAXY, ""] * 500
-    (tmp_path / "in.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
-    lines = answers(model, tmp_path / "in.txt", tmp_path / "out.jsonl", top_k=1)
-    wanted = {ROBOT: "cs.RO", GALAXY: "astro-ph.GA", "": None}
-    assert [line.get("category") for line in lines] == [wanted[text] for text in texts]
+def test_a_long_file_is_shared_among_processes_and_answered_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [ROBOT, GALAXY, "", '{"id": 5, "text": "a galaxy"}', "{broken"] * 100
+    (tmp_path / "papers").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.setattr(questions, "BATCH", 64)
+    alone = answered(folder, tmp_path / "papers", tmp_path / "alone.jsonl")
+    assert [line["line"] for line in alone] == list(range(1, 501))
+    wanted = ["cs.RO", "astro-ph.GA", None, "astro-ph.GA", None] * 100
+    assert [line.get("category") for line in alone] == wanted
+    monkeypatch.setattr(predict, "WORTH_SHARING", 2)
+    assert answered(folder, tmp_path / "papers", tmp_path / "shared.jsonl") == alone
+    with pytest.raises(ShelfmarkError, match="no model in"):
+        answered(tmp_path, tmp_path / "papers", tmp_path / "none.jsonl")
+    assert {path.name for path in tmp_path.iterdir()} == {"papers", "alone.jsonl", "shared.jsonl"}
 
 
 def test_standard_input_and_output(
-    model: artifact.Model, monkeypatch: pytest.MonkeyPatch, capsysbinary: Any
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: Any
 ) -> None:
-    piped = io.TextIOWrapper(io.BytesIO(f'{{"text": "{ROBOT}"}}\n{GALAXY}\n'.encode()))
-    monkeypatch.setattr(sys, "stdin", piped)
-    predict.predict_file(model, "-", "-")
+    (tmp_path / "in").write_text(f'{{"text": "{ROBOT}"}}\n{GALAXY}\n')
+    with (tmp_path / "in").open() as piped:
+        monkeypatch.setattr(sys, "stdin", piped)
+        predict.predict_file(folder, "-", "-")
     lines = [orjson.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
     assert [line["category"] for line in lines] == ["cs.RO", "astro-ph.GA"]
 
 
-def test_one_text(model: artifact.Model, capsysbinary: Any) -> None:
-    predict.predict_text(model, ROBOT, "-", 1)
+def test_one_text(folder: Path, capsysbinary: Any) -> None:
+    predict.predict_text(folder, ROBOT, "-", 1)
     assert orjson.loads(capsysbinary.readouterr().out)["category"] == "cs.RO"
     with pytest.raises(ShelfmarkError, match="--text: no text"):
-        predict.predict_text(model, "  ", "-")
+        predict.predict_text(folder, "  ", "-")
     with pytest.raises(ShelfmarkError, match="--top-k: 0"):
-        predict.predict_text(model, ROBOT, "-", 0)
+        predict.predict_text(folder, ROBOT, "-", 0)
 
 
-def test_a_damaged_input_leaves_the_old_output(model: artifact.Model, tmp_path: Path) -> None:
+def test_a_damaged_input_leaves_the_old_output(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     out.write_text("the old answers")
     whole = gzip.compress(f"{ROBOT}\n".encode() * 5000)
     (tmp_path / "cut.txt.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ShelfmarkError, match=r"cut\.txt\.gz: damaged or truncated"):
-        answers(model, tmp_path / "cut.txt.gz", out)
+        answered(folder, tmp_path / "cut.txt.gz", out)
     assert out.read_text() == "the old answers"
     assert {path.name for path in tmp_path.iterdir()} == {"out.jsonl", "cut.txt.gz"}
 
@@ -152,26 +152,17 @@ def test_a_damaged_input_leaves_the_old_output(model: artifact.Model, tmp_path: 
     ],
 )
 def test_a_file_that_cannot_be_read(
-    model: artifact.Model, tmp_path: Path, name: str | None, content: str, line: str
+    folder: Path, tmp_path: Path, name: str | None, content: str, line: str
 ) -> None:
     source = tmp_path / (name or "nothing.txt")
     if name:
         source.write_text(content)
     with pytest.raises(ShelfmarkError, match=line):
-        answers(model, source, tmp_path / "out.jsonl")
+        answered(folder, source, tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_an_output_that_cannot_be_written(model: artifact.Model, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ShelfmarkError, match="cannot write"):
-        predict.predict_text(model, ROBOT, str(tmp_path / "file" / "out.jsonl"))
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.text(max_size=300), st.text(max_size=300))
-def test_any_text_gets_an_answer_that_is_json(
-    model: artifact.Model, title: str, abstract: str
-) -> None:
-    (answer,) = predict.answer(model, [(title, abstract)])
-    assert orjson.loads(orjson.dumps(answer))["category"] in model.classes
+        predict.predict_text(folder, ROBOT, str(tmp_path / "file" / "out.jsonl"))

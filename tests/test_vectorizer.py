@@ -101,7 +101,7 @@ ALPHABET = st.sampled_from([*"aAbBéßΣſİ日٣_-' \n\t\0\1\x1f’", "e\u0301"
 TEXTS = st.one_of(
     st.lists(ALPHABET, max_size=40).map("".join),
     st.lists(
-        st.sampled_from(("the", "of", "cat", "dog", "cats", "a", "b", "net")), max_size=15
+        st.sampled_from(("the", "of", "cat", "dog", "cats", "a", "é", "𝔘" * 17)), max_size=15
     ).map(" ".join),
     st.text(max_size=30),
 )
@@ -110,6 +110,7 @@ PATTERNS = (
     r"(?u)\b\w\w+\b",
     r"\w+",
     r"\b\w\w\w+\b",
+    r"\w" * 17 + "+",
     r"[a-z]+",
     r"\S+",
     r"(\w)\w*",

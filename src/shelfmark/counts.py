@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from shelfmark.ngrams import SmallInts
-from shelfmark.tokens import END, FIRST, Reader, Stream
+from shelfmark.tokens import END, FIRST, Known, Reader, Stream, read
 from shelfmark.trie import Trie
 
 UP_TO_SPACE = re.compile("[\0- ]")
@@ -39,6 +39,22 @@ class Ready:
         if set(map(type, self.vocabulary)) != {str}:
             raise NotExactError
         return Trie(self.vocabulary, *self.ngram_range)
+
+    @cached_property
+    def known(self) -> Known | None:
+        """The words of the vocabulary, where they are found without learning others."""
+        assert self.reader is not None
+        return Known(self.reader, self.trie.ranks) if self.reader.word_size else None
+
+    def ranked(self, documents: Sequence[str], jobs: int) -> tuple[SmallInts, SmallInts]:
+        """The stream of documents, and the rank of each of its numbers."""
+        if self.known is not None:
+            return self.known.read_all(documents, jobs), self.known.ranks
+        assert self.reader is not None
+        stream = read(documents, self.reader, jobs)
+        check_words(stream, self.reader, self.ngram_range[1])
+        ranks = [0] * FIRST + [self.trie.ranks.get(name, 0) for name in stream.names]
+        return stream.ids, np.array(ranks, np.int32)
 
     def counts(self, document: str) -> dict[int, int]:
         """The count of each term of one document, by its column."""
@@ -110,6 +126,6 @@ def check_words(stream: Stream, reader: Reader, n_max: int) -> None:
         raise NotExactError
 
 
-def positions(stream: Stream, ranks: SmallInts) -> tuple[SmallInts, SmallInts]:
+def positions(ids: SmallInts, ranks: SmallInts) -> tuple[SmallInts, SmallInts]:
     """The rank of each token of a stream, 0 for an end, and its document."""
-    return ranks[stream.ids], np.cumsum(stream.ids == END, dtype=np.int32)
+    return ranks[ids], np.cumsum(ids == END, dtype=np.int32)

@@ -81,17 +81,14 @@ def explain(model: Model, text: str, category: str) -> Explanation:
 def _slopes(shares: Any, scores: Any, stack: OutOfFold) -> Any:
     """Return how steeply the margin follows each score, 0 for one too near its mean to tell."""
     moved = scores - stack.means_
-    still = np.abs(moved) < STILL * stack.deviations_
+    still = np.abs(moved) <= STILL * stack.deviations_
     return np.where(still, 0, shares / np.where(still, 1, moved))
 
 
 def places(model: Model, text: str, terms: list[str]) -> dict[str, list[tuple[int, int]]]:
     """Return where each term stands in a cleaned text: from which character to before which."""
     vectorizer: TfidfVectorizer = model.pipeline[0].transformer_list[0][1]
-    prepare, stop = vectorizer.build_preprocessor(), vectorizer.get_stop_words() or ()
-    found = re.finditer(vectorizer.token_pattern, text)
-    tokens = [(prepare(match[0]), *match.span()) for match in found]
-    tokens = [token for token in tokens if token[0] not in stop]
+    tokens = _tokens(vectorizer, text)
     wanted: dict[str, list[tuple[int, int]]] = {term: [] for term in terms}
     low, high = vectorizer.ngram_range
     runs = (range(len(tokens) - size + 1) for size in range(low, high + 1))
@@ -102,6 +99,16 @@ def places(model: Model, text: str, terms: list[str]) -> dict[str, list[tuple[in
             if term in wanted:
                 wanted[term].append((run[0][1], run[-1][2]))
     return wanted
+
+
+def _tokens(vectorizer: TfidfVectorizer, text: str) -> list[tuple[str, int, int]]:
+    """Return the tokens of a text, each with the characters it comes from."""
+    prepare, stop = vectorizer.build_preprocessor(), vectorizer.get_stop_words() or ()
+    # Prepared, a character may be several, or none: an accent of its own.
+    origins = [place for place, character in enumerate(text) for _ in prepare(character)]
+    found = re.finditer(vectorizer.token_pattern, prepare(text))
+    tokens = [(match[0], origins[match.start()], origins[match.end() - 1] + 1) for match in found]
+    return [token for token in tokens if token[0] not in stop]
 
 
 def why(model: Model, text: str, category: str) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from loguru import logger
-from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler
 
@@ -22,6 +21,7 @@ from shelfmark.embedding import Embedding
 from shelfmark.errors import ShelfmarkError
 from shelfmark.schema import FeaturesConfig, StackConfig
 from shelfmark.scorers import Bayes, Scorer, Svm
+from shelfmark.selection import ChosenTerms
 from shelfmark.stacking import OutOfFold
 from shelfmark.targets import Indicator, Numbers
 from shelfmark.vectorizer import FastTfidfVectorizer
@@ -82,7 +82,7 @@ def fit_rest(
         # A tree tells "present" from "absent" by a threshold above the largest value it saw. A
         # title alone holds few terms, each with a larger value than any abstract's: unbounded, it
         # would fall on the side of "absent".
-        best = SelectKBest(chi2, k=min(chosen, words.shape[1]))
+        best = ChosenTerms(min(chosen, words.shape[1]))
         terms = Pipeline([("chosen", best), ("bounded", MaxAbsScaler(clip=True))])
         blocks.append(terms.fit_transform(words, targets))
         parts.append(("terms", terms))

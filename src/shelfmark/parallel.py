@@ -55,6 +55,8 @@ def in_order(
             process.terminate()
         raise
     finally:
+        # The few items begun are finished: a process ended while it hands over a result would leave
+        # this one waiting for the rest of it.
         pool.shutdown(wait=True, cancel_futures=True)
 
 

@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shelfmark import __version__, artifact, predict
+from shelfmark import __version__, answers, artifact
 
 MAX_PAPERS = 256
 MAX_CHARACTERS = 50_000
@@ -139,7 +139,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.model = artifact.load(settings.models / settings.model, threads=1)
         # Handlers are CPU work: more of them at a time than cores only make each other wait.
         anyio.to_thread.current_default_thread_limiter().total_tokens = settings.threads
-        predict.answer(app.state.model, [("", "warm up")])
+        answers.answer(app.state.model, [("", "warm up")])
         logger.info("serving {}", app.state.model.version)
         yield
 
@@ -168,9 +168,9 @@ def _add_routes(app: FastAPI) -> None:
             papers = [paper.parts() for paper in question.papers]
         else:
             papers = [(question.title or "", question.text or question.abstract or "")]
-        found = predict.answer(model, papers, question.top_k)
-        answers = [Answer(**one, model=model.version) for one in found]
-        return answers[0] if question.papers is None else Answers(predictions=answers)
+        found = answers.answer(model, papers, question.top_k)
+        given = [Answer(**one, model=model.version) for one in found]
+        return given[0] if question.papers is None else Answers(predictions=given)
 
     @app.get("/health")
     def health() -> dict[str, str]:

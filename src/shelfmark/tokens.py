@@ -9,7 +9,7 @@ list of distinct tokens that comes with the stream.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["END", "FIRST", "Reader", "Stream", "read", "spread"]
+__all__ = ["END", "FIRST", "Known", "Reader", "Stream", "read", "spread"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,6 +46,7 @@ _HEAD, _TAIL = (
     np.array([256 ** min(max(size - skip, 0), 8) - 1 for size in range(_LONG + 2)], np.uint64)
     for skip in (0, 8)
 )
+_BEYOND_ASCII = np.uint64(0x8080808080808080)
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,38 @@ class _Matches(dict[str, int]):
         return kept
 
 
+class _Cut:
+    """The bytes of some documents, cut where a byte of a word meets another.
+
+    `heads` and `tails` are a word's first sixteen bytes as two integers, `slots` its hash.
+    """
+
+    def __init__(self, documents: Iterable[bytes], least: int) -> None:
+        ended = _GAP + _MARK + _GAP
+        self.text = text = _GAP + ended.join([*documents, bytes(_LONG)])
+        inside = np.frombuffer(text, np.bool_)
+        edges = np.flatnonzero(inside[1:] != inside[:-1])
+        starts, sizes = edges[::2] + 1, edges[1::2] - edges[::2]
+        if least > 1:
+            enough = np.flatnonzero(sizes > 1)
+            starts, sizes = starts[enough], sizes[enough]
+        # Eight bytes from every place of the text, as overlapping integers.
+        loads = np.ndarray(len(text) - 7, "<u8", text, strides=(1,))
+        capped = np.minimum(sizes, _LONG + 1)
+        self.starts, self.sizes = starts, sizes
+        self.heads, self.tails = loads[starts] & _HEAD[capped], loads[starts + 8] & _TAIL[capped]
+        mixed = ((self.heads * _HASH[0]) ^ self.tails) * _HASH[1] >> np.uint64(64 - _SLOT_BITS)
+        self.slots = mixed.view(np.int64)
+
+    def words(self, some: NDArray[np.intp]) -> list[bytes]:
+        """The bytes of some of the words."""
+        begins, ends = self.starts[some], self.starts[some] + self.sizes[some]
+        return [self.text[a:b] for a, b in zip(begins.tolist(), ends.tolist(), strict=True)]
+
+
 class _Words(dict[bytes, int]):
     r"""Numbers runs of \\w without a Python object for each.
 
-    The bytes of a chunk of documents are cut where a word byte meets another.
     A word of up to 16 bytes is two 64-bit integers, and they are compared with
     those of the one known word whose hash has the same slot: equal integers are
     equal words, so nothing rests on the hash being good. What does not match
@@ -129,7 +158,7 @@ class _Words(dict[bytes, int]):
 
     def __init__(self, reader: Reader, size: int) -> None:
         words = (word for word in sorted(reader.stop) if word and "\0" not in word)
-        stop = [word.encode("utf-8", "surrogatepass") for word in words]
+        stop = [_encode(word) for word in words]
         super().__init__({_MARK: END, _GAP: DROPPED})  # in the order of the numbers
         self.update(zip(stop, range(FIRST, len(stop) + FIRST), strict=True))
         self.reader, self.size = reader, size
@@ -157,30 +186,24 @@ class _Words(dict[bytes, int]):
 
     def read(self, documents: Sequence[str]) -> NDArray[np.int32]:
         """The stream of some documents."""
-        ended = _GAP + _MARK + _GAP
-        text = _GAP + ended.join([*map(self._bytes, documents), bytes(_LONG)])
-        inside = np.frombuffer(text, np.bool_)
-        edges = np.flatnonzero(inside[1:] != inside[:-1])
-        starts, sizes = edges[::2] + 1, edges[1::2] - edges[::2]
-        if self.size > 1:
-            enough = np.flatnonzero(sizes > 1)
-            starts, sizes = starts[enough], sizes[enough]
-        # Eight bytes from every place of the text, as overlapping integers.
-        loads = np.ndarray(len(text) - 7, "<u8", text, strides=(1,))
-        capped = np.minimum(sizes, _LONG + 1)
-        heads, tails = loads[starts] & _HEAD[capped], loads[starts + 8] & _TAIL[capped]
-        mixed = ((heads * _HASH[0]) ^ tails) * _HASH[1] >> np.uint64(64 - _SLOT_BITS)
-        slots = mixed.view(np.int64)
-        ids = self.slots[slots]
-        known = (self.heads[ids] == heads) & (self.tails[ids] == tails) & (sizes <= _LONG)
+        return self._number(map(self._bytes, documents))
+
+    def _number(self, documents: Iterable[bytes]) -> NDArray[np.int32]:
+        cut = _Cut(documents, self.size)
+        ids = self.slots[cut.slots]
+        known = self._is(ids, cut)
         rest = np.flatnonzero(~known)
-        ends = starts[rest] + sizes[rest]
-        cuts = zip(starts[rest].tolist(), ends.tolist(), strict=True)
-        ids[rest] = [self[text[begin:end]] for begin, end in cuts]
-        rest = rest[sizes[rest] <= _LONG]
-        self._learn(ids[rest], heads[rest], tails[rest], slots[rest])
+        ids[rest] = list(map(self.__getitem__, cut.words(rest)))
+        rest = rest[cut.sizes[rest] <= _LONG]
+        self._learn(ids[rest], cut.heads[rest], cut.tails[rest], cut.slots[rest])
         kept: NDArray[np.int32] = ids[~self.dropped[ids]].astype(np.int32)
         return kept
+
+    def _is(self, ids: NDArray[np.intp], cut: _Cut) -> NDArray[np.bool_]:
+        """Whether the words of a cut are those of the numbers beside them."""
+        same = (self.heads[ids] == cut.heads) & (self.tails[ids] == cut.tails)
+        whole: NDArray[np.bool_] = same & (cut.sizes <= _LONG)
+        return whole
 
     def _learn(
         self,
@@ -201,6 +224,55 @@ class _Words(dict[bytes, int]):
         self.heads[ids], self.tails[ids] = heads, tails
         free = self.slots[slots] == END
         self.slots[slots[free]] = ids[free]
+
+
+class Known(_Words):
+    r"""Finds the words of a list in documents; all others are one and the same word.
+
+    Nothing is learnt, so threads may share it. Only the words that found their slot
+    taken, and what may be too short beyond ASCII, cost a Python object. `ranks` has
+    the rank of each number, 0 for what has none. For a reader with a `word_size`.
+    """
+
+    def __init__(self, reader: Reader, ranks: Mapping[str, int]) -> None:
+        super().__init__(reader, reader.word_size)
+        # No document holds a term that is no token, of a vocabulary given by hand.
+        tokens = [word for word in ranks if reader.findall(word) == [word]]
+        words = [*islice(self, FIRST, None), *(_encode(token) for token in tokens)]
+        super()._number(words)
+        cut = _Cut(words, self.size)
+        self.taken = np.zeros(1 << _SLOT_BITS, np.bool_)
+        self.taken[cut.slots[~self._is(self.slots[cut.slots], cut)]] = True
+        self.other = len(self)
+        numbers = [ranks.get(name, 0) for name in self.names]
+        self.ranks = np.array([0] * FIRST + numbers + [0], np.int32)
+        self.dropped = np.append(self.dropped, False)
+        self.dropped[DROPPED] = True
+
+    def read_all(self, documents: Sequence[str], jobs: int = 1) -> NDArray[np.int32]:
+        """The stream of all documents, read by `jobs` threads."""
+        parts = [documents[i : i + _CHUNK] for i in range(0, len(documents), _CHUNK)]
+        return np.concatenate(spread(jobs, self.read, parts))
+
+    def _number(self, documents: Iterable[bytes]) -> NDArray[np.int32]:
+        cut = _Cut(documents, self.size)
+        ids = self.slots[cut.slots]
+        rest = np.flatnonzero(~self._is(ids, cut))
+        ids[rest] = self.other
+        sizes, wide = cut.sizes[rest], (cut.heads[rest] | cut.tails[rest]) & _BEYOND_ASCII != 0
+        short = (sizes < 4 * self.size) & (wide | (sizes < self.size) | (self.size > _LONG))
+        rest = rest[self.taken[cut.slots[rest]] | short]
+        ids[rest] = list(map(self._number_of, cut.words(rest)))
+        kept: NDArray[np.int32] = ids[~self.dropped[ids]].astype(np.int32)
+        return kept
+
+    def _number_of(self, word: bytes) -> int:
+        short = len(word.decode("utf-8", "surrogatepass")) < self.size
+        return self.get(word, DROPPED if short else self.other)
+
+
+def _encode(word: str) -> bytes:
+    return word.encode("utf-8", "surrogatepass")
 
 
 def _decode(words: Iterable[bytes]) -> list[str]:

@@ -22,8 +22,7 @@ from shelfmark.counts import (
     rank,
 )
 from shelfmark.ngrams import Limits, TooManyGramsError, count_grams
-from shelfmark.tokens import END, FIRST, Reader, read, spread
-from shelfmark.trie import Trie
+from shelfmark.tokens import END, Reader, read, spread
 from shelfmark.weights import weigh_columns, weighed, weighs_as_fitted
 
 FEW = 24  # documents up to which a dict is faster than arrays
@@ -207,7 +206,7 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
             raw_documents = list(raw_documents)
             documents = exact_strings(raw_documents)
             if ready:
-                result = self.vocabulary_, self._find(documents, reader, ready.trie)
+                result = self.vocabulary_, self._find(documents, ready)
             else:
                 result = self._learn(documents, reader)
             engine = "fast"
@@ -231,7 +230,7 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
         )
         ranks, words = rank(stream, low)
         limits = Limits(n_min, n_max, low, high)
-        grams = count_grams(*positions(stream, ranks), len(words), limits, jobs)
+        grams = count_grams(*positions(stream.ids, ranks), len(words), limits, jobs)
         if self.binary:
             grams.counts.fill(1)
         X = grams.matrix(len(documents))
@@ -243,19 +242,17 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
         terms = grams.terms(words)
         return dict(zip(terms, range(len(terms)), strict=True)), X.astype(self.dtype)
 
-    def _find(self, documents: list[str], reader: Reader, trie: Trie) -> Any:
+    def _find(self, documents: list[str], ready: Ready) -> Any:
         """Counts of the terms of a vocabulary."""
         jobs = effective_n_jobs(self.n_jobs)
-        stream = read(documents, reader, jobs)
-        check_words(stream, reader, self.ngram_range[1])
-        ranks = [0] * FIRST + [trie.ranks.get(name, 0) for name in stream.names]
-        tokens, rows = positions(stream, np.array(ranks, np.int32))
-        after = np.flatnonzero(stream.ids == END) + 1
+        ids, ranks = ready.ranked(documents, jobs)
+        tokens, rows = positions(ids, ranks)
+        after = np.flatnonzero(ids == END) + 1
 
         def part(begin: int) -> sp.csr_array:
             end = min(begin + size, len(documents))
             piece = slice(after[begin - 1] if begin else 0, after[end - 1])
-            return trie.find(tokens[piece], rows[piece] - begin, end - begin)
+            return ready.trie.find(tokens[piece], rows[piece] - begin, end - begin)
 
         size = min(-(-len(documents) // jobs), PART)
         parts = spread(jobs, part, range(0, len(documents), size))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shelfmark import artifact, predict
+from shelfmark import answers, artifact
 
 ABSTRACT = (
     r"We study the adaptive controller of a system. This extends a result of Poincar\'e and "
@@ -13,7 +13,7 @@ ABSTRACT = (
 
 
 def probabilities(model: artifact.Model, text: str) -> dict[str, float]:
-    (answer,) = predict.answer(model, [("", text)], top_k=99)
+    (answer,) = answers.answer(model, [("", text)], top_k=99)
     return {rank["category"]: rank["probability"] for rank in answer["ranking"]}
 
 

@@ -1,0 +1,188 @@
+"""The classifiers: margins that learn, and contributions that add up to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import xgboost
+from scipy.special import logsumexp, softmax
+
+from shelfmark import config
+from shelfmark.boosting import Growth
+from shelfmark.checkpoint import Unkept
+from shelfmark.classifiers import Classifier, Linear, Reranker, Trees, _Choice
+from tests.tables import SETTINGS, silent
+
+MANY = 20
+
+
+def growth(*overrides: str) -> Growth:
+    settings = config.load(["model=xgboost", *SETTINGS, "model.rounds=20", *overrides])
+    return Growth(settings.model, 0, Unkept(), silent)
+
+
+def sparse_task(classes: int, rows: int = 200) -> tuple[sp.csr_matrix, Any]:
+    """Return sparse features of which each class has one that tells, most of the time."""
+    chance = np.random.default_rng(classes)
+    targets = np.arange(rows) % classes
+    features = chance.uniform(size=(rows, 9)) * (chance.uniform(size=(rows, 9)) < 0.3)
+    features[np.arange(rows), targets] += chance.uniform(size=rows) < 0.9
+    return sp.csr_matrix(features.astype(np.float32)), targets
+
+
+def two_blocks(rows: int = 400) -> tuple[sp.csr_matrix, Any]:
+    """Return scores of many classes by a scorer that guesses and by one that knows.
+
+    The first's guess is mostly among its best, so that there is something to find. Between the
+    blocks stands the score of one listed category.
+    """
+    chance = np.random.default_rng(1)
+    targets = chance.integers(0, MANY, rows)
+    truth = np.eye(MANY)[targets]
+    first = chance.normal(size=(rows, MANY)) + 1.5 * truth
+    second = chance.normal(size=(rows, MANY)) + 9 * truth
+    listed = chance.normal(size=(rows, 1))
+    return sp.csr_matrix(np.hstack([first, listed, second]).astype(np.float32)), targets
+
+
+def reranker(candidates: int = 5) -> Reranker:
+    """Return one of which class 3 is listed too, in the column behind the first scores."""
+    listed = [MANY if number == 3 else -1 for number in range(MANY)]
+    groups = [number // 4 for number in range(MANY)]
+    return Reranker(MANY, candidates, [0, MANY + 1], listed, groups)
+
+
+def fitted(classifier: Classifier, task: tuple[sp.csr_matrix, Any]) -> Any:
+    features, targets = task
+    half = len(targets) // 2
+    return classifier.fit(
+        (features[:half], targets[:half]), (features[half:], targets[half:]), growth()
+    )
+
+
+def accuracy(margins: Any, targets: Any) -> float:
+    return float((margins.argmax(axis=1) == targets).mean())
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_trees_learn_and_their_softmax_is_what_xgboost_says(classes: int) -> None:
+    task = features, targets = sparse_task(classes)
+    trees = fitted(Trees(classes), task)
+    margins = trees.margins(features)
+    assert (margins.dtype, margins.shape) == (np.float32, (len(targets), classes))
+    assert accuracy(margins[100:], targets[100:]) > 0.8
+    said = trees.booster_.inplace_predict(features)
+    if classes == 2:
+        said = np.stack([1 - said, said], axis=1)
+    np.testing.assert_allclose(softmax(margins, axis=1), said, atol=1e-5)
+
+
+def test_the_first_scores_are_the_margins_of_the_linear_classifier() -> None:
+    features, targets = two_blocks(6)
+    linear = Linear(MANY).fit((features, targets), (features, targets), growth())
+    np.testing.assert_array_equal(linear.margins(features), features[:, :MANY].toarray())
+
+
+def test_another_look_at_the_candidates_is_better_than_the_first_scorer() -> None:
+    task = features, targets = two_blocks()
+    unseen, truth = features[200:], targets[200:]
+    first = accuracy(unseen[:, :MANY].toarray(), truth)
+    again = accuracy(fitted(reranker(), task).margins(unseen), truth)
+    among = np.argsort(-unseen[:, :MANY].toarray(), axis=1)[:, :5] == truth[:, None]
+    assert again > first + 0.2
+    assert again > 0.95 * among.any(axis=1).mean(), "of those that are among the candidates"
+
+
+def test_candidates_share_their_probability_and_the_other_classes_keep_theirs() -> None:
+    task = features, _ = two_blocks()
+    before = softmax(features[:, :MANY].toarray(), axis=1)
+    margins = fitted(reranker(), task).margins(features)
+    after = np.exp(margins)
+    np.testing.assert_allclose(logsumexp(margins, axis=1), 0, atol=1e-5)
+    order = np.argsort(-before, axis=1)
+    best, rest = order[:, :5], order[:, 5:]
+    old, new = (np.take_along_axis(shares, rest, 1) for shares in (before, after))
+    np.testing.assert_allclose(new, old, rtol=1e-4)
+    old, new = (np.take_along_axis(shares, best, 1) for shares in (before, after))
+    np.testing.assert_allclose(new.sum(axis=1), old.sum(axis=1), rtol=1e-4)
+    assert abs(new - old).max() > 0.1
+
+
+@pytest.mark.parametrize("candidates", [2, MANY, MANY + 7])
+def test_any_number_of_candidates_will_do(candidates: int) -> None:
+    task = features, targets = two_blocks()
+    margins = fitted(reranker(candidates), task).margins(features)
+    assert margins.shape == (len(targets), MANY)
+    assert np.isfinite(margins).all()
+    first = accuracy(features[:, :MANY].toarray(), targets)
+    assert accuracy(margins, targets) > first
+    if candidates >= MANY:
+        assert accuracy(margins[200:], targets[200:]) > 0.95
+
+
+def test_without_a_listed_class_there_is_nothing_to_read_of_them() -> None:
+    task = features, targets = two_blocks()
+    alone = Reranker(MANY, 5, [0, MANY + 1], [-1] * MANY, [0] * MANY)
+    assert accuracy(fitted(alone, task).margins(features), targets) > 0.7
+
+
+def test_the_slope_of_a_choice_among_candidates_is_that_of_its_loss() -> None:
+    chance = np.random.default_rng(0)
+    margins = chance.normal(size=12)
+    labels = np.eye(4)[[2, 0, 3]].ravel()  # three papers of four candidates
+    data = xgboost.DMatrix(np.zeros((12, 1)), labels)
+    choice = _Choice(4)
+    shifts = np.eye(12) * 1e-5
+    wanted = [
+        (choice.loss(margins + x, data)[1] - choice.loss(margins - x, data)[1]) / 2e-5
+        for x in shifts
+    ]
+    gradient, hessian = choice.slope(margins, data)
+    np.testing.assert_allclose(gradient, np.array(wanted) * 3, atol=1e-6)
+    share = softmax(margins.reshape(3, 4), axis=1).ravel()
+    np.testing.assert_allclose(hessian, share * (1 - share), atol=1e-7)
+    assert choice.loss(margins, data)[1] == pytest.approx(-np.log(share[[2, 4, 11]]).mean())
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_contributions_to_trees_add_up_to_the_margin(classes: int) -> None:
+    task = features, _ = sparse_task(classes)
+    trees = fitted(Trees(classes), task)
+    assert_additive(trees, features, np.zeros(0))
+
+
+def test_contributions_to_the_linear_classifier_add_up_to_the_score() -> None:
+    features, _ = two_blocks(8)
+    assert_additive(Linear(MANY), features, np.linspace(-1, 1, 2 * MANY + 1))
+
+
+def test_contributions_to_the_reranker_add_up_to_the_trees_margin_or_to_the_score() -> None:
+    task = features, _ = two_blocks()
+    model = fitted(reranker(), task)
+    means = np.asarray(features.mean(axis=0)).ravel()
+    scores = features[:, :MANY].toarray()
+    for row in range(5):
+        best = set(np.argsort(-scores[row])[:5])
+        margins = model.margins(features[row])[0]
+        said = {
+            number: shares.sum() + base
+            for number in range(MANY)
+            for shares, base in [model.contributions(features[row], number, means)]
+        }
+        for number in set(range(MANY)) - best:
+            assert said[number] == pytest.approx(scores[row, number], abs=1e-4)
+        # The margins of candidates differ from those of the trees by one and the same number.
+        apart = [said[number] - margins[number] for number in best]
+        np.testing.assert_allclose(apart, apart[0], atol=1e-4)
+
+
+def assert_additive(classifier: Any, features: sp.csr_matrix, means: Any) -> None:
+    margins = classifier.margins(features)
+    for row in range(5):
+        for number in range(margins.shape[1]):
+            shares, base = classifier.contributions(features[row], number, means)
+            assert shares.shape == (features.shape[1],)
+            assert shares.sum() + base == pytest.approx(margins[row, number], abs=1e-4)
