@@ -20,6 +20,21 @@ SETTINGS = (
     "model.min_child_weight=1.0",
     "model.colsample_bytree=1.0",
 )
+# Every kind of model, as small as its parts allow.
+KINDS = {
+    "trees": ["model=xgboost"],
+    "stacked": ["model=stacked", "model.stack.folds=3", "model.stack.min_listed=5"],
+    "scores alone": ["model=stacked", "model.stack.folds=3", "features.chosen_terms=0"],
+    "linear": ["model=linear", "model.stack.folds=null", "features.chosen_terms=0"],
+    "reranked": [
+        "model=reranked",
+        "model.stack.folds=3",
+        "model.stack.min_listed=5",
+        "model.stack.scorers.embedding.size=8",
+        "model.stack.scorers.embedding.epochs=20",
+        "model.candidates=3",
+    ],
+}
 
 
 def silent(step: int, losses: dict[str, float]) -> None:

@@ -14,24 +14,10 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 
 from shelfmark import artifact, explain, features
 from shelfmark.vectorizer import FastTfidfVectorizer
+from tests import tables
 from tests.tables import fit, papers, table
 
-STACK = ["model.stack.folds=3", "model.stack.min_listed=10"]
-KINDS = {
-    "trees": ["model=xgboost"],
-    "stacked": ["model=stacked", *STACK, "features.chosen_terms=200"],
-    "scores alone": ["model=stacked", *STACK, "features.chosen_terms=0"],
-    "no title": ["model=stacked", *STACK, "features.title_weight=null"],
-    "linear": ["model=linear", "model.stack.folds=3"],
-    "reranked": [
-        "model=reranked",
-        *STACK,
-        "model.stack.scorers.embedding.size=16",
-        "model.stack.scorers.embedding.epochs=20",
-        "model.candidates=3",
-        "model.min_child_weight=0.1",
-    ],
-}
+KINDS = tables.KINDS | {"no title": [*tables.KINDS["stacked"], "features.title_weight=null"]}
 TRAIN, VALIDATION, SHOWN = slice(0, 400), slice(400, 500), slice(500, 540)
 PAIR = ("cs.RO", "quant-ph")
 
@@ -84,18 +70,18 @@ def test_of_the_reranker_they_add_up_to_the_trees_margin_or_that_of_the_first_sc
     labels: tuple[str, ...] | None,
 ) -> None:
     model = fitted("reranked", labels)
-    count = len(model.classes)
+    classes, candidates = len(model.classes), model.decision.classifier.candidates
     for text in shown(model, 5):
         found = [explain.explain(model, text, category) for category in model.classes]
-        first = features.transform(model.pipeline.steps[:-1], [text])[0, :count].toarray()[0]
+        first = features.transform(model.pipeline.steps[:-1], [text])[0, :classes].toarray()[0]
         order = np.argsort(-first)
-        for number in order[:3]:
+        for number in order[:candidates]:
             assert_adds_up(found[number], found[number].margin)
-        for number in order[3:]:
+        for number in order[candidates:]:
             assert_adds_up(found[number], first[number] / model.decision.temperature)
         # The trees' margins are those of the model, but for what all candidates share.
         given = margins(model, text)
-        apart = [found[number].margin - given[number] for number in order[:3]]
+        apart = [found[number].margin - given[number] for number in order[:candidates]]
         np.testing.assert_allclose(apart, apart[0], rtol=1e-3, atol=1e-3)
 
 

@@ -13,11 +13,11 @@ CLASSES = ["a", "b", "c"]
 PROBABILITIES = np.array(
     [[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.5, 0.4, 0.1], [0.2, 0.2, 0.6]], np.float32
 )
-TRUTH = ["a", "b", "b", "a"]
+TARGETS = np.array([0, 1, 1, 0])
 
 
 def test_figures_of_a_small_case() -> None:
-    figures = metrics.score(TRUTH, PROBABILITIES, CLASSES)
+    figures = metrics.score(TARGETS, PROBABILITIES, CLASSES)
     assert figures["papers"] == 4
     assert figures["accuracy"] == 0.5
     assert figures["top3"] == figures["top5"] == 1.0
@@ -38,11 +38,13 @@ def test_top_k_counts_the_k_most_probable() -> None:
 
 
 def test_a_label_the_model_does_not_know_counts_as_an_error() -> None:
-    known = metrics.score(["a", "b"], PROBABILITIES[:2], CLASSES)
-    mixed = metrics.score(["a", "zebra"], PROBABILITIES[:2], CLASSES)
+    known = metrics.score(np.array([0, 1]), PROBABILITIES[:2], CLASSES)
+    mixed = metrics.score(np.array([0, -1]), PROBABILITIES[:2], CLASSES)
     assert known["accuracy"] == 1.0
     assert mixed["accuracy"] == mixed["top3"] == 0.5
     assert mixed["log_loss"] > known["log_loss"] + 5
+    assert np.array(mixed["confusion"]).sum() == 1
+    assert mixed["per_class"]["b"] == {"precision": 0, "recall": 0, "f1": 0, "papers": 0}
 
 
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:

@@ -11,27 +11,12 @@ import pytest
 from shelfmark import artifact, config, features, model
 from shelfmark.errors import ShelfmarkError
 from tests import tables
-from tests.tables import table
+from tests.tables import KINDS, table
 
 WORDS = {"cs.CL": "grammar", "cs.RO": "robot", "quant-ph": "qubit", "q-bio.BM": "protein"}
 LABELS = ["cs.CL", "cs.RO", "quant-ph"]
 ASKED = ["robot robot word1", "qubit qubit word2", "grammar grammar word3"]
 ANSWERS = ["cs.RO", "quant-ph", "cs.CL"]
-# Every kind of model, as small as its parts allow.
-KINDS = {
-    "trees": ["model=xgboost"],
-    "stacked": ["model=stacked", "model.stack.folds=3", "model.stack.min_listed=5"],
-    "scores alone": ["model=stacked", "model.stack.folds=3", "features.chosen_terms=0"],
-    "linear": ["model=linear", "model.stack.folds=null", "features.chosen_terms=0"],
-    "reranked": [
-        "model=reranked",
-        "model.stack.folds=3",
-        "model.stack.min_listed=5",
-        "model.stack.scorers.embedding.size=8",
-        "model.stack.scorers.embedding.epochs=20",
-        "model.candidates=2",
-    ],
-}
 
 
 def papers(labels: list[str], categories: Sequence[Sequence[str]] | None = None) -> pa.Table:

@@ -8,7 +8,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from shelfmark import metrics, pictures, taxonomy
+from shelfmark import confidence, metrics, pictures, taxonomy
 
 
 def report(count: int) -> dict[str, object]:
@@ -16,10 +16,15 @@ def report(count: int) -> dict[str, object]:
     classes = list(taxonomy.CATEGORIES)[:count]
     chance = np.random.default_rng(0)
     probabilities = chance.dirichlet(np.full(count, 0.1), 1000).astype(np.float32)
-    truth = [classes[number] for number in probabilities.argmax(axis=1)[::-1]]
+    targets = probabilities.argmax(axis=1)[::-1]
     terms = {label: [(f"term {i}", 9.0 - i) for i in range(8)] for label in classes}
     terms[classes[0]] = []  # a class that nothing points to
-    return metrics.score(truth, probabilities, classes) | {"telling_terms": terms}
+    return metrics.score(targets, probabilities, classes) | {
+        "confident_share": 0.2 if count > 2 else 0.0,
+        "confident_precision": 0.9 if count > 2 else None,
+        "coverage": confidence.coverage(targets, probabilities),
+        "telling_terms": terms,
+    }
 
 
 @pytest.mark.parametrize("count", [2, 5, 149])
