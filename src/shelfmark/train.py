@@ -53,7 +53,7 @@ def train(settings: Config) -> Path:
         answers = evaluate.answer_all(made, validation)
         made.card["caution"] = confidence.choose(answers, settings.predict.min_precision)
         figures = evaluate.score(answers, made)
-        headline = {figure: figures[figure] for figure in evaluate.FIGURES}
+        headline = {figure: figures.get(figure) for figure in evaluate.FIGURES}
         made.card["metrics"] = {"validation": headline}
         run.finish({**headline, "model": str(models / name)})
         folder = artifact.save(made, models)
