@@ -13,13 +13,13 @@ SOURCE = Path(__file__).parents[1] / "src" / "shelfmark"
 # The one way of the data. A module imports only from those before it.
 ORDER = [
     "errors", "taxonomy", "text", "papers", "schema", "config", "labels", "console", "files",
-    "parallel",
+    "parallel", "locks", "shared",
     "sources.snapshot", "sources.csv", "sources.sample", "sources",
     "splits", "cleaning", "preprocess",
     "tokens", "ngrams", "trie", "counts", "weights", "vectorizer",
     "targets", "pickles", "checkpoint", "scorers", "embedding", "stacking", "selection", "boosting",
     "classifiers", "decision", "features", "model", "artifact", "explain", "metrics",
-    "confidence", "pictures", "tracking", "evaluate", "train",
+    "confidence", "pictures", "tracking", "evaluate", "identity", "train",
     "answers", "questions", "predict", "service", "memory", "measure", "bench",
 ]  # fmt: skip
 MODULES = {

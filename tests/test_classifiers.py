@@ -10,18 +10,12 @@ import scipy.sparse as sp
 import xgboost
 from scipy.special import logsumexp, softmax
 
-from shelfmark import config
+from shelfmark import checkpoint, config
 from shelfmark.boosting import Growth
-from shelfmark.checkpoint import Unkept
 from shelfmark.classifiers import Classifier, Linear, Reranker, Trees, _Choice
 from tests.tables import SETTINGS, silent
 
 MANY = 20
-
-
-def growth(*overrides: str) -> Growth:
-    settings = config.load(["model=xgboost", *SETTINGS, "model.rounds=20", *overrides])
-    return Growth(settings.model, 0, Unkept(), silent)
 
 
 def sparse_task(classes: int, rows: int = 200) -> tuple[sp.csr_matrix, Any]:
@@ -58,9 +52,13 @@ def reranker(candidates: int = 5) -> Reranker:
 def fitted(classifier: Classifier, task: tuple[sp.csr_matrix, Any]) -> Any:
     features, targets = task
     half = len(targets) // 2
-    return classifier.fit(
-        (features[:half], targets[:half]), (features[half:], targets[half:]), growth()
-    )
+    settings = config.load(["model=xgboost", *SETTINGS, "model.rounds=20"])
+    with checkpoint.temporary() as stages:
+        return classifier.fit(
+            (features[:half], targets[:half]),
+            (features[half:], targets[half:]),
+            Growth(settings.model, 0, stages, silent),
+        )
 
 
 def accuracy(margins: Any, targets: Any) -> float:
@@ -81,8 +79,8 @@ def test_trees_learn_and_their_softmax_is_what_xgboost_says(classes: int) -> Non
 
 
 def test_the_first_scores_are_the_margins_of_the_linear_classifier() -> None:
-    features, targets = two_blocks(6)
-    linear = Linear(MANY).fit((features, targets), (features, targets), growth())
+    task = features, _ = two_blocks(6)
+    linear = fitted(Linear(MANY), task)
     np.testing.assert_array_equal(linear.margins(features), features[:, :MANY].toarray())
 
 

@@ -83,6 +83,13 @@ def test_stopping_by_hand_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == "stopped: nothing half-written was kept\n"
 
 
+def test_stopping_by_hand_says_what_becomes_of_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, console.one_line_errors("it goes on"):
+        raise KeyboardInterrupt
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "stopped: it goes on\n"
+
+
 def test_any_white_space_of_a_message_becomes_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught, console.one_line_errors():
         raise ShelfmarkError("a\n  b\r\n\tc ")

@@ -10,8 +10,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from shelfmark import config, features
-from shelfmark.checkpoint import Unkept
+from shelfmark import checkpoint, config, features
 from shelfmark.errors import ShelfmarkError
 from shelfmark.stacking import OutOfFold
 
@@ -28,7 +27,10 @@ def fit(*overrides: str, texts: list[str] = TEXTS) -> tuple[features.Steps, sp.c
         stack = OutOfFold(features.scorers(settings.model.stack, 0), classes=2, folds=3)
     fields, words = features.fit_words(settings.features, texts)
     indicator = np.eye(2, dtype=np.uint8)[targets]
-    joined, known = features.fit_rest(settings.features, stack, words, indicator, targets, Unkept())
+    with checkpoint.temporary() as stages:
+        joined, known = features.fit_rest(
+            settings.features, stack, words, indicator, targets, stages
+        )
     return [("words", fields), ("joined", joined)], known
 
 

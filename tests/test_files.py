@@ -321,6 +321,14 @@ def test_leftovers_of_dead_processes_go_and_all_else_stays(tmp_path: Path) -> No
         alive.communicate(b"\n")
 
 
+@POSIX
+def test_a_link_left_by_a_dead_process_goes_and_what_it_names_stays(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / f".partial-{dead_process()}-latest").symlink_to("model", target_is_directory=True)
+    files.clear_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 def test_nothing_to_clear(tmp_path: Path) -> None:
     files.clear_leftovers(tmp_path / "not there")
     assert list(tmp_path.iterdir()) == []

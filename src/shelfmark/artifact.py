@@ -96,15 +96,21 @@ def save(model: Model, models: Path) -> Path:
     with files.folder_aside(target) as folder:
         (folder / PIPELINE).write_bytes(pickle.dumps(model.pipeline, protocol=5))
         if booster is not None:
-            booster.save_model(folder / BOOSTER)
+            # XGBoost itself would not notice a full disk.
+            (folder / BOOSTER).write_bytes(booster.save_raw("ubj"))
         digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
         whole = model.card | {"versions": versions(), "files": digests}
         (folder / CARD).write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
-    _point_latest_at(target)
+    point_latest_at(target)
     return target
 
 
-def _point_latest_at(target: Path) -> None:
+def point_latest_at(target: Path) -> None:
+    """Make a model the one that `models/latest` names.
+
+    Raises:
+        ShelfmarkError: the disk does not take the link.
+    """
     link = target.with_name(LATEST)
     aside = target.with_name(f"{files.PARTIAL}{os.getpid()}-{LATEST}")
     try:

@@ -55,7 +55,7 @@ def bench_features(overrides: Sequence[str]) -> list[Row]:
     rows: list[Row] = []
     for longest in (3, 2):
         ours, theirs = (
-            _median("vectorize", overrides, engine, str(longest))
+            _measured("vectorize", overrides, engine, str(longest))
             for engine in ("ours", "scikit-learn")
         )
         same = "equal to the last bit" if ours["digest"] == theirs["digest"] else "NOT EQUAL"

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import xgboost
+from loguru import logger
 
 from shelfmark import console
-from shelfmark.checkpoint import Stages
+from shelfmark.checkpoint import Checkpoint
 from shelfmark.errors import ShelfmarkError
 from shelfmark.schema import ModelConfig
 
@@ -20,6 +21,7 @@ OnRound = Callable[[int, dict[str, float]], None]
 
 KEPT_EVERY = 25  # rounds
 STAGE = "trees"
+WHERE = re.compile(r"^\[.*?\] (?:\S+:\d+: )?")  # of its source XGBoost puts before an error
 LOSS = re.compile(r"(train|validation)-[\w@-]+:([\d.e+-]+|nan|inf)")
 
 
@@ -48,7 +50,7 @@ class Growth:
 
     config: ModelConfig
     seed: int
-    stages: Stages
+    stages: Checkpoint
     on_round: OnRound
 
     def parameters(self, objective: Objective) -> dict[str, Any]:
@@ -59,10 +61,9 @@ class Growth:
         return {
             **{name: getattr(config, name) for name in named},
             **objective.parameters,
-            "nthread": config.n_jobs or os.cpu_count(),
+            "nthread": threads(config),
             "tree_method": "hist",
             "seed": self.seed,
-            # Chance depends on the round alone: a run that goes on draws as one undisturbed.
             "seed_per_iteration": True,
             **config.params,
         }
@@ -71,9 +72,15 @@ class Growth:
         self, train: tuple[Any, Any], validation: tuple[Any, Any]
     ) -> tuple[xgboost.DMatrix, xgboost.DMatrix]:
         """Return features and targets of both as XGBoost wants them."""
-        bins = {"max_bin": self.config.max_bin, "nthread": self.config.n_jobs or os.cpu_count()}
+        bins = {"max_bin": self.config.max_bin, "nthread": threads(self.config)}
         known = xgboost.QuantileDMatrix(train[0], train[1], **bins)
         return known, xgboost.QuantileDMatrix(*validation, **bins, ref=known)
+
+    def done(self, told: list[dict[str, float]]) -> bool:
+        """Whether these rounds are all, or the last of them, the patience long, brought nothing."""
+        patience = self.config.early_stopping
+        stale = bool(told) and patience is not None and len(told) - 1 - _best(told) >= patience
+        return stale or len(told) >= self.config.rounds
 
 
 def grow(
@@ -93,42 +100,71 @@ def grow(
     Raises:
         ShelfmarkError: XGBoost refuses a parameter.
     """
-    rounds, patience = growth.config.rounds, growth.config.early_stopping
     kept = growth.stages.kept(STAGE) or {"trees": None, "losses": []}
-    losses: list[float] = kept["losses"]
+    told: list[dict[str, float]] = kept["losses"]
+    if told:
+        logger.info("{}: {} rounds done before, read again", STAGE, len(told))
+    for number, losses in enumerate(told):
+        growth.on_round(number, losses)
     try:
         known, unseen = growth.matrices(train, validation)
-        booster = xgboost.Booster(growth.parameters(objective), [known, unseen], kept["trees"])
-        with console.progress("growing trees", rounds) as bar:
-            bar.advance(len(losses))
-            while len(losses) < rounds and not _stale(losses, patience):
-                number = len(losses)
-                booster.update(known, number, objective.slope)
-                told = booster.eval_set(
-                    [(known, "train"), (unseen, "validation")], number, objective.loss
-                )
-                values = {name: float(value) for name, value in LOSS.findall(told)}
-                losses.append(values["validation"])
-                growth.on_round(number, values)
+        parameters = growth.parameters(objective)
+        booster = xgboost.Booster(parameters, [known, unseen], kept["trees"])
+        with console.progress("growing trees", growth.config.rounds) as bar:
+            bar.advance(len(told))
+            while not growth.done(told):
+                _forget_chance(booster, parameters["tree_method"])
+                told.append(_one_round(booster, objective, known, unseen, len(told)))
+                growth.on_round(len(told) - 1, told[-1])
                 bar.advance()
-                if len(losses) % KEPT_EVERY == 0:
+                if len(told) % KEPT_EVERY == 0 or growth.done(told):
                     trees = booster.save_raw("ubj")
-                    growth.stages.keep(STAGE, {"trees": trees, "losses": losses})
+                    growth.stages.keep(STAGE, {"trees": trees, "losses": told})
+        rounds = len(told) if growth.config.early_stopping is None else _best(told) + 1
+        chosen: xgboost.Booster = booster[:rounds]
     except (ValueError, xgboost.core.XGBoostError) as error:
         raise ShelfmarkError(f"model: {_cause(error)}") from error
-    best = losses.index(min(losses)) + 1 if patience else len(losses)
-    chosen: xgboost.Booster = booster[:best]
     return chosen
 
 
-def _stale(losses: list[float], patience: int | None) -> bool:
-    """Whether the last rounds, as many as the patience, were none better than before."""
-    if not losses or patience is None:
-        return False
-    return len(losses) - 1 - losses.index(min(losses)) >= patience
+def threads(config: ModelConfig) -> int:
+    """Return how many threads grow the trees: sums of floats depend on it."""
+    return config.n_jobs or os.cpu_count() or 1
+
+
+def _one_round(
+    booster: xgboost.Booster,
+    objective: Objective,
+    known: xgboost.DMatrix,
+    unseen: xgboost.DMatrix,
+    number: int,
+) -> dict[str, float]:
+    """Grow the trees of one round and return its losses."""
+    booster.update(known, number, objective.slope)
+    told = booster.eval_set([(known, "train"), (unseen, "validation")], number, objective.loss)
+    return {name: float(value) for name, value in LOSS.findall(told)}
+
+
+def _forget_chance(booster: xgboost.Booster, method: str) -> None:
+    """Make the chance of the next round depend on its number alone, as `seed_per_iteration` means.
+
+    XGBoost draws the columns of trees by a generator that it starts in a booster's first round and
+    then lets run on, so that a booster read from disk would draw others, and other rows in its
+    first round too. The generator is part of what a tree method sets up: changed to and fro, the
+    method starts afresh, while trees and cached margins stay.
+    """
+    booster.set_param("tree_method", "approx")
+    booster.save_config()  # parameters are only noted until they are needed
+    booster.set_param("tree_method", method)
+
+
+def _best(told: list[dict[str, float]]) -> int:
+    """Return the number of the round that validation liked best, the first of equals."""
+    losses = [losses["validation"] for losses in told]
+    return losses.index(min(losses))
 
 
 def _cause(error: Exception) -> str:
     """Return the line of XGBoost's error that says what was wrong, without its stack."""
     lines = [line for line in str(error).splitlines() if line and "Stack trace" not in line]
-    return lines[0].rpartition("] ")[2] if lines else "XGBoost failed"
+    return WHERE.sub("", lines[0]) if lines else "XGBoost failed"

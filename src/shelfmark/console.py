@@ -30,15 +30,19 @@ def set_up(level: str = "INFO") -> None:
 
 
 @contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn a user's mistake into one line on standard error and exit status 1; Ctrl-C into 130."""
+def one_line_errors(stopped: str = "nothing half-written was kept") -> Iterator[None]:
+    """Turn a user's mistake into one line on standard error and exit status 1; Ctrl-C into 130.
+
+    Args:
+        stopped: what becomes of the work that Ctrl-C stops.
+    """
     try:
         yield
     except ShelfmarkError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        print("stopped: nothing half-written was kept", file=sys.stderr)
+        print(f"stopped: {stopped}", file=sys.stderr)
         raise SystemExit(130) from None
 
 

@@ -16,7 +16,7 @@ from loguru import logger
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler
 
-from shelfmark.checkpoint import Stages
+from shelfmark.checkpoint import Checkpoint
 from shelfmark.embedding import Embedding
 from shelfmark.errors import ShelfmarkError
 from shelfmark.schema import FeaturesConfig, StackConfig
@@ -64,7 +64,7 @@ def fit_rest(
     words: sp.csr_matrix,
     indicator: Indicator,
     targets: Numbers,
-    stages: Stages,
+    stages: Checkpoint,
 ) -> tuple[FeatureUnion, sp.csr_matrix]:
     """Fit the stack's scores and the choice of terms on TF-IDF rows of training papers.
 

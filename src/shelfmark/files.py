@@ -112,6 +112,19 @@ def sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn what the system says of a failed writing into one line.
+
+    Raises:
+        ShelfmarkError: the disk is full, or the place cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ShelfmarkError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
 def folder_aside(target: Path) -> Iterator[Path]:
     """Yield a fresh folder beside the target, renamed to it at the end: all of it or nothing.
 
@@ -122,11 +135,10 @@ def folder_aside(target: Path) -> Iterator[Path]:
         raise ShelfmarkError(f"{target} exists already: choose another name or move it away")
     aside = target.with_name(f"{PARTIAL}{os.getpid()}-{target.name}")
     try:
-        aside.mkdir(parents=True)
-        yield aside
-        aside.rename(target)
-    except OSError as error:
-        raise ShelfmarkError(f"cannot write {target}: {error.strerror or error}") from error
+        with writing(target):
+            aside.mkdir(parents=True)
+            yield aside
+            aside.rename(target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -140,12 +152,11 @@ def file_aside(target: Path) -> Iterator[IO[bytes]]:
     """
     aside = target.with_name(f"{PARTIAL}{os.getpid()}-{target.name}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as file:
-            yield file
-        aside.replace(target)
-    except OSError as error:
-        raise ShelfmarkError(f"cannot write {target}: {error.strerror or error}") from error
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with aside.open("wb") as file:
+                yield file
+            aside.replace(target)
     finally:
         with contextlib.suppress(OSError):
             aside.unlink()
@@ -155,7 +166,7 @@ def clear_leftovers(folder: Path) -> None:
     """Remove what a killed run of a process that is gone left half-written in a folder."""
     for leftover in folder.glob(f"{PARTIAL}*"):
         if abandoned(leftover.name.removeprefix(PARTIAL)):
-            if leftover.is_dir():
+            if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)

@@ -14,9 +14,9 @@ import scipy.sparse as sp
 from loguru import logger
 from sklearn.pipeline import Pipeline
 
-from shelfmark import console, features, targets
+from shelfmark import checkpoint, console, features, targets
 from shelfmark.boosting import Growth, OnRound
-from shelfmark.checkpoint import Stages, Unkept
+from shelfmark.checkpoint import Checkpoint
 from shelfmark.classifiers import Classifier, Linear, Reranker, Trees
 from shelfmark.decision import CrossLists, Decision, temperature_of
 from shelfmark.errors import ShelfmarkError
@@ -46,7 +46,7 @@ def fit(
     train: pa.Table,
     validation: pa.Table,
     on_round: OnRound,
-    stages: Stages | None = None,
+    stages: Checkpoint | None = None,
 ) -> Fitted:
     """Fit features and classifier on train; validation stops the trees and calibrates.
 
@@ -61,7 +61,9 @@ def fit(
         ShelfmarkError: the features come out empty, XGBoost refuses a parameter, or the splits
             share no labels to learn.
     """
-    stages = stages or Unkept()
+    if stages is None:
+        with checkpoint.temporary() as stages:
+            return fit(config, train, validation, on_round, stages)
     stack = config.model.stack
     goal = targets.learn(train, config.data, stack.min_listed if stack else None)
     validation = _known(validation, goal)
@@ -93,7 +95,7 @@ def _known(validation: pa.Table, goal: Targets) -> pa.Table:
 
 
 def _features(
-    config: Config, goal: Targets, train: pa.Table, stages: Stages
+    config: Config, goal: Targets, train: pa.Table, stages: Checkpoint
 ) -> tuple[features.Steps, sp.csr_matrix]:
     with console.progress("reading words"):
         texts = train["text"].to_pylist()

@@ -49,6 +49,11 @@ def in_order(
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
         raise ShelfmarkError("a worker process was ended from outside; is memory short?") from error
+    except BaseException:
+        # Ctrl-C, an error, or enough: nobody waits for what the processes are at.
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
     finally:
         # The few items begun are finished: a process ended while it hands over a result would leave
         # this one waiting for the rest of it.

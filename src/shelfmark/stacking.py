@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
-from shelfmark.checkpoint import Stages, Unkept
+from shelfmark import checkpoint, parallel, shared
+from shelfmark.checkpoint import Checkpoint
 from shelfmark.scorers import Scorer, Scores
 from shelfmark.targets import Indicator, Numbers
 
@@ -47,26 +51,30 @@ class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, features: sp.csr_matrix, indicator: Indicator) -> Self:
         """Fit on all rows; the indicator is one of `Targets`."""
-        for _ in self._fit_all(features, indicator, 0, Unkept()):
-            pass
+        with checkpoint.temporary() as stages:
+            self._fit_whole(features, indicator, stages)
         return self
 
     def fit_transform(
-        self, features: sp.csr_matrix, indicator: Indicator, stages: Stages | None = None
+        self, features: sp.csr_matrix, indicator: Indicator, stages: Checkpoint | None = None
     ) -> Scores:
         """Fit, and return the scores of each row by models that did not see it.
 
         With `stages`, what is finished is kept there, and found there by the next run.
         """
-        scores = self._score_training(features, indicator, stages or Unkept())
+        if stages is None:
+            with checkpoint.temporary() as stages:
+                return self.fit_transform(features, indicator, stages)
+        scores = self._score_training(features, indicator, stages)
         self.means_, self.deviations_ = scores.mean(axis=0), scores.std(axis=0)
         return scores
 
     def _score_training(
-        self, features: sp.csr_matrix, indicator: Indicator, stages: Stages
+        self, features: sp.csr_matrix, indicator: Indicator, stages: Checkpoint
     ) -> Scores:
         if self.folds is None:
-            return self.fit(features, indicator).transform(features)
+            self._fit_whole(features, indicator, stages)
+            return self.transform(features)
         fold = self._folds(indicator)
         blocks: list[list[Scores]] = [[] for _ in self.scorers]
         for place, held in self._fit_all(features, indicator, self.folds, stages):
@@ -92,47 +100,79 @@ class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         targets = indicator[:, : self.classes].argmax(axis=1)
         return folds_of(targets, self.folds or 1, self.random_state)
 
+    def _fit_whole(self, features: sp.csr_matrix, indicator: Indicator, stages: Checkpoint) -> None:
+        for _ in self._fit_all(features, indicator, 0, stages):
+            pass
+
     def _fit_all(
-        self, features: sp.csr_matrix, indicator: Indicator, folds: int, stages: Stages
-    ) -> Any:
+        self, features: sp.csr_matrix, indicator: Indicator, folds: int, stages: Checkpoint
+    ) -> Iterator[tuple[int, Scores]]:
         """Fit every scorer on all rows and on all but each fold; yield the scores of the folds."""
         fold = self._folds(indicator)
-        tasks = [
-            (place, number) for place in range(len(self.scorers)) for number in range(-1, folds)
-        ]
-        names = [f"{self.scorers[place][0]}-{number}" for place, number in tasks]
-        jobs = os.cpu_count() if features.nnz * indicator.shape[1] > WORTH_SHARING else 1
-        # Processes, as the solver's random numbers are one state that threads would share.
-        run = Parallel(n_jobs=jobs, return_as="generator", max_nbytes="1M")
-        missing = [task for task, name in zip(tasks, names, strict=True) if name not in stages]
-        found = run(
-            delayed(_fit_one)(
-                clone(self.scorers[place][1]), features, indicator, self.classes, fold, number
-            )
-            for place, number in missing
-        )
+        tasks = {
+            f"{name}-{'whole' if number < 0 else number}": _Task(place, scorer, number)
+            for place, (name, scorer) in enumerate(self.scorers)
+            for number in range(-1, folds)
+        }
+        missing = [item for item in tasks.items() if item[0] not in stages]
+        if missing and features.nnz * indicator.shape[1] > WORTH_SHARING:
+            _fit_elsewhere(missing, features, indicator, self.classes, fold, stages)
         self.fitted_ = []
-        for (place, number), name in zip(tasks, names, strict=True):
-            result = stages.once(name, lambda: next(found))
-            if number < 0:
+        for name, task in tasks.items():
+            work = partial(task.fit, features, indicator, self.classes, fold)
+            result = stages.once(name, work)
+            if task.number < 0:
                 self.fitted_.append(result)
             else:
-                yield place, result
+                yield task.place, result
 
 
-def _fit_one(
-    scorer: Scorer,
+@dataclass(frozen=True)
+class _Task:
+    """A scorer to be fitted on all rows, for itself, or on all but a fold, for that fold's scores.
+
+    Args:
+        place: of the scorer among all.
+        scorer: unfitted.
+        number: of the fold, negative for all rows.
+    """
+
+    place: int
+    scorer: Scorer
+    number: int
+
+    def fit(
+        self, features: sp.csr_matrix, indicator: Indicator, classes: int, fold: Numbers
+    ) -> Any:
+        """Return the fitted scorer, or the scores of the fold."""
+        scorer: Scorer = clone(self.scorer)
+        if self.number < 0:
+            return scorer.fit(features, indicator, classes)
+        known, held = fold != self.number, fold == self.number
+        scorer.fit(features[known], indicator[known], classes)
+        return scorer.decision_function(features[held])
+
+
+def _fit_elsewhere(
+    tasks: list[tuple[str, _Task]],
     features: sp.csr_matrix,
     indicator: Indicator,
     classes: int,
     fold: Numbers,
-    number: int,
-) -> Any:
-    """Return the scorer fitted on all rows, or the scores of a fold by one of the other rows."""
-    if number < 0:
-        return scorer.fit(features, indicator, classes)
-    known, held = fold != number, fold == number
-    return scorer.fit(features[known], indicator[known], classes).decision_function(features[held])
+    stages: Checkpoint,
+) -> None:
+    """Have other processes do tasks and keep what comes of them."""
+    with stages.scratch() as folder:
+        shared.write(folder, features, indicator=indicator, fold=fold)
+        for _ in parallel.in_order(partial(_fit_here, folder, classes, stages), tasks):
+            pass
+
+
+def _fit_here(folder: Path, classes: int, stages: Checkpoint, named: tuple[str, _Task]) -> None:
+    features, indicator, fold = shared.read(folder, "indicator", "fold")
+    name, task = named
+    with threadpool_limits(1):  # the others have the other cores
+        stages.keep(name, task.fit(features, indicator, classes, fold))
 
 
 def folds_of(targets: Numbers, folds: int, seed: int) -> Numbers:

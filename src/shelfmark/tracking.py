@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import orjson
 from loguru import logger
 
+from shelfmark import files
 from shelfmark.errors import ShelfmarkError
 from shelfmark.schema import Config
 
@@ -31,26 +32,30 @@ class LocalRun:
     """Writes `history.jsonl` and `run.json` into a folder: no account, no network."""
 
     def __init__(self, folder: Path, config: Config) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._history = (folder / "history.jsonl").open("wb")
-        except OSError as error:
-            raise ShelfmarkError(f"cannot write {folder}: {error.strerror or error}") from error
-        self._folder = folder
+        self._summary = folder / "run.json"
         self._config = config.model_dump(mode="json")
+        with files.writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            # Of an earlier run by this name: its history is written anew, from the first step.
+            self._summary.unlink(missing_ok=True)
+            self._history = (folder / "history.jsonl").open("wb")
 
     def log(self, step: int, values: dict[str, float]) -> None:
-        """Append one line."""
-        self._history.write(orjson.dumps({"step": step, **values}) + b"\n")
+        """Append one line, to be read at once."""
+        with files.writing(Path(self._history.name)):
+            self._history.write(orjson.dumps({"step": step, **values}) + b"\n")
+            self._history.flush()
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Write the configuration and the summary side by side."""
         whole = {"config": self._config, "summary": summary}
-        (self._folder / "run.json").write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
+        with files.file_aside(self._summary) as file:
+            file.write(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
 
     def close(self) -> None:
         """Close the history, finished or not."""
-        self._history.close()
+        with contextlib.suppress(OSError):  # of a line that is told to be missing
+            self._history.close()
 
 
 class WandbRun:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
 from loguru import logger
 
 from shelfmark import (
@@ -20,6 +19,8 @@ from shelfmark import (
     config,
     console,
     evaluate,
+    files,
+    identity,
     model,
     preprocess,
     tracking,
@@ -42,19 +43,20 @@ def train(settings: Config) -> Path:
     name = settings.name or name_of(settings)
     models = Path(settings.paths.models)
     if (models / name).exists():
-        raise ShelfmarkError(f"name={name}: {models / name} exists already, choose another name")
+        return finish(models / name, settings)
     splits = preprocess.prepare(settings)
-    stages = checkpoint.opened(models, key_of(settings, splits))
-    with stages as kept, tracking.start(settings, name) as run:
+    key = identity.key_of(settings, splits)
+    with tracking.start(settings, name) as run, checkpoint.opened(models, key) as stages:
         validation = splits.read("validation")
-        fitted = model.fit(settings, splits.read("train"), validation, run.log, kept)
-        made = artifact.Model(fitted.pipeline, describe(settings, name, splits, fitted))
+        fitted = model.fit(settings, splits.read("train"), validation, run.log, stages)
+        made = artifact.Model(fitted.pipeline, describe(settings, name, key, splits, fitted))
         answers = evaluate.answer_all(made, validation)
         made.card["caution"] = confidence.choose(answers, settings.predict.min_precision)
         figures = evaluate.score(answers, made)
-        made.card["metrics"] = {"validation": {key: figures.get(key) for key in evaluate.FIGURES}}
+        headline = {figure: figures.get(figure) for figure in evaluate.FIGURES}
+        made.card["metrics"] = {"validation": headline}
+        run.finish({**headline, "model": str(models / name)})
         folder = artifact.save(made, models)
-        run.finish({**made.card["metrics"]["validation"], "model": str(folder)})
     synthetic = splits.card["synthetic"]
     evaluate.show(
         {**figures, "model": name, "split": "validation", "synthetic": synthetic, "baselines": {}}
@@ -63,10 +65,32 @@ def train(settings: Config) -> Path:
     return folder
 
 
-def describe(settings: Config, name: str, splits: Splits, fitted: model.Fitted) -> dict[str, Any]:
+def finish(folder: Path, settings: Config) -> Path:
+    """Finish what is left of a run that was killed once its model was saved.
+
+    Raises:
+        ShelfmarkError: the name is taken by another's model.
+    """
+    card: dict[str, Any] = {}
+    with contextlib.suppress(ShelfmarkError):
+        card = artifact.read_card(folder)
+    ours = card.get("config") == settings.model_dump(mode="json")
+    if not ours or not checkpoint.left(folder.parent, card["key"]):
+        raise ShelfmarkError(f"name={folder.name}: {folder} exists already, choose another name")
+    files.clear_leftovers(folder.parent)
+    artifact.point_latest_at(folder)
+    checkpoint.forget(folder.parent, card["key"])
+    logger.info("model: {} (also {}), saved before", folder, folder.parent / artifact.LATEST)
+    return folder
+
+
+def describe(
+    settings: Config, name: str, key: str, splits: Splits, fitted: model.Fitted
+) -> dict[str, Any]:
     """Return what a model's card says of how it came to be."""
     return {
         "name": name,
+        "key": key,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": git_commit(),
         "config": settings.model_dump(mode="json"),
@@ -82,16 +106,6 @@ def describe(settings: Config, name: str, splits: Splits, fitted: model.Fitted) 
         "rounds": fitted.rounds,
         "seconds": fitted.seconds,
     }
-
-
-def key_of(settings: Config, splits: Splits) -> str:
-    """Return a key that two runs share if they would make the same model."""
-    settled = settings.model_dump(
-        mode="json",
-        include={"seed", "features", "model"},
-    )
-    identity = [settled, splits.digest, artifact.versions(), git_commit()]
-    return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()[:10]
 
 
 def name_of(settings: Config) -> str:
@@ -112,7 +126,7 @@ def git_commit() -> str | None:
 
 def main(overrides: Sequence[str]) -> None:
     """Train by overrides such as `experiment=fast`, as a container or a cluster calls it."""
-    with console.one_line_errors():
+    with console.one_line_errors("the same command goes on from what was finished"):
         settings = config.load(overrides)
         console.set_up(settings.log_level)
         train(settings)
