@@ -46,6 +46,27 @@ def test_seed_is_the_published_setting() -> None:
     assert seed.model.early_stopping == 10
 
 
+def test_every_kind_of_model_has_the_parts_it_stands_on() -> None:
+    kinds = {kind: config.load([f"model={kind}"]).model for kind in config.groups()["model"]}
+    parts = {
+        kind: (
+            model.classifier,
+            model.stack and [name for name, part in model.stack.scorers if part is not None],
+        )
+        for kind, model in kinds.items()
+    }
+    assert parts == {
+        "xgboost": ("trees", None),
+        "stacked": ("trees", ["svm", "bayes"]),
+        "linear": ("linear", ["svm"]),
+        "reranked": ("reranker", ["embedding", "bayes"]),
+    }
+    assert config.load().model == kinds["stacked"], "the stack is what there is by default"
+    assert config.load(["experiment=all"]).model == kinds["reranked"]
+    assert kinds["linear"].stack is not None
+    assert kinds["linear"].stack.min_listed is None
+
+
 def test_labels_of_an_experiment_give_way_to_those_asked_for() -> None:
     for labels in (["cs.AI", "cs.CL"], {"theory": ["cs.CC"], "rest": ["cs"]}):
         told = str(labels).replace("'", "").replace(" ", "")
@@ -106,7 +127,7 @@ def test_lists_quotes_blanks_and_dates_arrive() -> None:
         ),
         (["+model.max_dept=3"], "model.max_dept: no such key; did you mean model.max_depth?"),
         (["+sed=3"], "sed: no such key; did you mean seed?"),
-        (["experiment=fsat"], "did you mean fast?; there are best, fast, seed, twelve"),
+        (["experiment=fsat"], "did you mean fast?; there are all, best, fast"),
         (["data=snapshto"], "data=snapshto: no such data; did you mean snapshot?"),
         (["model.max_depth=-3"], "model.max_depth: -3: input should be greater than or equal to 1"),
         (["model.max_depth=deep"], "model.max_depth: 'deep': input should be a valid integer"),
@@ -148,6 +169,21 @@ def test_lists_quotes_blanks_and_dates_arrive() -> None:
         (["features.ngram_range=[2,1]"], "ngram_range must rise"),
         (["features.max_df=1.5"], "features.max_df: 1.5: should be a count of papers"),
         (["features.min_df=many"], "features.min_df: 'many': should be a number"),
+        (["features.title_weight=0"], "features.title_weight: 0: input should be greater than 0"),
+        (
+            ["model=xgboost", "features.chosen_terms=0"],
+            "features.chosen_terms=0 leaves nothing without model.stack",
+        ),
+        (["model=xgboost", "model.classifier=reranker"], "classifier=reranker needs model.stack"),
+        (["model=xgboost", "model.classifier=linear"], "classifier=linear needs model.stack"),
+        (["model.stack.scorers.svm=null"], "model.stack: scorers needs an embedding or an svm"),
+        (["model.stack.folds=null"], "stack.folds=null is for classifier=linear"),
+        (["model.stack.folds=1"], "model.stack.folds: 1: input should be greater than or equal"),
+        (
+            ["+model.stack.min_listd=3"],
+            "model.stack.min_listd: no such key; did you mean model.stack.min_listed?",
+        ),
+        (["predict.min_precision=1"], "predict.min_precision: 1: input should be less than 1"),
         (["name=a/b"], "name: 'a/b': string should match pattern"),
         (["log_level=LOUD"], "log_level: 'LOUD'"),
         (["~seed"], "seed: field required"),

@@ -10,9 +10,9 @@ import numpy as np
 import orjson
 import pytest
 
-from shelfmark import artifact, config, evaluate, splits, train
+from shelfmark import artifact, evaluate, pictures, splits
 from shelfmark.errors import ShelfmarkError
-from tests.conftest import QUICK, paths_in
+from tests.tables import KINDS, fit, papers
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,8 @@ def report(home: Path) -> dict[str, Any]:
 def test_the_files_of_a_report(home: Path, report: dict[str, Any]) -> None:
     folder = home / "reports" / "quick-test"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "README.md", "class_f1.png", "confusion.png", "metrics.json", "reliability.png",
-        "telling_terms.png",
+        "README.md", "class_f1.png", "confusion.png", "coverage.png", "metrics.json",
+        "reliability.png", "telling_terms.png",
     ]  # fmt: skip
     assert orjson.loads((folder / "metrics.json").read_bytes())["accuracy"] == report["accuracy"]
 
@@ -35,7 +35,7 @@ def test_the_page_shows_what_the_figures_say(home: Path, report: dict[str, Any])
     assert "synthetic" in page
     for label in report["per_class"]:
         assert f"| {label} |" in page
-    for name in ("confusion", "class_f1", "reliability", "telling_terms"):
+    for name in pictures.PICTURES:
         assert f"({name}.png)" in page
 
 
@@ -60,16 +60,57 @@ def test_telling_terms_point_to_their_class(report: dict[str, Any]) -> None:
     assert {"galaxy", "star", "redshift"} & set(terms["astro-ph.GA"])
 
 
-def test_telling_terms_without_a_linear_model_are_those_of_the_trees(home: Path) -> None:
-    folder = train.train(config.load([*QUICK, "model=xgboost", "name=trees", *paths_in(home)]))
-    opened = artifact.load(folder, threads=1)
-    table = splits.open_splits(Path(opened.card["data"]["folder"])).read("test")
+def test_telling_terms_without_a_linear_model_are_those_of_the_trees() -> None:
+    some = papers(600)
+    trees = fit(some.slice(0, 400), some.slice(400), *KINDS["trees"], "model.rounds=15")
     terms = {
         label: [term for term, _ in found]
-        for label, found in evaluate.telling_terms(opened, table).items()
+        for label, found in evaluate.telling_terms(trees, some.slice(400)).items()
     }
     assert {"robot", "grasping", "manipulator"} & set(terms["cs.RO"])
     assert {"galaxy", "star", "redshift"} & set(terms["astro-ph.GA"])
+
+
+def test_confident_answers_are_those_above_the_limits_of_the_card(
+    model: artifact.Model, report: dict[str, Any]
+) -> None:
+    table = splits.open_splits(Path(model.card["data"]["folder"])).read("test")
+    probabilities, _ = model.probabilities(table["text"].to_pylist())
+    right = []
+    for row, label in zip(probabilities, table["label"].to_pylist(), strict=True):
+        given = model.classes[int(row.argmax())]
+        limit = model.card["caution"]["confident_from"][given]
+        if limit is not None and row.max() >= limit:
+            right.append(given == label)
+    assert report["confident_share"] == len(right) / table.num_rows
+    assert report["confident_precision"] == np.mean(right)
+
+
+def test_the_precision_of_all_answers_is_the_accuracy(report: dict[str, Any]) -> None:
+    assert report["coverage"][-1] == {"coverage": 1.0, "precision": report["accuracy"]}
+
+
+def test_a_class_among_the_categories_of_a_paper_counts_beside_the_primary_one(
+    report: dict[str, Any],
+) -> None:
+    assert report["accuracy"] < report["among"] < 1
+
+
+def test_cross_lists_have_their_figures(report: dict[str, Any]) -> None:
+    assert 0 < report["cross_lists_precision"] < 1
+    assert 0 < report["cross_lists_recall"] < 1
+
+
+def test_answers_come_in_batches_and_in_order(
+    home: Path, model: artifact.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = splits.open_splits(Path(model.card["data"]["folder"])).read("test").slice(0, 50)
+    whole = evaluate.answer_all(model, table)
+    monkeypatch.setattr(evaluate, "BATCH", 7)
+    parts = evaluate.answer_all(model, table)
+    assert parts.probabilities.tobytes() == whole.probabilities.tobytes()
+    assert parts.lists.tobytes() == whole.lists.tobytes()
+    assert whole.targets.tolist() == [model.classes.index(x) for x in table["label"].to_pylist()]
 
 
 def test_another_split_is_another_report(home: Path) -> None:

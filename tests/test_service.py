@@ -16,7 +16,8 @@ import httpx2 as httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from shelfmark import service
+from shelfmark import answers, artifact, service
+from shelfmark.sources import sample
 
 ROBOT = "We train a robot arm for grasping with motion planning."
 
@@ -80,6 +81,18 @@ def test_one_text(server: httpx.Client) -> None:
     assert len(answer["ranking"]) == 5
     assert answer["ranking"][0]["probability"] == answer["confidence"]
     assert answer["model"] in ("quick", "again")
+
+
+def test_the_service_answers_as_the_command_line_does(
+    client: TestClient, model: artifact.Model
+) -> None:
+    papers = [(paper.title, paper.abstract) for _, paper in sample.records(None, 30)]
+    body = {"papers": [{"title": title, "abstract": text} for title, text in papers], "top_k": 3}
+    given = client.post("/predict", json=body).json()["predictions"]
+    wanted = answers.answer(model, papers, top_k=3)
+    assert given == [{**one, "model": "quick"} for one in wanted]
+    assert any(one["cross_lists"] for one in given)
+    assert {one["confident"] for one in given} == {True, False}
 
 
 def test_title_and_abstract_and_lists_agree(server: httpx.Client) -> None:
@@ -173,7 +186,7 @@ def test_a_failure_inside_tells_nothing_of_it(
     def fail(*arguments: Any) -> None:
         raise RuntimeError("/secret/path")
 
-    monkeypatch.setattr(service.predict, "answer", fail)
+    monkeypatch.setattr(service.answers, "answer", fail)
     answer = client.post("/predict", json={"text": ROBOT})
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"

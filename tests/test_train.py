@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import pytest
 
-from shelfmark import artifact, config, metrics, splits, train
+from shelfmark import artifact, confidence, config, evaluate, splits, train
 from shelfmark.errors import ShelfmarkError
 from tests.conftest import QUICK, paths_in
 
@@ -25,16 +25,34 @@ def test_the_model_is_better_than_guessing(home: Path) -> None:
 def test_the_figures_on_the_card_are_those_of_validation(home: Path, model: artifact.Model) -> None:
     folder = Path(model.card["data"]["folder"])
     table = splits.open_splits(folder).read("validation")
-    probabilities = model.probabilities(table["text"].to_pylist())
-    figures = metrics.score(table["label"].to_pylist(), probabilities, model.classes)
-    assert figures["accuracy"] == model.card["metrics"]["validation"]["accuracy"]
+    figures = evaluate.score(evaluate.answer_all(model, table), model)
+    for name, value in model.card["metrics"]["validation"].items():
+        assert figures.get(name) == value
+
+
+def test_the_caution_on_the_card_is_chosen_on_validation(model: artifact.Model) -> None:
+    folder = Path(model.card["data"]["folder"])
+    table = splits.open_splits(folder).read("validation")
+    chosen = confidence.choose(evaluate.answer_all(model, table), 0.75)
+    assert model.card["caution"] == chosen
+    assert model.card["listed"]
 
 
 def test_training_twice_gives_the_same_predictions(home: Path, model: artifact.Model) -> None:
     again = train.train(config.load([*QUICK, "name=again", *paths_in(home)]))
     texts = ["a robot arm", "galaxy halo redshift", "prior and posterior of a kernel"]
     twin = artifact.load(again, threads=1)
-    np.testing.assert_array_equal(twin.probabilities(texts), model.probabilities(texts))
+    for ours, theirs in zip(twin.probabilities(texts), model.probabilities(texts), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_model_without_trees_and_cross_lists_is_trained_too(tmp_path: Path) -> None:
+    linear = ["model=linear", "model.stack.min_listed=null", "name=linear"]
+    folder = train.train(config.load([*QUICK, *linear, *paths_in(tmp_path)]))
+    card = artifact.read_card(folder)
+    assert card["metrics"]["validation"]["accuracy"] > 0.5
+    assert card["metrics"]["validation"]["cross_lists_precision"] is None
+    assert card["caution"]["cross_lists_from"] is None
 
 
 def test_every_round_is_on_record(home: Path, model: artifact.Model) -> None:

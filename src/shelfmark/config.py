@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -106,9 +106,11 @@ def _fields(section: str) -> list[str]:
     model: type[BaseModel] = Config
     for part in filter(None, section.split(".")):
         annotation = model.model_fields[part].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        # A section that may be null is the first branch of a union.
+        section_type = next(iter(get_args(annotation)), annotation)
+        if not (isinstance(section_type, type) and issubclass(section_type, BaseModel)):
             return []
-        model = annotation
+        model = section_type
     return list(model.model_fields)
 
 
