@@ -126,6 +126,10 @@ def test_lists_quotes_blanks_and_dates_arrive() -> None:
             "data.fraction.train: no such key; did you mean data.fractions.train?",
         ),
         (["+model.max_dept=3"], "model.max_dept: no such key; did you mean model.max_depth?"),
+        (
+            ["model=reranked", "model.stack.scorers.embedding.size=8", "model.max_dept=3"],
+            "model.max_dept: no such key; did you mean model.max_depth?",
+        ),
         (["+sed=3"], "sed: no such key; did you mean seed?"),
         (["experiment=fsat"], "did you mean fast?; there are all, best, fast"),
         (["data=snapshto"], "data=snapshto: no such data; did you mean snapshot?"),

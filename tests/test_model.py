@@ -120,6 +120,19 @@ def test_two_classes_work(kind: str) -> None:
     assert best(fitted, ["grammar grammar", "robot robot"]) == LABELS[:2]
 
 
+def test_labels_of_ones_own_are_ranked_again_too() -> None:
+    own = {"words": ["cs.CL"], "things.moving": ["cs.RO"], "small": ["quant-ph"]}
+    gathered = {names[0]: label for label, names in own.items()}
+    told = "data.labels=" + str(own).replace("'", "").replace(" ", "")
+    train, unseen = (
+        some.set_column(1, "label", [[gathered[x] for x in some["label"].to_pylist()]])
+        for some in (listed_elsewhere(LABELS * 20), listed_elsewhere(LABELS * 5))
+    )
+    fitted = tables.fit(train, unseen, *KINDS["reranked"], told)
+    assert best(fitted, ASKED) == [gathered[label] for label in ANSWERS]
+    assert fitted.card["listed"] == sorted(own)
+
+
 def test_a_parameter_that_xgboost_refuses_gives_one_line() -> None:
     with pytest.raises(
         ShelfmarkError, match="^model: value -1 for Parameter min_split_loss should be greater"

@@ -43,7 +43,7 @@ def _compose(overrides: list[str]) -> dict[str, Any]:
             try:
                 composed = compose("config", overrides=overrides, return_hydra_config=True)
             except HydraException as error:
-                base = OmegaConf.to_container(compose("config"))
+                base = OmegaConf.to_container(compose("config", overrides=_chosen(overrides)))
                 raise ShelfmarkError(_hint(overrides, base, _short(error))) from error
             chosen = composed.hydra.runtime.choices.get("experiment")
             values = OmegaConf.masked_copy(
@@ -63,6 +63,13 @@ def groups() -> dict[str, list[str]]:
         for folder in sorted(CONFIGS.iterdir())
         if folder.is_dir()
     }
+
+
+def _chosen(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that choose what there is: they decide which other keys there are."""
+    choices = groups()
+    pairs = (override.partition("=") for override in overrides)
+    return ["=".join((key, value)) for key, _, value in pairs if value in choices.get(key, ())]
 
 
 def _hint(overrides: Sequence[str], base: Any, message: str) -> str:

@@ -54,6 +54,23 @@ def test_direction_naming_a_subject_moves_towards_it(
 
 
 @pytest.mark.parametrize(
+    ("text", "words", "listed"),
+    [
+        ("We train a robot arm for grasping with motion planning.", "camera image pixel", "cs.CV"),
+        ("Segmentation of an image, pixel by pixel.", "neural network loss function", "cs.LG"),
+        ("The posterior of a Bayesian prior.", "gradient descent of a deep network", "cs.LG"),
+    ],
+)
+def test_direction_words_of_a_neighbour_move_towards_a_cross_list(
+    model: artifact.Model, text: str, words: str, listed: str
+) -> None:
+    place = model.card["listed"].index(listed)
+    classes, lists = model.probabilities([text, f"{text} Also {words}."])
+    assert classes[0].argmax() == classes[1].argmax() != model.classes.index(listed)
+    assert lists[1, place] > lists[0, place]
+
+
+@pytest.mark.parametrize(
     ("text", "category"),
     [
         ("Robot motion planning for a mobile robot with a gripper", "cs.RO"),
