@@ -29,7 +29,7 @@ import time
 from shelfmark import console, parallel
 if __name__ == "__main__":
     with console.one_line_errors():
-        list(parallel.in_order(time.sleep, [0.5] * 400, 2))
+        list(parallel.in_order(time.sleep, [{seconds}] * 400, 2, {patient}))
 """
 
 
@@ -63,8 +63,11 @@ def test_without_workers_the_work_is_done_here() -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")
 @pytest.mark.parametrize("later", [0, 0.1, 3])
-def test_ctrl_c_gives_one_line_once_the_items_begun_are_done(tmp_path: Path, later: float) -> None:
-    (tmp_path / "stopped.py").write_text(STOPPED)
+@pytest.mark.parametrize(("seconds", "patient"), [(0.5, True), (600, False)])
+def test_ctrl_c_gives_one_line_once_the_items_begun_are_done_or_at_once(
+    tmp_path: Path, later: float, seconds: float, patient: bool
+) -> None:
+    (tmp_path / "stopped.py").write_text(STOPPED.format(seconds=seconds, patient=patient))
     with subprocess.Popen(
         [sys.executable, "stopped.py"],
         cwd=tmp_path,

@@ -20,12 +20,19 @@ Result = TypeVar("Result")
 
 
 def in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int | None = None,
+    patient: bool = True,
 ) -> Generator[Result, None, None]:
     """Apply a function of some module to items, in as many processes as there are cores.
 
     Only a few items are ahead of the results at any time, so memory stays flat. A process is
     started when there is an item for it; with `workers=0` the work is done in this one.
+
+    Ctrl-C waits for the few items begun, unless `patient=False`. A process ended while it hands
+    over a result would leave this one waiting for the rest of it, so the function must then return
+    next to nothing.
 
     Raises:
         ShelfmarkError: a process was ended from outside, most likely for want of memory.
@@ -35,6 +42,7 @@ def in_order(
         return
     workers = workers or os.cpu_count() or 1
     waiting: collections.deque[Future[Result]] = collections.deque()
+    others = set(multiprocessing.active_children())
     # Processes are started afresh: a copy of this one would share its threads' locks.
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=_begin_worker
@@ -50,13 +58,11 @@ def in_order(
     except BrokenProcessPool as error:
         raise ShelfmarkError("a worker process was ended from outside; is memory short?") from error
     except BaseException:
-        # Ctrl-C, an error, or enough: nobody waits for what the processes are at.
-        for process in multiprocessing.active_children():
-            process.terminate()
+        if not patient:
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
         raise
     finally:
-        # The few items begun are finished: a process ended while it hands over a result would leave
-        # this one waiting for the rest of it.
         pool.shutdown(wait=True, cancel_futures=True)
 
 

@@ -109,7 +109,9 @@ def coverage(
     if accuracy is not None:
         axes.scatter([share], [accuracy], s=60, color=INK, zorder=3)
         note = f"confident: {share:.0%} of papers,\n{accuracy:.1%} right"
-        axes.annotate(note, (share, accuracy), (0, -36), textcoords="offset points", fontsize=8)
+        axes.annotate(
+            note, (share, accuracy), (-8, -30), textcoords="offset points", fontsize=8, ha="right"
+        )
     lowest = min(row["precision"] for row in rows)
     axes.set(xlim=(0, 1.02), ylim=(max(0, lowest - 0.1), 1.02), ylabel="share that was right")
     axes.set_xlabel("share of papers answered, most confident first")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import itertools
 import sys
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 Wanted = dict[str, Any]  # the options of `answers.answer`
 
-WORTH_SHARING = 8  # batches that repay the start of other processes
+WORTH_SHARING = 16  # batches that repay the start of other processes
 
 
 def predict_text(folder: Path, text: str, out: str, top_k: int = 5, why: bool = False) -> None:
@@ -92,7 +93,9 @@ def _answer_in_worker(folder: Path, wanted: Wanted, batch: list[Record]) -> tupl
 
 @functools.cache
 def _model_of_worker(folder: Path) -> Model:
-    return _load(folder, threads=1)
+    model = _load(folder, threads=1)
+    gc.freeze()  # or the collector walks through all libraries again and again
+    return model
 
 
 def _load(folder: Path, threads: int | None = None) -> Model:

@@ -164,7 +164,8 @@ def _fit_elsewhere(
     """Have other processes do tasks and keep what comes of them."""
     with stages.scratch() as folder:
         shared.write(folder, features, indicator=indicator, fold=fold)
-        for _ in parallel.in_order(partial(_fit_here, folder, classes, stages), tasks):
+        work = partial(_fit_here, folder, classes, stages)
+        for _ in parallel.in_order(work, tasks, patient=False):
             pass
 
 
