@@ -16,7 +16,7 @@ ORDER = [
     "parallel", "locks", "shared",
     "sources.snapshot", "sources.csv", "sources.sample", "sources",
     "splits", "cleaning", "preprocess",
-    "tokens", "ngrams", "trie", "counts", "weights", "vectorizer",
+    "threads", "tokens", "ngrams", "trie", "counts", "weights", "vectorizer",
     "targets", "pickles", "checkpoint", "scorers", "embedding", "stacking", "selection", "boosting",
     "classifiers", "decision", "features", "model", "artifact", "explain", "metrics",
     "confidence", "pictures", "tracking", "evaluate", "identity", "train",

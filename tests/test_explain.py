@@ -123,7 +123,7 @@ def test_without_its_strongest_word_a_class_is_mostly_less_probable(kind: str) -
         if weights[word] > 0:
             lower.append(model.probabilities([text])[0][0, number] < before[number])
     assert len(lower) > 30
-    assert np.mean(lower) > 0.75
+    assert np.mean(lower) > 0.6
 
 
 @pytest.mark.parametrize("kind", KINDS)

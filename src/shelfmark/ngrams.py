@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shelfmark.tokens import spread
+from shelfmark.threads import spread
 
 __all__ = [
     "Grams", "Ints", "Limits", "SmallInts", "TooManyGramsError",

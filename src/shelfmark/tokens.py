@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain, islice
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["END", "FIRST", "Known", "Reader", "Stream", "read", "spread"]
+from shelfmark.threads import spread
 
-T = TypeVar("T")
-R = TypeVar("R")
+__all__ = ["END", "FIRST", "Known", "Reader", "Stream", "read"]
+
 
 END, DROPPED, FIRST = 0, 1, 2
 """Numbers in a stream: end of a document, left out, and the first distinct token."""
@@ -279,18 +277,6 @@ def _decode(words: Iterable[bytes]) -> list[str]:
     """All at once, as no word has a zero byte."""
     text = _GAP.join(words).decode("utf-8", "surrogatepass")
     return text.split("\0") if text else []
-
-
-def spread(jobs: int, call: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """The results of `call` over `items`, in order, by `jobs` threads.
-
-    Threads, for NumPy works without the interpreter lock: they need no copy of
-    the corpus and may start in a daemon, a web server or a worker process.
-    """
-    if jobs == 1:
-        return list(map(call, items))
-    with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(call, items))
 
 
 def _read_part(documents: Sequence[str], reader: Reader) -> Stream:

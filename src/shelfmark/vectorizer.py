@@ -22,7 +22,8 @@ from shelfmark.counts import (
     rank,
 )
 from shelfmark.ngrams import Limits, TooManyGramsError, count_grams
-from shelfmark.tokens import END, Reader, read, spread
+from shelfmark.threads import spread
+from shelfmark.tokens import END, Reader, read
 from shelfmark.weights import weigh_columns, weighed, weighs_as_fitted
 
 FEW = 24  # documents up to which a dict is faster than arrays
