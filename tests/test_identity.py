@@ -48,7 +48,7 @@ def test_names_and_places_are_no_reason_to_start_afresh(
     assert key(known, *elsewhere, "predict.min_precision=0.9") == key(known)
     spelt_out = ("model.learning_rate=0.2", "model.early_stopping=10", "model.rounds=30",
                  "features.ngram_range=[1,1]", "features.chosen_terms=500",
-                 "model.n_jobs=1")  # fmt: skip
+                 "model.stack.min_listed=20", "model.n_jobs=1")  # fmt: skip
     assert key(known, base=spelt_out) == key(known)
 
 
