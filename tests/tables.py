@@ -25,7 +25,7 @@ KINDS = {
     "trees": ["model=xgboost"],
     "stacked": ["model=stacked", "model.stack.folds=3", "model.stack.min_listed=5"],
     "scores alone": ["model=stacked", "model.stack.folds=3", "features.chosen_terms=0"],
-    "linear": ["model=linear", "model.stack.folds=null", "features.chosen_terms=0"],
+    "linear": ["model=linear"],
     "reranked": [
         "model=reranked",
         "model.stack.folds=3",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -149,12 +150,42 @@ def test_the_slope_of_a_choice_among_candidates_is_that_of_its_loss() -> None:
 def test_contributions_to_trees_add_up_to_the_margin(classes: int) -> None:
     task = features, _ = sparse_task(classes)
     trees = fitted(Trees(classes), task)
-    assert_additive(trees, features, np.zeros(0))
+    for row, number, margin in cells(trees, features):
+        made = trees.contributions(features[row], number, np.zeros(0), np.zeros(0))
+        assert made.slopes.shape == (0,)
+        assert made.terms.shape == (features.shape[1],)
+        assert made.margin == pytest.approx(margin, abs=1e-4)
+        # What is not told of the features is the same for all papers.
+        expected = trees.booster_.predict(xgboost.DMatrix(features[row]), pred_contribs=True)[0]
+        bias = expected[-1] * (number - 0.5) if classes == 2 else expected[number, -1]
+        assert made.terms.sum() + bias == pytest.approx(margin, abs=1e-4)
+
+
+def test_a_score_near_its_mean_has_no_slope_and_any_other_its_share() -> None:
+    task = features, _ = sparse_task(3)
+    trees = fitted(Trees(3), task)
+    dense = features.toarray()
+    means, deviations = dense[0, :4], dense[:, :4].std(axis=0)
+    shares = trees.booster_.predict(xgboost.DMatrix(features), pred_contribs=True)
+    still = 0
+    for row, number, _ in cells(trees, features):
+        made = trees.contributions(features[row], number, means, deviations)
+        moved = dense[row, :4] - means
+        near = np.abs(moved) <= 0.2 * deviations
+        still += near.sum()
+        wanted = np.where(near, 0, shares[row, number, :4])
+        np.testing.assert_allclose(made.slopes * moved, wanted, atol=1e-5)
+        np.testing.assert_allclose(made.terms, shares[row, number, 4:-1], atol=1e-5)
+    assert 4 * 3 <= still < 5 * 4 * 3
 
 
 def test_contributions_to_the_linear_classifier_add_up_to_the_score() -> None:
     features, _ = two_blocks(8)
-    assert_additive(Linear(MANY), features, np.linspace(-1, 1, 2 * MANY + 1))
+    linear, width = Linear(MANY), features.shape[1]
+    for row, number, margin in cells(linear, features):
+        made = linear.contributions(features[row], number, np.zeros(width), np.zeros(width))
+        assert made.margin == margin
+        assert features[row].toarray()[0] @ made.slopes == margin
 
 
 def test_contributions_to_the_reranker_add_up_to_the_trees_margin_or_to_the_score() -> None:
@@ -165,22 +196,22 @@ def test_contributions_to_the_reranker_add_up_to_the_trees_margin_or_to_the_scor
     for row in range(5):
         best = set(np.argsort(-scores[row])[:5])
         margins = model.margins(features[row])[0]
-        said = {
-            number: shares.sum() + base
-            for number in range(MANY)
-            for shares, base in [model.contributions(features[row], number, means)]
-        }
+        made = [model.contributions(features[row], x, means, means) for x in range(MANY)]
+        said = [one.margin for one in made]
         for number in set(range(MANY)) - best:
             assert said[number] == pytest.approx(scores[row, number], abs=1e-4)
+            assert made[number].slopes.argmax() == number
+        for number in best:
+            # What all candidates share pushes none of them; its own score pushes towards it.
+            assert made[number].slopes.sum() == pytest.approx(0, abs=1e-5)
+            assert made[number].slopes[number] > 0
         # The margins of candidates differ from those of the trees by one and the same number.
         apart = [said[number] - margins[number] for number in best]
         np.testing.assert_allclose(apart, apart[0], atol=1e-4)
 
 
-def assert_additive(classifier: Any, features: sp.csr_matrix, means: Any) -> None:
-    margins = classifier.margins(features)
-    for row in range(5):
-        for number in range(margins.shape[1]):
-            shares, base = classifier.contributions(features[row], number, means)
-            assert shares.shape == (features.shape[1],)
-            assert shares.sum() + base == pytest.approx(margins[row, number], abs=1e-4)
+def cells(classifier: Any, features: sp.csr_matrix) -> Iterator[tuple[int, int, float]]:
+    """Yield the margin of each class of some papers."""
+    for row, margins in enumerate(classifier.margins(features)[:5]):
+        for number, margin in enumerate(margins):
+            yield row, number, margin

@@ -88,15 +88,11 @@ def test_of_the_reranker_they_add_up_to_the_trees_margin_or_that_of_the_first_sc
 def test_of_a_linear_model_the_base_is_its_intercept() -> None:
     model = fitted("linear")
     svm = dict(model.pipeline[1].transformer_list)["scores"].fitted_[0]
-    moved = 0
     for text in shown(model, 10):
         for number, category in enumerate(model.classes):
             explanation = explain.explain(model, text, category)
-            if any(explanation.weights.values()):
-                moved += 1
-                wanted = svm.intercept_[number] / model.decision.temperature
-                assert explanation.base == pytest.approx(wanted, rel=1e-3, abs=1e-3)
-    assert moved > 40
+            wanted = svm.intercept_[number] / model.decision.temperature
+            assert explanation.base == pytest.approx(wanted, rel=1e-3, abs=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -123,7 +119,7 @@ def test_without_its_strongest_word_a_class_is_mostly_less_probable(kind: str) -
         if weights[word] > 0:
             lower.append(model.probabilities([text])[0][0, number] < before[number])
     assert len(lower) > 30
-    assert np.mean(lower) > 0.6
+    assert np.mean(lower) > 0.75
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -29,15 +29,15 @@ def fit(*overrides: str, texts: list[str] = TEXTS) -> tuple[features.Steps, sp.c
     indicator = np.eye(2, dtype=np.uint8)[targets]
     with checkpoint.temporary() as stages:
         joined, known = features.fit_rest(
-            settings.features, stack, words, indicator, targets, stages
+            settings.features.chosen_terms, stack, words, indicator, targets, stages
         )
     return [("words", fields), ("joined", joined)], known
 
 
 def names(steps: features.Steps) -> list[str]:
     """Return the terms among the features."""
-    chosen = dict(steps[1][1].transformer_list)["terms"][0]
-    return list(features.terms(steps)[chosen.get_support()])
+    chosen = dict(steps[1][1].transformer_list)["terms"]
+    return list(features.terms(steps)[chosen.columns_])
 
 
 @pytest.mark.parametrize("texts", [TEXTS, TITLED])

@@ -2,7 +2,7 @@
 
 A classifier is fitted on features of which the first columns are the scores of the stack, one block
 after the other. `margins` gives one number a paper and class, the softmax of which are
-probabilities; `contributions` says what each feature adds to the margin of one class.
+probabilities; `contributions` says what makes the margin of one class.
 """
 
 from __future__ import annotations
@@ -21,6 +21,23 @@ from shelfmark.targets import Numbers
 
 Margins = np.ndarray[Any, np.dtype[np.float32]]
 
+STILL = 0.2  # standard deviations from the mean within which a score has no direction
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What makes the margin of one class of one paper.
+
+    Args:
+        margin: as the classifier has it.
+        slopes: how steeply it follows each score of the stack.
+        terms: what each feature behind the scores adds to it.
+    """
+
+    margin: float
+    slopes: Margins
+    terms: Margins
+
 
 class Classifier(Protocol):
     """What the decision asks of a classifier."""
@@ -36,11 +53,12 @@ class Classifier(Protocol):
         """Return the margin of each class, shape (papers, classes)."""
 
     def contributions(
-        self, features: sp.csr_matrix, number: int, means: Margins
-    ) -> tuple[Margins, float]:
-        """Return what each feature of one paper adds to the margin of a class, and the rest.
+        self, features: sp.csr_matrix, number: int, means: Margins, deviations: Margins
+    ) -> Contributions:
+        """Return what makes the margin of a class of one paper.
 
-        The first features are scores, whose means over the training papers are given.
+        The first features are scores, whose means and standard deviations over the training papers
+        are given.
         """
 
 
@@ -65,12 +83,10 @@ class Linear(BaseEstimator):  # type: ignore[misc]
         return np.asarray(features[:, : self.classes].toarray(), np.float32)
 
     def contributions(
-        self, features: sp.csr_matrix, number: int, means: Margins
-    ) -> tuple[Margins, float]:
-        """Return what each feature of one paper adds to the margin of a class, and the rest."""
-        shares = np.zeros(features.shape[1], np.float32)
-        shares[number] = features[0, number] - means[number]
-        return shares, float(means[number])
+        self, features: sp.csr_matrix, number: int, means: Margins, deviations: Margins
+    ) -> Contributions:
+        """Return what makes the margin of a class of one paper: its score alone."""
+        return _score_alone(features, number, len(means))
 
 
 class Trees(BaseEstimator):  # type: ignore[misc]
@@ -105,13 +121,21 @@ class Trees(BaseEstimator):  # type: ignore[misc]
         return np.asarray(given, np.float32)
 
     def contributions(
-        self, features: sp.csr_matrix, number: int, means: Margins
-    ) -> tuple[Margins, float]:
-        """Return what each feature of one paper adds to the margin of a class, and the rest."""
+        self, features: sp.csr_matrix, number: int, means: Margins, deviations: Margins
+    ) -> Contributions:
+        """Return what makes the margin of a class of one paper.
+
+        TreeSHAP's share of a score over its distance from the mean is the slope: none where it is
+        too near the mean to tell.
+        """
         given = self.booster_.predict(xgboost.DMatrix(features), pred_contribs=True)[0]
         if self.classes == 2:
             given = np.stack([-given / 2, given / 2])
-        return given[number, :-1], float(given[number, -1])
+        shares, count = given[number], len(means)
+        moved = features[0, :count].toarray()[0] - means
+        still = np.abs(moved) <= STILL * deviations
+        slopes = np.where(still, 0, shares[:count] / np.where(still, 1, moved))
+        return Contributions(float(shares.sum()), slopes, shares[count:-1])
 
 
 class Reranker(BaseEstimator):  # type: ignore[misc]
@@ -163,24 +187,30 @@ class Reranker(BaseEstimator):  # type: ignore[misc]
         return np.asarray(first, np.float32)
 
     def contributions(
-        self, features: sp.csr_matrix, number: int, means: Margins
-    ) -> tuple[Margins, float]:
-        """Return what each feature of one paper adds to the margin of a class, and the rest.
+        self, features: sp.csr_matrix, number: int, means: Margins, deviations: Margins
+    ) -> Contributions:
+        """Return what makes the margin of a class of one paper.
 
-        What the trees add to a candidate's margin is laid to its score by the first scorer; a class
-        that is no candidate has this score alone.
+        A candidate stands against the others: its margin follows how far its score by the first
+        scorer is above theirs, as steeply as TreeSHAP says, or as they are where the trees saw it
+        otherwise. A class that is no candidate has its score alone.
         """
         scores = self._dense(features)
         candidates = self._best(scores[:, : self.classes])
-        shares = np.zeros(features.shape[1], np.float32)
         place = np.flatnonzero(candidates[0] == number)
         if not len(place):
-            shares[number] = scores[0, number] - means[number]
-            return shares, float(means[number])
+            return _score_alone(features, number, len(means))
         row = self._features(scores, candidates)[place]
         given = self.booster_.predict(xgboost.DMatrix(row), pred_contribs=True)[0]
-        shares[number] = given[:-1].sum()
-        return shares, float(given[-1])
+        against = np.zeros(len(means), np.float32)
+        against[candidates[0]] = -1 / candidates.shape[1]
+        against[number] += 1
+        among = scores[0, candidates[0]]
+        moved, share = scores[0, number] - among.mean(), given[:-1].sum()
+        tells = abs(moved) > STILL * among.std() and moved * share > 0
+        slope = np.float32(share / moved if tells else 1)
+        nothing = np.zeros(features.shape[1] - len(means), np.float32)
+        return Contributions(float(given.sum()), slope * against, nothing)
 
     def _rows(self, features: sp.csr_matrix, targets: Numbers) -> tuple[Margins, Numbers]:
         """Return a row for each candidate, and whether it is right, of papers that have it."""
@@ -226,6 +256,13 @@ class Reranker(BaseEstimator):  # type: ignore[misc]
         together = known @ (groups[:, None] == np.arange(groups.max() + 1)).astype(np.float32)
         group = np.take_along_axis(together, groups[candidates], 1)
         return [group, np.take_along_axis(known, candidates, 1) / (group + 1e-9)]
+
+
+def _score_alone(features: sp.csr_matrix, number: int, scores: int) -> Contributions:
+    slopes = np.zeros(scores, np.float32)
+    slopes[number] = 1
+    nothing = np.zeros(features.shape[1] - scores, np.float32)
+    return Contributions(float(features[0, number]), slopes, nothing)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from shelfmark.artifact import Model
 from shelfmark.features import sparse
 from shelfmark.stacking import OutOfFold
 
-STILL = 0.2  # standard deviations from the mean within which a score has no direction
 MOST_WORDS = 12
 
 
@@ -44,7 +43,8 @@ def explain(model: Model, text: str, category: str) -> Explanation:
 
     TreeSHAP shares the margin out among the features. A chosen term keeps its share; that of a
     score goes to the words it is the sum of, each by its part, as far as they move the score from
-    its mean over the training papers. Source: arXiv:1802.03888; for linear models arXiv:1705.07874.
+    its mean over the training papers, or from its rivals'. Source: arXiv:1802.03888; for linear
+    models arXiv:1705.07874.
 
     Raises:
         ValueError: the model has no such class.
@@ -54,35 +54,23 @@ def explain(model: Model, text: str, category: str) -> Explanation:
     features = sparse(steps[1][1].transform(words))
     parts = dict(steps[1][1].transformer_list)
     stack: OutOfFold | None = parts.get("scores")
-    means = np.zeros(0, np.float32) if stack is None else stack.means_
+    none = np.zeros(0, np.float32)
+    means, deviations = (stack.means_, stack.deviations_) if stack else (none, none)
     number = model.classes.index(category)
-    shares, base = decision.classifier.contributions(features, number, means)
+    made = decision.classifier.contributions(features, number, means, deviations)
+    heat = decision.temperature
     weights: dict[str, float] = defaultdict(float)
     if stack is not None:
-        slopes = _slopes(shares[: len(means)], features[0, : len(means)].toarray()[0], stack)
-        added = np.hstack([scorer.parts(words) for scorer in stack.fitted_]) @ slopes
+        added = np.hstack([scorer.parts(words) for scorer in stack.fitted_]) @ made.slopes
         for name, weight in zip(model.terms[words.indices], added, strict=True):
-            weights[name] += float(weight)
-        base += float(shares[: len(means)].sum() - added.sum())
+            weights[name] += float(weight) / heat
     if "terms" in parts:
-        chosen = shares[len(means) :]
         present = features[0, len(means) :].indices
-        columns = parts["terms"][0].get_support(indices=True)[present]
-        for name, weight in zip(model.terms[columns], chosen[present], strict=True):
-            weights[name] += float(weight)
-        base += float(chosen.sum() - chosen[present].sum())
-    heat = decision.temperature
-    margin = base + sum(weights.values())
-    return Explanation(
-        category, margin / heat, base / heat, {name: w / heat for name, w in weights.items()}
-    )
-
-
-def _slopes(shares: Any, scores: Any, stack: OutOfFold) -> Any:
-    """Return how steeply the margin follows each score, 0 for one too near its mean to tell."""
-    moved = scores - stack.means_
-    still = np.abs(moved) <= STILL * stack.deviations_
-    return np.where(still, 0, shares / np.where(still, 1, moved))
+        columns = parts["terms"].columns_[present]
+        for name, weight in zip(model.terms[columns], made.terms[present], strict=True):
+            weights[name] += float(weight) / heat
+    margin = made.margin / heat
+    return Explanation(category, margin, margin - sum(weights.values()), dict(weights))
 
 
 def places(model: Model, text: str, terms: list[str]) -> dict[str, list[tuple[int, int]]]:

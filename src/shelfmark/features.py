@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from loguru import logger
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler
+from sklearn.preprocessing import FunctionTransformer
 
 from shelfmark.checkpoint import Checkpoint
 from shelfmark.embedding import Embedding
@@ -29,7 +29,23 @@ from shelfmark.vectorizer import FastTfidfVectorizer
 Steps = list[tuple[str, Any]]
 
 
-def fit_words(config: FeaturesConfig, texts: Sequence[str]) -> tuple[FeatureUnion, sp.csr_matrix]:
+class Beside(FeatureUnion):  # type: ignore[misc]
+    """scikit-learn's union, without its preparations for several processes.
+
+    For one paper these take longer than the work itself.
+    """
+
+    def transform(self, given: Any) -> sp.csr_matrix:
+        """Return the features of all parts side by side, shape (given, columns)."""
+        weights = self.transformer_weights or {}
+        found = ((name, part.transform(given)) for name, part in self.transformer_list)
+        return _joined(
+            [block * np.float32(weights[name]) if name in weights else block
+             for name, block in found]
+        )  # fmt: skip
+
+
+def fit_words(config: FeaturesConfig, texts: Sequence[str]) -> tuple[Beside, sp.csr_matrix]:
     """Fit the TF-IDF of texts and, as a field of its own, of their titles.
 
     Returns:
@@ -54,19 +70,26 @@ def fit_words(config: FeaturesConfig, texts: Sequence[str]) -> tuple[FeatureUnio
         except ValueError:
             logger.warning("features: the titles hold no term of their own; read with the rest")
     weights = {"title": config.title_weight} if len(fields) > 1 else None
-    union = FeatureUnion(fields, transformer_weights=weights)
-    return union, sparse(sp.hstack(blocks, format="csr"))
+    return Beside(fields, transformer_weights=weights), _joined(blocks)
 
 
 def fit_rest(
-    config: FeaturesConfig,
+    chosen: int | None,
     stack: OutOfFold | None,
     words: sp.csr_matrix,
     indicator: Indicator,
     targets: Numbers,
     stages: Checkpoint,
-) -> tuple[FeatureUnion, sp.csr_matrix]:
+) -> tuple[Beside, sp.csr_matrix]:
     """Fit the stack's scores and the choice of terms on TF-IDF rows of training papers.
+
+    Args:
+        chosen: how many terms, None for all.
+        stack: unfitted; None for no scores.
+        words: the rows.
+        indicator: of the papers' classes and listed categories.
+        targets: the papers' classes.
+        stages: where what is finished is kept.
 
     Returns:
         The fitted parts, and the features of the training papers, shape (papers, columns), float32;
@@ -77,17 +100,11 @@ def fit_rest(
     if stack is not None:
         blocks.append(stack.fit_transform(words, indicator, stages))
         parts.append(("scores", stack))
-    chosen = words.shape[1] if config.chosen_terms is None else config.chosen_terms
-    if chosen:
-        # A tree tells "present" from "absent" by a threshold above the largest value it saw. A
-        # title alone holds few terms, each with a larger value than any abstract's: unbounded, it
-        # would fall on the side of "absent".
-        best = ChosenTerms(min(chosen, words.shape[1]))
-        terms = Pipeline([("chosen", best), ("bounded", MaxAbsScaler(clip=True))])
-        blocks.append(terms.fit_transform(words, targets))
-        parts.append(("terms", terms))
-    joined = FeatureUnion(parts, verbose_feature_names_out=False)
-    return joined, sparse(sp.hstack([sp.csr_matrix(block) for block in blocks], format="csr"))
+    if chosen != 0:
+        best = ChosenTerms(min(chosen or words.shape[1], words.shape[1]))
+        blocks.append(best.fit_transform(words, targets))
+        parts.append(("terms", best))
+    return Beside(parts), _joined(blocks)
 
 
 def scorers(config: StackConfig, seed: int) -> list[tuple[str, Scorer]]:
@@ -120,6 +137,10 @@ def sparse(features: Any) -> sp.csr_matrix:
     matrix = sp.csr_matrix(features)
     matrix.eliminate_zeros()
     return matrix
+
+
+def _joined(blocks: list[Any]) -> sp.csr_matrix:
+    return sparse(sp.hstack([sp.csr_matrix(block) for block in blocks], format="csr"))
 
 
 def terms(steps: Steps) -> np.ndarray[Any, Any]:

@@ -104,9 +104,11 @@ def _features(
     if config.model.stack is not None:
         scorers = features.scorers(config.model.stack, config.seed)
         stack = OutOfFold(scorers, len(goal.classes), config.model.stack.folds, config.seed)
+    # The other classifiers look at scores alone.
+    chosen = config.features.chosen_terms if config.model.classifier == "trees" else 0
     with console.progress("fitting linear models"):
         joined, known = features.fit_rest(
-            config.features, stack, words, goal.indicator(train), goal.numbers(train), stages
+            chosen, stack, words, goal.indicator(train), goal.numbers(train), stages
         )
     return [("words", fields), ("joined", joined)], known
 

@@ -29,6 +29,7 @@ ALLOWED = frozenset(
         ("shelfmark.decision", "CrossLists"),
         ("shelfmark.decision", "Decision"),
         ("shelfmark.embedding", "Embedding"),
+        ("shelfmark.features", "Beside"),
         ("shelfmark.features", "titles"),
         ("shelfmark.scorers", "Bayes"),
         ("shelfmark.scorers", "Svm"),
@@ -36,9 +37,7 @@ ALLOWED = frozenset(
         ("shelfmark.stacking", "OutOfFold"),
         ("shelfmark.vectorizer", "FastTfidfVectorizer"),
         ("sklearn.feature_extraction.text", "TfidfTransformer"),
-        ("sklearn.pipeline", "FeatureUnion"),
         ("sklearn.pipeline", "Pipeline"),
-        ("sklearn.preprocessing._data", "MaxAbsScaler"),
         ("sklearn.preprocessing._function_transformer", "FunctionTransformer"),
         ("xgboost.core", "Booster"),
     }

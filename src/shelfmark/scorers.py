@@ -88,6 +88,7 @@ class Bayes(Linear):
         model = MultinomialNB(alpha=self.alpha)
         model.partial_fit(features, indicator[:, :classes].argmax(axis=1), np.arange(classes))
         weights, prior = model.feature_log_prob_.T, np.maximum(model.class_log_prior_, -50)
-        self.weights_ = (weights - weights.mean(axis=1, keepdims=True)).astype(np.float32)
+        # In rows, or each prediction would copy all of it into rows.
+        self.weights_ = (weights - weights.mean(axis=1, keepdims=True)).astype(np.float32, "C")
         self.intercept_ = (prior - prior.mean()).astype(np.float32)
         return self
