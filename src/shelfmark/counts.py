@@ -15,7 +15,7 @@ import numpy as np
 
 from shelfmark.ngrams import SmallInts
 from shelfmark.tokens import END, FIRST, Known, Reader, Stream, read
-from shelfmark.trie import Trie
+from shelfmark.trie import Terms, Trie
 
 UP_TO_SPACE = re.compile("[\0- ]")
 
@@ -32,13 +32,15 @@ class Ready:
     vocabulary: dict[str, int]
     reader: Reader | None
     ngram_range: tuple[int, int]
+    terms: Terms | None = None  # those of the vocabulary, where they are known
 
     @cached_property
     def trie(self) -> Trie:
         """The vocabulary for many documents. Raises `NotExactError`."""
-        if set(map(type, self.vocabulary)) != {str}:
+        n_min, n_max = self.ngram_range
+        if self.terms is None and set(map(type, self.vocabulary)) != {str}:
             raise NotExactError
-        return Trie(self.vocabulary, *self.ngram_range)
+        return Trie(self.terms or Terms.of(self.vocabulary, n_max), n_min, n_max)
 
     @cached_property
     def known(self) -> Known | None:

@@ -31,6 +31,7 @@ Ints = NDArray[np.int64]
 SmallInts = NDArray[np.int32]
 
 _SHARD = 1 << 18  # tokens at which the n-grams that are counted together start
+_BLOCK = 1 << 16  # terms whose ranks are Python objects at once
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -48,9 +49,9 @@ class Grams:
     and then by document.
     """
 
-    places: list[Ints]
-    df: Ints
-    first: Ints
+    places: list[SmallInts]
+    df: SmallInts
+    first: SmallInts
     rows: SmallInts
     counts: SmallInts
 
@@ -89,10 +90,14 @@ class Grams:
     def terms(self, words: list[str]) -> list[str]:
         """The strings of the n-grams; `words[r - 1]` is the word of rank r."""
         first, later = ["", *words], ["", *(" " + word for word in words)]
-        terms = map(first.__getitem__, self.places[0].tolist())
-        for place in self.places[1:]:
-            terms = map(str.__add__, terms, map(later.__getitem__, place.tolist()))
-        return list(terms)
+        terms: list[str] = []
+        for begin in range(0, len(self.df), _BLOCK):
+            head, *tail = (place[begin : begin + _BLOCK].tolist() for place in self.places)
+            block = map(first.__getitem__, head)
+            for place in tail:
+                block = map(str.__add__, block, map(later.__getitem__, place))
+            terms += block
+        return terms
 
     def matrix(self, n_documents: int) -> sp.csc_array:
         """Counts, int32 CSC of shape (n_documents, n_grams), canonical."""
@@ -177,7 +182,7 @@ def _renumber(levels: list[tuple[Ints, Ints]]) -> tuple[list[tuple[Ints, Ints]],
 
 def _tally(
     spots: Ints, spot_bits: int, documents: SmallInts, limits: Limits
-) -> tuple[Ints, Ints, Ints, SmallInts, SmallInts]:
+) -> tuple[Ints, SmallInts, SmallInts, SmallInts, SmallInts]:
     """Count the grams that are within the limits; a spot is a gram and where it is.
 
     Returns the grams and the other fields of `Grams`.
@@ -191,21 +196,22 @@ def _tally(
     counts = np.diff(pair, append=len(spots)).astype(np.int32)
     rows = rows[pair]
     start = np.flatnonzero(new_gram)
-    df = np.diff(np.searchsorted(pair, start), append=len(pair))
+    df = np.diff(np.searchsorted(pair, start), append=len(pair)).astype(np.int32)
     kept = (df >= limits.low) & (df <= limits.high)
     within = np.repeat(kept, df)
     start = start[kept]
-    return spots[start], df[kept], at[start], rows[within], counts[within]
+    first = at[start].astype(np.int32)
+    return spots[start], df[kept], first, rows[within], counts[within]
 
 
-def _places(grams: Ints, tables: Iterable[Ints | None], bits: int) -> list[Ints]:
+def _places(grams: Ints, tables: Iterable[Ints | None], bits: int) -> list[SmallInts]:
     """The ranks in each gram, word by word."""
     places = []
     for table in reversed(list(tables)):
-        places.append(grams & ((1 << bits) - 1))
+        places.append((grams & ((1 << bits) - 1)).astype(np.int32))
         grams = grams >> bits
         grams = grams if table is None else table[grams]
-    return [grams, *reversed(places)]
+    return [grams.astype(np.int32), *reversed(places)]
 
 
 def hashed(grams: Ints, bits: int) -> Ints:
@@ -221,7 +227,7 @@ def changes(values: NDArray[Any]) -> NDArray[np.bool_]:
     return differs
 
 
-def indptr(sizes: Ints) -> NDArray[Any]:
+def indptr(sizes: NDArray[Any]) -> NDArray[Any]:
     """The `indptr` of rows or columns of these sizes, in as few bytes as serve."""
     ends = np.concatenate([[0], np.cumsum(sizes)])
     return ends.astype(np.int32) if ends[-1] <= np.iinfo(np.int32).max else ends

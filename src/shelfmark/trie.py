@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,8 +21,10 @@ class _Finder:
         self.bits = max(len(keys).bit_length() + 2, 4)
         home = hashed(keys, self.bits)
         self.slots = np.zeros(1 << self.bits, np.int32)
-        self.slots[home] = np.arange(len(keys))
-        self.shared = np.bincount(home, minlength=1 << self.bits) > 1
+        number = np.arange(len(keys), dtype=np.int32)
+        self.slots[home] = number
+        self.shared = np.zeros(1 << self.bits, np.bool_)
+        self.shared[home[self.slots[home] != number]] = True
 
     def __call__(self, query: Ints) -> tuple[NDArray[np.intp], SmallInts]:
         """Which elements of `query` are keys, and which key each of them is."""
@@ -34,27 +38,45 @@ class _Finder:
         return hit, at[hit]
 
 
-class Trie:
-    """The n-grams of a vocabulary, to be found in streams of tokens.
+@dataclass(frozen=True)
+class Terms:
+    """The terms of a vocabulary as numbers.
 
-    `vocabulary` maps a term to its column; terms of fewer than `n_min` or more
-    than `n_max` words are never met. `ranks` numbers the words from 1.
+    `ranks` numbers their words from 1. `grams` has a row for each term: the ranks of
+    its words, then zeros; `columns` has its column.
     """
 
-    def __init__(self, vocabulary: Mapping[str, int], n_min: int, n_max: int) -> None:
+    ranks: Mapping[str, int]
+    grams: SmallInts
+    columns: SmallInts
+
+    @classmethod
+    def of(cls, vocabulary: Mapping[str, int], n_max: int) -> Terms:
+        """Take strings to pieces; with `n_max` 1 each is a word."""
         words, sizes = list(vocabulary), np.ones(len(vocabulary), np.intp)
         if n_max > 1:
             sizes += [term.count(" ") for term in words]
             words = " ".join(words).split(" ")
-        self.ranks = dict(zip(dict.fromkeys(words), range(1, len(words) + 1), strict=False))
-        grams = np.zeros((len(sizes), int(sizes.max(initial=n_max))), np.int64)
+        ranks = dict(zip(dict.fromkeys(words), range(1, len(words) + 1), strict=False))
+        grams = np.zeros((len(sizes), int(sizes.max(initial=n_max))), np.int32)
         places = np.arange(grams.shape[1]) < sizes[:, None]
-        grams[places] = np.fromiter(map(self.ranks.__getitem__, words), np.int64, len(words))
-        columns = np.fromiter(vocabulary.values(), np.int32, len(sizes))
+        grams[places] = np.fromiter(map(ranks.__getitem__, words), np.int32, len(words))
+        return cls(ranks, grams, np.fromiter(vocabulary.values(), np.int32, len(sizes)))
+
+
+class Trie:
+    """The n-grams of a vocabulary, to be found in streams of tokens.
+
+    Terms of fewer than `n_min` or more than `n_max` words are never met.
+    """
+
+    def __init__(self, terms: Terms, n_min: int, n_max: int) -> None:
+        self.ranks = terms.ranks
+        sizes = np.count_nonzero(terms.grams, axis=1)
         kept = (sizes >= n_min) & (sizes <= n_max)
-        grams, sizes, columns = grams[kept], sizes[kept], columns[kept]
+        grams, sizes, columns = terms.grams[kept], sizes[kept], terms.columns[kept]
         self.bits = len(self.ranks).bit_length()
-        self.n_terms = len(vocabulary)
+        self.n_terms = len(terms.columns)
         self.column_bits = self.n_terms.bit_length()
         node = grams[:, 0]
         self.columns = [_by_node(node, sizes == 1, columns, len(self.ranks) + 1)]
@@ -65,7 +87,8 @@ class Trie:
             node = node[longer]
             if not len(node):
                 break
-            keys, node = np.unique(node << self.bits | grams[:, n - 1], return_inverse=True)
+            key = node.astype(np.int64) << self.bits | grams[:, n - 1]
+            keys, node = np.unique(key, return_inverse=True)
             self.finders.append(_Finder(keys))
             self.columns.append(_by_node(node, sizes == n, columns, len(keys)))
 
@@ -101,7 +124,9 @@ class Trie:
         return pairs
 
 
-def _by_node(node: Ints, ends: NDArray[np.bool_], columns: SmallInts, size: int) -> SmallInts:
+def _by_node(
+    node: NDArray[Any], ends: NDArray[np.bool_], columns: SmallInts, size: int
+) -> SmallInts:
     """The column of each node, -1 where no term ends."""
     table = np.full(size, -1, np.int32)
     table[node[ends]] = columns[ends]

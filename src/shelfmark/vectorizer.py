@@ -24,6 +24,7 @@ from shelfmark.counts import (
 from shelfmark.ngrams import Limits, TooManyGramsError, count_grams
 from shelfmark.threads import spread
 from shelfmark.tokens import END, Reader, read
+from shelfmark.trie import Terms
 from shelfmark.weights import weigh_columns, weighed, weighs_as_fitted
 
 FEW = 24  # documents up to which a dict is faster than arrays
@@ -147,16 +148,20 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
 
         Threads may race to replace it; each then works with its own, as good.
         """
-        stop = self.stop_words if isinstance(self.stop_words, str) else tuple(self.stop_words or ())
-        parameters = (
-            *(self.input, self.strip_accents, self.lowercase, self.preprocessor),
-            *(self.tokenizer, self.analyzer, self.token_pattern, self.ngram_range, stop),
-        )
+        parameters = self._reading()
         kept: Ready | None = getattr(self, "_kept", None)
         if kept and kept.vocabulary is self.vocabulary_ and kept.parameters == parameters:
             return kept
         self._kept = Ready(parameters, self.vocabulary_, self._reader(), self.ngram_range)
         return self._kept
+
+    def _reading(self) -> tuple[Any, ...]:
+        """The parameters by which documents are read."""
+        stop = self.stop_words if isinstance(self.stop_words, str) else tuple(self.stop_words or ())
+        return (
+            *(self.input, self.strip_accents, self.lowercase, self.preprocessor),
+            *(self.tokenizer, self.analyzer, self.token_pattern, self.ngram_range, stop),
+        )
 
     def _reader(self) -> Reader | None:
         """How to read a document; None if scikit-learn's code has to.
@@ -239,9 +244,15 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
             kept = most_frequent(X.sum(axis=0), self.max_features, self.dtype)
             grams = grams.take(kept)
             X = grams.matrix(len(documents))
-        self._seen = grams.seen()
-        terms = grams.terms(words)
-        return dict(zip(terms, range(len(terms)), strict=True)), X.astype(self.dtype)
+        self._seen, names, places = grams.seen(), grams.terms(words), grams.places
+        del grams  # the dictionary takes much of the memory
+        X = X.astype(self.dtype)
+        vocabulary = dict(zip(names, range(len(names)), strict=True))
+        # What `transform` needs, before it is forgotten what the terms are made of.
+        known = dict(zip(words, range(1, len(words) + 1), strict=True))
+        terms = Terms(known, np.stack(places, axis=1), np.arange(len(names), dtype=np.int32))
+        self._kept = Ready(self._reading(), vocabulary, reader, self.ngram_range, terms)
+        return vocabulary, X
 
     def _find(self, documents: list[str], ready: Ready) -> Any:
         """Counts of the terms of a vocabulary."""
