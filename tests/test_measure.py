@@ -23,7 +23,7 @@ def test_both_vectorizers_read_the_same_papers_to_the_same_bits(settings: Config
 
 
 def test_the_digest_tells_the_smallest_difference_apart(settings: Config) -> None:
-    two, three = (measure.vectorize(settings, "ours", longest) for longest in ("2", "3"))
+    two, three = (measure.vectorize(settings, "ours", least) for least in ("2", "3"))
     assert two["digest"] != three["digest"]
 
 

@@ -11,6 +11,7 @@ character up to the space.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -85,7 +86,7 @@ class Grams:
         """
         row = self.rows[np.cumsum(self.df) - self.df]
         size = np.sum([place > 0 for place in self.places], axis=0)
-        return np.lexsort((self.first, size, row))
+        return np.lexsort((self.first, row.astype(np.int64) * (len(self.places) + 1) + size))
 
     def terms(self, words: list[str]) -> list[str]:
         """The strings of the n-grams; `words[r - 1]` is the word of rank r."""
@@ -95,7 +96,7 @@ class Grams:
             head, *tail = (place[begin : begin + _BLOCK].tolist() for place in self.places)
             block = map(first.__getitem__, head)
             for place in tail:
-                block = map(str.__add__, block, map(later.__getitem__, place))
+                block = map(operator.add, block, map(later.__getitem__, place))
             terms += block
         return terms
 
@@ -136,11 +137,14 @@ def count_grams(
 def _count_shard(
     tokens: SmallInts, documents: SmallInts, bits: int, limits: Limits, ranks: tuple[int, int]
 ) -> Grams:
-    """Count the n-grams whose first word has a rank in ``range(*ranks)``."""
-    spot_bits = len(tokens).bit_length()
+    """Count the n-grams whose first word has a rank in ``range(*ranks)``.
+
+    That rank, and where an n-gram is, are numbers within the shard, to take few bits.
+    """
     position = np.flatnonzero((tokens >= ranks[0]) & (tokens < ranks[1]))
-    levels = [(tokens[position].astype(np.int64), position)]
-    width, tables = bits, []
+    spot_bits = len(position).bit_length()
+    levels = [(tokens[position].astype(np.int64) - ranks[0], np.arange(len(position)))]
+    width, tables = (ranks[1] - ranks[0]).bit_length(), []
     for n in range(2, limits.n_max + 1):
         table = None
         if width + bits + spot_bits > 63:
@@ -148,21 +152,23 @@ def _count_shard(
             width = len(table).bit_length()
             if width + bits + spot_bits > 63:
                 raise TooManyGramsError
-        gram, position = levels[-1]
+        gram, spot = levels[-1]
         if n > 2 and limits.low > 1:
             # An n-gram is in no more documents than the n-gram it starts with.
             often = _frequent(gram, limits.low)
-            gram, position = levels[-1] = gram[often], position[often]
-        follower = tokens[position + (n - 1)]
+            gram, spot = levels[-1] = gram[often], spot[often]
+        follower = tokens[position[spot] + (n - 1)]
         joined = np.flatnonzero(follower)
         longer = gram[joined] << bits | follower[joined]
-        levels = [(gram << bits, position) for gram, position in levels]
-        levels.append((longer, position[joined]))
+        levels = [(gram << bits, spot) for gram, spot in levels]
+        levels.append((longer, spot[joined]))
         tables.append(table)
         width += bits
-    spots = [gram << spot_bits | position for gram, position in levels[limits.n_min - 1 :]]
-    grams, df, first, rows, counts = _tally(np.concatenate(spots), spot_bits, documents, limits)
-    return Grams(_places(grams, tables, bits), df, first, rows, counts)
+    spots = np.concatenate([gram << spot_bits | at for gram, at in levels[limits.n_min - 1 :]])
+    grams, df, first, rows, counts = _tally(spots, spot_bits, documents[position], limits)
+    places = _places(grams, tables, bits)
+    places[0] += np.int32(ranks[0])
+    return Grams(places, df, position[first].astype(np.int32), rows, counts)
 
 
 def _frequent(grams: Ints, low: float) -> NDArray[np.intp]:
@@ -182,10 +188,10 @@ def _renumber(levels: list[tuple[Ints, Ints]]) -> tuple[list[tuple[Ints, Ints]],
 
 def _tally(
     spots: Ints, spot_bits: int, documents: SmallInts, limits: Limits
-) -> tuple[Ints, SmallInts, SmallInts, SmallInts, SmallInts]:
+) -> tuple[Ints, SmallInts, Ints, SmallInts, SmallInts]:
     """Count the grams that are within the limits; a spot is a gram and where it is.
 
-    Returns the grams and the other fields of `Grams`.
+    Returns the grams and the other fields of `Grams`, `first` as a place in `documents`.
     """
     spots.sort()
     at = spots & ((1 << spot_bits) - 1)
@@ -200,8 +206,7 @@ def _tally(
     kept = (df >= limits.low) & (df <= limits.high)
     within = np.repeat(kept, df)
     start = start[kept]
-    first = at[start].astype(np.int32)
-    return spots[start], df[kept], first, rows[within], counts[within]
+    return spots[start], df[kept], at[start], rows[within], counts[within]
 
 
 def _places(grams: Ints, tables: Iterable[Ints | None], bits: int) -> list[SmallInts]:

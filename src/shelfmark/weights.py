@@ -14,7 +14,7 @@ from sklearn.utils.sparsefuncs_fast import (
     inplace_csr_row_normalize_l2,
 )
 
-BLOCK = 1 << 17  # elements of a matrix that go through the cache at once
+BLOCK = 1 << 18  # elements of a matrix that go through the cache at once
 NORMALIZE = {
     "l1": inplace_csr_row_normalize_l1,
     "l2": inplace_csr_row_normalize_l2,
@@ -61,16 +61,20 @@ def normalize(X: Any, norm: str, seen: NDArray[np.intp]) -> None:
     """Divide each row of a CSC matrix by its norm, added up as scikit-learn does.
 
     It has the columns in the order `seen`, and another order of the same
-    additions would give another last digit. `np.add.at` adds one by one.
+    additions would give another last digit. `np.bincount` adds one by one; what
+    was added so far goes first.
     """
     norms = np.zeros(X.shape[0])
+    every = np.arange(X.shape[0])
     sizes = np.diff(X.indptr)
     for columns in np.array_split(seen, X.nnz // BLOCK + 1):
         size = sizes[columns]
         shift = X.indptr[columns] - (np.cumsum(size) - size)
         order = np.repeat(shift, size) + np.arange(size.sum())
         data = X.data[order]
-        np.add.at(norms, X.indices[order], data * data if norm == "l2" else np.abs(data))
+        parts = data * data if norm == "l2" else np.abs(data)
+        rows = np.concatenate([every, X.indices[order]])
+        norms = np.bincount(rows, np.concatenate([norms, parts]))
     if norm == "l2":
         np.sqrt(norms, norms)
     # In float64 and then rounded, whatever the type of the data.
