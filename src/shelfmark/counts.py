@@ -38,9 +38,10 @@ class Ready:
     def trie(self) -> Trie:
         """The vocabulary for many documents. Raises `NotExactError`."""
         n_min, n_max = self.ngram_range
-        if self.terms is None and set(map(type, self.vocabulary)) != {str}:
+        terms = vars(self).pop("terms", None)  # large, and asked for once
+        if terms is None and set(map(type, self.vocabulary)) != {str}:
             raise NotExactError
-        return Trie(self.terms or Terms.of(self.vocabulary, n_max), n_min, n_max)
+        return Trie(terms or Terms.of(self.vocabulary, n_max), n_min, n_max)
 
     @cached_property
     def known(self) -> Known | None:

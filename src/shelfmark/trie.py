@@ -18,7 +18,7 @@ class _Finder:
 
     def __init__(self, keys: Ints) -> None:
         self.keys = keys
-        self.bits = max(len(keys).bit_length() + 2, 4)
+        self.bits = max(len(keys).bit_length() + 1, 4)
         home = hashed(keys, self.bits)
         self.slots = np.zeros(1 << self.bits, np.int32)
         number = np.arange(len(keys), dtype=np.int32)
