@@ -225,17 +225,35 @@ def predict(
         "host": "address to listen on",
         "port": "port to listen on; $PORT when not given, else 8000",
         "model": "name of a model in the models folder",
+        "workers": "server processes; $SHELFMARK_WORKERS when not given, else 1",
     }
 )
-def serve(c: Context, host: str = "127.0.0.1", port: int = 0, model: str = "") -> None:
-    """Serve predictions over HTTP: POST /predict, GET /health, /ready, /model, /docs."""
+def serve(
+    c: Context, host: str = "127.0.0.1", port: int = 0, model: str = "", workers: int = 0
+) -> None:
+    """Serve the page at /, POST /predict, GET /health, /ready, /model, /metrics, /docs."""
     from shelfmark import console
 
     console.set_up()
     with console.one_line_errors():
-        from shelfmark import service
+        from shelfmark import server
 
-        service.serve(host, port, model)
+        server.serve(host, port, model, workers)
+
+
+@task(
+    name="ship-log",
+    help={"folder": "folder of the prediction log", "to": "folder or bucket (gs://...) to move to"},
+)
+def ship_log(c: Context, folder: str, to: str) -> None:
+    """Move the closed files of the prediction log to a folder or a bucket."""
+    from shelfmark import console
+
+    console.set_up()
+    with console.one_line_errors("what has not been moved stays where it was"):
+        from shelfmark import shipping
+
+        print(f"{shipping.ship(Path(folder), to)} files moved to {to}")
 
 
 @task(klass=BenchTask)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shelfmark import answers, artifact
+from shelfmark import answers, artifact, taxonomy
 from shelfmark.sources import sample
 
 ROBOT = "We train a robot arm for grasping with motion planning."
@@ -84,6 +84,7 @@ def test_cross_lists_are_the_two_most_probable_other_categories_if_probable_enou
         assert answer["cross_lists"] == [
             {
                 "category": model.card["listed"][place],
+                "name": taxonomy.full_name(model.card["listed"][place]),
                 "probability": pytest.approx(row[place], abs=1e-6),
             }
             for place in best

@@ -13,14 +13,17 @@ SOURCE = Path(__file__).parents[1] / "src" / "shelfmark"
 # The one way of the data. A module imports only from those before it.
 ORDER = [
     "errors", "taxonomy", "text", "papers", "schema", "config", "labels", "console", "files",
-    "parallel", "locks", "shared",
+    "parallel", "locks", "shared", "prediction_log", "shipping",
     "sources.snapshot", "sources.csv", "sources.sample", "sources",
     "splits", "cleaning", "preprocess",
     "threads", "tokens", "ngrams", "trie", "counts", "weights", "vectorizer",
     "targets", "pickles", "checkpoint", "scorers", "embedding", "stacking", "selection", "boosting",
     "classifiers", "decision", "features", "model", "artifact", "explain", "metrics",
     "confidence", "pictures", "tracking", "evaluate", "identity", "train",
-    "answers", "questions", "predict", "service", "memory", "measure", "bench",
+    "answers", "questions", "predict",
+    "traits", "settings", "registry", "telemetry", "serving", "batching", "messages", "problems",
+    "middleware", "service", "server",
+    "memory", "load_users", "load_test", "measure", "bench",
 ]  # fmt: skip
 MODULES = {
     ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): file
@@ -72,7 +75,7 @@ def loaded_by(statement: str) -> set[str]:
 
 def test_serving_needs_no_training_library() -> None:
     heavy = {"hydra", "omegaconf", "matplotlib", "wandb", "dvc", "google", "invoke"}
-    assert not loaded_by("import shelfmark.service") & heavy
+    assert not loaded_by("import shelfmark.server; shelfmark.server.create()") & heavy
 
 
 def test_sharing_work_out_needs_no_model_library() -> None:

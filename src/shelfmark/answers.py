@@ -3,55 +3,122 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from shelfmark import confidence, explain, taxonomy
+from shelfmark import confidence, explain, labels, taxonomy
 from shelfmark.artifact import Model
 from shelfmark.metrics import Probabilities
+
+Ranked = list[tuple[int, float]]  # the numbers of classes and their probabilities, best first
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A paper and what is asked of it; a text alone is an abstract without a title.
+
+    Args:
+        title: as it came.
+        abstract: as it came.
+        top_k: how many categories the ranking shows.
+        why: whether to tell the words that decided.
+        primary: the category its author chose, to compare with.
+    """
+
+    title: str
+    abstract: str
+    top_k: int = 5
+    why: bool = False
+    primary: str | None = None
 
 
 def answer(
     model: Model, papers: Sequence[tuple[str, str]], top_k: int = 5, why: bool = False
 ) -> list[dict[str, Any]]:
-    """Classify papers given as (title, abstract); a text alone is an abstract without a title.
+    """Answer as `answer_each` does, the same question for papers given as (title, abstract)."""
+    return answer_each(model, [Asked(*paper, top_k, why) for paper in papers])
 
-    The whole list goes through the vectorizer and the trees once.
+
+def answer_each(model: Model, asked: Sequence[Asked]) -> list[dict[str, Any]]:
+    """Classify papers; all go through the vectorizer and the trees once.
 
     Returns:
         For each paper: category, name, archive, group, confidence (a probability), whether that is
         enough to act on (confident), the ranking of the `top_k` most probable categories, up to two
-        cross_lists and, if asked for, the words that decided (why). Archive and group are null
-        where the papers of a label do not share one.
+        cross_lists and, if asked for, the words that decided (why) and what becomes of the author's
+        own category (primary). Archive and group are null where the papers of a label do not share
+        one.
     """
-    if not papers:
+    if not asked:
         return []
-    texts = [model.text(*paper) for paper in papers]
+    texts = [model.text(one.title, one.abstract) for one in asked]
     probabilities, lists = model.probabilities(texts)
     caution = model.card["caution"]
     limits = [caution["confident_from"][label] for label in model.classes]
-    # A stable sort of the negatives keeps equal probabilities in the order of the classes.
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k]
-    chances = np.take_along_axis(probabilities, best, axis=1).astype(np.float64).round(6)
-    answers = [
-        {**_shelf(model, numbers[0]), "confidence": values[0], "confident": confident,
-         "ranking": [_rank(model.classes[number], value)
-                     for number, value in zip(numbers, values, strict=True)]}
-        for numbers, values, confident in zip(
-            best.tolist(), chances.tolist(),
-            confidence.confident(probabilities, limits).tolist(), strict=True)
-    ]  # fmt: skip
+    sure = confidence.confident(probabilities, limits).tolist()
+    rankings = _rankings(probabilities)
     suggestions = _cross_lists(lists, model.card["listed"], caution["cross_lists_from"])
-    for found, suggested, text in zip(answers, suggestions, texts, strict=True):
-        found["cross_lists"] = suggested
-        if why:
+    answers = []
+    for one, text, row, confident, suggested in zip(
+        asked, texts, rankings, sure, suggestions, strict=True
+    ):
+        found = {
+            **model.shelves[row[0][0]],
+            "confidence": row[0][1],
+            "confident": confident,
+            "ranking": _ranking(model, row[: one.top_k]),
+            "cross_lists": suggested,
+        }
+        if one.why:
             found["why"] = explain.why(model, text, found["category"])
+        if one.primary is not None:
+            found["primary"] = _primary(model, one.primary, row, one.top_k)
+        answers.append(found)
     return answers
 
 
-def _rank(label: str, chance: float) -> dict[str, Any]:
-    return {"category": label, "name": taxonomy.full_name(label), "probability": chance}
+def _rankings(probabilities: Probabilities) -> list[Ranked]:
+    # A stable sort of the negatives keeps equal probabilities in the order of the classes.
+    best = np.argsort(-probabilities, axis=1, kind="stable")
+    chances = np.take_along_axis(probabilities, best, axis=1).astype(np.float64).round(6)
+    return [
+        list(zip(numbers, values, strict=True))
+        for numbers, values in zip(best.tolist(), chances.tolist(), strict=True)
+    ]
+
+
+def _ranking(model: Model, row: Ranked) -> list[dict[str, Any]]:
+    shelves = model.shelves
+    return [
+        {
+            "category": shelves[number]["category"],
+            "name": shelves[number]["name"],
+            "group": shelves[number]["group"],
+            "probability": chance,
+        }
+        for number, chance in row
+    ]
+
+
+def _primary(model: Model, category: str, row: Ranked, top_k: int) -> dict[str, Any]:
+    """Return where the author's own category stands in a whole ranking, and the others."""
+    known = taxonomy.current(category)
+    label = labels.label_of(model.targets.data, known) if known else None
+    place = next(
+        (place for place, (number, _) in enumerate(row) if model.classes[number] == label), None
+    )
+    others = [pair for number, pair in enumerate(row) if number != place][:top_k]
+    return {
+        "category": category,
+        "name": taxonomy.full_name(known or category),
+        "known": place is not None,
+        "agrees": place == 0,
+        "probability": None if place is None else row[place][1],
+        "rank": None if place is None else place + 1,
+        "others": _ranking(model, others),
+    }
 
 
 def _cross_lists(
@@ -64,33 +131,12 @@ def _cross_lists(
         order = np.lexsort((columns, -lists[rows, columns], rows))
         chances = lists[rows, columns].astype(np.float64).round(6)
         for place in order.tolist():
+            name = names[columns[place]]
             found[rows[place]].append(
-                {"category": names[columns[place]], "probability": float(chances[place])}
+                {
+                    "category": name,
+                    "name": taxonomy.full_name(name),
+                    "probability": float(chances[place]),
+                }
             )
     return found
-
-
-def _shelf(model: Model, number: int) -> dict[str, Any]:
-    """Return a class with its name and the archive and group it belongs to."""
-    label = model.classes[number]
-    archive, group = _home(label, model.card["config"]["data"])
-    return {
-        "category": label,
-        "name": taxonomy.full_name(label),
-        "archive": archive,
-        "group": group,
-    }
-
-
-def _home(label: str, data: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Return the archive and the group that all papers of a label share, None where they differ."""
-    labels = data["labels"]
-    if not isinstance(labels, dict):
-        archive = None if data["level"] == "group" else taxonomy.archive_of(label)
-        return archive, taxonomy.group_of(label)
-    archives = set[str]().union(*map(taxonomy.archives_under, labels[label]))
-    groups = set(map(taxonomy.group_of, archives))
-    return (
-        archives.pop() if len(archives) == 1 else None,
-        groups.pop() if len(groups) == 1 else None,
-    )

@@ -19,7 +19,7 @@ import numpy as np
 import orjson
 from sklearn.pipeline import Pipeline
 
-from shelfmark import features, files, pickles
+from shelfmark import features, files, pickles, taxonomy
 from shelfmark.decision import Decision
 from shelfmark.errors import ShelfmarkError
 from shelfmark.schema import DataConfig
@@ -45,7 +45,7 @@ class Model:
         """The artifact's name, by which answers and logs refer to it."""
         return str(self.card["name"])
 
-    @property
+    @cached_property
     def classes(self) -> list[str]:
         """The labels, in the order of the probabilities' columns."""
         return [entry["label"] for entry in self.card["classes"]]
@@ -54,11 +54,25 @@ class Model:
         """Return what this model reads of a paper, cleaned as its training papers were."""
         return document(plain(title), plain(abstract), self.card["config"]["data"]["maths"])
 
-    @property
+    @cached_property
     def targets(self) -> Targets:
         """What the columns of the probabilities stand for."""
         data = DataConfig.model_validate_json(orjson.dumps(self.card["config"]["data"]))
         return Targets(tuple(self.classes), tuple(self.card["listed"]), data)
+
+    @cached_property
+    def shelves(self) -> list[dict[str, Any]]:
+        """Each class with its name, and the archive and group that all its papers share."""
+        return [
+            {
+                "category": label,
+                "name": taxonomy.full_name(label),
+                "archive": archive,
+                "group": group,
+            }
+            for label in self.classes
+            for archive, group in [_home(label, self.targets.data)]
+        ]
 
     @cached_property
     def terms(self) -> np.ndarray[Any, Any]:
@@ -82,6 +96,19 @@ class Model:
         if lists is None:
             return classes, np.zeros((len(texts), len(self.card["listed"])), np.float32)
         return classes, lists.probabilities(found, classes.argmax(axis=1))
+
+
+def _home(label: str, data: DataConfig) -> tuple[str | None, str | None]:
+    """Return the archive and the group that all papers of a label share, None where they differ."""
+    if not isinstance(data.labels, dict):
+        archive = None if data.level == "group" else taxonomy.archive_of(label)
+        return archive, taxonomy.group_of(label)
+    archives = set[str]().union(*map(taxonomy.archives_under, data.labels[label]))
+    groups = set(map(taxonomy.group_of, archives))
+    return (
+        archives.pop() if len(archives) == 1 else None,
+        groups.pop() if len(groups) == 1 else None,
+    )
 
 
 def save(model: Model, models: Path) -> Path:
@@ -147,6 +174,21 @@ def read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
+def check(folder: Path) -> dict[str, Any]:
+    """Return the card of an artifact whose versions and digests are right, its pickle unopened.
+
+    Raises:
+        ShelfmarkError: none there, made with other versions, or damaged.
+    """
+    card = read_card(folder)
+    _check_versions(card.get("versions", {}), folder)
+    for name, digest in {PIPELINE: None, **card.get("files", {})}.items():
+        path = folder / name
+        if not path.is_file() or files.sha256(path) != digest:
+            raise ShelfmarkError(f"{path} is missing or not the file its card names; train again")
+    return card
+
+
 def load(folder: Path, threads: int | None = None) -> Model:
     """Open an artifact: versions, then digests, then the pickle through the list of names.
 
@@ -157,12 +199,7 @@ def load(folder: Path, threads: int | None = None) -> Model:
     Raises:
         ShelfmarkError: none there, made with other versions, damaged, or a foreign pickle.
     """
-    card = read_card(folder)
-    _check_versions(card.get("versions", {}), folder)
-    for name, digest in {PIPELINE: None, **card.get("files", {})}.items():
-        path = folder / name
-        if not path.is_file() or files.sha256(path) != digest:
-            raise ShelfmarkError(f"{path} is missing or not the file its card names; train again")
+    card = check(folder)
     pipeline = pickles.load(folder / PIPELINE)
     if not isinstance(pipeline, Pipeline):
         raise ShelfmarkError(f"{folder / PIPELINE} holds no pipeline but {type(pipeline).__name__}")

@@ -1,0 +1,149 @@
+// The answer to one paper: its shelf, how sure that is, and the words that decided.
+
+import { groupName, isCategory, shelf } from "./arxiv.js";
+import { duration, element, percent, signed, styled } from "./dom.js";
+
+/** Returns the parts of an answer; the first is its heading. */
+export function show(answer, milliseconds) {
+  return [
+    ...verdict(answer),
+    answer.primary && author(answer),
+    ranking(answer),
+    crossLists(answer.cross_lists),
+    answer.why && words(answer.why),
+    element(
+      "p",
+      { class: "made" },
+      `Answered in ${duration(milliseconds)} by the model ${answer.model}.`,
+    ),
+  ].filter(Boolean);
+}
+
+function verdict(answer) {
+  const { category, name, confident } = answer;
+  const chance = percent(answer.confidence);
+  const state = confident ? "confident" : "unsure";
+  const heading = element(
+    "h2",
+    { tabindex: "-1", class: "shelf" },
+    element("span", { class: "spine" }, category),
+    " ",
+    element("span", { class: "name" }, name ?? ""),
+  );
+  const said = confident
+    ? `At ${chance}, sure enough to act on.`
+    : `At ${chance} it is only the best guess: look before you act on it.`;
+  const group = groupName(category, answer.group);
+  const link = isCategory(category) && shelf(category, `Recent papers in ${category} on arXiv`);
+  const told = element("strong", {}, confident ? "Confident." : "Not sure.");
+  return [
+    heading,
+    element("p", { class: "group" }, group, group && link && " · ", link),
+    element("p", { class: `verdict ${state}` }, told, ` ${said}`),
+  ];
+}
+
+function author({ category, primary }) {
+  const own = element("b", {}, [primary.category, primary.name].filter(Boolean).join(" "));
+  const said = element("p", { class: "author" });
+  if (!primary.known) {
+    said.append("The author’s category, ", own, ", is none that this model knows.");
+  } else if (primary.agrees) {
+    said.append("The model agrees with the author’s category, ", own, ".");
+  } else {
+    const { rank, probability } = primary;
+    said.append("The model disagrees with the author’s category, ", own, ": it ranks that ");
+    said.append(`${rank}${ordinal(rank)}, at ${percent(probability)}, behind ${category}.`);
+  }
+  return said;
+}
+
+function ordinal(number) {
+  const teen = number % 100 > 10 && number % 100 < 14;
+  return (!teen && { 1: "st", 2: "nd", 3: "rd" }[number % 10]) || "th";
+}
+
+function ranking({ ranking: ranks, primary }) {
+  const bars = ranks.map(({ category, name, group, probability }) => {
+    const fill = styled(element("span", {}), "inline-size", `${100 * probability}%`);
+    const own = primary?.category === category;
+    const more = [groupName(category, group), own && "author’s\u00a0own"];
+    return element("li", {},
+      element("span", { class: "code" }, category),
+      element("span", { class: "name" }, name, " ", element("small", {}, more.filter(Boolean).join(" · "))),
+      element("span", { class: "number" }, percent(probability)),
+      element("span", { class: "bar", "aria-hidden": "true" }, fill));
+  });
+  const heading = element("h3", {}, "Ranking");
+  return element("section", {}, heading, element("ol", { class: "bars" }, ...bars));
+}
+
+function crossLists(lists) {
+  const items = lists.map(({ category, name, probability }) =>
+    element("li", {}, shelf(category), ` ${name ?? ""} `,
+      element("span", { class: "number" }, percent(probability))));
+  return element("section", {}, element("h3", {}, "Suggested cross-lists"),
+    items.length
+      ? element("ul", { class: "lists" }, ...items)
+      : element("p", { class: "hint" }, "None is probable enough to suggest."));
+}
+
+function words(why) {
+  const towards = why.words.filter(({ weight }) => weight > 0);
+  const away = why.words.filter(({ weight }) => weight < 0);
+  const listed = [...towards, ...away].reduce((sum, { weight }) => sum + weight, 0);
+  const most = Math.max(...why.words.map(({ weight }) => Math.abs(weight)));
+  return element("section", {},
+    element("h3", {}, "The words that decided"),
+    element("p", { class: "legend" },
+      element("mark", { class: "towards" }, `towards ${why.category}`), " ",
+      element("mark", { class: "away" }, `away from ${why.category}`)),
+    element("div", { class: "text" }, ...highlighted(why)),
+    element("div", { class: "weights" },
+      weights(`Towards ${why.category}`, "towards", towards, most),
+      weights(`Away from ${why.category}`, "away", away, most)),
+    element("p", { class: "hint" },
+      `The weights add up: ${signed(why.base)} without any word, ${signed(listed)} by these ` +
+        `words, ${signed(why.rest)} by all others make ${signed(why.margin)}, the score behind ` +
+        "the probability."));
+}
+
+function weights(title, direction, listed, most) {
+  if (!listed.length) return null;
+  const items = listed.map(({ word, weight }) =>
+    element("li", {}, element("span", { class: "word" }, word),
+      element("span", { class: "number" }, signed(weight)),
+      element("span", { class: `bar ${direction}`, "aria-hidden": "true" },
+        styled(element("span", {}), "inline-size", `${(100 * Math.abs(weight)) / most}%`))));
+  return element("div", {}, element("h4", {}, title), element("ul", {}, ...items));
+}
+
+// Terms overlap, as "neural" and "neural networks" do: a character takes the sum of its terms.
+function highlighted({ text, words: terms }) {
+  const characters = Array.from(text); // places count these, not UTF-16 units
+  const sums = new Float64Array(characters.length);
+  for (const { weight, places } of terms) {
+    for (const [from, to] of places) for (let at = from; at < to; at++) sums[at] += weight;
+  }
+  const most = sums.reduce((found, sum) => Math.max(found, Math.abs(sum)), 0);
+  const runs = (from, end) => {
+    const parts = [];
+    for (let to = from; from < end; from = to) {
+      while (to < end && sums[to] === sums[from]) to++;
+      const part = characters.slice(from, to).join("");
+      parts.push(sums[from] === 0 ? part : marked(part, sums[from], most));
+    }
+    return parts;
+  };
+  const title = characters.indexOf("\n"); // the one line break is the title's end
+  return [
+    title > 0 && element("p", { class: "title" }, ...runs(0, title)),
+    element("p", {}, ...runs(title + 1, characters.length)),
+  ].filter(Boolean);
+}
+
+function marked(part, weight, most) {
+  const direction = weight > 0 ? "towards" : "away";
+  const made = element("mark", { class: direction, title: signed(weight) }, part);
+  return styled(made, "--strength", (Math.abs(weight) / most).toFixed(2));
+}

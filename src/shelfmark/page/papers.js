@@ -1,0 +1,100 @@
+// Papers as they are asked about, from the fields of the form or from a file of many.
+
+import * as csv from "./csv.js";
+
+const LONGEST = 50_000; // characters of a text
+const LARGEST = 100e6; // bytes of a file
+const SHOWN = 140; // characters of a paper in the table
+export const NO_TEXT = "no text: give text, or title and abstract";
+
+const trimmed = (value) => (typeof value === "string" ? value.trim() : "");
+
+/** Returns what to ask of a paper; without a title its abstract is a text. */
+export function question({ title, abstract, primary }) {
+  const asked = trimmed(title) ? { title, abstract: abstract ?? "" } : { text: abstract ?? "" };
+  return trimmed(primary) ? { ...asked, primary: primary.trim() } : asked;
+}
+
+/** Returns why a question cannot be asked, or "". */
+export function flaw(asked) {
+  const texts = [asked.title, asked.abstract, asked.text];
+  if (!texts.some(trimmed)) return NO_TEXT;
+  const long = texts.some((text) => text?.length > LONGEST && Array.from(text).length > LONGEST);
+  return long ? `longer than ${LONGEST.toLocaleString("en")} characters` : "";
+}
+
+/** Returns the rows of a file: {line, id, shown, question} or {line, shown, error}. */
+export async function read(file) {
+  const kind = file.name.toLowerCase().split(".").pop();
+  const reader = { txt: lines, jsonl: jsonLines, ndjson: jsonLines, csv: table }[kind];
+  if (!reader) throw new Error(`${file.name} is no .txt, .jsonl or .csv file.`);
+  if (file.size > LARGEST) throw new Error(`${file.name} is larger than 100 MB.`);
+  const rows = reader(await file.text());
+  if (!rows.length) throw new Error(`${file.name} holds no paper.`);
+  return rows;
+}
+
+function numbered(text) {
+  return text
+    .split(/\r?\n/)
+    .map((content, index) => ({ line: index + 1, content }))
+    .filter(({ content }) => content.trim());
+}
+
+function lines(text) {
+  return numbered(text).map(({ line, content }) => row(line, { text: content }));
+}
+
+function jsonLines(text) {
+  return numbered(text).map(({ line, content }) => {
+    try {
+      const record = JSON.parse(content);
+      if (record && typeof record === "object" && !Array.isArray(record)) return row(line, record);
+      return unreadable(line, content, "not an object with text, or title and abstract");
+    } catch (error) {
+      return unreadable(line, content, `broken JSON: ${error.message}`);
+    }
+  });
+}
+
+function table(text) {
+  for (const separator of [",", ";", "\t"]) {
+    const [head, ...rows] = csv.parse(text, separator);
+    const names = head?.cells.map((name) => name.trim().toLowerCase()) ?? [];
+    if (!["text", "title", "abstract", "summary"].some((name) => names.includes(name))) continue;
+    return rows.map(({ line, cells, open }) => {
+      if (open) return unreadable(line, cells.join(separator), "a quote is opened and not closed");
+      return row(line, Object.fromEntries(names.map((name, place) => [name, cells[place]])));
+    });
+  }
+  throw new Error("The first line has no column text, title, abstract or summary.");
+}
+
+function row(line, record) {
+  const { text, title, id } = record;
+  const abstract = text ?? (record.abstract || record.summary);
+  const heading = text == null ? title : null;
+  if ([heading, abstract].some((value) => value != null && typeof value !== "string")) {
+    return unreadable(line, JSON.stringify(record), "text, title or abstract is not text", id);
+  }
+  const asked = question({ title: heading, abstract, primary: primary(record) });
+  const shown = start(trimmed(title) || trimmed(abstract));
+  const error = flaw(asked);
+  return error ? unreadable(line, shown, error, id) : { line, id, shown, question: asked };
+}
+
+function unreadable(line, content, error, id) {
+  return { line, id, shown: start(content), error };
+}
+
+// arXiv's own records list a paper's categories, the primary one first.
+function primary({ primary, categories }) {
+  const own = trimmed(primary) || (Array.isArray(categories) ? categories[0] : categories);
+  return trimmed(own).split(/[\s,;]+/)[0];
+}
+
+function start(text) {
+  const characters = Array.from(text.replace(/\s+/g, " ").trim());
+  if (characters.length <= SHOWN) return characters.join("");
+  return `${characters.slice(0, SHOWN - 1).join("").trimEnd()}…`;
+}

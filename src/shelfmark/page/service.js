@@ -1,0 +1,94 @@
+// Asking the service: one paper, or many in batches, with its refusals as plain sentences.
+
+const BATCH = 64;
+const PATIENCE = 8; // times to be told "later" before giving up
+const LONGEST_WAIT = 30; // seconds
+const BUSY = [429, 503];
+const TOO_MUCH = [413, 422];
+
+let key = "";
+
+export function useKey(value) {
+  key = value;
+}
+
+export class Problem extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export async function predict(body, { signal, waiting } = {}) {
+  for (let attempt = 1; ; attempt++) {
+    const response = await send("/predict", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+      signal,
+    });
+    if (response.ok) return response.json();
+    if (!BUSY.includes(response.status) || attempt === PATIENCE) throw await problem(response);
+    const seconds = Math.min(Number(response.headers.get("Retry-After")) || 1, LONGEST_WAIT);
+    waiting?.(seconds);
+    await pause(seconds, signal);
+  }
+}
+
+/** Yields [row, answer] for rows with a question; an answer may be {error}. */
+export async function* predictAll(rows, options) {
+  for (let from = 0; from < rows.length; from += BATCH) {
+    yield* predictSome(rows.slice(from, from + BATCH), options);
+  }
+}
+
+// A refused batch is halved until the paper it was refused for stands alone.
+async function* predictSome(rows, options) {
+  try {
+    const papers = rows.map((row) => row.question);
+    const { predictions, model } = await predict({ papers, top_k: 3 }, options);
+    for (const [number, row] of rows.entries()) yield [row, { model, ...predictions[number] }];
+  } catch (error) {
+    if (!TOO_MUCH.includes(error.status)) throw error;
+    if (rows.length === 1) {
+      yield [rows[0], { error: error.message }];
+      return;
+    }
+    const middle = rows.length >> 1;
+    yield* predictSome(rows.slice(0, middle), options);
+    yield* predictSome(rows.slice(middle), options);
+  }
+}
+
+export async function card() {
+  const response = await send("/model");
+  if (!response.ok) throw await problem(response);
+  return response.json();
+}
+
+async function send(path, { headers = {}, ...options } = {}) {
+  const all = key ? { ...headers, "X-API-Key": key } : headers;
+  try {
+    return await fetch(path, { ...options, headers: all });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem(0, "The service does not answer. Is it running, and are you online?");
+  }
+}
+
+async function problem(response) {
+  const told = await response.json().catch(() => ({}));
+  const fields = (told.errors ?? []).map((error) => `${error.field}: ${error.problem}`);
+  const detail = fields.join("; ") || told.detail || told.title;
+  return new Problem(response.status, detail || `The service answered ${response.status}.`);
+}
+
+function pause(seconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, 1000 * seconds);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    });
+  });
+}

@@ -1,0 +1,175 @@
+// The answers to many papers as a table: sorted, filtered, downloaded.
+
+import * as csv from "./csv.js";
+import { shelf } from "./arxiv.js";
+import { count, element, find, percent } from "./dom.js";
+
+const PAGE = 200; // rows put on the page at a time
+
+const order = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+const lists = ({ cross_lists: given = [] }) => given.map(({ category }) => category);
+
+function agreement({ primary }) {
+  if (!primary) return "";
+  const said = primary.known ? (primary.agrees ? "agrees" : "disagrees") : "unknown to the model";
+  return `${primary.category}: ${said}`;
+}
+
+// What a column is called, what of a row it shows, and as which nodes if not as text.
+const COLUMNS = [
+  { name: "Line", value: (row) => row.line, number: true },
+  { name: "Paper", value: (row) => row.shown },
+  { name: "Category", value: ({ answer }) => answer.category ?? "",
+    cell: ({ answer }) => shelf(answer.category) },
+  { name: "Name", value: ({ answer }) => answer.name ?? "" },
+  { name: "Confidence", value: ({ answer }) => answer.confidence ?? "", number: true,
+    cell: ({ answer }) => percent(answer.confidence) },
+  { name: "Sure", value: ({ answer }) => (answer.confident ? "confident" : "not sure"),
+    cell: ({ answer }) => element("span", { class: answer.confident ? "confident" : "unsure" },
+      answer.confident ? "Confident" : "Not sure") },
+  { name: "Cross-lists", value: ({ answer }) => lists(answer).join(" "),
+    cell: ({ answer }) => element("span", { class: "codes" },
+      ...lists(answer).map((label) => element("span", {}, label))) },
+  { name: "Author’s category", value: ({ answer }) => agreement(answer), own: true },
+];
+
+/** Returns a table that grows by `add`; `open` is called with a row whose reasons are asked for. */
+export function create(open) {
+  let rows = [];
+  let sorted = { column: COLUMNS[0], down: false };
+  let shown = PAGE;
+  let elements = new WeakMap();
+
+  const columns = () => COLUMNS.filter(({ own }) => !own || rows.some((row) => row.answer.primary));
+
+  function chosen() {
+    const words = find("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const unsure = find("unsure").checked;
+    const { column, down } = sorted;
+    return rows
+      .filter((row) => !unsure || row.answer.confident === false)
+      .filter((row) => words.every((word) => searched(row).includes(word)))
+      .sort((a, b) => compare(column.value(a), column.value(b), down) || a.line - b.line);
+  }
+
+  function render() {
+    const found = chosen();
+    const focused = document.activeElement;
+    find("rows").replaceChildren(...found.slice(0, shown).map(line));
+    if (find("rows").contains(focused)) focused.focus(); // moved nodes lose it
+    const part = found.length === rows.length ? "" : `${found.length.toLocaleString("en")} of `;
+    find("caption").textContent = `${part}${count(rows.length, "paper")}, ${summary(rows)}`;
+    find("more").hidden = found.length <= shown;
+  }
+
+  function line(row) {
+    if (!elements.has(row)) elements.set(row, made(row));
+    return elements.get(row);
+  }
+
+  function made(row) {
+    const all = columns();
+    const paper = row.question ? why(row) : row.shown;
+    const first = [
+      element("td", { class: "number" }, row.line),
+      element("th", { scope: "row", class: "paper" }, paper),
+    ];
+    if (row.answer.error) {
+      const error = element("td", { colspan: all.length - 2 }, `Error: ${row.answer.error}`);
+      return element("tr", { class: "refused" }, ...first, error);
+    }
+    const rest = all.slice(2).map(({ value, cell, number }) =>
+      element("td", { class: number && "number" }, cell ? cell(row) : value(row)));
+    return element("tr", {}, ...first, ...rest);
+  }
+
+  function why(row) {
+    const button = element("button", { type: "button", title: "Show what decided" }, row.shown);
+    button.addEventListener("click", () => open(row));
+    return button;
+  }
+
+  function headers() {
+    const made = columns().map((column) => {
+      const button = element("button", { type: "button" }, column.name);
+      button.addEventListener("click", () => {
+        sorted = { column, down: sorted.column === column && !sorted.down };
+        mark();
+        render();
+      });
+      return element("th", { scope: "col", class: column.number && "number" }, button);
+    });
+    find("columns").replaceChildren(...made);
+    mark();
+  }
+
+  function mark() {
+    for (const [place, column] of columns().entries()) {
+      const header = find("columns").children[place];
+      if (sorted.column !== column) header.removeAttribute("aria-sort");
+      else header.setAttribute("aria-sort", sorted.down ? "descending" : "ascending");
+    }
+  }
+
+  function download() {
+    const cells = ({ line, id, shown: paper, answer }) => [line, id, paper, answer.category,
+      answer.name, answer.confidence, answer.error ? "" : answer.confident,
+      lists(answer).join(" "), answer.primary?.category, answer.primary?.agrees, answer.error];
+    const head = ["line", "id", "paper", "category", "name", "confidence", "confident",
+      "cross_lists", "primary", "agrees", "error"];
+    // The mark at the start tells spreadsheets that this is UTF-8.
+    const written = `\ufeff${csv.write([head, ...chosen().map(cells)])}`;
+    const href = URL.createObjectURL(new Blob([written], { type: "text/csv" }));
+    element("a", { href, download: "shelfmark.csv" }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 10_000);
+  }
+
+  find("filter").addEventListener("input", render);
+  find("unsure").addEventListener("change", render);
+  find("download").addEventListener("click", download);
+  find("more").addEventListener("click", () => {
+    shown += PAGE;
+    render();
+  });
+
+  return {
+    clear() {
+      rows = [];
+      sorted = { column: COLUMNS[0], down: false };
+      shown = PAGE;
+      find("filter").value = "";
+      find("unsure").checked = false;
+      headers();
+      render();
+    },
+    add(more) {
+      const before = columns().length;
+      rows.push(...more);
+      if (columns().length !== before) {
+        elements = new WeakMap();
+        headers();
+      }
+      render();
+    },
+  };
+}
+
+function searched(row) {
+  const values = COLUMNS.map(({ value }) => value(row));
+  return [...values, row.id, row.answer.error].join(" ").toLowerCase();
+}
+
+// Rows without a value, those with an error, stay at the end either way.
+function compare(a, b, down) {
+  if (a === "" || b === "") return (a === "") - (b === "");
+  const difference = typeof a === "number" ? a - b : order.compare(a, b);
+  return down ? -difference : difference;
+}
+
+function summary(rows) {
+  const errors = rows.filter(({ answer }) => answer.error).length;
+  const unsure = rows.filter(({ answer }) => answer.confident === false).length;
+  const told = [`${unsure.toLocaleString("en")} not sure`];
+  if (errors) told.push(count(errors, "error"));
+  return told.join(", ");
+}

@@ -1,0 +1,69 @@
+"""Models by the name of their version, in a folder or a bucket, opened for serving."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from shelfmark import answers, artifact, files
+from shelfmark.artifact import LATEST, Model
+from shelfmark.errors import ShelfmarkError
+from shelfmark.settings import VERSION
+
+
+class Registry:
+    """Opens versions of models; those of a bucket are copied to a folder of this process first.
+
+    Args:
+        models: a folder, or the URL of a bucket such as gs://bucket/models.
+    """
+
+    def __init__(self, models: str) -> None:
+        self._models = models
+        self._copies = tempfile.TemporaryDirectory(prefix="shelfmark-") if "://" in models else None
+
+    def check(self, version: str) -> None:
+        """Look whether a version is there and whole, without opening it.
+
+        Raises:
+            ShelfmarkError: it is not.
+        """
+        artifact.check(self._folder(version))
+
+    def open(self, version: str) -> Model:
+        """Return a model that has made its first prediction, with one thread for its trees.
+
+        Raises:
+            ShelfmarkError: there is none of the name, or it is damaged.
+        """
+        model = artifact.load(self._folder(version), threads=1)
+        answers.answer(model, [("Warm up", "The first prediction takes longer.")], why=True)
+        return model
+
+    def _folder(self, version: str) -> Path:
+        if not re.fullmatch(VERSION, version):
+            raise ShelfmarkError(f"{version}: not the name of a version")
+        if self._copies is None:
+            return Path(self._models, version)
+        try:
+            return self._copied(version, Path(self._copies.name))
+        except (OSError, ValueError, ImportError) as error:
+            raise ShelfmarkError(f"{self._models}/{version}: {error}") from error
+
+    def _copied(self, version: str, copies: Path) -> Path:
+        """Copy a version from the bucket, unless it is here; `latest` is a file that names one."""
+        system: Any
+        system, root = fsspec.core.url_to_fs(self._models)
+        if version == LATEST:
+            version = system.cat_file(f"{root}/{LATEST}").decode().strip()
+            return self._folder(version)
+        target = copies / version
+        if not target.exists():
+            with files.folder_aside(target) as folder:
+                for path in system.find(f"{root}/{version}", maxdepth=1):
+                    system.get_file(path, str(folder / Path(path).name))
+        return target

@@ -1,0 +1,135 @@
+"""Starting and stopping the service: its processes, their signals and their log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import tempfile
+from typing import Any
+
+import h11
+import uvicorn
+from loguru import logger
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from shelfmark import console
+from shelfmark.errors import ShelfmarkError
+from shelfmark.registry import Registry
+from shelfmark.settings import Settings
+from shelfmark.telemetry import WORKERS_FOLDER
+
+
+def serve(host: str, port: int = 0, model: str = "", workers: int = 0) -> None:
+    """Run the service until it is told to stop; what is not given comes from the environment.
+
+    Raises:
+        ShelfmarkError: there is no such model, or it is damaged.
+    """
+    # The workers read the environment too, whoever set it.
+    given = {"SHELFMARK_MODEL": model, "SHELFMARK_WORKERS": workers, "PORT": port}
+    os.environ.update({name: str(value) for name, value in given.items() if value})
+    settings = _settings()
+    Registry(settings.models).check(settings.model)  # or each worker would fail, again and again
+    # The server raises the signal again when all is answered: an end in order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with tempfile.TemporaryDirectory(prefix="shelfmark-") as runtime:
+        if settings.workers > 1:
+            os.environ["SHELFMARK_RUNTIME"] = runtime
+            os.environ[WORKERS_FOLDER] = runtime
+        uvicorn.run(
+            "shelfmark.server:create",
+            factory=True,
+            host=host,
+            port=settings.port,
+            workers=settings.workers,
+            http=Impatient,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=settings.shutdown_seconds,
+        )
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except (ValidationError, SettingsError) as error:
+        if isinstance(error, SettingsError):  # a list that is no JSON
+            raise ShelfmarkError(str(error)) from error
+        first = error.errors()[0]
+        raise ShelfmarkError(
+            f"SHELFMARK_{first['loc'][0]}".upper() + f": {first['msg']}"
+        ) from error
+
+
+def create() -> ASGIApp:
+    """Return the service of one worker, its log set up."""
+    from shelfmark import service
+
+    console.set_up()
+    logging.basicConfig(handlers=[_ToLoguru()], level=logging.INFO, force=True)
+    return OneLineStartupErrors(service.create_app())
+
+
+class Impatient(H11Protocol):
+    """Closes a connection whose request takes too long to have all its headers."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._patience = Settings().header_seconds
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(self._patience, self.transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come; wait on while that is a part of a request's headers."""
+        super().data_received(data)
+        partial = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+        if partial and self._timer is None:
+            self._timer = self.loop.call_later(self._patience, self.transport.close)
+        elif not partial:
+            self._stop()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        super().connection_lost(exc)
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class OneLineStartupErrors:
+    """Gives the server the reason a start failed, without the traceback around it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+
+        async def short(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                reason = message.get("message", "").strip().splitlines()[-1]
+                message = {**message, "message": reason.partition("ShelfmarkError: ")[2] or reason}
+            await send(message)
+
+        await self._app(scope, receive, short if scope["type"] == "lifespan" else send)
+
+
+class _ToLoguru(logging.Handler):
+    """Hands the server's own log lines to loguru, the one place where lines are written."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger.opt(exception=record.exc_info).log(record.levelname, record.getMessage())
