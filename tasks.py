@@ -256,6 +256,43 @@ def ship_log(c: Context, folder: str, to: str) -> None:
         print(f"{shipping.ship(Path(folder), to)} files moved to {to}")
 
 
+@task(
+    name="load-test",
+    help={
+        "url": "a service that runs (its key in $SHELFMARK_API_KEY); one is started when not given",
+        "file": "papers to ask about, as predict --file reads them; synthetic when not given",
+        "users": "how many ask at the same time",
+        "seconds": "length of each phase",
+        "workers": "processes of the service that is started",
+        "model": "name of a model in the models folder",
+        "models": "folder of the models",
+    },
+)
+def load_test(
+    c: Context,
+    url: str = "",
+    file: str = "",
+    users: int = 32,
+    seconds: float = 30.0,
+    workers: int = 1,
+    model: str = "latest",
+    models: str = "models",
+) -> None:
+    """Put many users on the service; fail past a budget of speed, errors or memory."""
+    from importlib.util import find_spec
+
+    if find_spec("locust") is None:
+        uv("python", "-m", "invoke", *sys.argv[1:], group="dev")
+        return
+    from shelfmark import console
+
+    console.set_up()
+    with console.one_line_errors():
+        from shelfmark import load_test
+
+        load_test.run(url, file, users, seconds, workers, model, models)
+
+
 @task(klass=BenchTask)
 def bench(c: Context, overrides: list[str]) -> None:
     """Measure data, features, models and growth, or those named, and print one table of ratios.

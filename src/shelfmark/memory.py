@@ -36,7 +36,7 @@ class Watch:
     def run(self) -> None:
         """Look until the watch is ended."""
         while not self._ended.wait(INTERVAL):
-            self.peak_mb = max(self.peak_mb, sum(map(_held_mb, _family(self._process.pid))))
+            self.peak_mb = max(self.peak_mb, sum(map(held_mb, family(self._process.pid))))
 
     def end(self) -> None:
         """Look no more."""
@@ -56,16 +56,16 @@ def watched(process: subprocess.Popen[str]) -> Iterator[Watch]:
         thread.join()
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
     """Return a process and all its descendants."""
     children: list[int] = []
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             children += map(int, (task / "children").read_text().split())
-    return [pid, *(member for child in children for member in _family(child))]
+    return [pid, *(member for child in children for member in family(child))]
 
 
-def _held_mb(pid: int) -> float:
+def held_mb(pid: int) -> float:
     """Return the proportional set size of a process: a page of two counts half for each."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import signal
 import sys
 import tempfile
+import threading
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import h11
@@ -20,7 +23,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shelfmark import console
 from shelfmark.errors import ShelfmarkError
-from shelfmark.registry import Registry
 from shelfmark.settings import Settings
 from shelfmark.telemetry import WORKERS_FOLDER
 
@@ -35,6 +37,8 @@ def serve(host: str, port: int = 0, model: str = "", workers: int = 0) -> None:
     given = {"SHELFMARK_MODEL": model, "SHELFMARK_WORKERS": workers, "PORT": port}
     os.environ.update({name: str(value) for name, value in given.items() if value})
     settings = _settings()
+    from shelfmark.registry import Registry
+
     Registry(settings.models).check(settings.model)  # or each worker would fail, again and again
     # The server raises the signal again when all is answered: an end in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -53,6 +57,9 @@ def serve(host: str, port: int = 0, model: str = "", workers: int = 0) -> None:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=settings.shutdown_seconds,
+            # A worker is silent while it imports its libraries, which takes seconds on a busy
+            # machine: the server's own 5 would kill and start it for ever.
+            timeout_worker_healthcheck=60,
         )
 
 
@@ -72,9 +79,17 @@ def create() -> ASGIApp:
     """Return the service of one worker, its log set up."""
     from shelfmark import service
 
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_with, args=[parent], daemon=True).start()
     console.set_up()
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.INFO, force=True)
     return OneLineStartupErrors(service.create_app())
+
+
+def _end_with(parent: BaseProcess) -> None:
+    """End this worker when the process that started it is gone, however that ended."""
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Impatient(H11Protocol):

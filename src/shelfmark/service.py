@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import FastAPI, Header, Request
+from fastapi.openapi.docs import get_swagger_ui_html
 from loguru import logger
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
@@ -112,7 +113,10 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     """Assemble the service; the model is opened when it starts."""
     settings = settings or Settings()
     service = Service(settings)
-    app = FastAPI(title="Shelfmark", version=__version__, lifespan=service.lifespan, debug=False)
+    app = FastAPI(
+        title="Shelfmark", version=__version__, lifespan=service.lifespan,
+        docs_url=None, redoc_url=None,
+    )  # fmt: skip
     app.state.service = service
     problems.add_handlers(app)
     _add_predict(app, service)
@@ -230,12 +234,11 @@ def _add_page(app: FastAPI) -> None:
             raise HTTPException(404, "There is no such part of the page.")
         return _file(name, page[name])
 
-    @app.middleware("http")
-    async def allow_documents(request: Request, call_next: Any) -> Response:
-        response: Response = await call_next(request)
-        if request.url.path in ("/docs", "/redoc"):
-            response.headers["Content-Security-Policy"] = DOCS_POLICY
-        return response
+    @app.get("/docs", include_in_schema=False)
+    async def documents() -> Response:
+        shown = get_swagger_ui_html(openapi_url="/openapi.json", title="Shelfmark")
+        shown.headers["Content-Security-Policy"] = DOCS_POLICY
+        return shown
 
 
 def _file(name: str, content: bytes) -> Response:
