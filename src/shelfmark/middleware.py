@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import time
-import uuid
 from typing import Any
 
 from loguru import logger
@@ -29,6 +29,7 @@ HEADERS = {
     ),
     "Cache-Control": "no-store",
 }
+ADDED = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 WORKED_ON = ("/predict", "/load")  # the others are answered also when the service is busy
 
 
@@ -116,7 +117,7 @@ class _Passing:
         self.started = time.perf_counter()
         self.status: int | None = None
         given = dict(scope["headers"]).get(b"x-request-id", b"")
-        self.id = given.decode() if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        self.id = given.decode() if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = self.id
         self._send = send
 
@@ -124,12 +125,11 @@ class _Passing:
         """Send a part of the answer, with the headers that all answers have."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            given = {name.lower() for name, _ in message["headers"]}
-            added = {"X-Request-ID": self.id, **HEADERS}
-            more = [(name.lower().encode(), value.encode()) for name, value in added.items()]
+            own = dict(message["headers"])
             message["headers"] = [
                 *message["headers"],
-                *((name, value) for name, value in more if name not in given),
+                (b"x-request-id", self.id.encode()),
+                *(pair for pair in ADDED if pair[0] not in own),
             ]
         await self._send(message)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import multiprocessing
 import os
@@ -92,12 +93,17 @@ def _end_with(parent: BaseProcess) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+@functools.cache
+def _patience() -> float:
+    return Settings().header_seconds
+
+
 class Impatient(H11Protocol):
     """Closes a connection whose request takes too long to have all its headers."""
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self._patience = Settings().header_seconds
+        self._patience = _patience()
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,10 @@ class Terms:
         if n_max > 1:
             sizes += [term.count(" ") for term in words]
             words = " ".join(words).split(" ")
-        ranks = dict(zip(dict.fromkeys(words), range(1, len(words) + 1), strict=False))
+        # The vocabulary's own strings, where it has them, so that no piece of a term stays.
+        alone = (term for term, size in zip(vocabulary, sizes.tolist(), strict=True) if size == 1)
+        distinct = dict.fromkeys(chain(alone, words))
+        ranks = dict(zip(distinct, range(1, len(distinct) + 1), strict=True))
         grams = np.zeros((len(sizes), int(sizes.max(initial=n_max))), np.int32)
         places = np.arange(grams.shape[1]) < sizes[:, None]
         grams[places] = np.fromiter(map(ranks.__getitem__, words), np.int32, len(words))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -27,7 +28,7 @@ from shelfmark.tokens import END, Reader, read
 from shelfmark.trie import Terms
 from shelfmark.weights import weigh_columns, weighed, weighs_as_fitted
 
-FEW = 24  # documents up to which a dict is faster than arrays
+FEW = 8  # documents up to which a dict is faster than arrays
 PART = 2048  # documents whose terms are found at once
 
 
@@ -104,15 +105,27 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
 
         Raises `NotFittedError` before `fit`, ValueError for a single string.
         """
-        if isinstance(raw_documents, list | tuple) and 0 < len(raw_documents) <= FEW:
+        if isinstance(raw_documents, list | tuple) and raw_documents:
             check_is_fitted(self, msg="The TF-IDF vectorizer is not fitted")
             self._check_vocabulary()
             fits = weighs_as_fitted(self._tfidf, len(self.vocabulary_))
             if fits and set(map(type, raw_documents)) == {str}:
-                ready = self._ready()
-                if ready.reader is not None:
-                    return weighed(ready.rows(raw_documents, self.binary, self.dtype), self._tfidf)
+                with contextlib.suppress(NotExactError):
+                    return weighed(self._counted(raw_documents), self._tfidf)
+        # The same, and slower by checks that take longer than a few documents.
         return super().transform(raw_documents)
+
+    def _counted(self, documents: Sequence[str]) -> Any:
+        """Counts of the terms in CSR, of the type of the result."""
+        ready = self._ready()
+        if ready.reader is None:
+            raise NotExactError
+        if len(documents) <= FEW:
+            return ready.rows(documents, self.binary, self.dtype)
+        X = self._find(documents, ready)
+        if self.binary:
+            X.data.fill(1)
+        return X
 
     def fit(self, raw_documents: Iterable[Any], y: Any = None) -> FastTfidfVectorizer:
         """Learn the terms and their idf; `y` is ignored. Raises as `fit_transform`."""
@@ -254,7 +267,7 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
         self._kept = Ready(self._reading(), vocabulary, reader, self.ngram_range, terms)
         return vocabulary, X
 
-    def _find(self, documents: list[str], ready: Ready) -> Any:
+    def _find(self, documents: Sequence[str], ready: Ready) -> Any:
         """Counts of the terms of a vocabulary."""
         jobs = effective_n_jobs(self.n_jobs)
         ids, ranks = ready.ranked(documents, jobs)
