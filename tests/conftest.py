@@ -7,9 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from loguru import logger
 
 from shelfmark import artifact, config, console, train
+
+# A busy neighbour is no failure: no test is held to a time.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 ROOT = Path(__file__).parents[1]
 # Enough papers for every class to be learnt, few enough for seconds; one thread, so that a busy

@@ -280,7 +280,7 @@ def test_an_answer_under_labels_of_ones_own(trained: Path) -> None:
 
 
 def test_the_service_answers_so_too(trained: Path) -> None:
-    settings = service.Settings(models=trained.parent, model="own")
+    settings = service.Settings(models=str(trained.parent), model="own")
     with TestClient(service.create_app(settings)) as client:
         for label, text in TEXTS.items():
             answer = client.post("/predict", json={"text": text}).json()

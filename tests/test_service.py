@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -364,3 +366,39 @@ def test_a_log_without_a_folder_to_write_in_is_one_line(home: Path, tmp_path: Pa
     log = log_of(home, port).read_text()
     assert "Traceback" not in log
     assert str(taken) in log
+
+
+@pytest.fixture(scope="module")
+def strict(home: Path) -> Iterator[httpx.Client]:
+    """A service that works on one request at a time, and on none for long."""
+    limits = {"SHELFMARK_MAX_IN_FLIGHT": "1", "SHELFMARK_REQUEST_SECONDS": "2"}
+    with running(home, **limits) as client:
+        yield client
+
+
+def test_beyond_its_limit_it_is_busy_and_says_when_to_come_again(strict: httpx.Client) -> None:
+    body = {"papers": [{"text": ROBOT}] * 64}
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: strict.post("/predict", json=body), range(40)))
+        alive = strict.get("/health")
+    assert alive.status_code == 200
+    found = {answer.status_code for answer in answers}
+    assert found == {200, 503}
+    busy = next(answer for answer in answers if answer.status_code == 503)
+    assert busy.headers["retry-after"] == "1"
+    assert busy.headers["content-type"] == "application/problem+json"
+    assert strict.post("/predict", json=body).status_code == 200
+
+
+def test_a_body_that_never_ends_and_an_answer_that_takes_too_long_are_given_up(
+    strict: httpx.Client,
+) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"
+    with socket.create_connection((strict.base_url.host, strict.base_url.port)) as slow:
+        slow.sendall(head)
+        slow.settimeout(20)
+        assert slow.recv(4096).startswith(b"HTTP/1.1 504 ")
+    long = {"papers": [{"text": ROBOT * 100}] * 256, "explain": True}
+    late = strict.post("/predict", json=long)
+    assert late.status_code == 504
+    assert late.json()["detail"] == "The answer took too long."
