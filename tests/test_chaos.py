@@ -241,6 +241,19 @@ def damaged(house: Path, how: str) -> str:
     return how
 
 
+def test_all_workers_serve_the_version_that_one_was_told_of_and_so_do_later_ones(
+    house: Path,
+) -> None:
+    with served(house, 2) as (process, url, log):
+        assert httpx.post(f"{url}/load", json={"version": "two"}, headers=ADMIN).status_code == 200
+        until(lambda: log.read_text().count("serving two") == 2)
+        os.kill(min(workers_of(process)), signal.SIGKILL)
+        until(lambda: log.read_text().count("serving two") == 3)
+        page = httpx.get(f"{url}/metrics").text
+        assert 'shelfmark_model{version="two"} 1.0' in page
+        assert 'shelfmark_model{version="one"} 1.0' not in page
+
+
 @pytest.mark.parametrize("how", ["flipped", "truncated", "missing", "card"])
 def test_a_damaged_model_is_refused_and_the_old_one_goes_on(
     house: Path, server: str, right: Right, how: str

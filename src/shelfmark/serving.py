@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from shelfmark.artifact import Model
+from shelfmark.artifact import LATEST, Model
 from shelfmark.errors import ShelfmarkError
 from shelfmark.registry import Registry
 from shelfmark.settings import Settings
@@ -47,8 +47,11 @@ class Serving:
         Raises:
             ShelfmarkError: there is none, or it is damaged.
         """
-        await self._swap(self._noted() or self._wanted)
+        noted = self._noted()
+        await self._swap(noted or self._wanted)
         if self._note is not None:
+            if noted is None:
+                self._tell()
             self._follower = asyncio.create_task(self._follow(self._note))
 
     async def stop(self) -> None:
@@ -66,17 +69,14 @@ class Serving:
         """
         async with self._one_at_a_time:
             await self._swap(version)
-            if self._note is not None:
-                aside = self._note.with_suffix(f".{os.getpid()}")
-                aside.write_text(version, encoding="utf-8")
-                aside.replace(self._note)
+            self._tell()
 
     async def _swap(self, version: str) -> None:
         model = await asyncio.to_thread(self._registry.open, version)
         if self._model is not None:
-            with contextlib.suppress(KeyError):
-                self._telemetry.model.remove(self._model.version)
-        self._model, self._wanted = model, version
+            self._telemetry.model.labels(self._model.version).set(0)
+        # The latest may be another tomorrow: a worker that starts then serves what all do.
+        self._model, self._wanted = model, model.version if version == LATEST else version
         self._telemetry.model.labels(model.version).set(1)
         logger.info("serving {}", model.version)
 
@@ -93,6 +93,12 @@ class Serving:
                 except ShelfmarkError as error:
                     self._wanted = version  # once is enough
                     logger.warning("following the other workers: {}", error)
+
+    def _tell(self) -> None:
+        if self._note is not None:
+            aside = self._note.with_suffix(f".{os.getpid()}")
+            aside.write_text(self._wanted, encoding="utf-8")
+            aside.replace(self._note)
 
     def _noted(self) -> str | None:
         with contextlib.suppress(OSError):

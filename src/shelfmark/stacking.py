@@ -87,15 +87,6 @@ class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return np.hstack([scorer.decision_function(features) for scorer in self.fitted_])
 
-    def get_feature_names_out(self, input_features: object = None) -> np.ndarray[Any, Any]:
-        """Name the columns by scorer and place."""
-        names = [
-            f"{name} {column}"
-            for (name, _), scorer in zip(self.scorers, self.fitted_, strict=True)
-            for column in range(len(scorer.intercept_))
-        ]
-        return np.array(names, object)
-
     def _folds(self, indicator: Indicator) -> Numbers:
         targets = indicator[:, : self.classes].argmax(axis=1)
         return folds_of(targets, self.folds or 1, self.random_state)
