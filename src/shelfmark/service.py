@@ -119,7 +119,6 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         title="Shelfmark", version=__version__, lifespan=service.lifespan,
         docs_url=None, redoc_url=None,
     )  # fmt: skip
-    app.state.service = service
     problems.add_handlers(app)
     _add_predict(app, service)
     _add_load(app, service)
