@@ -190,6 +190,17 @@ def test_a_killed_worker_is_missed_by_nobody_and_comes_back(pair: Served, right:
     crowd.see_that_all_is_right(right, broken=4)  # what the dead one had in hand, and no more
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_a_worker_killed_while_its_health_is_checked_comes_back_at_once(house: Path) -> None:
+    with served(house, 2) as (process, _, log):
+        worker = min(workers_of(process))
+        os.kill(worker, signal.SIGSTOP)
+        time.sleep(2)  # by now it was asked whether it lives, and cannot answer
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: worker not in workers_of(process), 30)  # its answer has 60 s
+        until(lambda: log.read_text().count("serving one") == 3)
+
+
 def test_what_is_in_hand_at_sigterm_is_answered(pair: Served, right: Right) -> None:
     process, url, log = pair
     body = orjson.dumps({"papers": [{"text": text} for _, text in PAPERS]})
@@ -252,6 +263,23 @@ def test_all_workers_serve_the_version_that_one_was_told_of_and_so_do_later_ones
         page = httpx.get(f"{url}/metrics").text
         assert 'shelfmark_model{version="two"} 1.0' in page
         assert 'shelfmark_model{version="one"} 1.0' not in page
+
+
+def test_workers_end_with_the_process_that_started_them(house: Path) -> None:
+    with served(house, 2) as (process, _, _):
+        workers = workers_of(process)
+        assert len(workers) == 2
+        process.kill()
+        process.wait(20)
+        until(lambda: not any(alive(worker) for worker in workers))
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.parametrize("how", ["flipped", "truncated", "missing", "card"])

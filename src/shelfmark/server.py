@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import multiprocessing
@@ -20,7 +21,9 @@ from loguru import logger
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.supervisors import Multiprocess
 
 from shelfmark import console
 from shelfmark.errors import ShelfmarkError
@@ -47,21 +50,46 @@ def serve(host: str, port: int = 0, model: str = "", workers: int = 0) -> None:
         if settings.workers > 1:
             os.environ["SHELFMARK_RUNTIME"] = runtime
             os.environ[WORKERS_FOLDER] = runtime
-        uvicorn.run(
-            "shelfmark.server:create",
-            factory=True,
-            host=host,
-            port=settings.port,
-            workers=settings.workers,
-            http=Impatient,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=settings.shutdown_seconds,
-            # A worker is silent while it imports its libraries, which takes seconds on a busy
-            # machine: the server's own 5 would kill and start it for ever.
-            timeout_worker_healthcheck=60,
+        _run(
+            uvicorn.Config(
+                "shelfmark.server:create",
+                factory=True,
+                host=host,
+                port=settings.port,
+                workers=settings.workers,
+                http=Impatient,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=settings.shutdown_seconds,
+                # A worker is silent while it imports its libraries, which takes seconds on a busy
+                # machine: the server's own 5 would kill and start it for ever.
+                timeout_worker_healthcheck=60,
+            )
         )
+
+
+def _run(config: uvicorn.Config) -> None:
+    if config.workers > 1:
+        Supervisor(config, sockets=[config.bind_socket()]).run()
+        return
+    one = uvicorn.Server(config)
+    with contextlib.suppress(KeyboardInterrupt):
+        one.run()
+    if not one.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+class Supervisor(Multiprocess):
+    """Starts a worker anew as soon as it has died, also while it is asked whether it lives."""
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace the workers that died or no longer answer."""
+        for process in self.processes:
+            # While this process holds the worker's end of the pipe too, the death of the worker
+            # does not close it, and its answer would be waited for until the time is over.
+            process.child_conn.close()
+        super().keep_subprocess_alive()
 
 
 def _settings() -> Settings:
