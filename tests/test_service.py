@@ -161,7 +161,7 @@ def test_a_failure_inside_tells_nothing_of_it(
 
 
 @pytest.mark.parametrize(
-    "text", ["a\\u0000b", "\\u202eright to left", "\\\\alpha $x$", "\\u00e9" * 2000]
+    "text", ["a\\u0000b", "\\u202eright to left", "\\\\alpha $x$", "\\u00e9" * 2000, "x" * 50_000]
 )
 def test_text_as_it_comes(client: TestClient, text: str) -> None:
     headers = {"content-type": "application/json"}
@@ -201,9 +201,11 @@ def test_a_model_name_is_never_a_path() -> None:
 
 def test_half_a_character_is_not_understood(client: TestClient) -> None:
     headers = {"content-type": "application/json"}
-    answer = client.post("/predict", content=b'{"text": "\\ud800"}', headers=headers)
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["field"] == "text"
+    for field in ("text", "primary"):
+        body = {"text": "a robot"} | {field: "\ud800"}
+        answer = client.post("/predict", content=json.dumps(body).encode(), headers=headers)
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["field"] == field
 
 
 def test_a_bad_paper_of_a_list_has_its_own_error_and_the_others_their_answers(

@@ -29,13 +29,14 @@ from rich.table import Table
 
 from shelfmark import console, memory, questions
 from shelfmark.errors import ShelfmarkError
+from shelfmark.settings import Settings
 from shelfmark.sources import sample
 
 USERS = Path(__file__).with_name("load_users.py")
 PAPERS = 20_000  # so many that a phase of single papers hardly asks for one of them twice
 LIST = 64
 LISTS = f"lists of {LIST}"
-LONGEST = 50_000  # characters, as the service allows
+LONGEST = Settings.model_fields["max_characters"].default
 WARM_UP = 10.0  # seconds at most
 READY = 120.0  # seconds that a service started here may take to load its model
 STOP = 20.0  # and to end

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from shelfmark.answers import Asked
-from shelfmark.settings import VERSION, Settings
+from shelfmark.schema import VERSION
+from shelfmark.settings import Settings
 
 MAX_RANKS = 200
 HALF = re.compile("[\ud800-\udfff]")  # what JSON can say and no text can hold

@@ -101,11 +101,12 @@ class Edge:
     def _note(self, request: _Passing) -> None:
         seconds = time.perf_counter() - request.started
         method, route = request.scope["method"], request.route()
-        self._telemetry.requests.labels(method, route, str(request.status)).inc()
+        status = str(request.status or "unanswered")
+        self._telemetry.requests.labels(method, route, status).inc()
         self._telemetry.seconds.labels(route).observe(seconds)
         logger.info(
             "{} {} {} {} {:.1f} ms",
-            *(request.id, method, route, request.status or "unanswered", 1000 * seconds),
+            *(request.id, method, route, status, 1000 * seconds),
         )
 
 

@@ -37,12 +37,6 @@ def problem(
     return Response(orjson.dumps(body), status, headers, TYPE)
 
 
-def refused(error: RefusedError) -> Response:
-    """Return the problem of a request that is not understood."""
-    fault = {"field": error.field, "problem": error.problem}
-    return problem(NOT_UNDERSTOOD, str(error), [fault])
-
-
 def documented(**statuses: str) -> OpenApi:
     """Return what a route's document says of its problems: `s404="..."` for each status."""
     content = {"content": {TYPE: {"schema": Problem.model_json_schema()}}}
@@ -74,7 +68,8 @@ def add_handlers(app: FastAPI) -> None:
 
     async def not_understood(request: Request, error: Exception) -> Response:
         assert isinstance(error, RefusedError)
-        return refused(error)
+        fault = {"field": error.field, "problem": error.problem}
+        return problem(NOT_UNDERSTOOD, str(error), [fault])
 
     async def internal(request: Request, error: Exception) -> Response:
         return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log says why.")

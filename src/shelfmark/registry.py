@@ -12,7 +12,7 @@ import fsspec
 from shelfmark import answers, artifact, files
 from shelfmark.artifact import LATEST, Model
 from shelfmark.errors import ShelfmarkError
-from shelfmark.settings import VERSION
+from shelfmark.schema import VERSION
 
 WARM = 32  # papers of a first list: more than are read one by one
 

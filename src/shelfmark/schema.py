@@ -14,6 +14,7 @@ from shelfmark.text import Maths
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
+VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # the name of a model, never a path
 
 
 def _frequency(value: object) -> object:
@@ -233,7 +234,7 @@ class TrackingConfig(Strict):
 class Config(Strict):
     """Everything `inv train` does is settled by this."""
 
-    name: str | None = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    name: str | None = Field(pattern=VERSION)
     seed: int = Field(ge=0, lt=2**31)
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"]
     paths: Paths

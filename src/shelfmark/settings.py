@@ -8,8 +8,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shelfmark.artifact import LATEST
-
-VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"  # a name, never a path
+from shelfmark.schema import VERSION
 
 
 class Settings(BaseSettings):
