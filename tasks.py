@@ -2,131 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-from invoke import Argument, Context, Exit, Task, task
+from invoke import Context, task
+
+from shelfmark.commands import OVERRIDE, OverridesTask, bring, configured, run, uv, with_choices
 
 ROOT = Path(__file__).parent
-OVERRIDE = re.compile(r"^(?:\+{0,2}[A-Za-z_][\w./@-]*=|~[A-Za-z_])")
+EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud")  # what the tests try
 BENCHES = ("data", "features", "models", "growth")
-
-
-class Words(Argument):
-    """A positional argument that takes every following word of its kind, none or many.
-
-    Invoke asks a positional argument for its value to learn whether it still wants words: this one
-    wants them until it has as many as stand behind its task's name on the command line.
-    """
-
-    def __init__(self, name: str, wanted: re.Pattern[str], task_name: str, help: str) -> None:
-        super().__init__(name=name, kind=list, positional=True, help=help)
-        self._wanted = wanted
-        self._task_name = task_name
-        self._copies = 0
-        self._turn = 0
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Words:
-        # The parser copies its prototype each time the task's name appears.
-        twin = copy.copy(self)
-        twin._copies, twin._turn = 0, self._copies
-        twin.raw_value, twin._value = [], []
-        self._copies += 1
-        return twin
-
-    @property
-    def value(self) -> list[str] | None:
-        """The words, or None while more are to come."""
-        words: list[str] = self._value
-        return None if len(words) < self._expected() else words
-
-    @value.setter
-    def value(self, word: str) -> None:
-        self._value = [*self._value, word]
-
-    def _expected(self) -> int:
-        """Count the words behind the turn-th appearance of the task's name."""
-        counts: list[int] = []
-        mine = False
-        for word in sys.argv[1:]:
-            if self._wanted.match(word) and mine:
-                counts[-1] += 1
-            elif not word.startswith("-"):
-                mine = word == self._task_name
-                counts += [0] * mine
-        return counts[self._turn] if self._turn < len(counts) else 0
-
-
-class OverridesTask(Task):  # type: ignore[type-arg]
-    """A task whose argument `overrides` takes bare words such as `experiment=fast`."""
-
-    wanted = OVERRIDE
-
-    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """Return the arguments of the task's signature, `overrides` as `Words`."""
-        return [
-            Words("overrides", self.wanted, self.name, "any number of key=value, +key=value, ~key")
-            if argument.name == "overrides"
-            else argument
-            for argument in super().get_arguments(ignore_unknown_help)
-        ]
 
 
 class BenchTask(OverridesTask):
     """The same, with the names of benchmarks among the words."""
 
     wanted = re.compile(rf"^(?:{'|'.join(BENCHES)})$|{OVERRIDE.pattern}")
-
-
-def run(*command: str, **env: str) -> None:
-    """Run a command as it is typed, and end with its status if it fails."""
-    done = subprocess.run(command, env={**os.environ, **env}, check=False)
-    if done.returncode:
-        raise Exit(code=done.returncode)
-
-
-def uv(*command: str, group: str | None = None, extra: str | None = None) -> None:
-    """Run a command in the project's environment, with the group and extra it needs."""
-    needs = [*(["--group", group] if group else []), *(["--extra", extra] if extra else [])]
-    # Compiled at installation, for the many processes that the tests start.
-    run("uv", "run", "--quiet", *needs, *command, UV_COMPILE_BYTECODE="1")
-
-
-def configured(overrides: list[str]) -> Any:
-    """Return the configuration of some overrides, logging set up by it."""
-    from shelfmark import config, console
-
-    settings = config.load(overrides)
-    console.set_up(settings.log_level)
-    return settings
-
-
-def choices() -> str:
-    """Return the configuration groups and their choices, for help texts."""
-    folders = sorted(folder for folder in (ROOT / "configs").iterdir() if folder.is_dir())
-    return "\n".join(
-        f"  {folder.name}={'|'.join(sorted(file.stem for file in folder.glob('*.yaml')))}"
-        for folder in folders
-    )
-
-
-def with_choices(body: Any) -> Any:
-    """Append the configuration groups, read from `configs/`, to a task's help."""
-    body.__doc__ += f"""
-Groups:
-{choices()}
-
-Any key of configs/ can be set: {body.__name__} experiment=fast model.max_depth=4
-  data=snapshot data.path=arxiv.zip data.labels=[cs.AI,cs.CL]
-  data=csv "data.path=my papers.csv" data.level=archive
-  +model.params.gamma=1
-"""
-    return body
 
 
 @task(klass=OverridesTask)
@@ -143,11 +35,8 @@ def data(c: Context, overrides: list[str]) -> None:
 @with_choices
 def train(c: Context, overrides: list[str]) -> None:
     """Make the splits where they are missing, train, measure on validation, save the model."""
-    from importlib.util import find_spec
-
-    if "tracking=wandb" in overrides and find_spec("wandb") is None:
-        uv("python", "-m", "shelfmark.train", *overrides, extra="wandb")
-        return
+    if "tracking=wandb" in overrides:
+        bring("wandb", extra="wandb")
     from shelfmark.train import main
 
     main(overrides)
@@ -279,11 +168,7 @@ def load_test(
     models: str = "models",
 ) -> None:
     """Put many users on the service; fail past a budget of speed, errors or memory."""
-    from importlib.util import find_spec
-
-    if find_spec("locust") is None:
-        uv("python", "-m", "invoke", *sys.argv[1:], group="dev")
-        return
+    bring("locust", group="dev")
     from shelfmark import console
 
     console.set_up()
@@ -313,7 +198,7 @@ def bench(c: Context, overrides: list[str]) -> None:
 @task
 def test(c: Context) -> None:
     """Install what the tests need and run them all, with coverage."""
-    uv("pytest", group="dev", extra="wandb")
+    uv("pytest", group="dev", extras=EXTRAS)
 
 
 @task

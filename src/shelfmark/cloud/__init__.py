@@ -1,0 +1,1 @@
+"""The way to Google Cloud: storage, training jobs, deployment. Nothing outside needs it."""

@@ -1,0 +1,1 @@
+"""The commands that speak to Google Cloud, which tasks.py takes in."""

@@ -1,0 +1,139 @@
+"""What the tasks share: bare words as overrides, the extras they need, and their help."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from invoke.exceptions import Exit
+from invoke.parser.argument import Argument
+from invoke.tasks import Task
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+OVERRIDE = re.compile(r"^(?:\+{0,2}[A-Za-z_][\w./@-]*=|~[A-Za-z_])")
+
+
+class Words(Argument):
+    """A positional argument that takes every following word of its kind, none or many.
+
+    Invoke asks a positional argument for its value to learn whether it still wants words: this one
+    wants them until it has as many as stand behind its task's name on the command line.
+    """
+
+    def __init__(self, name: str, wanted: re.Pattern[str], task_name: str) -> None:
+        words = "any number of key=value, +key=value, ~key"
+        super().__init__(name=name, kind=list, positional=True, help=words)
+        self._wanted = wanted
+        self._task_name = task_name
+        self._copies = 0
+        self._turn = 0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Words:
+        # The parser copies its prototype each time the task's name appears.
+        twin = copy.copy(self)
+        twin._copies, twin._turn = 0, self._copies
+        twin.raw_value, twin._value = [], []
+        self._copies += 1
+        return twin
+
+    @property
+    def value(self) -> list[str] | None:
+        """The words, or None while more are to come."""
+        words: list[str] = self._value or []
+        return None if len(words) < self._expected() else words
+
+    @value.setter
+    def value(self, word: str) -> None:
+        self._value = [*(self._value or []), word]
+
+    def _expected(self) -> int:
+        """Count the words behind the turn-th appearance of the task's name."""
+        counts: list[int] = []
+        mine = False
+        for word in sys.argv[1:]:
+            if self._wanted.match(word) and mine:
+                counts[-1] += 1
+            elif not word.startswith("-"):
+                mine = word == self._task_name
+                counts += [0] * mine
+        return counts[self._turn] if self._turn < len(counts) else 0
+
+
+class OverridesTask(Task):  # type: ignore[type-arg]
+    """A task whose argument `overrides` takes bare words such as `experiment=fast`."""
+
+    wanted = OVERRIDE
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return the arguments of the task's signature, `overrides` as `Words`."""
+        return [
+            Words("overrides", self.wanted, self.name) if argument.name == "overrides" else argument
+            for argument in super().get_arguments(ignore_unknown_help)
+        ]
+
+
+def run(*command: str, **env: str) -> None:
+    """Run a command as it is typed, and end with its status if it fails."""
+    done = subprocess.run(command, env={**os.environ, **env}, check=False)
+    if done.returncode:
+        raise Exit(code=done.returncode)
+
+
+def uv(*command: str, group: str | None = None, extras: Iterable[str] = ()) -> None:
+    """Run a command in the project's environment, with the group and the extras it needs."""
+    needs = ["--group", group] if group else []
+    for extra in extras:
+        needs += ["--extra", extra]
+    # Compiled at installation, for the many processes that the tests start.
+    run("uv", "run", "--quiet", *needs, *command, UV_COMPILE_BYTECODE="1")
+
+
+def bring(module: str, *, group: str | None = None, extra: str | None = None) -> None:
+    """Unless a module is installed, run this command again with what brings it, and end with that.
+
+    Raises:
+        Exit: the command has been run again, with this status.
+    """
+    if find_spec(module) is None:
+        uv("python", "-m", "invoke", *sys.argv[1:], group=group, extras=[extra] if extra else [])
+        raise Exit(code=0)
+
+
+def configured(overrides: list[str]) -> Any:
+    """Return the configuration of some overrides, logging set up by it."""
+    from shelfmark import config, console
+
+    settings = config.load(overrides)
+    console.set_up(settings.log_level)
+    return settings
+
+
+def choices() -> str:
+    """Return the configuration groups and their choices, for help texts."""
+    folders = sorted(folder for folder in CONFIGS.iterdir() if folder.is_dir())
+    return "\n".join(
+        f"  {folder.name}={'|'.join(sorted(file.stem for file in folder.glob('*.yaml')))}"
+        for folder in folders
+    )
+
+
+def with_choices(body: Any) -> Any:
+    """Append the configuration groups, read from `configs/`, to a task's help."""
+    body.__doc__ += f"""
+Groups:
+{choices()}
+
+Any key of configs/ can be set: {body.__name__} experiment=fast model.max_depth=4
+  data=snapshot data.path=arxiv.zip data.labels=[cs.AI,cs.CL]
+  data=csv "data.path=my papers.csv" data.level=archive
+  +model.params.gamma=1
+"""
+    return body
