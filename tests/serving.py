@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2 as httpx
@@ -64,3 +64,10 @@ def running(home: Path, *arguments: str, **env: str) -> Iterator[httpx.Client]:
     log = log_of(home, port).read_text()
     assert "Traceback" not in log, log
     assert status == 0
+
+
+def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    last_moment = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < last_moment, "it did not come to pass"
+        time.sleep(0.1)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import pytest
 
 from shelfmark import answers, artifact
 from shelfmark.sources import sample
-from tests.serving import free_port, log_of, start, wait_until_ready
+from tests.serving import free_port, log_of, start, until, wait_until_ready
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send")
 
@@ -99,13 +99,6 @@ def pair(house: Path) -> Iterator[Served]:
     """One service of two workers, for what kills a worker and then all."""
     with served(house, 2) as running:
         yield running
-
-
-def until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    last_moment = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < last_moment, "it did not come to pass"
-        time.sleep(0.1)
 
 
 class Crowd:

@@ -1,0 +1,50 @@
+"""What a person does with the page: asking, choosing a file, reading the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+Open = Callable[..., Page]
+TABLE = """\ufeffid,title,abstract,primary\r
+1,=SUM(A1),"A galaxy with a halo, dust
+and ""star formation"".",astro-ph.GA\r
+2,,,cs.RO\r
+3,Grasping,We train a robot arm for grasping with motion planning.,quant-ph\r
+4,@home,"Variational inference of the posterior of a Bayesian model.",\r
+5,A robot,"not closed
+"""
+
+
+def ask(page: Page, title: str, abstract: str, primary: str = "") -> None:
+    page.get_by_label("Title").fill(title)
+    page.get_by_label("Abstract").fill(abstract)
+    page.get_by_label("Author’s own category").fill(primary)
+    page.get_by_role("button", name="Find its shelf").click()
+    expect(page.locator(".verdict")).to_be_visible()
+
+
+def choose(page: Page, name: str, content: str) -> None:
+    page.set_input_files("#file", {"name": name, "mimeType": "", "buffer": content.encode()})
+
+
+def column(page: Page, number: int) -> list[str]:
+    return page.locator(f"#rows tr > :nth-child({number})").all_inner_texts()
+
+
+def marked(why: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the runs of characters whose terms weigh the same, as (direction, text)."""
+    text, sums = why["text"], [0.0] * len(why["text"])
+    for word in why["words"]:
+        for begin, end in word["places"]:
+            for place in range(begin, end):
+                sums[place] += word["weight"]
+    edges = [place for place in range(1, len(text)) if sums[place] != sums[place - 1]]
+    runs = zip([0, *edges], [*edges, len(text)], strict=True)
+    return [
+        ("towards" if sums[begin] > 0 else "away", text[begin:end])
+        for begin, end in runs
+        if sums[begin]
+    ]

@@ -1,0 +1,28 @@
+"""The service as a real process, and within this one for its edges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+
+from shelfmark import service
+from shelfmark.settings import Settings
+from tests.serving import running
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[httpx.Client]:
+    with running(home) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client(home: Path) -> Iterator[TestClient]:
+    chosen = Settings(models=str(home / "models"), model="quick", admin_key=SecretStr("admin"))
+    with TestClient(service.create_app(chosen), raise_server_exceptions=False) as client:
+        yield client

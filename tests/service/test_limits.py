@@ -1,0 +1,99 @@
+"""What a request may not do: be too large, too slow, too many, or without a key."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+
+from shelfmark import service
+from shelfmark.settings import Settings
+from tests.serving import ROBOT, running
+
+
+def test_an_announced_body_over_the_limit_is_refused(server: httpx.Client) -> None:
+    answer = server.post("/predict", content=b"x" * (Settings().max_body_bytes + 1))
+    assert answer.status_code == 413
+    assert answer.json()["title"]
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_streamed_body_over_the_limit_is_refused(server: httpx.Client) -> None:
+    def endless() -> Iterator[bytes]:
+        yield b'{"text": "'
+        for _ in range(Settings().max_body_bytes // 65_536 + 2):
+            yield b"x" * 65_536
+        yield b'"}'
+
+    headers = {"content-type": "application/json"}
+    answer = server.post("/predict", content=endless(), headers=headers)
+    assert answer.status_code == 413
+    assert server.post("/predict", json={"text": ROBOT}).status_code == 200
+
+
+def test_an_api_key_is_asked_for_where_one_is_set(home: Path) -> None:
+    chosen = Settings(models=str(home / "models"), model="quick", api_key=SecretStr("kéy"))
+    with TestClient(service.create_app(chosen)) as client:
+        assert client.get("/ready").status_code == 200
+        answer = client.post("/predict", json={"text": ROBOT})
+        assert answer.status_code == 401
+        assert answer.json()["title"] == "Unauthorized"
+        wrong = client.post("/predict", json={"text": ROBOT}, headers={"X-API-Key": "key"})
+        assert wrong.status_code == 401
+        headers = {b"X-API-Key": "kéy".encode()}
+        assert client.post("/predict", json={"text": ROBOT}, headers=headers).status_code == 200
+
+
+def test_other_sites_may_ask_only_if_they_are_listed(home: Path, client: TestClient) -> None:
+    here = {"Origin": "https://example.org"}
+    assert "access-control-allow-origin" not in client.get("/health", headers=here).headers
+    chosen = Settings(
+        models=str(home / "models"), model="quick", cors_origins=["https://example.org"]
+    )
+    with TestClient(service.create_app(chosen)) as listed:
+        allowed = listed.get("/health", headers=here).headers["access-control-allow-origin"]
+        assert allowed == "https://example.org"
+        other = listed.get("/health", headers={"Origin": "https://example.com"})
+        assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.fixture(scope="module")
+def strict(home: Path) -> Iterator[httpx.Client]:
+    """A service that works on one request at a time, and on none for long."""
+    limits = {"SHELFMARK_MAX_IN_FLIGHT": "1", "SHELFMARK_REQUEST_SECONDS": "2"}
+    with running(home, **limits) as client:
+        yield client
+
+
+def test_beyond_its_limit_it_is_busy_and_says_when_to_come_again(strict: httpx.Client) -> None:
+    body = {"papers": [{"text": ROBOT}] * 64}
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: strict.post("/predict", json=body), range(40)))
+        alive = strict.get("/health")
+    assert alive.status_code == 200
+    found = {answer.status_code for answer in answers}
+    assert found == {200, 503}
+    busy = next(answer for answer in answers if answer.status_code == 503)
+    assert busy.headers["retry-after"] == "1"
+    assert busy.headers["content-type"] == "application/problem+json"
+    assert strict.post("/predict", json=body).status_code == 200
+
+
+def test_a_body_that_never_ends_and_an_answer_that_takes_too_long_are_given_up(
+    strict: httpx.Client,
+) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"
+    with socket.create_connection((strict.base_url.host, strict.base_url.port)) as slow:
+        slow.sendall(head)
+        slow.settimeout(20)
+        assert slow.recv(4096).startswith(b"HTTP/1.1 504 ")
+    long = {"papers": [{"text": ROBOT * 100}] * 256, "explain": True}
+    late = strict.post("/predict", json=long)
+    assert late.status_code == 504
+    assert late.json()["detail"] == "The answer took too long."
