@@ -24,7 +24,7 @@ ORDER = [
     "traits", "settings", "registry", "telemetry", "serving", "batching", "messages", "problems",
     "middleware", "service", "server",
     "memory", "load_users", "load_test", "measure", "bench",
-    "commands", "cloud.tasks", "cloud",
+    "commands", "cloud.account", "cloud.tasks", "cloud",
 ]  # fmt: skip
 MODULES = {
     ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): file

@@ -1,0 +1,72 @@
+"""Whose cloud it is: the one file that says so, its errors, and what is still missing."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from shelfmark.cloud import account
+from shelfmark.cloud.account import Account
+from shelfmark.errors import ShelfmarkError
+
+OURS = Account(
+    project="my-project",
+    region="europe-west4",
+    bucket="my-bucket",
+    repository="shelfmark",
+    service_account="train@my-project.iam.gserviceaccount.com",
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The file as it is in the repository."""
+    return Path(shutil.copy(account.FILE, tmp_path / "account.yaml"))
+
+
+def test_what_is_written_is_read_and_the_comments_stay(path: Path) -> None:
+    account.write(Account(), path)
+    empty = path.read_text()
+    assert empty.count("#") == 6
+    account.write(OURS, path)
+    assert account.read(path) == OURS
+    assert path.read_text().count("#") == 6
+    account.write(Account(), path)
+    assert account.read(path) == Account()
+    assert path.read_text() == empty
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("project: My Project", "project: 'My Project': String should match"),
+        ("region: europe", "region: 'europe'"),
+        ("bucket: gs://mine", "bucket: 'gs://mine'"),
+        ("service_account: me", "service_account: 'me'"),
+        ("projekt: mine", "projekt: 'mine': Extra inputs"),
+        ("project: [", "cannot be read"),
+    ],
+)
+def test_a_name_that_cannot_be_one_is_told(path: Path, text: str, line: str) -> None:
+    path.write_text(text)
+    with pytest.raises(ShelfmarkError, match=line):
+        account.read(path)
+
+
+def test_no_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ShelfmarkError, match="cannot be read"):
+        account.read(tmp_path / "none.yaml")
+
+
+def test_what_is_missing_is_named_with_what_fills_it_in() -> None:
+    account.require(OURS, *Account.model_fields, without="nothing")
+    partly = OURS.model_copy(update={"region": None, "bucket": None})
+    assert account.missing(partly, "project", "bucket", "region") == ["bucket", "region"]
+    with pytest.raises(ShelfmarkError) as told:
+        account.require(partly, "project", "bucket", "region", without="inv train works")
+    assert str(told.value) == (
+        "no bucket, region in configs/cloud/account.yaml: run inv cloud-init; "
+        "without an account, inv train works"
+    )
