@@ -11,7 +11,7 @@ from invoke import Context, task
 from shelfmark.commands import OVERRIDE, OverridesTask, bring, configured, run, uv, with_choices
 
 ROOT = Path(__file__).parent
-EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud")  # what the tests try
+EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "drift")  # what the tests try
 BENCHES = ("data", "features", "models", "growth")
 
 

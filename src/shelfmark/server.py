@@ -57,6 +57,7 @@ def serve(host: str, port: int = 0, model: str = "", workers: int = 0) -> None:
                 host=host,
                 port=settings.port,
                 workers=settings.workers,
+                loop="asyncio",  # whatever else is installed: what is tested is what runs
                 http=Impatient,
                 log_config=None,
                 access_log=False,
