@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "shelfmark"
 # The one way of the data. A module imports only from those before it.
 ORDER = [
     "errors", "taxonomy", "text", "papers", "schema", "config", "labels", "console", "files",
-    "parallel", "locks", "shared", "prediction_log", "shipping",
+    "parallel", "locks", "remote", "shared", "prediction_log", "shipping",
     "sources.snapshot", "sources.csv", "sources.sample", "sources",
     "splits", "cleaning", "preprocess",
     "threads", "tokens", "ngrams", "trie", "counts", "weights", "vectorizer",

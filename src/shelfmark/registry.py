@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
-from typing import Any
 
-import fsspec
-
-from shelfmark import answers, artifact, files
+from shelfmark import answers, artifact, files, remote
 from shelfmark.artifact import LATEST, Model
 from shelfmark.errors import ShelfmarkError
 from shelfmark.schema import VERSION
@@ -26,7 +25,10 @@ class Registry:
 
     def __init__(self, models: str) -> None:
         self._models = models
-        self._copies = tempfile.TemporaryDirectory(prefix="shelfmark-") if "://" in models else None
+        self._copies: Path | None = None
+        if remote.is_remote(models):
+            self._copies = Path(tempfile.mkdtemp(prefix="shelfmark-"))
+            weakref.finalize(self, shutil.rmtree, self._copies, ignore_errors=True)
 
     def check(self, version: str) -> None:
         """Look whether a version is there and whole, without opening it.
@@ -54,21 +56,30 @@ class Registry:
             raise ShelfmarkError(f"{version}: not the name of a version")
         if self._copies is None:
             return Path(self._models, version)
-        try:
-            return self._copied(version, Path(self._copies.name))
-        except (OSError, ValueError, ImportError) as error:
-            raise ShelfmarkError(f"{self._models}/{version}: {error}") from error
+        with remote.plainly(f"{self._models}/{version}"):
+            return self._copied(version, self._copies)
 
     def _copied(self, version: str, copies: Path) -> Path:
         """Copy a version from the bucket, unless it is here; `latest` is a file that names one."""
-        system: Any
-        system, root = fsspec.core.url_to_fs(self._models)
+        system, root = remote.reached(self._models.rstrip("/"))
         if version == LATEST:
             version = system.cat_file(f"{root}/{LATEST}").decode().strip()
             return self._folder(version)
         target = copies / version
         if not target.exists():
+            paths = system.find(f"{root}/{version}", maxdepth=1)
+            if not paths:
+                raise FileNotFoundError
             with files.folder_aside(target) as folder:
-                for path in system.find(f"{root}/{version}", maxdepth=1):
-                    system.get_file(path, str(folder / Path(path).name))
+                for path in paths:
+                    with remote.plainly(f"{self._models}/{version}"):
+                        system.get_file(path, str(folder / Path(path).name))
+                self._check_copy(folder, version)
         return target
+
+    def _check_copy(self, folder: Path, version: str) -> None:
+        # What is still being written there must not stay here as it is now.
+        try:
+            artifact.check(folder)
+        except ShelfmarkError as error:
+            raise ShelfmarkError(f"{self._models}/{version}: {error}") from error

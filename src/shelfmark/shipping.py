@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from shelfmark import files, locks
+from shelfmark import files, locks, remote
 from shelfmark.errors import ShelfmarkError
 from shelfmark.prediction_log import CLOSED, close_leftovers
 
 LOCK = ".shipping"
-EXTRAS = {"gs": "gs", "gcs": "gs"}  # what installs the package of an address
 
 
 def ship(folder: Path, target: str) -> int:
@@ -38,7 +34,9 @@ def ship(folder: Path, target: str) -> int:
     """
     if not folder.is_dir():
         raise ShelfmarkError(f"there is no folder {folder} to ship from")
-    filesystem, place = _reached(target)
+    if not target:
+        raise ShelfmarkError("no target: give a folder or an address like gs://bucket/folder")
+    filesystem, place = remote.reached(target)
     if _is_local(filesystem) and Path(place).exists() and folder.samefile(place):
         raise ShelfmarkError(f"{target} is the folder to ship from: give another")
     with files.writing(folder):
@@ -49,34 +47,11 @@ def ship(folder: Path, target: str) -> int:
         close_leftovers(folder)
         closed = sorted(folder.glob(f"*{CLOSED}"))
         for file in closed:
-            with _one_line(target):
+            with remote.plainly(target):
                 _copy(file, filesystem, f"{place.rstrip('/')}/{file.name}")
             with files.writing(file):
                 file.unlink(missing_ok=True)
     return len(closed)
-
-
-def _reached(target: str) -> tuple[Any, str]:
-    if not target:
-        raise ShelfmarkError("no target: give a folder or an address like gs://bucket/folder")
-    with _one_line(target):
-        filesystem, place = url_to_fs(target)
-    return filesystem, str(place)
-
-
-@contextlib.contextmanager
-def _one_line(target: str) -> Iterator[None]:
-    try:
-        yield
-    except ShelfmarkError:
-        raise
-    except ImportError as error:
-        extra = EXTRAS.get(target.partition("://")[0])
-        told = f"uv sync --extra {extra}" if extra else error
-        raise ShelfmarkError(f"{target} needs a package that is not installed: {told}") from None
-    except Exception as error:  # each filesystem raises errors of its own
-        told = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ShelfmarkError(f"cannot ship to {target}: {told}") from error
 
 
 def _is_local(filesystem: Any) -> bool:

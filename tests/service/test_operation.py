@@ -7,15 +7,14 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import httpx2 as httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from shelfmark import service, settings
+from shelfmark import remote, settings
 from shelfmark.settings import Settings
 from tests.conftest import ROOT
-from tests.serving import ROBOT, free_port, log_of, start, wait_until_ready
+from tests.serving import ROBOT, free_port, log_of, running, start, wait_until_ready
 
 
 def test_a_start_without_a_model_says_what_to_run(tmp_path: Path) -> None:
@@ -98,11 +97,11 @@ def test_without_an_admin_key_nothing_is_loaded(server: httpx.Client) -> None:
 
 
 def test_models_of_a_bucket_are_served_and_the_latest_is_the_one_its_file_names(
-    home: Path,
+    home: Path, gcs: str
 ) -> None:
-    bucket = fsspec.filesystem("memory")
-    bucket.put(f"{home}/models/quick", "/shelf/quick", recursive=True)
-    bucket.pipe_file("/shelf/latest", b"quick\n")
-    with TestClient(service.create_app(Settings(models="memory://shelf"))) as client:
+    bucket, _ = remote.reached(gcs)
+    bucket.put(f"{home}/models/quick", f"{gcs}/models/quick", recursive=True)
+    bucket.pipe_file(f"{gcs}/models/latest", b"quick\n")
+    with running(home, SHELFMARK_MODELS=f"{gcs}/models") as client:
         assert client.get("/ready").json()["model"] == "quick"
         assert client.post("/predict", json={"text": ROBOT}).json()["category"] == "cs.RO"
