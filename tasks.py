@@ -42,6 +42,20 @@ def train(c: Context, overrides: list[str]) -> None:
     main(overrides)
 
 
+@task(help={"folder": "folder of the reports", "seconds": "longest time for all"})
+def sync(c: Context, folder: str = "reports", seconds: float = 3600.0) -> None:
+    """Send the runs to W&B that it does not have: recorded offline, killed or cut off."""
+    bring("wandb", extra="wandb")
+    from shelfmark import console
+
+    console.set_up()
+    with console.one_line_errors("what has not been sent stays where it was"):
+        from shelfmark import wandb_sync
+
+        if not wandb_sync.sync(Path(folder), seconds):
+            print(f"nothing to send in {folder}")
+
+
 @task(
     help={
         "model": "name of a model in the models folder",

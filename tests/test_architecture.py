@@ -19,7 +19,8 @@ ORDER = [
     "threads", "tokens", "ngrams", "trie", "counts", "weights", "vectorizer",
     "targets", "pickles", "checkpoint", "scorers", "embedding", "stacking", "selection", "boosting",
     "classifiers", "decision", "features", "model", "artifact", "explain", "metrics",
-    "confidence", "pictures", "tracking", "evaluate", "identity", "train",
+    "confidence", "pictures", "wandb_record", "wandb_run", "wandb_sync", "tracking",
+    "evaluate", "identity", "train",
     "answers", "questions", "predict",
     "traits", "settings", "registry", "telemetry", "serving", "batching", "messages", "problems",
     "middleware", "service", "server",
@@ -56,7 +57,8 @@ def test_imports_go_one_way(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "home"), [("wandb", {"tracking"}), ("hydra", {"config"}), ("matplotlib", {"pictures"})]
+    ("name", "home"),
+    [("wandb", {"wandb_run"}), ("hydra", {"config"}), ("matplotlib", {"pictures"})],
 )
 def test_a_heavy_library_is_named_in_one_module(name: str, home: set[str]) -> None:
     naming = {

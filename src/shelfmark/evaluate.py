@@ -45,7 +45,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure an artifact on a split of the data it was trained on, and write the report.
 
-    The report goes to `reports/<model>-<split>/`: metrics.json, README.md, four pictures.
+    The report goes to `reports/<model>-<split>/`: metrics.json, README.md, the pictures.
 
     Raises:
         ShelfmarkError: the model or its splits are not there, or the report cannot be written.
@@ -55,20 +55,26 @@ def evaluate(
     if splits.digest != model.card["data"]["card_sha256"]:
         raise ShelfmarkError(f"{splits.folder} is not the data {model.version} was trained on")
     table = splits.read(split)
-    figures = score(answer_all(model, table), model)
-    report = {
+    report = report_of(model, splits, split, table, score(answer_all(model, table), model))
+    if baselines:
+        report["baselines"] = run_baselines(splits, table)
+    write_report(report, reports)
+    return report
+
+
+def report_of(
+    model: Model, splits: Splits, split: str, table: pa.Table, figures: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the figures of a split, the telling terms, and what they are about; no baselines."""
+    return {
         "model": model.version,
         "split": split,
         "synthetic": splits.card["synthetic"],
         "data_card_sha256": splits.digest,
         **figures,
         "telling_terms": telling_terms(model, table),
-        "baselines": run_baselines(splits, table) if baselines else {},
+        "baselines": {},
     }
-    folder = reports / f"{model.version}-{split}"
-    write_report(report, folder)
-    logger.info("report: {}", folder / "README.md")
-    return report
 
 
 def answer_all(model: Model, table: pa.Table) -> Answers:
@@ -164,14 +170,20 @@ def _few_of_each(labels: list[str], total: int) -> list[int]:
     return rows
 
 
-def write_report(report: dict[str, Any], folder: Path) -> None:
-    """Write metrics.json, the pictures and the Markdown page, each whole or not at all."""
+def write_report(report: dict[str, Any], reports: Path) -> list[Path]:
+    """Write metrics.json, pictures and a page to `reports/<model>-<split>`; return the pictures.
+
+    Each is written whole or not at all.
+    """
+    folder = reports / f"{report['model']}-{report['split']}"
     folder.mkdir(parents=True, exist_ok=True)
     names = pictures.draw_all(report, folder)
     with files.file_aside(folder / "metrics.json") as file:
         file.write(orjson.dumps(report, option=orjson.OPT_INDENT_2))
     with files.file_aside(folder / "README.md") as file:
         file.write(markdown(report, names).encode())
+    logger.info("report: {}", folder / "README.md")
+    return [folder / name for name in names]
 
 
 def rows_of(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:

@@ -46,7 +46,8 @@ def train(settings: Config) -> Path:
         return finish(models / name, settings)
     splits = preprocess.prepare(settings)
     key = identity.key_of(settings, splits)
-    with tracking.start(settings, name) as run, checkpoint.opened(models, key) as stages:
+    origin = {"key": key, "data_card_sha256": splits.digest, "git_commit": git_commit()}
+    with tracking.start(settings, name, origin) as run, checkpoint.opened(models, key) as stages:
         validation = splits.read("validation")
         fitted = model.fit(settings, splits.read("train"), validation, run.log, stages)
         made = artifact.Model(fitted.pipeline, describe(settings, name, key, splits, fitted))
@@ -55,8 +56,13 @@ def train(settings: Config) -> Path:
         figures = evaluate.score(answers, made)
         headline = {figure: figures.get(figure) for figure in evaluate.FIGURES}
         made.card["metrics"] = {"validation": headline}
-        run.finish({**headline, "model": str(models / name)})
+        run.finish({**headline, "rounds": fitted.rounds, "model": str(models / name)})
+        if run.wants_report:
+            report = evaluate.report_of(made, splits, "validation", validation, figures)
+            pictures = evaluate.write_report(report, Path(settings.paths.reports))
+            run.report(pictures, report["telling_terms"])
         folder = artifact.save(made, models)
+        run.keep(folder, artifact.read_card(folder))
     synthetic = splits.card["synthetic"]
     evaluate.show(
         {**figures, "model": name, "split": "validation", "synthetic": synthetic, "baselines": {}}
