@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,20 +31,25 @@ class Recorded:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The logged rows, without what W&B adds to them."""
-        rows = [
-            {".".join(x.nested_key) or x.key: orjson.loads(x.value_json) for x in row.item}
-            for row in self.of("history")
-        ]
+        rows = [values_of(row.item) for row in self.of("history")]
         return [{"_step": row["_step"], **ours(row)} for row in rows]
 
     @property
     def summary(self) -> dict[str, Any]:
         """The last value of each key of the summary, without what W&B adds."""
-        found: dict[str, Any] = {}
-        for part in self.of("summary"):
-            for item in part.update:
-                found[".".join(item.nested_key) or item.key] = orjson.loads(item.value_json)
-        return ours(found)
+        return ours(values_of([item for part in self.of("summary") for item in part.update]))
+
+
+def values_of(items: Iterable[Any]) -> dict[str, Any]:
+    """Return the values of a row or a summary; a part of a value has its path as its key."""
+    found: dict[str, Any] = {}
+    for item in items:
+        *path, last = item.nested_key or [item.key]
+        place = found
+        for key in path:
+            place = place.setdefault(key, {})
+        place[last] = orjson.loads(item.value_json)
+    return found
 
 
 def ours(values: dict[str, Any]) -> dict[str, Any]:

@@ -109,9 +109,16 @@ class WandbRun:
     def close(self, failed: bool) -> None:
         """End the W&B run, finished or not."""
         with self._open:
-            self._send(lambda run: self._finish(run, failed))
-            with contextlib.suppress(Exception):  # of a process that may be gone
-                self._wandb.teardown()
+            told, run = self._run is not None, self._wandb.run
+            try:
+                if run is not None:
+                    run.finish(exit_code=int(failed))
+                self._wandb.teardown()  # waits until W&B's own process has written all
+                if told:
+                    self._mark(run)
+            except Exception as error:
+                if told:
+                    self._give_up(error)
 
     def _start(self, name: str, config: Config, origin: dict[str, Any]) -> Any:
         """Return a run at W&B, or offline where it is asked for or W&B cannot be reached."""
@@ -158,9 +165,8 @@ class WandbRun:
             ),
         )
 
-    def _finish(self, run: Any, failed: bool) -> None:
-        """End a run; one that has arrived is marked as W&B's own sync marks it."""
-        run.finish(exit_code=int(failed))
+    def _mark(self, run: Any) -> None:
+        """Mark a run that has arrived as W&B's own sync marks it, and see that no other is cut."""
         record = Path(run.settings.sync_file)
         if not run.offline:
             record.with_name(f"{record.name}.synced").touch()
@@ -183,9 +189,12 @@ class WandbRun:
         try:
             return action()
         except Exception as error:  # W&B raises errors of many kinds, none of them ours to mend
-            rest = f"; {LATER}" if self._run else ""
-            logger.warning("W&B: {}; the run goes on without it{}", _line(error), rest)
-            self._run = None
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        rest = f"; {LATER}" if self._run else ""
+        logger.warning("W&B: {}; the run goes on without it{}", _line(error), rest)
+        self._run = None
 
 
 @contextlib.contextmanager
