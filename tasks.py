@@ -123,6 +123,37 @@ def predict(
             predict.predict_file(folder, file, out, top_k, explain)
 
 
+HARVEST = {
+    "since": "first day of the changes wanted, 2026-11-01; that of the last harvest if not given",
+    "sets": "groups, archives or categories, as cs,math.AG; those of the last harvest if not given",
+    "contact": "your e-mail address or page, told to arXiv with each request",
+    "url": "base URL of another OAI-PMH repository with the format arXivRaw",
+    "interval": "seconds between two requests",
+}
+
+
+@task(help={**HARVEST, "out": "file to write, or to bring up to date"})
+def harvest(
+    c: Context,
+    since: str = "",
+    sets: str = "",
+    out: str = "harvest/papers.jsonl",
+    contact: str = "",
+    url: str = "",
+    interval: float = 3.0,
+) -> None:
+    """Bring new papers from arXiv by OAI-PMH into a file as data=snapshot reads it."""
+    from shelfmark import console
+
+    console.set_up()
+    with console.one_line_errors("what has come so far is kept, the same command goes on"):
+        from shelfmark import harvest, oai
+
+        asked = oai.Repository(url or oai.ARXIV, contact, interval)
+        print(harvest.harvest(Path(out), since, sets.split(","), asked))
+        print(oai.THANKS)
+
+
 @task(
     help={
         "host": "address to listen on",

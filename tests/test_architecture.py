@@ -22,6 +22,7 @@ ORDER = [
     "confidence", "pictures", "wandb_record", "wandb_run", "wandb_sync", "tracking",
     "evaluate", "identity", "train",
     "answers", "questions", "predict",
+    "pace", "oai_page", "oai", "harvest_store", "harvest_file", "harvest",
     "traits", "settings", "registry", "telemetry", "serving", "batching", "messages", "problems",
     "middleware", "service", "server",
     "memory", "load_users", "load_test", "measure", "bench",
