@@ -155,6 +155,43 @@ def harvest(
 
 
 @task(
+    name="classify-new",
+    help={
+        **HARVEST,
+        "model": "name of a model in the models folder",
+        "folder": "where the papers and the tables are kept",
+        "days": "papers submitted so many days before --since are updates of old ones, left out",
+        "models": "folder of the models",
+    },
+)
+def classify_new(
+    c: Context,
+    since: str = "",
+    sets: str = "",
+    model: str = "latest",
+    folder: str = "harvest",
+    days: int = 30,
+    contact: str = "",
+    url: str = "",
+    interval: float = 3.0,
+    models: str = "models",
+) -> None:
+    """Harvest, classify what is new, and write the moderators' table as CSV and as a page."""
+    from shelfmark import console
+
+    console.set_up()
+    with console.one_line_errors("what has come so far is kept, the same command goes on"):
+        from shelfmark import harvest, moderation, oai
+
+        chosen = moderation.chosen(Path(models, model), days)  # before hours of fetching
+        asked = oai.Repository(url or oai.ARXIV, contact, interval)
+        done = harvest.harvest(Path(folder, "papers.jsonl"), since, sets.split(","), asked)
+        print(done)
+        print(moderation.write(chosen, done, Path(folder), days))
+        print(oai.THANKS)
+
+
+@task(
     help={
         "host": "address to listen on",
         "port": "port to listen on; $PORT when not given, else 8000",

@@ -23,6 +23,7 @@ ORDER = [
     "evaluate", "identity", "train",
     "answers", "questions", "predict",
     "pace", "oai_page", "oai", "harvest_store", "harvest_file", "harvest",
+    "moderation_page", "moderation",
     "traits", "settings", "registry", "telemetry", "serving", "batching", "messages", "problems",
     "middleware", "service", "server",
     "memory", "load_users", "load_test", "measure", "bench",
