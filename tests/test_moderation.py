@@ -208,7 +208,8 @@ def run(
     home: Path, cwd: Path, *words: str, model: str = "quick"
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "classify-new"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cwd / "cache")}
+    places = {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cwd / "cache")}
+    env = {**os.environ, **places, "no_proxy": "127.0.0.1"}
     return subprocess.run(
         [*command, "--models", str(home / "models"), "--model", model, *words],
         cwd=cwd, capture_output=True, text=True, env=env, timeout=300, check=False,

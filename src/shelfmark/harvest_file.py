@@ -116,4 +116,5 @@ def remember(out: Path, place: Place) -> None:
     days = {spec: day.isoformat() for spec, day in last(out).items()}
     days |= {walk.spec: walk.began for walk in place.walks}
     with files.file_aside(_note(out)) as file:
-        file.write(orjson.dumps({"url": place.url, "sets": days}, option=orjson.OPT_INDENT_2))
+        style = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        file.write(orjson.dumps({"url": place.url, "sets": days}, option=style))

@@ -138,9 +138,9 @@ def opened(path: Path) -> Iterator[Store]:
     Raises:
         ShelfmarkError: another process has it open, the disk is full, or it is damaged.
     """
+    begun, new = True, not path.parent.exists()
     with files.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    begun = True
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as found:
             found.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -157,3 +157,6 @@ def opened(path: Path) -> Iterator[Store]:
     finally:
         if not begun:
             path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                if new:
+                    path.parent.rmdir()
