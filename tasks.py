@@ -8,7 +8,16 @@ from pathlib import Path
 
 from invoke import Context, task
 
-from shelfmark.commands import OVERRIDE, OverridesTask, bring, configured, run, uv, with_choices
+from shelfmark.commands import (
+    OVERRIDE,
+    NamedTask,
+    OverridesTask,
+    bring,
+    configured,
+    run,
+    uv,
+    with_choices,
+)
 
 ROOT = Path(__file__).parent
 EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "drift")  # what the tests try
@@ -54,6 +63,42 @@ def sync(c: Context, folder: str = "reports", seconds: float = 3600.0) -> None:
 
         if not wandb_sync.sync(Path(folder), seconds):
             print(f"nothing to send in {folder}")
+
+
+@task(
+    klass=NamedTask,
+    help={
+        "trials": "how many in all, with those done before; the file's run_cap when not given",
+        "workers": "processes that share the trials",
+        "study": "name or path.db of another study; at W&B, a sweep to take part in",
+        "engine": "auto, wandb or optuna; auto: wandb with an account, else optuna",
+    },
+)
+def sweep(
+    c: Context,
+    overrides: list[str],
+    trials: int = 0,
+    workers: int = 1,
+    study: str = "",
+    engine: str = "auto",
+) -> None:
+    """Search configurations as a file of configs/sweep says, and print the best as an experiment.
+
+    Takes the overrides of train, for all trials:
+      sweep fast
+      sweep stacked data=snapshot data.path=arxiv.zip --trials 100 --workers 2
+    """
+    from shelfmark import console
+
+    console.set_up("SUCCESS")
+    with console.one_line_errors("the same command goes on with the trials that are left"):
+        from shelfmark import sweep
+
+        name, *rest = overrides if overrides and "=" not in overrides[0] else ["fast", *overrides]
+        chosen, why = sweep.choose(engine)
+        bring(chosen, extra=sweep.EXTRAS[chosen])
+        print(f"sweep {name} by {chosen}: {why}", file=sys.stderr)
+        sweep.run(name, rest, trials, workers, study, chosen)
 
 
 @task(

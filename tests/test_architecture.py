@@ -12,8 +12,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "shelfmark"
 # The one way of the data. A module imports only from those before it.
 ORDER = [
-    "errors", "taxonomy", "text", "papers", "schema", "config", "labels", "console", "files",
-    "parallel", "locks", "remote", "shared", "prediction_log", "shipping",
+    "errors", "groups", "taxonomy", "text", "papers", "schema", "config", "labels", "console",
+    "files", "parallel", "locks", "remote", "shared", "prediction_log", "shipping",
     "sources.snapshot", "sources.csv", "sources.sample", "sources",
     "splits", "cleaning", "preprocess",
     "threads", "tokens", "ngrams", "trie", "counts", "weights", "vectorizer",
@@ -21,6 +21,7 @@ ORDER = [
     "classifiers", "decision", "features", "model", "artifact", "explain", "metrics",
     "confidence", "pictures", "wandb_record", "wandb_run", "wandb_sync", "tracking",
     "evaluate", "identity", "train",
+    "sweep_file", "sweep_trial", "sweep_optuna", "sweep_wandb", "sweep_report", "sweep",
     "answers", "questions", "predict",
     "pace", "oai_page", "oai", "harvest_store", "harvest_file", "harvest",
     "moderation_page", "moderation",
@@ -60,7 +61,12 @@ def test_imports_go_one_way(module: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "home"),
-    [("wandb", {"wandb_run"}), ("hydra", {"config"}), ("matplotlib", {"pictures"})],
+    [
+        ("wandb", {"wandb_run", "sweep_wandb"}),
+        ("optuna", {"sweep_optuna"}),
+        ("hydra", {"config"}),
+        ("matplotlib", {"pictures"}),
+    ],
 )
 def test_a_heavy_library_is_named_in_one_module(name: str, home: set[str]) -> None:
     naming = {

@@ -9,16 +9,19 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
+from invoke.parser.context import to_flag
 from invoke.tasks import Task
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+from shelfmark.groups import groups
 
 OVERRIDE = re.compile(r"^(?:\+{0,2}[A-Za-z_][\w./@-]*=|~[A-Za-z_])")
+
+
+NAME = re.compile(r"^[\w./-]+$")
 
 
 class Words(Argument):
@@ -28,11 +31,13 @@ class Words(Argument):
     wants them until it has as many as stand behind its task's name on the command line.
     """
 
-    def __init__(self, name: str, wanted: re.Pattern[str], task_name: str) -> None:
+    def __init__(self, name: str, task: OverridesTask, flags: set[str]) -> None:
         words = "any number of key=value, +key=value, ~key"
-        super().__init__(name=name, kind=list, positional=True, help=words)
-        self._wanted = wanted
-        self._task_name = task_name
+        super().__init__(name=name, kind=list, positional=True, help=task.first + words)
+        self._wanted = task.wanted
+        self._named = bool(task.first)
+        self._task_name = task.name
+        self._flags = flags
         self._copies = 0
         self._turn = 0
 
@@ -57,13 +62,15 @@ class Words(Argument):
     def _expected(self) -> int:
         """Count the words behind the turn-th appearance of the task's name."""
         counts: list[int] = []
-        mine = False
+        mine, before = False, ""
         for word in sys.argv[1:]:
-            if self._wanted.match(word) and mine:
+            first = self._named and before == self._task_name and NAME.match(word)
+            if mine and (first or self._wanted.match(word)):
                 counts[-1] += 1
-            elif not word.startswith("-"):
+            elif not (word.startswith("-") or (mine and before in self._flags)):
                 mine = word == self._task_name
                 counts += [0] * mine
+            before = word
         return counts[self._turn] if self._turn < len(counts) else 0
 
 
@@ -71,13 +78,23 @@ class OverridesTask(Task):  # type: ignore[type-arg]
     """A task whose argument `overrides` takes bare words such as `experiment=fast`."""
 
     wanted = OVERRIDE
+    first = ""  # what help says of a first word that may be any name
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Return the arguments of the task's signature, `overrides` as `Words`."""
+        found = super().get_arguments(ignore_unknown_help)
+        # The word behind one of these is its value.
+        flags = {to_flag(name) for x in found if x.takes_value for name in x.names}
         return [
-            Words("overrides", self.wanted, self.name) if argument.name == "overrides" else argument
-            for argument in super().get_arguments(ignore_unknown_help)
+            Words("overrides", self, flags) if argument.name == "overrides" else argument
+            for argument in found
         ]
+
+
+class NamedTask(OverridesTask):
+    """The same, with a name as the first of the words."""
+
+    first = "a name, then "
 
 
 def run(*command: str, **env: str) -> None:
@@ -118,11 +135,7 @@ def configured(overrides: list[str]) -> Any:
 
 def choices() -> str:
     """Return the configuration groups and their choices, for help texts."""
-    folders = sorted(folder for folder in CONFIGS.iterdir() if folder.is_dir())
-    return "\n".join(
-        f"  {folder.name}={'|'.join(sorted(file.stem for file in folder.glob('*.yaml')))}"
-        for folder in folders
-    )
+    return "\n".join(f"  {name}={'|'.join(found)}" for name, found in groups().items())
 
 
 def with_choices(body: Any) -> Any:

@@ -6,15 +6,15 @@ Hydra is imported only when a configuration is composed, so that serving does wi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from shelfmark import groups as _groups
 from shelfmark.errors import ShelfmarkError, nearest
 from shelfmark.schema import Config
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = _groups.CONFIGS
 
 
 def load(overrides: Sequence[str] = ()) -> Config:
@@ -58,11 +58,7 @@ def _compose(overrides: list[str]) -> dict[str, Any]:
 
 def groups() -> dict[str, list[str]]:
     """Return the choices of each configuration group, for help texts and hints."""
-    return {
-        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
-        for folder in sorted(CONFIGS.iterdir())
-        if folder.is_dir()
-    }
+    return _groups.groups(CONFIGS)
 
 
 def _chosen(overrides: Sequence[str]) -> list[str]:

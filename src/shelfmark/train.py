@@ -25,6 +25,8 @@ from shelfmark import (
     preprocess,
     tracking,
 )
+from shelfmark.boosting import OnRound
+from shelfmark.checkpoint import Checkpoint
 from shelfmark.errors import ShelfmarkError
 from shelfmark.schema import Config
 from shelfmark.splits import Splits
@@ -48,16 +50,11 @@ def train(settings: Config) -> Path:
     key = identity.key_of(settings, splits)
     origin = {"key": key, "data_card_sha256": splits.digest, "git_commit": git_commit()}
     with tracking.start(settings, name, origin) as run, checkpoint.opened(models, key) as stages:
-        validation = splits.read("validation")
-        fitted = model.fit(settings, splits.read("train"), validation, run.log, stages)
-        made = artifact.Model(fitted.pipeline, describe(settings, name, key, splits, fitted))
-        answers = evaluate.answer_all(made, validation)
-        made.card["caution"] = confidence.choose(answers, settings.predict.min_precision)
-        figures = evaluate.score(answers, made)
-        headline = {figure: figures.get(figure) for figure in evaluate.FIGURES}
-        made.card["metrics"] = {"validation": headline}
-        run.finish({**headline, "rounds": fitted.rounds, "model": str(models / name)})
+        made, figures = fit_and_measure(settings, name, key, splits, run.log, stages)
+        headline, rounds = made.card["metrics"]["validation"], made.card["rounds"]
+        run.finish({**headline, "rounds": rounds, "model": str(models / name)})
         if run.wants_report:
+            validation = splits.read("validation")
             report = evaluate.report_of(made, splits, "validation", validation, figures)
             pictures = evaluate.write_report(report, Path(settings.paths.reports))
             run.report(pictures, report["telling_terms"])
@@ -69,6 +66,28 @@ def train(settings: Config) -> Path:
     )
     logger.info("model: {} (also {})", folder, models / artifact.LATEST)
     return folder
+
+
+def fit_and_measure(
+    settings: Config, name: str, key: str, splits: Splits, on_round: OnRound, stages: Checkpoint
+) -> tuple[artifact.Model, dict[str, Any]]:
+    """Fit on train and measure on validation; nothing is saved.
+
+    Returns:
+        The model, whose card holds the headline of its figures, and all of them.
+
+    Raises:
+        ShelfmarkError: the data or the configuration do not allow it.
+    """
+    validation = splits.read("validation")
+    fitted = model.fit(settings, splits.read("train"), validation, on_round, stages)
+    made = artifact.Model(fitted.pipeline, describe(settings, name, key, splits, fitted))
+    answers = evaluate.answer_all(made, validation)
+    made.card["caution"] = confidence.choose(answers, settings.predict.min_precision)
+    figures = evaluate.score(answers, made)
+    headline = {figure: figures.get(figure) for figure in evaluate.FIGURES}
+    made.card["metrics"] = {"validation": headline}
+    return made, figures
 
 
 def finish(folder: Path, settings: Config) -> Path:
