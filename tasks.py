@@ -258,6 +258,47 @@ def serve(
 
 
 @task(
+    klass=NamedTask,
+    help={
+        "models": "folder or bucket (gs://...) of the models that the service loads",
+        "alias": "the name that the service loads by: SHELFMARK_MODEL",
+        "source": "folder of the version, to be copied to the bucket",
+        "reports": "folder of the reports",
+        "force": "let pass figures that are worse or cannot be compared",
+        "dry_run": "check only",
+        "back": "give the alias back to the version that had it before",
+    },
+)
+def promote(
+    c: Context,
+    overrides: list[str],
+    models: str = "models",
+    alias: str = "production",
+    source: str = "",
+    reports: str = "reports",
+    force: bool = False,
+    dry_run: bool = False,
+    back: bool = False,
+) -> None:
+    """Give a version the alias that the service loads, once it has passed every check."""
+    from shelfmark import console
+
+    console.set_up()
+    with console.one_line_errors("nothing was promoted"):
+        from shelfmark import promote
+        from shelfmark.errors import ShelfmarkError
+
+        if len(overrides) != (0 if back else 1):
+            raise ShelfmarkError("name the version, promote VERSION, or go back, promote --back")
+        if back:
+            print(promote.back(models, alias))
+            return
+        (version,) = overrides
+        if not promote.promote(version, models, alias, source, Path(reports), force, dry_run):
+            raise ShelfmarkError(f"{version} is not promoted: a check failed")
+
+
+@task(
     name="ship-log",
     help={"folder": "folder of the prediction log", "to": "folder or bucket (gs://...) to move to"},
 )

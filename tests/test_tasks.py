@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 # Prints what arrives at two tasks that take overrides and at one that takes none.
 ECHO = """
 from invoke import task
-from tasks import BenchTask, OverridesTask
+from tasks import BenchTask, NamedTask, OverridesTask
 
 @task(klass=OverridesTask)
 def train(c, overrides):
@@ -31,6 +31,10 @@ def data(c, overrides, loud=False):
 @task(klass=BenchTask)
 def bench(c, overrides):
     print("bench", overrides)
+
+@task(klass=NamedTask)
+def sweep(c, overrides, trials=0, loud=False):
+    print("sweep", overrides, trials, loud)
 
 @task
 def test(c):
@@ -77,6 +81,11 @@ def echoed(echo: Path, *words: str) -> list[str]:
         (["data", "a=1", "--loud", "b=2", "test"], ["data ['a=1', 'b=2'] True", "test"]),
         (["data", "test"], ["data [] False", "test"]),
         (["bench", "data", "seed=1"], ["bench ['data', 'seed=1']"]),
+        (["sweep", "mine"], ["sweep ['mine'] 0 False"]),
+        (["sweep", "my/mine.yaml", "a=1"], ["sweep ['my/mine.yaml', 'a=1'] 0 False"]),
+        (["sweep", "mine", "--trials", "3", "a=1"], ["sweep ['mine', 'a=1'] 3 False"]),
+        (["sweep", "--loud", "--trials=3", "a=1"], ["sweep ['a=1'] 3 True"]),
+        (["sweep", "mine", "test"], ["sweep ['mine'] 0 False", "test"]),
     ],
 )
 def test_overrides_arrive_as_typed(echo: Path, words: list[str], lines: list[str]) -> None:
@@ -85,7 +94,19 @@ def test_overrides_arrive_as_typed(echo: Path, words: list[str], lines: list[str
 
 def test_the_list_of_tasks_explains_each(tmp_path: Path) -> None:
     done = inv("--list", cwd=tmp_path)
-    for name in ("bench", "check", "data", "evaluate", "lock", "predict", "serve", "test", "train"):
+    for name in (
+        "bench",
+        "check",
+        "data",
+        "evaluate",
+        "lock",
+        "predict",
+        "promote",
+        "serve",
+        "sweep",
+        "test",
+        "train",
+    ):
         assert re.search(rf"^  {name} +\S", done.stdout, re.MULTILINE), name
 
 

@@ -138,16 +138,26 @@ def point_latest_at(target: Path) -> None:
     Raises:
         ShelfmarkError: the disk does not take the link.
     """
-    link = target.with_name(LATEST)
-    aside = target.with_name(f"{files.PARTIAL}{os.getpid()}-{LATEST}")
+    try:
+        point_at(target, LATEST)
+    except ShelfmarkError as error:
+        raise ShelfmarkError(f"saved {target}, but {error}") from error
+
+
+def point_at(target: Path, alias: str) -> None:
+    """Have an alias, a link beside the models, name one of them: the old one or the new, no other.
+
+    Raises:
+        ShelfmarkError: the disk does not take the link.
+    """
+    link = target.with_name(alias)
+    aside = target.with_name(f"{files.PARTIAL}{os.getpid()}-{alias}")
     try:
         aside.unlink(missing_ok=True)
         aside.symlink_to(target.name, target_is_directory=True)
         aside.replace(link)
     except OSError as error:
-        raise ShelfmarkError(
-            f"saved {target}, but cannot point {link} at it: {error.strerror or error}"
-        ) from error
+        raise ShelfmarkError(f"cannot point {link} at it: {error.strerror or error}") from error
 
 
 def versions() -> dict[str, str]:

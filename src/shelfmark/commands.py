@@ -21,7 +21,7 @@ from shelfmark.groups import groups
 OVERRIDE = re.compile(r"^(?:\+{0,2}[A-Za-z_][\w./@-]*=|~[A-Za-z_])")
 
 
-NAME = re.compile(r"^[\w./-]+$")
+NAME = re.compile(r"^[\w./][\w./-]*$")
 
 
 class Words(Argument):

@@ -7,9 +7,10 @@ import shutil
 import tempfile
 import weakref
 from pathlib import Path
+from typing import Any
 
 from shelfmark import answers, artifact, files, remote
-from shelfmark.artifact import LATEST, Model
+from shelfmark.artifact import Model
 from shelfmark.errors import ShelfmarkError
 from shelfmark.schema import VERSION
 
@@ -36,7 +37,15 @@ class Registry:
         Raises:
             ShelfmarkError: it is not.
         """
-        artifact.check(self._folder(version))
+        self.card(version)
+
+    def card(self, version: str) -> dict[str, Any]:
+        """Return the card of a version, or of the one that an alias names, its files checked.
+
+        Raises:
+            ShelfmarkError: it is not there, or not whole.
+        """
+        return artifact.check(self.folder(version))
 
     def open(self, version: str) -> Model:
         """Return a model that has made its first prediction, with one thread for its trees.
@@ -44,14 +53,19 @@ class Registry:
         Raises:
             ShelfmarkError: there is none of the name, or it is damaged.
         """
-        model = artifact.load(self._folder(version), threads=1)
+        model = artifact.load(self.folder(version), threads=1)
         # What is made at the first question, of one paper and of many, is made now.
         paper = ("Warm up", "The first prediction takes longer than those that come after it.")
         answers.answer(model, [paper], why=True)
         answers.answer(model, [paper] * WARM)
         return model
 
-    def _folder(self, version: str) -> Path:
+    def folder(self, version: str) -> Path:
+        """Return the folder of a version on this machine, copied there first from a bucket.
+
+        Raises:
+            ShelfmarkError: there is none, or the bucket cannot be read.
+        """
         if not re.fullmatch(VERSION, version):
             raise ShelfmarkError(f"{version}: not the name of a version")
         if self._copies is None:
@@ -60,11 +74,12 @@ class Registry:
             return self._copied(version, self._copies)
 
     def _copied(self, version: str, copies: Path) -> Path:
-        """Copy a version from the bucket, unless it is here; `latest` is a file that names one."""
+        """Copy a version from the bucket, unless it is here; an alias is a file that names one."""
         system, root = remote.reached(self._models.rstrip("/"))
-        if version == LATEST:
-            version = system.cat_file(f"{root}/{LATEST}").decode().strip()
-            return self._folder(version)
+        if not (copies / version).exists() and system.isfile(f"{root}/{version}"):
+            version = system.cat_file(f"{root}/{version}").decode().strip()
+            if not re.fullmatch(VERSION, version):
+                raise ShelfmarkError(f"{self._models}: an alias there names no version")
         target = copies / version
         if not target.exists():
             paths = system.find(f"{root}/{version}", maxdepth=1)
