@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.test_sweep import GRID, QUICK, written
+from tests.test_sweep import QUICK, written
 from tests.wandb_server import KEY
 from tests.wandb_sweep_server import SweepServer
 
@@ -101,12 +101,3 @@ def test_a_server_that_refuses_is_one_line(tmp_path: Path, server: SweepServer) 
     assert done.returncode == 1
     assert "error: W&B: " in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_offline_the_same_command_searches_here(tmp_path: Path, server: SweepServer) -> None:
-    written(tmp_path, "mine", {**GRID, "run_cap": 1})
-    done = inv(tmp_path, server, "mine.yaml", *QUICK, WANDB_MODE="offline")
-    assert done.returncode == 0, done.stderr
-    assert "by optuna: WANDB_MODE=offline, and W&B has no sweeps offline" in done.stderr
-    assert server.asked == []
-    assert (tmp_path / "reports" / "sweeps" / "mine.db").exists()
