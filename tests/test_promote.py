@@ -67,7 +67,9 @@ def page(models: Path, version: str) -> str:
 def test_a_model_as_good_takes_the_alias_and_the_service_loads_it(models: Path) -> None:
     assert promoted(models, "b")
     assert in_use(models) == "b"
-    assert registry.Registry(str(models)).open("production").version == "b"
+    there = registry.Registry(str(models))
+    assert there.open("production").version == "b"
+    assert there.resolve("production") == there.resolve("b") == "b"
     told = page(models, "b")
     assert "In use: a. Every check passed. Its papers are synthetic" in told
     for name in ("digests", "the card", "accuracy", "macro F1", "time for one paper"):
@@ -245,7 +247,8 @@ def test_a_bucket_is_served_what_is_promoted_into_it(home: Path, tmp_path: Path,
     for version in ("a", "b"):
         assert promote.promote(version, models, source=str(local), reports=reports)
         assert in_use(models) == version
-        assert registry.Registry(models).open("production").version == version
+        there = registry.Registry(models)
+        assert there.open(there.resolve("production")).version == version
     system, root = fsspec.core.url_to_fs(models, token="anon")
     system.invalidate_cache()
     for path in (local / "b").iterdir():

@@ -168,6 +168,7 @@ def test_a_search_of_which_nothing_comes_is_one_line(tmp_path: Path) -> None:
     [
         ({"metric": {"name": "accurracy"}}, {}, "no figure accurracy; did you mean accuracy?"),
         ({}, {"workers": 0}, "count from 1"),
+        ({}, {"workers": 2, "engine": "wandb"}, "--workers is for optuna; at W&B, run more agents"),
         ({}, {"study": "a/b"}, "--study a/b: a name, or the path of a file that ends in .db"),
     ],
 )

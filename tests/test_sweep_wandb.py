@@ -78,6 +78,7 @@ def test_an_account_has_the_sweep_made_and_worked_on_at_wandb(
     assert "learning_rate: 0.4" in made
     assert KEY not in done.stdout + done.stderr
     assert not (tmp_path / "models").exists()
+    assert not (tmp_path / "wandb").exists()
 
 
 def test_an_agent_can_take_part_in_a_sweep_that_is_there(

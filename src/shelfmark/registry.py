@@ -47,6 +47,16 @@ class Registry:
         """
         return artifact.check(self.folder(version))
 
+    def resolve(self, version: str) -> str:
+        """Return the version that an alias names now, any other name as it is.
+
+        Raises:
+            ShelfmarkError: there is none in the bucket, or it cannot be read.
+        """
+        folder = self.folder(version)
+        target = folder.resolve()
+        return target.name if target.parent == folder.parent.resolve() else version
+
     def open(self, version: str) -> Model:
         """Return a model that has made its first prediction, with one thread for its trees.
 

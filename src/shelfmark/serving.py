@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from shelfmark.artifact import LATEST, Model
+from shelfmark.artifact import Model
 from shelfmark.errors import ShelfmarkError
 from shelfmark.registry import Registry
 from shelfmark.settings import Settings
@@ -72,11 +72,12 @@ class Serving:
             self._tell()
 
     async def _swap(self, version: str) -> None:
+        # An alias may name another tomorrow: a worker that starts then serves what all do.
+        version = await asyncio.to_thread(self._registry.resolve, version)
         model = await asyncio.to_thread(self._registry.open, version)
         if self._model is not None:
             self._telemetry.model.labels(self._model.version).set(0)
-        # The latest may be another tomorrow: a worker that starts then serves what all do.
-        self._model, self._wanted = model, model.version if version == LATEST else version
+        self._model, self._wanted = model, version
         self._telemetry.model.labels(model.version).set(1)
         logger.info("serving {}", model.version)
 

@@ -89,6 +89,8 @@ def run(
     """
     if workers < 1 or trials < 0:
         raise ShelfmarkError("--workers and --trials count from 1")
+    if engine == "wandb" and workers > 1:
+        raise ShelfmarkError("--workers is for optuna; at W&B, run more agents by --study SWEEP_ID")
     wanted = sweep_file.read(name)
     settled = [override.lstrip("+~").partition("=")[0] for override in overrides]
     wanted = wanted.without(settled) if set(settled) & set(wanted.parameters) else wanted

@@ -10,7 +10,7 @@ import wandb
 from loguru import logger
 from omegaconf import OmegaConf
 
-from shelfmark import console, sweep_trial, tracking
+from shelfmark import console, files, sweep_trial, tracking
 from shelfmark.errors import ShelfmarkError
 from shelfmark.schema import Config
 from shelfmark.sweep_file import Values
@@ -35,6 +35,9 @@ def run(plan: Plan, folder: Path, trials: int, joined: str = "") -> list[Outcome
     if plan.sweep.early_terminate is not None and plan.sweep.metric.name != LOSS:
         logger.warning("early_terminate: W&B watches metric.name, of which only {} is told", LOSS)
     agent = _Agent(plan, folder, project, entity)
+    with files.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("WANDB_DIR", str(folder.resolve()))  # or it writes where it is run
     try:
         sweep_id = joined or wandb.sweep(_form(plan, trials), entity=entity, project=project)
         logger.success("another agent joins in by --engine wandb --study {}", sweep_id)
