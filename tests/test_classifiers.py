@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import xgboost
 from scipy.special import logsumexp, softmax
 
 from shelfmark import checkpoint, config
-from shelfmark.boosting import Growth
+from shelfmark.boosting import Growth, grow
 from shelfmark.classifiers import Classifier, Linear, Reranker, Trees, _Choice
 from tests.tables import SETTINGS, silent
 
@@ -58,7 +59,7 @@ def fitted(classifier: Classifier, task: tuple[sp.csr_matrix, Any]) -> Any:
         return classifier.fit(
             (features[:half], targets[:half]),
             (features[half:], targets[half:]),
-            Growth(settings.model, 0, stages, silent),
+            partial(grow, Growth(settings.model, 0, stages, silent)),
         )
 
 

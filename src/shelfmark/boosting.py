@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ STAGE = "trees"
 WHERE = re.compile(r"^\[.*?\] (?:\S+:\d+: )?")  # of its source XGBoost puts before an error
 LOSS = re.compile(r"(train|validation)-[\w@-]+:([\d.e+-]+|nan|inf)")
 
-
+Rows = tuple[Any, Any]  # features of shape (rows, columns), and a target for each row
 Slope = Callable[[Any, xgboost.DMatrix], tuple[Any, Any]]
 Loss = Callable[[Any, xgboost.DMatrix], tuple[str, float]]
 
@@ -37,11 +38,13 @@ class Objective:
         parameters: XGBoost's `objective` and what goes with it.
         slope: from margins and data to gradient and hessian, None for XGBoost's own.
         loss: from margins and data to a name and a loss, None for XGBoost's own.
+        together: how many rows that follow one another belong together, and are never parted.
     """
 
     parameters: dict[str, Any]
     slope: Slope | None = None
     loss: Loss | None = None
+    together: int = 1
 
 
 @dataclass(frozen=True)
@@ -69,25 +72,59 @@ class Growth:
         }
 
     def matrices(
-        self, train: tuple[Any, Any], validation: tuple[Any, Any]
+        self, train: Rows, validation: Rows
     ) -> tuple[xgboost.DMatrix, xgboost.DMatrix]:
         """Return features and targets of both as XGBoost wants them."""
         bins = {"max_bin": self.config.max_bin, "nthread": threads(self.config)}
         known = xgboost.QuantileDMatrix(train[0], train[1], **bins)
         return known, xgboost.QuantileDMatrix(*validation, **bins, ref=known)
 
-    def done(self, told: list[dict[str, float]]) -> bool:
-        """Whether these rounds are all, or the last of them, the patience long, brought nothing."""
-        patience = self.config.early_stopping
-        stale = bool(told) and patience is not None and len(told) - 1 - _best(told) >= patience
-        return stale or len(told) >= self.config.rounds
+    def begin(self, stage: str = STAGE) -> tuple[Any, list[dict[str, float]]]:
+        """Return the trees that are kept, None for none, and their losses, telling those again."""
+        kept = self.stages.kept(stage) or {"trees": None, "losses": []}
+        told: list[dict[str, float]] = kept["losses"]
+        if told:
+            logger.info("{}: {} rounds done before, read again", STAGE, len(told))
+        for number, losses in enumerate(told):
+            self.on_round(number, losses)
+        return kept["trees"], told
+
+    def keep(self, trees: bytearray, told: list[dict[str, float]], stage: str = STAGE) -> None:
+        """Keep trees and the losses of their rounds."""
+        self.stages.keep(stage, {"trees": trees, "losses": told})
+
+
+def done(config: ModelConfig, told: list[dict[str, float]]) -> bool:
+    """Whether these rounds are all, or the last of them, the patience long, brought nothing."""
+    patience = config.early_stopping
+    stale = bool(told) and patience is not None and len(told) - 1 - _best(told) >= patience
+    return stale or len(told) >= config.rounds
+
+
+def chosen(
+    config: ModelConfig, booster: xgboost.Booster, told: list[dict[str, float]]
+) -> xgboost.Booster:
+    """Return the trees up to the best round, or all where nothing stops them early."""
+    trees: xgboost.Booster = booster[
+        : len(told) if config.early_stopping is None else _best(told) + 1
+    ]
+    return trees
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Turn XGBoost's errors into one line each."""
+    try:
+        yield
+    except (ValueError, xgboost.core.XGBoostError) as error:
+        raise ShelfmarkError(f"model: {_cause(error)}") from error
 
 
 def grow(
     growth: Growth,
     objective: Objective,
-    train: tuple[Any, Any],
-    validation: tuple[Any, Any],
+    train: Rows,
+    validation: Rows,
 ) -> xgboost.Booster:
     """Grow trees on train until validation gets no better, and return those of the best round.
 
@@ -100,31 +137,22 @@ def grow(
     Raises:
         ShelfmarkError: XGBoost refuses a parameter.
     """
-    kept = growth.stages.kept(STAGE) or {"trees": None, "losses": []}
-    told: list[dict[str, float]] = kept["losses"]
-    if told:
-        logger.info("{}: {} rounds done before, read again", STAGE, len(told))
-    for number, losses in enumerate(told):
-        growth.on_round(number, losses)
-    try:
+    trees, told = growth.begin()
+    config = growth.config
+    with refusals():
         known, unseen = growth.matrices(train, validation)
         parameters = growth.parameters(objective)
-        booster = xgboost.Booster(parameters, [known, unseen], kept["trees"])
-        with console.progress("growing trees", growth.config.rounds) as bar:
+        booster = xgboost.Booster(parameters, [known, unseen], trees)
+        with console.progress("growing trees", config.rounds) as bar:
             bar.advance(len(told))
-            while not growth.done(told):
+            while not done(config, told):
                 _forget_chance(booster, parameters["tree_method"])
                 told.append(_one_round(booster, objective, known, unseen, len(told)))
                 growth.on_round(len(told) - 1, told[-1])
                 bar.advance()
-                if len(told) % KEPT_EVERY == 0 or growth.done(told):
-                    trees = booster.save_raw("ubj")
-                    growth.stages.keep(STAGE, {"trees": trees, "losses": told})
-        rounds = len(told) if growth.config.early_stopping is None else _best(told) + 1
-        chosen: xgboost.Booster = booster[:rounds]
-    except (ValueError, xgboost.core.XGBoostError) as error:
-        raise ShelfmarkError(f"model: {_cause(error)}") from error
-    return chosen
+                if len(told) % KEPT_EVERY == 0 or done(config, told):
+                    growth.keep(booster.save_raw("ubj"), told)
+        return chosen(config, booster, told)
 
 
 def threads(config: ModelConfig) -> int:

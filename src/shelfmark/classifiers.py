@@ -7,6 +7,7 @@ probabilities; `contributions` says what makes the margin of one class.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -16,10 +17,12 @@ import xgboost
 from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.base import BaseEstimator
 
-from shelfmark.boosting import Growth, Objective, grow
+from shelfmark.boosting import Objective, Rows
 from shelfmark.targets import Numbers
 
 Margins = np.ndarray[Any, np.dtype[np.float32]]
+# Grows trees for an objective on rows to train on, until those of validation get no better.
+Grow = Callable[[Objective, Rows, Rows], xgboost.Booster]
 
 STILL = 0.2  # standard deviations from the mean within which a score has no direction
 
@@ -45,7 +48,7 @@ class Classifier(Protocol):
     booster_: xgboost.Booster | None  # None where there are no trees
 
     def fit(
-        self, train: tuple[Any, Numbers], validation: tuple[Any, Numbers], growth: Growth
+        self, train: tuple[Any, Numbers], validation: tuple[Any, Numbers], grow: Grow
     ) -> Self:
         """Fit on train; validation, without unknown classes, says when to stop."""
 
@@ -74,7 +77,7 @@ class Linear(BaseEstimator):  # type: ignore[misc]
     def __init__(self, classes: int) -> None:
         self.classes = classes
 
-    def fit(self, train: Any, validation: Any, growth: Growth) -> Self:
+    def fit(self, train: Any, validation: Any, grow: Grow) -> Self:
         """Learn nothing."""
         return self
 
@@ -100,7 +103,7 @@ class Trees(BaseEstimator):  # type: ignore[misc]
         self.classes = classes
 
     def fit(
-        self, train: tuple[Any, Numbers], validation: tuple[Any, Numbers], growth: Growth
+        self, train: tuple[Any, Numbers], validation: tuple[Any, Numbers], grow: Grow
     ) -> Self:
         """Grow the trees. Raises `ShelfmarkError` if XGBoost refuses a parameter."""
         several = {
@@ -110,7 +113,7 @@ class Trees(BaseEstimator):  # type: ignore[misc]
         }
         two = {"objective": "binary:logistic", "eval_metric": "logloss"}
         objective = Objective(two if self.classes == 2 else several)
-        self.booster_ = grow(growth, objective, train, validation)
+        self.booster_ = grow(objective, train, validation)
         return self
 
     def margins(self, features: sp.csr_matrix) -> Margins:
@@ -163,16 +166,17 @@ class Reranker(BaseEstimator):  # type: ignore[misc]
         self.groups = groups
 
     def fit(
-        self, train: tuple[Any, Numbers], validation: tuple[Any, Numbers], growth: Growth
+        self, train: tuple[Any, Numbers], validation: tuple[Any, Numbers], grow: Grow
     ) -> Self:
         """Grow the trees. Raises `ShelfmarkError` if XGBoost refuses a parameter."""
         counts = np.bincount(train[1], minlength=self.classes)
         self.prior_ = np.log((counts + 1) / (counts.sum() + self.classes)).astype(np.float32)
         # No base score: what all candidates of a paper share says nothing.
         own = {"base_score": 0.0, "disable_default_eval_metric": True}
-        choice = _Choice(min(self.candidates, self.classes))
-        objective = Objective(own, choice.slope, choice.loss)
-        self.booster_ = grow(growth, objective, self._rows(*train), self._rows(*validation))
+        count = min(self.candidates, self.classes)
+        choice = _Choice(count)
+        objective = Objective(own, choice.slope, choice.loss, together=count)
+        self.booster_ = grow(objective, self._rows(*train), self._rows(*validation))
         return self
 
     def margins(self, features: sp.csr_matrix) -> Margins:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from shelfmark.ngrams import SmallInts
+from shelfmark.ngrams import Grams, Limits, SmallInts, count_grams
 from shelfmark.tokens import END, FIRST, Known, Reader, Stream, read
 from shelfmark.trie import Terms, Trie
 
@@ -83,6 +83,27 @@ class Ready:
         )
         X.data = np.fromiter(repeat(1) if binary else data, dtype, len(X.indices))
         return X
+
+
+def count(
+    documents: Sequence[str], reader: Reader, limits: Limits, jobs: int = 1
+) -> tuple[list[str], Grams]:
+    """The words of documents by rank, and the n-grams of them that are within the limits.
+
+    Raises `NotExactError` if there is no n-gram at all, and as `check_words` and `count_grams`.
+    """
+    stream = read(documents, reader, jobs)
+    check_words(stream, reader, limits.n_max)
+    if longest(stream) < limits.n_min:
+        raise NotExactError  # the error is scikit-learn's
+    ranks, words = rank(stream, limits.low)
+    return words, count_grams(*positions(stream.ids, ranks), len(words), limits, jobs)
+
+
+def longest(stream: Stream) -> int:
+    """The most tokens that a document has."""
+    ends = np.flatnonzero(stream.ids == END)
+    return int(np.diff(ends, prepend=-1).max(initial=1)) - 1
 
 
 def rank(stream: Stream, low: float) -> tuple[SmallInts, list[str]]:

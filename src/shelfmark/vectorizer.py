@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,17 +17,19 @@ from sklearn.utils.validation import check_is_fitted
 from shelfmark.counts import (
     NotExactError,
     Ready,
-    check_words,
+    count,
     exact_strings,
     most_frequent,
     positions,
-    rank,
 )
-from shelfmark.ngrams import Limits, TooManyGramsError, count_grams
+from shelfmark.ngrams import Grams, Limits, TooManyGramsError
 from shelfmark.threads import spread
-from shelfmark.tokens import END, Reader, read
+from shelfmark.tokens import END, Reader
 from shelfmark.trie import Terms
 from shelfmark.weights import weigh_columns, weighed, weighs_as_fitted
+
+# What `counts.count` does: words by rank, and n-grams within limits, of documents.
+Counting = Callable[[Sequence[str], Reader, Limits], tuple[list[str], Grams]]
 
 FEW = 8  # documents up to which a dict is faster than arrays
 PART = 2048  # documents whose terms are found at once
@@ -98,7 +101,13 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         state.pop("_kept", None)  # made anew when it is needed
+        state.pop("_counting", None)
         return state
+
+    def counting_by(self, counting: Counting) -> Self:
+        """Have the documents of `fit` counted elsewhere; not kept in pickles and clones."""
+        self._counting = counting
+        return self
 
     def transform(self, raw_documents: Iterable[Any]) -> Any:
         """Documents as TF-IDF rows, CSR of shape (n_documents, n_terms).
@@ -237,19 +246,13 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
     def _learn(self, documents: list[str], reader: Reader) -> tuple[dict[str, int], Any]:
         """Terms with their columns, and counts in CSC; both as the strings sort."""
         n_min, n_max = self.ngram_range
-        jobs = effective_n_jobs(self.n_jobs)
-        stream = read(documents, reader, jobs)
-        check_words(stream, reader, n_max)
-        ends = np.flatnonzero(stream.ids == END)
-        if np.diff(ends, prepend=-1).max(initial=0) <= n_min:
-            raise NotExactError  # no term at all: the error is scikit-learn's
         low, high = (
             float(df if isinstance(df, Integral) else df * len(documents))
             for df in (self.min_df, self.max_df)
         )
-        ranks, words = rank(stream, low)
-        limits = Limits(n_min, n_max, low, high)
-        grams = count_grams(*positions(stream.ids, ranks), len(words), limits, jobs)
+        counting = getattr(self, "_counting", None)
+        counting = counting or partial(count, jobs=effective_n_jobs(self.n_jobs))
+        words, grams = counting(documents, reader, Limits(n_min, n_max, low, high))
         if self.binary:
             grams.counts.fill(1)
         X = grams.matrix(len(documents))
