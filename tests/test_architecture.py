@@ -17,7 +17,9 @@ ORDER = [
     "sources.snapshot", "sources.csv", "sources.sample", "sources",
     "splits", "cleaning", "preprocess",
     "threads", "tokens", "ngrams", "trie", "counts", "weights", "vectorizer",
-    "targets", "pickles", "checkpoint", "scorers", "embedding", "stacking", "selection", "boosting",
+    "targets", "pickles", "checkpoint", "boosting",
+    "partitions", "workers", "forest", "cluster", "engine",
+    "scorers", "embedding", "stacking", "selection",
     "classifiers", "decision", "features", "model", "artifact", "explain", "metrics",
     "confidence", "pictures", "wandb_record", "wandb_run", "wandb_sync", "tracking",
     "evaluate", "identity", "train",
@@ -67,6 +69,8 @@ def test_imports_go_one_way(module: str) -> None:
         ("optuna", {"sweep_optuna"}),
         ("hydra", {"config"}),
         ("matplotlib", {"pictures"}),
+        ("dask", {"cluster"}),
+        ("distributed", {"cluster"}),
     ],
 )
 def test_a_heavy_library_is_named_in_one_module(name: str, home: set[str]) -> None:
@@ -91,7 +95,7 @@ def modules_after(statement: str) -> set[str]:
 
 
 def test_serving_needs_no_training_library() -> None:
-    heavy = {"hydra", "omegaconf", "matplotlib", "wandb", "dvc", "google", "invoke"}
+    heavy = {"hydra", "omegaconf", "matplotlib", "wandb", "dvc", "google", "invoke", "dask"}
     assert not loaded_by("import shelfmark.server; shelfmark.server.create()") & heavy
 
 
@@ -100,7 +104,7 @@ def test_sharing_work_out_needs_no_model_library() -> None:
 
 
 def test_training_needs_no_tracking_library_and_no_web_server() -> None:
-    assert not loaded_by("import shelfmark.train") & {"wandb", "dvc", "google", "fastapi"}
+    assert not loaded_by("import shelfmark.train") & {"wandb", "dvc", "google", "fastapi", "dask"}
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

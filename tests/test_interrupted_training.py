@@ -26,7 +26,7 @@ GOES_ON = "stopped: the same command goes on from what was finished"
 # Imports once what takes longer than such a training, then forks a process for each.
 TRAINER = """
 import json, os, resource, signal, sys
-from shelfmark import stacking, train
+from shelfmark import engine, train
 
 def kill_at(event, name, times):
     def kill(now, arguments):
@@ -44,7 +44,7 @@ def run(arguments, moment, room, shared):
     if room is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
     if shared:
-        stacking.WORTH_SHARING = 0
+        engine.WORTH_SHARING = 0
     train.main(arguments)
     return 0
 

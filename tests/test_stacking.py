@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from shelfmark import stacking
+from shelfmark import engine
 from shelfmark.embedding import Embedding
 from shelfmark.scorers import Bayes, Scorer, Svm
 from shelfmark.stacking import OutOfFold, folds_of
@@ -125,7 +125,7 @@ def test_several_processes_give_the_same_bits_as_one(monkeypatch: pytest.MonkeyP
     features, indicator = task()
     alone, shared = OutOfFold(scorers(), CLASSES, folds=3), OutOfFold(scorers(), CLASSES, folds=3)
     wanted = alone.fit_transform(features, indicator)
-    monkeypatch.setattr(stacking, "WORTH_SHARING", 0)
+    monkeypatch.setattr(engine, "WORTH_SHARING", 0)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     assert shared.fit_transform(features, indicator).tobytes() == wanted.tobytes()
     assert shared.transform(features).tobytes() == alone.transform(features).tobytes()

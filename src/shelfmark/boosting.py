@@ -71,9 +71,7 @@ class Growth:
             **config.params,
         }
 
-    def matrices(
-        self, train: Rows, validation: Rows
-    ) -> tuple[xgboost.DMatrix, xgboost.DMatrix]:
+    def matrices(self, train: Rows, validation: Rows) -> tuple[xgboost.DMatrix, xgboost.DMatrix]:
         """Return features and targets of both as XGBoost wants them."""
         bins = {"max_bin": self.config.max_bin, "nthread": threads(self.config)}
         known = xgboost.QuantileDMatrix(train[0], train[1], **bins)

@@ -47,9 +47,7 @@ class Classifier(Protocol):
 
     booster_: xgboost.Booster | None  # None where there are no trees
 
-    def fit(
-        self, train: tuple[Any, Numbers], validation: tuple[Any, Numbers], grow: Grow
-    ) -> Self:
+    def fit(self, train: tuple[Any, Numbers], validation: tuple[Any, Numbers], grow: Grow) -> Self:
         """Fit on train; validation, without unknown classes, says when to stop."""
 
     def margins(self, features: sp.csr_matrix) -> Margins:
@@ -102,9 +100,7 @@ class Trees(BaseEstimator):  # type: ignore[misc]
     def __init__(self, classes: int) -> None:
         self.classes = classes
 
-    def fit(
-        self, train: tuple[Any, Numbers], validation: tuple[Any, Numbers], grow: Grow
-    ) -> Self:
+    def fit(self, train: tuple[Any, Numbers], validation: tuple[Any, Numbers], grow: Grow) -> Self:
         """Grow the trees. Raises `ShelfmarkError` if XGBoost refuses a parameter."""
         several = {
             "objective": "multi:softprob",
@@ -165,9 +161,7 @@ class Reranker(BaseEstimator):  # type: ignore[misc]
         self.listed = listed
         self.groups = groups
 
-    def fit(
-        self, train: tuple[Any, Numbers], validation: tuple[Any, Numbers], grow: Grow
-    ) -> Self:
+    def fit(self, train: tuple[Any, Numbers], validation: tuple[Any, Numbers], grow: Grow) -> Self:
         """Grow the trees. Raises `ShelfmarkError` if XGBoost refuses a parameter."""
         counts = np.bincount(train[1], minlength=self.classes)
         self.prior_ = np.log((counts + 1) / (counts.sum() + self.classes)).astype(np.float32)

@@ -18,6 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from shelfmark.checkpoint import Checkpoint
 from shelfmark.embedding import Embedding
+from shelfmark.engine import LOCAL, Engine
 from shelfmark.errors import ShelfmarkError
 from shelfmark.schema import FeaturesConfig, StackConfig
 from shelfmark.scorers import Bayes, Scorer, Svm
@@ -45,8 +46,15 @@ class Beside(FeatureUnion):  # type: ignore[misc]
         )  # fmt: skip
 
 
-def fit_words(config: FeaturesConfig, texts: Sequence[str]) -> tuple[Beside, sp.csr_matrix]:
+def fit_words(
+    config: FeaturesConfig, texts: Sequence[str], machines: Engine = LOCAL
+) -> tuple[Beside, sp.csr_matrix]:
     """Fit the TF-IDF of texts and, as a field of its own, of their titles.
+
+    Args:
+        config: how to read and weigh them.
+        texts: as `shelfmark.text.document` makes them.
+        machines: count the n-grams.
 
     Returns:
         The fitted fields, and the features, shape (texts, terms), float32.
@@ -57,13 +65,14 @@ def fit_words(config: FeaturesConfig, texts: Sequence[str]) -> tuple[Beside, sp.
     fields: Steps = []
     blocks = []
     try:
-        vectorizer = _vectorizer(config)
+        vectorizer = _vectorizer(config).counting_by(machines.count)
         blocks.append(vectorizer.fit_transform(texts))
         fields.append(("text", vectorizer))
     except ValueError as error:
         raise ShelfmarkError(f"features: {error}; lower min_df or raise max_df") from error
     if config.title_weight is not None:
-        titled = Pipeline([("title", FunctionTransformer(titles)), ("tfidf", _vectorizer(config))])
+        vectorizer = _vectorizer(config).counting_by(machines.count)
+        titled = Pipeline([("title", FunctionTransformer(titles)), ("tfidf", vectorizer)])
         try:
             blocks.append(titled.fit_transform(texts) * np.float32(config.title_weight))
             fields.append(("title", titled))
@@ -80,6 +89,7 @@ def fit_rest(
     indicator: Indicator,
     targets: Numbers,
     stages: Checkpoint,
+    machines: Engine = LOCAL,
 ) -> tuple[Beside, sp.csr_matrix]:
     """Fit the stack's scores and the choice of terms on TF-IDF rows of training papers.
 
@@ -90,6 +100,7 @@ def fit_rest(
         indicator: of the papers' classes and listed categories.
         targets: the papers' classes.
         stages: where what is finished is kept.
+        machines: fit the stack's models.
 
     Returns:
         The fitted parts, and the features of the training papers, shape (papers, columns), float32;
@@ -98,7 +109,7 @@ def fit_rest(
     parts: Steps = []
     blocks = []
     if stack is not None:
-        blocks.append(stack.fit_transform(words, indicator, stages))
+        blocks.append(stack.fit_transform(words, indicator, stages, machines))
         parts.append(("scores", stack))
     if chosen != 0:
         best = ChosenTerms(min(chosen or words.shape[1], words.shape[1]))

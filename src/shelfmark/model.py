@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from shelfmark.boosting import Growth, OnRound
 from shelfmark.checkpoint import Checkpoint
 from shelfmark.classifiers import Classifier, Linear, Reranker, Trees
 from shelfmark.decision import CrossLists, Decision, temperature_of
+from shelfmark.engine import LOCAL, Engine
 from shelfmark.errors import ShelfmarkError
 from shelfmark.schema import Config
 from shelfmark.stacking import OutOfFold
@@ -47,6 +49,7 @@ def fit(
     validation: pa.Table,
     on_round: OnRound,
     stages: Checkpoint | None = None,
+    machines: Engine = LOCAL,
 ) -> Fitted:
     """Fit features and classifier on train; validation stops the trees and calibrates.
 
@@ -56,6 +59,7 @@ def fit(
         validation: papers not trained on.
         on_round: called after each round of trees.
         stages: where finished stages are kept and found again; None keeps nothing.
+        machines: do the work.
 
     Raises:
         ShelfmarkError: the features come out empty, XGBoost refuses a parameter, or the splits
@@ -63,19 +67,19 @@ def fit(
     """
     if stages is None:
         with checkpoint.temporary() as stages:
-            return fit(config, train, validation, on_round, stages)
+            return fit(config, train, validation, on_round, stages, machines)
     stack = config.model.stack
     goal = targets.learn(train, config.data, stack.min_listed if stack else None)
     validation = _known(validation, goal)
     seconds: dict[str, float] = {}
     with _timed(seconds, "features"):
-        steps, known = _features(config, goal, train, stages)
+        steps, known = _features(config, goal, train, stages, machines)
         unseen = features.transform(steps, validation["text"].to_pylist())
     logger.info("features: {:,} columns of {:,} papers", known.shape[1], known.shape[0])
     classifier = _classifier(config, goal)
     with _timed(seconds, "trees"):
-        growth = Growth(config.model, config.seed, stages, on_round)
-        classifier.fit((known, goal.numbers(train)), (unseen, goal.numbers(validation)), growth)
+        grow = partial(machines.grow, Growth(config.model, config.seed, stages, on_round))
+        classifier.fit((known, goal.numbers(train)), (unseen, goal.numbers(validation)), grow)
     rounds = classifier.booster_.num_boosted_rounds() if classifier.booster_ else 0
     logger.info("trees: {} rounds kept of {} classes", rounds, len(goal.classes))
     decision = _decision(classifier, goal, train, validation, unseen)
@@ -95,11 +99,13 @@ def _known(validation: pa.Table, goal: Targets) -> pa.Table:
 
 
 def _features(
-    config: Config, goal: Targets, train: pa.Table, stages: Checkpoint
+    config: Config, goal: Targets, train: pa.Table, stages: Checkpoint, machines: Engine
 ) -> tuple[features.Steps, sp.csr_matrix]:
     with console.progress("reading words"):
         texts = train["text"].to_pylist()
-        fields, words = stages.once("words", lambda: features.fit_words(config.features, texts))
+        fields, words = stages.once(
+            "words", lambda: features.fit_words(config.features, texts, machines)
+        )
     stack = None
     if config.model.stack is not None:
         scorers = features.scorers(config.model.stack, config.seed)
@@ -108,7 +114,7 @@ def _features(
     chosen = config.features.chosen_terms if config.model.classifier == "trees" else 0
     with console.progress("fitting linear models"):
         joined, known = features.fit_rest(
-            chosen, stack, words, goal.indicator(train), goal.numbers(train), stages
+            chosen, stack, words, goal.indicator(train), goal.numbers(train), stages, machines
         )
     return [("words", fields), ("joined", joined)], known
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from shelfmark.counts import check_words, longest, positions
+from shelfmark.counts import NotExactError, check_words, longest, positions
 from shelfmark.ngrams import Grams, Limits, changes, count_grams
 from shelfmark.tokens import FIRST, Reader, Stream, read
 
@@ -34,7 +34,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Words:
-    """The words by rank, from 1, and where ranges of equal work end: ranks, the last one excluded."""
+    """The words by rank, from 1, and where ranges of equal work end: ranks, themselves excluded."""
 
     names: list[str]
     edges: list[int]
@@ -54,12 +54,17 @@ def told(stream: Stream) -> Told:
     return Told(met, len(stream.ids), longest(stream))
 
 
-def agreed(parts: Sequence[Told], low: float, ranges: int) -> Words:
-    """The words of all parts that no document frequency below `low` forbids, as `counts.rank`."""
+def agreed(parts: Sequence[Told], limits: Limits, ranges: int) -> Words:
+    """The words of all parts by rank, as `counts.rank` has them.
+
+    Raises `NotExactError` if no part has an n-gram.
+    """
+    if max((part.longest for part in parts), default=0) < limits.n_min:
+        raise NotExactError
     times: Counter[str] = Counter()
     for part in parts:
         times.update(part.times)
-    names = sorted(name for name, count in times.items() if count >= max(low, 1))
+    names = sorted(name for name, count in times.items() if count >= max(limits.low, 1))
     sizes = np.cumsum([times[name] for name in names])
     shares = np.linspace(0, sizes[-1:].sum(), ranges + 1)[1:-1]
     cuts = np.searchsorted(sizes, shares) + 2

@@ -231,6 +231,27 @@ class TrackingConfig(Strict):
     entity: str | None
 
 
+class EngineConfig(Strict):
+    """Which machines do the work of training."""
+
+    kind: Literal["local", "dask"] = "local"
+    scheduler: str | None = Field(None, pattern=r"^[a-z]+://\S+$")
+    workers: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1)
+    memory: str | None = Field(None, pattern=r"^\d+(\.\d+)?\s?[kMGT]i?B$")
+    timeout: float = Field(10.0, gt=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EngineConfig:
+        given = [name for name in ("scheduler", "workers", "threads", "memory")
+                 if getattr(self, name) is not None]  # fmt: skip
+        if self.kind == "local" and given:
+            raise ValueError(f"{given[0]} is for engine=dask")
+        if self.scheduler is not None and not {"threads", "memory"}.isdisjoint(given):
+            raise ValueError("threads and memory are for local processes: scheduler has its own")
+        return self
+
+
 class Config(Strict):
     """Everything `inv train` does is settled by this."""
 
@@ -243,6 +264,8 @@ class Config(Strict):
     model: ModelConfig
     predict: PredictConfig
     tracking: TrackingConfig
+    # Not written while local, for it came later and is no part of what is learnt.
+    engine: EngineConfig = Field(EngineConfig(), exclude_if=lambda engine: engine.kind == "local")
     experiment: str | None
 
     @model_validator(mode="after")

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
-from shelfmark import checkpoint, parallel, shared
+from shelfmark import checkpoint
 from shelfmark.checkpoint import Checkpoint
+from shelfmark.engine import LOCAL, Engine
 from shelfmark.scorers import Scorer, Scores
 from shelfmark.targets import Indicator, Numbers
-
-WORTH_SHARING = 1 << 26  # stored features x columns that repay the start of other processes
 
 
 class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -52,11 +49,15 @@ class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, features: sp.csr_matrix, indicator: Indicator) -> Self:
         """Fit on all rows; the indicator is one of `Targets`."""
         with checkpoint.temporary() as stages:
-            self._fit_whole(features, indicator, stages)
+            self._fit_whole(features, indicator, stages, LOCAL)
         return self
 
     def fit_transform(
-        self, features: sp.csr_matrix, indicator: Indicator, stages: Checkpoint | None = None
+        self,
+        features: sp.csr_matrix,
+        indicator: Indicator,
+        stages: Checkpoint | None = None,
+        machines: Engine = LOCAL,
     ) -> Scores:
         """Fit, and return the scores of each row by models that did not see it.
 
@@ -64,20 +65,24 @@ class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         if stages is None:
             with checkpoint.temporary() as stages:
-                return self.fit_transform(features, indicator, stages)
-        scores = self._score_training(features, indicator, stages)
+                return self.fit_transform(features, indicator, stages, machines)
+        scores = self._score_training(features, indicator, stages, machines)
         self.means_, self.deviations_ = scores.mean(axis=0), scores.std(axis=0)
         return scores
 
     def _score_training(
-        self, features: sp.csr_matrix, indicator: Indicator, stages: Checkpoint
+        self,
+        features: sp.csr_matrix,
+        indicator: Indicator,
+        stages: Checkpoint,
+        machines: Engine,
     ) -> Scores:
         if self.folds is None:
-            self._fit_whole(features, indicator, stages)
+            self._fit_whole(features, indicator, stages, machines)
             return self.transform(features)
         fold = self._folds(indicator)
         blocks: list[list[Scores]] = [[] for _ in self.scorers]
-        for place, held in self._fit_all(features, indicator, self.folds, stages):
+        for place, held in self._fit_all(features, indicator, self.folds, stages, machines):
             blocks[place].append(held)
         rows = np.argsort(np.concatenate([np.flatnonzero(fold == i) for i in range(self.folds)]))
         return np.hstack([np.vstack(parts)[rows] for parts in blocks])
@@ -91,12 +96,23 @@ class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         targets = indicator[:, : self.classes].argmax(axis=1)
         return folds_of(targets, self.folds or 1, self.random_state)
 
-    def _fit_whole(self, features: sp.csr_matrix, indicator: Indicator, stages: Checkpoint) -> None:
-        for _ in self._fit_all(features, indicator, 0, stages):
+    def _fit_whole(
+        self,
+        features: sp.csr_matrix,
+        indicator: Indicator,
+        stages: Checkpoint,
+        machines: Engine,
+    ) -> None:
+        for _ in self._fit_all(features, indicator, 0, stages, machines):
             pass
 
     def _fit_all(
-        self, features: sp.csr_matrix, indicator: Indicator, folds: int, stages: Checkpoint
+        self,
+        features: sp.csr_matrix,
+        indicator: Indicator,
+        folds: int,
+        stages: Checkpoint,
+        machines: Engine,
     ) -> Iterator[tuple[int, Scores]]:
         """Fit every scorer on all rows and on all but each fold; yield the scores of the folds."""
         fold = self._folds(indicator)
@@ -106,8 +122,9 @@ class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             for number in range(-1, folds)
         }
         missing = [item for item in tasks.items() if item[0] not in stages]
-        if missing and features.nnz * indicator.shape[1] > WORTH_SHARING:
-            _fit_elsewhere(missing, features, indicator, self.classes, fold, stages)
+        if missing and machines.pays(features.nnz * indicator.shape[1]):
+            work = partial(_fit, self.classes)
+            machines.keep_each(work, missing, stages, features, indicator=indicator, fold=fold)
         self.fitted_ = []
         for name, task in tasks.items():
             work = partial(task.fit, features, indicator, self.classes, fold)
@@ -144,27 +161,10 @@ class _Task:
         return scorer.decision_function(features[held])
 
 
-def _fit_elsewhere(
-    tasks: list[tuple[str, _Task]],
-    features: sp.csr_matrix,
-    indicator: Indicator,
-    classes: int,
-    fold: Numbers,
-    stages: Checkpoint,
-) -> None:
-    """Have other processes do tasks and keep what comes of them."""
-    with stages.scratch() as folder:
-        shared.write(folder, features, indicator=indicator, fold=fold)
-        work = partial(_fit_here, folder, classes, stages)
-        for _ in parallel.in_order(work, tasks, patient=False):
-            pass
-
-
-def _fit_here(folder: Path, classes: int, stages: Checkpoint, named: tuple[str, _Task]) -> None:
-    features, indicator, fold = shared.read(folder, "indicator", "fold")
-    name, task = named
-    with threadpool_limits(1):  # the others have the other cores
-        stages.keep(name, task.fit(features, indicator, classes, fold))
+def _fit(
+    classes: int, task: _Task, features: sp.csr_matrix, indicator: Indicator, fold: Numbers
+) -> Any:
+    return task.fit(features, indicator, classes, fold)
 
 
 def folds_of(targets: Numbers, folds: int, seed: int) -> Numbers:

@@ -18,6 +18,7 @@ from shelfmark import (
     confidence,
     config,
     console,
+    engine,
     evaluate,
     files,
     identity,
@@ -46,11 +47,18 @@ def train(settings: Config) -> Path:
     models = Path(settings.paths.models)
     if (models / name).exists():
         return finish(models / name, settings)
+    with engine.opened(settings.engine) as machines:
+        return learn(settings, name, machines)
+
+
+def learn(settings: Config, name: str, machines: engine.Engine) -> Path:
+    """Do what `train` says, by some machines, under a name that is free."""
+    models = Path(settings.paths.models)
     splits = preprocess.prepare(settings)
     key = identity.key_of(settings, splits)
     origin = {"key": key, "data_card_sha256": splits.digest, "git_commit": git_commit()}
     with tracking.start(settings, name, origin) as run, checkpoint.opened(models, key) as stages:
-        made, figures = fit_and_measure(settings, name, key, splits, run.log, stages)
+        made, figures = fit_and_measure(settings, name, key, splits, run.log, stages, machines)
         headline, rounds = made.card["metrics"]["validation"], made.card["rounds"]
         run.finish({**headline, "rounds": rounds, "model": str(models / name)})
         if run.wants_report:
@@ -69,7 +77,13 @@ def train(settings: Config) -> Path:
 
 
 def fit_and_measure(
-    settings: Config, name: str, key: str, splits: Splits, on_round: OnRound, stages: Checkpoint
+    settings: Config,
+    name: str,
+    key: str,
+    splits: Splits,
+    on_round: OnRound,
+    stages: Checkpoint,
+    machines: engine.Engine = engine.LOCAL,
 ) -> tuple[artifact.Model, dict[str, Any]]:
     """Fit on train and measure on validation; nothing is saved.
 
@@ -80,7 +94,7 @@ def fit_and_measure(
         ShelfmarkError: the data or the configuration do not allow it.
     """
     validation = splits.read("validation")
-    fitted = model.fit(settings, splits.read("train"), validation, on_round, stages)
+    fitted = model.fit(settings, splits.read("train"), validation, on_round, stages, machines)
     made = artifact.Model(fitted.pipeline, describe(settings, name, key, splits, fitted))
     answers = evaluate.answer_all(made, validation)
     made.card["caution"] = confidence.choose(answers, settings.predict.min_precision)
