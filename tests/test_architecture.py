@@ -30,7 +30,7 @@ ORDER = [
     "traits", "settings", "registry", "aliases", "behaviour", "promote",
     "telemetry", "serving", "batching", "messages", "problems",
     "middleware", "service", "server",
-    "memory", "load_users", "load_test", "measure", "bench",
+    "memory", "load_users", "load_test", "measure", "scaling", "bench",
     "commands", "cloud.account", "cloud.tasks", "cloud",
 ]  # fmt: skip
 MODULES = {

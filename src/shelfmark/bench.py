@@ -12,12 +12,15 @@ from typing import Any
 import orjson
 from rich.table import Table
 
-from shelfmark import config, console, memory
+from shelfmark import config, console, memory, scaling
 from shelfmark.errors import ShelfmarkError
 
 REPEATS = 3
 SEED_ROUNDS = 10  # of the seed experiment's thousand: the rest is extrapolated
 GROWTH = (5_000, 40_000, 130_000)  # training papers, or as many as there are
+SHARED = (5_000, 20_000)  # the same, by this machine and by a cluster
+STAGES = ("words", "scores", "trees", "rest")
+LINKS = {"1 Gbit/s": 1.25e8, "10 Gbit/s": 1.25e9}  # bytes a second
 
 Row = tuple[str, str, str, str]
 
@@ -116,6 +119,42 @@ def bench_growth(overrides: Sequence[str]) -> list[Row]:
     ]  # fmt: skip
 
 
+def bench_cluster(overrides: Sequence[str]) -> list[Row]:
+    """The same training by this machine, by a cluster of one and of two workers, and estimates."""
+    kept = [word for word in overrides if not word.startswith(("data.labels", "engine"))]
+    kept += [] if any(word.startswith("experiment=") for word in kept) else ["experiment=all"]
+    stack = config.load(kept).model.stack
+    most = {"scores": (stack.folds or 0) + 1} if stack else {}
+    return [row for count in SHARED for row in _shared(kept, count, most)]
+
+
+def _shared(overrides: Sequence[str], count: int, most: dict[str, int]) -> list[Row]:
+    one_thread = [*overrides, "engine=dask", "engine.threads=1"]
+    alone = _measured("share", overrides, str(count))
+    one, two = (
+        _measured("share", [*one_thread, f"engine.workers={workers}"], str(count))
+        for workers in (1, 2)
+    )
+    rows = [
+        (f"train {alone['papers']:,} papers, this machine", *_parts(alone), ""),
+        ("  a cluster of 1 worker with 1 thread", *_parts(one), _ratio(alone, one, "seconds")),
+        ("  of 2 workers", *_parts(two), _ratio(alone, two, "seconds")),
+    ]
+    for name, link in LINKS.items():
+        first, second = ({part: run[part] for part in (*STAGES, "moved")} for run in (one, two))
+        law = scaling.Scaling(first, second, most, link)
+        guess = ", ".join(f"{law.seconds(workers):,.0f} s of {workers}" for workers in (4, 8, 16))
+        pays = law.pays_from(alone["seconds"])
+        rows.append((f"  estimated, over {name}", guess, "",
+                     f"pays from {pays} workers" if pays else "never pays"))  # fmt: skip
+    return rows
+
+
+def _parts(run: dict[str, Any]) -> tuple[str, str]:
+    parts = " + ".join(f"{run[name]:,.1f} {name}" for name in STAGES)
+    return f"{run['seconds']:,.1f} s", f"{parts}; {run['moved'] / 1e6:,.0f} MB moved"
+
+
 def _told(run: dict[str, Any]) -> str:
     return f"{run['seconds']:,.0f} s, accuracy {run['accuracy']:.4f}, F1 {run['macro_f1']:.4f}"
 
@@ -161,4 +200,5 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], list[Row]]] = {
     "features": bench_features,
     "models": bench_models,
     "growth": bench_growth,
+    "cluster": bench_cluster,
 }

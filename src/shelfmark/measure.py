@@ -24,6 +24,7 @@ from shelfmark import (
     artifact,
     config,
     console,
+    engine,
     explain,
     features,
     memory,
@@ -109,6 +110,50 @@ def grow(settings: Config, limit: str) -> dict[str, Any]:
     return {"papers": papers.num_rows, "seconds": seconds, "rounds": fitted.rounds}
 
 
+def share(settings: Config, limit: str) -> dict[str, Any]:
+    """Time the parts of a fit that the configuration's machines do, and count what they move."""
+    splits = preprocess.prepare(settings)
+    papers, validation = _some(splits.read("train"), int(limit)), splits.read("validation")
+    with engine.opened(settings.engine) as machines:
+        timed = _TimedEngine(machines)
+        before = _moved()
+        seconds, _ = _timed(
+            lambda: model.fit(
+                settings, papers, validation, lambda step, losses: None, machines=timed
+            )
+        )
+        moved = _moved() - before
+    parts = timed.seconds | {"rest": seconds - sum(timed.seconds.values()), "moved": moved}
+    return {"papers": papers.num_rows, "seconds": seconds, **parts}
+
+
+class _TimedEngine:
+    """An engine that notes how long each kind of work took."""
+
+    def __init__(self, machines: engine.Engine) -> None:
+        self.seconds = {"words": 0.0, "scores": 0.0, "trees": 0.0}
+        self.count = self._noting("words", machines.count)
+        self.keep_each = self._noting("scores", machines.keep_each)
+        self.grow = self._noting("trees", machines.grow)
+        self.pays = machines.pays
+
+    def _noting(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any, **named: Any) -> Any:
+            seconds, result = _timed(partial(work, *arguments, **named))
+            self.seconds[name] += seconds
+            return result
+
+        return noted
+
+
+def _moved() -> int:
+    """Return the bytes that this machine has sent to itself, 0 where the system does not tell."""
+    table = Path("/proc/net/dev")
+    lines = table.read_text(encoding="ascii").splitlines() if table.exists() else []
+    found = [line.partition(":")[2].split() for line in lines if line.strip().startswith("lo:")]
+    return int(found[0][0]) if found else 0
+
+
 def predict(settings: Config, folder: str) -> dict[str, Any]:
     """Time `inv predict --file` as a user runs it, on papers of the source."""
     with tempfile.TemporaryDirectory() as place:
@@ -192,6 +237,7 @@ MEASUREMENTS: dict[str, Callable[..., dict[str, Any]]] = {
     "vectorize": vectorize,
     "train": train,
     "grow": grow,
+    "share": share,
     "predict": predict,
     "latency": latency,
 }

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import platform
+import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, TypeVar
 
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, WorkerPlugin
 from loguru import logger
 
 import shelfmark
@@ -38,6 +41,8 @@ def opened(config: EngineConfig) -> Iterator[Workers]:
     with contextlib.ExitStack() as stack:
         address = config.scheduler or stack.enter_context(_processes(config))
         client = stack.enter_context(_connected(address, config.timeout))
+        if config.scheduler is None:
+            client.register_plugin(_Quiet())
         workers = Workers(client, config)
         workers.settle(config.workers or 1)
         threads = sum(client.nthreads().values())
@@ -144,6 +149,14 @@ def _connected(address: str, timeout: float) -> Iterator[Client]:
             raise ShelfmarkError(f"engine.scheduler={address}: {late}; is it running?") from error
     with client:
         yield client
+
+
+class _Quiet(WorkerPlugin):  # type: ignore[misc]
+    """Keeps what XGBoost prints about its ranks off the terminal of whoever trains."""
+
+    def setup(self, worker: Any) -> None:
+        """Do it in each local process, also one that is started anew."""
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
 
 
 def _versions() -> dict[str, str]:
