@@ -109,7 +109,8 @@ class Workers:
             except Exception as error:  # a loss shows as an error of many kinds
                 if not self._lost(before):
                     raise
-                logger.warning("{}: a worker was lost: {}", stage, line(error))
+                logger.warning("{}: a worker was lost; it goes on with those there are", stage)
+                logger.debug("{}: {}", stage, line(error))
                 self.settle(len(before))
         raise ShelfmarkError(f"engine: {LOSSES + 1} workers were lost; is their memory short?")
 
