@@ -12,7 +12,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "shelfmark"
 # The one way of the data. A module imports only from those before it.
 ORDER = [
-    "errors", "groups", "taxonomy", "text", "papers", "schema", "config", "labels", "console",
+    "errors", "probe", "groups", "taxonomy", "text", "papers", "schema", "config", "labels",
+    "console",
     "files", "parallel", "locks", "remote", "shared", "prediction_log", "shipping",
     "sources.snapshot", "sources.csv", "sources.sample", "sources",
     "splits", "cleaning", "preprocess",
@@ -97,6 +98,13 @@ def modules_after(statement: str) -> set[str]:
 def test_serving_needs_no_training_library() -> None:
     heavy = {"hydra", "omegaconf", "matplotlib", "wandb", "dvc", "google", "invoke", "dask"}
     assert not loaded_by("import shelfmark.server; shelfmark.server.create()") & heavy
+
+
+def test_serving_works_without_what_only_training_needs() -> None:
+    # As in the service's image, which leaves them out.
+    absent = ["hydra", "invoke", "matplotlib", "pandas", "pyarrow"]
+    code = f"import sys\nsys.modules.update(dict.fromkeys({absent}))\n"
+    assert "fastapi" in loaded_by(f"{code}import shelfmark.server; shelfmark.server.create()")
 
 
 def test_sharing_work_out_needs_no_model_library() -> None:

@@ -16,13 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
 
-import pyarrow as pa
-
 from shelfmark.errors import ShelfmarkError
 
 COMPRESSIONS = (".zip", ".gz", ".bz2", ".xz", ".zst")
 # What the decompressors raise on a damaged or truncated file.
-DAMAGED = (EOFError, OSError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, pa.ArrowInvalid)
+DAMAGED = (EOFError, OSError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
 PARTIAL = ".partial-"
 
 
@@ -82,6 +80,8 @@ def _decompressed(path: Path) -> IO[bytes]:
     if suffix == ".xz":
         return lzma.open(path)
     if suffix == ".zst":
+        import pyarrow as pa  # here alone: serving does without it
+
         return _buffered(pa.input_stream(str(path), "zstd"))
     if suffix == ".zip":
         return _only_member(path)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from shelfmark.errors import ShelfmarkError
 from shelfmark.schema import DataConfig
 from shelfmark.taxonomy import label_among, label_at
+
+if TYPE_CHECKING:  # whoever counts papers brings it; serving does without
+    import pandas as pd
 
 LEFT_OUT = -1
 

@@ -183,3 +183,14 @@ class _ToLoguru(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         logger.opt(exception=record.exc_info).log(record.levelname, record.getMessage())
+
+
+def main() -> None:
+    """Serve on all addresses, as a container does; all else comes from the environment."""
+    console.set_up()
+    with console.one_line_errors():
+        serve("0.0.0.0")  # noqa: S104 - a container's own network
+
+
+if __name__ == "__main__":
+    main()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from shelfmark.labels import label_of
 from shelfmark.schema import DataConfig
+
+if TYPE_CHECKING:  # what learns brings it; serving does without
+    import pyarrow as pa
 
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 Indicator = np.ndarray[Any, np.dtype[np.uint8]]
@@ -58,7 +59,7 @@ class Targets:
 
 def learn(papers: pa.Table, data: DataConfig, min_listed: int | None) -> Targets:
     """Return the classes of training papers, and what at least so many are cross-listed under."""
-    classes = tuple(sorted(pc.unique(papers["label"]).to_pylist()))
+    classes = tuple(sorted(papers["label"].unique().to_pylist()))
     if min_listed is None:
         return Targets(classes, (), data)
     rows, names = _named(papers, data)
@@ -78,6 +79,9 @@ def _named(papers: pa.Table, data: DataConfig) -> tuple[Numbers, pa.Array]:
 
     A category that labels of one's own leave out keeps its name.
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     categories = papers["categories"].combine_chunks()
     rows = np.asarray(pc.list_parent_indices(categories), np.int64)
     encoded = pc.dictionary_encode(pc.list_flatten(categories))
@@ -88,5 +92,8 @@ def _named(papers: pa.Table, data: DataConfig) -> tuple[Numbers, pa.Array]:
 
 
 def _numbered(names: pa.Array | pa.ChunkedArray, known: tuple[str, ...]) -> Numbers:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     places = pc.index_in(names, pa.array(known, pa.string()))
     return np.asarray(pc.fill_null(places, -1), np.int64)

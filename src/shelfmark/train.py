@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -154,7 +155,9 @@ def name_of(settings: Config) -> str:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the code that runs, None outside a checkout."""
+    """Return the commit of the code that runs: an image says its own; None outside a checkout."""
+    if stated := os.environ.get("SHELFMARK_COMMIT"):
+        return stated
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
