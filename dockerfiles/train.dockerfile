@@ -1,0 +1,38 @@
+# Training: docker run IMAGE experiment=fast. Writes to data/, models/ and reports/ in /work.
+
+# A model opens with the minor version of Python it was trained with, so both images have the same.
+ARG PYTHON=3.12-slim-bookworm
+
+FROM python:${PYTHON} AS build
+RUN pip install --no-cache-dir --root-user-action ignore uv==0.13.9
+WORKDIR /app
+COPY pyproject.toml uv.lock ./
+# The lock's versions; W&B and the bucket's file system too, which a job in the cloud may ask for.
+RUN uv export --quiet --frozen --no-emit-project --output-file requirements.txt \
+        --extra wandb --extra gs --prune invoke \
+    && uv venv --quiet /opt/venv \
+    && uv pip install --quiet --no-cache --no-deps --compile-bytecode \
+        --python /opt/venv --requirement requirements.txt
+COPY src src
+RUN /opt/venv/bin/python -m compileall -q src
+
+FROM python:${PYTHON} AS train
+# /work is open to any user, so that `docker run --user` can write into a mounted folder.
+RUN useradd --uid 10001 --no-create-home --home-dir /tmp shelfmark \
+    && mkdir --mode 1777 /work
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app/src /app/src
+COPY configs /app/configs
+ARG COMMIT
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONPATH=/app/src \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
+    SHELFMARK_COMMIT=$COMMIT
+LABEL org.opencontainers.image.revision=$COMMIT
+USER 10001
+WORKDIR /work
+# A training ends by itself; its exit status says how.
+HEALTHCHECK NONE
+ENTRYPOINT ["python", "-m", "shelfmark.train"]

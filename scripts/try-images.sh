@@ -1,0 +1,202 @@
+#!/usr/bin/env bash
+# Builds both images and tries them without a container engine: Debian's buildah, in a chroot, as
+# root, on a base image made here of Debian and a copy of a CPython of the version that the
+# Dockerfiles name. The base and the storage stay in $SHELFMARK_TRY_IMAGES for the next time.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+HOME_OF_ALL=${SHELFMARK_TRY_IMAGES:-${XDG_CACHE_HOME:-$HOME/.cache}/shelfmark-try-images}
+MOST=600 # MB of the service's image
+FORBIDDEN='^(wandb|dvc|gcsfs|google|matplotlib|hydra|invoke|pandas|pyarrow|pytest)'
+
+say() { printf '\n== %s\n' "$*"; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+[ "$(id -u)" = 0 ] || fail "a chroot needs root: sudo $0"
+tag=$(sed -n 's/^ARG PYTHON=//p' dockerfiles/api.dockerfile)
+grep -qx "ARG PYTHON=$tag" dockerfiles/train.dockerfile || fail "the images differ in Python"
+version=${tag%%-*} release=${tag##*-}
+
+missing=()
+for tool in buildah debootstrap; do
+    command -v $tool >/dev/null || missing+=("$tool")
+done
+if [ ${#missing[@]} != 0 ]; then
+    command -v apt-get >/dev/null || fail "${missing[*]} not found, nor apt-get to install it"
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+mkdir -p "$HOME_OF_ALL"
+work=$(mktemp -d "$HOME_OF_ALL/work.XXXXXX")
+containers=()
+buildah() {
+    command buildah --storage-driver vfs --root "$HOME_OF_ALL/storage" \
+        --runroot "$HOME_OF_ALL/run" "$@"
+}
+clean_up() {
+    for container in "${containers[@]}"; do
+        buildah rm "$container" >/dev/null || true
+    done
+    rm -rf "$work"
+}
+trap clean_up EXIT
+
+python_home() { # the folder of a CPython of that version, wherever it was installed
+    local candidate
+    for candidate in "$(command -v "python$version" || true)" \
+        "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$version".*/bin/python3 \
+        "${XDG_DATA_HOME:-$HOME/.local/share}"/uv/python/cpython-"$version".*/bin/python3; do
+        if [ -x "$candidate" ] && "$candidate" -c '' 2>/dev/null; then
+            "$candidate" -c 'import sys; print(sys.base_prefix)'
+            return
+        fi
+    done
+    fail "no CPython $version to copy; uv python install $version fetches one"
+}
+
+make_base() {
+    local root="$work/base" python
+    python=$(python_home)
+    debootstrap --variant=minbase --include=ca-certificates,libssl3,libffi8,zlib1g,libbz2-1.0,liblzma5,libsqlite3-0,libreadline8,libuuid1,libexpat1 \
+        "$release" "$root" >"$work/debootstrap.log" || { tail "$work/debootstrap.log"; exit 1; }
+    # As small as the image of the same name: no documents, no lists, no symbols, no tests.
+    rm -rf "$root"/var/{cache/apt,lib/apt/lists}/* "$root"/usr/share/{doc,man,locale,info}/*
+    (cd "$python" && tar c --exclude=__pycache__ --exclude=test --exclude='*.a' --exclude=idlelib \
+        --exclude=tkinter --exclude=site-packages --exclude='config-*' \
+        lib/python"$version" $(ls -d lib/libpython3* 2>/dev/null) bin/python"$version") |
+        tar x -C "$root/usr/local"
+    find "$root/usr/local" -name '*.so*' -type f -exec strip -s {} + 2>/dev/null || true
+    ln -sf "python$version" "$root/usr/local/bin/python3"
+    ln -sf "python$version" "$root/usr/local/bin/python"
+    mkdir -p "$root/usr/local/lib/python$version/site-packages"
+    chroot "$root" ldconfig
+    chroot "$root" /usr/local/bin/python -m ensurepip >/dev/null 2>&1
+    ln -sf pip3 "$root/usr/local/bin/pip"
+    local base
+    base=$(buildah from scratch)
+    containers+=("$base")
+    # Behind a proxy that signs anew, its certificates: in this base alone, never in a Dockerfile.
+    if [ -n "${SSL_CERT_FILE:-}" ]; then
+        cp -L "$SSL_CERT_FILE" "$root/etc/ssl/certs/ca-certificates.crt"
+        buildah config --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+            --env PIP_CERT=/etc/ssl/certs/ca-certificates.crt "$base"
+    fi
+    buildah add -q "$base" "$root" / >/dev/null
+    buildah config --env PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin "$base"
+    buildah commit -q --format docker "$base" "docker.io/library/python:$tag" >/dev/null
+    rm -rf "$root"
+}
+
+build() { # name, more arguments
+    local name=$1
+    shift
+    buildah bud --isolation chroot --pull-never --format docker --quiet \
+        --build-arg "COMMIT=$(git rev-parse HEAD)" \
+        --file "dockerfiles/${name%%-*}.dockerfile" --tag "shelfmark-$name" "$@" . >/dev/null 2>"$work/build.log" ||
+        { tail -20 "$work/build.log"; fail "$name does not build"; }
+}
+
+start_of() { # the image's own command, a word a line
+    buildah inspect --type image "shelfmark-$1" | python3 -c '
+import json, sys
+config = json.load(sys.stdin)["Docker"]["config"]
+print(*[*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])], sep="\n")'
+}
+
+setting_of() { # image, a key of its configuration
+    buildah inspect --type image "shelfmark-$1" | python3 -c '
+import json, sys
+print(json.dumps(json.load(sys.stdin)["Docker"]["config"].get(sys.argv[1])))' "$2"
+}
+
+inside() { # container, arguments and command of buildah run
+    local container=$1
+    shift
+    buildah run --isolation chroot "${given[@]}" "$container" -- "$@"
+}
+
+megabytes() { # what `docker images` calls its size
+    buildah images --format '{{.Size}}' "shelfmark-$1"
+}
+
+last_child() { # the process that a chain of wrappers has started in the end
+    local pid=$1 child
+    while child=$(pgrep -P "$pid" | head -1) && [ -n "$child" ]; do pid=$child; done
+    echo "$pid"
+}
+
+if ! buildah inspect --type image "docker.io/library/python:$tag" >/dev/null 2>&1; then
+    say "base: $release with CPython $version"
+    make_base
+fi
+
+say "train"
+build train
+echo "$(megabytes train)"
+[ "$(setting_of train User)" = '"10001"' ] || fail "the training image runs as root"
+mkdir -m 1777 "$work/models"
+container=$(buildah from --pull-never shelfmark-train)
+containers+=("$container")
+mapfile -t command < <(start_of train)
+given=(--volume "$work/models:/work/models:rw")
+# No network at all: a namespace of its own.
+export -f buildah inside
+export HOME_OF_ALL
+unshare --net bash -c 'given=(--volume "$1:/work/models:rw"); shift; inside "$@"' - \
+    "$work/models" "$container" "${command[@]}" experiment=fast name=tried
+[ -f "$work/models/tried/card.json" ] || fail "the training left no model"
+grep -q "$(git rev-parse HEAD)" "$work/models/tried/card.json" || fail "the card names no commit"
+
+say "api"
+build api
+size=$(megabytes api)
+echo "$size"
+python3 -c 'import sys; number, unit = sys.argv[1].split(); sys.exit(unit != "MB" or float(number) >= float(sys.argv[2]))' \
+    "$size" $MOST || fail "the service's image has $size, $MOST MB at most"
+[ "$(setting_of api User)" = '"10001"' ] || fail "the service's image runs as root"
+[ "$(setting_of api Healthcheck)" != null ] || fail "the service's image has no health check"
+container=$(buildah from --pull-never shelfmark-api)
+containers+=("$container")
+given=()
+unwanted=$(inside "$container" python -c '
+import importlib.metadata as m
+print(*sorted({d.name.lower() for d in m.distributions()}), sep="\n")' | grep -E "$FORBIDDEN" || true)
+[ -z "$unwanted" ] || fail "the service's image has $unwanted"
+[ "$(inside "$container" id -u)" = 10001 ] || fail "the service runs as root"
+
+serve_and_ask() { # container, then arguments of buildah run
+    local container=$1 port service server status=0
+    shift
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
+    mapfile -t command < <(start_of api)
+    given=(--env "PORT=$port" "$@")
+    inside "$container" "${command[@]}" &
+    service=$!
+    inside "$container" python -m shelfmark.probe "http://127.0.0.1:$port"
+    inside "$container" python -m shelfmark.probe # the health check
+    server=$(last_child $service)
+    kill -TERM "$server"
+    wait $service || status=$?
+    [ $status = 0 ] || fail "SIGTERM ended the service with status $status"
+    if inside "$container" python -m shelfmark.probe 2>/dev/null; then
+        fail "the health check passes though nothing runs"
+    fi
+}
+
+say "api, the model mounted"
+serve_and_ask "$container" --volume "$work/models:/models:ro" --env SHELFMARK_MODEL=tried
+
+say "api, the model inside"
+mkdir "$work/context"
+cp -r pyproject.toml uv.lock src configs .dockerignore "$work/context"
+mkdir "$work/context/models"
+cp -r "$work/models/tried" "$work/context/models"
+buildah bud --isolation chroot --pull-never --format docker --quiet --target with-model \
+    --build-arg MODEL=tried --file dockerfiles/api.dockerfile --tag shelfmark-api-with-model \
+    "$work/context" >/dev/null 2>"$work/build.log" || { tail -20 "$work/build.log"; fail "no build"; }
+container=$(buildah from --pull-never shelfmark-api-with-model)
+containers+=("$container")
+serve_and_ask "$container"
+
+say "all well: train $(megabytes train), api $(megabytes api), with a model $(megabytes api-with-model)"
