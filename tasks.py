@@ -8,6 +8,7 @@ from pathlib import Path
 
 from invoke import Context, task
 
+from shelfmark.cloud.deploying import build, cloud_init, deploy, rollback  # noqa: F401
 from shelfmark.commands import (
     OVERRIDE,
     NamedTask,

@@ -19,7 +19,7 @@ RUN /opt/venv/bin/python -m compileall -q src
 FROM python:${PYTHON} AS train
 # /work is open to any user, so that `docker run --user` can write into a mounted folder.
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp shelfmark \
-    && mkdir --mode 1777 /work
+    && mkdir --mode 1777 /work /work/data /work/models /work/reports
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app/src /app/src
 COPY configs /app/configs

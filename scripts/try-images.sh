@@ -16,6 +16,7 @@ fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 tag=$(sed -n 's/^ARG PYTHON=//p' dockerfiles/api.dockerfile)
 grep -qx "ARG PYTHON=$tag" dockerfiles/train.dockerfile || fail "the images differ in Python"
 version=${tag%%-*} release=${tag##*-}
+commit=$(git rev-parse HEAD)
 
 missing=()
 for tool in buildah debootstrap; do
@@ -30,14 +31,20 @@ fi
 mkdir -p "$HOME_OF_ALL"
 work=$(mktemp -d "$HOME_OF_ALL/work.XXXXXX")
 containers=()
+service=
 buildah() {
     command buildah --storage-driver vfs --root "$HOME_OF_ALL/storage" \
         --runroot "$HOME_OF_ALL/run" "$@"
 }
 clean_up() {
+    if [ -n "$service" ]; then
+        kill -KILL "$(last_child "$service")" 2>/dev/null || true
+        wait "$service" 2>/dev/null || true
+    fi
     for container in "${containers[@]}"; do
         buildah rm "$container" >/dev/null || true
     done
+    buildah rmi --prune >/dev/null 2>&1 || true # the layers in between
     rm -rf "$work"
 }
 trap clean_up EXIT
@@ -88,12 +95,11 @@ make_base() {
     rm -rf "$root"
 }
 
-build() { # name, more arguments
+build() { # name, arguments of buildah bud
     local name=$1
     shift
-    buildah bud --isolation chroot --pull-never --format docker --quiet \
-        --build-arg "COMMIT=$(git rev-parse HEAD)" \
-        --file "dockerfiles/${name%%-*}.dockerfile" --tag "shelfmark-$name" "$@" . >/dev/null 2>"$work/build.log" ||
+    buildah bud --isolation chroot --pull-never --format docker --quiet --layers \
+        --build-arg "COMMIT=$commit" --tag "shelfmark-$name" "$@" >/dev/null 2>"$work/build.log" ||
         { tail -20 "$work/build.log"; fail "$name does not build"; }
 }
 
@@ -132,7 +138,7 @@ if ! buildah inspect --type image "docker.io/library/python:$tag" >/dev/null 2>&
 fi
 
 say "train"
-build train
+build train --file dockerfiles/train.dockerfile .
 echo "$(megabytes train)"
 [ "$(setting_of train User)" = '"10001"' ] || fail "the training image runs as root"
 mkdir -m 1777 "$work/models"
@@ -146,10 +152,10 @@ export HOME_OF_ALL
 unshare --net bash -c 'given=(--volume "$1:/work/models:rw"); shift; inside "$@"' - \
     "$work/models" "$container" "${command[@]}" experiment=fast name=tried
 [ -f "$work/models/tried/card.json" ] || fail "the training left no model"
-grep -q "$(git rev-parse HEAD)" "$work/models/tried/card.json" || fail "the card names no commit"
+grep -q "$commit" "$work/models/tried/card.json" || fail "the card names no commit"
 
 say "api"
-build api
+build api --file dockerfiles/api.dockerfile .
 size=$(megabytes api)
 echo "$size"
 python3 -c 'import sys; number, unit = sys.argv[1].split(); sys.exit(unit != "MB" or float(number) >= float(sys.argv[2]))' \
@@ -166,18 +172,19 @@ print(*sorted({d.name.lower() for d in m.distributions()}), sep="\n")' | grep -E
 [ "$(inside "$container" id -u)" = 10001 ] || fail "the service runs as root"
 
 serve_and_ask() { # container, then arguments of buildah run
-    local container=$1 port service server status=0
+    local container=$1 port server status=0
     shift
     port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
     mapfile -t command < <(start_of api)
     given=(--env "PORT=$port" "$@")
     inside "$container" "${command[@]}" &
     service=$!
-    inside "$container" python -m shelfmark.probe "http://127.0.0.1:$port"
+    inside "$container" python -m shelfmark.probe "http://127.0.0.1:$port" 300
     inside "$container" python -m shelfmark.probe # the health check
-    server=$(last_child $service)
+    server=$(last_child "$service")
     kill -TERM "$server"
-    wait $service || status=$?
+    wait "$service" || status=$?
+    service=
     [ $status = 0 ] || fail "SIGTERM ended the service with status $status"
     if inside "$container" python -m shelfmark.probe 2>/dev/null; then
         fail "the health check passes though nothing runs"
@@ -192,9 +199,8 @@ mkdir "$work/context"
 cp -r pyproject.toml uv.lock src configs .dockerignore "$work/context"
 mkdir "$work/context/models"
 cp -r "$work/models/tried" "$work/context/models"
-buildah bud --isolation chroot --pull-never --format docker --quiet --target with-model \
-    --build-arg MODEL=tried --file dockerfiles/api.dockerfile --tag shelfmark-api-with-model \
-    "$work/context" >/dev/null 2>"$work/build.log" || { tail -20 "$work/build.log"; fail "no build"; }
+build api-with-model --target with-model --build-arg MODEL=tried \
+    --file dockerfiles/api.dockerfile "$work/context"
 container=$(buildah from --pull-never shelfmark-api-with-model)
 containers+=("$container")
 serve_and_ask "$container"

@@ -31,8 +31,9 @@ ORDER = [
     "traits", "settings", "registry", "aliases", "behaviour", "promote",
     "telemetry", "serving", "batching", "messages", "problems",
     "middleware", "service", "server",
-    "memory", "load_users", "load_test", "measure", "scaling", "bench",
-    "commands", "cloud.account", "cloud.tasks", "cloud",
+    "memory", "load_users", "load_test", "measure", "scaling", "bench", "commands",
+    "cloud.account", "cloud.gcloud", "cloud.init", "cloud.deploy", "cloud.deploying",
+    "cloud.tasks", "cloud",
 ]  # fmt: skip
 MODULES = {
     ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): file

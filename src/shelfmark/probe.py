@@ -1,7 +1,7 @@
 """Asks a running service whether it is ready and for a prediction; standard library alone.
 
-`python -m shelfmark.probe` is the image's health check, `python -m shelfmark.probe URL` the check
-of a service that has just been started or deployed.
+`python -m shelfmark.probe` is the image's health check, `python -m shelfmark.probe URL [SECONDS]` the
+check of a service that has just been started.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ SECONDS = 60.0
 PAUSE = 0.5
 
 
-def check(url: str, token: str = "", seconds: float = SECONDS) -> str:
+def check(url: str, token: str = "", seconds: float | None = None) -> str:
     """Wait until a service is ready, and return the category of one prediction.
 
     Args:
         url: the service's, without a path.
         token: an identity token, where only some may ask.
-        seconds: how long to wait until it is ready.
+        seconds: how long to wait until it is ready; `SECONDS` when not given.
 
     Raises:
         ShelfmarkError: it does not get ready in time, or its answer is no prediction.
@@ -36,6 +36,7 @@ def check(url: str, token: str = "", seconds: float = SECONDS) -> str:
     if key := os.environ.get("SHELFMARK_API_KEY"):
         headers["X-API-Key"] = key
     url = url.rstrip("/")
+    seconds = SECONDS if seconds is None else seconds
     until = time.monotonic() + seconds
     while problem := _problem(f"{url}/ready", headers):
         if time.monotonic() > until:
@@ -78,7 +79,8 @@ def main(arguments: list[str]) -> None:
     """Check the service at a URL; without one, see whether this machine's is ready just now."""
     try:
         if arguments:
-            sys.stdout.write(f"{check(arguments[0])}\n")
+            seconds = float(arguments[1]) if arguments[1:] else None
+            sys.stdout.write(f"{check(arguments[0], seconds=seconds)}\n")
             return
         url = f"http://127.0.0.1:{os.environ.get('PORT', '8000')}/ready"
         if problem := _problem(url, {}):

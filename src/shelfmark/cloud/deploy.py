@@ -1,0 +1,244 @@
+"""Puts an image and a model into service: started beside the old ones, tried, then moved to."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+from loguru import logger
+
+from shelfmark import probe, train
+from shelfmark.artifact import CARD, LATEST
+from shelfmark.cloud import gcloud
+from shelfmark.cloud.account import Account
+from shelfmark.cloud.gcloud import Command
+from shelfmark.cloud.init import email
+from shelfmark.errors import ShelfmarkError
+from shelfmark.schema import VERSION
+
+ROOT = Path(__file__).parents[3]
+SERVICE = ROOT / "cloud" / "service.yaml"
+DOCKERFILE = ROOT / "dockerfiles" / "api.dockerfile"
+NAME = "shelfmark"
+CANDIDATE, PREVIOUS = "candidate", "previous"  # the tags of revisions
+DIGEST = "@sha256:"
+
+
+def deploy(ours: Account, model: str = LATEST, image: str = "") -> str:
+    """Start a revision without traffic, try it, and move the traffic to it.
+
+    Args:
+        ours: the account, complete.
+        model: a version in the bucket's models/, or `latest`, the file there that names one.
+        image: by its digest or a tag; none: the one built from the commit checked out here.
+
+    Returns:
+        The name of the revision that serves now.
+
+    Raises:
+        ShelfmarkError: the model or the image is not there, or the revision fails its check. The
+            traffic stays where it was.
+    """
+    model = version_of(ours, model)
+    image = by_digest(ours, image or f"{registry(ours)}/api:{train.git_commit()}")
+    before = serving(described(ours))
+    document = filled_in(ours, model, image, before)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "service.json")
+        file.write_text(json.dumps(document), encoding="utf-8")
+        made = gcloud.answered(["run", "services", "replace", str(file), *_where(ours)])
+    revision = str(made["status"]["latestCreatedRevisionName"])
+    logger.info("{} started, without traffic", revision)
+    try:
+        category = probe.check(address(made, CANDIDATE), _token(made["status"]["url"]))
+    except ShelfmarkError as error:
+        stays = f"the traffic stays with {before}" if before else "there was no revision before it"
+        raise ShelfmarkError(f"{revision} fails its check: {error}; {stays}") from error
+    logger.info("{} is ready and answers: {}", revision, category)
+    gcloud.run(_move(ours, revision, before))
+    return revision
+
+
+def build(ours: Account, model: str = LATEST, deploy: bool = True) -> str:
+    """Send this checkout to Cloud Build, which does what cloudbuild.yaml says, and wait for it.
+
+    Returns:
+        The service's image.
+
+    Raises:
+        ShelfmarkError: this is no checkout, or the build fails.
+    """
+    commit = train.git_commit()
+    if commit is None:
+        raise ShelfmarkError("no commit to name the images by: build from a git checkout")
+    gcloud.shown(build_command(ours, commit, model, deploy))
+    return f"{registry(ours)}/api:{commit}"
+
+
+def build_command(ours: Account, commit: str, model: str, deploy: bool) -> Command:
+    """Return the command that sends the checkout, as the account that may build."""
+    filled = {
+        "_COMMIT": commit,
+        "_REGION": ours.region,
+        "_REPOSITORY": ours.repository,
+        "_MODEL": model,
+        "_DEPLOY": str(deploy).lower(),
+    }
+    return [
+        "builds", "submit", str(ROOT), f"--config={ROOT / 'cloudbuild.yaml'}",
+        f"--service-account=projects/{ours.project}/serviceAccounts/{email(ours, 'build')}",
+        f"--gcs-source-staging-dir=gs://{ours.bucket}/builds",
+        "--substitutions=" + ",".join(f"{name}={value}" for name, value in filled.items()),
+        *_where(ours),
+    ]  # fmt: skip
+
+
+def rollback(ours: Account) -> str:
+    """Give the traffic back to the revision before; called again, to the newer one.
+
+    Raises:
+        ShelfmarkError: there is no revision to go back to.
+    """
+    service = described(ours)
+    now = serving(service)
+    before = tagged(service, PREVIOUS).get("revisionName")
+    if not before or before == now:
+        raise ShelfmarkError(f"no revision before {now or 'the first'} to go back to")
+    gcloud.run(_move(ours, before, now))
+    return str(before)
+
+
+def version_of(ours: Account, model: str) -> str:
+    """Return the version of a model in the bucket that the image can open.
+
+    Raises:
+        ShelfmarkError: there is none of that name, or it was trained with another Python.
+    """
+    models = f"gs://{ours.bucket}/models"
+    if model == LATEST:
+        model = gcloud.found(["storage", "cat", f"{models}/{LATEST}"]) or LATEST
+    if not re.fullmatch(VERSION, model):
+        raise ShelfmarkError(f"{model}: not the name of a version")
+    card = gcloud.found(["storage", "cat", f"{models}/{model}/{CARD}"])
+    if card is None:
+        raise ShelfmarkError(
+            f"no model {model} in {models}: "
+            f"gcloud storage cp --recursive models/{model} {models}/ brings one"
+        )
+    try:
+        made_with = str(json.loads(card)["versions"]["python"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise ShelfmarkError(f"{models}/{model}/{CARD}: damaged ({error})") from error
+    if made_with != (here := python_of_image()):
+        raise ShelfmarkError(
+            f"model {model} was trained with Python {made_with}, the image has {here}: "
+            f"train it in the training image, or set ARG PYTHON in dockerfiles/"
+        )
+    return model
+
+
+def python_of_image(dockerfile: Path = DOCKERFILE) -> str:
+    """Return the minor version of Python in the service's image."""
+    stated = re.search(r"^ARG PYTHON=(\d+\.\d+)", dockerfile.read_text("utf-8"), re.MULTILINE)
+    assert stated, dockerfile
+    return stated[1]
+
+
+def registry(ours: Account) -> str:
+    """Return the address of the images' repository."""
+    return f"{ours.region}-docker.pkg.dev/{ours.project}/{ours.repository}"
+
+
+def by_digest(ours: Account, image: str) -> str:
+    """Return an image by its digest.
+
+    Raises:
+        ShelfmarkError: there is no such image.
+    """
+    if DIGEST in image:
+        return image
+    one = [
+        "artifacts",
+        "docker",
+        "images",
+        "describe",
+        image,
+        "--format=value(image_summary.digest)",
+    ]
+    digest = gcloud.found([*one, f"--project={ours.project}"])
+    if not digest:
+        raise ShelfmarkError(f"no image {image}: push this commit, and the build makes it")
+    return f"{image.rpartition(':')[0]}@{digest}"
+
+
+def filled_in(ours: Account, model: str, image: str, before: str | None) -> dict[str, Any]:
+    """Return the service as it is to be: the new revision under a tag, the traffic where it was."""
+    text = Template(SERVICE.read_text(encoding="utf-8")).substitute(
+        project=ours.project,
+        bucket=ours.bucket,
+        image=image,
+        model=model,
+        service_account=email(ours, "serve"),
+    )
+    document: dict[str, Any] = yaml.safe_load(text)
+    new = {"latestRevision": True, "tag": CANDIDATE}
+    document["spec"]["traffic"] = (
+        [{"revisionName": before, "percent": 100}, {**new, "percent": 0}]
+        if before
+        else [{**new, "percent": 100}]
+    )
+    return document
+
+
+def described(ours: Account) -> dict[str, Any] | None:
+    """Return the service as it is, None where there is none yet."""
+    told = gcloud.found(["run", "services", "describe", NAME, *_where(ours), "--format=json"])
+    return json.loads(told) if told else None
+
+
+def serving(service: dict[str, Any] | None) -> str | None:
+    """Return the revision that has all the traffic or most of it."""
+    shares = service["status"].get("traffic", []) if service else []
+    ranked = sorted((share for share in shares if share.get("percent")), key=_percent)
+    return str(ranked[-1]["revisionName"]) if ranked else None
+
+
+def _percent(share: dict[str, Any]) -> int:
+    return int(share["percent"])
+
+
+def tagged(service: dict[str, Any] | None, tag: str) -> dict[str, Any]:
+    """Return what the service says of a tag."""
+    shares = service["status"].get("traffic", []) if service else []
+    return next((share for share in shares if share.get("tag") == tag), {})
+
+
+def address(service: dict[str, Any], tag: str) -> str:
+    """Return the address under which a revision answers though it has no traffic."""
+    return str(tagged(service, tag).get("url") or service["status"]["url"])
+
+
+def _move(ours: Account, to: str, before: str | None) -> Command:
+    tags = f"--set-tags={PREVIOUS}={before}" if before else "--clear-tags"
+    return ["run", "services", "update-traffic", NAME, f"--to-revisions={to}=100", tags,
+            *_where(ours)]  # fmt: skip
+
+
+def _where(ours: Account) -> list[str]:
+    return [f"--region={ours.region}", f"--project={ours.project}"]
+
+
+def _token(audience: str) -> str:
+    """Return a token that lets this account ask the service; a person's takes no audience."""
+    command = ["auth", "print-identity-token"]
+    for more in ([f"--audiences={audience}"], []):
+        try:
+            return gcloud.run([*command, *more])
+        except ShelfmarkError as error:
+            logger.debug("{}", error)
+    return ""  # a service that anyone may ask
