@@ -1,7 +1,7 @@
 """Asks a running service whether it is ready and for a prediction; standard library alone.
 
-`python -m shelfmark.probe` is the image's health check; with a URL, and perhaps the seconds to wait for
-it to be ready, it checks a service that has just been started.
+`python -m shelfmark.probe` is the image's health check; with a URL, and perhaps the seconds to
+wait, it checks a service that has just been started.
 """
 
 from __future__ import annotations
