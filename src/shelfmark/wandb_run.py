@@ -109,16 +109,14 @@ class WandbRun:
     def close(self, failed: bool) -> None:
         """End the W&B run, finished or not."""
         with self._open:
-            told, run = self._run is not None, self._wandb.run
-            try:
-                if run is not None:
-                    run.finish(exit_code=int(failed))
-                self._wandb.teardown()  # waits until W&B's own process has written all
-                if told:
-                    self._mark(run)
-            except Exception as error:
-                if told:
-                    self._give_up(error)
+            self._send(lambda run: run.finish(exit_code=int(failed)))
+            with contextlib.suppress(Exception):  # of what has failed before
+                if self._run is None and self._wandb.run is not None:
+                    self._wandb.run.finish(exit_code=int(failed))
+            # Waits until W&B's own process has written all, and would exit if that has died.
+            with contextlib.suppress(Exception, SystemExit):
+                self._wandb.teardown()
+            self._send(self._mark)
 
     def _start(self, name: str, config: Config, origin: dict[str, Any]) -> Any:
         """Return a run at W&B, or offline where it is asked for or W&B cannot be reached."""
@@ -189,12 +187,9 @@ class WandbRun:
         try:
             return action()
         except Exception as error:  # W&B raises errors of many kinds, none of them ours to mend
-            self._give_up(error)
-
-    def _give_up(self, error: Exception) -> None:
-        rest = f"; {LATER}" if self._run else ""
-        logger.warning("W&B: {}; the run goes on without it{}", _line(error), rest)
-        self._run = None
+            rest = f"; {LATER}" if self._run else ""
+            logger.warning("W&B: {}; the run goes on without it{}", _line(error), rest)
+            self._run = None
 
 
 @contextlib.contextmanager
