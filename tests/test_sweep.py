@@ -197,7 +197,7 @@ def inv(*words: str, cwd: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=cwd, env=environment, start_new_session=True, **pipes)
 
 
-def until(condition: Callable[[], bool], seconds: float = 400) -> None:
+def until(condition: Callable[[], bool], seconds: float = 900) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -227,7 +227,7 @@ def test_a_killed_search_of_several_workers_goes_on_where_it_was(tmp_path: Path)
     assert done
     assert running
     again = inv(*words, cwd=tmp_path)
-    told = again.communicate(timeout=300)
+    told = again.communicate(timeout=900)
     assert again.returncode == 0, told
     assert states().count("COMPLETE") == len(rates)
     assert states().count("FAIL") >= 1, "what was running has been begun again"

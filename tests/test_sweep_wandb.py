@@ -45,7 +45,7 @@ def inv(folder: Path, server: SweepServer, *words: str, **more: str) -> Any:
     environment = {**os.environ, **home, **server.environment(), **more}
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "sweep", *words]
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=400
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
     )
 
 
