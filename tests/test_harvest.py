@@ -88,20 +88,19 @@ def ids(path: Path) -> list[str]:
     return [record["id"] for record in read(path)]
 
 
-@pytest.fixture
-def undisturbed(tmp_path: Path) -> bytes:
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """What a harvest brings that nothing disturbs."""
-    with oai_server.running(Repository(held())) as served:
-        fetch(served, tmp_path / "undisturbed.jsonl", Clock())
-    return (tmp_path / "undisturbed.jsonl").read_bytes()
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch, oai_server.running(Repository(held())) as served:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setenv("no_proxy", "127.0.0.1")
+        fetch(served, folder / "papers.jsonl", Clock())
+    return (folder / "papers.jsonl").read_bytes()
 
 
 def left(folder: Path) -> set[str]:
-    return (
-        {path.name for path in folder.iterdir()}
-        - {"cache", "undisturbed.jsonl"}
-        - {"undisturbed.jsonl.harvest.json"}
-    )
+    return {path.name for path in folder.iterdir()} - {"cache"}
 
 
 def test_a_record_has_the_layout_of_the_snapshot(tmp_path: Path, clock: Clock) -> None:
