@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 import pytest
 
-from shelfmark import artifact, config, console, splits, sweep
+from shelfmark import artifact, config, console, groups, splits, sweep
 from shelfmark.errors import ShelfmarkError
 from tests.conftest import ROOT, paths_in
 
@@ -86,9 +86,9 @@ def test_the_best_is_an_experiment_that_loads(
     assert "of the sweep grid" in lines[1]
     assert "log loss 0." in lines[1]
     configs = tmp_path / "configs"
-    shutil.copytree(config.CONFIGS, configs)
+    shutil.copytree(groups.CONFIGS, configs)
     shutil.copy(made, configs / "experiment")
-    monkeypatch.setattr(config, "CONFIGS", configs)
+    monkeypatch.setattr(groups, "CONFIGS", configs)
     loaded = config.load(["experiment=grid"])
     rate = loaded.model.learning_rate
     assert rate in (0.3, 0.5)

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from shelfmark import config, sweep_file
+from shelfmark import config, groups, sweep_file
 from shelfmark.errors import ShelfmarkError
 from shelfmark.sweep_file import Parameter, Sweep
 
@@ -26,7 +26,7 @@ def written(folder: Path, content: dict[str, Any]) -> str:
 
 
 def test_a_sweep_is_no_group_of_the_configuration() -> None:
-    assert "sweep" not in config.groups()
+    assert "sweep" not in groups.groups()
     with pytest.raises(ShelfmarkError, match="sweep: no such key"):
         config.load(["+sweep=fast"])
 

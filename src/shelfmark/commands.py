@@ -16,7 +16,7 @@ from invoke.parser.argument import Argument
 from invoke.parser.context import to_flag
 from invoke.tasks import Task
 
-from shelfmark.groups import groups
+from shelfmark.groups import CLOUD, groups
 
 OVERRIDE = re.compile(r"^(?:\+{0,2}[A-Za-z_][\w./@-]*=|~[A-Za-z_])")
 
@@ -119,7 +119,11 @@ def bring(module: str, *, group: str | None = None, extra: str | None = None) ->
     Raises:
         Exit: the command has been run again, with this status.
     """
-    if find_spec(module) is None:
+    try:
+        found = find_spec(module)
+    except ModuleNotFoundError:  # of a dotted name, whose package is not there
+        found = None
+    if found is None:
         uv("python", "-m", "invoke", *sys.argv[1:], group=group, extras=[extra] if extra else [])
         raise Exit(code=0)
 
@@ -133,16 +137,20 @@ def configured(overrides: list[str]) -> Any:
     return settings
 
 
-def choices() -> str:
+def choices(cloud: bool = False) -> str:
     """Return the configuration groups and their choices, for help texts."""
-    return "\n".join(f"  {name}={'|'.join(found)}" for name, found in groups().items())
+    return "\n".join(
+        f"  {group}={'|'.join(names)}"
+        for group, names in groups().items()
+        if cloud or not group.startswith(CLOUD)
+    )
 
 
-def with_choices(body: Any) -> Any:
+def with_choices(body: Any, cloud: bool = False) -> Any:
     """Append the configuration groups, read from `configs/`, to a task's help."""
     body.__doc__ += f"""
 Groups:
-{choices()}
+{choices(cloud)}
 
 Any key of configs/ can be set: {body.__name__} experiment=fast model.max_depth=4
   data=snapshot data.path=arxiv.zip data.labels=[cs.AI,cs.CL]

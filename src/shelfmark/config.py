@@ -6,31 +6,48 @@ Hydra is imported only when a configuration is composed, so that serving does wi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from shelfmark import groups as _groups
+from shelfmark import groups
 from shelfmark.errors import ShelfmarkError, nearest
 from shelfmark.schema import Config
 
-CONFIGS = _groups.CONFIGS
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def load(overrides: Sequence[str] = ()) -> Config:
     """Compose the configuration from `configs/` and overrides such as `experiment=fast`.
 
     Raises:
-        ShelfmarkError: an override is malformed or names no key, a type or a value is wrong.
+        ShelfmarkError: an override is malformed or names no key, a type or a value is wrong, or
+            it is about the cloud.
     """
-    values = _compose(list(overrides))
+    values = composed(list(overrides))
+    if groups.CLOUD in values:
+        raise ShelfmarkError("cloud: this command works here; inv submit sends a training there")
+    return checked(Config, values)
+
+
+def checked(model: type[Model], values: dict[str, Any]) -> Model:
+    """Return composed values as what they should be.
+
+    Raises:
+        ShelfmarkError: a key is not known, a type or a value is wrong; names the nearest known key.
+    """
     try:
-        return Config.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        raise ShelfmarkError(_first_problem(error)) from error
+        raise ShelfmarkError(_first_problem(error, model)) from error
 
 
-def _compose(overrides: list[str]) -> dict[str, Any]:
+def composed(overrides: list[str]) -> dict[str, Any]:
+    """Compose the values from `configs/` and overrides, not checked yet.
+
+    Raises:
+        ShelfmarkError: an override is malformed or names no key.
+    """
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
@@ -39,7 +56,7 @@ def _compose(overrides: list[str]) -> dict[str, Any]:
 
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(CONFIGS.resolve()), version_base="1.3"):
+        with initialize_config_dir(str(groups.CONFIGS.resolve()), version_base="1.3"):
             try:
                 composed = compose("config", overrides=overrides, return_hydra_config=True)
             except HydraException as error:
@@ -56,21 +73,16 @@ def _compose(overrides: list[str]) -> dict[str, Any]:
     return {**{str(key): value for key, value in plain.items()}, "experiment": chosen}
 
 
-def groups() -> dict[str, list[str]]:
-    """Return the choices of each configuration group, for help texts and hints."""
-    return _groups.groups(CONFIGS)
-
-
 def _chosen(overrides: Sequence[str]) -> list[str]:
     """Return the overrides that choose what there is: they decide which other keys there are."""
-    choices = groups()
+    choices = groups.groups()
     pairs = (override.partition("=") for override in overrides)
     return ["=".join((key, value)) for key, _, value in pairs if value in choices.get(key, ())]
 
 
 def _hint(overrides: Sequence[str], base: Any, message: str) -> str:
     """Say which override names nothing or replaces a mapping, and what it may have meant."""
-    keys, choices = list(_flat(base)), groups()
+    keys, choices = list(_flat(base)), groups.groups()
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
         if key in choices:
@@ -91,13 +103,13 @@ def _flat(node: Any, prefix: str = "") -> Iterator[str]:
             yield from _flat(value, f"{prefix}{key}.")
 
 
-def _first_problem(error: ValidationError) -> str:
+def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     problem = error.errors()[0]
     # Branches of a union end the place with a type's name, which is not part of the key.
     place = ".".join(str(part) for part in problem["loc"] if str(part).isidentifier() or part == 0)
     if problem["type"] == "extra_forbidden":
         section = place.rpartition(".")[0]
-        known = [f"{section}.{name}".lstrip(".") for name in _fields(section)]
+        known = [f"{section}.{name}".lstrip(".") for name in _fields(section, model)]
         return f"{place}: no such key{nearest(place, known)}"
     message = problem["msg"].removeprefix("Value error, ")
     given = problem["input"]
@@ -105,8 +117,7 @@ def _first_problem(error: ValidationError) -> str:
     return f"{place}: {shown}{message[0].lower()}{message[1:]}"
 
 
-def _fields(section: str) -> list[str]:
-    model: type[BaseModel] = Config
+def _fields(section: str, model: type[BaseModel]) -> list[str]:
     for part in filter(None, section.split(".")):
         annotation = model.model_fields[part].annotation
         # A section that may be null is the first branch of a union.

@@ -14,11 +14,11 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import Field, ValidationError, model_validator
 
-from shelfmark import config
+from shelfmark import config, groups
 from shelfmark.errors import ShelfmarkError, nearest
 from shelfmark.schema import Config, Strict
 
-FOLDER = config.CONFIGS / "sweep"
+FOLDER = groups.CONFIGS / "sweep"
 PLAIN = re.compile(r"[A-Za-z_][\w.-]*")
 SECTIONS = ("seed", "features", "model", "predict")  # what settles a model on given papers
 CHANGED = (*SECTIONS, "experiment")  # what may differ from trial to trial

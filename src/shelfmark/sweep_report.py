@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from shelfmark import config, console, files
+from shelfmark import console, files, groups
 from shelfmark.errors import ShelfmarkError
 from shelfmark.sweep_file import SECTIONS, Values
 from shelfmark.sweep_trial import LOSS, Outcome, Plan
@@ -91,7 +91,7 @@ def _told(plan: Plan, best: Outcome) -> str:
 
 
 def _groups() -> set[str]:
-    return set(config.groups())
+    return set(groups.groups())
 
 
 def _at(settings: Values, key: str) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shelfmark import config, files, preprocess, sources
+from shelfmark import config, files, groups, preprocess, sources
 from shelfmark.errors import ShelfmarkError
 from shelfmark.papers import Broken, Paper
 
@@ -46,10 +46,10 @@ def barred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package, configs = tmp_path / "package", tmp_path / "configs"
     package.mkdir()
     (package / "barred.py").write_text(MODULE, encoding="utf-8")
-    shutil.copytree(config.CONFIGS, configs)
+    shutil.copytree(groups.CONFIGS, configs)
     (configs / "data" / "barred.yaml").write_text(YAML, encoding="utf-8")
     monkeypatch.setattr(sources, "__path__", [*sources.__path__, str(package)])
-    monkeypatch.setattr(config, "CONFIGS", configs)
+    monkeypatch.setattr(groups, "CONFIGS", configs)
     lines = [f"cs.{'AI' if i % 2 else 'CL'}|{f'word{i} ' * 20}\n" for i in range(400)]
     (tmp_path / "papers.txt").write_text("".join(lines), encoding="utf-8")
     return tmp_path / "papers.txt"
@@ -68,7 +68,7 @@ def test_a_new_source_is_a_file_and_a_yaml(barred: Path, tmp_path: Path) -> None
 def test_every_data_config_names_a_source_and_every_source_has_one() -> None:
     folder = Path(inspect.getfile(sources)).parent
     modules = {file.stem for file in folder.glob("*.py")} - {"__init__"}
-    assert modules == set(config.groups()["data"])
+    assert modules == set(groups.groups()["data"])
     for name in modules:
         assert config.load([f"data={name}"]).data.source == name
 

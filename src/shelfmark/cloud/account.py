@@ -11,11 +11,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from shelfmark import config, files
+from shelfmark import files
 from shelfmark.errors import ShelfmarkError
+from shelfmark.groups import CONFIGS
 from shelfmark.schema import Strict
 
-FILE = config.CONFIGS / "cloud" / "account.yaml"
+FILE = CONFIGS / "cloud" / "account.yaml"
+SHOWN = FILE.relative_to(CONFIGS.parent).as_posix()
 
 # An organisation's own domain may stand before the project's id.
 Project = Annotated[str, Field(pattern=r"^([a-z][a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
@@ -35,7 +37,7 @@ class Account(Strict):
     service_account: Email | None = None
 
 
-def read(path: Path = FILE) -> Account:
+def read(path: Path | None = None) -> Account:
     """Return what the file says.
 
     Raises:
@@ -44,6 +46,7 @@ def read(path: Path = FILE) -> Account:
     from omegaconf import OmegaConf
     from yaml import YAMLError
 
+    path = path or FILE
     try:
         values: Any = OmegaConf.to_container(OmegaConf.load(path))
         return Account.model_validate(values)
@@ -93,6 +96,5 @@ def require(account: Account, *keys: str, without: str) -> None:
     """
     if lacking := missing(account, *keys):
         raise ShelfmarkError(
-            f"no {', '.join(lacking)} in {FILE.relative_to(FILE.parents[2])}: "
-            f"run inv cloud-init; without an account, {without}"
+            f"no {', '.join(lacking)} in {SHOWN}: run inv cloud-init; without an account, {without}"
         )
