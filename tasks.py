@@ -9,6 +9,7 @@ from pathlib import Path
 from invoke import Context, task
 
 from shelfmark.cloud.deploying import build, cloud_init, deploy, rollback  # noqa: F401
+from shelfmark.cloud.tasks import cancel, jobs, logs, preflight, submit  # noqa: F401
 from shelfmark.commands import (
     OVERRIDE,
     NamedTask,

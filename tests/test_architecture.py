@@ -23,7 +23,7 @@ ORDER = [
     "scorers", "embedding", "stacking", "selection",
     "classifiers", "decision", "features", "model", "artifact", "explain", "metrics",
     "confidence", "pictures", "wandb_record", "wandb_run", "wandb_sync", "tracking",
-    "evaluate", "identity", "train",
+    "evaluate", "identity", "cloud", "cloud.rest", "train",
     "sweep_file", "sweep_trial", "sweep_optuna", "sweep_wandb", "sweep_report", "sweep",
     "answers", "questions", "predict",
     "pace", "oai_page", "oai", "harvest_store", "harvest_file", "harvest",
@@ -33,7 +33,8 @@ ORDER = [
     "middleware", "service", "server",
     "memory", "load_users", "load_test", "measure", "scaling", "bench", "commands",
     "cloud.account", "cloud.gcloud", "cloud.init", "cloud.deploy", "cloud.deploying",
-    "cloud.tasks", "cloud",
+    "cloud.machines", "cloud.submission", "cloud.spec", "cloud.digests", "cloud.vertex",
+    "cloud.logs", "cloud.preflight", "cloud.sending", "cloud.tasks",
 ]  # fmt: skip
 MODULES = {
     ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): file
