@@ -23,7 +23,7 @@ ORDER = [
     "scorers", "embedding", "stacking", "selection",
     "classifiers", "decision", "features", "model", "artifact", "explain", "metrics",
     "confidence", "pictures", "wandb_record", "wandb_run", "wandb_sync", "tracking",
-    "evaluate", "identity", "cloud", "cloud.rest", "train",
+    "evaluate", "identity", "cloud", "cloud.rest", "cloud.secret", "job", "train",
     "sweep_file", "sweep_trial", "sweep_optuna", "sweep_wandb", "sweep_report", "sweep",
     "answers", "questions", "predict",
     "pace", "oai_page", "oai", "harvest_store", "harvest_file", "harvest",

@@ -23,6 +23,7 @@ from shelfmark import (
     evaluate,
     files,
     identity,
+    job,
     model,
     preprocess,
     tracking,
@@ -171,7 +172,7 @@ def main(overrides: Sequence[str]) -> None:
     with console.one_line_errors("the same command goes on from what was finished"):
         settings = config.load(overrides)
         console.set_up(settings.log_level)
-        train(settings)
+        job.within(settings, train)
 
 
 if __name__ == "__main__":
