@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -18,6 +19,13 @@ BUCKET = "bucket"
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[str]:
     """The emulator's URL, an empty `BUCKET` in it; it ends with the module's tests."""
+    with running() as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def running() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run an emulator of one's own while the block does; its URL and its process."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     module = "gcp_storage_emulator"
     where = ["--host", "127.0.0.1", "--port", str(port)]
@@ -25,7 +33,7 @@ def emulator() -> Iterator[str]:
     process = subprocess.Popen([*command, "--default-bucket", BUCKET], stderr=subprocess.DEVNULL)
     try:
         _wait_for(url, process)
-        yield url
+        yield url, process
     finally:
         process.kill()
         process.wait(timeout=10)

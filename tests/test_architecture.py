@@ -13,8 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "shelfmark"
 # The one way of the data. A module imports only from those before it.
 ORDER = [
     "errors", "probe", "groups", "taxonomy", "text", "papers", "schema", "config", "labels",
-    "console",
-    "files", "parallel", "locks", "remote", "shared", "prediction_log", "shipping",
+    "console", "remote", "files", "parallel", "locks", "shared", "prediction_log", "shipping",
     "sources.snapshot", "sources.csv", "sources.sample", "sources",
     "splits", "cleaning", "preprocess",
     "threads", "tokens", "ngrams", "trie", "counts", "weights", "vectorizer",
@@ -74,6 +73,7 @@ def test_imports_go_one_way(module: str) -> None:
         ("matplotlib", {"pictures"}),
         ("dask", {"forest"}),
         ("distributed", {"workers", "forest", "cluster"}),
+        ("fsspec", {"remote", "shipping"}),
     ],
 )
 def test_a_heavy_library_is_named_where_it_belongs(name: str, home: set[str]) -> None:

@@ -12,35 +12,47 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
-from typing import IO, cast
+from collections.abc import Container, Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
 
+from shelfmark import remote
 from shelfmark.errors import ShelfmarkError
 
+Place = Path | str  # a path of this machine, or an address such as gs://bucket/folder/file
 COMPRESSIONS = (".zip", ".gz", ".bz2", ".xz", ".zst")
 # What the decompressors raise on a damaged or truncated file.
 DAMAGED = (EOFError, OSError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
 PARTIAL = ".partial-"
+NOTE = ".source-"  # the digest of a version of a file on a bucket
 
 
-def format_of(path: Path) -> str:
+def place_of(text: str) -> Place:
+    """Return what a setting names: an address as it is, else a path."""
+    return text if remote.is_remote(text) else Path(text)
+
+
+def format_of(place: Place) -> str:
     """Return the suffix of a file's format behind any compression: `.json` of a.json.gz."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
+    suffixes = [suffix.lower() for suffix in PurePosixPath(place).suffixes]
     while suffixes and suffixes[-1] in COMPRESSIONS:
         suffixes.pop()
     return suffixes[-1] if suffixes else ""
 
 
-def existing(path: Path | str | None, setting: str) -> Path:
-    """Return a path to a readable, non-empty file.
+def existing(place: Place | None, setting: str) -> Place:
+    """Return a path to a readable, non-empty file, or the address of one.
 
     Raises:
         ShelfmarkError: it is missing, a folder, unreadable or empty; names the setting.
     """
-    if not path:
+    if not place:
         raise ShelfmarkError(f"{setting} is not set: give the path of a file, {setting}=FILE")
-    path = Path(path)
+    if isinstance(place, str) and remote.is_remote(place):
+        if remote.size(place) == 0:
+            raise ShelfmarkError(f"{setting}: {place} is empty")
+        return place
+    path = Path(place)
     try:
         found = path.stat()
     except (OSError, ValueError):  # not there, in a closed folder, or no possible name
@@ -55,48 +67,67 @@ def existing(path: Path | str | None, setting: str) -> Path:
     return path
 
 
+def size(place: Place) -> int:
+    """Return the bytes of a file.
+
+    Raises:
+        ShelfmarkError: its address cannot be reached.
+    """
+    return remote.size(place) if isinstance(place, str) else place.stat().st_size
+
+
+def raw(place: Place) -> IO[bytes]:
+    """Open a file for reading its bytes as they are, also from the middle.
+
+    Raises:
+        ShelfmarkError: its address cannot be reached, now or while it is read.
+    """
+    return remote.opened(place) if isinstance(place, str) else place.open("rb")
+
+
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
+def opened(place: Place) -> Iterator[IO[bytes]]:
     """Open a file for reading its uncompressed bytes; the suffix tells the compression.
 
     Raises:
-        ShelfmarkError: the file is damaged or truncated, or a zip of several files.
+        ShelfmarkError: the file is damaged or truncated, a zip of several files, or cannot be
+            reached.
     """
     try:
-        with contextlib.ExitStack() as stack:
-            yield stack.enter_context(_decompressed(path))
+        with raw(place) as file, _decompressed(place, file) as content:
+            yield content
     except DAMAGED as error:
         raise ShelfmarkError(
-            f"{path}: damaged or truncated ({error or type(error).__name__}); fetch it again"
+            f"{place}: damaged or truncated ({error or type(error).__name__}); fetch it again"
         ) from error
 
 
-def _decompressed(path: Path) -> IO[bytes]:
-    suffix = path.suffix.lower()
+def _decompressed(place: Place, file: IO[bytes]) -> IO[bytes]:
+    suffix = PurePosixPath(place).suffix.lower()
     if suffix == ".gz":
-        return cast(IO[bytes], gzip.open(path))
+        return cast(IO[bytes], gzip.open(file))
     if suffix == ".bz2":
-        return bz2.open(path)
+        return bz2.open(file)
     if suffix == ".xz":
-        return lzma.open(path)
+        return lzma.open(file)
     if suffix == ".zst":
-        import pyarrow as pa  # here alone: serving does without it
+        import pyarrow as pa  # here and for Parquet alone: serving does without it
 
-        return _buffered(pa.input_stream(str(path), "zstd"))
+        return _buffered(pa.CompressedInputStream(file, "zstd"))
     if suffix == ".zip":
-        return _only_member(path)
-    return path.open("rb")
+        return _only_member(place, file)
+    return file
 
 
-def _only_member(path: Path) -> IO[bytes]:
-    archive = zipfile.ZipFile(path)
+def _only_member(place: Place, file: IO[bytes]) -> IO[bytes]:
+    archive = zipfile.ZipFile(file)
     members = [info for info in archive.infolist() if not info.is_dir()]
     if len(members) != 1:
-        raise ShelfmarkError(f"{path}: holds {len(members)} files, one is needed; unpack it first")
+        raise ShelfmarkError(f"{place}: holds {len(members)} files, one is needed; unpack it first")
     try:
         member = archive.open(members[0])
     except RuntimeError as error:  # a password, or a method that Python does not know
-        raise ShelfmarkError(f"{path}: {error}; unpack it first") from error
+        raise ShelfmarkError(f"{place}: {error}; unpack it first") from error
     # The member's own readline is Python code; the buffer reads lines four times as fast.
     return _buffered(member)
 
@@ -105,10 +136,37 @@ def _buffered(stream: object) -> IO[bytes]:
     return io.BufferedReader(cast(io.RawIOBase, stream), 1 << 20)
 
 
-def sha256(path: Path) -> str:
-    """Return a file's SHA-256 in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def parquet_rows(
+    place: Place, batch: int, fields: Container[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Stream the rows of a Parquet file, with some of its columns where they are there.
+
+    Raises:
+        ShelfmarkError: it is no Parquet file, damaged, or cannot be reached.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with contextlib.ExitStack() as stack:
+            # Of a path Arrow reads the file itself, which is faster.
+            source = place if isinstance(place, Path) else stack.enter_context(raw(place))
+            table = stack.enter_context(pq.ParquetFile(source))
+            columns = [x for x in table.schema_arrow.names if fields is None or x in fields]
+            for rows in table.iter_batches(batch, columns=columns):
+                yield from rows.to_pylist()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ShelfmarkError(f"{place}: not a readable Parquet file ({error})") from error
+
+
+def sha256(place: Place) -> str:
+    """Return a file's SHA-256 in hexadecimal.
+
+    Raises:
+        ShelfmarkError: its address cannot be reached, now or while it is read.
+    """
+    with raw(place) as file:
+        return hashlib.file_digest(cast(io.BufferedReader, file), "sha256").hexdigest()
 
 
 @contextlib.contextmanager

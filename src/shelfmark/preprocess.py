@@ -24,9 +24,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from loguru import logger
 
-from shelfmark import console, files, parallel, sources
+from shelfmark import console, files, parallel, remote, sources
 from shelfmark.cleaning import CLEANED, Chunk, Ledger, clean
 from shelfmark.errors import ShelfmarkError
+from shelfmark.files import Place
 from shelfmark.labels import LEFT_OUT, Codes, choose_labels, label_of, surplus
 from shelfmark.schema import Config, DataConfig
 from shelfmark.splits import CARD, SCHEMA, SPLITS, Splits, SplitWriter, open_splits
@@ -47,10 +48,10 @@ def prepare(config: Config) -> Splits:
             or a split without papers. Nothing half-written stays.
     """
     data, root = config.data, Path(config.paths.data)
-    path = Path(data.path) if data.path else None
+    path = files.place_of(data.path) if data.path else None
     if sources.find(data.source).SYNTHETIC:
         logger.warning("source {}: synthetic papers, good for a try, not for a claim", data.source)
-    origin = sources.digest(data.source, path, data.options)
+    origin = _digest(data, path, root)
     # The path is no part of it: the same papers elsewhere make the same splits.
     settings = data.model_dump(mode="json", exclude={"path"})
     identity = {"recipe": RECIPE, "source_sha256": origin, "config": settings}
@@ -60,12 +61,26 @@ def prepare(config: Config) -> Splits:
         files.clear_leftovers(root)
         with files.folder_aside(folder) as aside:
             _write(data, path, identity, aside)
+            if isinstance(path, str) and _digest(data, path, root) != origin:
+                raise ShelfmarkError(f"{path} changed while it was read: run again")
     splits = open_splits(folder)
     logger.info("splits: {} ({:,} papers)", folder, splits.card["kept"])
     return splits
 
 
-def _write(data: DataConfig, path: Path | None, identity: dict[str, Any], folder: Path) -> None:
+def _digest(data: DataConfig, path: Place | None, root: Path) -> str:
+    """Return the SHA-256 of the source, read once for each version of a file on a bucket."""
+    if not isinstance(path, str):
+        return sources.digest(data.source, path, data.options)
+    note = root / f"{files.NOTE}{remote.version_of(path)}"
+    if not note.exists():
+        found = sources.digest(data.source, path, data.options)
+        with files.file_aside(note) as file:
+            file.write(found.encode())
+    return note.read_text()
+
+
+def _write(data: DataConfig, path: Place | None, identity: dict[str, Any], folder: Path) -> None:
     ledger = Ledger(data.max_bad, str(path or data.source))
     spill = folder / "spill.arrow"
     keys, categories = _spill(data, path, ledger, spill)
@@ -83,7 +98,7 @@ def _write(data: DataConfig, path: Path | None, identity: dict[str, Any], folder
 
 
 def _spill(
-    data: DataConfig, path: Path | None, ledger: Ledger, spill: Path
+    data: DataConfig, path: Place | None, ledger: Ledger, spill: Path
 ) -> tuple[pd.DataFrame, list[str]]:
     """Clean all records; write the rows that may be kept to disk, return numbers for every row.
 
@@ -116,11 +131,11 @@ def _spill(
     return pd.concat(frames, ignore_index=True).astype({"spilled": bool}), list(categories)
 
 
-def _cleaned(data: DataConfig, path: Path | None) -> Iterator[Chunk]:
+def _cleaned(data: DataConfig, path: Place | None) -> Iterator[Chunk]:
     """Return the cleaned records in the order of the source, a large file's by all cores."""
     records = sources.records(data.source, path, data.options)
     chunks = iter(lambda: list(itertools.islice(records, CHUNK)), [])
-    alone = path is None or path.stat().st_size < WORTH_SHARING
+    alone = path is None or files.size(path) < WORTH_SHARING
     return parallel.in_order(functools.partial(clean, data), chunks, 0 if alone else None)
 
 

@@ -10,15 +10,13 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from shelfmark import files
 from shelfmark.errors import ShelfmarkError
+from shelfmark.files import Place
 
 BATCH = 1024  # records
 JSON_LINES = (".json", ".jsonl", ".ndjson")
@@ -92,13 +90,13 @@ def _arriving(stream: io.BufferedReader) -> Iterator[list[bytes]]:
         yield lines
 
 
-def _records(path: Path) -> Iterator[Record]:
-    kind = files.format_of(path)
+def _records(place: Place) -> Iterator[Record]:
+    kind = files.format_of(place)
     if kind == ".parquet":
-        yield from _parquet(path)
+        yield from enumerate(files.parquet_rows(place, BATCH), 1)
         return
-    with files.opened(path) as file:
-        yield from _csv(file, path) if kind == ".csv" else _lines(file, kind)
+    with files.opened(place) as file:
+        yield from _csv(file, place) if kind == ".csv" else _lines(file, kind)
 
 
 def _lines(file: Iterable[bytes], kind: str) -> Iterator[Record]:
@@ -112,28 +110,17 @@ def _record(line: bytes, kind: str) -> Any:
     return {"text": line.decode("utf-8", "replace")}
 
 
-def _csv(file: IO[bytes], path: Path) -> Iterator[Record]:
+def _csv(file: IO[bytes], place: Place) -> Iterator[Record]:
     csv.field_size_limit(1 << 24)
     with io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="") as text:
         rows = csv.DictReader(text)
         if not {"text", "title", *ABSTRACTS} & set(rows.fieldnames or ()):
-            raise ShelfmarkError(f"{path}: line 1 has no column text, title, abstract or summary")
+            raise ShelfmarkError(f"{place}: line 1 has no column text, title, abstract or summary")
         try:
             for row in rows:
                 yield rows.line_num, row
         except csv.Error as error:
-            raise ShelfmarkError(f"{path}: line {rows.line_num}: {error}") from error
-
-
-def _parquet(path: Path) -> Iterator[Record]:
-    try:
-        with pq.ParquetFile(path) as table:
-            rows = itertools.count(1)
-            for batch in table.iter_batches(BATCH):
-                for record in batch.to_pylist():
-                    yield next(rows), record
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
-        raise ShelfmarkError(f"{path}: not a readable Parquet file ({error})") from error
+            raise ShelfmarkError(f"{place}: line {rows.line_num}: {error}") from error
 
 
 def question(line: int, record: Any) -> Question | Unreadable:

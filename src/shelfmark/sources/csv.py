@@ -9,10 +9,10 @@ import csv
 import io
 from collections.abc import Iterator
 from datetime import date, datetime
-from pathlib import Path
 
 from shelfmark import files
 from shelfmark.errors import ShelfmarkError
+from shelfmark.files import Place
 from shelfmark.papers import BadRecordError, Paper, categories, identifier
 
 SYNTHETIC = False
@@ -20,7 +20,7 @@ COLUMNS = ("id", "title", "category_code", "published_date", "summary")
 DATES = ("%m/%d/%y", "%m/%d/%Y", "%d %B %Y")
 
 
-def records(path: Path | None) -> Iterator[tuple[int, dict[str, str | None]]]:
+def records(path: Place | None) -> Iterator[tuple[int, dict[str, str | None]]]:
     """Stream the rows of the CSV in the order of the file."""
     file = files.existing(path, "data.path")
     csv.field_size_limit(1 << 24)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from pathlib import Path
 
 from shelfmark.errors import ShelfmarkError
+from shelfmark.files import Place
 from shelfmark.papers import Paper, identifier
 
 SYNTHETIC = True
@@ -130,7 +130,7 @@ PEOPLE = (r"Erd\H{o}s", r"Poincar\'e", r"G\"odel", r"L\'evy", "Gauss", r"It\^o",
 CLEANING_CASES = ("withdrawn", "foreign", "short", "version", "copy")
 
 
-def records(path: Path | None, papers: int = 4000) -> Iterator[tuple[int, Paper]]:
+def records(path: Place | None, papers: int = 4000) -> Iterator[tuple[int, Paper]]:
     """Stream that many synthetic papers; a path has no meaning here and is ignored.
 
     Raises:

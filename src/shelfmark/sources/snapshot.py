@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from shelfmark import files
-from shelfmark.errors import ShelfmarkError
+from shelfmark.files import Place
 from shelfmark.papers import BadRecordError, Paper, categories, identifier
 
 SYNTHETIC = False
@@ -26,29 +23,16 @@ NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "
 MONTHS = {name: number for number, name in enumerate(NAMES, 1)}
 
 
-def records(path: Path | None) -> Iterator[tuple[int, Any]]:
+def records(path: Place | None) -> Iterator[tuple[int, Any]]:
     """Stream the records of a snapshot in the order of the file: JSON lines as bytes, or rows."""
     file = files.existing(path, "data.path")
     if files.format_of(file) == ".parquet":
-        yield from _rows(file)
+        yield from enumerate(files.parquet_rows(file, 4096, FIELDS), 1)
         return
     with files.opened(file) as lines:
         for number, line in enumerate(lines, 1):
             if not line.isspace():
                 yield number, line
-
-
-def _rows(path: Path) -> Iterator[tuple[int, Any]]:
-    try:
-        with pq.ParquetFile(path) as table:
-            columns = [name for name in FIELDS if name in table.schema_arrow.names]
-            number = 0
-            for batch in table.iter_batches(4096, columns=columns):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, row
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ShelfmarkError(f"{path}: not a readable Parquet file ({error})") from error
 
 
 def paper(record: Any) -> Paper:
