@@ -33,14 +33,34 @@ class BenchTask(OverridesTask):
     wanted = re.compile(rf"^(?:{'|'.join(BENCHES + ASKED)})$|{OVERRIDE.pattern}")
 
 
-@task(klass=OverridesTask)
+@task(
+    klass=OverridesTask,
+    help={
+        "push": "track the folder of the splits by DVC and copy it to the bucket",
+        "pull": "fetch from the bucket what data.dvc tracks and is missing here",
+    },
+)
 @with_choices
-def data(c: Context, overrides: list[str]) -> None:
-    """Make the Parquet splits and the data card."""
-    from shelfmark import console, preprocess
+def data(c: Context, overrides: list[str], push: bool = False, pull: bool = False) -> None:
+    """Make the Parquet splits and the data card.
+
+    With --push or --pull alone no splits are made.
+    """
+    from shelfmark import console, pointer, preprocess, versioning
 
     with console.one_line_errors():
-        preprocess.prepare(configured(overrides))
+        settings = configured(overrides)
+        folder = Path(settings.paths.data)
+        if push or pull:
+            versioning.check_remote(folder)
+            bring("dvc", extra="dvc")
+        if pull:
+            versioning.pull(folder)
+        if overrides or not (push or pull):
+            preprocess.prepare(settings)
+            pointer.remember(folder)
+        if push:
+            versioning.push(folder)
 
 
 @task(klass=OverridesTask)

@@ -13,7 +13,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "shelfmark"
 # The one way of the data. A module imports only from those before it.
 ORDER = [
     "errors", "probe", "groups", "taxonomy", "text", "papers", "schema", "config", "labels",
-    "console", "remote", "files", "parallel", "locks", "shared", "prediction_log", "shipping",
+    "console", "remote", "files", "pointer", "versioning",
+    "parallel", "locks", "shared", "prediction_log", "shipping",
     "sources.snapshot", "sources.csv", "sources.sample", "sources",
     "splits", "cleaning", "preprocess",
     "threads", "tokens", "ngrams", "trie", "counts", "weights", "vectorizer",
@@ -22,7 +23,7 @@ ORDER = [
     "scorers", "embedding", "stacking", "selection",
     "classifiers", "decision", "features", "model", "artifact", "explain", "metrics",
     "confidence", "pictures", "wandb_record", "wandb_run", "wandb_sync", "tracking",
-    "evaluate", "identity", "cloud", "cloud.rest", "cloud.secret", "job", "train",
+    "evaluate", "identity", "cloud.rest", "cloud.secret", "job", "train",
     "sweep_file", "sweep_trial", "sweep_optuna", "sweep_wandb", "sweep_report", "sweep",
     "answers", "questions", "predict",
     "pace", "oai_page", "oai", "harvest_store", "harvest_file", "harvest",
@@ -31,7 +32,7 @@ ORDER = [
     "telemetry", "serving", "batching", "messages", "problems",
     "middleware", "service", "server",
     "memory", "load_users", "load_test", "measure", "scaling", "bench", "commands",
-    "cloud.account", "cloud.gcloud", "cloud.init", "cloud.deploy", "cloud.deploying",
+    "cloud", "cloud.account", "cloud.gcloud", "cloud.init", "cloud.deploy", "cloud.deploying",
     "cloud.machines", "cloud.submission", "cloud.spec", "cloud.digests", "cloud.vertex",
     "cloud.logs", "cloud.preflight", "cloud.sending", "cloud.tasks",
 ]  # fmt: skip
@@ -73,6 +74,7 @@ def test_imports_go_one_way(module: str) -> None:
         ("matplotlib", {"pictures"}),
         ("dask", {"forest"}),
         ("distributed", {"workers", "forest", "cluster"}),
+        ("dvc", {"versioning"}),
         ("fsspec", {"remote", "shipping"}),
     ],
 )

@@ -24,13 +24,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from loguru import logger
 
-from shelfmark import console, files, parallel, remote, sources
+from shelfmark import console, files, parallel, remote, sources, versioning
 from shelfmark.cleaning import CLEANED, Chunk, Ledger, clean
 from shelfmark.errors import ShelfmarkError
 from shelfmark.files import Place
 from shelfmark.labels import LEFT_OUT, Codes, choose_labels, label_of, surplus
 from shelfmark.schema import Config, DataConfig
-from shelfmark.splits import CARD, SCHEMA, SPLITS, Splits, SplitWriter, open_splits
+from shelfmark.splits import CARD, SCHEMA, SPLITS, Splits, SplitWriter, check, open_splits
 
 KEYS = ("id", "text", "day", "split", "primary", "spilled")
 CHUNK = 2048  # records; some 3 MB
@@ -59,6 +59,8 @@ def prepare(config: Config) -> Splits:
     folder = root / f"{data.source}-{key[:10]}"
     if not (folder / CARD).exists():
         files.clear_leftovers(root)
+        versioning.pulled(folder, functools.partial(check, identity=identity))
+    if not (folder / CARD).exists():
         with files.folder_aside(folder) as aside:
             _write(data, path, identity, aside)
             if isinstance(path, str) and _digest(data, path, root) != origin:

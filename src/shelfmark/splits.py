@@ -79,6 +79,24 @@ def open_splits(folder: Path) -> Splits:
         raise ShelfmarkError(f"no splits in {folder}: make them with inv data") from error
 
 
+def check(folder: Path, identity: dict[str, Any]) -> None:
+    """See that a folder holds whole splits, and those of an identity.
+
+    Args:
+        folder: of the splits.
+        identity: what their card must say of how they came to be.
+
+    Raises:
+        ShelfmarkError: it does not.
+    """
+    card = open_splits(folder).card
+    if {name: card.get(name) for name in identity} != orjson.loads(orjson.dumps(identity)):
+        raise ShelfmarkError("these splits came to be in another way")
+    for name, digest in card["files"].items():
+        if not (folder / name).is_file() or files.sha256(folder / name) != digest:
+            raise ShelfmarkError(f"{name} is missing or not the file its card names")
+
+
 def split_of(data: DataConfig, ident: str, submitted: date) -> str:
     """Return the split of a paper, by its identifier's hash or by its day of submission.
 
