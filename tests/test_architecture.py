@@ -23,7 +23,7 @@ ORDER = [
     "scorers", "embedding", "stacking", "selection",
     "classifiers", "decision", "features", "model", "artifact", "explain", "metrics",
     "confidence", "pictures", "wandb_record", "wandb_run", "wandb_sync", "tracking",
-    "evaluate", "identity", "cloud.rest", "cloud.secret", "job", "train",
+    "evaluate", "identity", "cloud", "cloud.rest", "cloud.secret", "job", "train",
     "sweep_file", "sweep_trial", "sweep_optuna", "sweep_wandb", "sweep_report", "sweep",
     "answers", "questions", "predict",
     "pace", "oai_page", "oai", "harvest_store", "harvest_file", "harvest",
@@ -32,7 +32,7 @@ ORDER = [
     "telemetry", "serving", "batching", "messages", "problems",
     "middleware", "service", "server",
     "memory", "load_users", "load_test", "measure", "scaling", "bench", "commands",
-    "cloud", "cloud.account", "cloud.gcloud", "cloud.init", "cloud.deploy", "cloud.deploying",
+    "cloud.account", "cloud.gcloud", "cloud.init", "cloud.deploy", "cloud.deploying",
     "cloud.machines", "cloud.submission", "cloud.spec", "cloud.digests", "cloud.vertex",
     "cloud.logs", "cloud.preflight", "cloud.sending", "cloud.tasks",
 ]  # fmt: skip
