@@ -63,6 +63,7 @@ def test_the_job_runs_the_very_overrides_of_inv_train() -> None:
     output = job["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"]
     assert output == f"gs://my-bucket/jobs/{job['displayName']}"
     assert job["displayName"].endswith("-snapshot-best")
+    assert "env" not in pool["containerSpec"]
     assert job["labels"] == {"project": "shelfmark", "data": "snapshot", "experiment": "best"}
 
 
@@ -134,7 +135,10 @@ def test_every_machine_is_a_real_one(machine: str) -> None:
             ["data=snapshot", "data.path=../arxiv.zip"],
             "copy it to a bucket, data.path=gs://my-buck",
         ),
-        (["tracking=wandb"], "tracking=wandb in a job needs cloud.wandb_secret=NAME"),
+        (
+            ["tracking=wandb", "cloud.wandb_secret=null"],
+            "tracking=wandb in a job needs cloud.wandb_secret=NAME",
+        ),
     ],
 )
 def test_a_mistake_is_told_before_anything_is_sent(overrides: list[str], line: str) -> None:

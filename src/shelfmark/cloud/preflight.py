@@ -43,7 +43,7 @@ def check(submission: Submission, image: str) -> list[Finding]:
         ("machine", _machine),
         ("quota", _quota),
     ]
-    if submission.cloud.wandb_secret:
+    if submission.wandb_secret:
         checks.append(("secret", _secret))
     return [_found(what, look, session, submission) for what, look in checks]
 
@@ -59,7 +59,7 @@ def _found(
 
 def _services(session: Any, submission: Submission) -> Finding:
     cloud = submission.cloud
-    wanted = (*SERVICES, "secretmanager") if cloud.wandb_secret else SERVICES
+    wanted = (*SERVICES, "secretmanager") if submission.wandb_secret else SERVICES
     project = f"projects/{cloud.project}"
     url = f"{rest.base('serviceusage.googleapis.com')}/v1/{project}/services:batchGet"
     names = [f"{project}/services/{name}.googleapis.com" for name in wanted]
@@ -126,7 +126,6 @@ def _limit(metric: dict[str, Any], region: str) -> int | None:
 
 def _secret(session: Any, submission: Submission) -> Finding:
     """Look whether the secret is there, not what is in it."""
-    cloud = submission.cloud
-    name = f"projects/{cloud.project}/secrets/{cloud.wandb_secret}"
+    name = submission.wandb_secret
     rest.ask(session, "GET", f"{rest.base('secretmanager.googleapis.com')}/v1/{name}")
     return Finding("secret", True, f"{name} is there")

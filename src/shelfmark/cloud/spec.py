@@ -25,9 +25,9 @@ def fields(submission: Submission, image: str) -> dict[str, Any]:
     """
     cloud = submission.cloud
     container: dict[str, Any] = {"imageUri": image, "args": submission.overrides}
-    if cloud.wandb_secret:
-        secret = f"projects/{cloud.project}/secrets/{cloud.wandb_secret}/versions/latest"
-        container["env"] = [{"name": SECRET, "value": secret}]
+    if submission.wandb_secret:
+        value = f"{submission.wandb_secret}/versions/latest"
+        container["env"] = [{"name": SECRET, "value": value}]
     job = {
         "displayName": submission.name,
         "jobSpec": {

@@ -68,6 +68,13 @@ class Submission:
     overrides: list[str]
 
     @property
+    def wandb_secret(self) -> str | None:
+        """The resource name of the secret that holds the W&B key, None where none is needed."""
+        if self.training.tracking.kind != "wandb":
+            return None
+        return f"projects/{self.cloud.project}/secrets/{self.cloud.wandb_secret}"
+
+    @property
     def output(self) -> str:
         """The folder of everything the job leaves."""
         root = self.cloud.output or f"gs://{self.cloud.bucket}/jobs"
