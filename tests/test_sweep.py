@@ -163,6 +163,12 @@ def test_a_search_of_which_nothing_comes_is_one_line(tmp_path: Path) -> None:
         sweep.run(file, overrides(tmp_path))
 
 
+def test_a_cluster_is_not_silently_left_out(tmp_path: Path) -> None:
+    with pytest.raises(ShelfmarkError, match="engine=dask: a sweep trains on this machine"):
+        sweep.run(written(tmp_path, "grid", GRID), overrides(tmp_path, "engine=dask"))
+    assert not (tmp_path / "reports").exists()
+
+
 @pytest.mark.parametrize(
     ("changed", "arguments", "line"),
     [

@@ -96,6 +96,8 @@ def planned(
         ShelfmarkError: a parameter, a value or the metric is none, or the splits cannot be made.
     """
     first = sweep_file.check(sweep, overrides)
+    if first.engine.kind != "local":
+        raise ShelfmarkError(f"engine={first.engine.kind}: a sweep trains on this machine")
     metric, known = sweep.metric.name, [LOSS, *evaluate.FIGURES]
     if metric not in known:
         raise ShelfmarkError(f"metric: there is no figure {metric}{nearest(metric, known)}")
