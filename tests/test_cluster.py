@@ -66,7 +66,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """A cluster that runs already: two workers with a nanny each, which starts them anew."""
     folder = str(tmp_path_factory.mktemp("fleet"))
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=folder
+        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", local_directory=folder
     ) as cluster:
         yield cluster
 
@@ -251,7 +251,7 @@ def test_a_scheduler_that_does_not_answer_is_one_line() -> None:
 
 
 def test_a_cluster_without_a_worker_is_one_line() -> None:
-    empty = LocalCluster(n_workers=0, processes=True, dashboard_address=None)
+    empty = LocalCluster(n_workers=0, processes=True, dashboard_address="127.0.0.1:0")
     with empty, pytest.raises(ShelfmarkError, match=r"no worker within engine.timeout=1 s"):
         opening(f"engine.scheduler={empty.scheduler_address}")
 
@@ -264,7 +264,7 @@ def test_a_cluster_without_a_worker_is_one_line() -> None:
     ],
 )
 def test_a_worker_with_another_version_is_named(before: str, told: str) -> None:
-    with LocalCluster(n_workers=0, processes=True, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=0, processes=True, dashboard_address="127.0.0.1:0") as cluster:
         arguments = [cluster.scheduler_address, "--no-nanny", "--no-dashboard", "--nthreads", "1"]
         code = f"{before}\nfrom distributed.cli.dask_worker import main\nmain({arguments})"
         worker = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)

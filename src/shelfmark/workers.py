@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import platform
-import sys
 import tempfile
 import time
 import warnings
@@ -131,7 +130,7 @@ def _processes(config: EngineConfig) -> Iterator[str]:
         with LocalCluster(
             n_workers=config.workers,
             threads_per_worker=config.threads or 1,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
             local_directory=folder,
             **limit,
@@ -153,11 +152,13 @@ def _connected(address: str, timeout: float) -> Iterator[Client]:
 
 
 class _Quiet(WorkerPlugin):  # type: ignore[misc]
-    """Keeps what XGBoost prints about its ranks off the terminal of whoever trains."""
+    """Keeps what XGBoost says of its ranks, past Python, off the terminal of whoever trains."""
 
     def setup(self, worker: Any) -> None:
         """Do it in each local process, also one that is started anew."""
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+        with Path(os.devnull).open("wb") as nowhere:
+            for stream in (1, 2):
+                os.dup2(nowhere.fileno(), stream)
 
 
 def _versions() -> dict[str, str]:
