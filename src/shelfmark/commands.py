@@ -123,7 +123,7 @@ def bring(module: str, *, group: str | None = None, extra: str | None = None) ->
         found = find_spec(module)
     except ModuleNotFoundError:  # of a dotted name, whose package is not there
         found = None
-    if found is None:
+    if found is None or found.origin is None:  # or a mere folder of that name
         uv("python", "-m", "invoke", *sys.argv[1:], group=group, extras=[extra] if extra else [])
         raise Exit(code=0)
 

@@ -130,6 +130,6 @@ def _wandb_sync(records: list[Path], seconds: float) -> str:
 def _reason(said: str) -> str:
     """Return why `wandb sync` could not send a run, from what it says."""
     if "No API key configured" in said:
-        return NO_ACCOUNT
+        return f"{NO_ACCOUNT}; the record in files is whole without"
     errors = re.findall(r"(?:wandb: ERROR|Error:) (.+)", said) or said.splitlines() or ["no answer"]
     return str(errors[0]).rstrip(".")
