@@ -38,6 +38,8 @@ def cloud_init(
     console.set_up()
     with console.one_line_errors("the same command goes on from what was made"):
         from shelfmark.cloud import account, gcloud, init
+        from shelfmark.groups import CONFIGS
+        from shelfmark.versioning import set_remote
 
         ours = init.account_of(project, region, bucket)
         number = "PROJECT_NUMBER"
@@ -51,6 +53,8 @@ def cloud_init(
         init.carry_out(needed, sys.stdin.read().strip() if wandb_key else "", print)
         account.write(ours)
         print(f"{account.FILE.name}: filled in; commit it, it holds no secret")
+        remote = set_remote(bucket, CONFIGS.parent)
+        print(f"{remote.parent.name}/{remote.name}: names the bucket of inv data --push; commit it")
 
 
 @task(
