@@ -35,7 +35,7 @@ def address(home: Path) -> Iterator[str]:
 def ready(project: Project, address: str) -> Project:
     """A project with an image and a model, and a service that will answer."""
     card = json.dumps({"versions": {"python": deploy.python_of_image()}})
-    objects = {f"{MODELS}/latest": "newest\n"}
+    objects = {f"{MODELS}/production": "newest\n"}
     objects |= {f"{MODELS}/{name}/card.json": card for name in ("newest", "older")}
     images = {f"{REGISTRY}/api:abc": DIGEST}
     project.update(objects=objects, images=images, address=address)
@@ -96,14 +96,18 @@ def test_a_revision_that_fails_its_check_gets_no_traffic(
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"objects": {}}, f"no model latest in {MODELS}: gcloud storage cp --recursive"),
+        ({"objects": {}}, f"{MODELS} has no production: inv promote VERSION --models {MODELS}"),
+        (
+            {"objects": {f"{MODELS}/production": "gone"}},
+            f"no model gone in {MODELS}: gcloud storage cp --recursive",
+        ),
         ({"images": {}}, f"no image {REGISTRY}/api:abc: push this commit"),
         (
-            {"objects": {f"{MODELS}/latest/card.json": '{"versions": {"python": "3.1"}}'}},
-            "model latest was trained with Python 3.1, the image has",
+            {"objects": {f"{MODELS}/production/card.json": '{"versions": {"python": "3.1"}}'}},
+            "model production was trained with Python 3.1, the image has",
         ),
-        ({"objects": {f"{MODELS}/latest/card.json": "{}"}}, "damaged"),
-        ({"objects": {f"{MODELS}/latest": "../up"}}, "../up: not the name of a version"),
+        ({"objects": {f"{MODELS}/production/card.json": "{}"}}, "damaged"),
+        ({"objects": {f"{MODELS}/production": "../up"}}, "../up: not the name of a version"),
     ],
 )
 def test_what_is_not_there_is_told_before_anything_starts(

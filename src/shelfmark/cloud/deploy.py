@@ -13,7 +13,8 @@ import yaml
 from loguru import logger
 
 from shelfmark import probe, train
-from shelfmark.artifact import CARD, LATEST
+from shelfmark.aliases import PRODUCTION
+from shelfmark.artifact import CARD
 from shelfmark.cloud import gcloud
 from shelfmark.cloud.account import Account
 from shelfmark.cloud.gcloud import Command
@@ -29,12 +30,12 @@ CANDIDATE, PREVIOUS = "candidate", "previous"  # the tags of revisions
 DIGEST = "@sha256:"
 
 
-def deploy(ours: Account, model: str = LATEST, image: str = "") -> str:
+def deploy(ours: Account, model: str = PRODUCTION, image: str = "") -> str:
     """Start a revision without traffic, try it, and move the traffic to it.
 
     Args:
         ours: the account, complete.
-        model: a version in the bucket's models/, or `latest`, the file there that names one.
+        model: a version in the bucket's models/, or an alias there, a file that names one.
         image: by its digest or a tag; none: the one built from the commit checked out here.
 
     Returns:
@@ -64,7 +65,7 @@ def deploy(ours: Account, model: str = LATEST, image: str = "") -> str:
     return revision
 
 
-def build(ours: Account, model: str = LATEST, deploy: bool = True) -> str:
+def build(ours: Account, model: str = PRODUCTION, deploy: bool = True) -> str:
     """Send this checkout to Cloud Build, which does what cloudbuild.yaml says, and wait for it.
 
     Returns:
@@ -120,11 +121,14 @@ def version_of(ours: Account, model: str) -> str:
         ShelfmarkError: there is none of that name, or it was trained with another Python.
     """
     models = f"gs://{ours.bucket}/models"
-    if model == LATEST:
-        model = gcloud.found(["storage", "cat", f"{models}/{LATEST}"]) or LATEST
+    named, model = model, gcloud.found(["storage", "cat", f"{models}/{model}"]) or model
     if not re.fullmatch(VERSION, model):
         raise ShelfmarkError(f"{model}: not the name of a version")
     card = gcloud.found(["storage", "cat", f"{models}/{model}/{CARD}"])
+    if card is None and named == model == PRODUCTION:
+        raise ShelfmarkError(
+            f"{models} has no {PRODUCTION}: inv promote VERSION --models {models} names one"
+        )
     if card is None:
         raise ShelfmarkError(
             f"no model {model} in {models}: "

@@ -37,9 +37,8 @@ def cloud_init(
 
     console.set_up()
     with console.one_line_errors("the same command goes on from what was made"):
+        from shelfmark import versioning
         from shelfmark.cloud import account, gcloud, init
-        from shelfmark.groups import CONFIGS
-        from shelfmark.versioning import set_remote
 
         ours = init.account_of(project, region, bucket)
         number = "PROJECT_NUMBER"
@@ -52,18 +51,17 @@ def cloud_init(
             return
         init.carry_out(needed, sys.stdin.read().strip() if wandb_key else "", print)
         account.write(ours)
-        print(f"{account.FILE.name}: filled in; commit it, it holds no secret")
-        remote = set_remote(bucket, CONFIGS.parent)
-        print(f"{remote.parent.name}/{remote.name}: names the bucket of inv data --push; commit it")
+        remote = versioning.set_remote(bucket, init.FOLDER.parent)
+        print(f"{account.FILE.name} and {remote.name} filled in; commit them, they hold no secret")
 
 
 @task(
     help={
-        "version": "model in the bucket; the one that models/latest names when not given",
+        "version": "model in the bucket, or an alias; `production` when not given",
         "image": "of the service, by digest or tag; the one of this commit when not given",
     }
 )
-def deploy(c: Context, version: str = "latest", image: str = "") -> None:
+def deploy(c: Context, version: str = "production", image: str = "") -> None:
     """Start a revision without traffic, try it, then move the traffic to it."""
     from shelfmark import console
 
@@ -74,11 +72,11 @@ def deploy(c: Context, version: str = "latest", image: str = "") -> None:
 
 @task(
     help={
-        "version": "model in the bucket to deploy",
+        "version": "model in the bucket to deploy, or an alias",
         "deploy": "put it into service too; with --no-deploy, build, try and push alone",
     }
 )
-def build(c: Context, version: str = "latest", deploy: bool = True) -> None:
+def build(c: Context, version: str = "production", deploy: bool = True) -> None:
     """Build, try and push both images of this commit in Cloud Build, then deploy."""
     from shelfmark import console
 
@@ -98,10 +96,12 @@ def rollback(c: Context) -> None:
 
 
 def _with_account(name: str, *arguments: str | bool) -> str:
-    from shelfmark.cloud import account, deploy, gcloud
+    from shelfmark.cloud import account, gcloud
 
     ours = account.read()
     account.require(ours, "project", "region", "bucket", "repository", without=WITHOUT)
     gcloud.require(WITHOUT)
+    from shelfmark.cloud import deploy  # with the libraries of models, so only now
+
     done: str = getattr(deploy, name)(ours, *arguments)
     return done
