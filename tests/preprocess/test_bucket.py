@@ -127,6 +127,7 @@ def test_missing_credentials_are_one_line(settings: Settings) -> None:
         ("torn.json.gz", gzip.compress(b"{}" * 100)[:20], "damaged or truncated"),
         ("torn.parquet", b"PAR1", "not a readable Parquet file"),
     ],
+    ids=["empty", "zip", "gzip", "parquet"],  # the bytes hold the time
 )
 def test_a_damaged_file_is_one_line(
     gcs: str, settings: Settings, name: str, content: bytes, said: str
