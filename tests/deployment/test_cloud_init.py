@@ -34,18 +34,15 @@ def made(ours: Account, secret: str = "") -> list[str]:
 
 def every_command(ours: Account) -> list[Command]:
     """All that the tasks may run, with words that stand for what is known only then."""
-    where = ["--region=europe-west4", "--project=my-project"]
     return [
         *(step.make for step in needed(ours)),
         *(step.there for step in needed(ours) if step.there),
-        deploy.build_command(ours, "abc", "latest", True),
-        deploy._move(ours, "b", "a"),
+        *deploy.build_commands(ours),
+        *deploy.deploy_commands(ours),
+        *deploy.rollback_commands(ours),
         deploy._move(ours, "b", None),
-        ["run", "services", "replace", "service.json", *where, "--format=json"],
-        ["run", "services", "describe", "shelfmark", *where, "--format=json"],
-        ["artifacts", "docker", "images", "describe", "a:b",
-         "--format=value(image_summary.digest)", "--project=my-project"],
-        ["storage", "cat", "gs://my-bucket/models/latest"],
+        [*deploy._replace(ours, "service.json"), "--format=json"],
+        [*deploy._describe(ours), "--format=json"],
         ["projects", "describe", "my-project", "--format=value(projectNumber)"],
         ["auth", "print-identity-token", "--audiences=https://a.run.app"],
         ["config", "get-value", "account"],

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from shelfmark.cloud import deploy
+from shelfmark.cloud import account, deploy
 from shelfmark.cloud.account import Account
 from shelfmark.errors import ShelfmarkError
 from tests.deployment.conftest import Project
@@ -65,6 +65,30 @@ def test_a_first_revision_then_a_second_and_back(ours: Account, ready: Project) 
     assert deploy.rollback(ours) == first
     assert deploy.serving(deploy.described(ours)) == first
     assert deploy.rollback(ours) == second
+
+
+def test_the_commands_that_a_dry_run_prints_are_those_that_run(
+    ours: Account, ready: Project
+) -> None:
+    planned = deploy.deploy_commands(ours, "newest") + deploy.rollback_commands(ours)
+    deploy.deploy(ours)
+    deploy.deploy(ours, "older")
+    before = len(ready["calls"])
+    deploy.deploy(ours, "newest")
+    deploy.rollback(ours)
+    done = [words for words in ready["calls"][before:] if words[0] != "auth"]
+    assert [words[:3] for words in done] == [command[:3] for command in planned]
+    for words, command in zip(done, planned, strict=True):
+        named = [word for word in command if word.startswith("--") and "REVISION" not in word]
+        assert set(named) <= set(words)
+
+
+def test_a_dry_run_needs_no_account(ours: Account) -> None:
+    nobody = account.spelt_out(Account(region=ours.region))
+    typed = [" ".join(command) for command in deploy.deploy_commands(nobody)]
+    assert any("gs://BUCKET/models/production" in line for line in typed)
+    assert all("None" not in line for line in typed)
+    assert any("--region=europe-west4 --project=PROJECT" in line for line in typed)
 
 
 def test_what_is_deployed_is_named_exactly(ours: Account, ready: Project) -> None:

@@ -83,6 +83,12 @@ def missing(account: Account, *keys: str) -> list[str]:
     return [key for key in keys if getattr(account, key) is None]
 
 
+def spelt_out(account: Account) -> Account:
+    """Return the account with a word in capitals for what is missing, to show and never to use."""
+    capitals = {key: key.upper() for key in missing(account, *Account.model_fields)}
+    return account.model_copy(update=capitals)
+
+
 def require(account: Account, *keys: str, without: str) -> None:
     """Let pass an account that has all of these keys.
 

@@ -46,13 +46,13 @@ def deploy(ours: Account, model: str = PRODUCTION, image: str = "") -> str:
             traffic stays where it was.
     """
     model = version_of(ours, model)
-    image = by_digest(ours, image or f"{registry(ours)}/api:{train.git_commit()}")
+    image = by_digest(ours, image or _built(ours))
     before = serving(described(ours))
     document = filled_in(ours, model, image, before)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "service.json")
         file.write_text(json.dumps(document), encoding="utf-8")
-        made = gcloud.answered(["run", "services", "replace", str(file), *_where(ours)])
+        made = gcloud.answered(_replace(ours, str(file)))
     revision = str(made["status"]["latestCreatedRevisionName"])
     logger.info("{} started, without traffic", revision)
     try:
@@ -65,6 +65,23 @@ def deploy(ours: Account, model: str = PRODUCTION, image: str = "") -> str:
     return revision
 
 
+def deploy_commands(ours: Account, model: str = PRODUCTION, image: str = "") -> list[Command]:
+    """Return the commands of `deploy`; what only their answers tell stands in capitals."""
+    return [
+        _cat(ours, model),
+        _cat(ours, f"{model}/{CARD}"),
+        _digest(ours, image or _built(ours)),
+        _describe(ours),
+        _replace(ours, "FILE"),
+        _move(ours, "NEW_REVISION", "REVISION_NOW"),
+    ]
+
+
+def rollback_commands(ours: Account) -> list[Command]:
+    """Return the commands of `rollback`; what only their answers tell stands in capitals."""
+    return [_describe(ours), _move(ours, "REVISION_BEFORE", "REVISION_NOW")]
+
+
 def build(ours: Account, model: str = PRODUCTION, deploy: bool = True) -> str:
     """Send this checkout to Cloud Build, which does what cloudbuild.yaml says, and wait for it.
 
@@ -74,15 +91,20 @@ def build(ours: Account, model: str = PRODUCTION, deploy: bool = True) -> str:
     Raises:
         ShelfmarkError: this is no checkout, or the build fails.
     """
+    [command] = build_commands(ours, model, deploy)
+    gcloud.shown(command)
+    return _built(ours)
+
+
+def build_commands(ours: Account, model: str = PRODUCTION, deploy: bool = True) -> list[Command]:
+    """Return the command that sends the checkout, as the account that may build.
+
+    Raises:
+        ShelfmarkError: this is no checkout.
+    """
     commit = train.git_commit()
     if commit is None:
         raise ShelfmarkError("no commit to name the images by: build from a git checkout")
-    gcloud.shown(build_command(ours, commit, model, deploy))
-    return f"{registry(ours)}/api:{commit}"
-
-
-def build_command(ours: Account, commit: str, model: str, deploy: bool) -> Command:
-    """Return the command that sends the checkout, as the account that may build."""
     filled = {
         "_COMMIT": commit,
         "_REGION": ours.region,
@@ -90,13 +112,13 @@ def build_command(ours: Account, commit: str, model: str, deploy: bool) -> Comma
         "_MODEL": model,
         "_DEPLOY": str(deploy).lower(),
     }
-    return [
+    return [[
         "builds", "submit", str(ROOT), f"--config={ROOT / 'cloudbuild.yaml'}",
         f"--service-account=projects/{ours.project}/serviceAccounts/{email(ours, 'build')}",
         f"--gcs-source-staging-dir=gs://{ours.bucket}/builds",
         "--substitutions=" + ",".join(f"{name}={value}" for name, value in filled.items()),
         *_where(ours),
-    ]  # fmt: skip
+    ]]  # fmt: skip
 
 
 def rollback(ours: Account) -> str:
@@ -121,10 +143,10 @@ def version_of(ours: Account, model: str) -> str:
         ShelfmarkError: there is none of that name, or it was trained with another Python.
     """
     models = f"gs://{ours.bucket}/models"
-    named, model = model, gcloud.found(["storage", "cat", f"{models}/{model}"]) or model
+    named, model = model, gcloud.found(_cat(ours, model)) or model
     if not re.fullmatch(VERSION, model):
         raise ShelfmarkError(f"{model}: not the name of a version")
-    card = gcloud.found(["storage", "cat", f"{models}/{model}/{CARD}"])
+    card = gcloud.found(_cat(ours, f"{model}/{CARD}"))
     if card is None and named == model == PRODUCTION:
         raise ShelfmarkError(
             f"{models} has no {PRODUCTION}: inv promote VERSION --models {models} names one"
@@ -166,15 +188,7 @@ def by_digest(ours: Account, image: str) -> str:
     """
     if DIGEST in image:
         return image
-    one = [
-        "artifacts",
-        "docker",
-        "images",
-        "describe",
-        image,
-        "--format=value(image_summary.digest)",
-    ]
-    digest = gcloud.found([*one, f"--project={ours.project}"])
+    digest = gcloud.found(_digest(ours, image))
     if not digest:
         raise ShelfmarkError(f"no image {image}: push this commit, and the build makes it")
     return f"{image.rpartition(':')[0]}@{digest}"
@@ -201,7 +215,7 @@ def filled_in(ours: Account, model: str, image: str, before: str | None) -> dict
 
 def described(ours: Account) -> dict[str, Any] | None:
     """Return the service as it is, None where there is none yet."""
-    told = gcloud.found(["run", "services", "describe", NAME, *_where(ours), "--format=json"])
+    told = gcloud.found([*_describe(ours), "--format=json"])
     return json.loads(told) if told else None
 
 
@@ -225,6 +239,27 @@ def tagged(service: dict[str, Any] | None, tag: str) -> dict[str, Any]:
 def address(service: dict[str, Any], tag: str) -> str:
     """Return the address under which a revision answers though it has no traffic."""
     return str(tagged(service, tag).get("url") or service["status"]["url"])
+
+
+def _built(ours: Account) -> str:
+    return f"{registry(ours)}/api:{train.git_commit()}"
+
+
+def _cat(ours: Account, path: str) -> Command:
+    return ["storage", "cat", f"gs://{ours.bucket}/models/{path}"]
+
+
+def _digest(ours: Account, image: str) -> Command:
+    return ["artifacts", "docker", "images", "describe", image,
+            "--format=value(image_summary.digest)", f"--project={ours.project}"]  # fmt: skip
+
+
+def _describe(ours: Account) -> Command:
+    return ["run", "services", "describe", NAME, *_where(ours)]
+
+
+def _replace(ours: Account, file: str) -> Command:
+    return ["run", "services", "replace", file, *_where(ours)]
 
 
 def _move(ours: Account, to: str, before: str | None) -> Command:

@@ -7,6 +7,7 @@ import sys
 from invoke.context import Context
 from invoke.tasks import task
 
+DRY = {"dry_run": "print the commands and run none"}
 WITHOUT = "docker run and inv serve work as they are"
 
 
@@ -19,7 +20,7 @@ WITHOUT = "docker run and inv serve work as they are"
         "github": "OWNER/REPOSITORY whose workflows may sign in without a key",
         "channel": "notification channel of the alerts, projects/…/notificationChannels/…",
         "wandb_key": "keep W&B's key, read from standard input, in Secret Manager",
-        "dry_run": "print the commands and run none",
+        **DRY,
     },
 )
 def cloud_init(
@@ -59,40 +60,53 @@ def cloud_init(
     help={
         "version": "model in the bucket, or an alias; `production` when not given",
         "image": "of the service, by digest or tag; the one of this commit when not given",
+        **DRY,
     }
 )
-def deploy(c: Context, version: str = "production", image: str = "") -> None:
+def deploy(c: Context, version: str = "production", image: str = "", dry_run: bool = False) -> None:
     """Start a revision without traffic, try it, then move the traffic to it."""
     from shelfmark import console
 
     console.set_up()
     with console.one_line_errors("the traffic stays where it was"):
-        print(_with_account("deploy", version, image), "has the traffic")
+        if dry_run:
+            _show("deploy", version, image)
+        else:
+            print(_with_account("deploy", version, image), "has the traffic")
 
 
 @task(
     help={
         "version": "model in the bucket to deploy, or an alias",
         "deploy": "put it into service too; with --no-deploy, build, try and push alone",
+        **DRY,
     }
 )
-def build(c: Context, version: str = "production", deploy: bool = True) -> None:
+def build(
+    c: Context, version: str = "production", deploy: bool = True, dry_run: bool = False
+) -> None:
     """Build, try and push both images of this commit in Cloud Build, then deploy."""
     from shelfmark import console
 
     console.set_up()
     with console.one_line_errors("the build goes on; gcloud builds cancel ends it"):
-        print(_with_account("build", version, deploy))
+        if dry_run:
+            _show("build", version, deploy)
+        else:
+            print(_with_account("build", version, deploy))
 
 
-@task
-def rollback(c: Context) -> None:
+@task(help=DRY)
+def rollback(c: Context, dry_run: bool = False) -> None:
     """Give the traffic back to the revision before; again, to the newer one."""
     from shelfmark import console
 
     console.set_up()
     with console.one_line_errors("the traffic stays where it was"):
-        print(_with_account("rollback"), "has the traffic")
+        if dry_run:
+            _show("rollback")
+        else:
+            print(_with_account("rollback"), "has the traffic")
 
 
 def _with_account(name: str, *arguments: str | bool) -> str:
@@ -105,3 +119,11 @@ def _with_account(name: str, *arguments: str | bool) -> str:
 
     done: str = getattr(deploy, name)(ours, *arguments)
     return done
+
+
+def _show(name: str, *arguments: str | bool) -> None:
+    """Print the commands of a task; names that are missing stand in them in capitals."""
+    from shelfmark.cloud import account, deploy, gcloud
+
+    commands = getattr(deploy, f"{name}_commands")(account.spelt_out(account.read()), *arguments)
+    print("\n".join(gcloud.typed(command) for command in commands))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 from typing import Any
@@ -28,6 +29,11 @@ def require(without: str) -> None:
         )
     if not _done(["config", "get-value", "account"]).stdout.strip():
         raise ShelfmarkError(f"nobody is signed in: gcloud auth login; without, {without}")
+
+
+def typed(command: Command) -> str:
+    """Return a command as one would type it."""
+    return f"gcloud {shlex.join(command)}"
 
 
 def run(command: Command, given: str | None = None) -> str:

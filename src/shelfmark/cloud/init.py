@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -223,8 +222,8 @@ def listed(needed: list[Step]) -> str:
     """Return the commands as one would type them, each behind the one that looks first."""
     lines = []
     for step in needed:
-        looks = f"gcloud {shlex.join(step.there)} || " if step.there else ""
-        lines += [f"# {step.what}", f"{looks}gcloud {shlex.join(step.make)}"]
+        looks = f"{gcloud.typed(step.there)} || " if step.there else ""
+        lines += [f"# {step.what}", f"{looks}{gcloud.typed(step.make)}"]
     return "\n".join(lines)
 
 
