@@ -45,7 +45,7 @@ def inv(folder: Path, server: SweepServer, *words: str, **more: str) -> Any:
     environment = {**os.environ, **home, **server.environment(), **more}
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "sweep", *words]
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180
     )
 
 
@@ -76,6 +76,7 @@ def test_an_account_has_the_sweep_made_and_worked_on_at_wandb(
     made = (tmp_path / "reports" / "sweeps" / "mine.yaml").read_text()
     assert made.splitlines()[0] == "# @package _global_"
     assert "learning_rate: 0.4" in made
+    assert server.asked.count("Heartbeat") >= 2, "the agent has asked for the second run itself"
     assert KEY not in done.stdout + done.stderr
     assert not (tmp_path / "models").exists()
     assert not (tmp_path / "wandb").exists()

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from loguru import logger
 
-from shelfmark import config, console, sweep_file, sweep_report, sweep_trial
+from shelfmark import config, console, sweep_file, sweep_report, sweep_trial, wandb_run
 from shelfmark.errors import ShelfmarkError
 
 Engine = Literal["wandb", "optuna"]
@@ -52,7 +52,8 @@ def _lacking() -> str | None:
 
 def _logged_in() -> bool:
     """Whether `wandb login` has left a key for the server, in the file that it keeps them in."""
-    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
+    url = {"WANDB_BASE_URL": "https://api.wandb.ai", **wandb_run.server(), **os.environ}
+    host = urlsplit(url["WANDB_BASE_URL"]).netloc
     places = [os.environ.get("NETRC"), "~/.netrc", "~/_netrc"]
     for place in filter(None, places):
         try:

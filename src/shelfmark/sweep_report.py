@@ -66,7 +66,7 @@ def experiment(plan: Plan, best: Outcome) -> str:
     keys = [override.lstrip("+~").partition("=")[0] for override in plan.overrides]
     nested: Values = {}
     for key in dict.fromkeys([*keys, *best.values]):
-        if key.partition(".")[0] in SECTIONS and key not in _groups():
+        if key.partition(".")[0] in SECTIONS and key not in (*_groups(), "model.n_jobs"):
             _put(nested, key.split("."), _at(settings, key))
     defaults = [chosen["experiment"]] if chosen.get("experiment", "null") != "null" else []
     lines = ["# @package _global_", f"# {_told(plan, best)}"]

@@ -10,7 +10,7 @@ import wandb
 from loguru import logger
 from omegaconf import OmegaConf
 
-from shelfmark import console, files, sweep_trial, tracking
+from shelfmark import console, files, sweep_trial, tracking, wandb_run
 from shelfmark.errors import ShelfmarkError
 from shelfmark.schema import Config
 from shelfmark.sweep_file import Values
@@ -35,13 +35,14 @@ def run(plan: Plan, folder: Path, trials: int, joined: str = "") -> list[Outcome
     if plan.sweep.early_terminate is not None and plan.sweep.metric.name != LOSS:
         logger.warning("early_terminate: W&B watches metric.name, of which only {} is told", LOSS)
     agent = _Agent(plan, folder, project, entity)
-    with files.writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("WANDB_DIR", str(folder.resolve()))  # or it writes where it is run
+    records = (folder / plan.name).resolve()
+    with files.writing(records):
+        records.mkdir(parents=True, exist_ok=True)
     try:
-        sweep_id = joined or wandb.sweep(_form(plan, trials), entity=entity, project=project)
-        logger.success("another agent joins in by --engine wandb --study {}", sweep_id)
-        wandb.agent(sweep_id, function=agent.trial, entity=entity, project=project, count=trials)
+        with wandb_run.environment(records):
+            sweep_id = joined or wandb.sweep(_form(plan, trials), entity=entity, project=project)
+            logger.success("another agent joins in by --engine wandb --study {}", sweep_id)
+            wandb.agent(sweep_id, agent.trial, entity, project, trials)
     except Exception as error:  # W&B raises errors of many kinds
         raise ShelfmarkError(f"W&B: {str(error).strip().partition(chr(10))[0]}") from error
     if not any(outcome.state == "complete" for outcome in agent.outcomes):

@@ -56,7 +56,7 @@ class WandbRun:
         self._tracking, self._experiment, self._next_step = config.tracking, config.experiment, 0
         self._folder = folder.resolve()
         self._open = contextlib.ExitStack()
-        self._open.enter_context(_environment(self._folder))
+        self._open.enter_context(environment(self._folder))
         try:
             import wandb
         except ModuleNotFoundError:
@@ -114,8 +114,10 @@ class WandbRun:
                 if self._run is None and self._wandb.run is not None:
                     self._wandb.run.finish(exit_code=int(failed))
             # Waits until W&B's own process has written all, and would exit if that has died.
-            with contextlib.suppress(Exception, SystemExit):
-                self._wandb.teardown()
+            # A sweep's agent asks for its next run through the same process, and ends it itself.
+            if "WANDB_SWEEP_ID" not in os.environ:
+                with contextlib.suppress(Exception, SystemExit):
+                    self._wandb.teardown()
             self._send(self._mark)
 
     def _start(self, name: str, config: Config, origin: dict[str, Any]) -> Any:
@@ -193,25 +195,24 @@ class WandbRun:
 
 
 @contextlib.contextmanager
-def _environment(folder: Path) -> Iterator[None]:
+def environment(folder: Path) -> Iterator[None]:
     """Keep everything that W&B writes in a run's folder while the block runs."""
-    before, raising = dict(os.environ), logging.raiseExceptions
-    server = _server()
+    before, raising, noted = dict(os.environ), logging.raiseExceptions, server()
     os.environ |= {name: str(folder / inside) for name, inside in FOLDERS.items()}
-    for name, value in {**DEFAULTS, **server}.items():
+    for name, value in {**DEFAULTS, **noted}.items():
         os.environ.setdefault(name, value)
     logging.raiseExceptions = False  # W&B's own log on a full disk would fill the screen
     try:
         yield
     finally:
         logging.raiseExceptions = raising
-        for name in {*FOLDERS, *DEFAULTS, *server}:
+        for name in {*FOLDERS, *DEFAULTS, *noted}:
             os.environ.pop(name, None)
             if name in before:
                 os.environ[name] = before[name]
 
 
-def _server() -> dict[str, str]:
+def server() -> dict[str, str]:
     """Return the server that `wandb login --host` has noted where a run will not look."""
     folder = Path(os.environ.get("WANDB_CONFIG_DIR", "~/.config/wandb")).expanduser()
     noted = configparser.ConfigParser(interpolation=None)
