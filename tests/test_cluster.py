@@ -173,23 +173,22 @@ def test_a_worker_killed_half_way_costs_no_accuracy(
     shared: Path, fleet: LocalCluster, alone: artifact.Model, log: Callable[[], str]
 ) -> None:
     """One worker while the linear models are fitted, one while the trees grow."""
-    killed: list[int] = []
+    # By numbers known before: to ask for them takes as long as many trees do.
+    first, second = (nanny.pid for nanny in fleet.workers.values())
 
-    def kill_at(moment: Callable[[], bool]) -> None:
+    def kill_at(moment: Callable[[], bool], worker: int) -> None:
         while not moment():
             time.sleep(0.01)
-        with Client(fleet.scheduler_address, set_as_default=False) as client:
-            victim = next(iter(client.run(os.getpid).values()))
-        os.kill(victim, signal.SIGKILL)
-        killed.append(victim)
+        os.kill(worker, signal.SIGKILL)
 
     def kill() -> None:
-        kill_at(lambda: fitting(fleet))
-        kill_at(lambda: any((shared / "models").glob(f".unfinished-*/{forest.STAGE}.pkl")))
+        kill_at(lambda: fitting(fleet), first)
+        # The other: whether the first is back by then is chance.
+        kill_at(lambda: any((shared / "models").glob(f".unfinished-*/{forest.STAGE}.pkl")), second)
 
     threading.Thread(target=kill, daemon=True).start()
     model = trained(shared, "survivor", *on(fleet))
-    assert len(set(killed)) == 2
+    assert "linear models: a worker was lost" in log()
     assert "trees: a worker was lost" in log()
     assert words(model) == words(alone)
     assert model.card["rounds"] == 60

@@ -75,7 +75,7 @@ def test_what_is_pushed_and_wiped_comes_back_also_after_a_killed_push(
     set_remote("bucket", clone)
     data = clone / "data"
     prepare(clone)
-    for number in range(50):
+    for number in range(300):  # so many that a kill finds it at work
         path = data / "mine" / f"{number}.txt"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(f"{number}\n".encode() * 1000)

@@ -93,8 +93,9 @@ class Registry:
         target = copies / version
         if not target.exists():
             paths = system.find(f"{root}/{version}", maxdepth=1)
-            if not paths:
-                raise FileNotFoundError
+            with remote.plainly(f"{self._models}/{version}"):  # which an alias may have named
+                if not paths:
+                    raise FileNotFoundError
             with files.folder_aside(target) as folder:
                 for path in paths:
                     with remote.plainly(f"{self._models}/{version}"):
