@@ -1,7 +1,8 @@
 """A trained model on disk: written whole or not at all, opened only when it is what it says.
 
 A folder `models/<name>/` holds `pipeline.pkl` (scikit-learn's pipeline), `booster.ubj` (the trees
-in XGBoost's own stable form) and `card.json`; `models/latest` points at the newest.
+in XGBoost's own stable form), `reference.parquet` (what validation looked like, for drift; models
+of before have none) and `card.json`; `models/latest` points at the newest.
 """
 
 from __future__ import annotations
@@ -17,16 +18,20 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 from sklearn.pipeline import Pipeline
 
 from shelfmark import features, files, pickles, taxonomy
 from shelfmark.decision import Decision
 from shelfmark.errors import ShelfmarkError
 from shelfmark.schema import DataConfig
+from shelfmark.sketches import Sketcher
 from shelfmark.targets import Targets
 from shelfmark.text import document, plain
 
 PIPELINE, BOOSTER, CARD = "pipeline.pkl", "booster.ubj", "card.json"
+REFERENCE = "reference.parquet"
 LATEST = "latest"
 # A pickle fits the very versions that wrote it and no others.
 PINNED = ("scikit-learn", "xgboost", "numpy", "scipy")
@@ -75,6 +80,11 @@ class Model:
         ]
 
     @cached_property
+    def sketcher(self) -> Sketcher:
+        """What hashes the words of a text as this model reads them."""
+        return Sketcher(self.card["config"]["features"])
+
+    @cached_property
     def terms(self) -> np.ndarray[Any, Any]:
         """The term of each column of the TF-IDF."""
         return features.terms(self.pipeline.steps)
@@ -111,8 +121,13 @@ def _home(label: str, data: DataConfig) -> tuple[str | None, str | None]:
     )
 
 
-def save(model: Model, models: Path) -> Path:
+def save(model: Model, models: Path, reference: pa.Table | None = None) -> Path:
     """Write a model as `models/<name>`, point `models/latest` at it, and return its folder.
+
+    Args:
+        model: what is written.
+        models: the folder of all models.
+        reference: what validation looked like, as `reference.make` returns it.
 
     Raises:
         ShelfmarkError: the name is taken, or the disk does not take the files.
@@ -125,6 +140,8 @@ def save(model: Model, models: Path) -> Path:
         if booster is not None:
             # XGBoost itself would not notice a full disk.
             (folder / BOOSTER).write_bytes(booster.save_raw("ubj"))
+        if reference is not None:
+            pq.write_table(reference, folder / REFERENCE, compression="zstd")
         digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
         whole = model.card | {"versions": versions(), "files": digests}
         (folder / CARD).write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2))

@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     cors_origins: list[str] = Field([], description="other sites whose pages may ask, a JSON list")
 
     log_folder: Path | None = Field(None, description="folder of the prediction log; none: off")
+    log_sketch: bool = Field(True, description="keep the hashed words, for inv drift")
     log_texts: bool = Field(False, description="keep the texts in the log too")
     log_max_bytes: int = Field(64 << 20, ge=1024, description="size at which a log file is closed")
     log_max_seconds: float = Field(3600, gt=0, description="age at which a log file is closed")

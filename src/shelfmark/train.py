@@ -26,6 +26,7 @@ from shelfmark import (
     job,
     model,
     preprocess,
+    reference,
     tracking,
 )
 from shelfmark.boosting import OnRound
@@ -68,7 +69,7 @@ def learn(settings: Config, name: str, machines: engine.Engine) -> Path:
             report = evaluate.report_of(made, splits, "validation", validation, figures)
             pictures = evaluate.write_report(report, Path(settings.paths.reports))
             run.report(pictures, report["telling_terms"])
-        folder = artifact.save(made, models)
+        folder = artifact.save(made, models, reference.make(made, splits.read("validation")))
         run.keep(folder, artifact.read_card(folder))
     synthetic = splits.card["synthetic"]
     evaluate.show(
@@ -141,6 +142,7 @@ def describe(
             "source": splits.card["source"],
             "synthetic": splits.card["synthetic"],
             "papers": splits.card["splits"],
+            "submitted": splits.card["submitted"],
         },
         "classes": [{"label": label, "name": full_name(label)} for label in fitted.classes],
         "listed": list(fitted.targets.listed),

@@ -1,0 +1,139 @@
+"""What validation papers looked like to a model: the measure of all that comes after.
+
+`reference.parquet` lies beside the model, a paper a row, in the form in which the prediction log
+keeps its lines, so that like is compared with like. It holds no text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfTransformer
+
+from shelfmark import sketches
+from shelfmark.artifact import REFERENCE, Model
+from shelfmark.confidence import Answers
+from shelfmark.errors import ShelfmarkError
+from shelfmark.traits import traits
+
+MOST = 5000  # papers: more make the artifact larger and no test much sharper
+NAMED = 4000  # words by which buckets can be called
+ROWS = pa.schema(
+    [
+        ("label", pa.string()),
+        ("predicted", pa.string()),
+        ("confidence", pa.float64()),
+        ("words", pa.int32()),
+        ("unknown", pa.float64()),
+        ("language", pa.string()),
+        ("terms", pa.list_(pa.uint16())),
+    ]
+)
+COLUMNS = [name for name in ROWS.names if name != "terms"]
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Papers as a model saw them.
+
+    Args:
+        rows: a paper a row, with `COLUMNS`.
+        terms: its wide buckets, shape (papers, sketches.WIDE).
+        mean: the mean of their TF-IDF rows in the narrow space, shape (sketches.NARROW,).
+        names: the most frequent words, those first.
+    """
+
+    rows: pd.DataFrame
+    terms: sp.csr_matrix
+    mean: Floats
+    names: list[str]
+
+
+def make(model: Model, papers: pa.Table, answers: Answers) -> pa.Table:
+    """Return the reference of a model: at most `MOST` papers, chosen by chance, always the same.
+
+    Args:
+        model: what answered.
+        papers: what it was asked, none of which it was trained on.
+        answers: of all the papers.
+    """
+    chosen = np.sort(np.random.default_rng(0).permutation(papers.num_rows)[:MOST])
+    texts = papers["text"].take(chosen).to_pylist()
+    labels = papers["label"].take(chosen).to_pylist()
+    rows = rows_of(model, texts, answers.probabilities[chosen], labels)
+    sketcher = model.sketcher
+    terms = sketcher.rows(texts)
+    table = pa.table(
+        {**{name: rows[name] for name in COLUMNS}, "terms": _lists(terms)}, schema=ROWS
+    )
+    counts = Counter(word for text in texts for word in set(sketcher.words(text)))
+    # Words as frequent as each other in the order of the alphabet: the same file every time.
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    known = {
+        b"mean": mean_tfidf(terms).tobytes(),
+        b"names": orjson.dumps([word for word, _ in ranked[:NAMED]]),
+    }
+    return table.replace_schema_metadata(known)
+
+
+def rows_of(
+    model: Model, texts: list[str], probabilities: Floats, labels: list[str | None]
+) -> dict[str, list[Any]]:
+    """Return the columns of papers by cleaned texts, as the log's lines have them."""
+    best = probabilities.argmax(axis=1)
+    found = [traits(model, text) for text in texts]
+    return {
+        "label": labels,
+        "predicted": [model.classes[number] for number in best],
+        "confidence": probabilities.max(axis=1).astype(np.float64).round(6).tolist(),
+        **{name: [one[name] for one in found] for name in ("words", "unknown", "language")},
+    }
+
+
+def mean_tfidf(terms: sp.csr_matrix) -> Floats:
+    """Return the mean of TF-IDF rows in the narrow space, shape (sketches.NARROW,)."""
+    weighed = TfidfTransformer().fit_transform(sketches.narrow(terms))
+    return np.asarray(weighed.mean(axis=0), np.float32).ravel()
+
+
+def load(folder: Path) -> Reference:
+    """Open the reference of the artifact in a folder.
+
+    Raises:
+        ShelfmarkError: it has none, for it was trained before there were any, or it is damaged.
+    """
+    path = folder / REFERENCE
+    if not path.exists():
+        raise ShelfmarkError(f"{folder} has no {REFERENCE} to compare with: train again")
+    try:
+        return understood(pq.read_table(path))
+    except (OSError, pa.ArrowInvalid, KeyError, ValueError) as error:
+        raise ShelfmarkError(f"{path} is damaged ({error}); train again") from error
+
+
+def understood(table: pa.Table) -> Reference:
+    """Return a reference as `make` returned it."""
+    lists = table["terms"].combine_chunks()
+    ends = np.asarray(lists.offsets)
+    indices = np.asarray(lists.flatten()).astype(np.int32)
+    shape = table.num_rows, sketches.WIDE
+    terms = sp.csr_matrix((np.ones(len(indices), np.float32), indices, ends - ends[0]), shape)
+    known = table.schema.metadata
+    mean = np.frombuffer(known[b"mean"], np.float32)
+    rows = table.select(COLUMNS).to_pandas()
+    return Reference(rows, terms, mean, orjson.loads(known[b"names"]))
+
+
+def _lists(terms: sp.csr_matrix) -> pa.Array:
+    indices = pa.array(terms.indices.astype(np.uint16))
+    return pa.ListArray.from_arrays(pa.array(terms.indptr.astype(np.int32)), indices)
