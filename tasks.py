@@ -371,6 +371,96 @@ def load_test(
         load_test.run(url, file, users, seconds, workers, model, models)
 
 
+@task(
+    klass=OverridesTask,
+    help={
+        "log": "folder of the prediction log, or a file of it",
+        "papers": "file of papers, with labels or without: Parquet, JSON lines, CSV, text",
+        "since": "from when on: 7d, 24h, 90m, 2w or 2026-11-01; all when not given",
+        "retrain_if": "train a new model when there is drift, and keep it only if it is better",
+        "harvest": "papers to train it on, in arXiv's format, for --retrain-if",
+        "model": "name of a model in the models folder",
+        "models": "folder of the models",
+        "reports": "folder of the reports",
+    },
+)
+def drift(
+    c: Context,
+    overrides: list[str],
+    log: str = "",
+    papers: str = "",
+    since: str = "",
+    retrain_if: bool = False,
+    harvest: str = "",
+    model: str = "latest",
+    models: str = "models",
+    reports: str = "reports",
+) -> None:
+    """Compare new papers with those of validation: status 0 no drift, 2 drift, 3 too little data.
+
+    Limits are the keys of configs/drift.yaml: inv drift --log logs --since 7d level=0.01
+    """
+    bring("evidently", extra="drift")
+    from shelfmark import console
+
+    console.set_up()
+    with console.one_line_errors("the last report is as it was"):
+        from shelfmark import drift_config, drift_run, files
+
+        limits = drift_config.load(overrides)
+        if retrain_if:  # a mistake shows before the work
+            files.existing(harvest, "--harvest")
+        found = drift_run.run(
+            Path(models, model), Path(reports), limits, log=log, papers=papers, since=since
+        )
+        if retrain_if and found["alarm"]:
+            from shelfmark import retrain
+
+            retrain.run(Path(models, model), Path(harvest), Path(reports), limits)
+        raise SystemExit(drift_run.STATUS[found["verdict"]])
+
+
+@task(
+    help={
+        "host": "address to listen on",
+        "port": "port to listen on; $PORT when not given, else 8000",
+    }
+)
+def monitor(c: Context, host: str = "127.0.0.1", port: int = 0) -> None:
+    """Serve drift: POST /drift/run, GET /drift/latest, the page /monitoring, /health, /metrics."""
+    bring("evidently", extra="drift")
+    from shelfmark import console
+
+    console.set_up()
+    with console.one_line_errors():
+        from shelfmark import monitor
+
+        monitor.serve(host, port)
+
+
+@task(
+    name="bench-drift",
+    klass=OverridesTask,
+    help={
+        "draws": "windows of each size without drift",
+        "repeats": "windows of each size of each kind of drift",
+    },
+)
+def bench_drift(c: Context, overrides: list[str], draws: int = 200, repeats: int = 40) -> None:
+    """Measure how often inv drift cries wolf and how often it sees the wolf, on real papers.
+
+    bench-drift data=snapshot data.path=../shared/arxiv/arxiv.zip
+    """
+    bring("evidently", extra="drift")
+    from shelfmark import console
+
+    console.set_up()
+    with console.one_line_errors():
+        from shelfmark import drift_bench
+
+        drift_bench.run(overrides, draws, repeats)
+
+
 @task(klass=BenchTask)
 def bench(c: Context, overrides: list[str]) -> None:
     """Measure data, features, models and growth, or those named, and print one table of ratios.

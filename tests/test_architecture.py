@@ -32,8 +32,8 @@ ORDER = [
     "settings", "registry", "aliases", "behaviour", "promote",
     "telemetry", "serving", "batching", "messages", "problems",
     "middleware", "service", "server",
-    "drift_config", "windows", "domain", "drift_statistics", "drift", "drift_page", "drift_run",
-    "monitor", "retrain",
+    "drift_config", "windows", "domain", "drift_statistics", "drift", "drift_report", "drift_page",
+    "drift_run", "monitor", "retrain",
     "memory", "load_users", "load_test", "measure", "scaling", "bench", "drift_bench",
     "commands",
     "cloud.account", "cloud.gcloud", "cloud.init", "cloud.deploy", "cloud.deploying",
@@ -80,6 +80,7 @@ def test_imports_go_one_way(module: str) -> None:
         ("distributed", {"workers", "forest", "cluster"}),
         ("dvc", {"versioning"}),
         ("fsspec", {"remote", "shipping"}),
+        ("evidently", {"drift_statistics"}),
     ],
 )
 def test_a_heavy_library_is_named_where_it_belongs(name: str, home: set[str]) -> None:
@@ -104,7 +105,9 @@ def modules_after(statement: str) -> set[str]:
 
 
 def test_serving_needs_no_training_library() -> None:
-    heavy = {"hydra", "omegaconf", "matplotlib", "wandb", "dvc", "google", "invoke", "dask"}
+    heavy = {
+        "hydra", "omegaconf", "matplotlib", "wandb", "dvc", "google", "invoke", "dask", "evidently",
+    }  # fmt: skip
     assert not loaded_by("import shelfmark.server; shelfmark.server.create()") & heavy
 
 
@@ -120,7 +123,8 @@ def test_sharing_work_out_needs_no_model_library() -> None:
 
 
 def test_training_needs_no_tracking_library_and_no_web_server() -> None:
-    assert not loaded_by("import shelfmark.train") & {"wandb", "dvc", "google", "fastapi", "dask"}
+    heavy = {"wandb", "dvc", "google", "fastapi", "dask", "evidently"}
+    assert not loaded_by("import shelfmark.train") & heavy
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

@@ -42,7 +42,7 @@ def test_the_card_tells_what_the_model_is(model: artifact.Model) -> None:
     card = model.card
     assert {"label": "cs.RO", "name": "Robotics"} in card["classes"]
     assert set(card["versions"]) == {"python", "scikit-learn", "xgboost", "numpy", "scipy"}
-    assert set(card["files"]) == {"pipeline.pkl", "booster.ubj"}
+    assert set(card["files"]) == {"pipeline.pkl", "booster.ubj", "reference.parquet"}
     assert card["data"]["synthetic"] is True
     assert len(card["data"]["card_sha256"]) == 64
     assert 0.3 < card["metrics"]["validation"]["accuracy"] < 1

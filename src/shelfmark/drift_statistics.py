@@ -8,8 +8,10 @@ cases. So the test of shares is SciPy's of two samples.
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,21 +21,30 @@ from scipy.stats import chi2_contingency
 from shelfmark.errors import ShelfmarkError
 
 LEAST = 5  # papers of a name that both samples should be expected to have, or it joins the rest
-os.environ.setdefault("DO_NOT_TRACK", "1")  # or Evidently tells its makers of each use
 
-try:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Evidently's own use of NumPy and its LLM library
-        from evidently import DataDefinition, Dataset, Report
-        from evidently.legacy.calculations.stattests import (
-            jensenshannon_stat_test,
-            ks_stat_test,
-            wasserstein_stat_test,
-        )
-        from evidently.legacy.core import ColumnType
-        from evidently.presets import DataDriftPreset
-except ModuleNotFoundError as missing:
-    raise ShelfmarkError("drift needs the drift extra: uv sync --extra drift") from missing
+
+@functools.cache
+def _evidently() -> SimpleNamespace:
+    """Return what is used of Evidently, which takes seconds to import.
+
+    Raises:
+        ShelfmarkError: it is not installed.
+    """
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # or it tells its makers of its use
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it imports names that NumPy has moved
+            from evidently import DataDefinition, Dataset, Report
+            from evidently.legacy.calculations import stattests
+            from evidently.legacy.core import ColumnType
+            from evidently.presets import DataDriftPreset
+    except ModuleNotFoundError as missing:
+        raise ShelfmarkError("drift needs the drift extra: uv sync --extra drift") from missing
+    return SimpleNamespace(
+        **{one.__name__: one for one in (DataDefinition, Dataset, Report, DataDriftPreset)},
+        tests=stattests,
+        kinds=ColumnType,
+    )
 
 
 def numbers(old: pd.Series[float], new: pd.Series[float]) -> tuple[float, float]:
@@ -41,10 +52,7 @@ def numbers(old: pd.Series[float], new: pd.Series[float]) -> tuple[float, float]
 
     The distance is in standard deviations of the old numbers. There are no missing ones.
     """
-    return (
-        _score(ks_stat_test, old, new, ColumnType.Numerical),
-        _score(wasserstein_stat_test, old, new, ColumnType.Numerical),
-    )
+    return _score("ks", old, new, "Numerical"), _score("wasserstein", old, new, "Numerical")
 
 
 def shares(old: pd.Series[Any], new: pd.Series[Any]) -> tuple[float, float]:
@@ -56,7 +64,7 @@ def shares(old: pd.Series[Any], new: pd.Series[Any]) -> tuple[float, float]:
         [part.value_counts().reindex(pd.unique(pd.concat([old, new])), fill_value=0)
          for part in (old, new)], np.int64,
     )  # fmt: skip
-    nats = _score(jensenshannon_stat_test, old, new, ColumnType.Categorical)
+    nats = _score("jensenshannon", old, new, "Categorical")
     distance = nats / np.sqrt(np.log(2))
     expected = counts.sum(axis=0) * counts.sum(axis=1).min() / counts.sum()
     rare = expected < LEAST
@@ -67,8 +75,9 @@ def shares(old: pd.Series[Any], new: pd.Series[Any]) -> tuple[float, float]:
     return float(chi2_contingency(table, correction=False).pvalue), float(distance)
 
 
-def _score(test: Any, old: pd.Series[Any], new: pd.Series[Any], kind: Any) -> float:
-    return float(test(old, new, kind, None).drift_score)
+def _score(name: str, old: pd.Series[Any], new: pd.Series[Any], kind: str) -> float:
+    test = getattr(_evidently().tests, f"{name}_stat_test")
+    return float(test(old, new, getattr(_evidently().kinds, kind), None).drift_score)
 
 
 def page(old: pd.DataFrame, new: pd.DataFrame, names: list[str], counted: list[str]) -> str:
@@ -80,9 +89,10 @@ def page(old: pd.DataFrame, new: pd.DataFrame, names: list[str], counted: list[s
         names: columns of names.
         counted: columns of numbers.
     """
-    told = DataDefinition(numerical_columns=counted, categorical_columns=names)
-    given = [Dataset.from_pandas(part[[*counted, *names]], told) for part in (new, old)]
+    of = _evidently()
+    told = of.DataDefinition(numerical_columns=counted, categorical_columns=names)
+    given = [of.Dataset.from_pandas(part[[*counted, *names]], told) for part in (new, old)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        done = Report(metrics=[DataDriftPreset(num_method="ks", cat_method="jensenshannon")])
-        return str(done.run(*given).get_html_str(as_iframe=False))
+        metrics = [of.DataDriftPreset(num_method="ks", cat_method="jensenshannon")]
+        return str(of.Report(metrics=metrics).run(*given).get_html_str(as_iframe=False))

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, TypeVar
 
 import h11
 import uvicorn
@@ -30,6 +30,8 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.settings import Settings
 from shelfmark.telemetry import WORKERS_FOLDER
 
+Kind = TypeVar("Kind", bound=Settings)
+
 
 def serve(host: str, port: int = 0, model: str = "", workers: int = 0) -> None:
     """Run the service until it is told to stop; what is not given comes from the environment.
@@ -40,7 +42,7 @@ def serve(host: str, port: int = 0, model: str = "", workers: int = 0) -> None:
     # The workers read the environment too, whoever set it.
     given = {"SHELFMARK_MODEL": model, "SHELFMARK_WORKERS": workers, "PORT": port}
     os.environ.update({name: str(value) for name, value in given.items() if value})
-    settings = _settings()
+    settings = checked(Settings)
     from shelfmark.registry import Registry
 
     Registry(settings.models).check(settings.model)  # or each worker would fail, again and again
@@ -93,9 +95,14 @@ class Supervisor(Multiprocess):
         super().keep_subprocess_alive()
 
 
-def _settings() -> Settings:
+def checked(kind: type[Kind]) -> Kind:
+    """Return settings read from the environment.
+
+    Raises:
+        ShelfmarkError: one of them is wrong.
+    """
     try:
-        return Settings()
+        return kind()
     except (ValidationError, SettingsError) as error:
         if isinstance(error, SettingsError):  # a list that is no JSON
             raise ShelfmarkError(str(error)) from error
@@ -112,7 +119,7 @@ def create() -> ASGIApp:
     if parent := multiprocessing.parent_process():
         threading.Thread(target=_end_with, args=[parent], daemon=True).start()
     console.set_up()
-    logging.basicConfig(handlers=[_ToLoguru()], level=logging.INFO, force=True)
+    logging.basicConfig(handlers=[ToLoguru()], level=logging.INFO, force=True)
     return OneLineStartupErrors(service.create_app())
 
 
@@ -178,10 +185,11 @@ class OneLineStartupErrors:
         await self._app(scope, receive, short if scope["type"] == "lifespan" else send)
 
 
-class _ToLoguru(logging.Handler):
+class ToLoguru(logging.Handler):
     """Hands the server's own log lines to loguru, the one place where lines are written."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
         logger.opt(exception=record.exc_info).log(record.levelname, record.getMessage())
 
 

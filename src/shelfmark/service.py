@@ -153,7 +153,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
     )
     async def predict(question: Question, request: Request) -> Response:
         """Say on which shelf a paper belongs, or each of a list."""
-        _check_key(service.settings.api_key, request, "X-API-Key")
+        check_key(service.settings.api_key, request, "X-API-Key")
         each = question.each(service.settings)
         asked = [one for one in each if isinstance(one, Asked)]
         model, answers = await service.batcher.answer(asked)
@@ -185,7 +185,7 @@ def _add_load(app: FastAPI, service: Service) -> None:
         """Serve another version; requests in hand are answered by the old one."""
         if service.settings.admin_key is None:
             raise HTTPException(404, "Loading is off: the service has no admin key.")
-        _check_key(service.settings.admin_key, request, "X-Admin-Key")
+        check_key(service.settings.admin_key, request, "X-Admin-Key")
         try:
             await service.serving.load(wanted.version)
         except ShelfmarkError as error:
@@ -259,7 +259,7 @@ def _header(name: str) -> dict[str, Any]:
     return {"parameters": [{"in": "header", "name": name, "schema": {"type": "string"}}]}
 
 
-def _check_key(wanted: SecretStr | None, request: Request, header: str) -> None:
+def check_key(wanted: SecretStr | None, request: Request, header: str) -> None:
     """Compare keys in a time that does not tell how much of one is right."""
     if wanted is None:
         return

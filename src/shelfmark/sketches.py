@@ -15,10 +15,12 @@ import scipy.sparse as sp
 from sklearn.feature_extraction.text import HashingVectorizer
 
 WIDE, NARROW = 1 << 16, 1 << 10
+# The model's words, and signs: of those it reads none, but formulas and markup come and go by them.
+WORDS = r"(?u)\b\w\w+\b|[^\w\s]"
 
 
 class Sketcher:
-    """Hashes the words that a model reads, told by its configuration alone.
+    """Hashes the words that a model reads, and signs, told by its configuration alone.
 
     Args:
         features: the section of that name in a model's card.
@@ -28,6 +30,7 @@ class Sketcher:
         self._hashing = HashingVectorizer(
             strip_accents=features["strip_accents"],
             stop_words=features["stop_words"],
+            token_pattern=WORDS,
             n_features=WIDE,
             alternate_sign=False,
             binary=True,
@@ -37,7 +40,7 @@ class Sketcher:
         self._analyse = self._hashing.build_analyzer()
 
     def words(self, text: str) -> list[str]:
-        """Return the words of a text, in order."""
+        """Return the words and signs of a text, in order."""
         return list(self._analyse(text))
 
     def rows(self, texts: Sequence[str]) -> sp.csr_matrix:
@@ -57,8 +60,9 @@ class Sketcher:
 
 def narrow(rows: sp.csr_matrix) -> sp.csr_matrix:
     """Fold rows of wide buckets into narrow ones, shape (texts, NARROW)."""
-    shape = rows.shape[0], NARROW
-    folded = sp.csr_matrix((rows.data, rows.indices % NARROW, rows.indptr), shape)
+    # Summing happens in place: nothing of the rows given may be shared.
+    parts = rows.data.copy(), rows.indices % NARROW, rows.indptr.copy()
+    folded = sp.csr_matrix(parts, (rows.shape[0], NARROW))
     folded.sum_duplicates()
     folded.data[:] = 1
     return folded
