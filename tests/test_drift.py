@@ -21,7 +21,7 @@ from shelfmark.sources import sample
 from shelfmark.text import document, plain
 from shelfmark.windows import Window, typed
 
-LIMITS = drift_config.load(["domain_papers=300"])
+LIMITS = drift_config.load(["domain_papers=150"])
 DAY = 86400
 Pool = tuple[list[str], pd.DataFrame]
 
@@ -29,7 +29,7 @@ Pool = tuple[list[str], pd.DataFrame]
 @pytest.fixture(scope="module")
 def pool(model: Model) -> Pool:
     """Papers of the sample as the model sees them."""
-    made = [paper for _, paper in sample.records(None, 1200)]
+    made = [paper for _, paper in sample.records(None, 900)]
     texts = [document(plain(paper.title), plain(paper.abstract)) for paper in made]
     return texts, seen(model, texts, [paper.categories[0] for paper in made])
 
@@ -64,9 +64,9 @@ def divided(
 
 
 def test_draws_of_the_reference_are_silent(model: Model, pool: Pool) -> None:
-    limits = drift_config.load(["domain_papers=200", "numbers=0", "shares=0", "text=0.5",
+    limits = drift_config.load(["domain_papers=100", "numbers=0", "shares=0", "text=0.5",
                                 "accuracy=0", "calibration=0"])  # fmt: skip
-    draws = 40
+    draws = 30
     verdicts = [drift.compare(*divided(model, pool, seed, 250, 120), limits).verdict
                 for seed in range(draws)]  # fmt: skip
     # By significance alone, without the least effects that make it quieter still.
@@ -78,10 +78,10 @@ def test_draws_of_the_reference_are_silent(model: Model, pool: Pool) -> None:
     ("change", "wanted"),
     [
         (lambda text: " ".join(text.split()[: len(text.split()) // 2]), {"words"}),
-        (lambda text: text.replace(" the ", " "), {"text"}),
+        (lambda text: f"A $k$-zebrafish study: {text}", {"text"}),
         (lambda text: text.replace("e", "é́x"), {"unknown", "text"}),
     ],
-    ids=["cut in half", "a word less", "unknown words"],
+    ids=["cut in half", "new words and signs", "unknown words"],
 )
 def test_changed_papers_are_seen(
     model: Model, pool: Pool, change: Callable[[str], str], wanted: set[str]
@@ -225,7 +225,7 @@ def test_the_page_says_what_moved_and_runs_nothing_of_the_papers(model: Model, p
     assert "zebrafish" in page
     assert "&lt;script&gt;" in page
     assert "http" not in page
-    assert page.index("<h1") < page.index("words of the texts") < page.index("<svg")
+    assert "words of the texts" in page[page.index("<h1") : page.index("<svg")]
     gauges = drift_report.gauges(report).decode()
     assert "shelfmark_drift_alarm 1.0" in gauges
     assert 'shelfmark_drift_score{test="text"}' in gauges

@@ -19,11 +19,9 @@ from shelfmark.splits import open_splits
 DAY = 86400
 
 
-def line(
-    model: Model, moment: float, text: str = "we train a robot", **more: Any
-) -> dict[str, Any]:
+def line(by: Model, moment: float, text: str = "we train a robot", **more: Any) -> dict[str, Any]:
     base = {"time": moment, "model": "quick", "category": "cs.RO", "confidence": 0.5, "words": 4,
-            "unknown": 0.25, "language": "en", "sketch": model.sketcher.sketch(text)}  # fmt: skip
+            "unknown": 0.25, "language": "en", "sketch": by.sketcher.sketch(text)}  # fmt: skip
     return base | more
 
 

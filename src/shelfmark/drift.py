@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import ttest_ind
+from scipy.stats import norm
 
 from shelfmark import domain, drift_statistics, metrics, sketches
 from shelfmark.domain import Domain
@@ -20,8 +20,9 @@ from shelfmark.windows import Window
 DRIFT, NONE, TOO_LITTLE, UNKNOWN = "drift", "no drift", "too little data", "not known"
 NUMBERS = {"confidence": "confidence", "words": "length in words", "unknown": "unknown words"}
 SHARES = {"predicted": "categories given", "language": "languages", "label": "true categories"}
-PARTS = 10  # of a window's time, of which each is compared by itself
-LEAST = 20  # papers of such a part
+PARTS = 10  # at most, of a window's time, of which each is compared by itself
+PART = 50  # papers of such a part on the average
+LEAST = 20  # papers of one that is compared
 CERTAIN = 0.01  # p-value of such a part
 
 
@@ -192,8 +193,10 @@ def _right_or_wrong(old: pd.Series[float], new: pd.Series[float]) -> tuple[float
 
 
 def _means(old: pd.Series[float], new: pd.Series[float]) -> tuple[float, float]:
-    p = float(ttest_ind(old, new, equal_var=False).pvalue)
-    return (1.0 if np.isnan(p) else p), abs(float(new.mean() - old.mean()))
+    """Return the p-value of Welch's test, of samples large enough for the normal's tail."""
+    apart = abs(float(new.mean() - old.mean()))
+    deviation = float(np.sqrt(old.var() / len(old) + new.var() / len(new)))
+    return float(2 * norm.sf(apart / deviation)) if deviation else float(not apart), apart
 
 
 def _text(reference: Reference, window: Window, limits: DriftConfig) -> tuple[Domain | None, Found]:
@@ -226,12 +229,13 @@ def _parts(
     """Compare equal parts of the window's time with the reference, each by itself."""
     known = moments.notna()
     values, at = new[known], moments[known].to_numpy()
-    if not len(at) or at[0] == at[-1]:
+    if not len(at) or at.min() == at.max():
         return []
-    edges = np.linspace(at.min(), at.max(), PARTS + 1)
-    place = np.clip(np.searchsorted(edges, at, side="right") - 1, 0, PARTS - 1)
+    count = min(PARTS, max(2, len(at) // PART))
+    edges = np.linspace(at.min(), at.max(), count + 1)
+    place = np.clip(np.searchsorted(edges, at, side="right") - 1, 0, count - 1)
     parts = []
-    for number in range(PARTS):
+    for number in range(count):
         part = values[place == number]
         if len(part) >= LEAST:
             p, effect = measure(old, part)

@@ -45,6 +45,8 @@ class Sketcher:
 
     def rows(self, texts: Sequence[str]) -> sp.csr_matrix:
         """Return 1 for each bucket that a word of a text falls in, shape (texts, WIDE)."""
+        if not texts:
+            return sp.csr_matrix((0, WIDE), dtype=np.float32)
         return sp.csr_matrix(self._hashing.transform(texts))
 
     def buckets(self, words: Sequence[str]) -> list[int]:
