@@ -35,8 +35,7 @@ def pool(model: Model) -> Pool:
 
 
 def seen(model: Model, texts: list[str], labels: list[str] | None = None) -> pd.DataFrame:
-    found, _ = model.probabilities(texts)
-    rows = references.rows_of(model, texts, found, list(labels or [None] * len(texts)))
+    rows = references.rows_of(model, texts, list(labels or [None] * len(texts)))
     return typed(pd.DataFrame(rows).assign(time=np.linspace(0, 10 * DAY, len(texts))))
 
 

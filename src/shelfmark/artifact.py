@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 from sklearn.pipeline import Pipeline
 
 from shelfmark import features, files, pickles, taxonomy
@@ -121,13 +119,13 @@ def _home(label: str, data: DataConfig) -> tuple[str | None, str | None]:
     )
 
 
-def save(model: Model, models: Path, reference: pa.Table | None = None) -> Path:
+def save(model: Model, models: Path, reference: bytes | None = None) -> Path:
     """Write a model as `models/<name>`, point `models/latest` at it, and return its folder.
 
     Args:
         model: what is written.
         models: the folder of all models.
-        reference: what validation looked like, as `reference.make` returns it.
+        reference: what validation looked like, as `reference.made` writes it.
 
     Raises:
         ShelfmarkError: the name is taken, or the disk does not take the files.
@@ -141,7 +139,7 @@ def save(model: Model, models: Path, reference: pa.Table | None = None) -> Path:
             # XGBoost itself would not notice a full disk.
             (folder / BOOSTER).write_bytes(booster.save_raw("ubj"))
         if reference is not None:
-            pq.write_table(reference, folder / REFERENCE, compression="zstd")
+            (folder / REFERENCE).write_bytes(reference)
         digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
         whole = model.card | {"versions": versions(), "files": digests}
         (folder / CARD).write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2))

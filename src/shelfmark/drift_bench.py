@@ -236,15 +236,8 @@ def _fitted(settings: Config, papers: pa.Table) -> artifact.Model:
 
 def _seen(made: artifact.Model, papers: pa.Table) -> Seen:
     texts, labels = papers["text"].to_pylist(), papers["label"].to_pylist()
-    rows = []
-    with console.progress("predicting", len(texts)) as bar:
-        for start in range(0, len(texts), 2048):
-            part = texts[start : start + 2048]
-            found = made.probabilities(part)[0]
-            columns = reference.rows_of(made, part, found, labels[start : start + 2048])
-            rows.append(pd.DataFrame(columns))
-            bar.advance(len(part))
-    return Seen(windows.typed(pd.concat(rows, ignore_index=True)), made.sketcher.rows(texts))
+    rows = pd.DataFrame(reference.rows_of(made, texts, labels))
+    return Seen(windows.typed(rows), made.sketcher.rows(texts))
 
 
 def _changed(papers: pa.Table, change: Any) -> pa.Table:

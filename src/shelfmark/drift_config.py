@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
-from shelfmark.config import CONFIGS
 from shelfmark.errors import ShelfmarkError, nearest
+from shelfmark.groups import CONFIGS
 from shelfmark.schema import Fraction, Strict
 
 FILE = CONFIGS / "drift.yaml"

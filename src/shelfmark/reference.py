@@ -6,6 +6,7 @@ keeps its lines, so that like is compared with like. It holds no text.
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,10 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 from shelfmark import sketches
 from shelfmark.artifact import REFERENCE, Model
-from shelfmark.confidence import Answers
 from shelfmark.errors import ShelfmarkError
 from shelfmark.traits import traits
 
+BATCH = 2048  # papers asked at once
 MOST = 5000  # papers: more make the artifact larger and no test much sharper
 NAMED = 4000  # words by which buckets can be called
 ROWS = pa.schema(
@@ -59,24 +60,22 @@ class Reference:
     names: list[str]
 
 
-def make(model: Model, papers: pa.Table, answers: Answers) -> pa.Table:
+def make(model: Model, papers: pa.Table) -> pa.Table:
     """Return the reference of a model: at most `MOST` papers, chosen by chance, always the same.
 
     Args:
-        model: what answered.
-        papers: what it was asked, none of which it was trained on.
-        answers: of all the papers.
+        model: what is asked.
+        papers: none of which it was trained on, with text and label.
     """
     chosen = np.sort(np.random.default_rng(0).permutation(papers.num_rows)[:MOST])
     texts = papers["text"].take(chosen).to_pylist()
     labels = papers["label"].take(chosen).to_pylist()
-    rows = rows_of(model, texts, answers.probabilities[chosen], labels)
-    sketcher = model.sketcher
-    terms = sketcher.rows(texts)
+    terms = model.sketcher.rows(texts)
+    rows = rows_of(model, texts, labels)
     table = pa.table(
         {**{name: rows[name] for name in COLUMNS}, "terms": _lists(terms)}, schema=ROWS
     )
-    counts = Counter(word for text in texts for word in set(sketcher.words(text)))
+    counts = Counter(word for text in texts for word in set(model.sketcher.words(text)))
     # Words as frequent as each other in the order of the alphabet: the same file every time.
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     known = {
@@ -86,16 +85,24 @@ def make(model: Model, papers: pa.Table, answers: Answers) -> pa.Table:
     return table.replace_schema_metadata(known)
 
 
-def rows_of(
-    model: Model, texts: list[str], probabilities: Floats, labels: list[str | None]
-) -> dict[str, list[Any]]:
+def made(model: Model, papers: pa.Table) -> bytes:
+    """Return what `make` returns as a Parquet file."""
+    file = io.BytesIO()
+    pq.write_table(make(model, papers), file, compression="zstd")
+    return file.getvalue()
+
+
+def rows_of(model: Model, texts: list[str], labels: list[str | None]) -> dict[str, list[Any]]:
     """Return the columns of papers by cleaned texts, as the log's lines have them."""
-    best = probabilities.argmax(axis=1)
+    parts = [model.probabilities(texts[start : start + BATCH])[0]
+             for start in range(0, len(texts), BATCH)]  # fmt: skip
+    best = [number for part in parts for number in part.argmax(axis=1).tolist()]
+    sure = [value for part in parts for value in part.max(axis=1).astype(np.float64).round(6)]
     found = [traits(model, text) for text in texts]
     return {
         "label": labels,
         "predicted": [model.classes[number] for number in best],
-        "confidence": probabilities.max(axis=1).astype(np.float64).round(6).tolist(),
+        "confidence": sure,
         **{name: [one[name] for one in found] for name in ("words", "unknown", "language")},
     }
 

@@ -108,7 +108,7 @@ def _settings(old: artifact.Model, champion: Path, harvest: Path, limits: DriftC
     values["paths"]["models"] = str(champion.parent / CHALLENGERS)
     values["data"] |= {"source": "snapshot", "path": str(harvest), "options": {}, "split": "time"}
     values["data"]["cuts"] = {"validation": validation.isoformat(), "test": test.isoformat()}
-    return config.checked(values)
+    return config.checked(Config, values)
 
 
 def _days(harvest: Path) -> list[date]:

@@ -69,7 +69,7 @@ def learn(settings: Config, name: str, machines: engine.Engine) -> Path:
             report = evaluate.report_of(made, splits, "validation", validation, figures)
             pictures = evaluate.write_report(report, Path(settings.paths.reports))
             run.report(pictures, report["telling_terms"])
-        folder = artifact.save(made, models, reference.make(made, splits.read("validation")))
+        folder = artifact.save(made, models, reference.made(made, splits.read("validation")))
         run.keep(folder, artifact.read_card(folder))
     synthetic = splits.card["synthetic"]
     evaluate.show(

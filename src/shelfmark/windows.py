@@ -25,7 +25,6 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.questions import Question
 from shelfmark.sketches import Sketcher
 
-BATCH = 1024
 SPAN = re.compile(r"(\d+(?:\.\d+)?)([mhdw])")
 SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
@@ -206,9 +205,7 @@ def of_papers(path: str, model: Model, since: str, most: int) -> Window:
             kept.add((moment or math.nan, text, _label(fields, model)))
     papers = sorted(kept.items(), key=lambda paper: (math.isnan(paper[0]), paper[0]))
     texts = [text for _, text, _ in papers]
-    parts = [_answered(model, papers[start : start + BATCH])
-             for start in range(0, max(len(papers), 1), BATCH)]  # fmt: skip
-    rows = pd.concat(parts, ignore_index=True)
+    rows = _answered(model, papers)
     terms = model.sketcher.rows(texts) if texts else None
     return Window(path, rows, np.arange(len(texts)), terms, texts, kept.seen, dict(left_out))
 
@@ -217,8 +214,7 @@ def _answered(model: Model, papers: list[tuple[float, str, str | None]]) -> pd.D
     if not papers:
         return typed(pd.DataFrame({name: [] for name in ("time", *reference.COLUMNS)}))
     moments, texts, given = zip(*papers, strict=True)
-    probabilities, _ = model.probabilities(list(texts))
-    rows = reference.rows_of(model, list(texts), probabilities, list(given))
+    rows = reference.rows_of(model, list(texts), list(given))
     return typed(pd.DataFrame({**rows, "time": moments}))
 
 
