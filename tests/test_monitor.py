@@ -91,6 +91,7 @@ def test_the_monitor_shows_the_last_report(reports: Path, settings: MonitorSetti
                   if x.samples}  # fmt: skip
         assert values["shelfmark_drift_alarm"] == 1
         assert values["shelfmark_drift_papers"] == 150
+        assert 'shelfmark_drift_score{test="text"}' in text
         assert "shelfmark_requests" in values
 
 

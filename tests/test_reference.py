@@ -64,7 +64,7 @@ def test_it_is_bounded_and_the_same_every_time(
     found = reference.understood(one)
     assert found.terms.shape == (40, sketches.WIDE)
     assert np.linalg.norm(found.mean) > 0
-    assert found.names[0] in {"the", "of", "on", "and", "we"}
+    assert {"the", "of", "."} <= set(found.names[:20])
 
 
 def test_it_holds_no_text(home: Path) -> None:
