@@ -2,8 +2,8 @@
 
 Evidently has the test of Kolmogorov and Smirnov, the distances of Wasserstein and of Jensen and
 Shannon, and pages. Its chi-square takes the reference's shares as exact, not as those of a sample:
-with a window as large as the reference, it sees a change where there is none in a third of all
-cases. So the test of shares is SciPy's of two samples.
+with a window as large as the reference, it sees changes far too often where there are none. So the
+test of shares is SciPy's of two samples.
 """
 
 from __future__ import annotations
