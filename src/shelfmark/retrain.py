@@ -104,7 +104,7 @@ def _settings(old: artifact.Model, champion: Path, harvest: Path, limits: DriftC
     before = [day for day in days if day < test]
     validation = before[int(len(before) * (1 - limits.newest))] if before else test
     values = orjson.loads(orjson.dumps(old.card["config"]))
-    values["name"] = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-challenger"
+    values["name"] = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-challenger"
     values["paths"]["models"] = str(champion.parent / CHALLENGERS)
     values["data"] |= {"source": "snapshot", "path": str(harvest), "options": {}, "split": "time"}
     values["data"]["cuts"] = {"validation": validation.isoformat(), "test": test.isoformat()}
