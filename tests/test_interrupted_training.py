@@ -26,7 +26,9 @@ GOES_ON = "stopped: the same command goes on from what was finished"
 # Imports once what takes longer than such a training, then forks a process for each.
 TRAINER = """
 import json, os, resource, signal, sys
-from shelfmark import engine, train
+from shelfmark import engine, train, traits
+
+traits._identifier()  # unpacks a file of its own, of which tests/test_traits.py sees to
 
 def kill_at(event, name, times):
     def kill(now, arguments):

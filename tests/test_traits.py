@@ -99,3 +99,16 @@ def test_the_table_of_languages_is_opened_on_first_use() -> None:
     code = "import shelfmark.traits, sys; print('py3langid' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX alone has such limits")
+def test_no_room_to_unpack_the_table_is_one_line() -> None:
+    code = (
+        "import resource; from shelfmark import console, traits\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "with console.one_line_errors(): traits._identifier()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: cannot write ")
+    assert done.stderr.count("\n") == 1

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import tempfile
+from pathlib import Path
 from typing import Any
 
+from shelfmark import files
 from shelfmark.artifact import Model
 
 ENOUGH_WORDS = 3  # fewer tell no language
@@ -50,4 +53,6 @@ def _identifier() -> Any:
         LanguageIdentifier,
     )
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True, min_confidence=SURE)
+    # It is unpacked to a file that goes at once, which a full disk does not take.
+    with files.writing(Path(tempfile.gettempdir())):
+        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True, min_confidence=SURE)
