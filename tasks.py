@@ -501,7 +501,7 @@ def lint(c: Context) -> None:
     """Check the code's form and its types."""
     uv("ruff", "format", "--check", group="dev")
     uv("ruff", "check", group="dev")
-    uv("mypy", group="dev")
+    uv("mypy", group="dev", extras=EXTRAS)  # whose types it reads
 
 
 @task(lint, test)
