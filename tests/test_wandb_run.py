@@ -136,7 +136,8 @@ def test_the_model_is_an_artifact_with_aliases_and_metadata(
         assert about[key] == card[key]
     models = home / "models" / NAME
     staged = {entry.path: Path(entry.local_path) for entry in made.manifest.contents}
-    assert set(staged) == {"pipeline.pkl", "booster.ubj", "card.json"}
+    files = {"pipeline.pkl", "booster.ubj", "reference.parquet", "card.json"}
+    assert set(staged) == files
     for name, path in staged.items():
         assert path.is_relative_to(home / "reports" / NAME / "wandb")
         assert sha256(path) == sha256(models / name)
