@@ -75,12 +75,15 @@ def test_what_is_pushed_and_wiped_comes_back_also_after_a_killed_push(
     set_remote("bucket", clone)
     data = clone / "data"
     prepare(clone)
-    for number in range(300):  # so many that a kill finds it at work
+    for number in range(300):
         path = data / "mine" / f"{number}.txt"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(f"{number}\n".encode() * 1000)
     before = contents(data)
 
+    config = clone / ".dvc" / "config"
+    usual = config.read_text()
+    config.write_text(f"{usual}    jobs = 1\n")  # one after the other: a kill finds it at work
     code = "import sys; from pathlib import Path; from shelfmark.versioning import push"
     command = [sys.executable, "-c", f"{code}; push(Path(sys.argv[1]))", str(data)]
     killed = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
@@ -94,6 +97,7 @@ def test_what_is_pushed_and_wiped_comes_back_also_after_a_killed_push(
     finally:
         os.killpg(killed.pid, signal.SIGKILL)
         killed.wait()
+    config.write_text(usual)
     there = len(bucket.find(gcs))
     assert 5 < there < len(before) + 1
 
