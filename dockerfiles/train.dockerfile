@@ -1,4 +1,4 @@
-# Training: docker run IMAGE experiment=fast. Writes to data/, models/ and reports/ in /work.
+# Training: docker run IMAGE experiment=fast. Writes to data/, models/ and reports/ in /training.
 
 # A model opens with the minor version of Python it was trained with, so both images have the same.
 ARG PYTHON=3.12-slim-bookworm
@@ -17,9 +17,9 @@ COPY src src
 RUN /opt/venv/bin/python -m compileall -q src
 
 FROM python:${PYTHON} AS train
-# /work is open to any user, so that `docker run --user` can write into a mounted folder.
+# /training is open to any user, so that `docker run --user` can write into a mounted folder.
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp shelfmark \
-    && mkdir --mode 1777 /work /work/data /work/models /work/reports
+    && mkdir --mode 1777 /training /training/data /training/models /training/reports
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app/src /app/src
 COPY configs /app/configs
@@ -32,7 +32,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     SHELFMARK_COMMIT=$COMMIT
 LABEL org.opencontainers.image.revision=$COMMIT
 USER 10001
-WORKDIR /work
+WORKDIR /training
 # A training ends by itself; its exit status says how.
 HEALTHCHECK NONE
 ENTRYPOINT ["python", "-m", "shelfmark.train"]

@@ -145,11 +145,11 @@ mkdir -m 1777 "$work/models"
 container=$(buildah from --pull-never shelfmark-train)
 containers+=("$container")
 mapfile -t command < <(start_of train)
-given=(--volume "$work/models:/work/models:rw")
+given=(--volume "$work/models:/training/models:rw")
 # No network at all: a namespace of its own.
 export -f buildah inside
 export HOME_OF_ALL
-unshare --net bash -c 'given=(--volume "$1:/work/models:rw"); shift; inside "$@"' - \
+unshare --net bash -c 'given=(--volume "$1:/training/models:rw"); shift; inside "$@"' - \
     "$work/models" "$container" "${command[@]}" experiment=fast name=tried
 [ -f "$work/models/tried/card.json" ] || fail "the training left no model"
 grep -q "$commit" "$work/models/tried/card.json" || fail "the card names no commit"

@@ -13,7 +13,7 @@ clean_up
 
 # A named volume takes over the folder's permissions, wherever the engine's disk is.
 docker volume create tried-models >/dev/null
-docker run --rm --network none --volume tried-models:/work/models "$train" \
+docker run --rm --network none --volume tried-models:/training/models "$train" \
     experiment=fast name=tried
 docker run --detach --name tried-service --network none --volume tried-models:/models:ro \
     --env SHELFMARK_MODEL=tried "$api" >/dev/null
