@@ -112,10 +112,8 @@ def harvest(
     # A kill before the last of these: the next run finds the end reached and merges again.
     harvest_file.remember(out, place)
     partial.unlink()
-    since, day = (
-        min(days) for days in zip(*((x.since, x.began) for x in place.walks), strict=True)
-    )
-    return Harvest(out, _day(since), _day(day), counts)
+    since, began = (min(walk.since for walk in place.walks), min(x.began for x in place.walks))
+    return Harvest(out, _day(since), _day(began), counts)
 
 
 def _first_day(since: str, clock: pace.Clock) -> date | None:

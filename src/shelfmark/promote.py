@@ -70,13 +70,8 @@ def promote(
     card = folder.card(version)
     version = str(card.get("name", version))
     current = place.version()
-    checks = [Check("digests", True, f"{len(card['files'])} files are those of the card")]
-    checks.append(_schema(card))
-    if checks[-1].passed:
-        candidate = folder.open(version)
-        in_use = None if current is None else Registry(models).open(current)
-        checks += [*_figures(candidate, in_use, force), *behaviour.run(candidate)]
-        checks.append(_latency(candidate, in_use))
+    in_use = None if current is None else (Registry(models), current)
+    checks = _checks(folder, version, card, in_use, force)
     passed = all(check.passed for check in checks)
     target = write_report(version, current, checks, card, reports)
     show(version, current, checks)
@@ -87,6 +82,24 @@ def promote(
         place.point_at(version)
         logger.info("{}/{} is {} now, before: {}", models, alias, version, current or "none")
     return passed
+
+
+def _checks(
+    folder: Registry,
+    version: str,
+    card: dict[str, Any],
+    in_use: tuple[Registry, str] | None,
+    force: bool,
+) -> list[Check]:
+    """Check a version whose digests hold, against the one in use; a bad card ends it early."""
+    checks = [Check("digests", True, f"{len(card['files'])} files are those of the card")]
+    checks.append(_schema(card))
+    if not checks[-1].passed:
+        return checks
+    candidate = folder.open(version)
+    current = in_use[0].open(in_use[1]) if in_use else None
+    checks += [*_figures(candidate, current, force), *behaviour.run(candidate)]
+    return [*checks, _latency(candidate, current)]
 
 
 def back(models: str = "models", alias: str = aliases.PRODUCTION) -> str:

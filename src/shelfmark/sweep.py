@@ -88,10 +88,7 @@ def run(
     Raises:
         ShelfmarkError: the file, an override or the engine does not allow it.
     """
-    if workers < 1 or trials < 0:
-        raise ShelfmarkError("--workers and --trials count from 1")
-    if engine == "wandb" and workers > 1:
-        raise ShelfmarkError("--workers is for optuna; at W&B, run more agents by --study SWEEP_ID")
+    _check(trials, workers, engine)
     wanted = sweep_file.read(name)
     settled = [override.lstrip("+~").partition("=")[0] for override in overrides]
     wanted = wanted.without(settled) if set(settled) & set(wanted.parameters) else wanted
@@ -116,6 +113,13 @@ def run(
     console.STDOUT.print(sweep_report.write(plan, outcomes, target), markup=False)
     logger.success("the best, to keep as an experiment: cp {} configs/experiment/", target)
     return target
+
+
+def _check(trials: int, workers: int, engine: Engine) -> None:
+    if workers < 1 or trials < 0:
+        raise ShelfmarkError("--workers and --trials count from 1")
+    if engine == "wandb" and workers > 1:
+        raise ShelfmarkError("--workers is for optuna; at W&B, run more agents by --study SWEEP_ID")
 
 
 def _database(folder: Path, study: str) -> Path:
