@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import orjson
 import pytest
 
@@ -197,6 +198,17 @@ def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(raised.value)
 
 
+def rates_done(database: Path) -> list[float]:
+    """Return the learning rates of the trials that were completed, straight from the database."""
+    query = (
+        "SELECT value_json FROM trial_user_attributes JOIN trials USING (trial_id) "
+        "WHERE key = 'values' AND state = 'COMPLETE'"
+    )
+    with sqlite3.connect(database) as connection:
+        found = [orjson.loads(value) for (value,) in connection.execute(query)]
+    return sorted(values["model.learning_rate"] for values in found)
+
+
 def inv(*words: str, cwd: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "sweep", *words]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -238,15 +250,20 @@ def test_a_killed_search_of_several_workers_goes_on_where_it_was(tmp_path: Path)
     assert again.returncode == 0, told
     assert states().count("COMPLETE") == len(rates)
     assert states().count("FAIL") >= 1, "what was running has been begun again"
-    with sqlite3.connect(database) as connection:
-        query = (
-            "SELECT value_json FROM trial_user_attributes JOIN trials USING (trial_id) "
-            "WHERE key = 'values' AND state = 'COMPLETE'"
-        )
-        found = [orjson.loads(value) for (value,) in connection.execute(query)]
-    assert sorted(values["model.learning_rate"] for values in found) == rates
+    assert rates_done(database) == rates
     assert "kill: 5 trials completed, 0 given up, 0 failed" in told[0]
     assert "kill.yaml by optuna: WANDB_MODE=offline, and W&B has no sweeps offline" in told[1]
+
+
+def test_a_trial_killed_before_it_drew_its_values_is_begun_again(tmp_path: Path) -> None:
+    database = tmp_path / "reports" / "sweeps" / "early.db"
+    database.parent.mkdir(parents=True)
+    study = optuna.create_study(storage=f"sqlite:///{database}", study_name="early")
+    study.enqueue_trial({"model.learning_rate": 0.3, "features.ngram_range": "[1,1]"})
+    study.ask()  # and no more: it is of no worker that still lives
+    sweep.run(written(tmp_path, "early", {**GRID, "early_terminate": None}), overrides(tmp_path))
+    assert rates_done(database) == [0.001, 0.3, 0.5]
+    assert [state for _, state in trials(database)] == ["FAIL", *["COMPLETE"] * 3]
 
 
 def test_two_runs_never_share_a_study(searched: Path) -> None:

@@ -128,10 +128,15 @@ def _check_about(study: Study, plan: Plan, database: Path) -> None:
 
 
 def _begin_again(study: Study) -> None:
-    """Put what a killed run left running back into the queue."""
+    """Put what a killed run left running back into the queue.
+
+    One that came from the queue and had drawn nothing yet knows its values all the same.
+    """
+    again = {trial.user_attrs.get("again") for trial in study.trials}
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        if trial.params:
-            study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
+        drawn = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        if drawn and trial.number not in again:
+            study.enqueue_trial(drawn, user_attrs={"again": trial.number})
         study.tell(trial.number, state=TrialState.FAIL)
 
 
