@@ -374,8 +374,9 @@ def load_test(
 @task(
     klass=OverridesTask,
     help={
-        "log": "folder of the prediction log, or a file of it",
+        "log": "folder of the prediction log, a file of it, or gs://bucket/folder",
         "papers": "file of papers, with labels or without: Parquet, JSON lines, CSV, text",
+        "labels": "file of papers that names the true labels of those in the log, by id",
         "since": "from when on: 7d, 24h, 90m, 2w or 2026-11-01; all when not given",
         "retrain_if": "train a new model when there is drift, and keep it only if it is better",
         "harvest": "papers to train it on, in arXiv's format, for --retrain-if",
@@ -389,6 +390,7 @@ def drift(
     overrides: list[str],
     log: str = "",
     papers: str = "",
+    labels: str = "",
     since: str = "",
     retrain_if: bool = False,
     harvest: str = "",
@@ -401,6 +403,8 @@ def drift(
     Limits are the keys of configs/drift.yaml: inv drift --log logs --since 7d level=0.01
     """
     bring("evidently", extra="drift")
+    if log.startswith("gs://"):
+        bring("gcsfs", extra="gs")
     from shelfmark import console
 
     console.set_up()
@@ -411,8 +415,9 @@ def drift(
         if retrain_if:  # a mistake shows before the work
             files.existing(harvest, "--harvest")
         found = drift_run.run(
-            Path(models, model), Path(reports), limits, log=log, papers=papers, since=since
-        )
+            Path(models, model), Path(reports), limits,
+            log=log, papers=papers, since=since, truth=labels,
+        )  # fmt: skip
         if retrain_if and found["alarm"]:
             from shelfmark import retrain
 

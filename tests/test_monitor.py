@@ -183,10 +183,15 @@ def test_an_error_is_one_line_and_status_1(home: Path, tmp_path: Path) -> None:
     assert done.stderr == "error: levl: no such key; did you mean level?\n"
 
 
-@pytest.mark.parametrize("given", [{}, {"log": "none"}, {"log": "logs", "papers": "file"}])
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"log": "none"}, {"log": "logs", "papers": "file"}, {"papers": "file", "truth": "file"}],
+)
 def test_what_is_compared_is_one_thing_that_is_there(
     home: Path, tmp_path: Path, given: dict[str, str]
 ) -> None:
-    with pytest.raises(ShelfmarkError, match="give --log FOLDER or --papers FILE|no folder or"):
+    with pytest.raises(
+        ShelfmarkError, match="give --log FOLDER or --papers FILE|no folder or|go with"
+    ):
         drift_run.run(home / "models/quick", tmp_path, drift_config.load(), **given)
     assert drift_run.latest(tmp_path) is None

@@ -25,6 +25,7 @@ class Asked:
         top_k: how many categories the ranking shows.
         why: whether to tell the words that decided.
         primary: the category its author chose, to compare with.
+        id: what names it, given back with the answer.
     """
 
     title: str
@@ -32,6 +33,7 @@ class Asked:
     top_k: int = 5
     why: bool = False
     primary: str | None = None
+    id: str | None = None
 
 
 def answer(
@@ -48,8 +50,8 @@ def answer_each(model: Model, asked: Sequence[Asked]) -> list[dict[str, Any]]:
         For each paper: category, name, archive, group, confidence (a probability), whether that is
         enough to act on (confident), the ranking of the `top_k` most probable categories, up to two
         cross_lists and, if asked for, the words that decided (why) and what becomes of the author's
-        own category (primary). Archive and group are null where the papers of a label do not share
-        one.
+        own category (primary), with the paper's id where it has one. Archive and group are null
+        where the papers of a label do not share one.
     """
     if not asked:
         return []
@@ -75,6 +77,8 @@ def answer_each(model: Model, asked: Sequence[Asked]) -> list[dict[str, Any]]:
             found["why"] = explain.why(model, text, found["category"])
         if one.primary is not None:
             found["primary"] = _primary(model, one.primary, row, one.top_k)
+        if one.id is not None:
+            found["id"] = one.id
         answers.append(found)
     return answers
 

@@ -17,9 +17,20 @@ import orjson
 from loguru import logger
 from rich.table import Table
 
-from shelfmark import artifact, console, drift, drift_config, files, locks, reference, windows
+from shelfmark import (
+    artifact,
+    console,
+    drift,
+    drift_config,
+    files,
+    locks,
+    log_window,
+    paper_window,
+    reference,
+)
 from shelfmark.drift_config import DriftConfig
 from shelfmark.errors import ShelfmarkError
+from shelfmark.windows import Window
 
 REPORT, PAGE, GAUGES, MORE = "drift.json", "index.html", "drift.prom", "evidently.html"
 FOLDER = "drift"
@@ -28,7 +39,7 @@ STATUS = {drift.NONE: 0, drift.DRIFT: 2, drift.TOO_LITTLE: 3}  # 1 is an error, 
 
 def run(
     model: Path, reports: Path, limits: DriftConfig, *, log: str = "", papers: str = "",
-    since: str = "",
+    since: str = "", truth: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Compare a window with a model's reference, write the report and return it.
 
@@ -36,9 +47,10 @@ def run(
         model: folder of the model.
         reports: folder of all reports.
         limits: what counts as drift.
-        log: folder or file of a prediction log; or
+        log: folder, file or address of a prediction log; or
         papers: file of papers.
         since: from when on, as `windows.since_when` understands it.
+        truth: file of papers with the true labels of what is in the log.
 
     Raises:
         ShelfmarkError: model, log or papers cannot be read, the report not written, or another run
@@ -46,6 +58,8 @@ def run(
     """
     if bool(log) == bool(papers):
         raise ShelfmarkError("give --log FOLDER or --papers FILE")
+    if truth and not log:
+        raise ShelfmarkError("--labels go with --log; a file of papers has its own")
     folder = reports / FOLDER
     with files.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,18 +72,18 @@ def run(
         known = reference.load(model)
         if log:
             card = artifact.check(model)
-            window = windows.of_log(Path(log), card, since, limits.max_papers)
+            window = log_window.of_log(log, card, since, limits.max_papers, truth)
         else:
             opened = artifact.load(model)
             card = opened.card
-            window = windows.of_papers(papers, opened, since, limits.max_papers)
+            window = paper_window.of_papers(papers, opened, since, limits.max_papers)
         return _write(card, known, window, limits, folder)
 
 
 def _write(
     card: dict[str, Any],
     known: reference.Reference,
-    window: windows.Window,
+    window: Window,
     limits: DriftConfig,
     folder: Path,
 ) -> dict[str, Any]:
@@ -124,12 +138,12 @@ def latest(reports: Path) -> Path | None:
 
 
 def main(words: Sequence[str]) -> None:
-    """Run by words, as `inv monitor` starts it: model, reports, log, papers, since, overrides."""
+    """Run by words, as `inv monitor` starts it: model, reports, log, labels, since, overrides."""
     console.set_up()
     with console.one_line_errors("the last report is as it was"):
-        model, reports, log, papers, since, *overrides = words
+        model, reports, log, truth, since, *overrides = words
         limits = drift_config.load(overrides)
-        report = run(Path(model), Path(reports), limits, log=log, papers=papers, since=since)
+        report = run(Path(model), Path(reports), limits, log=log, since=since, truth=truth)
         raise SystemExit(STATUS[report["verdict"]])
 
 

@@ -12,6 +12,7 @@ from shelfmark.schema import VERSION
 from shelfmark.settings import Settings
 
 MAX_RANKS = 200
+MAX_ID = 200  # characters
 HALF = re.compile("[\ud800-\udfff]")  # what JSON can say and no text can hold
 EXAMPLES: list[JsonValue] = [
     {"text": "We train a robot arm to grasp unseen objects from depth images."},
@@ -35,13 +36,14 @@ class RefusedError(Exception):
 
 
 class PaperIn(BaseModel):
-    """A paper: its text, or its title and abstract, and the category its author chose."""
+    """A paper: its text, or its title and abstract; its name, and the category its author chose."""
 
     model_config = ConfigDict(extra="forbid")
 
     text: str | None = None
     title: str | None = None
     abstract: str | None = None
+    id: str | None = Field(None, max_length=MAX_ID)
     primary: str | None = Field(None, max_length=64)
 
     def asked(self, top_k: int, why: bool, limit: int, field: str = "") -> Asked:
@@ -53,7 +55,7 @@ class PaperIn(BaseModel):
         if self.text is not None and (self.title is not None or self.abstract is not None):
             raise RefusedError(field or "body", "give text, or title and abstract, not both")
         given = {"text": self.text, "title": self.title, "abstract": self.abstract}
-        for name, value in given.items():
+        for name, value in (given | {"id": self.id}).items():
             place = f"{field}.{name}" if field else name
             if value is not None and len(value) > limit:
                 raise RefusedError(place, f"should have at most {limit} characters")
@@ -61,7 +63,8 @@ class PaperIn(BaseModel):
                 raise RefusedError(place, "holds half a character: a surrogate without its pair")
         if not any(part and part.strip() for part in given.values()):
             raise RefusedError(field or "body", "no text: give text, or title and abstract")
-        return Asked(self.title or "", self.text or self.abstract or "", top_k, why, self.primary)
+        abstract = self.text or self.abstract or ""
+        return Asked(self.title or "", abstract, top_k, why, self.primary, self.id)
 
 
 class Question(PaperIn):
@@ -81,7 +84,8 @@ class Question(PaperIn):
         """
         if self.papers is None:
             return [self.asked(self.top_k, self.explain, settings.max_characters)]
-        if any(x is not None for x in (self.text, self.title, self.abstract, self.primary)):
+        one = (self.text, self.title, self.abstract, self.primary, self.id)
+        if any(x is not None for x in one):
             raise RefusedError("body", "give one paper, or papers, not both")
         if len(self.papers) > settings.max_papers:
             raise RefusedError("papers", f"should have at most {settings.max_papers} papers")
@@ -172,6 +176,7 @@ class Answer(BaseModel):
     cross_lists: list[Listing]
     why: Why | None = None
     primary: Primary | None = None
+    id: str | None = None
     model: str
 
 

@@ -24,6 +24,7 @@ from loguru import logger
 
 from shelfmark import files, locks
 from shelfmark.errors import ShelfmarkError
+from shelfmark.files import Place
 
 CLOSED, OPEN = ".jsonl", ".jsonl.open"
 WAITING = 2000  # events: a burst of several large requests
@@ -258,7 +259,7 @@ def close_leftovers(folder: Path) -> None:
             _settle(path, empty=False)
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
+def read(place: Place) -> Iterator[dict[str, Any]]:
     """Yield the lines of a file, closed or not, less a torn last one.
 
     A damaged line before it is skipped, and their number logged.
@@ -268,7 +269,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     """
     damaged = 0
     try:
-        with path.open("rb") as file:
+        with files.raw(place) as file:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
@@ -281,6 +282,6 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
                 else:
                     damaged += 1
     except OSError as error:
-        raise ShelfmarkError(f"cannot read {path}: {error.strerror or error}") from error
+        raise ShelfmarkError(f"cannot read {place}: {error.strerror or error}") from error
     if damaged:
-        logger.warning("{}: {:,} damaged lines skipped", path, damaged)
+        logger.warning("{}: {:,} damaged lines skipped", place, damaged)

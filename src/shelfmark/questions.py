@@ -44,17 +44,18 @@ class Unreadable:
     error: str
 
 
-def batches(source: str) -> Iterator[list[Record]]:
+def batches(source: str, setting: str = "--file") -> Iterator[list[Record]]:
     """Stream the records of a file: text lines, JSON lines, CSV or Parquet, compressed or not.
 
     `-` reads standard input: a batch is what has come, and none waits for more. Where the name
-    does not tell, a line that opens a JSON object is one and any other is text.
+    does not tell, a line that opens a JSON object is one and any other is text. `setting` is what
+    an error calls the source.
 
     Raises:
         ShelfmarkError: the file is not there, damaged, or has no column with a text.
     """
     if source != "-":
-        records = _records(files.existing(source, "--file"))
+        records = _records(files.existing(source, setting))
         yield from iter(lambda: list(itertools.islice(records, BATCH)), [])
         return
     numbers = itertools.count(1)

@@ -108,6 +108,8 @@ class Service:
             "probabilities": {x["category"]: x["probability"] for x in answer["ranking"]},
             **traits(model, text),
         }
+        if asked.id is not None:
+            line["id"] = asked.id
         if self.settings.log_sketch:
             line["sketch"] = model.sketcher.sketch(text)
         return line | {"text": text} if self.settings.log_texts else line

@@ -1,4 +1,4 @@
-"""The papers that are compared with a reference: out of a prediction log, or out of a file."""
+"""The papers that are compared with a reference, as a model saw them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import heapq
 import math
 import random
 import re
-import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -19,11 +16,9 @@ import orjson
 import pandas as pd
 import scipy.sparse as sp
 
-from shelfmark import labels, prediction_log, questions, reference, sketches, taxonomy
-from shelfmark.artifact import Model
+from shelfmark import labels, taxonomy
 from shelfmark.errors import ShelfmarkError
-from shelfmark.questions import Question
-from shelfmark.sketches import Sketcher
+from shelfmark.schema import DataConfig
 
 SPAN = re.compile(r"(\d+(?:\.\d+)?)([mhdw])")
 SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -72,7 +67,7 @@ def since_when(since: str, now: float) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-class _Kept:
+class Kept:
     """At most so many items of a stream, chosen by chance, the same for the same stream."""
 
     def __init__(self, most: int) -> None:
@@ -82,6 +77,7 @@ class _Kept:
         self.seen = 0
 
     def add(self, item: Any) -> None:
+        """Take the next item of the stream."""
         entry = (self._chance.random(), self.seen, item)
         self.seen += 1
         if len(self._heap) < self._most:
@@ -90,132 +86,8 @@ class _Kept:
             heapq.heappushpop(self._heap, entry)
 
     def items(self) -> list[Any]:
+        """Return what was kept, in the order of the stream."""
         return [item for _, _, item in sorted(self._heap, key=lambda entry: entry[1])]
-
-
-def of_log(folder: Path, card: dict[str, Any], since: str, most: int) -> Window:
-    """Return what a model answered, by the prediction log in a folder or in one file of it.
-
-    Args:
-        folder: of the files, open or closed, or one of them.
-        card: the model's; what other versions answered is left out.
-        since: the time from which on lines are read.
-        most: lines that are kept.
-
-    Raises:
-        ShelfmarkError: there is no log, it cannot be read, or the time is none.
-    """
-    first = since_when(since, time.time())
-    kept, left_out = _Kept(most), Counter[str]()
-    for line in _lines(folder, first):
-        if (reason := _reason(line, card["name"], first)) is not None:
-            left_out[reason] += 1
-        else:
-            kept.add(line)
-    lines = sorted(kept.items(), key=lambda line: float(line["time"]))
-    rows = pd.DataFrame(
-        {
-            "label": [line.get("label") for line in lines],
-            "predicted": [line["category"] for line in lines],
-            "time": [float(line["time"]) for line in lines],
-            **{name: [line.get(name) for line in lines]
-               for name in ("confidence", "words", "unknown", "language")},
-        }
-    )  # fmt: skip
-    left_out.pop("before", None)
-    return Window(
-        str(folder), typed(rows), *_words_of(lines, Sketcher(card["config"]["features"])),
-        kept.seen, dict(left_out),
-    )  # fmt: skip
-
-
-def _lines(folder: Path, first: float) -> Iterator[dict[str, Any]]:
-    if "://" in str(folder):
-        raise ShelfmarkError(f"--log: {folder}: a folder or file here is needed; copy it first")
-    if not folder.exists():
-        raise ShelfmarkError(f"--log: there is no folder or file {folder}")
-    paths = [folder]
-    if folder.is_dir():
-        kinds = (prediction_log.CLOSED, prediction_log.OPEN)
-        paths = sorted(path for kind in kinds for path in folder.glob(f"*{kind}"))
-    for path in paths:
-        try:
-            old = path.stat().st_mtime < first
-        except OSError:  # closed, and so renamed, since it was listed
-            path, old = prediction_log.closed_name(path), False
-        if not old:
-            yield from prediction_log.read(path)
-
-
-def _reason(line: dict[str, Any], model: str, first: float) -> str | None:
-    """Return why a line is left out, None where it is not."""
-    moment, confidence = line.get("time"), line.get("confidence")
-    if not isinstance(moment, int | float) or not isinstance(confidence, int | float):
-        return "not understood"
-    if not isinstance(line.get("category"), str):
-        return "not understood"
-    if moment < first:
-        return "before"
-    return None if line.get("model") == model else "another model's"
-
-
-def _words_of(
-    lines: list[dict[str, Any]], sketcher: Sketcher
-) -> tuple[Numbers, sp.csr_matrix | None, list[str] | None]:
-    """Return which lines have words, their buckets, and their texts where all of these have one."""
-    texts = [line.get("text") for line in lines]
-    found = [text for text in texts if isinstance(text, str)]
-    if lines and len(found) == len(lines):
-        return np.arange(len(lines)), sketcher.rows(found), found
-    drawn = {row: text for row, text in enumerate(line.get("sketch") for line in lines) if text}
-    try:
-        terms = sketches.opened(list(drawn.values())) if drawn else None
-    except (ValueError, TypeError) as error:
-        raise ShelfmarkError(f"--log: a line's sketch is damaged ({error})") from error
-    return np.array(list(drawn), np.int64), terms, None
-
-
-def of_papers(path: str, model: Model, since: str, most: int) -> Window:
-    """Return papers of a file, as a model answers them now, with labels where the file has them.
-
-    Args:
-        path: JSON lines, CSV, Parquet or text, as `inv predict --file` reads it. A label is in
-            `label`, or follows from `primary` or the first of `categories`; a time is in `time`
-            (seconds), `submitted` (a day), or a snapshot's `versions`.
-        model: what answers.
-        since: the time from which on papers are read; those of unknown time are.
-        most: papers that are kept.
-
-    Raises:
-        ShelfmarkError: there is no such file, it cannot be read, or the time is none.
-    """
-    first = since_when(since, time.time())
-    kept, left_out = _Kept(most), Counter[str]()
-    for line, record in (pair for batch in questions.batches(path) for pair in batch):
-        fields = _fields(record)
-        # A text beside both of its parts would be read without its title.
-        whole = fields.get("title") and fields.get("abstract")
-        fields = {k: v for k, v in fields.items() if k != "text" or not whole}
-        asked = questions.question(line, fields)
-        moment = _moment(fields)
-        if not isinstance(asked, Question):
-            left_out["not understood"] += 1
-        elif moment is None or moment >= first:
-            text = model.text(asked.title, asked.abstract)
-            kept.add((moment or math.nan, text, _label(fields, model)))
-    papers = sorted(kept.items(), key=lambda paper: (math.isnan(paper[0]), paper[0]))
-    texts = [text for _, text, _ in papers]
-    rows = _answered(model, papers)
-    terms = model.sketcher.rows(texts) if texts else None
-    return Window(path, rows, np.arange(len(texts)), terms, texts, kept.seen, dict(left_out))
-
-
-def _answered(model: Model, papers: list[tuple[float, str, str | None]]) -> pd.DataFrame:
-    if not papers:
-        return typed(pd.DataFrame({name: [] for name in ("time", *reference.COLUMNS)}))
-    moments, texts, given = zip(*papers, strict=True)
-    rows = reference.rows_of(model, list(texts), list(given))
-    return typed(pd.DataFrame({**rows, "time": moments}))
 
 
 def typed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -226,7 +98,8 @@ def typed(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.astype(kinds)
 
 
-def _fields(record: Any) -> dict[str, Any]:
+def fields_of(record: Any) -> dict[str, Any]:
+    """Return the fields of a record, of none that is not understood."""
     if isinstance(record, bytes):
         try:
             record = orjson.loads(record)
@@ -235,7 +108,8 @@ def _fields(record: Any) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _label(fields: dict[str, Any], model: Model) -> str | None:
+def label_in(fields: dict[str, Any], data: DataConfig) -> str | None:
+    """Return the label in a record: in `label`, or by `primary` or the first of `categories`."""
     if isinstance(fields.get("label"), str):
         return str(fields["label"])
     primary = fields.get("primary") or fields.get("categories")
@@ -243,25 +117,4 @@ def _label(fields: dict[str, Any], model: Model) -> str | None:
         primary = primary.split()
     first = next(iter(primary or []), None) if isinstance(primary, Iterable) else None
     known = taxonomy.current(first) if isinstance(first, str) else None
-    return labels.label_of(model.targets.data, known) if known else None
-
-
-def _moment(fields: dict[str, Any]) -> float | None:
-    """Return when a paper came, in seconds, None where its record does not say."""
-    found = fields.get("time")
-    if isinstance(found, int | float) and math.isfinite(found):
-        return float(found)
-    day = fields.get("submitted")
-    if day is None and fields.get("versions"):
-        from shelfmark.papers import BadRecordError
-        from shelfmark.sources.snapshot import submitted
-
-        try:
-            day = submitted(fields["versions"])
-        except BadRecordError:
-            return None
-    try:
-        whole = datetime.fromisoformat(day.isoformat() if isinstance(day, date) else str(day))
-    except ValueError:
-        return None
-    return (whole if whole.tzinfo else whole.replace(tzinfo=UTC)).timestamp()
+    return labels.label_of(data, known) if known else None

@@ -23,12 +23,13 @@ def test_answers_are_kept_where_there_is_a_log_and_texts_only_if_asked_for(
             models=str(home / "models"), model="quick", log_folder=folder, log_texts=texts
         )
         with TestClient(service.create_app(chosen)) as client:
-            body = {"papers": [{"text": ROBOT}, {"text": ""}]}
-            client.post("/predict", json=body, headers={"X-Request-ID": "r1"})
+            body = {"papers": [{"text": ROBOT, "id": "2401.00001"}, {"text": ""}]}
+            answer = client.post("/predict", json=body, headers={"X-Request-ID": "r1"})
+        assert answer.json()["predictions"][0]["id"] == "2401.00001"
         (file,) = folder.glob("*.jsonl")
         (line,) = prediction_log.read(file)
         assert (line["request_id"], line["model"], line["category"]) == ("r1", "quick", "cs.RO")
-        assert (line["words"], line["language"]) == (9, "en")
+        assert (line["words"], line["language"], line["id"]) == (9, "en", "2401.00001")
         assert 0 < sum(line["probabilities"].values()) <= 1
         assert line.get("text") == (ROBOT if texts else None)
 
