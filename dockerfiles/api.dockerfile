@@ -1,7 +1,8 @@
 # The service: what answering needs, and nothing else. The models are mounted at /models, or one is
 # put inside: --target with-model --build-arg MODEL=20261122-110021-sample-fast
+# The drift service, with the libraries of the comparison beside them: --target monitor
 
-# A model opens with the minor version of Python it was trained with, so both images have the same.
+# A model opens with the minor version of Python it was trained with, so all images have the same.
 ARG PYTHON=3.12-slim-bookworm
 
 FROM python:${PYTHON} AS build
@@ -18,9 +19,16 @@ RUN uv export --quiet --frozen --no-emit-project --output-file requirements.txt 
 COPY src src
 RUN /opt/venv/bin/python -m compileall -q src
 
-FROM python:${PYTHON} AS service
-RUN useradd --uid 10001 --no-create-home --home-dir /tmp shelfmark
-COPY --from=build /opt/venv /opt/venv
+FROM build AS build-monitor
+RUN uv export --quiet --frozen --no-emit-project --output-file requirements.txt \
+        --extra drift --prune hydra-core --prune invoke --prune matplotlib \
+    && uv pip install --quiet --no-cache --no-deps --compile-bytecode \
+        --python /opt/venv --requirement requirements.txt
+
+FROM python:${PYTHON} AS base
+# /logs and /reports are open to any user, so that `docker run --user` and volumes can write there.
+RUN useradd --uid 10001 --no-create-home --home-dir /tmp shelfmark \
+    && mkdir --mode 1777 /logs /reports
 COPY --from=build /app/src /app/src
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/app/src \
@@ -32,6 +40,18 @@ LABEL org.opencontainers.image.revision=$COMMIT
 USER 10001
 WORKDIR /tmp
 EXPOSE 8000
+
+FROM base AS monitor
+COPY --from=build-monitor /opt/venv /opt/venv
+COPY configs/drift.yaml /app/configs/drift.yaml
+ENV SHELFMARK_LOG_FOLDER=/logs \
+    SHELFMARK_REPORTS=/reports
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
+    CMD ["python", "-m", "shelfmark.probe", "/health"]
+CMD ["python", "-m", "shelfmark.monitor"]
+
+FROM base AS service
+COPY --from=build /opt/venv /opt/venv
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
     CMD ["python", "-m", "shelfmark.probe"]
 CMD ["python", "-m", "shelfmark.server"]

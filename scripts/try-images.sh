@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds both images and tries them without a container engine: Debian's buildah, in a chroot, as
+# Builds the images and tries them without a container engine: Debian's buildah, in a chroot, as
 # root, on a base image made here of Debian and a copy of a CPython of the version that the
 # Dockerfiles name. The base and the storage stay in $SHELFMARK_TRY_IMAGES for the next time.
 set -euo pipefail
@@ -171,16 +171,25 @@ print(*sorted({d.name.lower() for d in m.distributions()}), sep="\n")' | grep -E
 [ -z "$unwanted" ] || fail "the service's image has $unwanted"
 [ "$(inside "$container" id -u)" = 10001 ] || fail "the service runs as root"
 
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])'
+}
+
 serve_and_ask() { # container, then arguments of buildah run
-    local container=$1 port server status=0
+    local container=$1 port
     shift
-    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
+    port=$(free_port)
     mapfile -t command < <(start_of api)
     given=(--env "PORT=$port" "$@")
     inside "$container" "${command[@]}" &
     service=$!
     inside "$container" python -m shelfmark.probe "http://127.0.0.1:$port" 300
     inside "$container" python -m shelfmark.probe # the health check
+    stop_service
+}
+
+stop_service() {
+    local server status=0
     server=$(last_child "$service")
     kill -TERM "$server"
     wait "$service" || status=$?
@@ -192,7 +201,47 @@ serve_and_ask() { # container, then arguments of buildah run
 }
 
 say "api, the model mounted"
-serve_and_ask "$container" --volume "$work/models:/models:ro" --env SHELFMARK_MODEL=tried
+mkdir -m 1777 "$work/logs" "$work/reports"
+serve_and_ask "$container" --volume "$work/models:/models:ro" --env SHELFMARK_MODEL=tried \
+    --volume "$work/logs:/logs:rw" --env SHELFMARK_LOG_FOLDER=/logs
+
+say "monitor, on what the service has logged"
+build monitor --target monitor --file dockerfiles/api.dockerfile .
+container=$(buildah from --pull-never shelfmark-monitor)
+containers+=("$container")
+port=$(free_port)
+mapfile -t command < <(start_of monitor)
+given=(--env "PORT=$port" --env SHELFMARK_MODEL=tried --env SHELFMARK_ADMIN_KEY=tried
+    --volume "$work/models:/models:ro" --volume "$work/logs:/logs:ro"
+    --volume "$work/reports:/reports:rw")
+inside "$container" "${command[@]}" &
+service=$!
+python3 - "http://127.0.0.1:$port" <<'END'
+import json, sys, time, urllib.error, urllib.request
+
+url, until = sys.argv[1], time.monotonic() + 300
+
+
+def asked(path, **more):
+    while True:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url + path, **more), timeout=10) as answer:
+                return json.load(answer)
+        except OSError as error:
+            if time.monotonic() > until or getattr(error, "code", 404) != 404:
+                sys.exit(f"error: monitor: {path}: {error}")
+            time.sleep(0.5)
+
+
+asked("/health")
+asked("/drift/run", method="POST", headers={"X-Admin-Key": "tried"})
+report = asked("/drift/latest")
+print(report["model"], report["verdict"])
+if report["window"]["papers"] != 1:
+    sys.exit(f"error: the monitor has seen {report['window']}")
+END
+inside "$container" python -m shelfmark.probe /health
+stop_service
 
 say "api, the model inside"
 mkdir -p "$work/context/models"
@@ -206,4 +255,4 @@ container=$(buildah from --pull-never shelfmark-api-with-model)
 containers+=("$container")
 serve_and_ask "$container"
 
-say "all well: train $(megabytes train), api $(megabytes api), with a model $(megabytes api-with-model)"
+say "all well: train $(megabytes train), api $(megabytes api), monitor $(megabytes monitor), with a model $(megabytes api-with-model)"

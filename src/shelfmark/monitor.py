@@ -224,3 +224,13 @@ def serve(host: str, port: int = 0) -> None:
         one.run()
     if not one.started:
         raise SystemExit(STARTUP_FAILURE)
+
+
+def main() -> None:
+    """Serve on all addresses, as a container does; all else comes from the environment."""
+    with console.one_line_errors():
+        serve("0.0.0.0")  # noqa: S104 - a container's own network
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 """Asks a running service whether it is ready and for a prediction; standard library alone.
 
-`python -m shelfmark.probe` is the image's health check; with a URL, and perhaps the seconds to
-wait, it checks a service that has just been started.
+`python -m shelfmark.probe` is the image's health check, `... /health` one of another path; with a
+URL, and perhaps the seconds to wait, it checks a service that has just been started.
 """
 
 from __future__ import annotations
@@ -76,13 +76,14 @@ def _request(url: str, headers: dict[str, str], body: bytes | None = None) -> An
 
 
 def main(arguments: list[str]) -> None:
-    """Check the service at a URL; without one, see whether this machine's is ready just now."""
+    """Check the service at a URL; without one, ask this machine's for a path just now."""
     try:
-        if arguments:
+        if arguments and not arguments[0].startswith("/"):
             seconds = float(arguments[1]) if arguments[1:] else None
             sys.stdout.write(f"{check(arguments[0], seconds=seconds)}\n")
             return
-        url = f"http://127.0.0.1:{os.environ.get('PORT', '8000')}/ready"
+        path = arguments[0] if arguments else "/ready"
+        url = f"http://127.0.0.1:{os.environ.get('PORT', '8000')}{path}"
         if problem := _problem(url, {}):
             raise ShelfmarkError(f"{url}: {problem}")
     except ShelfmarkError as error:

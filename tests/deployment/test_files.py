@@ -100,19 +100,27 @@ def test_both_images_have_one_python() -> None:
 
 
 def test_the_images_take_the_lock_versions_and_the_service_no_others() -> None:
-    wanted = {}
-    for dockerfile in DOCKERFILES:
-        (export,) = (words for name, words in instructions(dockerfile) if "uv export" in words)
+    service, monitor = exported(ROOT / "dockerfiles" / "api.dockerfile")
+    (training,) = exported(ROOT / "dockerfiles" / "train.dockerfile")
+    assert {"fastapi", "xgboost", "scikit-learn"} <= service
+    heavy = r"wandb|dvc|gcsfs|google|matplotlib|hydra|invoke|pandas|pyarrow|pytest|nvidia|evidently"
+    assert not {name for name in service if re.match(heavy, name)}
+    assert service < monitor
+    assert {"evidently", "pandas", "pyarrow"} <= monitor
+    assert {"wandb", "gcsfs", "google-auth", "requests", "matplotlib"} <= training
+    assert "pytest" not in training | monitor
+
+
+def exported(dockerfile: Path) -> list[set[str]]:
+    """Return the packages that each of a Dockerfile's builds takes from the lock."""
+    found = []
+    for export in (words for name, words in instructions(dockerfile) if "uv export" in words):
         flags = re.findall(r"--(?:prune|extra) [\w-]+", export)
         uv = ["uv", "export", "--quiet", "--frozen", "--no-emit-project", "--no-hashes"]
         done = run(*uv, *" ".join(flags).split())
         assert done.returncode == 0, done.stderr
-        wanted[dockerfile.stem] = set(re.findall(r"^([\w.-]+)==", done.stdout, re.MULTILINE))
-    assert {"fastapi", "xgboost", "scikit-learn"} <= wanted["api"]
-    heavy = r"wandb|dvc|gcsfs|google|matplotlib|hydra|invoke|pandas|pyarrow|pytest|nvidia"
-    assert not {name for name in wanted["api"] if re.match(heavy, name)}
-    assert {"wandb", "gcsfs", "google-auth", "requests", "matplotlib"} <= wanted["train"]
-    assert "pytest" not in wanted["train"]
+        found.append(set(re.findall(r"^([\w.-]+)==", done.stdout, re.MULTILINE)))
+    return found
 
 
 def test_the_build_goes_from_images_over_their_try_to_the_service() -> None:
