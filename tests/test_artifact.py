@@ -42,7 +42,8 @@ def test_the_card_tells_what_the_model_is(model: artifact.Model) -> None:
     card = model.card
     assert {"label": "cs.RO", "name": "Robotics"} in card["classes"]
     assert set(card["versions"]) == {"python", "scikit-learn", "xgboost", "numpy", "scipy"}
-    assert set(card["files"]) == {"pipeline.pkl", "booster.ubj", "reference.parquet"}
+    files = {"pipeline.pkl", "booster.ubj", "reference.parquet", "MODEL_CARD.md"}
+    assert set(card["files"]) == files
     assert card["data"]["synthetic"] is True
     assert len(card["data"]["card_sha256"]) == 64
     assert 0.3 < card["metrics"]["validation"]["accuracy"] < 1

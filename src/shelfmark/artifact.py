@@ -1,8 +1,9 @@
 """A trained model on disk: written whole or not at all, opened only when it is what it says.
 
 A folder `models/<name>/` holds `pipeline.pkl` (scikit-learn's pipeline), `booster.ubj` (the trees
-in XGBoost's own stable form), `reference.parquet` (what validation looked like, for drift; models
-of before have none) and `card.json`; `models/latest` points at the newest.
+in XGBoost's own stable form), `card.json`, and what models of before have not: `reference.parquet`
+(what validation looked like, for drift) and `MODEL_CARD.md` (for people). `models/latest` points at
+the newest.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from shelfmark.targets import Targets
 from shelfmark.text import document, plain
 
 PIPELINE, BOOSTER, CARD = "pipeline.pkl", "booster.ubj", "card.json"
-REFERENCE = "reference.parquet"
+REFERENCE, ABOUT = "reference.parquet", "MODEL_CARD.md"
 LATEST = "latest"
 # A pickle fits the very versions that wrote it and no others.
 PINNED = ("scikit-learn", "xgboost", "numpy", "scipy")
@@ -38,10 +39,17 @@ Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 @dataclass(frozen=True)
 class Model:
-    """An opened artifact."""
+    """An opened artifact.
+
+    Args:
+        pipeline: what answers.
+        card: what is known of it, for programs.
+        about: the same for people, in Markdown; nothing where the artifact has none.
+    """
 
     pipeline: Pipeline
     card: dict[str, Any]
+    about: str = ""
 
     @property
     def version(self) -> str:
@@ -140,6 +148,8 @@ def save(model: Model, models: Path, reference: bytes | None = None) -> Path:
             (folder / BOOSTER).write_bytes(booster.save_raw("ubj"))
         if reference is not None:
             (folder / REFERENCE).write_bytes(reference)
+        if model.about:
+            (folder / ABOUT).write_text(model.about, encoding="utf-8")
         digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
         whole = model.card | {"versions": versions(), "files": digests}
         (folder / CARD).write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
@@ -231,7 +241,9 @@ def load(folder: Path, threads: int | None = None) -> Model:
     booster = pipeline[-1].classifier.booster_
     if booster is not None:
         booster.set_param({"nthread": threads or os.cpu_count() or 1})
-    return Model(pipeline, card)
+    about = folder / ABOUT
+    told = about.read_text(encoding="utf-8") if ABOUT in card.get("files", {}) else ""
+    return Model(pipeline, card, told)
 
 
 def _check_versions(made_with: dict[str, str], folder: Path) -> None:

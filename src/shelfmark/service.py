@@ -18,10 +18,10 @@ from loguru import logger
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp
 
-from shelfmark import __version__, problems, telemetry
+from shelfmark import __version__, model_page, problems, telemetry
 from shelfmark.answers import Asked
 from shelfmark.artifact import Model
 from shelfmark.batching import Batcher
@@ -212,11 +212,19 @@ def _add_state(app: FastAPI, service: Service) -> None:
         return {"status": "ready", "model": service.serving.model.version}
 
     @app.get("/model")
-    async def card() -> dict[str, Any]:
-        """Show what is known of the model: classes, data, metrics, digests, versions."""
-        whole = service.serving.model.card
-        data = {key: value for key, value in whole["data"].items() if key != "folder"}
-        return {**{key: whole.get(key) for key in SHOWN}, "data": data}
+    async def card(request: Request) -> Response:
+        """Show what is known of the model: classes, data, metrics, digests, versions.
+
+        A browser gets the model card as a page, who accepts text/markdown as its source.
+        """
+        model = service.serving.model
+        wanted = request.headers.get("accept", "")
+        if "text/html" in wanted:
+            return HTMLResponse(model_page.page(model))
+        if "text/markdown" in wanted:
+            return Response(model.about, media_type="text/markdown; charset=utf-8")
+        data = {key: value for key, value in model.card["data"].items() if key != "folder"}
+        return _json({**{key: model.card.get(key) for key in SHOWN}, "data": data})
 
     @app.get("/metrics", response_class=Response)
     async def metrics() -> Response:

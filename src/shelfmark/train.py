@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from shelfmark import (
     identity,
     job,
     model,
+    model_card,
     preprocess,
     reference,
     tracking,
@@ -104,7 +106,7 @@ def fit_and_measure(
     figures = evaluate.score(answers, made)
     headline = {figure: figures.get(figure) for figure in evaluate.FIGURES}
     made.card["metrics"] = {"validation": headline}
-    return made, figures
+    return dataclasses.replace(made, about=model_card.written(made.card, figures)), figures
 
 
 def finish(folder: Path, settings: Config) -> Path:

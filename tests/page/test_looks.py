@@ -79,6 +79,17 @@ def test_all_text_stands_out(visit: Open, scheme: str) -> None:
     assert [(name, ratio) for name, ratio in found if ratio < 4.5] == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_model_card_fits_and_stands_out(visit: Open, scheme: str) -> None:
+    page = visit(width=360, color_scheme=scheme)
+    page.get_by_role("link", name="What it learnt from").click()
+    expect(page.get_by_role("heading", name="Limits")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    found = page.evaluate(CONTRASTS)
+    assert len(found) > 50
+    assert [(name, ratio) for name, ratio in found if ratio < 4.5] == []
+
+
 def test_every_control_has_a_name_and_the_table_a_caption(page: Page) -> None:
     full(page)
     tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]

@@ -1,0 +1,31 @@
+"""The model card as the service shows it."""
+
+from __future__ import annotations
+
+import httpx2 as httpx
+
+from shelfmark import model_page
+from shelfmark.artifact import Model
+
+
+def test_the_service_shows_it_to_people_and_its_source_to_whoever_asks(
+    server: httpx.Client, model: Model
+) -> None:
+    page = server.get("/model", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "<h1>quick</h1>" in page.text
+    assert page.text.count('<div class="scroll"><table>') == model.about.count("| --- |")
+    assert "style=" not in page.text, "the page's policy allows none"
+    source = server.get("/model", headers={"Accept": "text/markdown"})
+    assert source.text == model.about
+    assert server.get("/model").json()["name"] == "quick"
+
+
+def test_markup_in_a_card_is_shown_as_text(model: Model) -> None:
+    shown = model_page.page(Model(model.pipeline, model.card, "# <script>alert(1)</script>"))
+    assert "<script>" not in shown
+    assert "&lt;script&gt;" in shown
+
+
+def test_a_model_of_before_says_that_it_has_none(model: Model) -> None:
+    assert "before there were model cards" in model_page.page(Model(model.pipeline, model.card))
