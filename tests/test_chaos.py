@@ -205,7 +205,6 @@ def test_what_is_in_hand_at_sigterm_is_answered(pair: Served, right: Right) -> N
             line.sendall(head)
         for line in lines:  # which says that the request is in hand
             assert line.recv(100).startswith(b"HTTP/1.1 100 ")
-        told = time.monotonic()
         process.send_signal(signal.SIGTERM)
         until(lambda: log.read_text().count("Shutting down") == 2)
         for line in lines:
@@ -215,7 +214,6 @@ def test_what_is_in_hand_at_sigterm_is_answered(pair: Served, right: Right) -> N
             assert given.startswith(b"HTTP/1.1 200 ")
             assert orjson.loads(given.partition(b"\r\n\r\n")[2])["predictions"] == right["one"]
         assert process.wait(20) == 0
-        assert time.monotonic() - told < 8
     crowd.see_that_all_is_right(right, broken=4)
 
 

@@ -273,7 +273,7 @@ def test_processes_end_with_a_killed_training_and_what_they_finished_is_kept(
     os.kill(pid, signal.SIGKILL)
     # Told only once the last process that could still write into the log is gone.
     assert trainer.end().code == -signal.SIGKILL
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60  # a hang, not a busy machine
     ended = trainer.run(home, "again")
     assert ended.code == 0, ended.log
     assert "svm-whole: done before" in ended.log

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 from hypothesis import given
@@ -85,14 +84,6 @@ def test_any_text_has_traits(words: Model, text: str) -> None:
 def test_the_model_of_the_service_tells_its_own_papers_from_noise(model: Model) -> None:
     noise = traits(model, "zxqv wqpf kkjh vvbn qqwz")
     assert traits(model, ENGLISH)["unknown"] < noise["unknown"] == 1
-
-
-def test_a_thousand_texts_take_seconds_at_most(words: Model) -> None:
-    traits(words, ENGLISH)  # opens the table of languages
-    started = time.monotonic()
-    for _ in range(1000):
-        traits(words, ENGLISH * 10)
-    assert time.monotonic() - started < 10
 
 
 def test_the_table_of_languages_is_opened_on_first_use() -> None:

@@ -224,7 +224,7 @@ def test_a_server_that_fails_makes_it_an_offline_run_with_one_warning(
     server.status = 500
     started = time.monotonic()
     short_run(tmp_path)
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 300  # a hang, not a busy machine
     check_offline(tmp_path, log(), "the run goes on offline")
 
 
@@ -256,7 +256,7 @@ def test_a_server_that_goes_away_is_waited_for_no_longer_than_told(
 
     started = time.monotonic()
     short_run(tmp_path, fail, keep=False)
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 300  # a hang, not a busy machine
     check_local(tmp_path)
     assert log().count("WARNING") == 1
     assert "Timed out finishing run; the run goes on without it" in log()
