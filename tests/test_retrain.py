@@ -47,6 +47,7 @@ def test_a_better_challenger_becomes_the_latest(weak: Path, tmp_path: Path) -> N
     assert latest.name.endswith("-challenger")
     assert (weak.parent / "latest").resolve() == latest
     assert artifact.load(latest).version == latest.name
+    assert not list((weak.parent / "challengers").iterdir())
     (report,) = tmp_path.glob("*-duel/duel.json")
     told = orjson.loads(report.read_bytes())
     assert told["latest"] == latest.name

@@ -83,6 +83,7 @@ def run(champion: Path, harvest: Path, reports: Path, limits: DriftConfig) -> Pa
         winner = champion.parent / new.version
         with files.writing(winner):
             made.rename(winner)
+            (made.parent / artifact.LATEST).unlink(missing_ok=True)  # which named it there
         artifact.point_latest_at(winner)
     _write(old, new, duel, newest, reports / f"{new.version}-duel")
     told = "takes the place of" if duel.won else "does not beat"
