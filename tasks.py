@@ -157,6 +157,39 @@ def evaluate(
 
 @task(
     help={
+        "model": "name of a model in the models folder",
+        "split": "validation, test or train",
+        "papers": "at most so many papers, and of each year",
+        "seed": "settles which, and how they are changed",
+        "years": "train to the end of each, 2013,2014, and test on the four years after",
+        "models": "folder of the models",
+        "reports": "folder of the reports",
+    }
+)
+def robustness(
+    c: Context,
+    model: str = "latest",
+    split: str = "validation",
+    papers: int = 2000,
+    seed: int = 7,
+    years: str = "",
+    models: str = "models",
+    reports: str = "reports",
+) -> None:
+    """Measure a model on mistyped, cut, stuffed and otherwise changed papers, and over time."""
+    from shelfmark import console
+
+    console.set_up()
+    with console.one_line_errors("the last report is as it was"):
+        from shelfmark import robustness, robustness_report
+
+        robustness_report.show(
+            robustness.run(Path(models, model), Path(reports), split, papers, seed, years)
+        )
+
+
+@task(
+    help={
         "text": "one text to classify",
         "file": "text lines, JSON lines, CSV or Parquet, compressed or not; - for standard input",
         "out": "file to write; standard output when not given",

@@ -50,16 +50,26 @@ def evaluate(
     Raises:
         ShelfmarkError: the model or its splits are not there, or the report cannot be written.
     """
-    model = artifact.load(model_folder)
-    splits = open_splits(Path(model.card["data"]["folder"]))
-    if splits.digest != model.card["data"]["card_sha256"]:
-        raise ShelfmarkError(f"{splits.folder} is not the data {model.version} was trained on")
+    model, splits = opened(model_folder)
     table = splits.read(split)
     report = report_of(model, splits, split, table, score(answer_all(model, table), model))
     if baselines:
         report["baselines"] = run_baselines(splits, table)
     write_report(report, reports)
     return report
+
+
+def opened(model_folder: Path) -> tuple[Model, Splits]:
+    """Open an artifact and the splits of the data it was trained on.
+
+    Raises:
+        ShelfmarkError: one is not there, or the splits are others.
+    """
+    model = artifact.load(model_folder)
+    splits = open_splits(Path(model.card["data"]["folder"]))
+    if splits.digest != model.card["data"]["card_sha256"]:
+        raise ShelfmarkError(f"{splits.folder} is not the data {model.version} was trained on")
+    return model, splits
 
 
 def report_of(

@@ -183,22 +183,30 @@ def writing(target: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def folder_aside(target: Path) -> Iterator[Path]:
+def folder_aside(target: Path, replace: bool = False) -> Iterator[Path]:
     """Yield a fresh folder beside the target, renamed to it at the end: all of it or nothing.
+
+    Args:
+        target: the folder to be.
+        replace: whether it takes the place of an older one, which goes only then.
 
     Raises:
         ShelfmarkError: the target exists, the disk is full, or the place cannot be written.
     """
-    if target.exists():
+    if target.exists() and not replace:
         raise ShelfmarkError(f"{target} exists already: choose another name or move it away")
     aside = target.with_name(f"{PARTIAL}{os.getpid()}-{target.name}")
+    older = aside.with_name(f"{aside.name}-older")
     try:
         with writing(target):
             aside.mkdir(parents=True)
             yield aside
+            if target.exists():
+                target.rename(older)
             aside.rename(target)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        for leftover in (aside, older):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -104,3 +104,30 @@ def score_answers(truth: list[str], answers: list[str]) -> dict[str, float]:
         "macro_f1": float(f1_score(truth, answers, average="macro", zero_division=0)),
         "weighted_f1": float(f1_score(truth, answers, average="weighted", zero_division=0)),
     }
+
+
+def macro_f1(truth: Numbers, given: Numbers, count: int) -> float:
+    """Return the mean F1 of the labels that are there.
+
+    Args:
+        truth: the true label of each paper, below `count`.
+        given: the label each was given; `count` for one that is none of them.
+        count: how many labels there may be.
+    """
+    found = class_figures(truth, given, count)
+    return float(found["f1"][found["papers"] > 0].mean())
+
+
+def class_figures(truth: Numbers, given: Numbers, count: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Return recall, F1 and the number of papers of each label, 0 where there are none.
+
+    The arguments are those of `macro_f1`.
+    """
+    right = np.bincount(truth[truth == given], minlength=count)[:count]
+    there = np.bincount(truth, minlength=count)[:count]
+    told = np.bincount(given, minlength=count + 1)[:count]
+    return {
+        "recall": right / np.maximum(there, 1),
+        "f1": 2 * right / np.maximum(there + told, 1),
+        "papers": there,
+    }

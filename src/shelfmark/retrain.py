@@ -148,12 +148,14 @@ def compare(
     ]  # fmt: skip
     given = [_numbered(one, names) for one in both]
     for one, answers in zip(figures, given, strict=True):
-        one["macro_f1"] = _macro_f1(truth, answers, len(names))  # over the same labels for both
+        one["macro_f1"] = metrics.macro_f1(
+            truth, answers, len(names)
+        )  # over the same labels for both
     chance = np.random.default_rng(0)
     better = 0
     for _ in range(RESAMPLES):
         rows = chance.integers(0, len(truth), len(truth))
-        first, second = (_macro_f1(truth[rows], one[rows], len(names)) for one in given)
+        first, second = (metrics.macro_f1(truth[rows], one[rows], len(names)) for one in given)
         better += second > first
     share = better / RESAMPLES
     won = share >= limits.chance and figures[1]["log_loss"] <= figures[0]["log_loss"]
@@ -164,15 +166,6 @@ def _numbered(answers: Answers, names: list[str]) -> Numbers:
     """Return each answer as a number among the names, or the number after the last."""
     place = [names.index(label) if label in names else len(names) for label in answers.classes]
     return np.asarray(np.array(place, np.int64)[answers.probabilities.argmax(axis=1)])
-
-
-def _macro_f1(truth: Numbers, given: Numbers, count: int) -> float:
-    """Return the mean F1 of the labels that are there."""
-    right = np.bincount(truth[truth == given], minlength=count)[:count]
-    there = np.bincount(truth, minlength=count)[:count]
-    told = np.bincount(given, minlength=count + 1)[:count]
-    f1 = 2 * right / np.maximum(there + told, 1)
-    return float(f1[there > 0].mean())
 
 
 def _write(

@@ -1,0 +1,175 @@
+"""What a model makes of papers as they come in life: mistyped, cut, stuffed, and of later years.
+
+Each changed paper goes the way of a user's paper, through `answers`. Every figure of a change
+stands beside that of the same papers as they are, with an interval of the difference.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from loguru import logger
+
+from shelfmark import (
+    ageing,
+    changes,
+    console,
+    evaluate,
+    files,
+    robustness_pictures,
+    robustness_report,
+    traits,
+)
+from shelfmark.artifact import Model
+from shelfmark.changes import Paper
+from shelfmark.errors import ShelfmarkError
+from shelfmark.metrics import Numbers
+from shelfmark.robustness_figures import (
+    Sample,
+    Told,
+    answer,
+    by_class,
+    differences,
+    figures,
+    sample_of,
+)
+from shelfmark.splits import Splits
+
+RESAMPLES = 1000
+STUFFED = "keyword stuffing"
+LANGUAGE = "another language"
+ENGLISH = "en"
+
+
+def run(
+    model_folder: Path,
+    reports: Path,
+    split: str = "validation",
+    papers: int = 2000,
+    seed: int = 7,
+    years: str = "",
+) -> dict[str, Any]:
+    """Measure an artifact under every change, and over the years, and write the report.
+
+    Args:
+        model_folder: the artifact.
+        reports: the report goes to `<model>-robustness` in it, in the place of an older one.
+        split: whose papers are changed.
+        papers: at most so many of them, and of each year.
+        seed: settles which, and all changes.
+        years: as 2013,2014: to the end of each a model is trained, and tested on later years.
+
+    Raises:
+        ShelfmarkError: the model or its splits are not there, an argument is wrong, or the report
+            cannot be written.
+    """
+    if papers < 1:
+        raise ShelfmarkError(f"--papers: {papers}: should be a whole number from 1")
+    model, splits = evaluate.opened(model_folder)
+    table = splits.read(split)
+    # The test split is looked at only when it is asked for.
+    pool = ageing.pool(splits, with_test=split == "test") if years else None
+    wanted = ageing.wanted(years, pool) if pool else []
+    rows = np.sort(np.random.default_rng(seed).permutation(table.num_rows)[:papers])
+    report = {
+        "kind": "robustness",
+        "model": model.version,
+        "split": split,
+        "synthetic": splits.card["synthetic"],
+        "papers": len(rows),
+        "seed": seed,
+        "command": f"uv run inv robustness --model {model.version} --split {split} "
+        f"--papers {papers} --seed {seed}" + f" --years {years}" * bool(years),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **under_changes(model, splits, sample_of(model, table.take(rows)), seed),
+        "years": None,
+    }
+    if pool:
+        report |= ageing.over_years(model, splits, pool, wanted, papers, seed)
+    write(report, reports / f"{model.version}-robustness")
+    return report
+
+
+def under_changes(model: Model, splits: Splits, sample: Sample, seed: int) -> dict[str, Any]:
+    """Return the figures of papers as they are, and after each change."""
+    rivals = _rivals(model, sample, seed)
+    terms = evaluate.telling_terms(model, splits.read("validation"))
+    told = [[term for term, _ in terms[model.classes[rival]]] for rival in rivals]
+    kinds = {name: changes.changed(name, sample.papers, seed) for name in changes.CHANGES}
+    kinds[STUFFED] = [
+        changes.stuffed(*paper, words) for paper, words in zip(sample.papers, told, strict=True)
+    ]
+    with console.progress("answering", len(sample.papers) * (1 + len(kinds))) as bar:
+        before = answer(model, sample, sample.papers, bar)
+        after = {name: answer(model, sample, papers, bar) for name, papers in kinds.items()}
+    chance = np.random.default_rng(seed)
+    draws = chance.integers(0, len(sample.truth), (RESAMPLES, len(sample.truth)))
+    resampled = [figures(sample, before, rows) for rows in draws]
+    found: dict[str, dict[str, Any]] = {}
+    for name, papers in kinds.items():
+        texts = [model.text(*paper) for paper in papers]
+        touched = sum(
+            model.text(*old) != new for old, new in zip(sample.papers, texts, strict=True)
+        )
+        found[name] = {
+            **figures(sample, after[name]),
+            "difference": differences(sample, before, after[name], draws, resampled),
+            "touched": touched / len(texts),
+            "classes": by_class(sample, after[name]),
+        }
+    found[STUFFED]["moved"] = _moved(rivals, before, after[STUFFED])
+    found[LANGUAGE]["language"] = _language(model, sample.papers, kinds[LANGUAGE])
+    return {
+        "as_is": {**figures(sample, before), "classes": by_class(sample, before)},
+        "changes": found,
+    }
+
+
+def _rivals(model: Model, sample: Sample, seed: int) -> Numbers:
+    """Return for each paper another class than its own, by chance."""
+    count = len(model.classes)
+    draws = [
+        changes.chance_of(seed, STUFFED, number).random() for number in range(len(sample.truth))
+    ]
+    others = [[x for x in range(count) if x != own] for own in sample.truth.tolist()]
+    return np.array([x[int(draw * len(x))] for x, draw in zip(others, draws, strict=True)])
+
+
+def _moved(rivals: Numbers, before: Told, after: Told) -> dict[str, float]:
+    """Return how many papers are given the class whose words were added, of all papers."""
+    return {
+        "before": float((before.given == rivals).mean()),
+        "after": float((after.given == rivals).mean()),
+        "confidently": float(((after.given == rivals) & after.sure).mean()),
+    }
+
+
+def _language(model: Model, before: list[Paper], after: list[Paper]) -> dict[str, float]:
+    """Return the share of words replaced, and of papers that the log would mark as not English."""
+    marked = [
+        float(
+            np.mean([traits.traits(model, model.text(*one))["language"] != ENGLISH for one in side])
+        )
+        for side in (before, after)
+    ]
+    share = changes.share_in_french([" ".join(paper) for paper in before])
+    return {"words": share, "marked_before": marked[0], "marked_after": marked[1]}
+
+
+def write(report: dict[str, Any], folder: Path) -> None:
+    """Write metrics.json, pictures and a page, all of them or nothing.
+
+    Raises:
+        ShelfmarkError: the disk does not take them.
+    """
+    files.clear_leftovers(folder.parent)
+    with files.folder_aside(folder, replace=True) as aside:
+        names = robustness_pictures.draw_all(report, aside)
+        (aside / "metrics.json").write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+        page = robustness_report.markdown(report, names)
+        (aside / "README.md").write_text(page, encoding="utf-8")
+    logger.info("report: {}", folder / "README.md")
