@@ -233,6 +233,24 @@ def test_a_folder_that_exists_is_not_touched(tmp_path: Path) -> None:
     assert (tmp_path / "folder" / "a").read_bytes() == b"old"
 
 
+def test_a_folder_takes_the_place_of_an_older_one_once_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "a").write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), files.folder_aside(target, replace=True) as aside:
+        (aside / "b").write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert [path.name for path in target.iterdir()] == ["a"]
+    with files.folder_aside(target, replace=True) as aside:
+        (aside / "b").write_bytes(b"new")
+        assert (target / "a").exists()
+    assert [path.name for path in target.iterdir()] == ["b"]
+    with pytest.raises(ShelfmarkError), files.folder_aside(target, replace=True) as aside:
+        aside.rmdir()  # so that it cannot take the place
+    assert [path.name for path in target.iterdir()] == ["b"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_a_folder_that_appears_meanwhile_wins(tmp_path: Path) -> None:
     target = tmp_path / "folder"
     with pytest.raises(ShelfmarkError, match="cannot write"), files.folder_aside(target) as aside:

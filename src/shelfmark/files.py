@@ -201,10 +201,12 @@ def folder_aside(target: Path, replace: bool = False) -> Iterator[Path]:
         with writing(target):
             aside.mkdir(parents=True)
             yield aside
-            if target.exists():
+            if replace and target.exists():
                 target.rename(older)
             aside.rename(target)
     finally:
+        if older.exists() and not target.exists():
+            older.rename(target)
         for leftover in (aside, older):
             shutil.rmtree(leftover, ignore_errors=True)
 

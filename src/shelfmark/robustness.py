@@ -34,12 +34,12 @@ from shelfmark.robustness_figures import (
     answer,
     by_class,
     differences,
+    draws,
     figures,
     sample_of,
 )
 from shelfmark.splits import Splits
 
-RESAMPLES = 1000
 STUFFED = "keyword stuffing"
 LANGUAGE = "another language"
 ENGLISH = "en"
@@ -67,13 +67,14 @@ def run(
         ShelfmarkError: the model or its splits are not there, an argument is wrong, or the report
             cannot be written.
     """
-    if papers < 1:
-        raise ShelfmarkError(f"--papers: {papers}: should be a whole number from 1")
+    for name, value, least in (("papers", papers, 1), ("seed", seed, 0)):
+        if value < least:
+            raise ShelfmarkError(f"--{name}: {value}: should be a whole number from {least}")
     model, splits = evaluate.opened(model_folder)
     table = splits.read(split)
     # The test split is looked at only when it is asked for.
     pool = ageing.pool(splits, with_test=split == "test") if years else None
-    wanted = ageing.wanted(years, pool) if pool else []
+    wanted = [] if pool is None else ageing.wanted(years, pool)
     rows = np.sort(np.random.default_rng(seed).permutation(table.num_rows)[:papers])
     report = {
         "kind": "robustness",
@@ -88,7 +89,7 @@ def run(
         **under_changes(model, splits, sample_of(model, table.take(rows)), seed),
         "years": None,
     }
-    if pool:
+    if pool is not None:
         report |= ageing.over_years(model, splits, pool, wanted, papers, seed)
     write(report, reports / f"{model.version}-robustness")
     return report
@@ -106,9 +107,7 @@ def under_changes(model: Model, splits: Splits, sample: Sample, seed: int) -> di
     with console.progress("answering", len(sample.papers) * (1 + len(kinds))) as bar:
         before = answer(model, sample, sample.papers, bar)
         after = {name: answer(model, sample, papers, bar) for name, papers in kinds.items()}
-    chance = np.random.default_rng(seed)
-    draws = chance.integers(0, len(sample.truth), (RESAMPLES, len(sample.truth)))
-    resampled = [figures(sample, before, rows) for rows in draws]
+    resampled = [figures(sample, before, rows) for rows in draws(sample, seed)]
     found: dict[str, dict[str, Any]] = {}
     for name, papers in kinds.items():
         texts = [model.text(*paper) for paper in papers]
@@ -117,7 +116,7 @@ def under_changes(model: Model, splits: Splits, sample: Sample, seed: int) -> di
         )
         found[name] = {
             **figures(sample, after[name]),
-            "difference": differences(sample, before, after[name], draws, resampled),
+            "difference": differences(sample, before, after[name], seed, resampled),
             "touched": touched / len(texts),
             "classes": by_class(sample, after[name]),
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from shelfmark.changes import Paper
 from shelfmark.metrics import Numbers
 
 FIGURES = ("accuracy", "macro_f1", "abstained", "confident_precision")
+RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)  # percentiles
 
 
@@ -84,11 +85,18 @@ def figures(sample: Sample, told: Told, rows: Numbers | None = None) -> dict[str
     }
 
 
+def draws(sample: Sample, seed: int) -> Iterator[Numbers]:
+    """Yield rows drawn with replacement, as many as there are papers, the same for every change."""
+    for number in range(RESAMPLES):
+        chance = np.random.default_rng([seed, number])
+        yield chance.integers(0, len(sample.truth), len(sample.truth))
+
+
 def differences(
     sample: Sample,
     before: Told,
     after: Told,
-    draws: Numbers,
+    seed: int,
     resampled: list[dict[str, float | None]],
 ) -> dict[str, dict[str, float] | None]:
     """Return what a change does to each figure, with a 95 % interval.
@@ -99,16 +107,15 @@ def differences(
         sample: the papers.
         before: the answers to them as they are.
         after: the answers to them changed.
-        draws: rows drawn with replacement, shape (resamples, papers).
+        seed: of the draws.
         resampled: the figures of `before` in each draw.
 
     Returns:
         For each of `FIGURES` value, low and high; None where a side has no such figure.
     """
     sides = figures(sample, before), figures(sample, after)
-    spread = [
-        (one, figures(sample, after, rows)) for one, rows in zip(resampled, draws, strict=True)
-    ]
+    pairs = zip(resampled, draws(sample, seed), strict=True)
+    spread = [(one, figures(sample, after, rows)) for one, rows in pairs]
     found: dict[str, dict[str, float] | None] = {}
     for name in FIGURES:
         old, new = sides[0][name], sides[1][name]

@@ -51,7 +51,8 @@ def _bars(axes: Axes, report: dict[str, Any], key: str) -> None:
             low, high = before + apart["low"], before + apart["high"]
             axes.plot([low, high], [place, place], color=INK, linewidth=1.5)
             end = max(end, high)
-        axes.text(end + 0.015, place, f"{one[key]:.3f}", va="center", fontsize=8, color=INK)
+        axes.text(end + 0.015, place, f"{one[key]:.3f}", va="center", fontsize=8, color=INK,
+                  bbox={"color": "white", "pad": 1})  # fmt: skip
     if before is not None:
         axes.axvline(before, color=INK, linewidth=1, linestyle=":")
     axes.set_xlim(0, 1.16)
@@ -76,7 +77,7 @@ def by_class(report: dict[str, Any], path: Path) -> None:
     axes.imshow(lost, cmap="RdBu", vmin=-worst, vmax=worst, aspect="auto")
     for (row, column), value in np.ndenumerate(lost):
         colour = "white" if abs(value) > 0.6 * worst else INK
-        text = f"{value:+.2f}"
+        text = "0" if abs(value) < 0.005 else f"{value:+.2f}"
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
     labels = [f"{label} ({before[label]['papers']:,})" for label in frequent]
     axes.set_xticks(range(len(frequent)), labels, rotation=90, fontsize=8)
@@ -100,7 +101,8 @@ def over_years(years: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
         seen = sorted({int(x) for rows in years.values() for x in rows})
         axes.set_xticks(seen)
         axes.set_xlim(seen[0] - 0.3, seen[-1] + 0.9)
-        axes.set_ylim(0, 1)
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, high - 0.15), high)  # a small change is to look small
         axes.grid(color=SOFT, linewidth=0.6)
         axes.set_title(title, color=INK, fontsize=10)
         axes.set_xlabel("year of the tested papers")

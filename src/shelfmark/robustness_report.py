@@ -17,7 +17,12 @@ COLUMNS = (
 # As many columns as a terminal has room for, on two lines.
 SHORT = ("accuracy", "points\nwon or lost", "macro\nF1", "abstains", "right if\nsure")
 AS_IS = "as it is"
-YEARLY = {"accuracy": "Accuracy", "macro_f1": "Macro F1", "abstained": "Abstention"}
+YEARLY = {
+    "accuracy": "Accuracy",
+    "macro_f1": "Macro F1",
+    "abstained": "Abstention",
+    "confident_precision": "Share right of confident answers",
+}
 
 
 def wrong(figures: dict[str, Any]) -> float:
@@ -75,7 +80,8 @@ def _years(report: dict[str, Any], key: str) -> tuple[list[str], list[list[str]]
     tested = sorted({then for rows in report["years"].values() for then in rows})
     rows = []
     for year, found in report["years"].items():
-        cells = [f"{found[then][key]:.3f}" if then in found else "" for then in tested]
+        values = [found[then][key] if then in found else None for then in tested]
+        cells = ["" if value is None else f"{value:.3f}" for value in values]
         rows.append([f"to {year}", f"{report['years_trained'][year]:,}", *cells])
     return ["trained", "papers", *tested], rows
 
