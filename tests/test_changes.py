@@ -169,3 +169,8 @@ def test_keywords_are_added_at_the_end() -> None:
     )  # fmt: skip
     assert changes.stuffed("T", "", ["robot"]) == ("T", "Keywords: robot.")
     assert changes.stuffed("T", "An abstract.", []) == ("T", "An abstract.")
+    assert changes.stuffed_title("T", "A.", ["robot", "lidar"]) == (
+        "T: robot, lidar", "A. Keywords: robot, lidar.",
+    )  # fmt: skip
+    assert changes.stuffed_title("", "A.", ["robot"]) == ("robot", "A. Keywords: robot.")
+    assert changes.stuffed_title("T", "A.", []) == ("T", "A.")

@@ -145,6 +145,12 @@ def stuffed(title: str, abstract: str, terms: Sequence[str]) -> Paper:
     return title, f"{abstract} {added}".strip()
 
 
+def stuffed_title(title: str, abstract: str, terms: Sequence[str]) -> Paper:
+    """Add terms to the title too."""
+    joined = ": ".join(part for part in (title, ", ".join(terms)) if part)
+    return joined, stuffed(title, abstract, terms)[1]
+
+
 CHANGES: dict[str, Change] = {
     "typos": typos,
     "dropped words": dropped_words,
@@ -156,6 +162,11 @@ CHANGES: dict[str, Change] = {
     "half an abstract": half_an_abstract,
     "boilerplate": boilerplate,
     "another language": another_language,
+}
+# Those that need the telling terms of another class.
+STUFFINGS: dict[str, Callable[[str, str, Sequence[str]], Paper]] = {
+    "keyword stuffing": stuffed,
+    "stuffed title": stuffed_title,
 }
 
 

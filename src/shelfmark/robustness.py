@@ -40,7 +40,7 @@ from shelfmark.robustness_figures import (
 )
 from shelfmark.splits import Splits
 
-STUFFED = "keyword stuffing"
+RIVAL = "rival"  # another class than a paper's own
 LANGUAGE = "another language"
 ENGLISH = "en"
 
@@ -101,9 +101,9 @@ def under_changes(model: Model, splits: Splits, sample: Sample, seed: int) -> di
     terms = evaluate.telling_terms(model, splits.read("validation"))
     told = [[term for term, _ in terms[model.classes[rival]]] for rival in rivals]
     kinds = {name: changes.changed(name, sample.papers, seed) for name in changes.CHANGES}
-    kinds[STUFFED] = [
-        changes.stuffed(*paper, words) for paper, words in zip(sample.papers, told, strict=True)
-    ]
+    for name, change in changes.STUFFINGS.items():
+        pairs = zip(sample.papers, told, strict=True)
+        kinds[name] = [change(*paper, words) for paper, words in pairs]
     with console.progress("answering", len(sample.papers) * (1 + len(kinds))) as bar:
         before = answer(model, sample, sample.papers, bar)
         after = {name: answer(model, sample, papers, bar) for name, papers in kinds.items()}
@@ -120,7 +120,8 @@ def under_changes(model: Model, splits: Splits, sample: Sample, seed: int) -> di
             "touched": touched / len(texts),
             "classes": by_class(sample, after[name]),
         }
-    found[STUFFED]["moved"] = _moved(rivals, before, after[STUFFED])
+    for name in changes.STUFFINGS:
+        found[name]["moved"] = _moved(rivals, before, after[name])
     found[LANGUAGE]["language"] = _language(model, sample.papers, kinds[LANGUAGE])
     return {
         "as_is": {**figures(sample, before), "classes": by_class(sample, before)},
@@ -131,9 +132,7 @@ def under_changes(model: Model, splits: Splits, sample: Sample, seed: int) -> di
 def _rivals(model: Model, sample: Sample, seed: int) -> Numbers:
     """Return for each paper another class than its own, by chance."""
     count = len(model.classes)
-    draws = [
-        changes.chance_of(seed, STUFFED, number).random() for number in range(len(sample.truth))
-    ]
+    draws = [changes.chance_of(seed, RIVAL, number).random() for number in range(len(sample.truth))]
     others = [[x for x in range(count) if x != own] for own in sample.truth.tolist()]
     return np.array([x[int(draw * len(x))] for x, draw in zip(others, draws, strict=True)])
 

@@ -134,15 +134,19 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
 def _notes(changes: dict[str, Any]) -> list[str]:
     """Return what there is to say of single changes."""
     touched = [f"{name} {one['touched']:.1%}" for name, one in changes.items()
-               if one["touched"] < 1]  # fmt: skip
-    moved, language = (
-        next(one[key] for one in changes.values() if key in one) for key in ("moved", "language")
-    )
+               if one["touched"] < 0.9995]  # fmt: skip
+    found = {key: {name: one[key] for name, one in changes.items() if key in one}
+             for key in ("moved", "language")}  # fmt: skip
+    moved = [
+        f"{name}: {one['before']:.1%} of the papers were given that class before, "
+        f"{one['after']:.1%} after, {one['confidently']:.1%} with confidence"
+        for name, one in found["moved"].items()
+    ]
+    (language,) = found["language"].values()
     return [
         f"- Share of the papers that a change touches at all, where not all: {', '.join(touched)}.",
-        f"- Keyword stuffing adds the most telling words of another class, drawn for each paper. "
-        f"{moved['before']:.1%} of the papers were given that class before, {moved['after']:.1%} "
-        f"after, {moved['confidently']:.1%} with confidence.",
+        f"- The most telling words of another class, drawn for each paper, were added to the "
+        f"abstract (keyword stuffing), or to the title too. {'; '.join(moved)}.",
         f"- Another language puts French words for {language['words']:.1%} of the words, one by "
         f"one: no translation. The log marks {language['marked_before']:.1%} of the papers as not "
         f"English before, {language['marked_after']:.1%} after.",
