@@ -253,9 +253,10 @@ def test_a_report_that_cannot_be_written_is_one_line(home: Path, tmp_path: Path)
 
 def test_a_killed_run_leaves_the_last_report(tmp_path: Path) -> None:
     folder = tmp_path / "reports" / "made-up-robustness"
-    robustness.write(made_up(2), folder)
+    brief = {"years": None}
+    robustness.write(made_up(2) | brief, folder)
     last = (folder / "metrics.json").read_bytes()
-    (tmp_path / "next.json").write_bytes(orjson.dumps(made_up(3)))
+    (tmp_path / "next.json").write_bytes(orjson.dumps(made_up(3) | brief))
     code = f"""
 import os, signal, orjson
 from pathlib import Path
@@ -269,7 +270,7 @@ robustness.write(orjson.loads(Path("next.json").read_bytes()), Path({str(folder)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert (folder / "metrics.json").read_bytes() == last
     assert len(list(folder.parent.iterdir())) == 2  # what was half-written, until the next run
-    robustness.write(made_up(3), folder)
+    robustness.write(made_up(3) | brief, folder)
     assert list(folder.parent.iterdir()) == [folder]
     assert (folder / "metrics.json").read_bytes() != last
 
