@@ -173,12 +173,19 @@ def test_a_model_of_an_earlier_year_has_the_configuration_and_leaves_nothing(
 
 
 def test_the_same_seed_makes_the_same_report(
-    home: Path, tmp_path: Path, report: dict[str, Any]
+    model: artifact.Model, parts: splits.Splits, report: dict[str, Any]
 ) -> None:
-    again = robustness.run(home / "models" / "quick", tmp_path)
-    assert again["as_is"] == report["as_is"]
-    assert again["changes"] == report["changes"]
-    assert again["years"] is None
+    sample = robustness_figures.sample_of(model, parts.read("validation"))
+    again = robustness.under_changes(model, parts, sample, 7)
+    assert again == {name: report[name] for name in ("as_is", "changes")}
+
+
+def test_at_most_so_many_papers_and_no_years_unless_asked(home: Path, tmp_path: Path) -> None:
+    model = home / "models" / "quick"
+    few = [robustness.run(model, tmp_path, papers=20, seed=seed) for seed in (1, 2)]
+    assert [one["papers"] for one in few] == [20, 20]
+    assert [one["years"] for one in few] == [None, None]
+    assert few[0]["as_is"]["classes"] != few[1]["as_is"]["classes"]
     assert [path.name for path in tmp_path.iterdir()] == ["quick-robustness"]
 
 
@@ -260,8 +267,8 @@ def test_a_killed_run_leaves_the_last_report(tmp_path: Path) -> None:
     code = f"""
 import os, signal, orjson
 from pathlib import Path
-from shelfmark import robustness, robustness_report
-robustness_report.markdown = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from shelfmark import robustness, robustness_pictures
+robustness_pictures.by_class = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 robustness.write(orjson.loads(Path("next.json").read_bytes()), Path({str(folder)!r}))
 """
     done = subprocess.run(

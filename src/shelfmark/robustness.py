@@ -98,22 +98,16 @@ def run(
 def under_changes(model: Model, splits: Splits, sample: Sample, seed: int) -> dict[str, Any]:
     """Return the figures of papers as they are, and after each change."""
     rivals = _rivals(model, sample, seed)
-    terms = evaluate.telling_terms(model, splits.read("validation"))
-    told = [[term for term, _ in terms[model.classes[rival]]] for rival in rivals]
-    kinds = {name: changes.changed(name, sample.papers, seed) for name in changes.CHANGES}
-    for name, change in changes.STUFFINGS.items():
-        pairs = zip(sample.papers, told, strict=True)
-        kinds[name] = [change(*paper, words) for paper, words in pairs]
+    kinds = _changed(model, splits, sample, rivals, seed)
     with console.progress("answering", len(sample.papers) * (1 + len(kinds))) as bar:
         before = answer(model, sample, sample.papers, bar)
         after = {name: answer(model, sample, papers, bar) for name, papers in kinds.items()}
     resampled = [figures(sample, before, rows) for rows in draws(sample, seed)]
     found: dict[str, dict[str, Any]] = {}
+    texts = [model.text(*paper) for paper in sample.papers]
     for name, papers in kinds.items():
-        texts = [model.text(*paper) for paper in papers]
-        touched = sum(
-            model.text(*old) != new for old, new in zip(sample.papers, texts, strict=True)
-        )
+        pairs = zip(texts, papers, strict=True)
+        touched = sum(model.text(*paper) != text for text, paper in pairs)
         found[name] = {
             **figures(sample, after[name]),
             "difference": differences(sample, before, after[name], seed, resampled),
@@ -129,12 +123,26 @@ def under_changes(model: Model, splits: Splits, sample: Sample, seed: int) -> di
     }
 
 
+def _changed(
+    model: Model, splits: Splits, sample: Sample, rivals: Numbers, seed: int
+) -> dict[str, list[Paper]]:
+    """Return the papers after each change; those stuffed got the words of their rival class."""
+    kinds = {name: changes.changed(name, sample.papers, seed) for name in changes.CHANGES}
+    terms = evaluate.telling_terms(model, splits.read("validation"))
+    told = [[term for term, _ in terms[model.classes[rival]]] for rival in rivals]
+    for name, change in changes.STUFFINGS.items():
+        pairs = zip(sample.papers, told, strict=True)
+        kinds[name] = [change(*paper, words) for paper, words in pairs]
+    return kinds
+
+
 def _rivals(model: Model, sample: Sample, seed: int) -> Numbers:
     """Return for each paper another class than its own, by chance."""
     count = len(model.classes)
-    draws = [changes.chance_of(seed, RIVAL, number).random() for number in range(len(sample.truth))]
+    papers = range(len(sample.truth))
+    chances = [changes.chance_of(seed, RIVAL, number).random() for number in papers]
     others = [[x for x in range(count) if x != own] for own in sample.truth.tolist()]
-    return np.array([x[int(draw * len(x))] for x, draw in zip(others, draws, strict=True)])
+    return np.array([x[int(chance * len(x))] for x, chance in zip(others, chances, strict=True)])
 
 
 def _moved(rivals: Numbers, before: Told, after: Told) -> dict[str, float]:
