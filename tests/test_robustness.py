@@ -181,11 +181,9 @@ def test_the_same_seed_makes_the_same_report(
 
 
 def test_at_most_so_many_papers_and_no_years_unless_asked(home: Path, tmp_path: Path) -> None:
-    model = home / "models" / "quick"
-    few = [robustness.run(model, tmp_path, papers=20, seed=seed) for seed in (1, 2)]
-    assert [one["papers"] for one in few] == [20, 20]
-    assert [one["years"] for one in few] == [None, None]
-    assert few[0]["as_is"]["classes"] != few[1]["as_is"]["classes"]
+    few = robustness.run(home / "models" / "quick", tmp_path, papers=20)
+    assert few["papers"] == sum(one["papers"] for one in few["as_is"]["classes"].values()) == 20
+    assert few["years"] is None
     assert [path.name for path in tmp_path.iterdir()] == ["quick-robustness"]
 
 
