@@ -381,6 +381,7 @@ def ship_log(c: Context, folder: str, to: str) -> None:
         "workers": "processes of the service that is started",
         "model": "name of a model in the models folder",
         "models": "folder of the models",
+        "reports": "folder of the reports",
     },
 )
 def load_test(
@@ -392,6 +393,7 @@ def load_test(
     workers: int = 1,
     model: str = "latest",
     models: str = "models",
+    reports: str = "reports",
 ) -> None:
     """Put many users on the service; fail past a budget of speed, errors or memory."""
     bring("locust", group="dev")
@@ -401,7 +403,7 @@ def load_test(
     with console.one_line_errors():
         from shelfmark import load_test
 
-        load_test.run(url, file, users, seconds, workers, model, models)
+        load_test.run(url, file, users, seconds, workers, model, models, reports)
 
 
 @task(

@@ -12,7 +12,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "shelfmark"
 # The one way of the data. A module imports only from those before it.
 ORDER = [
-    "errors", "probe", "groups", "taxonomy", "text", "papers", "schema", "config", "labels",
+    "errors", "provenance", "probe", "groups", "taxonomy", "text", "papers", "schema", "config",
+    "labels",
     "console", "remote", "files", "pointer", "versioning",
     "parallel", "locks", "shared", "prediction_log", "shipping",
     "sources.snapshot", "sources.csv", "sources.sample", "sources",
@@ -36,7 +37,8 @@ ORDER = [
     "middleware", "model_page", "service", "server",
     "drift_config", "windows", "log_window", "paper_window", "domain", "drift_statistics", "drift",
     "drift_report", "drift_page", "drift_run", "monitor", "retrain",
-    "memory", "load_users", "load_test", "measure", "scaling", "bench", "drift_bench",
+    "memory", "load_users", "load_figures", "load_test", "measure", "scaling", "bench",
+    "drift_bench",
     "commands",
     "cloud.account", "cloud.gcloud", "cloud.init", "cloud.deploy", "cloud.deploying",
     "cloud.machines", "cloud.submission", "cloud.spec", "cloud.digests", "cloud.vertex",

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 import pytest
 
-from shelfmark import load_test
+from shelfmark import load_figures, load_test
 from shelfmark.errors import ShelfmarkError
 from shelfmark.sources import sample
 from tests.serving import free_port
@@ -24,7 +24,7 @@ from tests.serving import free_port
 # Wide enough for any machine: the figures are looked at, not the machine.
 WIDE = {
     name: (side, 0.0 if side == "at least" else 1e9)
-    for name, (side, _) in load_test.BUDGETS.items()
+    for name, (side, _) in load_figures.BUDGETS.items()
 }
 
 
@@ -66,20 +66,21 @@ def counting() -> Iterator[str]:
         thread.join()
 
 
-def figures_of(milliseconds: float, memory: float, errors: int = 0) -> load_test.Figures:
+def figures_of(milliseconds: float, memory: float, errors: int = 0) -> load_figures.Figures:
     times = np.full(100, milliseconds)
-    return load_test.Figures(times, 100, 1.0, errors, "503 busy" * errors, 0.1, [memory] * 3)
+    return load_figures.Figures(times, 100, 1.0, errors, "503 busy" * errors, 0.1, [memory] * 3)
 
 
 def test_a_short_run_against_a_service_of_its_own(
     home: Path,
     papers: str,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(load_test, "BUDGETS", WIDE)
-    models = str(home / "models")
-    figures = load_test.run(file=papers, users=2, seconds=1, model="quick", models=models)
+    monkeypatch.setattr(load_figures, "BUDGETS", WIDE)
+    folders = {"models": str(home / "models"), "reports": str(tmp_path)}
+    figures = load_test.run(file=papers, users=2, seconds=1, model="quick", **folders)
     assert list(figures) == ["health", "predict", "mix", "lists of 64"]
     for one in figures.values():
         assert (one.errors, one.first_error) == (0, "")
@@ -97,7 +98,14 @@ def test_a_short_run_against_a_service_of_its_own(
     assert figures["lists of 64"].papers == 64 * asked["lists of 64"]
     shown = capsys.readouterr().out
     assert all(name in shown for name in ("health", "predict", "mix", "p99 ms", *WIDE))
-    assert shown.count("met  ") == len(load_test.ratios(figures))
+    assert shown.count("met  ") == len(load_figures.ratios(figures))
+    record = orjson.loads((tmp_path / "quick-load" / "metrics.json").read_bytes())
+    assert (record["kind"], record["model"], record["synthetic"]) == ("load", "quick", True)
+    assert (record["users"], record["workers"], record["papers"]) == (2, 1, 100)
+    assert record["phases"]["predict"]["p99_ms"] == figures["predict"].percentile(99)
+    assert {name: one["value"] for name, one in record["budgets"].items()} == load_figures.ratios(
+        figures
+    )
 
 
 def test_what_is_counted_is_what_was_asked_and_answered(
@@ -119,30 +127,43 @@ def test_ratios_within_and_past_their_budgets(capsys: pytest.CaptureFixture[str]
     good = {
         "health": figures_of(10, 100),
         "predict": figures_of(20, 100),
-        "lists of 64": load_test.Figures(np.full(9, 50.0), 576, 1.0, 0, "", 0.95, [100, 120, 109]),
+        "lists of 64": load_figures.Figures(
+            np.full(9, 50.0), 576, 1.0, 0, "", 0.95, [100, 120, 109]
+        ),
     }
-    load_test._hold(good)
+    load_figures.hold(good)
     told = capsys.readouterr().out
     assert "NOT MET" not in told
     assert "memory at the end over that after warm-up 1.09 (budget: at most 1.1)" in told
     assert "lists of 64: the load generator itself may have been the limit" in told
     with pytest.raises(ShelfmarkError) as caught:
-        load_test._hold({**good, "predict": figures_of(20, 100, errors=1)})
+        load_figures.hold({**good, "predict": figures_of(20, 100, errors=1)})
     assert str(caught.value) == "past the budget: errors 1 (budget: at most 0); predict: 503 busy"
     assert "NOT MET errors 1" in capsys.readouterr().out
 
 
+def test_a_record_tells_what_was_not_met(tmp_path: Path) -> None:
+    slow = dict.fromkeys(("health", "predict", "lists of 64"), figures_of(10, 100, errors=1))
+    load_figures.write({"model": "a"}, slow, tmp_path)
+    record = orjson.loads((tmp_path / "metrics.json").read_bytes())
+    assert record["budgets"]["errors"] == {
+        "value": 3.0, "side": "at most", "limit": 0.0, "met": False
+    }  # fmt: skip
+    assert record["phases"]["predict"]["first_error"] == "503 busy"
+    assert record["machine"]["cores"] == os.cpu_count()
+
+
 def test_without_an_answer_no_ratio_is_met() -> None:
-    nothing = load_test.Figures(np.array([]), 0, 1.0, 3, "refused", 0.1, [])
+    nothing = load_figures.Figures(np.array([]), 0, 1.0, 3, "refused", 0.1, [])
     figures = dict.fromkeys(("health", "predict", "lists of 64"), nothing)
-    assert len(load_test.ratios(figures)) == 4
+    assert len(load_figures.ratios(figures)) == 4
     with pytest.raises(ShelfmarkError, match="health nan .*single nan .*errors 9.*refused"):
-        load_test._hold(figures)
+        load_figures.hold(figures)
 
 
 def test_percentiles_are_times_that_were_measured() -> None:
     times = np.arange(1.0, 101.0)
-    one = load_test.Figures(times, 100, 2.0, 0, "", 0.1, [])
+    one = load_figures.Figures(times, 100, 2.0, 0, "", 0.1, [])
     assert [one.percentile(percent) for percent in (50, 95, 99)] == [50, 95, 99]
     assert (one.requests_rate, one.papers_rate) == (50, 50)
 

@@ -1,4 +1,4 @@
-"""`inv load-test`: the service under many users at once, told as one table and held to budgets.
+"""`inv load-test`: the service under many users at once, told, recorded and held to budgets.
 
 The users live in `load_users.py`, a locust file that is run and never imported.
 """
@@ -11,77 +11,39 @@ import itertools
 import math
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import orjson
-from rich import box
-from rich.table import Table
+from loguru import logger
 
-from shelfmark import console, memory, questions
+from shelfmark import console, load_figures, memory, provenance, questions
 from shelfmark.errors import ShelfmarkError
+from shelfmark.load_figures import LIST, LISTS, Figures
+from shelfmark.schema import VERSION
 from shelfmark.settings import Settings
 from shelfmark.sources import sample
 
 USERS = Path(__file__).with_name("load_users.py")
 PAPERS = 20_000  # so many that a phase of single papers hardly asks for one of them twice
-LIST = 64
-LISTS = f"lists of {LIST}"
 LONGEST = Settings.model_fields["max_characters"].default
 WARM_UP = 10.0  # seconds at most
 READY = 120.0  # seconds that a service started here may take to load its model
 STOP = 20.0  # and to end
-BUSY = 0.9  # of a core: beyond it the load generator may be what limits the figures
 
-BUDGETS = {
-    "requests/s of predict over health": ("at least", 0.40),
-    "p99 over p50 of predict": ("at most", 8.0),
-    f"papers/s in {LISTS} over single": ("at least", 5.0),
-    "errors": ("at most", 0.0),
-    "memory at the end over that after warm-up": ("at most", 1.10),
-}
 
 Papers = Sequence[dict[str, str]]
 Bodies = Sequence[dict[str, Any]]
 Server = subprocess.Popen[bytes]
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What was measured in one phase."""
-
-    milliseconds: np.ndarray[Any, np.dtype[np.float64]]  # of each request that was answered
-    papers: int
-    seconds: float
-    errors: int
-    first_error: str
-    own_cpu: float  # of the load generator, in cores
-    memory: list[float]  # MB of the service at the start, in the middle, at the end, if known
-
-    @property
-    def requests_rate(self) -> float:
-        """How many requests were answered in a second."""
-        return len(self.milliseconds) / self.seconds
-
-    @property
-    def papers_rate(self) -> float:
-        """How many papers were answered in a second."""
-        return self.papers / self.seconds
-
-    def percentile(self, percent: float) -> float:
-        """Return the time that so many of the answers kept to: one of those measured."""
-        if not len(self.milliseconds):
-            return math.nan
-        return float(np.percentile(self.milliseconds, percent, method="inverted_cdf"))
 
 
 def run(
@@ -92,8 +54,11 @@ def run(
     workers: int = 1,
     model: str = "latest",
     models: str = "models",
+    reports: str = "reports",
 ) -> dict[str, Figures]:
     """Put load on a service, print a table and its ratios, and return the figures of each phase.
+
+    They are recorded in `reports/<model>-load/metrics.json`, past their budgets or not.
 
     Args:
         url: a service that runs, its key in SHELFMARK_API_KEY; without it one is started here.
@@ -103,21 +68,37 @@ def run(
         workers: how many processes answer.
         model: name of the model.
         models: folder of the models.
+        reports: folder of the reports.
 
     Raises:
-        ShelfmarkError: the file cannot be read, the service does not answer, or a figure is past
-            its budget.
+        ShelfmarkError: the file cannot be read, the service does not answer, the record cannot be
+            written, or a figure is past its budget.
     """
     if users < 1 or seconds <= 0:
         raise ShelfmarkError(f"--users {users} --seconds {seconds:g}: both should be above 0")
-    asked = phases(_read(file))
+    papers = _read(file)
+    asked = phases(papers)
     with contextlib.ExitStack() as stack:
         server = None
         if not url:
             url, server = stack.enter_context(_service(workers, model, models))
+        known = _model_of(url)
         figures = _measured(url, asked, users, seconds, server)
-    console.STDOUT.print(_table(figures, f"{url}: {users} users, {seconds:g} s a phase"))
-    _hold(figures)
+    console.STDOUT.print(
+        load_figures.table(figures, f"{url}: {users} users, {seconds:g} s a phase")
+    )
+    about = {
+        **known,
+        "synthetic": known["synthetic"] or not file,
+        **provenance.stamp(),
+        "users": users,
+        "seconds_a_phase": seconds,
+        "workers": workers if server else None,
+        "papers": len(papers),
+    }
+    folder = Path(reports, f"{known['model']}-load")
+    logger.info("report: {}", load_figures.write(about, figures, folder))
+    load_figures.hold(figures)
     return figures
 
 
@@ -208,56 +189,6 @@ def _held_mb(server: Server | None) -> float:
     return sum(map(memory.held_mb, memory.family(server.pid))) if server else 0.0
 
 
-def ratios(figures: dict[str, Figures]) -> dict[str, float]:
-    """Return the figures that have a budget; memory only where it is known."""
-    health, predict, lists = figures["health"], figures["predict"], figures[LISTS]
-    values = [
-        _over(predict.requests_rate, health.requests_rate),
-        _over(predict.percentile(99), predict.percentile(50)),
-        _over(lists.papers_rate, predict.papers_rate),
-        float(sum(one.errors for one in figures.values())),
-    ]
-    if health.memory and lists.memory:
-        values.append(_over(lists.memory[-1], health.memory[0]))
-    return dict(zip(BUDGETS, values, strict=False))
-
-
-def _over(one: float, other: float) -> float:
-    return one / other if other else math.nan
-
-
-def _hold(figures: dict[str, Figures]) -> None:
-    """Print each ratio with its budget, and raise an error that names those past theirs."""
-    past = []
-    for name, value in ratios(figures).items():
-        side, limit = BUDGETS[name]
-        told = f"{name} {value:.3g} (budget: {side} {limit:g})"
-        met = value >= limit if side == "at least" else value <= limit
-        console.STDOUT.print("met    " if met else "NOT MET", told)
-        past += [] if met else [told]
-    for name, one in figures.items():
-        if one.own_cpu > BUSY:
-            console.STDOUT.print(f"{name}: the load generator itself may have been the limit")
-    if past:
-        errors = [f"; {name}: {one.first_error}" for name, one in figures.items() if one.errors]
-        raise ShelfmarkError(f"past the budget: {', '.join(past)}{''.join(errors[:1])}")
-
-
-def _table(figures: dict[str, Figures], title: str) -> Table:
-    told = "MB: the service's memory at start, middle, end; CPU: the load generator's, of a core"
-    table = Table("", title=title, caption=told, title_justify="left", caption_justify="left",
-                  box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))  # fmt: skip
-    for heading in ("req/s", "papers/s", "p50 ms", "p95 ms", "p99 ms", "errors", "MB", "CPU"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name, one in figures.items():
-        percentiles = (f"{one.percentile(percent):,.1f}" for percent in (50, 95, 99))
-        held = " ".join(f"{mb:.0f}" for mb in one.memory)
-        papers = f"{one.papers_rate:,.0f}" if one.papers else ""
-        table.add_row(name, f"{one.requests_rate:,.0f}", papers, *percentiles, f"{one.errors:,}",
-                      held, f"{one.own_cpu:.0%}")  # fmt: skip
-    return table
-
-
 @contextlib.contextmanager
 def _service(workers: int, model: str, models: str) -> Iterator[tuple[str, Server]]:
     """Run the service in a process of its own, as `inv serve` does, while the block runs."""
@@ -297,14 +228,32 @@ with console.one_line_errors():
 
 def _not_ready(url: str) -> str:
     """Return why a service is not ready, nothing if it is."""
-    kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
     try:
-        parts = urlsplit(url)
-        if parts.scheme not in kinds or not parts.netloc:
-            return "not an http:// or https:// address"
-        with contextlib.closing(kinds[parts.scheme](parts.netloc, timeout=60)) as connection:
-            connection.request("GET", f"{parts.path.rstrip('/')}/ready")
-            answer = connection.getresponse()
-            return "" if answer.status == 200 else f"{answer.status} {answer.reason}"
+        status, reason, _ = _got(url, "ready")
     except (OSError, ValueError, http.client.HTTPException) as error:
         return str(error) or type(error).__name__
+    return "" if status == 200 else f"{status} {reason}"
+
+
+def _model_of(url: str) -> dict[str, Any]:
+    """Return what a service says of its model: its name, and whether it learnt synthetic papers."""
+    card: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+        status, _, told = _got(url, "model")
+        card = orjson.loads(told) if status == 200 else {}
+    name = str(card.get("name"))
+    synthetic = card.get("data", {}).get("synthetic", False)
+    return {"model": name if re.match(VERSION, name) else "service", "synthetic": synthetic}
+
+
+def _got(url: str, path: str) -> tuple[int, str, bytes]:
+    """Return status, reason and body of an answer."""
+    kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+    parts = urlsplit(url)
+    if parts.scheme not in kinds or not parts.netloc:
+        raise ValueError("not an http:// or https:// address")
+    key = {"X-API-Key": os.environ.get("SHELFMARK_API_KEY", "")}
+    with contextlib.closing(kinds[parts.scheme](parts.netloc, timeout=60)) as connection:
+        connection.request("GET", f"{parts.path.rstrip('/')}/{path}", headers=key)
+        answer = connection.getresponse()
+        return answer.status, answer.reason, answer.read()
