@@ -74,3 +74,16 @@ def test_answers_without_probabilities() -> None:
         "macro_f1": pytest.approx(1 / 3),
         "weighted_f1": pytest.approx(1 / 3),
     }
+
+
+def test_the_pairs_hardest_to_tell_apart_come_first() -> None:
+    matrix = np.array([[5, 4, 1], [2, 8, 0], [0, 0, 0]])
+    assert metrics.confused(matrix, CLASSES) == [
+        {"one": "a", "other": "b", "one_for_other": 4, "other_for_one": 2, "share": 6 / 20}
+    ]  # c has no paper, so nothing is known of it
+    assert metrics.confused(np.diag([3, 2, 1]), CLASSES) == []
+
+
+def test_the_standard_error_is_that_of_a_share() -> None:
+    figures = metrics.score(TARGETS, PROBABILITIES, CLASSES)
+    assert figures["standard_error"] == 0.25

@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+from PIL import Image
 
 from shelfmark import confidence, metrics, pictures, taxonomy
 
@@ -24,6 +25,7 @@ def report(count: int) -> dict[str, object]:
         "confident_precision": 0.9 if count > 2 else None,
         "coverage": confidence.coverage(targets, probabilities),
         "telling_terms": terms,
+        "created": "2026-11-22T10:00:00+00:00",
     }
 
 
@@ -38,6 +40,15 @@ def test_every_picture_is_an_image_that_fits_a_screen_or_scrolls_one_way(
         assert image[..., :3].std() > 0.01, f"{name} is blank"
         assert 200 < image.shape[1] < 3600
         assert 100 < image.shape[0] < 7000
+
+
+def test_a_picture_says_which_run_it_shows(tmp_path: Path) -> None:
+    folder = tmp_path / "five-test"
+    folder.mkdir()
+    for name in pictures.draw_all(report(2), folder):
+        with Image.open(folder / name) as image:
+            assert image.info[pictures.RUN] == "five-test"
+            assert image.info[pictures.CREATED] == "2026-11-22T10:00:00+00:00"
 
 
 def test_numbers_stand_in_the_cells_only_while_they_can_be_read() -> None:

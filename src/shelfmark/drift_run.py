@@ -26,6 +26,7 @@ from shelfmark import (
     locks,
     log_window,
     paper_window,
+    provenance,
     reference,
 )
 from shelfmark.drift_config import DriftConfig
@@ -93,6 +94,7 @@ def _write(
     found = drift.compare(known, window, limits)
     sketcher = Sketcher(card["config"]["features"])
     report = drift_report.describe(card["name"], known, window, found, limits, sketcher)
+    report |= {"command": provenance.command(), "synthetic": card["data"]["synthetic"]}
     target = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     with files.folder_aside(target) as aside:
         written = orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)

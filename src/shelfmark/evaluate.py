@@ -13,7 +13,7 @@ from loguru import logger
 from rich.table import Table
 from sklearn.svm import LinearSVC
 
-from shelfmark import artifact, confidence, console, explain, files, metrics, pictures
+from shelfmark import artifact, confidence, console, explain, files, metrics, pictures, provenance
 from shelfmark.artifact import Model
 from shelfmark.confidence import Answers
 from shelfmark.errors import ShelfmarkError
@@ -77,8 +77,10 @@ def report_of(
 ) -> dict[str, Any]:
     """Return the figures of a split, the telling terms, and what they are about; no baselines."""
     return {
+        "kind": "evaluation",
         "model": model.version,
         "split": split,
+        **provenance.stamp(),
         "synthetic": splits.card["synthetic"],
         "data_card_sha256": splits.digest,
         **figures,

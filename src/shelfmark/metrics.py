@@ -15,6 +15,7 @@ from sklearn.metrics import (
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 Probabilities = np.ndarray[Any, np.dtype[np.float32]]
 BINS = 15
+PAIRS = 10  # of classes that are told to be confused
 
 
 def score(targets: Numbers, probabilities: Probabilities, classes: list[str]) -> dict[str, Any]:
@@ -27,17 +28,21 @@ def score(targets: Numbers, probabilities: Probabilities, classes: list[str]) ->
 
     Returns:
         accuracy, top3, top5, macro_f1, weighted_f1, log_loss (nats), calibration_error (expected,
-        15 bins of equal width), reliability (those bins), papers, per_class, and confusion (rows
-        are true, columns predicted).
+        15 bins of equal width), reliability (those bins), papers, standard_error (of accuracy),
+        per_class, confusion (rows are true, columns predicted), and confused (the pairs of classes
+        that are hardest to tell apart).
     """
     best = probabilities.argmax(axis=1)
     bins = reliability(targets, probabilities)
     precision, recall, f1, support = precision_recall_fscore_support(
         targets, best, labels=range(len(classes)), zero_division=0
     )
+    accuracy = float(np.mean(best == targets))
+    matrix = confusion_matrix(targets, best, labels=range(len(classes)))
     return {
         "papers": len(targets),
-        "accuracy": float(np.mean(best == targets)),
+        "accuracy": accuracy,
+        "standard_error": float(np.sqrt(accuracy * (1 - accuracy) / len(targets))),
         "top3": top_k(targets, probabilities, 3),
         "top5": top_k(targets, probabilities, 5),
         "macro_f1": float(np.mean(f1)),
@@ -54,8 +59,36 @@ def score(targets: Numbers, probabilities: Probabilities, classes: list[str]) ->
             }
             for number, label in enumerate(classes)
         },
-        "confusion": confusion_matrix(targets, best, labels=range(len(classes))).tolist(),
+        "confusion": matrix.tolist(),
+        "confused": confused(matrix, classes),
     }
+
+
+def confused(matrix: Numbers, classes: list[str]) -> list[dict[str, Any]]:
+    """Return the pairs of classes that are mistaken for one another most often, at most `PAIRS`.
+
+    Args:
+        matrix: counts of papers, shape (true classes, predicted classes).
+        classes: the label of each row and column.
+
+    Returns:
+        For each pair the classes `one` and `other`, the papers of one taken for the other,
+        `one_for_other`, the reverse, `other_for_one`, and `share`: both over the papers of both.
+    """
+    both = matrix + matrix.T
+    papers = matrix.sum(axis=1)
+    pairs = [
+        {
+            "one": classes[one],
+            "other": classes[other],
+            "one_for_other": int(matrix[one, other]),
+            "other_for_one": int(matrix[other, one]),
+            "share": float(both[one, other] / (papers[one] + papers[other])),
+        }
+        for one, other in zip(*np.nonzero(np.triu(both, k=1)), strict=True)
+        if papers[one] and papers[other]
+    ]
+    return sorted(pairs, key=lambda pair: -pair["share"])[:PAIRS]
 
 
 def top_k(targets: np.ndarray[Any, Any], probabilities: Probabilities, k: int) -> float:

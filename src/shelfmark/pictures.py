@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from matplotlib.figure import Figure
 
 INK, SOFT, ACCENT = "#1f2933", "#d9dee4", "#2b6cb0"
 CELLS_WITH_NUMBERS = 20  # more classes than this, and colour alone is readable
+# Of the PNG standard's keywords.
+RUN, CREATED = "Source", "Creation Time"
 PICTURES = ("confusion", "class_f1", "reliability", "coverage", "telling_terms")
 ROWS_A_COLUMN = 50
 # Margins in inches: settled here, because measuring 150 labels to lay them out takes seconds.
@@ -31,7 +34,7 @@ def _figure(width: float, height: float, bottom: float = BOTTOM) -> Figure:
     return figure
 
 
-def confusion(matrix: list[list[int]], classes: list[str], path: Path) -> None:
+def confusion(matrix: list[list[int]], classes: list[str]) -> Figure:
     """Draw where each true class went, as shares of its papers."""
     counts = np.array(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -52,10 +55,10 @@ def confusion(matrix: list[list[int]], classes: list[str], path: Path) -> None:
                 colour = "white" if share > 0.5 else INK
                 text = f"{share:.0%}\n{counts[row, column]}"
                 axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
-    figure.savefig(path, dpi=120)
+    return figure
 
 
-def class_f1(per_class: dict[str, dict[str, float]], path: Path) -> None:
+def class_f1(per_class: dict[str, dict[str, float]]) -> Figure:
     """Draw the F1 of each class, best first, with how many papers it had."""
     rows = sorted(per_class.items(), key=lambda item: -item[1]["f1"])
     columns = math.ceil(len(rows) / ROWS_A_COLUMN)
@@ -76,10 +79,10 @@ def class_f1(per_class: dict[str, dict[str, float]], path: Path) -> None:
         axes.set_ylim(tallest - 0.4, -0.6)
         axes.spines[["top", "right"]].set_visible(False)
     grid[0].set_title("F1 of each class (papers)", color=INK)
-    figure.savefig(path, dpi=120)
+    return figure
 
 
-def reliability(rows: list[dict[str, float]], error: float, path: Path) -> None:
+def reliability(rows: list[dict[str, float]], error: float) -> Figure:
     """Draw how often the model is right at each confidence; the diagonal is honesty."""
     figure = _figure(4.0, 4.0)
     axes = figure.subplots()
@@ -92,12 +95,10 @@ def reliability(rows: list[dict[str, float]], error: float, path: Path) -> None:
     axes.set_title(
         f"Reliability: calibration error {error:.3f}\n(dots grow with papers)", color=INK
     )
-    figure.savefig(path, dpi=120)
+    return figure
 
 
-def coverage(
-    rows: list[dict[str, float]], confident: tuple[float, float | None], path: Path
-) -> None:
+def coverage(rows: list[dict[str, float]], confident: tuple[float, float | None]) -> Figure:
     """Draw how often the most confident answers are right, for any share of papers answered.
 
     `confident` is the share that the model's thresholds let through, and their accuracy.
@@ -116,10 +117,10 @@ def coverage(
     axes.set(xlim=(0, 1.02), ylim=(max(0, lowest - 0.1), 1.02), ylabel="share that was right")
     axes.set_xlabel("share of papers answered, most confident first")
     axes.set_title("Precision against coverage", color=INK)
-    figure.savefig(path, dpi=120)
+    return figure
 
 
-def telling_terms(terms: dict[str, list[tuple[str, float]]], path: Path) -> None:
+def telling_terms(terms: dict[str, list[tuple[str, float]]]) -> Figure:
     """Draw, for each class, the terms that pushed its papers towards it, darker for stronger."""
     longest = max((len(row) for row in terms.values()), default=0)
     figure = _figure(max(3.0, 1.6 * longest), 0.3 * len(terms), bottom=0.2)
@@ -137,16 +138,28 @@ def telling_terms(terms: dict[str, list[tuple[str, float]]], path: Path) -> None
     axes.set_xticks([])
     axes.spines[:].set_visible(False)
     axes.set_title("Most telling terms of each class, strongest first", color=INK)
-    figure.savefig(path, dpi=120)
+    return figure
+
+
+def save(figure: Figure, path: Path, run: str, created: str) -> None:
+    """Write a picture that says which run it shows: by the run's name and the time of its figures.
+
+    So much of it outlives a copy, unlike the time of the file.
+    """
+    figure.savefig(path, dpi=120, metadata={RUN: run, CREATED: created})
 
 
 def draw_all(figures: dict[str, Any], folder: Path) -> list[str]:
-    """Draw every picture of an evaluation into a folder and return the file names."""
+    """Draw every picture of an evaluation into its folder and return the file names."""
     classes = list(figures["per_class"])
-    confusion(figures["confusion"], classes, folder / "confusion.png")
-    class_f1(figures["per_class"], folder / "class_f1.png")
-    reliability(figures["reliability"], figures["calibration_error"], folder / "reliability.png")
     confident = figures["confident_share"], figures["confident_precision"]
-    coverage(figures["coverage"], confident, folder / "coverage.png")
-    telling_terms(figures["telling_terms"], folder / "telling_terms.png")
-    return [f"{name}.png" for name in PICTURES]
+    drawings: dict[str, Callable[[], Figure]] = {
+        "confusion": lambda: confusion(figures["confusion"], classes),
+        "class_f1": lambda: class_f1(figures["per_class"]),
+        "reliability": lambda: reliability(figures["reliability"], figures["calibration_error"]),
+        "coverage": lambda: coverage(figures["coverage"], confident),
+        "telling_terms": lambda: telling_terms(figures["telling_terms"]),
+    }
+    for name, draw in drawings.items():
+        save(draw(), folder / f"{name}.png", folder.name, figures["created"])
+    return [f"{name}.png" for name in drawings]

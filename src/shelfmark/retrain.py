@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from loguru import logger
 
-from shelfmark import artifact, config, evaluate, files, metrics, sources, train
+from shelfmark import artifact, config, evaluate, files, metrics, provenance, sources, train
 from shelfmark.confidence import Answers
 from shelfmark.drift_config import DriftConfig
 from shelfmark.errors import ShelfmarkError
@@ -173,6 +173,9 @@ def _write(
 ) -> None:
     span = pc.min_max(papers["submitted"]).as_py()
     report = {
+        "kind": "duel",
+        **provenance.stamp(),
+        "synthetic": new.card["data"]["synthetic"],
         "champion": {"model": old.version, **duel.champion},
         "challenger": {"model": new.version, **duel.challenger},
         "papers": papers.num_rows,

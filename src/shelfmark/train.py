@@ -28,6 +28,7 @@ from shelfmark import (
     model,
     model_card,
     preprocess,
+    provenance,
     reference,
     tracking,
 )
@@ -135,7 +136,7 @@ def describe(
     return {
         "name": name,
         "key": key,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **provenance.stamp(),
         "git_commit": git_commit(),
         "config": settings.model_dump(mode="json"),
         "data": {
