@@ -20,6 +20,7 @@ LIST = 64
 LISTS = f"lists of {LIST}"
 BUSY = 0.9  # of a core: beyond it the load generator may be what limits the figures
 PERCENTILES = (50, 95, 99)
+MOMENTS = ("start", "middle", "end")  # of a phase, at which the service's memory is looked at
 
 BUDGETS = {
     "requests/s of predict over health": ("at least", 0.40),
@@ -133,7 +134,7 @@ def _recorded(one: Figures) -> dict[str, Any]:
         **{f"p{percent}_ms": one.percentile(percent) for percent in PERCENTILES},
         "errors": one.errors,
         "first_error": one.first_error,
-        "memory_mb": one.memory,
+        **{f"memory_{when}_mb": mb for when, mb in zip(MOMENTS, one.memory, strict=False)},
         "load_generator_cores": one.own_cpu,
     }
 
