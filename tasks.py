@@ -501,6 +501,32 @@ def bench_drift(c: Context, overrides: list[str], draws: int = 200, repeats: int
         drift_bench.run(overrides, draws, repeats)
 
 
+@task(
+    help={
+        "models": "names of the models to tell of, as five,twelve; without, all that were measured",
+        "reports": "folder of the runs, in which the report is written",
+        "models_folder": "folder of the models",
+        "data_folder": "folder of the splits",
+    }
+)
+def report(
+    c: Context,
+    models: str = "",
+    reports: str = "reports",
+    models_folder: str = "models",
+    data_folder: str = "data",
+) -> None:
+    """Write reports/README.md, with its figures and pictures, from the runs on disk."""
+    from shelfmark import console
+
+    console.set_up()
+    with console.one_line_errors("the last report is as it was"):
+        from shelfmark import report
+
+        names = [name for name in models.split(",") if name]
+        report.write(Path(reports), Path(models_folder), Path(data_folder), names)
+
+
 @task(klass=BenchTask)
 def bench(c: Context, overrides: list[str]) -> None:
     """Measure data, features, models and growth, or those named, and print one table of ratios.

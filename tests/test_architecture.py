@@ -39,6 +39,8 @@ ORDER = [
     "drift_report", "drift_page", "drift_run", "monitor", "retrain",
     "memory", "load_users", "load_figures", "load_test", "measure", "scaling", "bench",
     "drift_bench",
+    "report_pictures", "report_runs", "report_tables", "report_models", "report_watch",
+    "report_text", "report", "report_html", "report_numbers", "report_check",
     "commands",
     "cloud.account", "cloud.gcloud", "cloud.init", "cloud.deploy", "cloud.deploying",
     "cloud.machines", "cloud.submission", "cloud.spec", "cloud.digests", "cloud.vertex",
