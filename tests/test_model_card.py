@@ -52,12 +52,11 @@ def test_a_class_that_is_never_sure_and_one_mistaken_for_another_are_named(
 ) -> None:
     classes = list(figures["per_class"])
     limits = dict(model.card["caution"]["confident_from"]) | {classes[0]: None}
-    confusion = [[10 if row == column else 0 for column in range(len(classes))]
-                 for row in range(len(classes))]  # fmt: skip
-    confusion[1] = [30, 70, *[0] * (len(classes) - 2)]
+    pairs = [{"one": classes[0], "other": classes[1], "share": 0.153}]
     per_class = figures["per_class"] | {classes[2]: figures["per_class"][classes[2]] | {"f1": 0.01}}
     card = model.card | {"caution": {**model.card["caution"], "confident_from": limits}}
-    about = model_card.written(card, figures | {"confusion": confusion, "per_class": per_class})
+    about = model_card.written(card, figures | {"confused": pairs, "per_class": per_class})
     assert re.search(rf"^\| {re.escape(classes[0])} .+ \| never \|$", about, re.M)
-    assert f"Most often confused: 30% of {classes[1]} are taken for {classes[0]}.\n" in about
+    pair = f"{classes[0]} and {classes[1]} (15% of their papers)"
+    assert f"Most often taken for one another: {pair}.\n" in about
     assert f"Weakest by F1: {classes[2]} (0.01)," in about

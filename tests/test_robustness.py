@@ -330,6 +330,7 @@ def made_up(count: int) -> dict[str, Any]:
     row |= {"confident_precision": None}
     return {
         "model": "made-up", "split": "validation", "synthetic": True, "papers": 9, "command": "x",
+        "created": "2026-01-01T00:00:00+00:00",
         "as_is": some(), "changes": found, "years_left_out": {},
         "years": {"2013": {"2014": row, "2015": row}, "2014": {"2015": row}},
         "years_trained": {"2013": 500, "2014": 600},
@@ -338,7 +339,7 @@ def made_up(count: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("count", [2, 149])
 def test_every_picture_is_an_image_that_fits_a_screen(count: int, tmp_path: Path) -> None:
-    names = robustness_pictures.draw_all(made_up(count), tmp_path)
+    names = robustness_pictures.draw_all(made_up(count), tmp_path, "big-robustness")
     assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
     for name in names:
         image = matplotlib.image.imread(tmp_path / name)

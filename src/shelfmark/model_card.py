@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from shelfmark import __version__
 from shelfmark.evaluate import FIGURES
 from shelfmark.taxonomy import full_name
@@ -118,8 +116,8 @@ def _limits(card: dict[str, Any], figures: dict[str, Any]) -> str:
     weak = sorted(figures["per_class"].items(), key=lambda pair: pair[1]["f1"])[:WEAKEST]
     told = ", ".join(f"{label} ({row['f1']:.2f})" for label, row in weak)
     pairs = [
-        f"{share:.0%} of {true} are taken for {given}"
-        for share, true, given in _confused(figures["confusion"], list(figures["per_class"]))
+        f"{pair['one']} and {pair['other']} ({pair['share']:.0%} of their papers)"
+        for pair in figures["confused"][:CONFUSED]
     ]
     return f"""## Limits
 
@@ -133,17 +131,7 @@ def _limits(card: dict[str, Any], figures: dict[str, Any]) -> str:
   `uv run inv robustness` measures that and more.
 - English alone.
 - Weakest by F1: {told}.
-- Most often confused: {"; ".join(pairs) or "none"}."""
-
-
-def _confused(confusion: list[list[int]], classes: list[str]) -> list[tuple[float, str, str]]:
-    """Return the largest shares of a class's papers that go to one other class."""
-    counts = np.array(confusion, np.float64)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    np.fill_diagonal(shares, 0)
-    best = np.argsort(-shares, axis=None, kind="stable")[:CONFUSED]
-    places = zip(*np.unravel_index(best, shares.shape), strict=True)
-    return [(float(shares[i, j]), classes[i], classes[j]) for i, j in places if shares[i, j] > 0]
+- Most often taken for one another: {"; ".join(pairs) or "none"}."""
 
 
 def _cite(card: dict[str, Any]) -> str:

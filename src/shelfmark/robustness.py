@@ -174,7 +174,7 @@ def write(report: dict[str, Any], folder: Path) -> None:
     """
     files.clear_leftovers(folder.parent)
     with files.folder_aside(folder, replace=True) as aside:
-        names = robustness_pictures.draw_all(report, aside)
+        names = robustness_pictures.draw_all(report, aside, folder.name)
         (aside / "metrics.json").write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
         page = robustness_report.markdown(report, names)
         (aside / "README.md").write_text(page, encoding="utf-8")

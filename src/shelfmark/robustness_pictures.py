@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from shelfmark import pictures
 from shelfmark.pictures import ACCENT, INK, SOFT
 
 MOST_CLASSES = 20  # of the heatmap: the most frequent
@@ -20,7 +21,7 @@ PANELS = {
 LINES = {"accuracy": "accuracy", "macro_f1": "macro F1", "abstained": PANELS["abstained"]}
 
 
-def overall(report: dict[str, Any], path: Path) -> None:
+def overall(report: dict[str, Any]) -> Figure:
     """Draw each change's figures as bars, with the interval of the difference to no change."""
     names = list(report["changes"])
     figure = Figure(figsize=(12, 0.35 * len(names) + 1.6), layout="constrained")
@@ -36,7 +37,7 @@ def overall(report: dict[str, Any], path: Path) -> None:
         color=INK,
         fontsize=11,
     )
-    figure.savefig(path, dpi=120)
+    return figure
 
 
 def _bars(axes: Axes, report: dict[str, Any], key: str) -> None:
@@ -60,7 +61,7 @@ def _bars(axes: Axes, report: dict[str, Any], key: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def by_class(report: dict[str, Any], path: Path) -> None:
+def by_class(report: dict[str, Any]) -> Figure:
     """Draw how much F1 each change takes from each of the most frequent classes."""
     before = report["as_is"]["classes"]
     frequent = sorted(before, key=lambda label: (-before[label]["papers"], label))[:MOST_CLASSES]
@@ -84,10 +85,10 @@ def by_class(report: dict[str, Any], path: Path) -> None:
     axes.set_yticks(range(len(names)), names, fontsize=9)
     some = f", the {len(frequent)} most frequent of {len(before)}" * (len(before) > len(frequent))
     axes.set_title(f"F1 won or lost by each class (papers){some}", color=INK, fontsize=11)
-    figure.savefig(path, dpi=120)
+    return figure
 
 
-def over_years(years: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
+def over_years(years: dict[str, dict[str, dict[str, Any]]]) -> Figure:
     """Draw the figures of papers of later years, a line for each year that was trained to."""
     figure = Figure(figsize=(12, 3.8), layout="constrained")
     shades = np.linspace(0.35, 1, len(years))
@@ -108,15 +109,14 @@ def over_years(years: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
         axes.set_xlabel("year of the tested papers")
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle("Models trained to the end of a year", color=INK, fontsize=11)
-    figure.savefig(path, dpi=120)
+    return figure
 
 
-def draw_all(report: dict[str, Any], folder: Path) -> list[str]:
-    """Draw every picture of a report into a folder and return the file names."""
-    overall(report, folder / "changes.png")
-    by_class(report, folder / "classes.png")
-    names = ["changes.png", "classes.png"]
+def draw_all(report: dict[str, Any], folder: Path, run: str) -> list[str]:
+    """Draw every picture of a run's report into a folder and return the file names."""
+    drawn = {"changes.png": overall(report), "classes.png": by_class(report)}
     if report["years"]:
-        over_years(report["years"], folder / "years.png")
-        names.append("years.png")
-    return names
+        drawn["years.png"] = over_years(report["years"])
+    for name, figure in drawn.items():
+        pictures.save(figure, folder / name, run, report["created"])
+    return list(drawn)
