@@ -552,27 +552,35 @@ def bench(c: Context, overrides: list[str]) -> None:
 @task
 def test(c: Context) -> None:
     """Install what the tests need and run them all, with coverage."""
-    uv("pytest", group="dev", extras=EXTRAS)
+    uv("pytest", groups=["dev", "docs"], extras=EXTRAS)
 
 
 @task
 def format(c: Context) -> None:
     """Bring the code into its one form."""
-    uv("ruff", "format", group="dev")
-    uv("ruff", "check", "--fix", group="dev")
+    uv("ruff", "format", groups=["dev"])
+    uv("ruff", "check", "--fix", groups=["dev"])
 
 
 @task
 def lint(c: Context) -> None:
     """Check the code's form and its types."""
-    uv("ruff", "format", "--check", group="dev")
-    uv("ruff", "check", group="dev")
-    uv("mypy", group="dev", extras=EXTRAS)  # whose types it reads
+    uv("ruff", "format", "--check", groups=["dev"])
+    uv("ruff", "check", groups=["dev"])
+    uv("mypy", groups=["dev"], extras=EXTRAS)  # whose types it reads
 
 
-@task(lint, test)
+@task(help={"serve": "show it at http://localhost:8001 and anew with each change of docs/"})
+def docs(c: Context, serve: bool = False) -> None:
+    """Build the site of the documentation into site/, a warning being an error."""
+    uv("python", "-m", "scripts.make_site", *(["--serve"] if serve else []), groups=["docs"])
+    if not serve:
+        uv("zensical", "build", "--strict", groups=["docs"])
+
+
+@task(lint, docs, test)
 def check(c: Context) -> None:
-    """Everything that must hold before a commit: the form, the types, the tests."""
+    """Everything that must hold before a commit: the form, the types, the pages, the tests."""
 
 
 @task

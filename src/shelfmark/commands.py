@@ -104,11 +104,10 @@ def run(*command: str, **env: str) -> None:
         raise Exit(code=done.returncode)
 
 
-def uv(*command: str, group: str | None = None, extras: Iterable[str] = ()) -> None:
-    """Run a command in the project's environment, with the group and the extras it needs."""
-    needs = ["--group", group] if group else []
-    for extra in extras:
-        needs += ["--extra", extra]
+def uv(*command: str, groups: Iterable[str] = (), extras: Iterable[str] = ()) -> None:
+    """Run a command in the project's environment, with the groups and the extras it needs."""
+    needs = [word for group in groups for word in ("--group", group)]
+    needs += [word for extra in extras for word in ("--extra", extra)]
     # Compiled at installation, for the many processes that the tests start.
     run("uv", "run", "--quiet", *needs, *command, UV_COMPILE_BYTECODE="1")
 
@@ -124,7 +123,8 @@ def bring(module: str, *, group: str | None = None, extra: str | None = None) ->
     except ModuleNotFoundError:  # of a dotted name, whose package is not there
         found = None
     if found is None or found.origin is None:  # or a mere folder of that name
-        uv("python", "-m", "invoke", *sys.argv[1:], group=group, extras=[extra] if extra else [])
+        again = ("python", "-m", "invoke", *sys.argv[1:])
+        uv(*again, groups=[group] if group else [], extras=[extra] if extra else [])
         raise Exit(code=0)
 
 

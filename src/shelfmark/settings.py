@@ -45,11 +45,12 @@ class Settings(BaseSettings):
     runtime: Path | None = None
 
 
-def table() -> str:
-    """Return all settings as a Markdown table, for the documentation."""
+def table(kind: type[Settings] = Settings) -> str:
+    """Return the settings, or those that a kind of them adds, as a Markdown table."""
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
-    for name, field in Settings.model_fields.items():
-        if field.description:
+    for name, field in kind.model_fields.items():
+        added = kind is Settings or name not in Settings.model_fields
+        if field.description and added:
             variable = str(field.validation_alias or f"SHELFMARK_{name.upper()}")
             default = "" if field.default is None else f"`{field.default}`"
             lines.append(f"| `{variable}` | {default} | {field.description} |")
