@@ -25,10 +25,13 @@ PAGES = {
     "metrics": ("records", "Figures and records"),
     "cloud": ("training", "Training"),
     "sweep_file": ("sweeps", "Sweeps"),
-    "answers": ("answers", "Answers and new papers"),
+    "answers": ("answers", "Answers"),
+    "changes": ("robustness", "Robustness"),
+    "pace": ("harvest", "New papers"),
     "settings": ("service", "The service"),
     "drift_config": ("drift", "Drift"),
     "memory": ("benchmarks", "Benchmarks"),
+    "report_pictures": ("reports", "Reports"),
     "commands": ("cloud", "Commands and the cloud"),
 }
 COMMANDS = """\
