@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ from shelfmark.commands import (
     with_choices,
 )
 
+# Invoke forbids it, and each command would compile its libraries anew, which takes it seconds.
+sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in os.environ
 ROOT = Path(__file__).parent
 EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "drift")  # what the tests try
 BENCHES = ("data", "features", "models", "growth")

@@ -151,6 +151,19 @@ def test_a_mistake_is_one_line_and_a_status(tmp_path: Path, words: list[str], li
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("forbidden", [True, False])
+def test_compiled_libraries_are_kept_unless_the_user_forbids_it(forbidden: bool) -> None:
+    code = (
+        "import sys; sys.dont_write_bytecode = True; import tasks; print(sys.dont_write_bytecode)"
+    )
+    env = {name: x for name, x in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    env |= {"PYTHONDONTWRITEBYTECODE": "1"} if forbidden else {}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{forbidden}\n"
+
+
 def test_every_benchmark_has_its_word() -> None:
     from shelfmark import bench
 
