@@ -111,7 +111,11 @@ def chosen(
 
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
-    """Turn XGBoost's errors into one line each."""
+    """Turn XGBoost's errors into one line each.
+
+    Raises:
+        ShelfmarkError: XGBoost refuses what it is given.
+    """
     try:
         yield
     except (ValueError, xgboost.core.XGBoostError) as error:

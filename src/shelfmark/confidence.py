@@ -115,7 +115,10 @@ def coverage(targets: Numbers, probabilities: Probabilities) -> list[dict[str, f
 
 
 def suggested(lists: Probabilities, threshold: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Return which listed categories are suggested: the best two of a paper, if probable enough."""
+    """Return which listed categories are suggested: the best two of a paper, if probable enough.
+
+    Both matrices have the shape (papers, listed categories).
+    """
     enough = lists >= threshold
     if lists.shape[1] > MOST_LISTS:
         # By place, not by value, or equals of the second would be suggested too.

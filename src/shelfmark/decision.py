@@ -95,7 +95,10 @@ class CrossLists(BaseEstimator):  # type: ignore[misc]
         return self
 
     def asked(self, best: Numbers) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Return which categories may be suggested to papers of these classes: not their own."""
+        """Return which categories may be suggested to papers of these classes: not their own.
+
+        The shape is (papers, listed categories).
+        """
         return np.asarray(np.array(self.own)[best][:, None] != np.arange(len(self.categories)))
 
     def fit(self, features: sp.csr_matrix, best: Numbers, membership: Indicator) -> CrossLists:

@@ -144,7 +144,7 @@ def transform(steps: Steps, texts: Sequence[str]) -> sp.csr_matrix:
 
 
 def sparse(features: Any) -> sp.csr_matrix:
-    """Return the matrix in the one form the trees take in training and serving."""
+    """Return the matrix, its shape unchanged, in the one form the trees take, here and served."""
     matrix = sp.csr_matrix(features)
     matrix.eliminate_zeros()
     return matrix

@@ -80,7 +80,7 @@ class Grams:
         )
 
     def seen(self) -> NDArray[np.intp]:
-        """The n-grams in the order in which scikit-learn meets them.
+        """The order in which scikit-learn meets the n-grams, shape (n-grams,).
 
         That is document by document, and there the shorter before the longer.
         """
@@ -226,7 +226,7 @@ def hashed(grams: Ints, bits: int) -> Ints:
 
 
 def changes(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where an element differs from the one before it; the first does."""
+    """For each of the elements, whether it differs from the one before it; the first does."""
     differs = np.ones(len(values), np.bool_)
     np.not_equal(values[1:], values[:-1], out=differs[1:])
     return differs

@@ -41,7 +41,11 @@ class Pointer:
     count: int
 
     def sums(self) -> Sums | None:
-        """Return the MD5 of every file it tracks, None if their listing is not in the cache."""
+        """Return the MD5 of every file it tracks, None if their listing is not in the cache.
+
+        Raises:
+            ShelfmarkError: the listing names a file outside of the folder.
+        """
         path = cached(self.folder, self.listing)
         if not path.exists():
             return None
@@ -66,7 +70,11 @@ def read(folder: Path) -> Pointer | None:
 
 
 def settings(folder: Path) -> configparser.ConfigParser:
-    """Return DVC's settings for a folder: those committed, then those of this clone alone."""
+    """Return DVC's settings for a folder: those committed, then those of this clone alone.
+
+    Raises:
+        ShelfmarkError: they cannot be understood.
+    """
     parser = configparser.ConfigParser(interpolation=None)
     dvc = folder.resolve().parent / ".dvc"
     try:

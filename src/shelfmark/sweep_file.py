@@ -186,7 +186,11 @@ class Sweep(Strict):
         return {key: self.parameters[key].settle(value) for key, value in drawn.items()}
 
     def without(self, keys: Sequence[str]) -> Sweep:
-        """Return the sweep without parameters that something else settles."""
+        """Return the sweep without parameters that something else settles.
+
+        Raises:
+            ShelfmarkError: none is left.
+        """
         left = {key: found for key, found in self.parameters.items() if key not in keys}
         if not left:
             raise ShelfmarkError("the overrides settle every parameter of the sweep: train instead")

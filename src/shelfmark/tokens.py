@@ -248,7 +248,7 @@ class Known(_Words):
         self.dropped[DROPPED] = True
 
     def read_all(self, documents: Sequence[str], jobs: int = 1) -> NDArray[np.int32]:
-        """The stream of all documents, read by `jobs` threads."""
+        """The stream of all documents, shape (tokens and ends,), read by `jobs` threads."""
         parts = [documents[i : i + _CHUNK] for i in range(0, len(documents), _CHUNK)]
         return np.concatenate(spread(jobs, self.read, parts))
 

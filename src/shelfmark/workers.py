@@ -100,7 +100,11 @@ class Workers:
         return "127.0.0.1" if self.config.scheduler is None else None
 
     def outliving(self, stage: str, work: Callable[[], T]) -> T:
-        """Do some work, and again if a worker it was shared with is lost meanwhile."""
+        """Do some work, and again if a worker it was shared with is lost meanwhile.
+
+        Raises:
+            ShelfmarkError: too many workers were lost, or none came back.
+        """
         for _ in range(LOSSES + 1):
             before = set(self.names())
             try:

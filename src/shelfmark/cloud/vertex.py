@@ -55,7 +55,11 @@ class Jobs:
         return f"projects/{self.project}/locations/{self.region}"
 
     def name_of(self, job: str) -> str:
-        """Return a job's full name from it or from its number."""
+        """Return a job's full name from it or from its number.
+
+        Raises:
+            ShelfmarkError: it is neither.
+        """
         if not (job.isdigit() or NAME.match(job)):
             raise ShelfmarkError(f"{job}: a job is its number, or {self.parent}/customJobs/NUMBER")
         return f"{self.parent}/customJobs/{job}" if job.isdigit() else job

@@ -21,7 +21,11 @@ DATES = ("%m/%d/%y", "%m/%d/%Y", "%d %B %Y")
 
 
 def records(path: Place | None) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """Stream the rows of the CSV in the order of the file."""
+    """Stream the rows of the CSV in the order of the file.
+
+    Raises:
+        ShelfmarkError: the file is not there, is no CSV, or has no such columns.
+    """
     file = files.existing(path, "data.path")
     csv.field_size_limit(1 << 24)
     with (
