@@ -6,7 +6,7 @@ import ast
 import re
 import shlex
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).parents[2]
 # In the order in which a user meets them.
@@ -83,7 +83,7 @@ def commands(code: str) -> list[str]:
 
 
 def task_of(command: str) -> str:
-    """Return the task that a command runs, or the path it asks for, or its program."""
+    """Return the task that a command runs, or the path it asks for, its script or its program."""
     words = [word for word in shlex.split(command, comments=True) if "=" not in word[1:]]
     if words[0] == "curl":
         return "/" + next(word for word in words if "localhost:" in word).partition("/")[2]
@@ -93,7 +93,8 @@ def task_of(command: str) -> str:
         rest = words[2:]
         while rest[0].startswith("--"):
             rest = rest[2 if rest[0] in ("--extra", "--group") else 1 :]
-        return rest[0]
+        is_script = rest[0] == "python" and rest[1].endswith(".py")
+        return PurePosixPath(rest[1]).name if is_script else rest[0]
     return words[0]
 
 
