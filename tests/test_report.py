@@ -167,7 +167,7 @@ def test_one_wrong_digit_is_found(reports: Path) -> None:
         if line.startswith(("#", "<!--", "![")):
             continue
         bare = re.sub(r"`[^`]*`", lambda match: "x" * len(match[0]), line)
-        for match in list(re.finditer(r"(?<![\w-])\d[\d,.]*", bare))[number % 2 :: 2]:
+        for match in list(re.finditer(r"(?<![\w-])\d[\d,.]*", bare))[number % 4 :: 4]:
             last = max(x for x in range(*match.span()) if line[x].isdigit())
             wrong = f"{line[:last]}{(int(line[last]) + 1) % 10}{line[last + 1 :]}"
             (reports / "README.md").write_text(
@@ -176,7 +176,7 @@ def test_one_wrong_digit_is_found(reports: Path) -> None:
             tried += 1
             if not any(f"README.md:{number + 1}:" in x for x in report_check.check(reports)):
                 missed.append(wrong)
-    assert tried > 80
+    assert tried > 40
     # 0.8125 is both 0.812 and 0.813; a sentence has some numbers, of which one may be another.
     assert len(missed) <= tried // 20, missed
 
