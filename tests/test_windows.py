@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import orjson
 import pandas as pd
 import pytest
 
-from shelfmark import log_window, paper_window, shipping, sketches, windows
+from shelfmark import log_window, paper_window, remote, shipping, sketches, windows
 from shelfmark.artifact import Model
 from shelfmark.errors import ShelfmarkError
 from shelfmark.splits import open_splits
@@ -106,11 +107,16 @@ def test_a_log_in_a_bucket_reads_as_one_here(model: Model, tmp_path: Path, gcs: 
     assert there.left_out == here.left_out == {"another model's": 1}
     one = log_window.of_log(f"{gcs}/logs/a.jsonl", model.card, "1d", 10)
     pd.testing.assert_frame_equal(one.rows, here.rows)
+    filesystem, path = remote.reached(f"{gcs}/kept.log")
+    filesystem.pipe_file(path, orjson.dumps(line(model, now)) + b"\n")
+    assert len(log_window.of_log(f"{gcs}/kept.log", model.card, "1d", 10).rows) == 1
     with pytest.raises(ShelfmarkError, match=r"gs://bucket/nothing: not there"):
         log_window.of_log(f"{gcs}/nothing", model.card, "", 10)
 
 
-def test_true_labels_come_later_by_the_papers_names(model: Model, tmp_path: Path) -> None:
+def test_true_labels_come_later_by_the_papers_names(
+    model: Model, tmp_path: Path, log: Callable[[], str]
+) -> None:
     names = ["2401.00001", "mine-7", None, "2401.00002v3", "hep-th/9901001"]
     file = write(tmp_path / "a.jsonl", *(line(model, x, id=name) for x, name in enumerate(names)))
     truth = write(
@@ -124,6 +130,7 @@ def test_true_labels_come_later_by_the_papers_names(model: Model, tmp_path: Path
     )
     found = log_window.of_log(str(file), model.card, "", 10, str(truth))
     assert found.rows["label"].tolist() == ["cs.CV", "cs.CL", None, "cs.RO", None]
+    assert "--labels: 3 of 5 papers of the log have a true label" in log()
     with pytest.raises(ShelfmarkError, match="--labels: there is no file"):
         log_window.of_log(str(file), model.card, "", 10, "none.jsonl")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import numpy as np
 import orjson
 import pandas as pd
 import scipy.sparse as sp
+from loguru import logger
 
 from shelfmark import papers, prediction_log, questions, remote, sketches
 from shelfmark.errors import ShelfmarkError
@@ -74,10 +76,12 @@ def _files_there(address: str) -> Iterator[tuple[Place, float]]:
     """Yield the closed files at an address, or the one it names, and when each was changed."""
     filesystem, path = remote.reached(address)
     with remote.plainly(address):
-        names = [path] if filesystem.isfile(path) else sorted(filesystem.ls(path, detail=False))
+        names = [path]
+        if not filesystem.isfile(path):
+            there = sorted(filesystem.ls(path, detail=False))
+            names = [name for name in there if name.endswith(prediction_log.CLOSED)]
         for name in names:
-            if name.endswith(prediction_log.CLOSED):
-                yield filesystem.unstrip_protocol(name), filesystem.modified(name).timestamp()
+            yield filesystem.unstrip_protocol(name), filesystem.modified(name).timestamp()
 
 
 def _files_here(path: Path) -> Iterator[tuple[Place, float]]:
@@ -112,12 +116,14 @@ def _add_labels(lines: list[dict[str, Any]], truth: str, data: DataConfig) -> No
     for line in lines:
         if (name := _paper(line.get("id"))) is not None:
             by_paper.setdefault(name, []).append(line)
-    for batch in questions.batches(truth, "--labels"):
-        for _, record in batch:
-            fields = fields_of(record)
-            found = label_in(fields, data)
-            for line in by_paper.get(_paper(fields.get("id")) or "", ()) if found else ():
+    for _, record in itertools.chain.from_iterable(questions.batches(truth, "--labels")):
+        fields = fields_of(record)
+        found, name = label_in(fields, data), _paper(fields.get("id"))
+        if found is not None and name is not None:
+            for line in by_paper.get(name, ()):
                 line["label"] = found
+    known = sum(line.get("label") is not None for line in lines)
+    logger.info("--labels: {:,} of {:,} papers of the log have a true label", known, len(lines))
 
 
 def _paper(name: Any) -> str | None:
