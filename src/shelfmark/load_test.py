@@ -88,16 +88,12 @@ def run(
         load_figures.table(figures, f"{url}: {users} users, {seconds:g} s a phase")
     )
     about = {
-        **known,
-        "synthetic": known["synthetic"] or not file,
-        **provenance.stamp(),
-        "users": users,
-        "seconds_a_phase": seconds,
-        "workers": workers if server else None,
-        "papers": len(papers),
-    }
+        "users": users, "seconds_a_phase": seconds, "workers": workers if server else None,
+        "papers": len(papers), **known, "synthetic": known["synthetic"] or not file,
+    }  # fmt: skip
     folder = Path(reports, f"{known['model']}-load")
-    logger.info("report: {}", load_figures.write(about, figures, folder))
+    written = load_figures.write({**provenance.stamp(), **about}, figures, folder)
+    logger.info("report: {}", written)
     load_figures.hold(figures)
     return figures
 
