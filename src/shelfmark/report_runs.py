@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -125,21 +123,16 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def pictures_of(folder: Path, created: str | None, names: Sequence[str] = ()) -> tuple[Path, ...]:
-    """Return the pictures of a run's folder, or those named, that show its figures and no older.
-
-    Of a picture that does not say what it shows, the file must not be older than the run.
+    """Return the pictures of a run's folder, or those named, that say they show its very figures.
 
     Raises:
         ShelfmarkError: one is damaged.
     """
     shown = []
-    moment = datetime.fromisoformat(created).timestamp() if created else math.inf
     for path in sorted(folder.glob("*.png")):
         if names and path.name not in names:
             continue
-        said = report_pictures.mark(path)
-        unsaid_but_new = said.run is None and path.stat().st_mtime >= moment
-        if said == (folder.name, created) or unsaid_but_new:
+        if report_pictures.mark(path) == (folder.name, created):
             shown.append(path)
         else:
             logger.warning("{} does not show the figures beside it: left out", path)
