@@ -441,9 +441,10 @@ def drift(
     Limits are the keys of configs/drift.yaml: inv drift --log logs --since 7d level=0.01
     """
     bring("evidently", extra="drift")
-    if log.startswith("gs://"):
+    from shelfmark import console, remote
+
+    if log.partition("://")[0] in remote.GOOGLE:
         bring("gcsfs", extra="gs")
-    from shelfmark import console
 
     console.set_up()
     with console.one_line_errors("the last report is as it was"):
