@@ -8,11 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2 as httpx
+
+from tests.moments import until
 
 ROBOT = "We train a robot arm for grasping with motion planning."
 
@@ -39,14 +40,14 @@ def log_of(home: Path, port: int | str) -> Path:
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], client: httpx.Client) -> None:
-    for _ in range(600):
+    def ready() -> bool:
         assert process.poll() is None, "the service ended"
         try:
-            if client.get("/ready").status_code == 200:
-                return
+            return client.get("/ready").status_code == 200
         except httpx.TransportError:
-            time.sleep(0.1)
-    raise AssertionError("the service did not come up in a minute")
+            return False
+
+    until(ready)
 
 
 @contextlib.contextmanager
@@ -64,10 +65,3 @@ def running(home: Path, *arguments: str, **env: str) -> Iterator[httpx.Client]:
     log = log_of(home, port).read_text()
     assert "Traceback" not in log, log
     assert status == 0
-
-
-def until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    last_moment = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < last_moment, "it did not come to pass"
-        time.sleep(0.1)

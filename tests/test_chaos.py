@@ -21,7 +21,8 @@ import pytest
 
 from shelfmark import answers, artifact
 from shelfmark.sources import sample
-from tests.serving import free_port, log_of, start, until, wait_until_ready
+from tests.moments import until
+from tests.serving import free_port, log_of, start, wait_until_ready
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send")
 

@@ -18,6 +18,7 @@ import pytest
 from shelfmark import checkpoint, files
 from shelfmark.checkpoint import FORGOTTEN, UNFINISHED, Checkpoint
 from shelfmark.errors import ShelfmarkError
+from tests.moments import until
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX")
 
@@ -107,9 +108,7 @@ for number in range(1_000_000):
 def test_a_killed_writer_leaves_a_whole_stage(tmp_path: Path) -> None:
     stages = Checkpoint(tmp_path)
     run = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)])
-    while "trees" not in stages:
-        assert run.poll() is None
-        time.sleep(0.01)
+    until(lambda: "trees" in stages or run.poll() is not None)
     for _ in range(20):  # a reader at any moment
         found = stages.kept("trees")
         assert found == found[:1] * 20_000

@@ -7,8 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,11 +26,13 @@ from shelfmark import (
     server,
     splits,
     train,
+    workers,
 )
 from shelfmark.boosting import Growth
 from shelfmark.classifiers import Reranker
 from shelfmark.errors import ShelfmarkError
 from tests.conftest import QUICK, paths_in
+from tests.moments import until
 from tests.serving import ROBOT
 
 pytestmark = pytest.mark.filterwarnings(
@@ -170,25 +170,27 @@ def test_a_cluster_that_ran_is_left_running(fleet: LocalCluster, together: artif
 
 
 def test_a_worker_killed_half_way_costs_no_accuracy(
-    shared: Path, fleet: LocalCluster, alone: artifact.Model, log: Callable[[], str]
+    shared: Path,
+    fleet: LocalCluster,
+    alone: artifact.Model,
+    log: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One worker while the linear models are fitted, one while the trees grow."""
-    # By numbers known before: to ask for them takes as long as many trees do.
-    first, second = (nanny.pid for nanny in fleet.workers.values())
+    # The trees of the other: whether the first is back by then is chance.
+    doomed = {"svm-0": 0, forest.STAGE: 1}
+    pids = [nanny.pid for nanny in fleet.workers.values()]
+    keep = checkpoint.Checkpoint.keep
 
-    def kill_at(moment: Callable[[], bool], worker: int) -> None:
-        while not moment():
-            time.sleep(0.01)
-        os.kill(worker, signal.SIGKILL)
+    def keep_and_kill(stages: checkpoint.Checkpoint, name: str, result: object) -> None:
+        keep(stages, name, result)
+        if name in doomed:
+            os.kill(pids[doomed.pop(name)], signal.SIGKILL)
 
-    def kill() -> None:
-        kill_at(lambda: fitting(fleet), first)
-        # The other: whether the first is back by then is chance.
-        kill_at(lambda: any((shared / "models").glob(f".unfinished-*/{forest.STAGE}.pkl")), second)
-
-    threading.Thread(target=kill, daemon=True).start()
+    monkeypatch.setattr(checkpoint.Checkpoint, "keep", keep_and_kill)
+    monkeypatch.setattr(forest, "AHEAD", 1)  # or all rounds may be grown when the first are kept
     model = trained(shared, "survivor", *on(fleet))
-    assert "linear models: a worker was lost" in log()
+    assert not doomed
     assert "trees: a worker was lost" in log()
     assert words(model) == words(alone)
     assert model.card["rounds"] == 60
@@ -197,10 +199,26 @@ def test_a_worker_killed_half_way_costs_no_accuracy(
     assert len(history) == 60
 
 
-def fitting(fleet: LocalCluster) -> bool:
-    """Whether a linear model is being fitted."""
-    tasks = list(fleet.scheduler.tasks.values())
-    return any(task.state == "processing" and "_alone" in str(task.key) for task in tasks)
+def test_a_stage_whose_data_went_with_a_worker_is_done_again(
+    fleet: LocalCluster, log: Callable[[], str]
+) -> None:
+    tries = 0
+
+    def work() -> int:
+        nonlocal tries
+        tries += 1
+        address, pid = next(iter(machines.client.run(os.getpid).items()))
+        [there] = machines.client.scatter([[1, 2]], workers=[address], hash=False)
+        if tries == 1:
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: address not in machines.names())
+        total: int = machines.client.submit(sum, there, pure=False).result(timeout=60)
+        return total
+
+    with workers.opened(config.load([*on(fleet)]).engine) as machines:
+        assert machines.outliving("sums", work) == 3
+    assert tries == 2
+    assert "sums: a worker was lost" in log()
 
 
 def test_a_candidate_is_never_parted_from_its_paper(fleet: LocalCluster) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from shelfmark import artifact, splits
 from tests.conftest import QUICK, paths_in
+from tests.moments import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, signals and limits")
 
@@ -234,10 +235,7 @@ def command(trainer: Trainer, home: Path) -> subprocess.Popen[str]:
 
 
 def wait_for(home: Path, name: str) -> None:
-    limit = time.monotonic() + 120
-    while name not in kept(home):
-        assert time.monotonic() < limit
-        time.sleep(0.001)
+    until(lambda: name in kept(home))
 
 
 def test_a_kill_and_ctrl_c_from_outside_lose_nothing_that_was_finished(

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from shelfmark.job import MOUNT
 from shelfmark.registry import Registry
 from shelfmark.schema import Config
 from tests.conftest import QUICK, paths_in
+from tests.moments import kill_group_when
 from tests.vertex_server import Google, running
 
 NAME = "20261122-100000-sample-fast"
@@ -60,8 +60,9 @@ class Cluster:
         env = {**os.environ, **self.env, **names, **mount}
         command = [sys.executable, "-W", "ignore", "-m", "shelfmark.train", *WORDS, *words]
         return subprocess.Popen(
-            command, cwd=self.root / machine, env=env, text=True, stderr=subprocess.PIPE
-        )
+            command, cwd=self.root / machine, env=env, text=True, stderr=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
 
     def run(self, machine: str, *words: str) -> str:
         """Run the training to its end, and return what it wrote."""
@@ -85,14 +86,6 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
         yield google
 
 
-def wait_for(folder: Path, pattern: str, process: subprocess.Popen[str]) -> None:
-    limit = time.monotonic() + 200
-    while not list(folder.glob(pattern)):
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        assert time.monotonic() < limit
-        time.sleep(0.01)
-
-
 def outcome(model: Path, report: Path, machine: Path) -> list[bytes]:
     """Return what a model answers for the test split, its trees, and the record of its rounds."""
     opened = artifact.load(model, threads=1)
@@ -112,9 +105,7 @@ def test_a_killed_job_goes_on_on_an_empty_disk_and_ends_with_the_same_model(
     google.secrets[SECRET] = KEY.encode()
     cluster.env = {"WANDB_SECRET": f"{SECRET}/versions/latest", "WANDB_MODE": "offline"}
     stages = cluster.output / "checkpoints"
-    with cluster.start("first") as process:
-        wait_for(stages, ".unfinished-*/svm-0.pkl", process)
-        process.kill()
+    kill_group_when(cluster.start("first"), lambda: [*stages.glob(".unfinished-*/svm-0.pkl")])
     assert not (cluster.output / "model").exists()
     said = cluster.run("second", "tracking=wandb")
     assert "finished stages brought back from gs://my-bucket/jobs" in said

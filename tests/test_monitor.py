@@ -21,7 +21,8 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.monitor import MonitorSettings
 from shelfmark.settings import Settings
 from shelfmark.sources import sample
-from tests.serving import free_port, until
+from tests.moments import until
+from tests.serving import free_port
 from tests.test_tasks import inv
 
 KEY = {"X-Admin-Key": "admin"}

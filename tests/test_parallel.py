@@ -15,6 +15,7 @@ from shelfmark import config, parallel, preprocess, sources
 from shelfmark.errors import ShelfmarkError
 from shelfmark.papers import Paper
 from tests.conftest import paths_in
+from tests.moments import until
 from tests.records import record, write
 
 FOREVER = """
@@ -76,8 +77,7 @@ def test_ctrl_c_gives_one_line_once_the_items_begun_are_done_or_at_once(
         start_new_session=True,
     ) as parent:
         try:
-            while len(children_of(parent.pid)) < 2:
-                time.sleep(0.01)
+            until(lambda: len(children_of(parent.pid)) >= 2)
             time.sleep(later)
             os.killpg(parent.pid, signal.SIGINT)
             said = parent.communicate(timeout=30)[1]
@@ -99,11 +99,7 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     assert children
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
-    for _ in range(100):
-        if not any(alive(pid) for pid in children):
-            return
-        time.sleep(0.1)
-    raise AssertionError("a worker outlived its parent")
+    until(lambda: not any(alive(pid) for pid in children))
 
 
 def children_of(pid: int) -> list[int]:

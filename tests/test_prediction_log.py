@@ -20,10 +20,10 @@ import pytest
 from shelfmark import locks, prediction_log
 from shelfmark.errors import ShelfmarkError
 from shelfmark.prediction_log import PredictionLog, close_leftovers, read
+from tests.moments import PATIENCE, until
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX alone has such limits and signals")
 NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-\d+-[0-9a-f]{8}\.jsonl")
-PATIENCE = 60  # seconds
 
 Make = Callable[..., PredictionLog]
 
@@ -49,14 +49,6 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 def numbers(folder: Path, pattern: str = "*.jsonl") -> list[int]:
     return [line["number"] for path in sorted(folder.glob(pattern)) for line in read(path)]
-
-
-def until(done: Callable[[], object]) -> None:
-    """Wait for something to be so."""
-    end = time.monotonic() + PATIENCE
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_every_event_is_a_line_in_the_order_of_the_events(make: Make, tmp_path: Path) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ import pytest
 from shelfmark import artifact, config, console, groups, splits, sweep
 from shelfmark.errors import ShelfmarkError
 from tests.conftest import ROOT, paths_in
+from tests.moments import kill_group_when, until
 
 # Trees alone, of few papers and four classes: a trial takes a second or two.
 QUICK = (
@@ -66,7 +65,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trials(database: Path) -> list[tuple[int, str]]:
     """Return number and state of every trial, straight from the database."""
-    with sqlite3.connect(database, timeout=30) as connection:
+    with sqlite3.connect(database, timeout=5) as connection:
         return list(connection.execute("SELECT number, state FROM trials ORDER BY number"))
 
 
@@ -216,17 +215,10 @@ def inv(*words: str, cwd: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=cwd, env=environment, start_new_session=True, **pipes)
 
 
-def until(condition: Callable[[], bool], seconds: float = 900) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_killed_search_of_several_workers_goes_on_where_it_was(tmp_path: Path) -> None:
     rates = [0.1, 0.2, 0.3, 0.4, 0.5]
-    parameters = {"model.rounds": {"value": 40}, "model.learning_rate": {"values": rates}}
+    parameters = {"model.rounds": {"value": 12}, "model.learning_rate": {"values": rates}}
     written(tmp_path, "kill", {**GRID, "early_terminate": None, "parameters": parameters})
     words = ["kill.yaml", *QUICK, "--workers", "2"]
     database = tmp_path / "reports" / "sweeps" / "kill.db"
@@ -237,14 +229,7 @@ def test_a_killed_search_of_several_workers_goes_on_where_it_was(tmp_path: Path)
         except sqlite3.OperationalError:  # not there yet
             return []
 
-    first = inv(*words, cwd=tmp_path)
-    until(lambda: {"COMPLETE", "RUNNING"} <= set(states()) or first.poll() is not None)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    first.communicate()
-    done, running = states().count("COMPLETE"), states().count("RUNNING")
-    assert done
-    assert running
+    kill_group_when(inv(*words, cwd=tmp_path), lambda: {"COMPLETE", "RUNNING"} <= set(states()))
     again = inv(*words, cwd=tmp_path)
     told = again.communicate(timeout=900)
     assert again.returncode == 0, told

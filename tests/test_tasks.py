@@ -156,8 +156,7 @@ def test_compiled_libraries_are_kept_unless_the_user_forbids_it(forbidden: bool)
     code = (
         "import sys; sys.dont_write_bytecode = True; import tasks; print(sys.dont_write_bytecode)"
     )
-    env = {name: x for name, x in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    env |= {"PYTHONDONTWRITEBYTECODE": "1"} if forbidden else {}
+    env = os.environ | ({"PYTHONDONTWRITEBYTECODE": "1"} if forbidden else {})
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True
     )

@@ -19,6 +19,7 @@ import pytest
 from shelfmark import artifact, config, tracking, train
 from tests import wandb_record
 from tests.conftest import QUICK, paths_in
+from tests.moments import until
 from tests.wandb_record import ours
 from tests.wandb_server import KEY, WandbServer
 
@@ -327,11 +328,14 @@ def command(home: Path, tmp_path: Path) -> list[str]:
 
 def wait_for_rounds(folder: Path, count: int) -> None:
     """Wait until a training has told of so many rounds."""
-    limit = time.monotonic() + 600
     path = folder / "reports" / "mine" / "history.jsonl"
-    while not path.exists() or path.read_bytes().count(b"\n") < count:
-        assert time.monotonic() < limit
-        time.sleep(0.01)
+    until(lambda: path.exists() and path.read_bytes().count(b"\n") >= count)
+
+
+def rows_kept(folder: Path) -> int:
+    """Return how many rows W&B's own process has written of the one run so far."""
+    files = (folder / "wandb").glob("*run-*-*/run-*.wandb")
+    return sum(len(wandb_record.at(file).rows) for file in files if file.stat().st_size)
 
 
 def test_a_training_outlives_the_process_of_wandb(command: list[str], tmp_path: Path) -> None:
@@ -358,12 +362,12 @@ def test_a_killed_training_leaves_what_it_told_and_the_next_stands_beside_it(
     with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL) as run:
         wait_for_rounds(tmp_path, 5)
         os.kill(run.pid, signal.SIGSTOP)
-        rounds = history(tmp_path / "reports" / "mine")
-        time.sleep(2)  # twice the time after which W&B writes
+        # It may have been stopped between the two records of the last.
+        rounds = history(tmp_path / "reports" / "mine")[:-1]
+        until(lambda: rows_kept(tmp_path / "reports" / "mine") >= len(rounds))
         run.kill()
     killed = wandb_record.read(tmp_path / "reports" / "mine")
-    # It may have been stopped between the two records of the last.
-    assert killed.rows[: len(rounds) - 1] == rounds[:-1]
+    assert killed.rows[: len(rounds)] == rounds
     assert not killed.of("exit")
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600, check=True)
     assert "done before" in done.stderr

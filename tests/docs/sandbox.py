@@ -63,10 +63,8 @@ class Sandbox:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
         (root / "bin/uv").chmod(0o755)
-        # A user's Python compiles a library once, not each time.
-        env = {name: x for name, x in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         self.env = {
-            **env,
+            **os.environ,
             "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self.folder / "src"),
             "HOME": str(root),

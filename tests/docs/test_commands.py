@@ -23,7 +23,8 @@ from shelfmark.cloud import submission
 from shelfmark.commands import OVERRIDE
 from tests.docs.commands import PAGES, ROOT, Block, blocks, modules_of, task_of
 from tests.docs.sandbox import Sandbox
-from tests.serving import free_port, until
+from tests.moments import until
+from tests.serving import free_port
 
 posix = pytest.mark.skipif(os.name == "nt", reason="runs bash and ends it by signals")
 

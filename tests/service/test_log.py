@@ -11,7 +11,8 @@ from fastapi.testclient import TestClient
 
 from shelfmark import prediction_log, service
 from shelfmark.settings import Settings
-from tests.serving import ROBOT, free_port, log_of, start, until, wait_until_ready
+from tests.moments import until
+from tests.serving import ROBOT, free_port, log_of, start, wait_until_ready
 
 
 def test_answers_are_kept_where_there_is_a_log_and_texts_only_if_asked_for(
