@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from typing import Any
 
 PATIENCE = 600  # seconds after which something hangs; a busy machine is no failure
 LOOK = 0.005  # seconds between two looks
@@ -25,7 +26,7 @@ def until(holds: Callable[[], object], seconds: float = PATIENCE) -> None:
         time.sleep(LOOK)
 
 
-def kill_group_when(process: subprocess.Popen[str], holds: Callable[[], object]) -> None:
+def kill_group_when(process: subprocess.Popen[Any], holds: Callable[[], object]) -> None:
     """Kill a process that leads a group, and the others in it, while something is so.
 
     They stand still while the second look is taken, so that it is so still when they die.
