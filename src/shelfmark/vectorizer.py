@@ -31,7 +31,7 @@ from shelfmark.weights import weigh_columns, weighed, weighs_as_fitted
 # What `counts.count` does: words by rank, and n-grams within limits, of documents.
 Counting = Callable[[Sequence[str], Reader, Limits], tuple[list[str], Grams]]
 
-FEW = 8  # documents up to which a dict is faster than arrays
+FEW = 2500  # characters up to which a dict is faster than arrays
 PART = 2048  # documents whose terms are found at once
 
 
@@ -129,7 +129,7 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
         ready = self._ready()
         if ready.reader is None:
             raise NotExactError
-        if len(documents) <= FEW:
+        if sum(map(len, documents)) <= FEW:
             return ready.rows(documents, self.binary, self.dtype)
         X = self._find(documents, ready)
         if self.binary:
@@ -284,6 +284,8 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
 
         size = min(-(-len(documents) // jobs), PART)
         parts = spread(jobs, part, range(0, len(documents), size))
+        if len(parts) == 1:  # as of any request; to stack it takes longer than to find it
+            return parts[0].astype(self.dtype)
         return sp.vstack(parts, format="csr", dtype=self.dtype)
 
     def _sort_features(self, X: Any, vocabulary: dict[str, int]) -> Any:
