@@ -7,6 +7,8 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
+expect.set_options(timeout=60_000)  # ms; a busy machine is no failure
+
 Open = Callable[..., Page]
 TABLE = """\ufeffid,title,abstract,primary\r
 1,=SUM(A1),"A galaxy with a halo, dust

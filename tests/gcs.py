@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from urllib.request import urlopen
 
 import pytest
 
+from tests.moments import until
 from tests.serving import free_port
 
 BUCKET = "bucket"
@@ -36,25 +36,26 @@ def running() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         yield url, process
     finally:
         process.kill()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
+    def answers() -> bool:
         assert process.poll() is None, "the emulator ended"
         try:
             with urlopen(url, timeout=5):
-                return
+                return True
         except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the emulator did not come up in half a minute")
+            return False
+
+    until(answers)
 
 
 @pytest.fixture
 def gcs(emulator: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of an empty bucket, which all in this process and its children find."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
-    with urlopen(f"{emulator}/wipe?keep-buckets=1", timeout=10):
+    with urlopen(f"{emulator}/wipe?keep-buckets=1", timeout=60):
         return f"gs://{BUCKET}"
 
 

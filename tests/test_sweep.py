@@ -217,7 +217,7 @@ def inv(*words: str, cwd: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_killed_search_of_several_workers_goes_on_where_it_was(tmp_path: Path) -> None:
-    rates = [0.1, 0.2, 0.3, 0.4, 0.5]
+    rates = [0.1, 0.2, 0.3, 0.4]
     parameters = {"model.rounds": {"value": 12}, "model.learning_rate": {"values": rates}}
     written(tmp_path, "kill", {**GRID, "early_terminate": None, "parameters": parameters})
     words = ["kill.yaml", *QUICK, "--workers", "2"]
@@ -236,7 +236,7 @@ def test_a_killed_search_of_several_workers_goes_on_where_it_was(tmp_path: Path)
     assert states().count("COMPLETE") == len(rates)
     assert states().count("FAIL") >= 1, "what was running has been begun again"
     assert rates_done(database) == rates
-    assert "kill: 5 trials completed, 0 given up, 0 failed" in told[0]
+    assert "kill: 4 trials completed, 0 given up, 0 failed" in told[0]
     assert "kill.yaml by optuna: WANDB_MODE=offline, and W&B has no sweeps offline" in told[1]
 
 

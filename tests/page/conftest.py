@@ -33,10 +33,10 @@ def serving(home: Path, **env: str) -> Iterator[str]:
         yield address
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address(home: Path) -> Iterator[str]:
     with serving(home) as address:
         yield address
