@@ -99,6 +99,7 @@ def outcome(model: Path, report: Path, machine: Path) -> list[bytes]:
     ]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGSTOP")
 def test_a_killed_job_goes_on_on_an_empty_disk_and_ends_with_the_same_model(
     cluster: Cluster, google: Google
 ) -> None:
