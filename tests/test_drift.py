@@ -65,7 +65,7 @@ def divided(
 def test_draws_of_the_reference_are_silent(model: Model, pool: Pool) -> None:
     limits = drift_config.load(["domain_papers=100", "numbers=0", "shares=0", "text=0.5",
                                 "accuracy=0", "calibration=0"])  # fmt: skip
-    draws = 20
+    draws = 30
     verdicts = [drift.compare(*divided(model, pool, seed, 250, 120), limits).verdict
                 for seed in range(draws)]  # fmt: skip
     # By significance alone, without the least effects that make it quieter still.
