@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-PATIENCE = 600  # seconds after which something hangs; a busy machine is no failure
+SOON = 60  # seconds in which a program has done what it is to do at once, on a busy machine too
+PATIENCE = 600  # seconds in which a long piece of work comes to a moment
 LOOK = 0.005  # seconds between two looks
 STOPPED = 0.05  # seconds within which all processes of a group stand still
 
 
-def until(holds: Callable[[], object], seconds: float = PATIENCE) -> None:
+def until(holds: Callable[[], object], seconds: float = SOON) -> None:
     """Wait for something to be so.
 
     Raises:
@@ -35,7 +36,7 @@ def kill_group_when(process: subprocess.Popen[Any], holds: Callable[[], object])
         AssertionError: the process ends before, or it is not so in time.
     """
     while True:
-        until(lambda: holds() or process.poll() is not None)
+        until(lambda: holds() or process.poll() is not None, PATIENCE)
         assert process.poll() is None, process.communicate()
         os.killpg(process.pid, signal.SIGSTOP)
         time.sleep(STOPPED)

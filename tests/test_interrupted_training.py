@@ -235,7 +235,7 @@ def command(trainer: Trainer, home: Path) -> subprocess.Popen[str]:
 
 
 def wait_for(home: Path, name: str) -> None:
-    until(lambda: name in kept(home))
+    until(lambda: name in kept(home), 120)
 
 
 def test_a_kill_and_ctrl_c_from_outside_lose_nothing_that_was_finished(

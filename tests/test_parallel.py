@@ -99,7 +99,7 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     assert children
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
-    until(lambda: not any(alive(pid) for pid in children))
+    until(lambda: not any(alive(pid) for pid in children), 10)
 
 
 def children_of(pid: int) -> list[int]:

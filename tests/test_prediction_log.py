@@ -20,10 +20,11 @@ import pytest
 from shelfmark import locks, prediction_log
 from shelfmark.errors import ShelfmarkError
 from shelfmark.prediction_log import PredictionLog, close_leftovers, read
-from tests.moments import PATIENCE, until
+from tests.moments import until
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX alone has such limits and signals")
 NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-\d+-[0-9a-f]{8}\.jsonl")
+PATIENCE = 60  # seconds
 
 Make = Callable[..., PredictionLog]
 

@@ -19,7 +19,7 @@ import pytest
 from shelfmark import artifact, config, tracking, train
 from tests import wandb_record
 from tests.conftest import QUICK, paths_in
-from tests.moments import until
+from tests.moments import PATIENCE, until
 from tests.wandb_record import ours
 from tests.wandb_server import KEY, WandbServer
 
@@ -329,7 +329,7 @@ def command(home: Path, tmp_path: Path) -> list[str]:
 def wait_for_rounds(folder: Path, count: int) -> None:
     """Wait until a training has told of so many rounds."""
     path = folder / "reports" / "mine" / "history.jsonl"
-    until(lambda: path.exists() and path.read_bytes().count(b"\n") >= count)
+    until(lambda: path.exists() and path.read_bytes().count(b"\n") >= count, PATIENCE)
 
 
 def rows_kept(folder: Path) -> int:
