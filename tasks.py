@@ -9,9 +9,9 @@ from pathlib import Path
 
 from invoke import Context, task
 
-from shelfmark.cloud.deploying import build, cloud_init, deploy, rollback  # noqa: F401
-from shelfmark.cloud.tasks import cancel, jobs, logs, preflight, submit  # noqa: F401
-from shelfmark.commands import (
+from shelfmark.cli.cloud import cancel, jobs, logs, preflight, submit  # noqa: F401
+from shelfmark.cli.deploying import build, cloud_init, deploy, rollback  # noqa: F401
+from shelfmark.cli.overrides import (
     OVERRIDE,
     NamedTask,
     OverridesTask,
@@ -49,7 +49,10 @@ def data(c: Context, overrides: list[str], push: bool = False, pull: bool = Fals
 
     With --push or --pull alone no splits are made.
     """
-    from shelfmark import console, pointer, preprocess, versioning
+    from shelfmark.core import console
+    from shelfmark.data import dvc as versioning
+    from shelfmark.data import pointer
+    from shelfmark.data import prepare as preprocess
 
     with console.one_line_errors():
         settings = configured(overrides)
@@ -74,7 +77,7 @@ def train(c: Context, overrides: list[str]) -> None:
         bring("wandb", extra="wandb")
     if "engine=dask" in overrides:
         bring("distributed", extra="dask")
-    from shelfmark.train import main
+    from shelfmark.cloud.job import main
 
     main(overrides)
 
@@ -83,11 +86,11 @@ def train(c: Context, overrides: list[str]) -> None:
 def sync(c: Context, folder: str = "reports", seconds: float = 3600.0) -> None:
     """Send the runs to W&B that it does not have: recorded offline, killed or cut off."""
     bring("wandb", extra="wandb")
-    from shelfmark import console
+    from shelfmark.core import console
 
     console.set_up()
     with console.one_line_errors("what has not been sent stays where it was"):
-        from shelfmark import wandb_sync
+        from shelfmark.training import wandb_sync
 
         if not wandb_sync.sync(Path(folder), seconds):
             print(f"nothing to send in {folder}")
@@ -116,11 +119,11 @@ def sweep(
       sweep fast
       sweep stacked data=snapshot data.path=arxiv.zip --trials 100 --workers 2
     """
-    from shelfmark import console
+    from shelfmark.core import console
 
     console.set_up("SUCCESS")
     with console.one_line_errors("the same command goes on with the trials that are left"):
-        from shelfmark import sweep
+        from shelfmark.experiments.sweeps import run as sweep
 
         name, *rest = overrides if overrides and "=" not in overrides[0] else ["fast", *overrides]
         chosen, why = sweep.choose(engine)
@@ -147,11 +150,11 @@ def evaluate(
     reports: str = "reports",
 ) -> None:
     """Measure a model on the test split, beside two baselines: figures, table and pictures."""
-    from shelfmark import console
+    from shelfmark.core import console
 
     console.set_up()
     with console.one_line_errors():
-        from shelfmark import evaluate
+        from shelfmark.evaluation import evaluate
 
         evaluate.show(
             evaluate.evaluate(Path(models, model), Path(reports), split, baselines=baselines)
@@ -180,11 +183,12 @@ def robustness(
     reports: str = "reports",
 ) -> None:
     """Measure a model on mistyped, cut, stuffed and otherwise changed papers, and over time."""
-    from shelfmark import console
+    from shelfmark.core import console
 
     console.set_up()
     with console.one_line_errors("the last report is as it was"):
-        from shelfmark import robustness, robustness_report
+        from shelfmark.experiments.robustness import report as robustness_report
+        from shelfmark.experiments.robustness import run as robustness
 
         robustness_report.show(
             robustness.run(Path(models, model), Path(reports), split, papers, seed, years)
@@ -213,12 +217,12 @@ def predict(
     models: str = "models",
 ) -> None:
     """Classify one text, or a file of papers, into JSON lines."""
-    from shelfmark import console
+    from shelfmark.core import console
 
     console.set_up()
     with console.one_line_errors():
-        from shelfmark import predict
         from shelfmark.errors import ShelfmarkError
+        from shelfmark.models import predict
 
         if bool(text) == bool(file):
             raise ShelfmarkError("give --text TEXT or --file FILE (- for standard input)")
@@ -249,11 +253,11 @@ def harvest(
     interval: float = 3.0,
 ) -> None:
     """Bring new papers from arXiv by OAI-PMH into a file as data=snapshot reads it."""
-    from shelfmark import console
+    from shelfmark.core import console
 
     console.set_up()
     with console.one_line_errors("what has come so far is kept, the same command goes on"):
-        from shelfmark import harvest, oai
+        from shelfmark.arxiv import harvest, oai
 
         asked = oai.Repository(url or oai.ARXIV, contact, interval)
         print(harvest.harvest(Path(out), since, sets.split(","), asked))
@@ -283,11 +287,12 @@ def classify_new(
     models: str = "models",
 ) -> None:
     """Harvest, classify what is new, and write the moderators' table as CSV and as a page."""
-    from shelfmark import console
+    from shelfmark.core import console
 
     console.set_up()
     with console.one_line_errors("what has come so far is kept, the same command goes on"):
-        from shelfmark import harvest, moderation, oai
+        from shelfmark.arxiv import harvest, oai
+        from shelfmark.reports import moderators as moderation
 
         chosen = moderation.chosen(Path(models, model), days)  # before hours of fetching
         asked = oai.Repository(url or oai.ARXIV, contact, interval)
@@ -309,11 +314,11 @@ def serve(
     c: Context, host: str = "127.0.0.1", port: int = 0, model: str = "", workers: int = 0
 ) -> None:
     """Serve the page at /, POST /predict, GET /health, /ready, /model, /metrics, /docs."""
-    from shelfmark import console
+    from shelfmark.core import console
 
     console.set_up()
     with console.one_line_errors():
-        from shelfmark import server
+        from shelfmark.service import server
 
         server.serve(host, port, model, workers)
 
@@ -342,12 +347,12 @@ def promote(
     back: bool = False,
 ) -> None:
     """Give a version the alias that the service loads, once it has passed every check."""
-    from shelfmark import console
+    from shelfmark.core import console
 
     console.set_up()
     with console.one_line_errors("nothing was promoted"):
-        from shelfmark import promote
         from shelfmark.errors import ShelfmarkError
+        from shelfmark.evaluation import promote
 
         if len(overrides) != (0 if back else 1):
             raise ShelfmarkError("name the version, promote VERSION, or go back, promote --back")
@@ -365,11 +370,11 @@ def promote(
 )
 def ship_log(c: Context, folder: str, to: str) -> None:
     """Move the closed files of the prediction log to a folder or a bucket."""
-    from shelfmark import console
+    from shelfmark.core import console
 
     console.set_up()
     with console.one_line_errors("what has not been moved stays where it was"):
-        from shelfmark import shipping
+        from shelfmark.monitoring import shipping
 
         print(f"{shipping.ship(Path(folder), to)} files moved to {to}")
 
@@ -400,11 +405,11 @@ def load_test(
 ) -> None:
     """Put many users on the service; fail past a budget of speed, errors or memory."""
     bring("locust", group="dev")
-    from shelfmark import console
+    from shelfmark.core import console
 
     console.set_up()
     with console.one_line_errors():
-        from shelfmark import load_test
+        from shelfmark.experiments.benchmarks import load as load_test
 
         load_test.run(url, file, users, seconds, workers, model, models, reports)
 
@@ -441,14 +446,16 @@ def drift(
     Limits are the keys of configs/drift.yaml: inv drift --log logs --since 7d level=0.01
     """
     bring("evidently", extra="drift")
-    from shelfmark import console, remote
+    from shelfmark.core import console, storage
 
-    if log.partition("://")[0] in remote.GOOGLE:
+    if log.partition("://")[0] in storage.GOOGLE:
         bring("gcsfs", extra="gs")
 
     console.set_up()
     with console.one_line_errors("the last report is as it was"):
-        from shelfmark import drift_config, drift_run, files
+        from shelfmark.config import drift as drift_config
+        from shelfmark.core import files
+        from shelfmark.monitoring import run as drift_run
 
         limits = drift_config.load(overrides)
         if retrain_if:  # a mistake shows before the work
@@ -458,7 +465,7 @@ def drift(
             log=log, papers=papers, since=since, truth=labels,
         )  # fmt: skip
         if retrain_if and found["alarm"]:
-            from shelfmark import retrain
+            from shelfmark.training import retrain
 
             retrain.run(Path(models, model), Path(harvest), Path(reports), limits)
         raise SystemExit(drift_run.STATUS[found["verdict"]])
@@ -473,11 +480,11 @@ def drift(
 def monitor(c: Context, host: str = "127.0.0.1", port: int = 0) -> None:
     """Serve drift: POST /drift/run, GET /drift/latest, the page /monitoring, /health, /metrics."""
     bring("evidently", extra="drift")
-    from shelfmark import console
+    from shelfmark.core import console
 
     console.set_up()
     with console.one_line_errors():
-        from shelfmark import monitor
+        from shelfmark.service import monitor
 
         monitor.serve(host, port)
 
@@ -496,11 +503,11 @@ def bench_drift(c: Context, overrides: list[str], draws: int = 200, repeats: int
     bench-drift data=snapshot data.path=../shared/arxiv/arxiv.zip
     """
     bring("evidently", extra="drift")
-    from shelfmark import console
+    from shelfmark.core import console
 
     console.set_up()
     with console.one_line_errors():
-        from shelfmark import drift_bench
+        from shelfmark.experiments.benchmarks import drift as drift_bench
 
         drift_bench.run(overrides, draws, repeats)
 
@@ -521,11 +528,11 @@ def report(
     data_folder: str = "data",
 ) -> None:
     """Write reports/README.md, with its figures and pictures, from the runs on disk."""
-    from shelfmark import console
+    from shelfmark.core import console
 
     console.set_up()
     with console.one_line_errors("the last report is as it was"):
-        from shelfmark import report
+        from shelfmark.reports import write as report
 
         names = [name for name in models.split(",") if name]
         report.write(Path(reports), Path(models_folder), Path(data_folder), names)
@@ -541,14 +548,14 @@ def bench(c: Context, overrides: list[str]) -> None:
       bench data=snapshot data.path=arxiv.zip data.labels=[cs.AI,cs.CL,cs.CV,cs.LG,cs.RO]
       bench features data=snapshot data.path=arxiv.zip
     """
-    from shelfmark import console
+    from shelfmark.core import console
 
     known = BENCHES + ASKED
     names = [word for word in overrides if word in known] or list(BENCHES)
     if "cluster" in names:
         bring("distributed", extra="dask")
     with console.one_line_errors():
-        from shelfmark import bench
+        from shelfmark.experiments.benchmarks import speed as bench
 
         bench.run(names, [word for word in overrides if word not in known])
 
@@ -571,6 +578,7 @@ def lint(c: Context) -> None:
     """Check the code's form and its types."""
     uv("ruff", "format", "--check", groups=["dev"])
     uv("ruff", "check", groups=["dev"])
+    uv("lint-imports", groups=["dev"])
     uv("mypy", groups=["dev"], extras=EXTRAS)  # whose types it reads
 
 

@@ -47,14 +47,14 @@ COPY configs/drift.yaml /app/configs/drift.yaml
 ENV SHELFMARK_LOG_FOLDER=/logs \
     SHELFMARK_REPORTS=/reports
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
-    CMD ["python", "-m", "shelfmark.probe", "/health"]
-CMD ["python", "-m", "shelfmark.monitor"]
+    CMD ["python", "-m", "shelfmark.service.probe", "/health"]
+CMD ["python", "-m", "shelfmark.service.monitor"]
 
 FROM base AS service
 COPY --from=build /opt/venv /opt/venv
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
-    CMD ["python", "-m", "shelfmark.probe"]
-CMD ["python", "-m", "shelfmark.server"]
+    CMD ["python", "-m", "shelfmark.service.probe"]
+CMD ["python", "-m", "shelfmark.service.server"]
 
 FROM service AS with-model
 ARG MODEL

@@ -35,4 +35,4 @@ USER 10001
 WORKDIR /training
 # A training ends by itself; its exit status says how.
 HEALTHCHECK NONE
-ENTRYPOINT ["python", "-m", "shelfmark.train"]
+ENTRYPOINT ["python", "-m", "shelfmark.cloud.job"]

@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from shelfmark import console, files, report_check, report_html
+from shelfmark.core import console, files
 from shelfmark.errors import ShelfmarkError
-from shelfmark.report_runs import PAGE
+from shelfmark.reports import check as report_check
+from shelfmark.reports import html as report_html
+from shelfmark.reports.collect import PAGE
 
 
 def main() -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from shelfmark import config, groups
 from shelfmark.cloud.submission import CloudConfig
-from shelfmark.drift_config import DriftConfig
-from shelfmark.schema import Config
+from shelfmark.config import groups
+from shelfmark.config import load as config
+from shelfmark.config.drift import DriftConfig
+from shelfmark.config.schema import Config
 
 CONFIGS = groups.CONFIGS
 VERTEX = "cloud=vertex_cpu"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 from invoke.collection import Collection
@@ -11,29 +12,11 @@ from invoke.loader import FilesystemLoader
 from invoke.tasks import Task
 
 from scripts.config_page import row
-from shelfmark import settings
-from shelfmark.monitor import MonitorSettings
+from shelfmark.service import settings
+from shelfmark.service.monitor import MonitorSettings
 
 ROOT = Path(__file__).parents[1]
-# The pages of the API: the module with which each begins, in the order of the imports.
-PAGES = {
-    "errors": ("ground", "Configuration, texts and files"),
-    "sources.snapshot": ("papers", "Papers and splits"),
-    "threads": ("tfidf", "TF-IDF"),
-    "targets": ("machines", "Trees, processes and clusters"),
-    "scorers": ("model", "The model"),
-    "metrics": ("records", "Figures and records"),
-    "cloud": ("training", "Training"),
-    "sweep_file": ("sweeps", "Sweeps"),
-    "answers": ("answers", "Answers"),
-    "changes": ("robustness", "Robustness"),
-    "pace": ("harvest", "New papers"),
-    "settings": ("service", "The service"),
-    "drift_config": ("drift", "Drift"),
-    "memory": ("benchmarks", "Benchmarks"),
-    "report_pictures": ("reports", "Reports"),
-    "commands": ("cloud", "Commands and the cloud"),
-}
+SOURCE = ROOT / "src" / "shelfmark"
 COMMANDS = """\
 # Commands
 
@@ -44,8 +27,9 @@ needs when it is called. Words such as `model.max_depth=4` are
 # Of a help text: what the page of the configuration keys tells in full.
 GROUPS = re.compile(r"^Groups:$.*", re.MULTILINE | re.DOTALL)
 OVERVIEW = """\
-Made of the docstrings. A module imports from those before it alone, and a test holds it to that;
-[the architecture](../../architecture.md) shows them together. Shapes of arrays are (rows, columns).
+Made of the docstrings, one page a room. A room imports only from the rooms below it, and
+`inv lint` holds it to that; [the architecture](../../architecture.md) shows them together. Shapes
+of arrays are (rows, columns).
 """
 
 
@@ -84,38 +68,41 @@ def _command(task: Task) -> str:  # type: ignore[type-arg]
 
 
 def api() -> dict[str, str]:
-    """Return the pages of the API by their path: an overview, and the modules in their order."""
+    """Return the pages of the API by their path: an overview, and a page for each room."""
     pages, overview = {}, ["# Python API", "", OVERVIEW]
-    for name, title, modules in slices():
+    for room, modules in rooms().items():
         entries = [f"::: shelfmark.{module}\n" for module in modules]
-        pages[f"reference/api/{name}.md"] = "\n".join([f"# {title}", "", *entries])
-        overview += [f"## [{title}]({name}.md)", "", "| module | |", "| --- | --- |"]
-        overview += [f"| [`{x}`]({name}.md#shelfmark.{x}) | {about(x)} |" for x in modules] + [""]
+        pages[f"reference/api/{room}.md"] = "\n".join([f"# {room}", "", about(room), "", *entries])
+        overview += [
+            f"## [{room}]({room}.md)",
+            "",
+            about(room),
+            "",
+            "| module | |",
+            "| --- | --- |",
+        ]
+        overview += [f"| [`{x}`]({room}.md#shelfmark.{x}) | {about(x)} |" for x in modules] + [""]
     return {"reference/api/index.md": "\n".join(overview)} | pages
 
 
-def slices() -> list[tuple[str, str, list[str]]]:
-    """Return the API's pages, each with its title and its modules in the order of the imports."""
-    found: list[tuple[str, str, list[str]]] = []
-    for module in order():
-        if module in PAGES:
-            found.append((*PAGES[module], []))
-        found[-1][2].append(module)
-    return found
+def rooms() -> dict[str, list[str]]:
+    """Return the rooms, each with its modules, in the order of the imports from the ground up."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    names = [name.removeprefix("shelfmark.") for row in layers[::-1] for name in row.split(" | ")]
+    return {name: modules_of(name) for name in names if (SOURCE / name).is_dir()}
 
 
-def order() -> list[str]:
-    """Return the modules in the one order that tests/test_architecture.py holds them to."""
-    tree = ast.parse((ROOT / "tests" / "test_architecture.py").read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ORDER":
-            return list(ast.literal_eval(node.value))
-    raise ValueError("tests/test_architecture.py has no ORDER")
+def modules_of(room: str) -> list[str]:
+    """Return the modules of a room, those of its own folders behind the others."""
+    files = sorted((SOURCE / room).rglob("*.py"), key=lambda x: (len(x.parts), x))
+    paths = [x.relative_to(SOURCE).with_suffix("") for x in files if x.stem != "__init__"]
+    return [".".join(path.parts) for path in paths]
 
 
 def about(module: str) -> str:
     """Return the first line of a module's docstring."""
-    path = ROOT / "src" / "shelfmark" / module.replace(".", "/")
+    path = SOURCE / module.replace(".", "/")
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     told = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
     return told.partition("\n")[0]

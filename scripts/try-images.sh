@@ -183,8 +183,8 @@ serve_and_ask() { # container, then arguments of buildah run
     given=(--env "PORT=$port" "$@")
     inside "$container" "${command[@]}" &
     service=$!
-    inside "$container" python -m shelfmark.probe "http://127.0.0.1:$port" 300
-    inside "$container" python -m shelfmark.probe # the health check
+    inside "$container" python -m shelfmark.service.probe "http://127.0.0.1:$port" 300
+    inside "$container" python -m shelfmark.service.probe # the health check
     stop_service
 }
 
@@ -195,7 +195,7 @@ stop_service() {
     wait "$service" || status=$?
     service=
     [ $status = 0 ] || fail "SIGTERM ended the service with status $status"
-    if inside "$container" python -m shelfmark.probe 2>/dev/null; then
+    if inside "$container" python -m shelfmark.service.probe 2>/dev/null; then
         fail "the health check passes though nothing runs"
     fi
 }
@@ -240,7 +240,7 @@ print(report["model"], report["verdict"])
 if report["window"]["papers"] != 1:
     sys.exit(f"error: the monitor has seen {report['window']}")
 END
-inside "$container" python -m shelfmark.probe /health
+inside "$container" python -m shelfmark.service.probe /health
 stop_service
 
 say "api, the model inside"

@@ -17,7 +17,7 @@ docker run --rm --network none --volume tried-models:/training/models "$train" \
     experiment=fast name=tried
 docker run --detach --name tried-service --network none --volume tried-models:/models:ro \
     --env SHELFMARK_MODEL=tried "$api" >/dev/null
-if ! docker exec tried-service python -m shelfmark.probe http://127.0.0.1:8000; then
+if ! docker exec tried-service python -m shelfmark.service.probe http://127.0.0.1:8000; then
     docker logs tried-service
     exit 1
 fi

@@ -12,8 +12,11 @@ import pytest
 from hypothesis import settings
 from loguru import logger
 
-from shelfmark import artifact, config, console, train
-from tests.gcs import emulator, gcs, no_google  # noqa: F401  # for whoever asks for them
+from shelfmark.config import load as config
+from shelfmark.core import console
+from shelfmark.models import artifact
+from shelfmark.training import train
+from tests.support.gcs import emulator, gcs, no_google  # noqa: F401  # for whoever asks for them
 
 # A busy neighbour is no failure: no test is held to a time.
 settings.register_profile("no deadline", deadline=None)

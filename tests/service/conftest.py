@@ -10,9 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from shelfmark import service
-from shelfmark.settings import Settings
-from tests.serving import running
+from shelfmark.service import app as service
+from shelfmark.service.settings import Settings
+from tests.support.serving import running
 
 
 @pytest.fixture(scope="module")

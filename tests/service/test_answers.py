@@ -9,10 +9,11 @@ import httpx2 as httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from shelfmark import answers, artifact, batching
-from shelfmark.settings import Settings
-from shelfmark.sources import sample
-from tests.serving import ROBOT
+from shelfmark.data.sources import sample
+from shelfmark.models import answers, artifact
+from shelfmark.service import batching
+from shelfmark.service.settings import Settings
+from tests.support.serving import ROBOT
 
 
 def test_one_text(server: httpx.Client) -> None:

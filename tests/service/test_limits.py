@@ -12,9 +12,9 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from shelfmark import service
-from shelfmark.settings import Settings
-from tests.serving import ROBOT, running
+from shelfmark.service import app as service
+from shelfmark.service.settings import Settings
+from tests.support.serving import ROBOT, running
 
 
 def test_an_announced_body_over_the_limit_is_refused(server: httpx.Client) -> None:

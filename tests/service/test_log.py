@@ -9,10 +9,11 @@ import httpx2 as httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from shelfmark import prediction_log, service
-from shelfmark.settings import Settings
-from tests.moments import until
-from tests.serving import ROBOT, free_port, log_of, start, wait_until_ready
+from shelfmark.monitoring import prediction_log
+from shelfmark.service import app as service
+from shelfmark.service.settings import Settings
+from tests.support.moments import until
+from tests.support.serving import ROBOT, free_port, log_of, start, wait_until_ready
 
 
 def test_answers_are_kept_where_there_is_a_log_and_texts_only_if_asked_for(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx2 as httpx
 
-from shelfmark import model_page
-from shelfmark.artifact import Model
+from shelfmark.models.artifact import Model
+from shelfmark.service import model_page
 
 
 def test_the_service_shows_it_to_people_and_its_source_to_whoever_asks(

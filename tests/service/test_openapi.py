@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.serving import running
+from tests.support.serving import running
 
 CHECKS = [
     not_a_server_error,

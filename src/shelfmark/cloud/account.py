@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from shelfmark import files
+from shelfmark.config.groups import CONFIGS
+from shelfmark.config.schema import Strict
+from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
-from shelfmark.groups import CONFIGS
-from shelfmark.schema import Strict
 
 FILE = CONFIGS / "cloud" / "account.yaml"
 SHOWN = FILE.relative_to(CONFIGS.parent).as_posix()

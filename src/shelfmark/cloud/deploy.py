@@ -12,15 +12,16 @@ from typing import Any
 import yaml
 from loguru import logger
 
-from shelfmark import probe, train
-from shelfmark.aliases import PRODUCTION
-from shelfmark.artifact import CARD
 from shelfmark.cloud import gcloud
 from shelfmark.cloud.account import Account
 from shelfmark.cloud.gcloud import Command
-from shelfmark.cloud.init import email
+from shelfmark.cloud.setup import email
+from shelfmark.config.schema import VERSION
 from shelfmark.errors import ShelfmarkError
-from shelfmark.schema import VERSION
+from shelfmark.models.aliases import PRODUCTION
+from shelfmark.models.artifact import CARD
+from shelfmark.service import probe
+from shelfmark.training import train
 
 ROOT = Path(__file__).parents[3]
 SERVICE = ROOT / "cloud" / "service.yaml"

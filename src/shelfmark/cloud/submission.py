@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from shelfmark import config
 from shelfmark.cloud.account import Account
+from shelfmark.config import load as config
+from shelfmark.config.groups import CLOUD, groups, is_cloud
+from shelfmark.config.schema import Config, Strict
 from shelfmark.errors import ShelfmarkError
-from shelfmark.groups import CLOUD, groups, is_cloud
-from shelfmark.schema import Config, Strict
 
 Label = Annotated[str, Field(pattern=r"^[a-z0-9_-]{0,63}$")]
 LabelKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]

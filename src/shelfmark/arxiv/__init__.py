@@ -1,0 +1,1 @@
+"""What arXiv is: categories, identifiers, TeX text, OAI-PMH."""

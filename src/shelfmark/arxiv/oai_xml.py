@@ -1,0 +1,198 @@
+"""What an OAI-PMH answer of arXiv holds: records in the layout of the snapshot, and a token.
+
+Protocol: https://www.openarchives.org/OAI/openarchivesprotocol.html; the fields of a record:
+https://info.arxiv.org/help/oa/index.html, format arXivRaw, the one with the dates of all versions.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from shelfmark.arxiv.papers import BadRecordError, identifier
+
+OAI = "{http://www.openarchives.org/OAI/2.0/}"
+RAW = "{http://arxiv.org/OAI/arXivRaw/}"
+# As the snapshot orders them; the format has no parsed authors.
+BEFORE = ("submitter", "authors", "title", "comments", "journal-ref", "doi", "report-no")
+DEEPEST = 50  # elements within one another; an answer of arXiv has 6
+
+
+class FaultError(Exception):
+    """An answer that may come out right when asked again; its text says what was wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A paper as the repository has it now.
+
+    Args:
+        id: arXiv's identifier.
+        datestamp: day of the last change, `2026-11-01`.
+        fields: the paper in the layout of the snapshot, None if it was deleted.
+    """
+
+    id: str
+    datestamp: str
+    fields: dict[str, Any] | None
+
+
+@dataclass
+class Page:
+    """One answer.
+
+    Args:
+        day: the repository's own, `2026-11-01`.
+        records: in the order they came.
+        unreadable: for each record that is no paper, the reason.
+        token: what the next page is asked with, None at the end of the list.
+        life: seconds until the token dies, None where that is not told.
+        error: the protocol's code and text, None for none.
+    """
+
+    day: str = ""
+    records: list[Record] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    token: str | None = None
+    life: float | None = None
+    error: tuple[str, str] | None = None
+
+
+class _Tree(ET.TreeBuilder):
+    """Hands each record over as it ends and forgets it; refuses to declare entities."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self._page = page
+        self._depth = 0
+
+    def doctype(self, name: str, public: str | None, system: str | None) -> None:
+        # Without a document type there are no entities but the five of XML, near or far.
+        raise FaultError("the answer declares a document type, which OAI-PMH never does")
+
+    def start(self, tag: str, attributes: dict[str, str]) -> ET.Element:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise FaultError(f"the answer is nested more than {DEEPEST} deep")
+        return super().start(tag, attributes)
+
+    def end(self, tag: str) -> ET.Element:
+        self._depth -= 1
+        element = super().end(tag)
+        if tag == f"{OAI}record":
+            try:
+                self._page.records.append(_record(element))
+            except BadRecordError as error:
+                self._page.unreadable.append(str(error))
+            element.clear()
+        return element
+
+
+def read(chunks: Iterable[bytes]) -> Page:
+    """Read an answer as it comes; only its records are kept in memory.
+
+    Raises:
+        FaultError: it is no sound XML, or none of OAI-PMH.
+    """
+    page = Page()
+    parser = ET.XMLParser(target=_Tree(page))  # noqa: S314 - it refuses what makes XML dangerous
+    try:
+        for chunk in chunks:
+            parser.feed(chunk)
+        root = parser.close()
+    except (ET.ParseError, ValueError, LookupError) as error:
+        raise FaultError(f"the answer is broken XML ({error})") from error
+    if root.tag != f"{OAI}OAI-PMH":
+        raise FaultError(f"the answer is no OAI-PMH but {root.tag!r:.60}")
+    said = _text(root, f"{OAI}responseDate")
+    page.day = _day(said)
+    if (refusal := root.find(f"{OAI}error")) is not None:
+        page.error = (refusal.get("code", ""), " ".join((refusal.text or "").split())[:200])
+    elif (found := root.find(f"{OAI}ListRecords")) is not None:
+        _read_token(page, found.find(f"{OAI}resumptionToken"), said)
+    else:
+        raise FaultError("the answer has neither ListRecords nor an error")
+    return page
+
+
+def _read_token(page: Page, element: ET.Element | None, now: str) -> None:
+    if element is None or not (element.text or "").strip():
+        return
+    page.token = (element.text or "").strip()
+    # The standard's name, and that of arXiv's own server.
+    dies = element.get("expirationDate") or element.get("expires") or ""
+    try:
+        # By the repository's clock at both ends: ours may be wrong.
+        life = (datetime.fromisoformat(dies) - datetime.fromisoformat(now)).total_seconds()
+    except (ValueError, TypeError):
+        return
+    page.life = life if life > 0 else None
+
+
+def _record(element: ET.Element) -> Record:
+    header = element.find(f"{OAI}header")
+    if header is None:
+        raise FaultError("the answer has a record without a header")
+    # oai:arXiv.org:0704.0001
+    ident = identifier(_text(header, f"{OAI}identifier").rpartition(":")[2])
+    changed = _day(_text(header, f"{OAI}datestamp"))
+    if header.get("status") == "deleted":
+        return Record(ident, changed, None)
+    raw = element.find(f"{OAI}metadata/{RAW}arXivRaw")
+    if raw is None:
+        raise BadRecordError(f"{ident}: no metadata in the format arXivRaw")
+    try:
+        return Record(ident, changed, _fields(raw, ident, changed))
+    except BadRecordError as error:
+        raise BadRecordError(f"{ident}: {error}") from None
+
+
+def _fields(raw: ET.Element, ident: str, changed: str) -> dict[str, Any]:
+    """Return a paper as the snapshot has it; texts keep their line breaks."""
+    found = {name: raw.findtext(f"{RAW}{name}") for name in (*BEFORE, "license", "abstract")}
+    names = _text(raw, f"{RAW}categories", BadRecordError)
+    if not (found["title"] or "").strip() or not (found["abstract"] or "").strip():
+        raise BadRecordError("no title or no abstract")
+    return {
+        "id": ident,
+        **{name: found[name] for name in BEFORE},
+        "categories": " ".join(names.split()),
+        "license": found["license"],
+        "abstract": found["abstract"],
+        "versions": _versions(raw),
+        "update_date": changed,
+    }
+
+
+def _versions(raw: ET.Element) -> list[dict[str, str]]:
+    """Return all versions, the first one first: its date is the day of submission."""
+    versions = []
+    for version in raw.findall(f"{RAW}version"):
+        name = version.get("version", "")
+        if not re.fullmatch(r"v\d{1,4}", name, re.ASCII):
+            raise BadRecordError(f"version {name!r:.20}")
+        # Sat, 07 Apr 2007 … of today's server, where the snapshot has Sat, 7 Apr 2007 …
+        created = re.sub(r"(?<=, )0", "", _text(version, f"{RAW}date", BadRecordError))
+        versions.append({"version": name, "created": created})
+    if not versions:
+        raise BadRecordError("no version")
+    return sorted(versions, key=lambda version: int(version["version"][1:]))
+
+
+def _text(element: ET.Element, path: str, kind: type[Exception] = FaultError) -> str:
+    text = (element.findtext(path) or "").strip()
+    if not text:
+        raise kind(f"no {path.rpartition('}')[2]}")
+    return text
+
+
+def _day(moment: str) -> str:
+    """Return the day of a datestamp of days or of seconds."""
+    try:
+        return date.fromisoformat(moment[:10]).isoformat()
+    except ValueError:
+        raise FaultError(f"the answer has a datestamp {moment!r:.40}") from None

@@ -1,0 +1,105 @@
+"""One paper as the pipeline carries it, and what its identifier, dates and text may look like."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from datetime import date
+
+from shelfmark.arxiv import taxonomy
+
+# YYMM.NNNN, YYMM.NNNNN, archive/YYMMNNN (once also archive.XX/YYMMNNN), each with or without vN.
+IDENTIFIER = re.compile(
+    r"^(?:arxiv:)?(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?[/-]\d{7})(?:v\d+)?$",
+    re.IGNORECASE | re.ASCII,
+)
+WITHDRAWN = re.compile(
+    r"\b(?:paper|article|manuscript|submission|preprint|work|note|version|it)\s+"
+    r"(?:(?:has|have)\s+been|is|was)\s+(?:being\s+|temporarily\s+|now\s+)?(?:withdrawn|retracted)"
+    r"|^\W*(?:(?:paper|article)\s+)?(?:withdrawn|retracted)\b"
+    r"|\bwithdrawn\s+(?:by|due|because|on)\b|\bpaper\s+withdrawn\b",
+    re.IGNORECASE,
+)
+LANGUAGES = (
+    "french german italian spanish portuguese russian ukrainian japanese chinese korean polish "
+    "czech hungarian turkish dutch greek romanian bulgarian catalan latin esperanto croatian "
+    "serbian slovak swedish danish norwegian finnish persian arabic hebrew vietnamese indonesian"
+)
+# "24 pages, in French", "In french."; not "to appear in Chinese Physics B" or "in LATIN 2018".
+OTHER_LANGUAGE = re.compile(
+    r"(?<!english or )\b(?:[Ii]n|[Ll]anguage:?)\s+"
+    rf"(?:{'|'.join(f'[{name[0].upper()}{name[0]}]{name[1:]}' for name in LANGUAGES.split())})"
+    r"\b(?!\s+(?:[A-Z]|and English|or English|\(?English))"
+)
+
+
+class BadRecordError(ValueError):
+    """A record that cannot become a paper; its text is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A paper's metadata. `categories` carry today's names, the primary one first."""
+
+    id: str
+    title: str
+    abstract: str
+    categories: tuple[str, ...]
+    submitted: date
+    comments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A record that could not be read: its line or row, counted from 1, and the reason."""
+
+    line: int
+    reason: str
+
+
+def identifier(text: str) -> str:
+    """Return an arXiv identifier without prefix and version, as text.
+
+    Raises:
+        BadRecordError: the text is no arXiv identifier.
+    """
+    match = IDENTIFIER.match(text.strip())
+    if match is None:
+        raise BadRecordError(f"not an arXiv identifier: {text!r:.60}")
+    name = match[1]
+    if name[0].isdigit():
+        return name
+    # Some dumps write cs-9308101 where arXiv writes cs/9308101.
+    return f"{name[:-8]}/{name[-7:]}"
+
+
+@functools.lru_cache(maxsize=1 << 16)  # few combinations make up most papers
+def categories(names: str) -> tuple[str, ...]:
+    """Return today's names of a paper's space-separated categories, in order, each once.
+
+    Raises:
+        BadRecordError: there is none, or one that arXiv never had.
+    """
+    current = [taxonomy.current(name) for name in names.split()]
+    if not current:
+        raise BadRecordError("no category")
+    if None in current:
+        unknown = names.split()[current.index(None)]
+        raise BadRecordError(f"unknown category {unknown!r:.40}")
+    return tuple(dict.fromkeys(name for name in current if name))
+
+
+def withdrawn(abstract: str, comments: str) -> bool:
+    """Whether a paper says that it was withdrawn, and so carries no content."""
+    # Most texts hold neither word: the plain searches spare them the expression.
+    for text in (abstract, comments):
+        low = text.lower()
+        if ("withdrawn" in low or "retracted" in low) and WITHDRAWN.search(text):
+            return True
+    return False
+
+
+def foreign(comments: str) -> bool:
+    """Whether the comments name a language other than English."""
+    return OTHER_LANGUAGE.search(comments) is not None

@@ -1,0 +1,249 @@
+"""What a training does inside a managed job, whose disk is gone once the job ends or moves.
+
+Vertex AI names two folders of a bucket: AIP_MODEL_DIR for what a job leaves, AIP_CHECKPOINT_DIR for
+what the next try goes on from. Here the finished stages of a training are copied to the second as
+they come, and brought back when the job begins again on an empty disk; the model and its reports
+are copied to the first. Elsewhere than in a job nothing of this happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from loguru import logger
+
+from shelfmark.cloud.secret import bring_wandb_key
+from shelfmark.config import load as config
+from shelfmark.config.schema import VERSION, Config
+from shelfmark.core import checkpoint, console, files, storage
+from shelfmark.errors import ShelfmarkError
+from shelfmark.models import artifact
+from shelfmark.training.train import train
+
+MODEL, STAGES = "AIP_MODEL_DIR", "AIP_CHECKPOINT_DIR"
+MOUNT = "SHELFMARK_GCS_MOUNT"  # where a job finds all buckets as folders
+REPORTS = "reports"
+SECONDS = 0.5  # between two looks for finished stages
+
+
+def within(settings: Config, work: Callable[[Config], Path]) -> Path:
+    """Train: in a managed job with its outputs in its bucket, elsewhere as it is.
+
+    The model is called by the job's folder unless it has a name of its own, so that all tries of a
+    job make the same one; a try that finds it finished does nothing.
+
+    Args:
+        settings: the training's.
+        work: trains, and returns the folder of the model.
+
+    Raises:
+        ShelfmarkError: as `work`, or the bucket does not take the model.
+    """
+    if not os.environ.get(MODEL):
+        return work(settings)
+    output = Folder.of(os.environ[MODEL])
+    settings = _named(settings, output)
+    if settings.tracking.kind == "wandb":
+        bring_wandb_key()
+    models = Path(settings.paths.models)
+    if f"{settings.name}/{artifact.CARD}" in output:
+        logger.info("model: {}/{}, finished by an earlier try", output.address, settings.name)
+        return models / str(settings.name)
+    stages = Folder.of(os.environ.get(STAGES) or f"{output.parent}/checkpoints")
+    _restore(stages, models)
+    with _copied_as_they_come(models, stages):
+        folder = work(settings)
+    _deliver(folder, Path(settings.paths.reports) / folder.name, output)
+    stages.clear()
+    return folder
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of a bucket, through the job's mount where there is one, else over the network.
+
+    Args:
+        address: gs://BUCKET/PATH, for people.
+        system: a file system of fsspec, None for the mount.
+        root: the folder's path there.
+    """
+
+    address: str
+    system: Any
+    root: str
+
+    @classmethod
+    def of(cls, address: str) -> Folder:
+        """Return the folder at an address.
+
+        Raises:
+            ShelfmarkError: it is no place of a bucket, or cannot be reached.
+        """
+        address = address.rstrip("/")
+        mount = Path(os.environ.get(MOUNT, "/gcs"))
+        bucket = address.removeprefix("gs://").partition("/")[0]
+        if os.access(mount / bucket, os.R_OK | os.W_OK | os.X_OK):
+            return cls(address, None, str(mount / address.removeprefix("gs://")))
+        return cls(address, *storage.reached(address))
+
+    @property
+    def parent(self) -> str:
+        """The address of the folder around it."""
+        return self.address.rpartition("/")[0]
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a file of this name; a slash leads into a folder."""
+        if self.system is None:
+            return Path(self.root, name).is_file()
+        with storage.plainly(self.address):
+            return bool(self.system.isfile(f"{self.root}/{name}"))
+
+    def names(self) -> list[str]:
+        """Return the files below, by their path from here."""
+        if self.system is None:
+            found = [path.as_posix() for path in Path(self.root).rglob("*") if path.is_file()]
+        else:
+            with storage.plainly(self.address):
+                found = self.system.find(self.root)
+        return sorted(str(PurePosixPath(path).relative_to(self.root)) for path in found)
+
+    def put(self, source: Path, name: str) -> None:
+        """Copy a file of the disk here; whoever looks sees all of it or nothing."""
+        if self.system is not None:  # an object of a bucket appears when it is whole
+            with storage.plainly(f"{self.address}/{name}"):
+                self.system.put_file(str(source), f"{self.root}/{name}")
+            return
+        target = Path(self.root, name)
+        files.clear_leftovers(target.parent)  # of a try that was killed
+        # One write from beginning to end, which is what the mount is made for.
+        with source.open("rb") as read, files.file_aside(target) as written:
+            shutil.copyfileobj(read, written, 1 << 20)
+
+    def get(self, name: str, target: Path) -> None:
+        """Copy a file from here to the disk."""
+        with files.file_aside(target) as written:
+            if self.system is None:
+                with Path(self.root, name).open("rb") as read:
+                    shutil.copyfileobj(read, written, 1 << 20)
+            else:
+                with storage.plainly(f"{self.address}/{name}"):
+                    self.system.get_file(f"{self.root}/{name}", written.name)
+
+    def clear(self) -> None:
+        """Remove the files below, as far as they can be."""
+        try:
+            if self.system is None:
+                shutil.rmtree(self.root, ignore_errors=True)
+            elif self.names():
+                with storage.plainly(self.address):
+                    self.system.rm(self.root, recursive=True)
+        except ShelfmarkError as error:
+            logger.warning("{} is not cleared: {}", self.address, error)
+
+
+def _named(settings: Config, output: Folder) -> Config:
+    """Name the model by the job's folder, gs://BUCKET/jobs/NAME/model, unless it has a name."""
+    name = output.parent.rpartition("/")[2]
+    if settings.name or not re.match(VERSION, name):
+        return settings
+    return settings.model_copy(update={"name": name})
+
+
+def _restore(stages: Folder, models: Path) -> None:
+    """Bring back what an earlier try of this job has finished; what is unusable is left alone."""
+    names = [name for name in stages.names() if _is_stage(PurePosixPath(name))]
+    for name in names:
+        if not (models / name).exists():
+            stages.get(name, models / name)
+    if names:
+        logger.info("{} finished stages brought back from {}", len(names), stages.address)
+
+
+@contextlib.contextmanager
+def _copied_as_they_come(models: Path, stages: Folder) -> Iterator[None]:
+    """Copy finished stages to the bucket while the block runs, and what is left at its end."""
+    copied: dict[Path, tuple[int, int]] = {}
+    ended = threading.Event()
+
+    def copy() -> None:
+        try:
+            _copy_new(models, stages, copied)
+        except (OSError, ShelfmarkError) as error:  # the training itself has no need of it
+            logger.warning("stages are not copied to {}: {}", stages.address, error)
+
+    def copy_on() -> None:
+        while not ended.wait(SECONDS):
+            copy()
+
+    thread = threading.Thread(target=copy_on, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        copy()
+
+
+def _copy_new(models: Path, stages: Folder, copied: dict[Path, tuple[int, int]]) -> None:
+    for path in models.glob(f"{checkpoint.UNFINISHED}*/*.pkl"):
+        name = path.relative_to(models)
+        with contextlib.suppress(FileNotFoundError):  # removed meanwhile: the model is finished
+            state = path.stat()
+            mark = (state.st_mtime_ns, state.st_size)
+            if _is_stage(PurePosixPath(name.as_posix())) and copied.get(path) != mark:
+                stages.put(path, name.as_posix())
+                copied[path] = mark
+
+
+def _is_stage(name: PurePosixPath) -> bool:
+    return (
+        len(name.parts) == 2
+        and name.parts[0].startswith(checkpoint.UNFINISHED)
+        and name.suffix == ".pkl"
+        and not name.name.startswith(".")
+    )
+
+
+def _deliver(model: Path, report: Path, output: Folder) -> None:
+    """Copy the report, then the model, its card last, and then name it as the latest.
+
+    Raises:
+        ShelfmarkError: the bucket does not take them; the stages are kept for another try.
+    """
+    try:
+        for path in sorted(path for path in report.rglob("*") if path.is_file()):
+            name = path.relative_to(report).as_posix()
+            output.put(path, f"{REPORTS}/{report.name}/{name}")
+        for path in sorted(model.iterdir(), key=lambda path: path.name == artifact.CARD):
+            output.put(path, f"{model.name}/{path.name}")
+        latest = model.with_name(f"{files.PARTIAL}{os.getpid()}-{artifact.LATEST}.txt")
+        latest.write_text(model.name, encoding="utf-8")
+        output.put(latest, artifact.LATEST)
+        latest.unlink()
+    except (OSError, ShelfmarkError) as error:
+        raise ShelfmarkError(
+            f"the model is finished, but {output.address} does not take it: {error}"
+        ) from error
+    logger.info("model: {}/{}", output.address, model.name)
+
+
+def main(overrides: Sequence[str]) -> None:
+    """Train by overrides such as `experiment=fast`, as a container or a cluster calls it."""
+    with console.one_line_errors("the same command goes on from what was finished"):
+        settings = config.load(overrides)
+        console.set_up(settings.log_level)
+        within(settings, train)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

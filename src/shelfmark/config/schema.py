@@ -1,0 +1,275 @@
+"""What can be configured: the sections of the configuration, their types and their limits."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from shelfmark.arxiv import taxonomy
+from shelfmark.arxiv.taxonomy import Level
+from shelfmark.arxiv.text import Maths
+from shelfmark.errors import nearest
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
+VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # the name of a model, never a path
+
+
+def _frequency(value: object) -> object:
+    """A whole number counts papers, a fraction is a share of them, as in scikit-learn."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError("should be a number")
+    if value < 0 or (isinstance(value, float) and value > 1):
+        raise ValueError("should be a count of papers (1, 2, …) or a share of them (0.0 to 1.0)")
+    return value
+
+
+Frequency = Annotated[int | float, BeforeValidator(_frequency)]
+
+
+def _gathered(labels: object) -> object:
+    """Labels of one's own, checked here: the errors of a union speak of its first branch alone."""
+    for label, names in labels.items() if isinstance(labels, dict) else ():
+        if not isinstance(label, str) or not label.strip():
+            raise ValueError(f"{label!r}: a label should be text; put it in quotes")
+        if not names or not isinstance(names, list) or not all(isinstance(x, str) for x in names):
+            raise ValueError(f"{label}: {names!r} should be a list of names, as [cs.CC, cs.DS]")
+    return labels
+
+
+Labels = Annotated[list[str] | dict[str, list[str]], BeforeValidator(_gathered)]
+
+
+class Strict(BaseModel):
+    """A frozen section of the configuration that refuses unknown keys and wrong types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Paths(Strict):
+    """Where things are written, relative to the folder the command runs in."""
+
+    data: str
+    models: str
+    reports: str
+
+
+class Fractions(Strict):
+    """Share of the papers in each split, for `split=hash`."""
+
+    train: Fraction
+    validation: Fraction
+    test: Fraction
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Fractions:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train, validation and test must sum to 1, not {total:g}")
+        return self
+
+
+class Cuts(Strict):
+    """First day of the validation and the test split, for `split=time`."""
+
+    validation: date | None = Field(strict=False)
+    test: date | None = Field(strict=False)
+
+
+class DataConfig(Strict):
+    """What is read, kept and how it is split."""
+
+    source: str
+    path: str | None
+    options: dict[str, Any]
+    level: Level
+    labels: Labels | None  # a mapping: labels of one's own, each with the names it gathers
+    top: int | None = Field(ge=2)
+    min_papers: int = Field(ge=1)
+    # Not written while null, for it came later: splits and models of before keep their digests.
+    max_papers: int | None = Field(None, ge=1, exclude_if=lambda value: value is None)
+    min_words: int = Field(ge=0)
+    maths: Maths
+    max_bad: float = Field(ge=0, le=1)
+    split: Literal["hash", "time"]
+    fractions: Fractions
+    cuts: Cuts
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DataConfig:
+        if self.labels is not None:
+            self._check_labels(self.labels)
+        if self.max_papers is not None and self.max_papers < self.min_papers:
+            few = f"max_papers={self.max_papers} is less than min_papers={self.min_papers}"
+            raise ValueError(f"{few}; raise it or lower min_papers")
+        if self.split == "time":
+            first, second = self.cuts.validation, self.cuts.test
+            if first is None or second is None or first >= second:
+                raise ValueError("split=time needs cuts.validation before cuts.test, as 2018-01-01")
+        return self
+
+    def _check_labels(self, labels: list[str] | dict[str, list[str]]) -> None:
+        if len(set(labels)) < 2:
+            raise ValueError("labels needs at least two different labels")
+        names, kind, known = list(labels), str(self.level), taxonomy.NAMES[self.level]
+        if isinstance(labels, dict):
+            names = [name for gathered in labels.values() for name in gathered]
+            kind, known = "category, archive or group", taxonomy.CATEGORIES | taxonomy.ARCHIVES
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"labels: {name} stands there twice; keep it under one label")
+        for name in names:
+            if name not in known:
+                raise ValueError(f"labels: no {kind} {name!r}{nearest(name, known)}")
+
+
+class FeaturesConfig(Strict):
+    """The TF-IDF vectorizer and the choice among its terms."""
+
+    max_features: int | None = Field(ge=1)
+    ngram_range: tuple[int, int] = Field(strict=False)
+    stop_words: Literal["english"] | None
+    min_df: Frequency
+    max_df: Frequency
+    sublinear_tf: bool
+    strip_accents: Literal["unicode", "ascii"] | None
+    title_weight: float | None = Field(gt=0)
+    chosen_terms: int | None = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> FeaturesConfig:
+        low, high = self.ngram_range
+        if not 1 <= low <= high:
+            raise ValueError(f"ngram_range must rise from 1 or more, not {list(self.ngram_range)}")
+        return self
+
+
+class SvmConfig(Strict):
+    """A linear SVM for each class and listed category."""
+
+    C: float = Field(gt=0)
+
+
+class BayesConfig(Strict):
+    """Multinomial naive Bayes over the classes."""
+
+    alpha: float = Field(gt=0)
+
+
+class EmbeddingConfig(Strict):
+    """A linear model of low rank, for labels by the hundred."""
+
+    size: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    dropout: Fraction
+
+
+class ScorersConfig(Strict):
+    """The models whose scores the classifier reads; the first that is not null leads."""
+
+    embedding: EmbeddingConfig | None
+    svm: SvmConfig | None
+    bayes: BayesConfig | None
+
+
+class StackConfig(Strict):
+    """Linear models below the classifier, whose scores of training papers are out-of-fold."""
+
+    scorers: ScorersConfig
+    folds: int | None = Field(ge=2)
+    min_listed: int | None = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _some_scorer(self) -> StackConfig:
+        if self.scorers.embedding is None and self.scorers.svm is None:
+            raise ValueError("scorers needs an embedding or an svm")
+        return self
+
+
+class ModelConfig(Strict):
+    """The classifier, and what it stands on."""
+
+    classifier: Literal["trees", "reranker", "linear"]
+    stack: StackConfig | None
+    candidates: int = Field(ge=2)
+    rounds: int = Field(ge=1)
+    max_depth: int = Field(ge=1, le=20)
+    learning_rate: float = Field(gt=0, le=1)
+    min_child_weight: float = Field(ge=0)
+    subsample: Share
+    colsample_bytree: Share
+    reg_alpha: float = Field(ge=0)
+    reg_lambda: float = Field(ge=0)
+    max_bin: int = Field(ge=2)
+    early_stopping: int | None = Field(ge=1)
+    n_jobs: int | None = Field(ge=1)
+    params: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _has_scores(self) -> ModelConfig:
+        if self.classifier != "trees" and self.stack is None:
+            raise ValueError(f"classifier={self.classifier} needs model.stack: its scores")
+        if self.classifier != "linear" and self.stack is not None and self.stack.folds is None:
+            raise ValueError("stack.folds=null is for classifier=linear: trees need fair scores")
+        return self
+
+
+class PredictConfig(Strict):
+    """When an answer may be acted on."""
+
+    min_precision: float = Field(gt=0, lt=1)
+
+
+class TrackingConfig(Strict):
+    """Where runs are recorded."""
+
+    kind: Literal["local", "wandb"]
+    project: str
+    entity: str | None
+
+
+class EngineConfig(Strict):
+    """Which machines do the work of training."""
+
+    kind: Literal["local", "dask"] = "local"
+    scheduler: str | None = Field(None, pattern=r"^[a-z]+://\S+$")
+    workers: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1)
+    memory: str | None = Field(None, pattern=r"^\d+(\.\d+)?\s?[kMGT]i?B$")
+    timeout: float = Field(10.0, gt=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EngineConfig:
+        given = [name for name in ("scheduler", "workers", "threads", "memory")
+                 if getattr(self, name) is not None]  # fmt: skip
+        if self.kind == "local" and given:
+            raise ValueError(f"{given[0]} is for engine=dask")
+        if self.scheduler is not None and not {"threads", "memory"}.isdisjoint(given):
+            raise ValueError("threads and memory are for local processes: scheduler has its own")
+        return self
+
+
+class Config(Strict):
+    """Everything `inv train` does is settled by this."""
+
+    name: str | None = Field(pattern=VERSION)
+    seed: int = Field(ge=0, lt=2**31)
+    log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"]
+    paths: Paths
+    data: DataConfig
+    features: FeaturesConfig
+    model: ModelConfig
+    predict: PredictConfig
+    tracking: TrackingConfig
+    # Not written while local, for it came later and is no part of what is learnt.
+    engine: EngineConfig = Field(EngineConfig(), exclude_if=lambda engine: engine.kind == "local")
+    experiment: str | None
+
+    @model_validator(mode="after")
+    def _has_features(self) -> Config:
+        if self.model.stack is None and self.features.chosen_terms == 0:
+            raise ValueError("features.chosen_terms=0 leaves nothing without model.stack")
+        return self

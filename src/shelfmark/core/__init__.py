@@ -1,0 +1,1 @@
+"""Files, storage, processes, checkpoints, logging: what knows no paper and no model."""

@@ -1,0 +1,147 @@
+"""Papers to classify: text lines, JSON lines, CSV or Parquet, in batches and as they come."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import queue
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import orjson
+
+from shelfmark.core import files
+from shelfmark.core.files import Place
+from shelfmark.errors import ShelfmarkError
+
+BATCH = 1024  # records
+JSON_LINES = (".json", ".jsonl", ".ndjson")
+ABSTRACTS = ("abstract", "summary")  # what snapshot and CSV call it
+
+# The line something stood in, and that: bytes of JSON, or the fields of a row.
+Record = tuple[int, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A paper to classify: the line it stood in, its identifier where it has one, its text."""
+
+    line: int
+    id: str | None
+    title: str
+    abstract: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A line that is no paper, and why."""
+
+    line: int
+    error: str
+
+
+def batches(source: str, setting: str = "--file") -> Iterator[list[Record]]:
+    """Stream the records of a file: text lines, JSON lines, CSV or Parquet, compressed or not.
+
+    `-` reads standard input: a batch is what has come, and none waits for more. Where the name
+    does not tell, a line that opens a JSON object is one and any other is text. `setting` is what
+    an error calls the source.
+
+    Raises:
+        ShelfmarkError: the file is not there, damaged, or has no column with a text.
+    """
+    if source != "-":
+        records = _records(files.existing(source, setting))
+        yield from iter(lambda: list(itertools.islice(records, BATCH)), [])
+        return
+    numbers = itertools.count(1)
+    # Neither `sys.stdin` nor closed: both would wait at the end for the thread that reads it.
+    stream = io.FileIO(sys.stdin.fileno(), closefd=False)
+    for lines in _arriving(io.BufferedReader(stream)):
+        yield [(next(numbers), _record(line, "")) for line in lines]
+
+
+def _arriving(stream: io.BufferedReader) -> Iterator[list[bytes]]:
+    """Yield the lines of a stream as they come: all that are there, up to a batch."""
+    come: queue.Queue[bytes | OSError] = queue.Queue(2 * BATCH)
+
+    def read_ahead() -> None:
+        try:
+            for line in stream:
+                come.put(line)
+            come.put(b"")
+        except OSError as error:
+            come.put(error)
+
+    # A daemon: it may wait for a line when all else is over.
+    threading.Thread(target=read_ahead, daemon=True).start()
+    lines: list[bytes] = []
+    while line := come.get():
+        if isinstance(line, OSError):
+            raise ShelfmarkError(f"standard input: {line.strerror or line}") from line
+        lines.append(line)
+        if come.empty() or len(lines) == BATCH:
+            yield lines
+            lines = []
+    if lines:
+        yield lines
+
+
+def _records(place: Place) -> Iterator[Record]:
+    kind = files.format_of(place)
+    if kind == ".parquet":
+        yield from enumerate(files.parquet_rows(place, BATCH), 1)
+        return
+    with files.opened(place) as file:
+        yield from _csv(file, place) if kind == ".csv" else _lines(file, kind)
+
+
+def _lines(file: Iterable[bytes], kind: str) -> Iterator[Record]:
+    for number, line in enumerate(file, 1):
+        yield number, _record(line, kind)
+
+
+def _record(line: bytes, kind: str) -> Any:
+    if kind in JSON_LINES or (kind != ".txt" and line.lstrip()[:1] == b"{"):
+        return line
+    return {"text": line.decode("utf-8", "replace")}
+
+
+def _csv(file: IO[bytes], place: Place) -> Iterator[Record]:
+    csv.field_size_limit(1 << 24)
+    with io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="") as text:
+        rows = csv.DictReader(text)
+        if not {"text", "title", *ABSTRACTS} & set(rows.fieldnames or ()):
+            raise ShelfmarkError(f"{place}: line 1 has no column text, title, abstract or summary")
+        try:
+            for row in rows:
+                yield rows.line_num, row
+        except csv.Error as error:
+            raise ShelfmarkError(f"{place}: line {rows.line_num}: {error}") from error
+
+
+def question(line: int, record: Any) -> Question | Unreadable:
+    """Return the paper in a record with `text`, or `title` and `abstract` (or `summary`)."""
+    if isinstance(record, bytes):
+        try:
+            record = orjson.loads(record)
+        except orjson.JSONDecodeError as error:
+            return Unreadable(line, f"broken JSON: {error}")
+    if not isinstance(record, dict):
+        return Unreadable(line, "not an object with text, or title and abstract")
+    title, abstract = record.get("title"), record.get("text")
+    if abstract is None:
+        abstract = next((record[name] for name in ABSTRACTS if record.get(name)), None)
+    else:
+        title = None
+    for name, value in (("title", title), ("text or abstract", abstract)):
+        if value is not None and not isinstance(value, str):
+            return Unreadable(line, f"{name} is {type(value).__name__}, not text")
+    if not (title or "").strip() and not (abstract or "").strip():
+        return Unreadable(line, "no text: give text, or title and abstract")
+    ident = record.get("id")
+    return Question(line, None if ident is None else str(ident), title or "", abstract or "")

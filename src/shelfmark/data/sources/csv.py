@@ -1,0 +1,82 @@
+"""The CSV of 136,238 papers that circulates on Kaggle.
+
+Layout: https://www.kaggle.com/datasets/sumitm004/arxiv-scientific-research-papers-dataset
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import date, datetime
+
+from shelfmark.arxiv.papers import BadRecordError, Paper, categories, identifier
+from shelfmark.core import files
+from shelfmark.core.files import Place
+from shelfmark.errors import ShelfmarkError
+
+SYNTHETIC = False
+COLUMNS = ("id", "title", "category_code", "published_date", "summary")
+DATES = ("%m/%d/%y", "%m/%d/%Y", "%d %B %Y")
+
+
+def records(path: Place | None) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Stream the rows of the CSV in the order of the file.
+
+    Raises:
+        ShelfmarkError: the file is not there, is no CSV, or has no such columns.
+    """
+    file = files.existing(path, "data.path")
+    csv.field_size_limit(1 << 24)
+    with (
+        files.opened(file) as binary,
+        io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline="") as text,
+    ):
+        rows = csv.DictReader(text)
+        missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+        if missing:
+            raise ShelfmarkError(f"{file}: line 1 has no column {', '.join(missing)}")
+        try:
+            for row in rows:
+                yield rows.line_num, row
+        except csv.Error as error:
+            raise ShelfmarkError(f"{file}: line {rows.line_num}: {error}") from error
+
+
+def paper(record: dict[str, str | None]) -> Paper:
+    """Return the paper of one row.
+
+    Raises:
+        BadRecordError: a column is empty, or not what arXiv writes.
+    """
+    values = {}
+    for name in COLUMNS:
+        value = record[name]
+        if not value:
+            raise BadRecordError(f"column {name!r} is empty")
+        values[name] = value
+    return Paper(
+        id=identifier(values["id"]),
+        title=values["title"],
+        abstract=values["summary"],
+        categories=categories(values["category_code"]),
+        submitted=day(values["published_date"]),
+    )
+
+
+def day(text: str) -> date:
+    """Return the date of `8/1/93`, `08/01/1993`, `1 August 1993` or an ISO date with any time.
+
+    Raises:
+        BadRecordError: it is none of these.
+    """
+    text = text.strip()
+    try:
+        return datetime.fromisoformat(text).date()
+    except ValueError:
+        for pattern in DATES:
+            try:
+                return datetime.strptime(text, pattern).date()
+            except ValueError:
+                continue
+    raise BadRecordError(f"column 'published_date' is no date: {text!r:.40}")

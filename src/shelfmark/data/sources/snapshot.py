@@ -1,0 +1,81 @@
+"""arXiv's metadata snapshot: JSON lines, compressed or not, or a Parquet of the same fields.
+
+Layout: https://www.kaggle.com/datasets/Cornell-University/arxiv
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import orjson
+
+from shelfmark.arxiv.papers import BadRecordError, Paper, categories, identifier
+from shelfmark.core import files
+from shelfmark.core.files import Place
+
+SYNTHETIC = False
+TEXTS = ("id", "title", "abstract", "categories")
+FIELDS = (*TEXTS, "comments", "versions")
+# English whatever the machine's language, as the records are.
+NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MONTHS = {name: number for number, name in enumerate(NAMES, 1)}
+
+
+def records(path: Place | None) -> Iterator[tuple[int, Any]]:
+    """Stream the records of a snapshot in the order of the file: JSON lines as bytes, or rows."""
+    file = files.existing(path, "data.path")
+    if files.format_of(file) == ".parquet":
+        yield from enumerate(files.parquet_rows(file, 4096, FIELDS), 1)
+        return
+    with files.opened(file) as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.isspace():
+                yield number, line
+
+
+def paper(record: Any) -> Paper:
+    """Return the paper of one record, parsing it first where it is a line of JSON.
+
+    Raises:
+        BadRecordError: broken JSON, or a field is missing, of the wrong type, or not what arXiv
+            writes.
+    """
+    if isinstance(record, bytes):
+        try:
+            record = orjson.loads(record)
+        except orjson.JSONDecodeError as error:
+            raise BadRecordError(f"broken JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise BadRecordError(f"not an object but {type(record).__name__}")
+    ident, title, abstract, names = map(record.get, TEXTS)
+    if not (type(ident) is type(title) is type(abstract) is type(names) is str):
+        raise BadRecordError(_not_text(record))
+    comments = record.get("comments") or ""
+    if not isinstance(comments, str):
+        raise BadRecordError(f"field 'comments' is {type(comments).__name__}, not text")
+    day = submitted(record.get("versions"))
+    return Paper(identifier(ident), title, abstract, categories(names), day, comments)
+
+
+def _not_text(record: dict[str, Any]) -> str:
+    field = next(name for name in TEXTS if not isinstance(record.get(name), str))
+    if record.get(field) is None:
+        return f"field {field!r} is missing"
+    return f"field {field!r} is {type(record[field]).__name__}, not text"
+
+
+def submitted(versions: Any) -> date:
+    """Return the day of the first version, from `Mon, 2 Apr 2007 19:18:42 GMT`.
+
+    The record's own `update_date` is the day of its last change, not of its submission.
+
+    Raises:
+        BadRecordError: there is no such date.
+    """
+    try:
+        _, day, month, year, *_ = versions[0]["created"].split()
+        return date(int(year), MONTHS[month], int(day))
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
+        raise BadRecordError("field 'versions' holds no date of the first version") from None

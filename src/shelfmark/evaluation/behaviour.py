@@ -1,0 +1,124 @@
+"""How any model must behave: what changes nothing, what moves it, what holds of every answer.
+
+After Ribeiro et al., Beyond Accuracy: Behavioral Testing of NLP Models, arXiv:2005.04118.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shelfmark.core.arrays import Floats
+from shelfmark.models import answers, explain
+from shelfmark.models.artifact import Model
+
+ABSTRACT = (
+    r"We study the adaptive controller of a system. This extends a result of Poincar\'e and "
+    r"Erd\H{o}s on distribution. A bound of order $O(n^2)$ on the trajectory is derived."
+)
+SAME = {
+    "spaces": ABSTRACT.replace(" ", "\n  "),
+    "case": ABSTRACT.replace("We study", "WE STUDY"),
+    "accents in TeX": ABSTRACT.replace(r"Poincar\'e", "Poincaré").replace(r"Erd\H{o}s", "Erdős"),
+    "control characters": ABSTRACT.replace("order", "order\0"),
+}
+PROBES = 2000  # of the commonest terms, to find which words tell a class
+WORDS = 8  # of a made-up paper
+FOUND = 0.9  # share of the classes that papers of their own words must be put in
+LONG = 50_000  # characters, as the service takes them by default
+CLOSE = 1e-4  # of probabilities and margins in single precision
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check found.
+
+    Args:
+        name: of the check.
+        passed: whether it holds.
+        told: what was found, on one line.
+    """
+
+    name: str
+    passed: bool
+    told: str
+
+
+def run(model: Model) -> list[Check]:
+    """Try a model on texts made here; no paper of any split is needed."""
+    return [
+        _invariant(model),
+        _sums(model),
+        _empty(model),
+        _alone(model),
+        _directed(model),
+        _explained(model),
+    ]
+
+
+def _probabilities(model: Model, texts: list[str]) -> Floats:
+    return model.probabilities([model.text("", text) for text in texts])[0]
+
+
+def _invariant(model: Model) -> Check:
+    base, *others = _probabilities(model, [ABSTRACT, *SAME.values()])
+    broken = [
+        what for what, other in zip(SAME, others, strict=True) if not np.array_equal(base, other)
+    ]
+    told = ", ".join(broken) + " change the answer" if broken else ", ".join(SAME)
+    return Check("what carries no meaning changes nothing", not broken, told)
+
+
+def _sums(model: Model) -> Check:
+    texts = [ABSTRACT, "", "zebra", "word " * (LONG // 5)]
+    found = _probabilities(model, texts)
+    off = float(np.abs(found.sum(axis=1) - 1).max())
+    held = bool(np.isfinite(found).all()) and float(found.min()) >= 0 and off < CLOSE
+    return Check("probabilities sum to 1, of short and long texts", held, f"off by {off:.1e}")
+
+
+def _empty(model: Model) -> Check:
+    (answer,) = answers.answer(model, [("", "")])
+    told = f"{answer['category']} with {answer['confidence']:.2f}"
+    return Check("no text, no confident answer", not answer["confident"], told)
+
+
+def _alone(model: Model) -> Check:
+    texts = [ABSTRACT, "zebra", "We train a robot arm.", "Dust in a galaxy."]
+    together = _probabilities(model, texts)
+    each = np.concatenate([_probabilities(model, [text]) for text in texts])
+    off = float(np.abs(together - each).max())
+    return Check("the same answer alone and in a list", off < CLOSE, f"off by {off:.1e}")
+
+
+def _directed(model: Model) -> Check:
+    """Papers made of the words that tell a class are put in it."""
+    terms = model.terms[: _first_field(model)]
+    rarity = model.pipeline[0].transformer_list[0][1].idf_
+    probes = terms[np.argsort(rarity, kind="stable")[:PROBES]]
+    told = model.probabilities(list(probes))[0]
+    best = np.argsort(-told, axis=0, kind="stable")[:WORDS]
+    papers = [". ".join(probes[column]) for column in best.T]
+    found = model.probabilities(papers)[0].argmax(axis=1) == np.arange(len(papers))
+    missed = [label for label, right in zip(model.classes, found, strict=True) if not right]
+    shown = f"; not {', '.join(missed[:5])}" if missed else ""
+    share = f"{found.sum()} of {len(found)} classes{shown}"
+    return Check("papers of a class's own words are put in it", found.mean() >= FOUND, share)
+
+
+def _first_field(model: Model) -> int:
+    """Return how many of the model's terms are of the text, and not of the title alone."""
+    return len(model.pipeline[0].transformer_list[0][1].idf_)
+
+
+def _explained(model: Model) -> Check:
+    """The margins that are explained are those that made the probabilities."""
+    text = model.text("", ABSTRACT)
+    (row,), _ = model.probabilities([text])
+    first, second = np.argsort(-row)[:2]
+    wanted = float(np.log(row[first]) - np.log(row[second]))
+    one, other = (explain.explain(model, text, model.classes[n]).margin for n in (first, second))
+    off = abs(one - other - wanted)
+    held = off < 0.01 * max(1.0, abs(wanted))
+    return Check("explanations add up to the answer", held, f"off by {off:.1e}")

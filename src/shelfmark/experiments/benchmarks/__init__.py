@@ -1,0 +1,1 @@
+"""Speed, memory, load and drift detection, measured."""

@@ -1,0 +1,251 @@
+"""Single measurements for `inv bench`, each made in a process of its own that prints one line."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from sklearn.base import clone
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from shelfmark.arxiv.papers import Paper
+from shelfmark.config import load as config
+from shelfmark.config.schema import Config
+from shelfmark.core import console
+from shelfmark.data import prepare as preprocess
+from shelfmark.data import sources
+from shelfmark.experiments.benchmarks import memory
+from shelfmark.models import artifact, explain
+from shelfmark.models.boosted import engine, features
+from shelfmark.models.boosted import fit as model
+from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
+from shelfmark.training import train as training
+
+VECTORIZED = 20_000  # papers, where there are so many
+SCORED = 100_000
+ONE_BY_ONE = 100
+REPEATS = 3
+VECTORIZERS: dict[str, Callable[..., TfidfVectorizer]] = {
+    "ours": partial(FastTfidfVectorizer, n_jobs=-1),
+    "scikit-learn": TfidfVectorizer,
+}
+
+
+def data(settings: Config) -> dict[str, Any]:
+    """Time preprocessing from the source file to the Parquet splits."""
+    with tempfile.TemporaryDirectory() as folder:
+        elsewhere = settings.model_copy(
+            update={"paths": settings.paths.model_copy(update={"data": folder})}
+        )
+        started = time.perf_counter()
+        splits = preprocess.prepare(elsewhere)
+        return {"papers": splits.card["read"], "seconds": time.perf_counter() - started}
+
+
+def vectorize(settings: Config, engine: str, least: str) -> dict[str, Any]:
+    """Time an engine's TF-IDF on training papers: fit and transform, transform, one document."""
+    table = preprocess.prepare(settings).read("train", ["text"])
+    texts = _some(table, VECTORIZED)["text"].to_pylist()
+    made = VECTORIZERS[engine](
+        ngram_range=(1, 3), min_df=int(least), sublinear_tf=True, dtype=np.float32
+    )
+
+    def fit_afresh() -> tuple[TfidfVectorizer, Any]:
+        fresh = clone(made)
+        return fresh, fresh.fit_transform(texts)
+
+    fit, (made, fitted) = _repeated(fit_afresh)
+    again, transformed = _repeated(lambda: made.transform(texts))
+    single = [
+        _timed(partial(made.transform, [text]))[0]
+        for _ in range(REPEATS)
+        for text in texts[:ONE_BY_ONE]
+    ]
+    return {
+        "papers": len(texts),
+        "fit": fit,
+        "transform": again,
+        "one": statistics.median(single),
+        "digest": _digest(made, fitted) + _digest(made, transformed),
+    }
+
+
+def train(settings: Config) -> dict[str, Any]:
+    """Time a whole training, from the splits to the saved model, and tell its figures."""
+    preprocess.prepare(settings)
+    started = time.perf_counter()
+    card = artifact.read_card(training.train(settings))
+    return {
+        "papers": card["data"]["papers"]["train"],
+        "seconds": time.perf_counter() - started,
+        "rounds": card["rounds"],
+        **card["seconds"],
+        **card["metrics"]["validation"],
+    }
+
+
+def grow(settings: Config, limit: str) -> dict[str, Any]:
+    """Time the fitting of a model on so many of the training papers."""
+    splits = preprocess.prepare(settings)
+    papers = _some(splits.read("train"), int(limit))
+    seconds, fitted = _timed(
+        lambda: model.fit(settings, papers, splits.read("validation"), lambda step, losses: None)
+    )
+    return {"papers": papers.num_rows, "seconds": seconds, "rounds": fitted.rounds}
+
+
+def share(settings: Config, limit: str) -> dict[str, Any]:
+    """Time the parts of a fit that the configuration's machines do, and count what they move."""
+    splits = preprocess.prepare(settings)
+    papers, validation = _some(splits.read("train"), int(limit)), splits.read("validation")
+    with engine.opened(settings.engine) as machines:
+        timed = _TimedEngine(machines)
+        before = _moved()
+        seconds, _ = _timed(
+            lambda: model.fit(
+                settings, papers, validation, lambda step, losses: None, machines=timed
+            )
+        )
+        moved = _moved() - before
+    parts = timed.seconds | {"rest": seconds - sum(timed.seconds.values()), "moved": moved}
+    return {"papers": papers.num_rows, "seconds": seconds, **parts}
+
+
+class _TimedEngine:
+    """An engine that notes how long each kind of work took."""
+
+    def __init__(self, machines: engine.Engine) -> None:
+        self.seconds = {"words": 0.0, "scores": 0.0, "trees": 0.0}
+        self.count = self._noting("words", machines.count)
+        self.keep_each = self._noting("scores", machines.keep_each)
+        self.grow = self._noting("trees", machines.grow)
+        self.pays = machines.pays
+
+    def _noting(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any, **named: Any) -> Any:
+            seconds, result = _timed(partial(work, *arguments, **named))
+            self.seconds[name] += seconds
+            return result
+
+        return noted
+
+
+def _moved() -> int:
+    """Return the bytes that this machine has sent to itself, 0 where the system does not tell."""
+    table = Path("/proc/net/dev")
+    lines = table.read_text(encoding="ascii").splitlines() if table.exists() else []
+    found = [line.partition(":")[2].split() for line in lines if line.strip().startswith("lo:")]
+    return int(found[0][0]) if found else 0
+
+
+def predict(settings: Config, folder: str) -> dict[str, Any]:
+    """Time `inv predict --file` as a user runs it, on papers of the source."""
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place, "papers.jsonl")
+        papers = itertools.islice(_papers(settings), SCORED)
+        lines = [orjson.dumps({"title": p.title, "abstract": p.abstract}) + b"\n" for p in papers]
+        file.write_bytes(b"".join(lines))
+        command = [sys.executable, "-m", "invoke", "predict", "--file", str(file), "--out",
+                   str(Path(place, "out.jsonl")), "--models", str(Path(folder).parent), "--model",
+                   Path(folder).name]  # fmt: skip
+        seconds, _ = _timed(lambda: subprocess.run(command, check=True, capture_output=True))
+    return {"papers": len(lines), "seconds": seconds}
+
+
+def latency(settings: Config, folder: str) -> dict[str, Any]:
+    """Time the parts of a single answer, with one thread, as the service gives it."""
+    opened = artifact.load(Path(folder), threads=1)
+    papers = list(itertools.islice(_papers(settings), ONE_BY_ONE))
+    texts = [opened.text(paper.title, paper.abstract) for paper in papers]
+    steps, label = opened.pipeline.steps[:-1], opened.classes[0]
+    rows = [features.transform(steps, [text]) for text in texts]
+    work: dict[str, Callable[[int], Any]] = {
+        "clean": lambda i: opened.text(papers[i].title, papers[i].abstract),
+        "features": lambda i: features.transform(steps, [texts[i]]),
+        "score": lambda i: opened.decision.predict_proba(rows[i]),
+        "explain": lambda i: explain.why(opened, texts[i], label),
+    }
+    return {
+        name: statistics.median(_timed(partial(part, i))[0] for i in range(len(texts)))
+        for name, part in work.items()
+    }
+
+
+def _papers(settings: Config) -> Iterator[Paper]:
+    """Return the papers of a configuration's source, as they come."""
+    path = Path(settings.data.path) if settings.data.path else None
+    records = sources.records(settings.data.source, path, settings.data.options)
+    for chunk in iter(lambda: list(itertools.islice(records, 2048)), []):
+        for paper in sources.understand(settings.data.source, chunk):
+            if isinstance(paper, Paper):
+                yield paper
+
+
+def _some(table: pa.Table, count: int | None) -> pa.Table:
+    """Return so many papers of a table, chosen by chance and the same every time."""
+    if count is None or count >= table.num_rows:
+        return table
+    return table.take(np.random.default_rng(0).permutation(table.num_rows)[:count])
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.perf_counter()
+    result = work()
+    return time.perf_counter() - started, result
+
+
+def _repeated(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the median time of some runs and the last result, holding one at a time."""
+    seconds = []
+    result = None
+    for _ in range(REPEATS):
+        result = None
+        taken, result = _timed(work)
+        seconds.append(taken)
+    return statistics.median(seconds), result
+
+
+def _digest(vectorizer: TfidfVectorizer, matrix: Any) -> str:
+    """Return a digest of the terms, their idf and the matrix, down to the last bit."""
+    matrix.sort_indices()
+    parts = [
+        "\n".join(vectorizer.get_feature_names_out()).encode(),
+        *(x.tobytes() for x in (vectorizer.idf_, matrix.data)),
+        *(x.astype(np.int64).tobytes() for x in (matrix.indices, matrix.indptr)),
+    ]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+MEASUREMENTS: dict[str, Callable[..., dict[str, Any]]] = {
+    "data": data,
+    "vectorize": vectorize,
+    "train": train,
+    "grow": grow,
+    "share": share,
+    "predict": predict,
+    "latency": latency,
+}
+
+
+def main(name: str, arguments: str, overrides: Sequence[str]) -> None:
+    """Make one measurement and print it as one JSON line."""
+    with console.one_line_errors():
+        result = MEASUREMENTS[name](config.load(overrides), *filter(None, arguments.split(",")))
+        print(orjson.dumps(result | {"own_mb": memory.own_peak_mb()}).decode())
+
+
+if __name__ == "__main__":
+    console.set_up("WARNING")
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

@@ -1,0 +1,1 @@
+"""Accuracy on changed and on later papers."""

@@ -1,0 +1,122 @@
+"""Pictures of a robustness report, readable for five classes or 150."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from shelfmark.evaluation import charts
+from shelfmark.evaluation.charts import ACCENT, INK, SOFT
+
+MOST_CLASSES = 20  # of the heatmap: the most frequent
+PANELS = {
+    "accuracy": "accuracy",
+    "abstained": "share not answered with confidence",
+    "confident_precision": "share right of confident answers",
+}
+LINES = {"accuracy": "accuracy", "macro_f1": "macro F1", "abstained": PANELS["abstained"]}
+
+
+def overall(report: dict[str, Any]) -> Figure:
+    """Draw each change's figures as bars, with the interval of the difference to no change."""
+    names = list(report["changes"])
+    figure = Figure(figsize=(12, 0.35 * len(names) + 1.6), layout="constrained")
+    grid = figure.subplots(1, len(PANELS), sharey=True)
+    for axes, (key, title) in zip(grid, PANELS.items(), strict=True):
+        _bars(axes, report, key)
+        axes.set_title(title, color=INK, fontsize=10)
+    grid[0].set_yticks(range(len(names)), names)
+    grid[0].invert_yaxis()
+    figure.suptitle(
+        "Changed papers; the line is the papers as they are, "
+        "whiskers the 95 % interval of the difference",
+        color=INK,
+        fontsize=11,
+    )
+    return figure
+
+
+def _bars(axes: Axes, report: dict[str, Any], key: str) -> None:
+    before = report["as_is"][key]
+    for place, one in enumerate(report["changes"].values()):
+        if one[key] is None:
+            axes.text(0.01, place, "none", va="center", fontsize=8, color=INK)
+            continue
+        axes.barh(place, one[key], color=ACCENT, height=0.65)
+        apart, end = one["difference"][key], one[key]
+        if apart is not None:
+            low, high = before + apart["low"], before + apart["high"]
+            axes.plot([low, high], [place, place], color=INK, linewidth=1.5)
+            end = max(end, high)
+        axes.text(end + 0.015, place, f"{one[key]:.3f}", va="center", fontsize=8, color=INK,
+                  bbox={"color": "white", "pad": 1})  # fmt: skip
+    if before is not None:
+        axes.axvline(before, color=INK, linewidth=1, linestyle=":")
+    axes.set_xlim(0, 1.16)
+    axes.set_xticks(np.linspace(0, 1, 6))
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def by_class(report: dict[str, Any]) -> Figure:
+    """Draw how much F1 each change takes from each of the most frequent classes."""
+    before = report["as_is"]["classes"]
+    frequent = sorted(before, key=lambda label: (-before[label]["papers"], label))[:MOST_CLASSES]
+    names = list(report["changes"])
+    lost = np.array(
+        [[one["classes"][label]["f1"] - before[label]["f1"] for label in frequent]
+         for one in report["changes"].values()]
+    )  # fmt: skip
+    figure = Figure(
+        figsize=(max(6.5, 0.62 * len(frequent) + 3), 0.4 * len(names) + 2), layout="constrained"
+    )
+    axes = figure.subplots()
+    worst = max(0.1, float(np.abs(lost).max()))
+    axes.imshow(lost, cmap="RdBu", vmin=-worst, vmax=worst, aspect="auto")
+    for (row, column), value in np.ndenumerate(lost):
+        colour = "white" if abs(value) > 0.6 * worst else INK
+        text = "0" if abs(value) < 0.005 else f"{value:+.2f}"
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
+    labels = [f"{label} ({before[label]['papers']:,})" for label in frequent]
+    axes.set_xticks(range(len(frequent)), labels, rotation=90, fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=9)
+    some = f", the {len(frequent)} most frequent of {len(before)}" * (len(before) > len(frequent))
+    axes.set_title(f"F1 won or lost by each class (papers){some}", color=INK, fontsize=11)
+    return figure
+
+
+def over_years(years: dict[str, dict[str, dict[str, Any]]]) -> Figure:
+    """Draw the figures of papers of later years, a line for each year that was trained to."""
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    shades = np.linspace(0.35, 1, len(years))
+    for axes, (key, title) in zip(figure.subplots(1, len(LINES)), LINES.items(), strict=True):
+        for shade, (year, rows) in zip(shades, years.items(), strict=True):
+            then = [int(x) for x in rows]
+            values = [one[key] for one in rows.values()]
+            axes.plot(then, values, marker="o", color=ACCENT, alpha=shade, label=f"to {year}")
+            axes.annotate(f"to {year}", (then[-1], values[-1]), (5, 0),
+                          textcoords="offset points", va="center", fontsize=8)  # fmt: skip
+        seen = sorted({int(x) for rows in years.values() for x in rows})
+        axes.set_xticks(seen)
+        axes.set_xlim(seen[0] - 0.3, seen[-1] + 0.9)
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, high - 0.15), high)  # a small change is to look small
+        axes.grid(color=SOFT, linewidth=0.6)
+        axes.set_title(title, color=INK, fontsize=10)
+        axes.set_xlabel("year of the tested papers")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle("Models trained to the end of a year", color=INK, fontsize=11)
+    return figure
+
+
+def draw_all(report: dict[str, Any], folder: Path, run: str) -> list[str]:
+    """Draw every picture of a run's report into a folder and return the file names."""
+    drawn = {"changes.png": overall(report), "classes.png": by_class(report)}
+    if report["years"]:
+        drawn["years.png"] = over_years(report["years"])
+    for name, figure in drawn.items():
+        charts.save(figure, folder / name, run, report["created"])
+    return list(drawn)

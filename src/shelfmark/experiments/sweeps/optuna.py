@@ -1,0 +1,246 @@
+"""Sweeps on this machine: Optuna chooses, SQLite remembers, processes share the trials."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import orjson
+from loguru import logger
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from shelfmark.core import console, files, locks, parallel
+from shelfmark.data.splits import open_splits
+from shelfmark.errors import ShelfmarkError
+from shelfmark.experiments.sweeps import trial as sweep_trial
+from shelfmark.experiments.sweeps.spec import SECTIONS, Parameter, Values
+from shelfmark.experiments.sweeps.trial import LOSS, Outcome, Plan
+
+BUSY = 60  # seconds to wait for another process that writes to the database
+ABOUT = "about"  # the study's own note of what its trials share
+DONE = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+def run(plan: Plan, database: Path, trials: int, workers: int) -> list[Outcome]:
+    """Bring a study to a number of trials, and return what became of all of them.
+
+    What a killed run left running is begun again; what it finished stays.
+
+    Raises:
+        ShelfmarkError: another run is at the study, it is of another search, a worker was killed,
+            or every trial failed.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with _held(database):
+        study = _open(plan, database, 0)
+        _check_about(study, plan, database)
+        _begin_again(study)
+        if plan.sweep.method == "grid":
+            trials = _enqueue_grid(study, plan, trials)
+        left = trials - sum(_counts(trial) for trial in study.trials)
+        logger.success("{} of {} trials are done", trials - max(left, 0), trials)
+        work = functools.partial(_one, plan, database, len(study.trials))
+        for number in parallel.in_order(work, range(left), workers if workers > 1 else 0, False):
+            _tell(plan, study, number)
+        outcomes = [_outcome(plan, trial) for trial in study.trials if _counts(trial)]
+    if not any(outcome.state == "complete" for outcome in outcomes):
+        why = next((outcome.why for outcome in outcomes if outcome.why), "there were none")
+        raise ShelfmarkError(f"sweep {plan.name}: no trial was completed: {why}")
+    return outcomes
+
+
+@contextlib.contextmanager
+def _held(database: Path) -> Iterator[None]:
+    """Keep a study to this run: what is marked as running there is then of one that was killed."""
+    path = database.with_suffix(".lock")
+    with files.writing(database):
+        database.parent.mkdir(parents=True, exist_ok=True)
+        lock = locks.hold(path)
+    if lock is None:
+        raise ShelfmarkError(f"{database}: another run is at this study; give it more --workers")
+    with lock:
+        yield
+
+
+def _open(plan: Plan, database: Path, seed: int) -> Study:
+    """Open a study, or make it, with a sampler of its own seed."""
+    url = f"sqlite:///{database.resolve()}"
+    try:
+        return optuna.create_study(
+            storage=optuna.storages.RDBStorage(
+                url.replace("{", "{{").replace("}", "}}"),
+                engine_kwargs={"connect_args": {"timeout": BUSY}},
+            ),
+            sampler=_sampler(plan, seed),
+            pruner=_pruner(plan),
+            study_name=database.stem,
+            direction=plan.sweep.metric.goal,
+            load_if_exists=True,
+        )
+    except Exception as error:  # of SQLite, SQLAlchemy and Alembic
+        raise ShelfmarkError(f"{database}: no study: {str(error).splitlines()[0]}") from error
+
+
+def _sampler(plan: Plan, seed: int) -> BaseSampler:
+    return TPESampler(seed=seed) if plan.sweep.method == "bayes" else RandomSampler(seed=seed)
+
+
+def _pruner(plan: Plan) -> optuna.pruners.BasePruner:
+    early = plan.sweep.early_terminate
+    if early is None:
+        return optuna.pruners.NopPruner()
+    rounds = max(plan.settings(x).model.rounds for x in plan.sweep.candidates())
+    return optuna.pruners.HyperbandPruner(
+        min_resource=early.first,
+        max_resource=max(early.max_iter or rounds, early.first),
+        reduction_factor=early.eta,
+    )
+
+
+def _check_about(study: Study, plan: Plan, database: Path) -> None:
+    """See that a study found on disk is of the same search: only then its figures compare."""
+    settings = plan.settings(plan.sweep.candidates()[0])
+    shared = settings.model_dump(mode="json", include=set(SECTIONS))
+    shared["model"].pop("n_jobs")
+    parameters = {
+        key: found.model_dump(mode="json") for key, found in plan.sweep.parameters.items()
+    }
+    about = {
+        "papers": open_splits(plan.splits).digest,
+        "metric": plan.sweep.metric.model_dump(),
+        "parameters": parameters,
+        "configuration": shared,
+    }
+    before = study.user_attrs.get(ABOUT)
+    if before is None:
+        study.set_user_attr(ABOUT, about)
+        return
+    for name, found in orjson.loads(orjson.dumps(about)).items():
+        if before.get(name) != found:
+            raise ShelfmarkError(
+                f"{database} is of a search with other {name}: name another, --study NAME"
+            )
+
+
+def _begin_again(study: Study) -> None:
+    """Put what a killed run left running back into the queue.
+
+    One that came from the queue and had drawn nothing yet knows its values all the same.
+    """
+    again = {trial.user_attrs.get("again") for trial in study.trials}
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        drawn = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        if drawn and trial.number not in again:
+            study.enqueue_trial(drawn, user_attrs={"again": trial.number})
+        study.tell(trial.number, state=TrialState.FAIL)
+
+
+def _enqueue_grid(study: Study, plan: Plan, trials: int) -> int:
+    """Queue the first so many configurations of a grid, and return how many there are."""
+    queued = 0
+    for values in plan.sweep.grid():
+        if queued == trials:
+            break
+        drawn = {key: _named(value) for key, value in values.items() if _is_drawn(plan, key)}
+        study.enqueue_trial(drawn, skip_if_exists=True)
+        queued += 1
+    return queued
+
+
+def _is_drawn(plan: Plan, key: str) -> bool:
+    return plan.sweep.parameters[key].distribution != "constant"
+
+
+def _one(plan: Plan, database: Path, before: int, turn: int) -> int:
+    """Do one trial, and return its number."""
+    console.set_up("SUCCESS")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # A seed of its own for each, or every process would draw the same.
+    study = _open(plan, database, seed=before + turn)
+    trial = study.ask()
+    try:
+        values = _drawn(plan, trial)
+        figures = sweep_trial.measure(plan, values, functools.partial(_report, plan, trial))
+    except optuna.TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+    except ShelfmarkError as error:
+        trial.set_user_attr("error", str(error))
+        study.tell(trial, state=TrialState.FAIL)
+    else:
+        trial.set_user_attr("figures", figures)
+        study.tell(trial, figures[plan.sweep.metric.name])
+    return trial.number
+
+
+def _report(plan: Plan, trial: Trial, number: int, losses: dict[str, float]) -> None:
+    """Tell a round's loss, and give the trial up where others were better after as many.
+
+    Raises:
+        optuna.TrialPruned: it is to be given up.
+    """
+    loss = losses[LOSS]
+    # A study has one direction, of its rounds too.
+    trial.report(loss if plan.sweep.metric.goal == "minimize" else -loss, number + 1)
+    if trial.should_prune():
+        raise optuna.TrialPruned
+
+
+def _drawn(plan: Plan, trial: Trial) -> Values:
+    drawn = {key: _suggest(trial, key, found) for key, found in plan.sweep.parameters.items()}
+    values = plan.sweep.settle(drawn)
+    trial.set_user_attr("values", values)
+    return values
+
+
+def _suggest(trial: Trial, key: str, parameter: Parameter) -> Any:
+    kind, low, high = parameter.distribution, parameter.min, parameter.max
+    if kind == "constant":
+        return parameter.value
+    if low is None or high is None:
+        by_name = {_named(value): value for value in parameter.values or []}
+        return by_name[trial.suggest_categorical(key, list(by_name))]
+    if kind == "int_uniform":
+        return trial.suggest_int(key, int(low), int(high))
+    if kind == "q_uniform":
+        return trial.suggest_float(key, low, high, step=parameter.q)
+    return trial.suggest_float(key, low, high, log="log" in kind)
+
+
+def _named(value: Any) -> Any:
+    """Return a value as Optuna keeps choices: a list by its text."""
+    return orjson.dumps(value).decode() if isinstance(value, list) else value
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    """Whether a trial is one of those asked for: not one that was killed and begun again."""
+    return trial.state in DONE or (trial.state == TrialState.FAIL and "error" in trial.user_attrs)
+
+
+def _outcome(plan: Plan, trial: FrozenTrial) -> Outcome:
+    told = trial.intermediate_values
+    figures = dict(trial.user_attrs.get("figures", {}))
+    if trial.state == TrialState.PRUNED and told:
+        figures = {LOSS: min(map(abs, told.values())), "rounds": len(told)}
+    state = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned"}.get(
+        trial.state, "failed"
+    )
+    values, why = trial.user_attrs.get("values", {}), trial.user_attrs.get("error", "")
+    return Outcome(trial.number, values, state, figures, why)  # type: ignore[arg-type]
+
+
+def _tell(plan: Plan, study: Study, number: int) -> None:
+    """Say on one line what became of a trial."""
+    outcome, name = _outcome(plan, study.trials[number]), plan.sweep.metric.name
+    if outcome.state == "failed":
+        told = f"failed: {outcome.why}"
+    elif outcome.state == "pruned":
+        told = f"given up after {outcome.figures['rounds']} rounds"
+    else:
+        told = f"{name} {outcome.figures[name]:.4f}, best {study.best_value:.4f}"
+    logger.success("trial {}: {}", number, told)

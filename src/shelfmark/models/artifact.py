@@ -1,0 +1,252 @@
+"""A trained model on disk: written whole or not at all, opened only when it is what it says.
+
+A folder `models/<name>/` holds `pipeline.pkl` (scikit-learn's pipeline), `booster.ubj` (the trees
+in XGBoost's own stable form), `card.json`, and what models of before have not: `reference.parquet`
+(what validation looked like, for drift) and `MODEL_CARD.md` (for people). `models/latest` points at
+the newest.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import platform
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from sklearn.pipeline import Pipeline
+
+from shelfmark.arxiv import taxonomy
+from shelfmark.arxiv.text import document, plain
+from shelfmark.config.schema import DataConfig
+from shelfmark.core import files, pickles
+from shelfmark.core.arrays import Floats
+from shelfmark.data.targets import Targets
+from shelfmark.errors import ShelfmarkError
+from shelfmark.models.boosted import features
+from shelfmark.models.boosted.decision import Decision
+
+PIPELINE, BOOSTER, CARD = "pipeline.pkl", "booster.ubj", "card.json"
+REFERENCE, ABOUT = "reference.parquet", "MODEL_CARD.md"
+LATEST = "latest"
+# A pickle fits the very versions that wrote it and no others.
+PINNED = ("scikit-learn", "xgboost", "numpy", "scipy")
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """An opened artifact.
+
+    Args:
+        pipeline: what answers.
+        card: what is known of it, for programs.
+        about: the same for people, in Markdown; nothing where the artifact has none.
+    """
+
+    pipeline: Pipeline
+    card: dict[str, Any]
+    about: str = ""
+
+    @property
+    def version(self) -> str:
+        """The artifact's name, by which answers and logs refer to it."""
+        return str(self.card["name"])
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """The labels, in the order of the probabilities' columns."""
+        return [entry["label"] for entry in self.card["classes"]]
+
+    def text(self, title: str, abstract: str) -> str:
+        """Return what this model reads of a paper, cleaned as its training papers were."""
+        return document(plain(title), plain(abstract), self.card["config"]["data"]["maths"])
+
+    @cached_property
+    def targets(self) -> Targets:
+        """What the columns of the probabilities stand for."""
+        data = DataConfig.model_validate_json(orjson.dumps(self.card["config"]["data"]))
+        return Targets(tuple(self.classes), tuple(self.card["listed"]), data)
+
+    @cached_property
+    def shelves(self) -> list[dict[str, Any]]:
+        """Each class with its name, and the archive and group that all its papers share."""
+        return [
+            {
+                "category": label,
+                "name": taxonomy.full_name(label),
+                "archive": archive,
+                "group": group,
+            }
+            for label in self.classes
+            for archive, group in [_home(label, self.targets.data)]
+        ]
+
+    @cached_property
+    def terms(self) -> np.ndarray[Any, Any]:
+        """The term of each column of the TF-IDF."""
+        return features.terms(self.pipeline.steps)
+
+    @property
+    def decision(self) -> Decision:
+        """The last step of the pipeline."""
+        last: Decision = self.pipeline[-1]
+        return last
+
+    def probabilities(self, texts: list[str]) -> tuple[Floats, Floats]:
+        """Return the probability of each class and of each listed category for cleaned texts.
+
+        Shapes: (texts, classes) and (texts, listed). A paper's own class is never listed too.
+        """
+        found = features.transform(self.pipeline.steps[:-1], texts)
+        classes = self.decision.predict_proba(found)
+        lists = self.decision.cross_lists
+        if lists is None:
+            return classes, np.zeros((len(texts), len(self.card["listed"])), np.float32)
+        return classes, lists.probabilities(found, classes.argmax(axis=1))
+
+
+def _home(label: str, data: DataConfig) -> tuple[str | None, str | None]:
+    """Return the archive and the group that all papers of a label share, None where they differ."""
+    if not isinstance(data.labels, dict):
+        archive = None if data.level == "group" else taxonomy.archive_of(label)
+        return archive, taxonomy.group_of(label)
+    archives = set[str]().union(*map(taxonomy.archives_under, data.labels[label]))
+    groups = set(map(taxonomy.group_of, archives))
+    return (
+        archives.pop() if len(archives) == 1 else None,
+        groups.pop() if len(groups) == 1 else None,
+    )
+
+
+def save(model: Model, models: Path, reference: bytes | None = None) -> Path:
+    """Write a model as `models/<name>`, point `models/latest` at it, and return its folder.
+
+    Args:
+        model: what is written.
+        models: the folder of all models.
+        reference: what validation looked like, as `reference.made` writes it.
+
+    Raises:
+        ShelfmarkError: the name is taken, or the disk does not take the files.
+    """
+    files.clear_leftovers(models)
+    target = models / model.version
+    booster = model.decision.classifier.booster_
+    with files.folder_aside(target) as folder:
+        (folder / PIPELINE).write_bytes(pickle.dumps(model.pipeline, protocol=5))
+        if booster is not None:
+            # XGBoost itself would not notice a full disk.
+            (folder / BOOSTER).write_bytes(booster.save_raw("ubj"))
+        if reference is not None:
+            (folder / REFERENCE).write_bytes(reference)
+        if model.about:
+            (folder / ABOUT).write_text(model.about, encoding="utf-8")
+        digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
+        whole = model.card | {"versions": versions(), "files": digests}
+        (folder / CARD).write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
+    point_latest_at(target)
+    return target
+
+
+def point_latest_at(target: Path) -> None:
+    """Make a model the one that `models/latest` names.
+
+    Raises:
+        ShelfmarkError: the disk does not take the link.
+    """
+    try:
+        point_at(target, LATEST)
+    except ShelfmarkError as error:
+        raise ShelfmarkError(f"saved {target}, but {error}") from error
+
+
+def point_at(target: Path, alias: str) -> None:
+    """Have an alias, a link beside the models, name one of them: the old one or the new, no other.
+
+    Raises:
+        ShelfmarkError: the disk does not take the link.
+    """
+    link = target.with_name(alias)
+    aside = target.with_name(f"{files.PARTIAL}{os.getpid()}-{alias}")
+    try:
+        aside.unlink(missing_ok=True)
+        aside.symlink_to(target.name, target_is_directory=True)
+        aside.replace(link)
+    except OSError as error:
+        raise ShelfmarkError(f"cannot point {link} at it: {error.strerror or error}") from error
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a pickle of ours depends on."""
+    return {"python": ".".join(platform.python_version_tuple()[:2])} | {
+        name: version(name) for name in PINNED
+    }
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Return the card of an artifact.
+
+    Raises:
+        ShelfmarkError: there is no artifact in the folder, or its card is damaged.
+    """
+    try:
+        card = orjson.loads((folder / CARD).read_bytes())
+    except OSError:
+        raise ShelfmarkError(f"no model in {folder}: train one with inv train") from None
+    except orjson.JSONDecodeError as error:
+        raise ShelfmarkError(f"{folder / CARD} is damaged ({error}); train again") from error
+    if not isinstance(card, dict):
+        raise ShelfmarkError(f"{folder / CARD} is no model card; train again")
+    return card
+
+
+def check(folder: Path) -> dict[str, Any]:
+    """Return the card of an artifact whose versions and digests are right, its pickle unopened.
+
+    Raises:
+        ShelfmarkError: none there, made with other versions, or damaged.
+    """
+    card = read_card(folder)
+    _check_versions(card.get("versions", {}), folder)
+    for name, digest in {PIPELINE: None, **card.get("files", {})}.items():
+        path = folder / name
+        if not path.is_file() or files.sha256(path) != digest:
+            raise ShelfmarkError(f"{path} is missing or not the file its card names; train again")
+    return card
+
+
+def load(folder: Path, threads: int | None = None) -> Model:
+    """Open an artifact: versions, then digests, then the pickle through the list of names.
+
+    Args:
+        folder: an artifact's folder, or the link `latest`.
+        threads: how many the trees use, settled once here; None leaves one a core.
+
+    Raises:
+        ShelfmarkError: none there, made with other versions, damaged, or a foreign pickle.
+    """
+    card = check(folder)
+    pipeline = pickles.load(folder / PIPELINE)
+    if not isinstance(pipeline, Pipeline):
+        raise ShelfmarkError(f"{folder / PIPELINE} holds no pipeline but {type(pipeline).__name__}")
+    booster = pipeline[-1].classifier.booster_
+    if booster is not None:
+        booster.set_param({"nthread": threads or os.cpu_count() or 1})
+    about = folder / ABOUT
+    told = about.read_text(encoding="utf-8") if ABOUT in card.get("files", {}) else ""
+    return Model(pipeline, card, told)
+
+
+def _check_versions(made_with: dict[str, str], folder: Path) -> None:
+    for name, here in versions().items():
+        made = made_with.get(name, "an unknown version")
+        if made != here:
+            raise ShelfmarkError(
+                f"{folder} was made with {name} {made}, here is {here}: "
+                f"train again, or install that version"
+            )

@@ -1,0 +1,1 @@
+"""TF-IDF, linear scorers and XGBoost."""

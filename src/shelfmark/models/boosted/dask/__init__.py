@@ -1,0 +1,1 @@
+"""The training of the boosted family on a Dask cluster."""

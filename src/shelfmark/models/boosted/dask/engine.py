@@ -1,0 +1,131 @@
+"""A training's work on a Dask cluster: one that runs, or processes of this machine.
+
+Words are counted by partitions of the papers, linear models fitted one a task, trees grown by
+`xgboost.dask`. A worker that is lost on the way costs what it had begun: the stage is done again by
+those left or started anew, the trees from the last that were kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import operator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import xgboost
+from distributed import as_completed
+from threadpoolctl import threadpool_limits
+
+from shelfmark.config.schema import EngineConfig
+from shelfmark.core.checkpoint import Checkpoint
+from shelfmark.models.boosted.boosting import Growth, Objective, Rows
+from shelfmark.models.boosted.dask import forest, workers
+from shelfmark.models.boosted.dask import ngrams as partitions
+from shelfmark.models.boosted.dask.workers import Workers
+from shelfmark.tfidf.ngrams import Grams, Limits
+from shelfmark.tfidf.tokens import Reader
+
+PARTS = 2  # partitions of the papers a worker, so that a slow one holds up less
+
+_ALONE = threading.Lock()
+
+
+@contextlib.contextmanager
+def opened(config: EngineConfig) -> Iterator[Cluster]:
+    """Yield the engine of a configuration.
+
+    Raises:
+        ShelfmarkError: as `workers.opened`.
+    """
+    with workers.opened(config) as those:
+        yield Cluster(those)
+
+
+class Cluster:
+    """The engine that works through a client of Dask."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._client = workers.client
+
+    def count(
+        self, documents: Sequence[str], reader: Reader, limits: Limits
+    ) -> tuple[list[str], Grams]:
+        """Count the n-grams of partitions, and put them together by ranges of their first words."""
+        return self._workers.outliving("words", partial(self._count, documents, reader, limits))
+
+    def pays(self, work: int) -> bool:
+        """Whoever asks for a cluster wants it used."""
+        return True
+
+    def keep_each(
+        self,
+        work: Callable[..., Any],
+        named: Sequence[tuple[str, Any]],
+        stages: Checkpoint,
+        matrix: sp.csr_matrix,
+        **arrays: np.ndarray[Any, Any],
+    ) -> None:
+        """Do each item's work in a task, and keep here what comes of it."""
+
+        def keep_missing() -> None:
+            given = self._client.scatter([matrix, *arrays.values()], hash=False)
+            futures = {
+                self._client.submit(_alone, work, item, *given, pure=False): name
+                for name, item in named
+                if name not in stages
+            }
+            for future in as_completed(list(futures)):
+                stages.keep(futures.pop(future), future.result())
+
+        self._workers.outliving("linear models", keep_missing)
+
+    def grow(
+        self, growth: Growth, objective: Objective, train: Rows, validation: Rows
+    ) -> xgboost.Booster:
+        """Grow trees over all workers, each with its share of the rows and its own threads.
+
+        Raises:
+            ShelfmarkError: XGBoost refuses a parameter.
+        """
+        return forest.grow(self._workers, growth, objective, train, validation)
+
+    def _count(
+        self, documents: Sequence[str], reader: Reader, limits: Limits
+    ) -> tuple[list[str], Grams]:
+        client, ranges = self._client, len(self._workers.names())
+        size = max(-(-len(documents) // (PARTS * ranges)), 1)
+        rows = range(0, len(documents), size)
+        texts = client.scatter([documents[row : row + size] for row in rows], hash=False)
+        streams = client.map(
+            partitions.read_part, texts, reader=reader, n_max=limits.n_max, pure=False
+        )
+        told = client.gather(client.map(partitions.told, streams, pure=False))
+        words = partitions.agreed(told, limits, ranges)
+        [there] = client.scatter([words], hash=False)
+        spots = itertools.accumulate((part.length for part in told), initial=0)
+        counted = [
+            client.submit(partitions.count_part, stream, there, limits, row, spot, pure=False)
+            for stream, row, spot in zip(streams, rows, spots, strict=False)
+        ]
+        merged = [
+            client.submit(
+                partitions.merged,
+                [client.submit(operator.getitem, part, place, pure=False) for part in counted],
+                limits,
+                pure=False,
+            )
+            for place in range(len(words.edges))
+        ]
+        return words.names, Grams.join(client.gather(merged))
+
+
+def _alone(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Do work as a process of its own would: liblinear's chance is one for all threads."""
+    with _ALONE, threadpool_limits(1):
+        return work(*arguments)

@@ -1,0 +1,184 @@
+"""The workers of a Dask cluster: found or started, seen to be alike, and outlived."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import platform
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from distributed import Client, LocalCluster, WorkerPlugin
+from loguru import logger
+
+import shelfmark
+from shelfmark.config.schema import EngineConfig
+from shelfmark.errors import ShelfmarkError
+
+LOSSES = 5  # of workers, that a stage outlives
+NOTICED = 3.0  # seconds within which a scheduler knows that a worker is gone
+LOOK = 0.1  # seconds between two looks at who is there
+SAME = ("distributed", "numpy", "scikit-learn", "scipy", "xgboost")
+
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def opened(config: EngineConfig) -> Iterator[Workers]:
+    """Yield workers: processes started for the block, or one that runs and is left running.
+
+    Raises:
+        ShelfmarkError: no scheduler answers, no worker comes, or one has other versions.
+    """
+    _silence()
+    with contextlib.ExitStack() as stack:
+        address = config.scheduler or stack.enter_context(_processes(config))
+        client = stack.enter_context(_connected(address, config.timeout))
+        if config.scheduler is None:
+            client.register_plugin(_Quiet())
+        workers = Workers(client, config)
+        workers.settle(config.workers or 1)
+        threads = sum(client.nthreads().values())
+        logger.info("engine: {} workers, {} threads, {}", len(workers.names()), threads, address)
+        yield workers
+
+
+class Workers:
+    """Those of one cluster, through a client of it."""
+
+    def __init__(self, client: Client, config: EngineConfig) -> None:
+        self.client = client
+        self.config = config
+
+    def names(self) -> dict[str, Any]:
+        """Return the name of each worker there is, by its address.
+
+        Raises:
+            ShelfmarkError: the scheduler is gone.
+        """
+        try:
+            found = self.client.sync(self.client.scheduler.identity, n_workers=-1)["workers"]
+        except Exception as error:  # of many kinds, by what was under way when it went
+            raise ShelfmarkError(f"engine: the scheduler is gone: {line(error)}") from error
+        return {address: about["name"] for address, about in found.items()}
+
+    def settle(self, count: int) -> None:
+        """Wait for so many workers, and see that all have the versions of this process.
+
+        Raises:
+            ShelfmarkError: there is none in time, or one that differs.
+        """
+        with contextlib.suppress(TimeoutError):
+            self.client.wait_for_workers(count, self.config.timeout)
+        if not self.names():
+            late = f"no worker within engine.timeout={self.config.timeout:g} s"
+            raise ShelfmarkError(f"engine: {late}; start some: dask worker SCHEDULER")
+        try:
+            found = {"the scheduler": self.client.run_on_scheduler(_versions)}
+        except Exception as error:
+            raise ShelfmarkError(
+                f"engine: the scheduler cannot import it: {line(error)}"
+            ) from error
+        found |= self.client.run(_versions, on_error="return")
+        ours = _versions()
+        for where, theirs in found.items():
+            if not isinstance(theirs, dict):
+                raise ShelfmarkError(f"engine: {where} cannot run shelfmark: {line(theirs)}")
+            for name, wanted in ours.items():
+                if theirs.get(name) != wanted:
+                    differs = f"{where} has {name} {theirs.get(name)}, this process {wanted}"
+                    raise ShelfmarkError(f"engine: {differs}; install the same everywhere")
+
+    def meeting_place(self) -> str | None:
+        """Return where XGBoost's workers meet: at home, only this machine can come."""
+        return "127.0.0.1" if self.config.scheduler is None else None
+
+    def outliving(self, stage: str, work: Callable[[], T]) -> T:
+        """Do some work, and again if a worker it was shared with is lost meanwhile.
+
+        Raises:
+            ShelfmarkError: too many workers were lost, or none came back.
+        """
+        for _ in range(LOSSES + 1):
+            before = set(self.names())
+            try:
+                return work()
+            except Exception as error:  # a loss shows as an error of many kinds
+                if not self._lost(before):
+                    raise
+                logger.warning("{}: a worker was lost; it goes on with those there are", stage)
+                logger.debug("{}: {}", stage, line(error))
+                self.settle(len(before))
+        raise ShelfmarkError(f"engine: {LOSSES + 1} workers were lost; is their memory short?")
+
+    def _lost(self, before: set[str]) -> bool:
+        end = time.monotonic() + NOTICED
+        while time.monotonic() < end:
+            if before - set(self.names()):
+                return True
+            time.sleep(LOOK)
+        return False
+
+
+@contextlib.contextmanager
+def _processes(config: EngineConfig) -> Iterator[str]:
+    """Start local workers, which listen on this machine alone, and yield their scheduler."""
+    with tempfile.TemporaryDirectory() as folder:
+        limit = {} if config.memory is None else {"memory_limit": config.memory}
+        with LocalCluster(
+            n_workers=config.workers,
+            threads_per_worker=config.threads or 1,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+            local_directory=folder,
+            **limit,
+        ) as cluster:
+            yield cluster.scheduler_address
+
+
+@contextlib.contextmanager
+def _connected(address: str, timeout: float) -> Iterator[Client]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # versions that differ are an error of our own
+        try:
+            client = Client(address, timeout=timeout)
+        except (OSError, TimeoutError, ValueError, ImportError) as error:
+            late = f"no scheduler answers within engine.timeout={timeout:g} s"
+            raise ShelfmarkError(f"engine.scheduler={address}: {late}; is it running?") from error
+    with client:
+        yield client
+
+
+class _Quiet(WorkerPlugin):  # type: ignore[misc]
+    """Keeps what XGBoost says of its ranks, past Python, off the terminal of whoever trains."""
+
+    def setup(self, worker: Any) -> None:
+        """Do it in each local process, also one that is started anew."""
+        with Path(os.devnull).open("wb") as nowhere:
+            for stream in (1, 2):
+                os.dup2(nowhere.fileno(), stream)
+
+
+def _versions() -> dict[str, str]:
+    """Return what has to be the same in all processes."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    ours = {"shelfmark": shelfmark.__version__, "python": python}
+    return ours | {name: version(name) for name in SAME}
+
+
+def _silence() -> None:
+    """Keep Dask's own logging to itself: what matters comes as an error or a warning of ours."""
+    for name in ("distributed", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def line(error: object) -> str:
+    """Return the first line of an error, or its kind if it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,121 @@
+"""The last step of a model: honest probabilities, and further categories worth a cross-list."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, log_softmax, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+
+from shelfmark.core.arrays import Floats, Indicator, Ints
+from shelfmark.models.boosted.heads import Classifier
+
+RARE = 1e-3  # added to shares before their logarithm
+
+
+class Decision(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Probabilities as the softmax of a classifier's margins over a temperature.
+
+    Args:
+        classifier: a fitted one.
+        temperature: by which all margins are divided, 1 for as they are.
+        cross_lists: who suggests further categories, None for nobody.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        temperature: float = 1.0,
+        cross_lists: CrossLists | None = None,
+    ) -> None:
+        self.classifier = classifier
+        self.temperature = temperature
+        self.cross_lists = cross_lists
+
+    def fit(self, features: object = None, targets: object = None) -> Self:
+        """Return itself, its parts being fitted: a pipeline asks for the method."""
+        return self
+
+    def decision_function(self, features: sp.csr_matrix) -> Floats:
+        """Return the margins over the temperature, shape (papers, classes)."""
+        # Without chosen terms a pipeline hands over dense scores.
+        return self.classifier.margins(sp.csr_matrix(features)) / np.float32(self.temperature)
+
+    def predict_proba(self, features: sp.csr_matrix) -> Floats:
+        """Return the probability of each class, shape (papers, classes)."""
+        return np.asarray(softmax(self.decision_function(features), axis=1), np.float32)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Its classifier is, or there would be no decision."""
+        return True
+
+
+def temperature_of(margins: Floats, targets: Ints) -> float:
+    """Return the temperature by which margins fit targets best, in log loss, within 0.05 to 20.
+
+    One number cannot overfit a validation split, nor change which class is first. Source: Guo et
+    al. 2017, arXiv:1706.04599.
+    """
+    rows = np.arange(len(targets))
+
+    def loss(logarithm: float) -> float:
+        known = log_softmax(margins.astype(np.float64) * np.exp(-logarithm), axis=1)
+        return float(-known[rows, targets].mean())
+
+    found = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
+    return float(np.exp(found.x))
+
+
+class CrossLists(BaseEstimator):  # type: ignore[misc]
+    """The probability that a paper is listed under each listed category too.
+
+    A logistic regression of two numbers for each paper and category: the score of the category, and
+    how often training papers of the paper's class are listed under it.
+
+    Args:
+        column: where the scores of the listed categories begin among the features.
+        categories: the names of the listed categories.
+        own: for each class its place among them, -1 for none: nobody suggests it to itself.
+    """
+
+    def __init__(self, column: int, categories: tuple[str, ...], own: list[int]) -> None:
+        self.column = column
+        self.categories = categories
+        self.own = own
+
+    def learn_habits(self, targets: Ints, membership: Indicator) -> Self:
+        """Count, over training papers, under what the papers of each class are listed."""
+        classes = (targets[:, None] == np.arange(len(self.own))).astype(np.float32)
+        share = (classes.T @ membership) / np.maximum(classes.sum(axis=0)[:, None], 1)
+        self.habits_ = np.log((share + RARE) / (1 - share + RARE)).astype(np.float32)
+        return self
+
+    def asked(self, best: Ints) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Return which categories may be suggested to papers of these classes: not their own.
+
+        The shape is (papers, listed categories).
+        """
+        return np.asarray(np.array(self.own)[best][:, None] != np.arange(len(self.categories)))
+
+    def fit(self, features: sp.csr_matrix, best: Ints, membership: Indicator) -> CrossLists:
+        """Fit on papers not trained on, with the class the model gives each of them."""
+        asked = self.asked(best)
+        inputs = self._inputs(features, best)[asked]
+        regression = LogisticRegression(C=1e6).fit(inputs, membership[asked])
+        self.weights_ = regression.coef_[0].astype(np.float32)
+        self.intercept_ = float(regression.intercept_[0])
+        return self
+
+    def probabilities(self, features: sp.csr_matrix, best: Ints) -> Floats:
+        """Return the probability of each listed category, 0 for the class itself."""
+        given = expit(self._inputs(features, best) @ self.weights_ + self.intercept_)
+        return np.where(self.asked(best), given, 0).astype(np.float32)
+
+    def _inputs(self, features: sp.csr_matrix, best: Ints) -> Floats:
+        end = self.column + len(self.categories)
+        scores = features[:, self.column : end].toarray()
+        return np.stack([scores, self.habits_[best]], axis=2).astype(np.float32)

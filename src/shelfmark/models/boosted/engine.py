@@ -1,0 +1,130 @@
+"""Which machines do the work of training: this one, or a cluster. Nobody else has to ask."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import scipy.sparse as sp
+import xgboost
+from threadpoolctl import threadpool_limits
+
+from shelfmark.config.schema import EngineConfig
+from shelfmark.core import parallel, shared
+from shelfmark.core.arrays import Array
+from shelfmark.core.checkpoint import Checkpoint
+from shelfmark.errors import ShelfmarkError
+from shelfmark.models.boosted import boosting
+from shelfmark.models.boosted.boosting import Growth, Objective, Rows
+from shelfmark.tfidf import counts
+from shelfmark.tfidf.ngrams import Grams, Limits
+from shelfmark.tfidf.tokens import Reader
+
+WORTH_SHARING = 1 << 26  # stored features x columns that repay the start of other processes
+
+Item = TypeVar("Item")
+
+
+class Engine(Protocol):
+    """The parts of a training that take long, done somewhere."""
+
+    def count(
+        self, documents: Sequence[str], reader: Reader, limits: Limits
+    ) -> tuple[list[str], Grams]:
+        """Return what `counts.count` does, to the last number."""
+
+    def pays(self, work: int) -> bool:
+        """Whether `keep_each` repays so much work: stored features x columns."""
+
+    def keep_each(
+        self,
+        work: Callable[..., Any],
+        named: Sequence[tuple[str, Item]],
+        stages: Checkpoint,
+        matrix: sp.csr_matrix,
+        **arrays: Array,
+    ) -> None:
+        """Call a function of some module with each item, the matrix and the arrays in their order.
+
+        What comes of an item is kept in the stages, under the item's name.
+        """
+
+    def grow(
+        self, growth: Growth, objective: Objective, train: Rows, validation: Rows
+    ) -> xgboost.Booster:
+        """Grow trees as `boosting.grow` does, though others where sums are made in another order.
+
+        Raises:
+            ShelfmarkError: XGBoost refuses a parameter.
+        """
+
+
+class Local:
+    """This machine: one process, and others beside it where they pay."""
+
+    def count(
+        self, documents: Sequence[str], reader: Reader, limits: Limits
+    ) -> tuple[list[str], Grams]:
+        """Count here."""
+        return counts.count(documents, reader, limits)
+
+    def pays(self, work: int) -> bool:
+        """Whether the work is more than the start of processes."""
+        return work > WORTH_SHARING
+
+    def keep_each(
+        self,
+        work: Callable[..., Any],
+        named: Sequence[tuple[str, Item]],
+        stages: Checkpoint,
+        matrix: sp.csr_matrix,
+        **arrays: Array,
+    ) -> None:
+        """Do each item's work in a process, which keeps what comes of it."""
+        with stages.scratch() as folder:
+            shared.write(folder, matrix, **arrays)
+            here = partial(_keep, folder, tuple(arrays), stages, work)
+            for _ in parallel.in_order(here, named, patient=False):
+                pass
+
+    def grow(
+        self, growth: Growth, objective: Objective, train: Rows, validation: Rows
+    ) -> xgboost.Booster:
+        """Grow in this process's threads."""
+        return boosting.grow(growth, objective, train, validation)
+
+
+LOCAL = Local()
+
+
+@contextlib.contextmanager
+def opened(config: EngineConfig) -> Iterator[Engine]:
+    """Yield the machines that a configuration asks for, ready to work.
+
+    Raises:
+        ShelfmarkError: there is no such cluster, or its workers are not as this process is.
+    """
+    if config.kind == "local":
+        yield LOCAL
+        return
+    try:
+        from shelfmark.models.boosted.dask import engine as cluster
+    except ModuleNotFoundError as error:
+        raise ShelfmarkError("engine=dask needs the dask extra: uv sync --extra dask") from error
+    with cluster.opened(config) as machines:
+        yield machines
+
+
+def _keep(
+    folder: Path,
+    arrays: tuple[str, ...],
+    stages: Checkpoint,
+    work: Callable[..., Any],
+    named: tuple[str, Any],
+) -> None:
+    name, item = named
+    with threadpool_limits(1):  # the others have the other cores
+        stages.keep(name, work(item, *shared.read(folder, *arrays)))

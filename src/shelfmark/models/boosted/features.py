@@ -1,0 +1,174 @@
+"""From texts to sparse numbers: TF-IDF of text and title, scores of linear models, chosen terms.
+
+Everything stays CSR without stored zeros: to the trees an absent entry is "missing" and a stored
+zero is a value, so training and serving must agree. Source:
+https://xgboost.readthedocs.io/en/stable/faq.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from loguru import logger
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from shelfmark.config.schema import FeaturesConfig, StackConfig
+from shelfmark.core.arrays import Indicator, Ints
+from shelfmark.core.checkpoint import Checkpoint
+from shelfmark.errors import ShelfmarkError
+from shelfmark.models.boosted.engine import LOCAL, Engine
+from shelfmark.models.boosted.low_rank import Embedding
+from shelfmark.models.boosted.scorers import Bayes, Scorer, Svm
+from shelfmark.models.boosted.selection import ChosenTerms
+from shelfmark.models.boosted.stacking import OutOfFold
+from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
+
+Steps = list[tuple[str, Any]]
+
+
+class Beside(FeatureUnion):  # type: ignore[misc]
+    """scikit-learn's union, without its preparations for several processes.
+
+    For one paper these take longer than the work itself.
+    """
+
+    def transform(self, given: Any) -> sp.csr_matrix:
+        """Return the features of all parts side by side, shape (given, columns)."""
+        weights = self.transformer_weights or {}
+        found = ((name, part.transform(given)) for name, part in self.transformer_list)
+        return _joined(
+            [block * np.float32(weights[name]) if name in weights else block
+             for name, block in found]
+        )  # fmt: skip
+
+
+def fit_words(
+    config: FeaturesConfig, texts: Sequence[str], machines: Engine = LOCAL
+) -> tuple[Beside, sp.csr_matrix]:
+    """Fit the TF-IDF of texts and, as a field of its own, of their titles.
+
+    Args:
+        config: how to read and weigh them.
+        texts: as `shelfmark.arxiv.text.document` makes them.
+        machines: count the n-grams.
+
+    Returns:
+        The fitted fields, and the features, shape (texts, terms), float32.
+
+    Raises:
+        ShelfmarkError: no term is left by `min_df`, `max_df` and `stop_words`.
+    """
+    fields: Steps = []
+    blocks = []
+    try:
+        vectorizer = _vectorizer(config).counting_by(machines.count)
+        blocks.append(vectorizer.fit_transform(texts))
+        fields.append(("text", vectorizer))
+    except ValueError as error:
+        raise ShelfmarkError(f"features: {error}; lower min_df or raise max_df") from error
+    if config.title_weight is not None:
+        vectorizer = _vectorizer(config).counting_by(machines.count)
+        titled = Pipeline([("title", FunctionTransformer(titles)), ("tfidf", vectorizer)])
+        try:
+            blocks.append(titled.fit_transform(texts) * np.float32(config.title_weight))
+            fields.append(("title", titled))
+        except ValueError:
+            logger.warning("features: the titles hold no term of their own; read with the rest")
+    weights = {"title": config.title_weight} if len(fields) > 1 else None
+    return Beside(fields, transformer_weights=weights), _joined(blocks)
+
+
+def fit_rest(
+    chosen: int | None,
+    stack: OutOfFold | None,
+    words: sp.csr_matrix,
+    indicator: Indicator,
+    targets: Ints,
+    stages: Checkpoint,
+    machines: Engine = LOCAL,
+) -> tuple[Beside, sp.csr_matrix]:
+    """Fit the stack's scores and the choice of terms on TF-IDF rows of training papers.
+
+    Args:
+        chosen: how many terms, None for all.
+        stack: unfitted; None for no scores.
+        words: the rows.
+        indicator: of the papers' classes and listed categories.
+        targets: the papers' classes.
+        stages: where what is finished is kept.
+        machines: fit the stack's models.
+
+    Returns:
+        The fitted parts, and the features of the training papers, shape (papers, columns), float32;
+        the scores come first.
+    """
+    parts: Steps = []
+    blocks = []
+    if stack is not None:
+        blocks.append(stack.fit_transform(words, indicator, stages, machines))
+        parts.append(("scores", stack))
+    if chosen != 0:
+        best = ChosenTerms(min(chosen or words.shape[1], words.shape[1]))
+        blocks.append(best.fit_transform(words, targets))
+        parts.append(("terms", best))
+    return Beside(parts), _joined(blocks)
+
+
+def scorers(config: StackConfig, seed: int) -> list[tuple[str, Scorer]]:
+    """Return the scorers of a stack, the one whose scores lead first."""
+    made: list[tuple[str, Scorer]] = []
+    if config.scorers.embedding is not None:
+        made.append(("embedding", Embedding(**dict(config.scorers.embedding), random_state=seed)))
+    if config.scorers.svm is not None:
+        made.append(("svm", Svm(config.scorers.svm.C, seed)))
+    if config.scorers.bayes is not None:
+        made.append(("bayes", Bayes(config.scorers.bayes.alpha)))
+    return made
+
+
+def titles(texts: Sequence[str]) -> list[str]:
+    """Return the titles of texts as `shelfmark.arxiv.text.document` makes them."""
+    return [title if end else "" for title, end, _ in (text.partition("\n") for text in texts)]
+
+
+def transform(steps: Steps, texts: Sequence[str]) -> sp.csr_matrix:
+    """Return the features of texts by fitted steps, shape (texts, columns), float32."""
+    features: Any = texts
+    for _, step in steps:
+        features = step.transform(features)
+    return sparse(features)
+
+
+def sparse(features: Any) -> sp.csr_matrix:
+    """Return the matrix, its shape unchanged, in the one form the trees take, here and served."""
+    matrix = sp.csr_matrix(features)
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def _joined(blocks: list[Any]) -> sp.csr_matrix:
+    return sparse(sp.hstack([sp.csr_matrix(block) for block in blocks], format="csr"))
+
+
+def terms(steps: Steps) -> np.ndarray[Any, Any]:
+    """Return the term of each TF-IDF column; those of the title's field come after the text's."""
+    fields = [field for _, field in steps[0][1].transformer_list]
+    vectorizers = [field[-1] if isinstance(field, Pipeline) else field for field in fields]
+    return np.concatenate([vectorizer.get_feature_names_out() for vectorizer in vectorizers])
+
+
+def _vectorizer(config: FeaturesConfig) -> FastTfidfVectorizer:
+    return FastTfidfVectorizer(
+        max_features=config.max_features,
+        ngram_range=config.ngram_range,
+        stop_words=config.stop_words,
+        min_df=config.min_df,
+        max_df=config.max_df,
+        sublinear_tf=config.sublinear_tf,
+        strip_accents=config.strip_accents,
+        dtype=np.float32,
+    )

@@ -1,0 +1,170 @@
+"""The model: fitted on train, stopped and calibrated on validation, assembled into one pipeline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+from loguru import logger
+from sklearn.pipeline import Pipeline
+
+from shelfmark.arxiv.taxonomy import archive_of
+from shelfmark.config.schema import Config
+from shelfmark.core import checkpoint, console
+from shelfmark.core.checkpoint import Checkpoint
+from shelfmark.data import targets
+from shelfmark.data.targets import Targets
+from shelfmark.errors import ShelfmarkError
+from shelfmark.models.boosted import features
+from shelfmark.models.boosted.boosting import Growth, OnRound
+from shelfmark.models.boosted.decision import CrossLists, Decision, temperature_of
+from shelfmark.models.boosted.engine import LOCAL, Engine
+from shelfmark.models.boosted.heads import Classifier, Linear, Reranker, Trees
+from shelfmark.models.boosted.stacking import OutOfFold
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A pipeline from texts to probabilities; column i of them belongs to `classes[i]`."""
+
+    pipeline: Pipeline
+    targets: Targets
+    rounds: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels, in the order of the probabilities' columns."""
+        return self.targets.classes
+
+
+def fit(
+    config: Config,
+    train: pa.Table,
+    validation: pa.Table,
+    on_round: OnRound,
+    stages: Checkpoint | None = None,
+    machines: Engine = LOCAL,
+) -> Fitted:
+    """Fit features and classifier on train; validation stops the trees and calibrates.
+
+    Args:
+        config: what to fit.
+        train: papers with text, label and categories.
+        validation: papers not trained on.
+        on_round: called after each round of trees.
+        stages: where finished stages are kept and found again; None keeps nothing.
+        machines: do the work.
+
+    Raises:
+        ShelfmarkError: the features come out empty, XGBoost refuses a parameter, or the splits
+            share no labels to learn.
+    """
+    if stages is None:
+        with checkpoint.temporary() as stages:
+            return fit(config, train, validation, on_round, stages, machines)
+    stack = config.model.stack
+    goal = targets.learn(train, config.data, stack.min_listed if stack else None)
+    validation = _known(validation, goal)
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "features"):
+        steps, known = _features(config, goal, train, stages, machines)
+        unseen = features.transform(steps, validation["text"].to_pylist())
+    logger.info("features: {:,} columns of {:,} papers", known.shape[1], known.shape[0])
+    classifier = _classifier(config, goal)
+    with _timed(seconds, "trees"):
+        grow = partial(machines.grow, Growth(config.model, config.seed, stages, on_round))
+        classifier.fit((known, goal.numbers(train)), (unseen, goal.numbers(validation)), grow)
+    rounds = classifier.booster_.num_boosted_rounds() if classifier.booster_ else 0
+    logger.info("trees: {} rounds kept of {} classes", rounds, len(goal.classes))
+    decision = _decision(classifier, goal, train, validation, unseen)
+    return Fitted(Pipeline([*steps, ("decision", decision)]), goal, rounds, seconds)
+
+
+def _known(validation: pa.Table, goal: Targets) -> pa.Table:
+    """Return the papers that can say when to stop: those whose label train has seen."""
+    if len(goal.classes) < 2:
+        raise ShelfmarkError(
+            "data: the train split has papers of one label alone: change data.cuts"
+        )
+    known = validation.filter(pa.array(goal.numbers(validation) >= 0))
+    if not known.num_rows:
+        raise ShelfmarkError("data: validation has no paper of a label in train: change data.cuts")
+    return known
+
+
+def _features(
+    config: Config, goal: Targets, train: pa.Table, stages: Checkpoint, machines: Engine
+) -> tuple[features.Steps, sp.csr_matrix]:
+    with console.progress("reading words"):
+        texts = train["text"].to_pylist()
+        fields, words = stages.once(
+            "words", lambda: features.fit_words(config.features, texts, machines)
+        )
+    stack = None
+    if config.model.stack is not None:
+        scorers = features.scorers(config.model.stack, config.seed)
+        stack = OutOfFold(scorers, len(goal.classes), config.model.stack.folds, config.seed)
+    # The other classifiers look at scores alone.
+    chosen = config.features.chosen_terms if config.model.classifier == "trees" else 0
+    with console.progress("fitting linear models"):
+        joined, known = features.fit_rest(
+            chosen, stack, words, goal.indicator(train), goal.numbers(train), stages, machines
+        )
+    return [("words", fields), ("joined", joined)], known
+
+
+def _classifier(config: Config, goal: Targets) -> Classifier:
+    """Return the classifier the configuration asks for, unfitted."""
+    count, kind = len(goal.classes), config.model.classifier
+    if kind == "trees":
+        return Trees(count)
+    if kind == "linear":
+        return Linear(count)
+    assert config.model.stack is not None
+    listed = [goal.listed.index(x) if x in goal.listed else -1 for x in goal.classes]
+    archives = [archive_of(x) for x in goal.classes]
+    groups = [sorted(set(archives)).index(x) for x in archives]
+    width = len(goal.classes) + len(goal.listed)
+    blocks = []
+    start = 0
+    for name, _ in features.scorers(config.model.stack, config.seed):
+        blocks.append(start)
+        start += len(goal.classes) if name == "bayes" else width
+    return Reranker(
+        count,
+        config.model.candidates,
+        blocks,
+        [count + x if x >= 0 else -1 for x in listed],
+        groups,
+    )
+
+
+def _decision(
+    classifier: Classifier, goal: Targets, train: pa.Table, validation: pa.Table, unseen: Any
+) -> Decision:
+    """Calibrate on validation, and learn there whom to suggest as a cross-list."""
+    margins, answers = classifier.margins(unseen), goal.numbers(validation)
+    decision = Decision(classifier, temperature_of(margins, answers))
+    own = [goal.listed.index(x) if x in goal.listed else -1 for x in goal.classes]
+    lists = CrossLists(len(goal.classes), goal.listed, own)
+    lists.learn_habits(goal.numbers(train), goal.membership(train))
+    best, membership = margins.argmax(axis=1), goal.membership(validation)
+    # There is nothing to learn where all are listed elsewhere, or none.
+    if len(np.unique(membership[lists.asked(best)])) > 1:
+        decision.cross_lists = lists.fit(unseen, best, membership)
+    return decision
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[name] = round(time.perf_counter() - started, 2)

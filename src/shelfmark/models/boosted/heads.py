@@ -1,0 +1,282 @@
+"""From features to a margin for each class: by trees, by re-ranked candidates, or as they are.
+
+A classifier is fitted on features of which the first columns are the scores of the stack, one block
+after the other. `margins` gives one number a paper and class, the softmax of which are
+probabilities; `contributions` says what makes the margin of one class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+import scipy.sparse as sp
+import xgboost
+from scipy.special import log_softmax, logsumexp, softmax
+from sklearn.base import BaseEstimator
+
+from shelfmark.core.arrays import Floats, Ints
+from shelfmark.models.boosted.boosting import Objective, Rows
+
+# Grows trees for an objective on rows to train on, until those of validation get no better.
+Grow = Callable[[Objective, Rows, Rows], xgboost.Booster]
+
+STILL = 0.2  # standard deviations from the mean within which a score has no direction
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What makes the margin of one class of one paper.
+
+    Args:
+        margin: as the classifier has it.
+        slopes: how steeply it follows each score of the stack.
+        terms: what each feature behind the scores adds to it.
+    """
+
+    margin: float
+    slopes: Floats
+    terms: Floats
+
+
+class Classifier(Protocol):
+    """What the decision asks of a classifier."""
+
+    booster_: xgboost.Booster | None  # None where there are no trees
+
+    def fit(self, train: tuple[Any, Ints], validation: tuple[Any, Ints], grow: Grow) -> Self:
+        """Fit on train; validation, without unknown classes, says when to stop."""
+
+    def margins(self, features: sp.csr_matrix) -> Floats:
+        """Return the margin of each class, shape (papers, classes)."""
+
+    def contributions(
+        self, features: sp.csr_matrix, number: int, means: Floats, deviations: Floats
+    ) -> Contributions:
+        """Return what makes the margin of a class of one paper.
+
+        The first features are scores, whose means and standard deviations over the training papers
+        are given.
+        """
+
+
+class Linear(BaseEstimator):  # type: ignore[misc]
+    """The first scores as they are.
+
+    Args:
+        classes: how many there are.
+    """
+
+    booster_ = None
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+
+    def fit(self, train: Any, validation: Any, grow: Grow) -> Self:
+        """Learn nothing."""
+        return self
+
+    def margins(self, features: sp.csr_matrix) -> Floats:
+        """Return the margin of each class, shape (papers, classes)."""
+        return np.asarray(features[:, : self.classes].toarray(), np.float32)
+
+    def contributions(
+        self, features: sp.csr_matrix, number: int, means: Floats, deviations: Floats
+    ) -> Contributions:
+        """Return what makes the margin of a class of one paper: its score alone."""
+        return _score_alone(features, number, len(means))
+
+
+class Trees(BaseEstimator):  # type: ignore[misc]
+    """One tree a class and round; with two classes, one a round.
+
+    Args:
+        classes: how many there are.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+
+    def fit(self, train: tuple[Any, Ints], validation: tuple[Any, Ints], grow: Grow) -> Self:
+        """Grow the trees. Raises `ShelfmarkError` if XGBoost refuses a parameter."""
+        several = {
+            "objective": "multi:softprob",
+            "num_class": self.classes,
+            "eval_metric": "mlogloss",
+        }
+        two = {"objective": "binary:logistic", "eval_metric": "logloss"}
+        objective = Objective(two if self.classes == 2 else several)
+        self.booster_ = grow(objective, train, validation)
+        return self
+
+    def margins(self, features: sp.csr_matrix) -> Floats:
+        """Return the margin of each class, shape (papers, classes)."""
+        given = self.booster_.inplace_predict(features, predict_type="margin")
+        if self.classes == 2:  # they share one margin, which speaks for the second
+            given = np.stack([-given / 2, given / 2], axis=1)
+        return np.asarray(given, np.float32)
+
+    def contributions(
+        self, features: sp.csr_matrix, number: int, means: Floats, deviations: Floats
+    ) -> Contributions:
+        """Return what makes the margin of a class of one paper.
+
+        TreeSHAP's share of a score over its distance from the mean is the slope: none where it is
+        too near the mean to tell.
+        """
+        given = self.booster_.predict(xgboost.DMatrix(features), pred_contribs=True)[0]
+        if self.classes == 2:
+            given = np.stack([-given / 2, given / 2])
+        shares, count = given[number], len(means)
+        moved = features[0, :count].toarray()[0] - means
+        still = np.abs(moved) <= STILL * deviations
+        slopes = np.where(still, 0, shares[:count] / np.where(still, 1, moved))
+        return Contributions(float(shares.sum()), slopes, shares[count:-1])
+
+
+class Reranker(BaseEstimator):  # type: ignore[misc]
+    """Trees that look again at the best candidates: a row for each paper and candidate.
+
+    They cost rounds, not rounds x classes. The candidates are the classes that the first scorer
+    finds most probable; they share among them the probability it gives them together, and the other
+    classes keep theirs.
+
+    Args:
+        classes: how many there are.
+        candidates: how many of them are looked at.
+        blocks: where the class scores of each scorer begin, the first scorer's first.
+        listed: for each class the column of its score as a listed category, or -1.
+        groups: for each class a number that related classes share.
+    """
+
+    def __init__(
+        self, classes: int, candidates: int, blocks: list[int], listed: list[int], groups: list[int]
+    ) -> None:
+        self.classes = classes
+        self.candidates = candidates
+        self.blocks = blocks
+        self.listed = listed
+        self.groups = groups
+
+    def fit(self, train: tuple[Any, Ints], validation: tuple[Any, Ints], grow: Grow) -> Self:
+        """Grow the trees. Raises `ShelfmarkError` if XGBoost refuses a parameter."""
+        counts = np.bincount(train[1], minlength=self.classes)
+        self.prior_ = np.log((counts + 1) / (counts.sum() + self.classes)).astype(np.float32)
+        # No base score: what all candidates of a paper share says nothing.
+        own = {"base_score": 0.0, "disable_default_eval_metric": True}
+        count = min(self.candidates, self.classes)
+        choice = _Choice(count)
+        objective = Objective(own, choice.slope, choice.loss, together=count)
+        self.booster_ = grow(objective, self._rows(*train), self._rows(*validation))
+        return self
+
+    def margins(self, features: sp.csr_matrix) -> Floats:
+        """Return the margin of each class, shape (papers, classes)."""
+        scores = self._dense(features)
+        first = log_softmax(scores[:, : self.classes], axis=1)
+        candidates = self._best(first)
+        rows = self._features(scores, candidates)
+        given = self.booster_.inplace_predict(rows, predict_type="margin").reshape(candidates.shape)
+        mass = logsumexp(np.take_along_axis(first, candidates, 1), axis=1, keepdims=True)
+        np.put_along_axis(first, candidates, log_softmax(given, axis=1) + mass, 1)
+        return np.asarray(first, np.float32)
+
+    def contributions(
+        self, features: sp.csr_matrix, number: int, means: Floats, deviations: Floats
+    ) -> Contributions:
+        """Return what makes the margin of a class of one paper.
+
+        A candidate stands against the others: its margin follows how far its score by the first
+        scorer is above theirs, as steeply as TreeSHAP says, or as they are where the trees saw it
+        otherwise. A class that is no candidate has its score alone.
+        """
+        scores = self._dense(features)
+        candidates = self._best(scores[:, : self.classes])
+        place = np.flatnonzero(candidates[0] == number)
+        if not len(place):
+            return _score_alone(features, number, len(means))
+        row = self._features(scores, candidates)[place]
+        given = self.booster_.predict(xgboost.DMatrix(row), pred_contribs=True)[0]
+        against = np.zeros(len(means), np.float32)
+        against[candidates[0]] = -1 / candidates.shape[1]
+        against[number] += 1
+        among = scores[0, candidates[0]]
+        moved, share = scores[0, number] - among.mean(), given[:-1].sum()
+        tells = abs(moved) > STILL * among.std() and moved * share > 0
+        slope = np.float32(share / moved if tells else 1)
+        nothing = np.zeros(features.shape[1] - len(means), np.float32)
+        return Contributions(float(given.sum()), slope * against, nothing)
+
+    def _rows(self, features: sp.csr_matrix, targets: Ints) -> tuple[Floats, Ints]:
+        """Return a row for each candidate, and whether it is right, of papers that have it."""
+        scores = self._dense(features)
+        candidates = self._best(scores[:, : self.classes])
+        right = candidates == targets[:, None]
+        useful = right.any(axis=1)
+        return self._features(scores[useful], candidates[useful]), right[useful].ravel().astype(int)
+
+    def _dense(self, features: sp.csr_matrix) -> Floats:
+        width = max(*self.listed, max(self.blocks) + self.classes - 1) + 1
+        return np.asarray(features[:, :width].toarray(), np.float32)
+
+    def _best(self, scores: Floats) -> Ints:
+        """Return the best classes of each paper, best first."""
+        count = min(self.candidates, self.classes)
+        return np.argsort(-scores, axis=1, kind="stable")[:, :count]
+
+    def _features(self, scores: Floats, candidates: Ints) -> Floats:
+        """Return what the trees see of each candidate, shape (papers x candidates, columns)."""
+        papers, count = candidates.shape
+        columns: list[Any] = [np.arange(count)[None, :], candidates, candidates[:, :1],
+                              candidates[:, 1:2], self.prior_[candidates]]  # fmt: skip
+        for start in self.blocks:
+            known = log_softmax(scores[:, start : start + self.classes], axis=1)
+            own = np.take_along_axis(known, candidates, 1)
+            rank = np.argsort(np.argsort(-own, axis=1), axis=1)
+            columns += [own, own - own.max(axis=1, keepdims=True), rank,
+                        -(np.exp(known) * known).sum(axis=1, keepdims=True)]  # fmt: skip
+        columns += self._related(scores, candidates)
+        listed = np.array(self.listed)
+        if (listed >= 0).any():
+            given = np.where(listed >= 0, scores[:, listed], np.nan)
+            own = np.take_along_axis(given, candidates, 1)
+            columns += [own, own - np.nanmax(given, axis=1, keepdims=True)]
+        wide = [np.broadcast_to(column, candidates.shape) for column in columns]
+        return np.stack(wide, axis=2).reshape(papers * count, len(wide)).astype(np.float32)
+
+    def _related(self, scores: Floats, candidates: Ints) -> list[Floats]:
+        """Return how probable each candidate's group is, and the candidate within it."""
+        known = np.exp(log_softmax(scores[:, : self.classes], axis=1))
+        groups = np.array(self.groups)
+        together = known @ (groups[:, None] == np.arange(groups.max() + 1)).astype(np.float32)
+        group = np.take_along_axis(together, groups[candidates], 1)
+        return [group, np.take_along_axis(known, candidates, 1) / (group + 1e-9)]
+
+
+def _score_alone(features: sp.csr_matrix, number: int, scores: int) -> Contributions:
+    slopes = np.zeros(scores, np.float32)
+    slopes[number] = 1
+    nothing = np.zeros(features.shape[1] - scores, np.float32)
+    return Contributions(float(features[0, number]), slopes, nothing)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """The log loss of a choice among the candidates of each paper: the conditional logit.
+
+    Source: McFadden 1974, Conditional logit analysis of qualitative choice behavior.
+    """
+
+    candidates: int
+
+    def slope(self, margins: Any, data: xgboost.DMatrix) -> tuple[Any, Any]:
+        """Return the gradient, and the diagonal of the hessian, for each candidate."""
+        share = softmax(margins.reshape(-1, self.candidates), axis=1).ravel()
+        return share - data.get_label(), np.maximum(share * (1 - share), 1e-6)
+
+    def loss(self, margins: Any, data: xgboost.DMatrix) -> tuple[str, float]:
+        """Return the mean log loss of a paper."""
+        known = log_softmax(margins.reshape(-1, self.candidates), axis=1).ravel()
+        return "logloss", -float(known @ data.get_label()) * self.candidates / len(known)

@@ -1,0 +1,92 @@
+"""Models that score every class, and every category a paper may be cross-listed under.
+
+All are linear in the features, so that a score is a sum over the words of a paper. They learn from
+an indicator matrix: one column a class, of which each paper has one, then one column for each
+listed category.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.svm import LinearSVC
+
+from shelfmark.core.arrays import Floats, Indicator
+
+
+class Scorer(Protocol):
+    """What the stack asks of a scorer."""
+
+    def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
+        """Fit on features of shape (papers, terms); the indicator's first columns are classes."""
+
+    def decision_function(self, features: sp.csr_matrix) -> Floats:
+        """Return the scores, shape (papers, columns)."""
+
+    def parts(self, row: sp.csr_matrix) -> Floats:
+        """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
+
+
+class Linear(BaseEstimator):  # type: ignore[misc]
+    """One vector of weights a score: `weights_` of shape (terms, columns), and `intercept_`."""
+
+    weights_: Floats
+    intercept_: Floats
+
+    def decision_function(self, features: sp.csr_matrix) -> Floats:
+        """Return the scores, shape (papers, columns)."""
+        return np.asarray(features @ self.weights_ + self.intercept_, np.float32)
+
+    def parts(self, row: sp.csr_matrix) -> Floats:
+        """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
+        return np.asarray(row.data[:, None] * self.weights_[row.indices], np.float32)
+
+
+class Svm(Linear):
+    """A linear SVM for each class and each listed category, every one against the rest.
+
+    Args:
+        C: inverse strength of the regularisation.
+        random_state: seed of the solver.
+    """
+
+    def __init__(self, C: float = 0.2, random_state: int = 0) -> None:  # noqa: N803
+        self.C = C
+        self.random_state = random_state
+
+    def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
+        """Fit one machine a column; a column of one value has nothing to tell."""
+        terms, columns = features.shape[1], indicator.shape[1]
+        self.weights_ = np.zeros((terms, columns), np.float32)
+        self.intercept_ = np.where(indicator[0], 1, -1).astype(np.float32)
+        for column in np.flatnonzero(indicator.min(axis=0) != indicator.max(axis=0)):
+            machine = LinearSVC(C=self.C, random_state=self.random_state)
+            machine.fit(features, indicator[:, column])
+            self.weights_[:, column] = machine.coef_[0]
+            self.intercept_[column] = machine.intercept_[0]
+        return self
+
+
+class Bayes(Linear):
+    """Multinomial naive Bayes over the classes alone, each score less the mean of its paper's.
+
+    Args:
+        alpha: additive smoothing.
+    """
+
+    def __init__(self, alpha: float = 0.02) -> None:
+        self.alpha = alpha
+
+    def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
+        """Fit; a class without a paper scores as the smoothing has it."""
+        model = MultinomialNB(alpha=self.alpha)
+        model.partial_fit(features, indicator[:, :classes].argmax(axis=1), np.arange(classes))
+        weights, prior = model.feature_log_prob_.T, np.maximum(model.class_log_prior_, -50)
+        # In rows, or each prediction would copy all of it into rows.
+        self.weights_ = (weights - weights.mean(axis=1, keepdims=True)).astype(np.float32, "C")
+        self.intercept_ = (prior - prior.mean()).astype(np.float32)
+        return self

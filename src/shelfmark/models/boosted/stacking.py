@@ -1,0 +1,175 @@
+"""Scores as features, those of a training paper never from a model that was trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils.validation import check_is_fitted
+
+from shelfmark.core import checkpoint
+from shelfmark.core.arrays import Floats, Indicator, Ints
+from shelfmark.core.checkpoint import Checkpoint
+from shelfmark.models.boosted.engine import LOCAL, Engine
+from shelfmark.models.boosted.scorers import Scorer
+
+
+class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Turns features into the scores of one or more scorers, side by side.
+
+    As with scikit-learn's `TargetEncoder`, `fit_transform` is not `fit` and `transform`: each
+    training row is scored by models that did not see it (cross-fitting), any other row by models of
+    all training rows.
+
+    Args:
+        scorers: their names and themselves, unfitted.
+        classes: how many of the indicator's columns are classes.
+        folds: how many models of each scorer share the cross-fitting; None for no cross-fitting,
+            where nothing is learnt from the scores of training rows.
+        random_state: seed of the folds.
+    """
+
+    def __init__(
+        self,
+        scorers: list[tuple[str, Scorer]],
+        classes: int,
+        folds: int | None = 5,
+        random_state: int = 0,
+    ) -> None:
+        self.scorers = scorers
+        self.classes = classes
+        self.folds = folds
+        self.random_state = random_state
+
+    def fit(self, features: sp.csr_matrix, indicator: Indicator) -> Self:
+        """Fit on all rows; the indicator is one of `Targets`."""
+        with checkpoint.temporary() as stages:
+            self._fit_whole(features, indicator, stages, LOCAL)
+        return self
+
+    def fit_transform(
+        self,
+        features: sp.csr_matrix,
+        indicator: Indicator,
+        stages: Checkpoint | None = None,
+        machines: Engine = LOCAL,
+    ) -> Floats:
+        """Fit, and return the scores of each row by models that did not see it.
+
+        With `stages`, what is finished is kept there, and found there by the next run.
+        """
+        if stages is None:
+            with checkpoint.temporary() as stages:
+                return self.fit_transform(features, indicator, stages, machines)
+        scores = self._score_training(features, indicator, stages, machines)
+        self.means_, self.deviations_ = scores.mean(axis=0), scores.std(axis=0)
+        return scores
+
+    def _score_training(
+        self,
+        features: sp.csr_matrix,
+        indicator: Indicator,
+        stages: Checkpoint,
+        machines: Engine,
+    ) -> Floats:
+        if self.folds is None:
+            self._fit_whole(features, indicator, stages, machines)
+            return self.transform(features)
+        fold = self._folds(indicator)
+        blocks: list[list[Floats]] = [[] for _ in self.scorers]
+        for place, held in self._fit_all(features, indicator, self.folds, stages, machines):
+            blocks[place].append(held)
+        rows = np.argsort(np.concatenate([np.flatnonzero(fold == i) for i in range(self.folds)]))
+        return np.hstack([np.vstack(parts)[rows] for parts in blocks])
+
+    def transform(self, features: sp.csr_matrix) -> Floats:
+        """Return the scores of papers that were not trained on, shape (papers, columns)."""
+        check_is_fitted(self)
+        return np.hstack([scorer.decision_function(features) for scorer in self.fitted_])
+
+    def _folds(self, indicator: Indicator) -> Ints:
+        targets = indicator[:, : self.classes].argmax(axis=1)
+        return folds_of(targets, self.folds or 1, self.random_state)
+
+    def _fit_whole(
+        self,
+        features: sp.csr_matrix,
+        indicator: Indicator,
+        stages: Checkpoint,
+        machines: Engine,
+    ) -> None:
+        for _ in self._fit_all(features, indicator, 0, stages, machines):
+            pass
+
+    def _fit_all(
+        self,
+        features: sp.csr_matrix,
+        indicator: Indicator,
+        folds: int,
+        stages: Checkpoint,
+        machines: Engine,
+    ) -> Iterator[tuple[int, Floats]]:
+        """Fit every scorer on all rows and on all but each fold; yield the scores of the folds."""
+        fold = self._folds(indicator)
+        tasks = {
+            f"{name}-{'whole' if number < 0 else number}": _Task(place, scorer, number)
+            for place, (name, scorer) in enumerate(self.scorers)
+            for number in range(-1, folds)
+        }
+        missing = [item for item in tasks.items() if item[0] not in stages]
+        if missing and machines.pays(features.nnz * indicator.shape[1]):
+            work = partial(_fit, self.classes)
+            machines.keep_each(work, missing, stages, features, indicator=indicator, fold=fold)
+        self.fitted_ = []
+        for name, task in tasks.items():
+            work = partial(task.fit, features, indicator, self.classes, fold)
+            result = stages.once(name, work)
+            if task.number < 0:
+                self.fitted_.append(result)
+            else:
+                yield task.place, result
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A scorer to be fitted on all rows, for itself, or on all but a fold, for that fold's scores.
+
+    Args:
+        place: of the scorer among all.
+        scorer: unfitted.
+        number: of the fold, negative for all rows.
+    """
+
+    place: int
+    scorer: Scorer
+    number: int
+
+    def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int, fold: Ints) -> Any:
+        """Return the fitted scorer, or the scores of the fold."""
+        scorer: Scorer = clone(self.scorer)
+        if self.number < 0:
+            return scorer.fit(features, indicator, classes)
+        known, held = fold != self.number, fold == self.number
+        scorer.fit(features[known], indicator[known], classes)
+        return scorer.decision_function(features[held])
+
+
+def _fit(
+    classes: int, task: _Task, features: sp.csr_matrix, indicator: Indicator, fold: Ints
+) -> Any:
+    return task.fit(features, indicator, classes, fold)
+
+
+def folds_of(targets: Ints, folds: int, seed: int) -> Ints:
+    """Return the fold of each row, every class dealt out evenly, whatever its size."""
+    chance = np.random.default_rng(seed)
+    fold = np.empty(len(targets), np.int64)
+    for target in np.unique(targets):
+        rows = chance.permutation(np.flatnonzero(targets == target))
+        fold[rows] = np.arange(len(rows)) % folds
+    return fold

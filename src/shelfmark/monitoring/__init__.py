@@ -1,0 +1,1 @@
+"""The prediction log, reference statistics, and drift."""

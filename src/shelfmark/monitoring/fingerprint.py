@@ -1,0 +1,94 @@
+"""The words of a text as numbers: enough to see that texts changed, too little to read them.
+
+Each word falls into one of `WIDE` buckets. A reference keeps those; the prediction log keeps what
+is left of them folded into `NARROW`, where dozens of words share each bucket.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.feature_extraction.text import HashingVectorizer
+
+from shelfmark.models.artifact import Model
+
+WIDE, NARROW = 1 << 16, 1 << 10
+# The model's words, and signs: of those it reads none, but formulas and markup come and go by them.
+WORDS = r"(?u)\b\w\w+\b|[^\w\s]"
+
+
+class Sketcher:
+    """Hashes the words that a model reads, and signs, told by its configuration alone.
+
+    Args:
+        features: the section of that name in a model's card.
+    """
+
+    def __init__(self, features: dict[str, Any]) -> None:
+        self._hashing = HashingVectorizer(
+            strip_accents=features["strip_accents"],
+            stop_words=features["stop_words"],
+            token_pattern=WORDS,
+            n_features=WIDE,
+            alternate_sign=False,
+            binary=True,
+            norm=None,
+            dtype=np.float32,
+        )
+        self._analyse = self._hashing.build_analyzer()
+
+    def words(self, text: str) -> list[str]:
+        """Return the words and signs of a text, in order."""
+        return list(self._analyse(text))
+
+    def rows(self, texts: Sequence[str]) -> sp.csr_matrix:
+        """Return 1 for each bucket that a word of a text falls in, shape (texts, WIDE)."""
+        if not texts:
+            return sp.csr_matrix((0, WIDE), dtype=np.float32)
+        return sp.csr_matrix(self._hashing.transform(texts))
+
+    def buckets(self, words: Sequence[str]) -> list[int]:
+        """Return the bucket of each of some words that the model would read as they are."""
+        return [int(row.indices[0]) for row in self.rows(words)]
+
+    def sketch(self, text: str) -> str:
+        """Return the narrow buckets of a text as bits in Base64, 172 characters."""
+        bits = np.zeros(NARROW, np.uint8)
+        bits[self.rows([text]).indices % NARROW] = 1
+        return base64.b64encode(np.packbits(bits).tobytes()).decode()
+
+
+@functools.lru_cache(maxsize=1)
+def sketcher_of(model: Model) -> Sketcher:
+    """Return what hashes the words of a text as a model reads them; kept for the last model."""
+    return Sketcher(model.card["config"]["features"])
+
+
+def narrow(rows: sp.csr_matrix) -> sp.csr_matrix:
+    """Fold rows of wide buckets into narrow ones, shape (texts, NARROW)."""
+    # Summing happens in place: nothing of the rows given may be shared.
+    parts = rows.data.copy(), rows.indices % NARROW, rows.indptr.copy()
+    folded = sp.csr_matrix(parts, (rows.shape[0], NARROW))
+    folded.sum_duplicates()
+    folded.data[:] = 1
+    return folded
+
+
+def opened(sketches: Sequence[str]) -> sp.csr_matrix:
+    """Return the buckets of sketches, shape (sketches, NARROW).
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    if not sketches:
+        return sp.csr_matrix((0, NARROW), dtype=np.float32)
+    whole = [base64.b64decode(sketch, validate=True) for sketch in sketches]
+    if any(len(one) != NARROW // 8 for one in whole):
+        raise ValueError(f"a sketch has {NARROW // 8} bytes")
+    packed = np.frombuffer(b"".join(whole), np.uint8).reshape(len(whole), -1)
+    return sp.csr_matrix(np.unpackbits(packed, axis=1), dtype=np.float32)

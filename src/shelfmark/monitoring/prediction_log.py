@@ -1,0 +1,287 @@
+"""What the service answered, in files of JSON lines, without ever holding up an answer.
+
+A file is `<time>-<process>-<random>.jsonl.open` while a living process writes it, `.jsonl` after.
+Lines outlive the killing of the process; those of the last seconds before the machine itself loses
+power may not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+from loguru import logger
+
+from shelfmark.core import files, locks
+from shelfmark.core.files import Place
+from shelfmark.errors import ShelfmarkError
+
+CLOSED, OPEN = ".jsonl", ".jsonl.open"
+WAITING = 2000  # events: a burst of several large requests
+BATCH = 100  # events in one write
+QUIET = 60  # seconds between two warnings of lost lines
+_END = object()
+
+
+class PredictionLog:
+    """Writes events as JSON lines from a thread of its own, one log for each process.
+
+    What the disk does not take in time is dropped and counted, and never felt by who answers.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        describe: Callable[[Any], dict[str, Any]],
+        max_bytes: int,
+        max_seconds: float,
+        waiting: int = WAITING,
+    ) -> None:
+        """Make the folder, close what dead processes left open there, and start the thread.
+
+        Args:
+            folder: where the files are.
+            describe: makes a line of an event, in the thread; an event it fails on is dropped.
+            max_bytes: a file is closed before it grows larger, unless by a single batch.
+            max_seconds: a file is closed when it is as old.
+            waiting: how many events may wait for the thread; more are dropped.
+
+        Raises:
+            ShelfmarkError: the folder cannot be written.
+        """
+        with files.writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            close_leftovers(folder)
+        self._describe = describe
+        self._waiting = waiting
+        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._written = self._dropped = 0
+        self._quiet_until = 0.0
+        self._file = _Growing(folder, max_bytes, max_seconds)
+        self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
+        self._thread.start()
+
+    @property
+    def written(self) -> int:
+        """How many lines were written."""
+        return self._written
+
+    @property
+    def dropped(self) -> int:
+        """How many events were dropped: too many waited, or they could not be told or written."""
+        return self._dropped
+
+    def keep(self, event: Any) -> None:
+        """Have an event written some time soon; never blocks and never raises."""
+        with self._lock:
+            if self._closed or self._events.qsize() >= self._waiting:
+                self._dropped += 1
+            else:
+                self._events.put(event)
+
+    def close(self, seconds: float) -> None:
+        """Write what waits, for at most so long, and close the file; later events are dropped."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._events.put(_END)
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            logger.warning("prediction log: not all is written after {} s; ended", seconds)
+
+    def _run(self) -> None:
+        ended = False
+        while not ended:
+            events = self._batch()
+            if events and events[-1] is _END:
+                ended = True
+                events.pop()
+            lines = map(self._line, events)
+            self._write([line for line in lines if line is not None])
+            if self._file.seconds_left() == 0:
+                self._file.close()
+        self._file.close()
+
+    def _batch(self) -> list[Any]:
+        """Wait for events until the file is too old, and return those there are."""
+        events: list[Any] = []
+        with contextlib.suppress(queue.Empty):
+            events.append(self._events.get(timeout=self._file.seconds_left()))
+            # Nothing comes after the end: it stays the last of its batch.
+            while len(events) < BATCH:
+                events.append(self._events.get_nowait())
+        return events
+
+    def _line(self, event: Any) -> bytes | None:
+        try:
+            return orjson.dumps(self._describe(event), option=orjson.OPT_APPEND_NEWLINE)
+        except Exception as error:  # one strange event must not end the log
+            self._lose(1, error)
+            return None
+
+    def _write(self, lines: list[bytes]) -> None:
+        while lines:
+            fresh = self._file.size == 0
+            try:
+                count = self._file.append(lines)
+            except OSError as error:
+                # What is wrong with this file may not be wrong with another.
+                self._file.close()
+                if fresh:
+                    self._lose(len(lines), error)
+                    return
+            else:
+                self._written += count
+                lines = lines[count:]
+
+    def _lose(self, count: int, reason: Exception) -> None:
+        with self._lock:
+            self._dropped += count
+        if time.monotonic() >= self._quiet_until:
+            self._quiet_until = time.monotonic() + QUIET
+            told = str(reason).partition("\n")[0] or type(reason).__name__
+            logger.warning("prediction log: {:,} dropped so far; now: {}", self._dropped, told)
+
+
+class _Growing:
+    """One file after another, each opened by its first line and held until it is closed."""
+
+    def __init__(self, folder: Path, max_bytes: int, max_seconds: float) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._max_seconds = max_seconds
+        self._file: IO[bytes] | None = None
+        self._path = folder
+        self._opened = 0.0
+        self.size = 0  # of the whole lines in the open file
+
+    def seconds_left(self) -> float | None:
+        """Return in how many seconds the file is too old, None without one."""
+        if self._file is None:
+            return None
+        # The clock on the wall may be set back.
+        left = self._opened + self._max_seconds - time.monotonic()
+        return min(max(left, 0.0), threading.TIMEOUT_MAX)
+
+    def append(self, lines: list[bytes]) -> int:
+        """Write lines in one go and return how many of them, from the first on, are there whole.
+
+        Raises:
+            OSError: not one is.
+        """
+        data = b"".join(lines)
+        descriptor = self._room_for(len(data))
+        done = os.write(descriptor, data)
+        whole = data.rfind(b"\n", 0, done) + 1
+        if whole < done:
+            os.ftruncate(descriptor, self.size + whole)
+        if not whole:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.size += whole
+        return data.count(b"\n", 0, whole)
+
+    def _room_for(self, count: int) -> int:
+        """Return the descriptor of a file that may grow by so many bytes."""
+        if self._file is not None:
+            # A file that somebody removed would take lines and never be seen again.
+            gone = os.fstat(self._file.fileno()).st_nlink == 0
+            if gone or (self.size and self.size + count > self._max_bytes):
+                self.close()
+        if self._file is None:
+            self._open()
+        assert self._file is not None
+        return self._file.fileno()
+
+    def _open(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # Between its making and its holding, another process may take a file for a leftover.
+        for _ in range(10):
+            made = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{os.getpid()}-{secrets.token_hex(4)}"
+            self._path = self._folder / f"{made}{OPEN}"
+            self._file = locks.hold(self._path)
+            if self._file is not None:
+                self._opened = time.monotonic()
+                return
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    def close(self) -> None:
+        """Close the file, if there is one, under its last name; an empty one goes."""
+        if self._file is None:
+            return
+        with contextlib.suppress(OSError):
+            self._file.close()
+        _settle(self._path, empty=self.size == 0)
+        self._file, self.size = None, 0
+
+
+def _settle(path: Path, empty: bool) -> None:
+    """Give a file that nobody writes any more its last name."""
+    # Another process may have done so a moment before.
+    with contextlib.suppress(OSError):
+        if empty:
+            path.unlink()
+        else:
+            path.rename(closed_name(path))
+
+
+def closed_name(path: Path) -> Path:
+    """Return the name that an open file has once it is closed."""
+    return path.with_name(path.name.removesuffix(OPEN) + CLOSED)
+
+
+def close_leftovers(folder: Path) -> None:
+    """Close the files that processes left open which are gone, however they went."""
+    for path in folder.glob(f"*{OPEN}"):
+        held = None
+        with contextlib.suppress(OSError):  # another user's, or gone with its folder
+            held = locks.hold(path)
+        if held is None:
+            continue
+        with held:
+            empty = os.fstat(held.fileno()).st_size == 0
+            if empty:  # or made by the holding, just after its writer closed and renamed it
+                _settle(path, empty=True)
+        if not empty:  # Windows renames no open file
+            _settle(path, empty=False)
+
+
+def read(place: Place) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a file, closed or not, less a torn last one.
+
+    A damaged line before it is skipped, and their number logged.
+
+    Raises:
+        ShelfmarkError: the file cannot be read.
+    """
+    damaged = 0
+    try:
+        with files.raw(place) as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    found = orjson.loads(line)
+                except orjson.JSONDecodeError:
+                    found = None
+                if isinstance(found, dict):
+                    yield found
+                else:
+                    damaged += 1
+    except OSError as error:
+        raise ShelfmarkError(f"cannot read {place}: {error.strerror or error}") from error
+    if damaged:
+        logger.warning("{}: {:,} damaged lines skipped", place, damaged)

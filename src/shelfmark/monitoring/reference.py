@@ -1,0 +1,147 @@
+"""What validation papers looked like to a model: the measure of all that comes after.
+
+`reference.parquet` lies beside the model, a paper a row, in the form in which the prediction log
+keeps its lines, so that like is compared with like. It holds no text.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfTransformer
+
+from shelfmark.core.arrays import Floats
+from shelfmark.errors import ShelfmarkError
+from shelfmark.models.artifact import REFERENCE, Model
+from shelfmark.monitoring import fingerprint
+from shelfmark.monitoring.fingerprint import sketcher_of
+from shelfmark.monitoring.traits import traits
+
+BATCH = 2048  # papers asked at once
+MOST = 5000  # papers: more make the artifact larger and no test much sharper
+NAMED = 4000  # words by which buckets can be called
+ROWS = pa.schema(
+    [
+        ("label", pa.string()),
+        ("predicted", pa.string()),
+        ("confidence", pa.float64()),
+        ("words", pa.int32()),
+        ("unknown", pa.float64()),
+        ("language", pa.string()),
+        ("terms", pa.list_(pa.uint16())),
+    ]
+)
+COLUMNS = [name for name in ROWS.names if name != "terms"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Papers as a model saw them.
+
+    Args:
+        rows: a paper a row, with `COLUMNS`.
+        terms: its wide buckets, shape (papers, sketches.WIDE).
+        mean: the mean of their TF-IDF rows in the narrow space, shape (sketches.NARROW,).
+        names: the most frequent words, those first.
+    """
+
+    rows: pd.DataFrame
+    terms: sp.csr_matrix
+    mean: Floats
+    names: list[str]
+
+
+def make(model: Model, papers: pa.Table) -> pa.Table:
+    """Return the reference of a model: at most `MOST` papers, chosen by chance, always the same.
+
+    Args:
+        model: what is asked.
+        papers: none of which it was trained on, with text and label.
+    """
+    chosen = np.sort(np.random.default_rng(0).permutation(papers.num_rows)[:MOST])
+    texts = papers["text"].take(chosen).to_pylist()
+    labels = papers["label"].take(chosen).to_pylist()
+    terms = sketcher_of(model).rows(texts)
+    rows = rows_of(model, texts, labels)
+    table = pa.table(
+        {**{name: rows[name] for name in COLUMNS}, "terms": _lists(terms)}, schema=ROWS
+    )
+    counts = Counter(word for text in texts for word in set(sketcher_of(model).words(text)))
+    # Words as frequent as each other in the order of the alphabet: the same file every time.
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    known = {
+        b"mean": mean_tfidf(terms).tobytes(),
+        b"names": orjson.dumps([word for word, _ in ranked[:NAMED]]),
+    }
+    return table.replace_schema_metadata(known)
+
+
+def made(model: Model, papers: pa.Table) -> bytes:
+    """Return what `make` returns as a Parquet file."""
+    file = io.BytesIO()
+    pq.write_table(make(model, papers), file, compression="zstd")
+    return file.getvalue()
+
+
+def rows_of(model: Model, texts: list[str], labels: list[str | None]) -> dict[str, list[Any]]:
+    """Return the columns of papers by cleaned texts, as the log's lines have them."""
+    parts = [model.probabilities(texts[start : start + BATCH])[0]
+             for start in range(0, len(texts), BATCH)]  # fmt: skip
+    best = [number for part in parts for number in part.argmax(axis=1).tolist()]
+    sure = [value for part in parts for value in part.max(axis=1).astype(np.float64).round(6)]
+    found = [traits(model, text) for text in texts]
+    return {
+        "label": labels,
+        "predicted": [model.classes[number] for number in best],
+        "confidence": sure,
+        **{name: [one[name] for one in found] for name in ("words", "unknown", "language")},
+    }
+
+
+def mean_tfidf(terms: sp.csr_matrix) -> Floats:
+    """Return the mean of TF-IDF rows in the narrow space, shape (sketches.NARROW,)."""
+    weighed = TfidfTransformer().fit_transform(fingerprint.narrow(terms))
+    return np.asarray(weighed.mean(axis=0), np.float32).ravel()
+
+
+def load(folder: Path) -> Reference:
+    """Open the reference of the artifact in a folder.
+
+    Raises:
+        ShelfmarkError: it has none, for it was trained before there were any, or it is damaged.
+    """
+    path = folder / REFERENCE
+    if not path.exists():
+        raise ShelfmarkError(f"{folder} has no {REFERENCE} to compare with: train again")
+    try:
+        return understood(pq.read_table(path))
+    except (OSError, pa.ArrowInvalid, KeyError, ValueError) as error:
+        raise ShelfmarkError(f"{path} is damaged ({error}); train again") from error
+
+
+def understood(table: pa.Table) -> Reference:
+    """Return a reference as `make` returned it."""
+    lists = table["terms"].combine_chunks()
+    ends = np.asarray(lists.offsets)
+    indices = np.asarray(lists.flatten()).astype(np.int32)
+    shape = table.num_rows, fingerprint.WIDE
+    terms = sp.csr_matrix((np.ones(len(indices), np.float32), indices, ends - ends[0]), shape)
+    known = table.schema.metadata
+    mean = np.frombuffer(known[b"mean"], np.float32)
+    rows = table.select(COLUMNS).to_pandas()
+    return Reference(rows, terms, mean, orjson.loads(known[b"names"]))
+
+
+def _lists(terms: sp.csr_matrix) -> pa.Array:
+    indices = pa.array(terms.indices.astype(np.uint16))
+    return pa.ListArray.from_arrays(pa.array(terms.indptr.astype(np.int32)), indices)

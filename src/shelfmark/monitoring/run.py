@@ -1,0 +1,148 @@
+"""One run of `inv drift`: window, comparison, report.
+
+The last report stays until the next is whole: reports lie in `reports/drift/<time>/`, and
+`reports/drift/latest` names the newest.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from loguru import logger
+from rich.table import Table
+
+from shelfmark.config import drift as drift_config
+from shelfmark.config.drift import DriftConfig
+from shelfmark.core import console, files, locks, provenance
+from shelfmark.errors import ShelfmarkError
+from shelfmark.models import artifact
+from shelfmark.monitoring import compare as drift
+from shelfmark.monitoring import log_window, paper_window, reference
+from shelfmark.monitoring.windows import Window
+
+REPORT, PAGE, GAUGES, MORE = "drift.json", "index.html", "drift.prom", "evidently.html"
+FOLDER = "drift"
+STATUS = {drift.NONE: 0, drift.DRIFT: 2, drift.TOO_LITTLE: 3}  # 1 is an error, as everywhere
+
+
+def run(
+    model: Path, reports: Path, limits: DriftConfig, *, log: str = "", papers: str = "",
+    since: str = "", truth: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """Compare a window with a model's reference, write the report and return it.
+
+    Args:
+        model: folder of the model.
+        reports: folder of all reports.
+        limits: what counts as drift.
+        log: folder, file or address of a prediction log; or
+        papers: file of papers.
+        since: from when on, as `windows.since_when` understands it.
+        truth: file of papers with the true labels of what is in the log.
+
+    Raises:
+        ShelfmarkError: model, log or papers cannot be read, the report not written, or another run
+            is at work.
+    """
+    if bool(log) == bool(papers):
+        raise ShelfmarkError("give --log FOLDER or --papers FILE")
+    if truth and not log:
+        raise ShelfmarkError("--labels go with --log; a file of papers has its own")
+    folder = reports / FOLDER
+    with files.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        held = locks.hold(folder / ".running")
+    if held is None:
+        raise ShelfmarkError(f"another run is at work in {folder}")
+    with held:
+        files.clear_leftovers(folder)
+        model = model.resolve()  # another may become the latest meanwhile
+        known = reference.load(model)
+        if log:
+            card = artifact.check(model)
+            window = log_window.of_log(log, card, since, limits.max_papers, truth)
+        else:
+            opened = artifact.load(model)
+            card = opened.card
+            window = paper_window.of_papers(papers, opened, since, limits.max_papers)
+        return _write(card, known, window, limits, folder)
+
+
+def _write(
+    card: dict[str, Any],
+    known: reference.Reference,
+    window: Window,
+    limits: DriftConfig,
+    folder: Path,
+) -> dict[str, Any]:
+    from shelfmark.monitoring import page as drift_page
+    from shelfmark.monitoring import report as drift_report
+    from shelfmark.monitoring import statistics as drift_statistics
+    from shelfmark.monitoring.fingerprint import Sketcher
+
+    found = drift.compare(known, window, limits)
+    sketcher = Sketcher(card["config"]["features"])
+    report = drift_report.describe(card["name"], known, window, found, limits, sketcher)
+    report |= {"command": provenance.command(), "synthetic": card["data"]["synthetic"]}
+    target = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+    with files.folder_aside(target) as aside:
+        written = orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
+        (aside / REPORT).write_bytes(written)
+        (aside / PAGE).write_text(drift_page.page(report), encoding="utf-8")
+        (aside / GAUGES).write_bytes(drift_report.gauges(report))
+        if min(len(window.rows), len(known.rows)) >= limits.min_papers:
+            # Columns that either side has not are no columns to Evidently.
+            names, counted = (
+                [name for name in kind
+                 if known.rows[name].notna().any() and window.rows[name].notna().any()]
+                for kind in (drift.SHARES, drift.NUMBERS)
+            )  # fmt: skip
+            more = drift_statistics.page(known.rows, window.rows, names, counted)
+            (aside / MORE).write_text(more, encoding="utf-8")
+    artifact.point_latest_at(target)
+    _forget(folder, limits.keep)
+    _show(drift_report.headline(report), drift_report.rows(found.found))
+    logger.info("report: {}", target / PAGE)
+    return orjson.loads(written)  # type: ignore[no-any-return]
+
+
+def _forget(folder: Path, keep: int) -> None:
+    """Remove all reports but the newest."""
+    made = sorted(path for path in folder.glob("*/") if not path.is_symlink())
+    for path in [path for path in made if not path.name.startswith(".")][:-keep]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _show(title: str, rows: list[list[str]]) -> None:
+    table = Table(title=title, title_justify="left")
+    for heading in ("", "verdict", "papers", "moved by", "alarm from", "p, corrected"):
+        table.add_column(heading, justify="left" if heading in ("", "verdict") else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.STDOUT.print(table)
+
+
+def latest(reports: Path) -> Path | None:
+    """Return the folder of the newest report, None where there is none."""
+    link = reports / FOLDER / artifact.LATEST
+    return link.resolve() if (link / REPORT).is_file() else None
+
+
+def main(words: Sequence[str]) -> None:
+    """Run by words, as `inv monitor` starts it: model, reports, log, labels, since, overrides."""
+    console.set_up()
+    with console.one_line_errors("the last report is as it was"):
+        model, reports, log, truth, since, *overrides = words
+        limits = drift_config.load(overrides)
+        report = run(Path(model), Path(reports), limits, log=log, since=since, truth=truth)
+        raise SystemExit(STATUS[report["verdict"]])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

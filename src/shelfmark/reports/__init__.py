@@ -1,0 +1,1 @@
+"""Pages for people: all runs, the moderators' table."""

@@ -1,0 +1,1 @@
+"""HTTP: routes, contract, limits, workers, the page."""

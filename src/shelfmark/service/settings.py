@@ -1,0 +1,57 @@
+"""The settings of the service, all from environment variables: the one list of its limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shelfmark.config.schema import VERSION
+from shelfmark.models.artifact import LATEST
+
+
+class Settings(BaseSettings):
+    """Read from the environment: each as SHELFMARK_ and its name in capitals, and PORT."""
+
+    model_config = SettingsConfigDict(env_prefix="SHELFMARK_", frozen=True, extra="ignore")
+
+    models: str = Field("models", description="folder or bucket (gs://...) of the models")
+    model: str = Field(LATEST, pattern=VERSION, description="version to start with")
+    port: int = Field(8000, ge=1, le=65535, validation_alias="PORT", description="port")
+    workers: int = Field(1, ge=1, le=256, description="server processes")
+
+    max_body_bytes: int = Field(4 << 20, ge=1024, description="largest body of a request")
+    max_characters: int = Field(50_000, ge=100, description="longest title, abstract or text")
+    max_papers: int = Field(256, ge=1, description="longest list")
+    max_in_flight: int = Field(
+        128, ge=1, description="requests a worker has in hand; beyond, 503 and Retry-After"
+    )
+    request_seconds: float = Field(30, gt=0, description="longest time for a request")
+    header_seconds: float = Field(10, gt=0, description="longest time for a request's headers")
+    shutdown_seconds: int = Field(8, ge=1, description="time for what is in hand after SIGTERM")
+
+    api_key: SecretStr | None = Field(None, description="X-API-Key that predictions ask for")
+    admin_key: SecretStr | None = Field(None, description="X-Admin-Key of POST /load; none: off")
+    cors_origins: list[str] = Field([], description="other sites whose pages may ask, a JSON list")
+
+    log_folder: Path | None = Field(None, description="folder of the prediction log; none: off")
+    log_sketch: bool = Field(True, description="keep the hashed words, for inv drift")
+    log_texts: bool = Field(False, description="keep the texts in the log too")
+    log_max_bytes: int = Field(64 << 20, ge=1024, description="size at which a log file is closed")
+    log_max_seconds: float = Field(3600, gt=0, description="age at which a log file is closed")
+
+    # Set by `inv serve` for its workers: a folder in which they agree on the version they serve.
+    runtime: Path | None = None
+
+
+def table(kind: type[Settings] = Settings) -> str:
+    """Return the settings, or those that a kind of them adds, as a Markdown table."""
+    lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for name, field in kind.model_fields.items():
+        added = kind is Settings or name not in Settings.model_fields
+        if field.description and added:
+            variable = str(field.validation_alias or f"SHELFMARK_{name.upper()}")
+            default = "" if field.default is None else f"`{field.default}`"
+            lines.append(f"| `{variable}` | {default} | {field.description} |")
+    return "\n".join(lines)

@@ -1,0 +1,82 @@
+"""Tables of papers as the splits hold them, made up or of the sample, and models fitted on them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from shelfmark.arxiv.text import document, plain
+from shelfmark.config import load as config
+from shelfmark.data.sources import sample
+from shelfmark.models import artifact
+from shelfmark.models.boosted import fit as model
+
+SETTINGS = (
+    "features.min_df=1",
+    "features.max_df=1.0",
+    "model.n_jobs=1",
+    "model.rounds=8",
+    "model.learning_rate=0.3",
+    "model.min_child_weight=1.0",
+    "model.colsample_bytree=1.0",
+)
+# Every kind of model, as small as its parts allow.
+KINDS = {
+    "trees": ["model=xgboost"],
+    "stacked": ["model=stacked", "model.stack.folds=3", "model.stack.min_listed=5"],
+    "scores alone": ["model=stacked", "model.stack.folds=3", "features.chosen_terms=0"],
+    "linear": ["model=linear"],
+    "reranked": [
+        "model=reranked",
+        "model.stack.folds=3",
+        "model.stack.min_listed=5",
+        "model.stack.scorers.embedding.size=8",
+        "model.stack.scorers.embedding.epochs=20",
+        "model.candidates=3",
+    ],
+}
+
+
+def silent(step: int, losses: dict[str, float]) -> None:
+    """Ignore the losses."""
+
+
+def table(
+    labels: Sequence[str],
+    texts: Sequence[str] | None = None,
+    categories: Sequence[Sequence[str]] | None = None,
+) -> pa.Table:
+    """Return papers of these labels, each filed under its label alone unless told otherwise."""
+    columns = {
+        "text": pa.array(texts or [""] * len(labels), pa.string()),
+        "label": pa.array(labels, pa.string()),
+        "categories": pa.array(categories or [[x] for x in labels], pa.list_(pa.string())),
+    }
+    return pa.table(columns)
+
+
+@functools.cache
+def papers(count: int) -> pa.Table:
+    """Return so many papers of the sample; cs.CL and the like are their labels."""
+    made = [paper for _, paper in sample.records(None, count)]
+    return table(
+        [paper.categories[0] for paper in made],
+        [document(plain(paper.title), plain(paper.abstract)) for paper in made],
+        [paper.categories for paper in made],
+    )
+
+
+def fit(train: pa.Table, validation: pa.Table, *overrides: str) -> artifact.Model:
+    """Return a model fitted on tables as `inv train` fits one, quickly."""
+    settings = config.load([*SETTINGS, *overrides])
+    fitted = model.fit(settings, train, validation, silent)
+    card = {
+        "name": "small",
+        "config": settings.model_dump(mode="json"),
+        "classes": [{"label": label} for label in fitted.classes],
+        "listed": list(fitted.targets.listed),
+        "rounds": fitted.rounds,
+    }
+    return artifact.Model(fitted.pipeline, card)

@@ -1,0 +1,143 @@
+"""The commands that speak to Google Cloud, as they are typed; a program answers as Google does."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from invoke.collection import Collection
+from invoke.exceptions import Exit
+from invoke.program import Program
+from loguru import logger
+
+import tasks
+from shelfmark.cli import overrides as commands
+from shelfmark.cloud import account, rest
+from tests.support.vertex_server import Google, running
+from tests.system.cloud.test_vertex import NOBODY, OURS, entry
+
+PLACE = ["--project", "my-project", "--region", "europe-west4"]
+Typed = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def inv(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
+    """Run a command in this process; return its status, its output and its errors."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["inv", *words])
+        status = 0
+        try:
+            Program(namespace=Collection.from_module(tasks)).run(["inv", *words], exit=False)
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return status, *capfd.readouterr()
+
+    yield run
+    logger.remove()  # each command logs to the standard error of its moment
+
+
+@pytest.fixture
+def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
+    with running() as google:
+        monkeypatch.setenv(rest.ENDPOINT, google.url)
+        yield google
+
+
+def test_a_job_from_beginning_to_end(inv: Typed, google: Google) -> None:
+    google.entries = [entry(1, textPayload="model: gs://my-bucket/…")]
+    status, out, err = inv("preflight", *OURS)
+    assert status == 0, err
+    assert [line.split()[:2] for line in out.splitlines()] == [
+        ["ok", what] for what in ("APIs", "bucket", "image", "machine", "quota")
+    ]
+    status, out, err = inv("submit", "experiment=fast", *OURS)
+    assert status == 0, err
+    name = out.strip()
+    assert name == "projects/my-project/locations/europe-west4/customJobs/7000000000"
+    assert "output: gs://my-bucket/jobs/" in err
+    status, out, err = inv("jobs", *PLACE)
+    assert status == 0, err
+    assert out.split()[:2] == ["7000000000", "QUEUED"]
+    assert out.split()[-1].endswith("-sample-fast")
+    for words in ([name], ["7000000000", *PLACE]):
+        status, out, err = inv("logs", *words)
+        assert status == 0, err
+        assert out == "2026-11-22 10:00:01  INFO      model: gs://my-bucket/…\n"
+    status, out, err = inv("cancel", name)
+    assert status == 0, err
+    assert google.asked[-1][1].endswith("7000000000:cancel")
+
+
+def test_what_is_wrong_ends_with_a_status_and_one_line(inv: Typed, google: Google) -> None:
+    google.location = "US"
+    status, out, err = inv("preflight", *OURS)
+    assert status == 1
+    assert "wrong  bucket   gs://my-bucket is in us, the job would run in europe-west4" in out
+    assert err == "error: a job would fail; what is wrong stands above\n"
+    status, out, err = inv("submit", *OURS)
+    assert (status, out) == (1, "")
+    assert err.startswith("error: not sent: bucket: gs://my-bucket is in us")
+    google.refusals = [(403, "Permission denied on resource project my-project.")]
+    status, out, err = inv("jobs", *PLACE)
+    assert (status, out) == (1, "")
+    assert "answers 403: Permission denied on resource project my-project; a role" in err
+    assert err.count("\n") == 1
+
+
+def test_the_spec_is_printed_alone_and_nothing_is_asked(inv: Typed, google: Google) -> None:
+    status, out, err = inv("submit", "experiment=best", "cloud=vertex_cpu", *NOBODY, "--dry-run")
+    assert status == 0
+    spec = json.loads(out)
+    container = spec["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]
+    assert container["args"] == ["experiment=best"]
+    assert "still missing: project, region" in err
+    assert google.asked == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["submit", "experiment=best", "cloud=vertex_cpu", *NOBODY],
+        ["preflight", *NOBODY],
+        ["jobs"],
+        ["logs", "123"],
+        ["cancel", "123"],
+    ],
+)
+def test_without_an_account_each_says_what_is_missing_and_what_works(
+    inv: Typed, words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(account, "FILE", tmp_path / "account.yaml")
+    account.FILE.write_text("project: null\n")
+    status, out, err = inv(*words)
+    assert (status, out) == (1, "")
+    assert err.startswith("error: no project, region")
+    assert "in configs/cloud/account.yaml: run inv cloud-init; without an account, inv train" in err
+    assert err.count("\n") == 1
+
+
+def test_a_training_here_takes_no_cloud(inv: Typed) -> None:
+    status, _, err = inv("train", "cloud=vertex_cpu")
+    assert status == 1
+    assert err == "error: cloud: this command works here; inv submit sends a training there\n"
+
+
+def test_what_is_missing_is_brought_though_its_package_is_missing_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/typed\n')
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(sys, "argv", ["inv", "jobs"])
+    with pytest.raises(Exit) as ended:
+        commands.bring("nowhere.inside", extra="cloud")
+    assert ended.value.code == 0
+    typed = (tmp_path / "typed").read_text()
+    assert typed == "run --quiet --extra cloud python -m invoke jobs\n"

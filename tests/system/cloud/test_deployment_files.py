@@ -1,0 +1,194 @@
+"""The files that other programs read: Dockerfiles, workflows, build, service and alerts."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shelfmark.service.telemetry import Telemetry
+
+ROOT = Path(__file__).parents[3]
+DOCKERFILES = sorted((ROOT / "dockerfiles").glob("*.dockerfile"))
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
+WATCHED = [*sorted((ROOT / "cloud" / "alerts").glob("*.json")), ROOT / "cloud" / "dashboard.json"]
+# Of the drift service, see tests/system/monitoring; all else is in the service's own /metrics.
+OF_MONITOR = {"shelfmark_drift_alarm", "shelfmark_drift_score"}
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    words = [str(word) for word in command]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_hadolint_finds_nothing() -> None:
+    done = run("hadolint", *DOCKERFILES)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("schema", "files"),
+    [
+        ("cloudbuild", [ROOT / "cloudbuild.yaml"]),
+        ("github-workflows", WORKFLOWS),
+        ("dependabot", [ROOT / ".github" / "dependabot.yml"]),
+    ],
+)
+def test_files_have_the_form_that_their_readers_ask_for(schema: str, files: list[Path]) -> None:
+    done = run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files)
+    assert done.returncode == 0, done.stdout
+
+
+def test_zizmor_finds_nothing() -> None:
+    done = run("zizmor", "--offline", "--no-progress", ".github")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_pins_what_it_uses_and_may_little(workflow: Path) -> None:
+    text = workflow.read_text(encoding="utf-8")
+    used = re.findall(r"uses: (.*)", text)
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)
+    assert "secrets." not in text
+    document = yaml.safe_load(text)
+    assert document["permissions"] in ({}, {"contents": "read"})
+    for job in document["jobs"].values():
+        assert job["timeout-minutes"] <= 60
+        granted = job.get("permissions", {})
+        signs_in = "google-github-actions/auth" in json.dumps(job)
+        publishes = "actions/deploy-pages" in json.dumps(job)
+        assert ("id-token" in granted) == (signs_in or publishes)
+        if signs_in:  # nothing to do where nobody has made a way in
+            assert "vars.WORKLOAD_IDENTITY_PROVIDER != ''" in job["if"]
+
+
+def instructions(dockerfile: Path) -> list[tuple[str, str]]:
+    """Return the instructions of a Dockerfile, each with its words on one line."""
+    lines = re.sub(r"^\s*#.*\n", "", dockerfile.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    joined = lines.replace("\\\n", " ")
+    pairs = [line.split(maxsplit=1) for line in joined.splitlines() if line.strip()]
+    return [(name, words) for name, words in pairs]
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
+def test_an_image_is_made_in_stages_and_never_runs_as_root(dockerfile: Path) -> None:
+    steps = instructions(dockerfile)
+    names = [name for name, _ in steps]
+    assert names.count("FROM") >= 2
+    copies = [words for name, words in steps if name == "COPY"]
+    assert copies[:2] == ["pyproject.toml uv.lock ./", "src src"]  # dependencies before code
+    assert next(words for name, words in steps if name == "USER") == "10001"
+    assert "HEALTHCHECK" in names
+    starts = [words for name, words in steps if name in ("CMD", "ENTRYPOINT")]
+    assert starts
+    assert all(json.loads(words) for words in starts)  # the exec form
+    assert "--group" not in dockerfile.read_text(encoding="utf-8")
+    assert not re.search(r"https?://|ca-certificates|CERT", dockerfile.read_text(encoding="utf-8"))
+
+
+def test_both_images_have_one_python() -> None:
+    stated = {words for file in DOCKERFILES for name, words in instructions(file) if name == "ARG"
+              and words.startswith("PYTHON=")}  # fmt: skip
+    assert len(stated) == 1
+
+
+def test_the_images_take_the_lock_versions_and_the_service_no_others() -> None:
+    service, monitor = exported(ROOT / "dockerfiles" / "api.dockerfile")
+    (training,) = exported(ROOT / "dockerfiles" / "train.dockerfile")
+    assert {"fastapi", "xgboost", "scikit-learn"} <= service
+    heavy = r"wandb|dvc|gcsfs|google|matplotlib|hydra|invoke|pandas|pyarrow|pytest|nvidia|evidently"
+    assert not {name for name in service if re.match(heavy, name)}
+    assert service < monitor
+    assert {"evidently", "pandas", "pyarrow"} <= monitor
+    assert {"wandb", "gcsfs", "google-auth", "requests", "matplotlib"} <= training
+    assert "pytest" not in training | monitor
+
+
+def exported(dockerfile: Path) -> list[set[str]]:
+    """Return the packages that each of a Dockerfile's builds takes from the lock."""
+    found = []
+    for export in (words for name, words in instructions(dockerfile) if "uv export" in words):
+        flags = re.findall(r"--(?:prune|extra) [\w-]+", export)
+        uv = ["uv", "export", "--quiet", "--frozen", "--no-emit-project", "--no-hashes"]
+        done = run(*uv, *" ".join(flags).split())
+        assert done.returncode == 0, done.stderr
+        found.append(set(re.findall(r"^([\w.-]+)==", done.stdout, re.MULTILINE)))
+    return found
+
+
+def test_the_build_goes_from_images_over_their_try_to_the_service() -> None:
+    build = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text(encoding="utf-8"))
+    after = {step["id"]: step["waitFor"] for step in build["steps"]}
+    assert after == {
+        "build train": ["-"],
+        "build api": ["-"],
+        "try": ["build train", "build api"],
+        "push": ["try"],
+        "deploy": ["push"],
+    }
+    page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    for name in build["substitutions"]:
+        assert f"| `{name}` |" in page
+    script = (ROOT / "scripts" / "try-with-docker.sh").read_text(encoding="utf-8")
+    for part in ("experiment=fast", "shelfmark.service.probe", "--network none", "ExitCode"):
+        assert part in script
+
+
+def test_the_service_is_limited_and_asked_how_it_does() -> None:
+    text = (ROOT / "cloud" / "service.yaml").read_text(encoding="utf-8")
+    template = yaml.safe_load(text)["spec"]["template"]
+    notes = template["metadata"]["annotations"]
+    assert int(notes["autoscaling.knative.dev/minScale"]) == 0
+    assert 0 < int(notes["autoscaling.knative.dev/maxScale"]) < 100
+    assert notes["run.googleapis.com/startup-cpu-boost"] == "true"
+    assert notes["run.googleapis.com/execution-environment"] == "gen2"
+    spec = template["spec"]
+    assert spec["containerConcurrency"] == 32
+    service = spec["containers"][0]
+    assert service["startupProbe"]["httpGet"]["path"] == "/ready"
+    assert service["livenessProbe"]["httpGet"]["path"] == "/health"
+    assert [mount["name"] for mount in service["volumeMounts"]] == [spec["volumes"][0]["name"]]
+    assert spec["volumes"][0]["csi"]["readOnly"] is True
+
+
+def our_metrics() -> set[str]:
+    """Return the names that /metrics tells."""
+    page = Telemetry().page().decode()
+    names = set(re.findall(r"^# TYPE (\S+)", page, re.MULTILINE))
+    return names | {f"{name}_bucket" for name in names}
+
+
+@pytest.mark.parametrize("file", WATCHED, ids=lambda path: path.stem)
+def test_what_is_watched_is_what_the_service_tells(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    asked = set(re.findall(r"shelfmark_\w+", text))
+    assert asked <= our_metrics() | OF_MONITOR
+    cloud = set(re.findall(r"run_googleapis_com:(\w+)|run\.googleapis\.com/(\w+)", text))
+    known = {"request_count", "request_latencies_bucket", "container_instance_count"}
+    assert {first or second for first, second in cloud} <= known
+    assert asked or cloud
+
+
+def test_each_alert_says_what_to_do() -> None:
+    for file in WATCHED[:-1]:
+        policy: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        assert policy["displayName"] == f"Shelfmark: {file.stem.replace('_', ' ')}"
+        assert len(policy["documentation"]["content"]) > 40
+        assert len(policy["conditions"]) == 1
+
+
+def test_the_scripts_are_bash() -> None:
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("no bash here")
+    for script in (ROOT / "scripts").glob("*.sh"):
+        done = run(bash, "-n", script)
+        assert (done.returncode, done.stderr) == (0, "")

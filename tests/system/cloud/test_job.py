@@ -1,0 +1,315 @@
+"""Inside a managed job: the training entry as the container runs it, killed and begun again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+import pytest
+
+from shelfmark.cloud import job, rest, secret
+from shelfmark.cloud.job import MOUNT
+from shelfmark.config import load as config
+from shelfmark.config.schema import Config
+from shelfmark.data import splits
+from shelfmark.errors import ShelfmarkError
+from shelfmark.models import artifact
+from shelfmark.models.registry import Registry
+from shelfmark.training import train
+from tests.conftest import QUICK, paths_in
+from tests.support.moments import kill_group_when
+from tests.support.vertex_server import Google, running
+
+NAME = "20261122-100000-sample-fast"
+WORDS = [
+    *QUICK,
+    "data.options.papers=800",
+    "data.min_papers=10",
+    "data.top=3",
+    "model.rounds=100",
+    "model.early_stopping=null",
+]
+SECRET = "projects/my-project/secrets/wandb-key"
+KEY = "0123456789abcdef0123456789abcdef01234567"
+
+
+@dataclass
+class Cluster:
+    """Machines with empty disks, and a bucket that outlives them."""
+
+    root: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def bucket(self) -> Path:
+        return self.root / "gcs" / "my-bucket"
+
+    @property
+    def output(self) -> Path:
+        return self.bucket / "jobs" / NAME
+
+    def start(self, machine: str, *words: str) -> subprocess.Popen[str]:
+        """Start the training on a machine, by the entry point and the arguments of the image."""
+        (self.root / machine).mkdir()
+        uri = f"gs://my-bucket/jobs/{NAME}"
+        names = {"AIP_MODEL_DIR": f"{uri}/model/", "AIP_CHECKPOINT_DIR": f"{uri}/checkpoints/"}
+        mount = {MOUNT: str(self.root / "gcs")}
+        env = {**os.environ, **self.env, **names, **mount}
+        command = [sys.executable, "-W", "ignore", "-m", "shelfmark.cloud.job", *WORDS, *words]
+        return subprocess.Popen(
+            command, cwd=self.root / machine, env=env, text=True, stderr=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, machine: str, *words: str) -> str:
+        """Run the training to its end, and return what it wrote."""
+        with self.start(machine, *words) as process:
+            said = process.communicate(timeout=300)[1]
+        assert process.returncode == 0, said
+        return said
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Cluster:
+    cluster = Cluster(tmp_path)
+    cluster.bucket.mkdir(parents=True)
+    return cluster
+
+
+@pytest.fixture
+def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
+    with running() as google:
+        monkeypatch.setenv(rest.ENDPOINT, google.url)
+        yield google
+
+
+def outcome(model: Path, report: Path, machine: Path) -> list[bytes]:
+    """Return what a model answers for the test split, its trees, and the record of its rounds."""
+    opened = artifact.load(model, threads=1)
+    table = splits.open_splits(machine / opened.card["data"]["folder"]).read("test")
+    answers = opened.probabilities(table["text"].to_pylist())
+    return [
+        *(numbers.tobytes() for numbers in answers),
+        (model / "booster.ubj").read_bytes(),
+        (report / "history.jsonl").read_bytes(),
+        orjson.dumps(opened.card["metrics"]),
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGSTOP")
+def test_a_killed_job_goes_on_on_an_empty_disk_and_ends_with_the_same_model(
+    cluster: Cluster, google: Google
+) -> None:
+    google.secrets[SECRET] = KEY.encode()
+    cluster.env = {"WANDB_SECRET": f"{SECRET}/versions/latest", "WANDB_MODE": "offline"}
+    stages = cluster.output / "checkpoints"
+    kill_group_when(cluster.start("first"), lambda: [*stages.glob(".unfinished-*/svm-0.pkl")])
+    assert not (cluster.output / "model").exists()
+    said = cluster.run("second", "tracking=wandb")
+    assert "finished stages brought back from gs://my-bucket/jobs" in said
+    assert "svm-0: done before, read again" in said
+    delivered = cluster.output / "model"
+    assert {path.name for path in delivered.iterdir()} == {NAME, "latest", "reports"}
+    assert (delivered / "latest").read_text() == NAME
+    assert not stages.exists()
+
+    alone = cluster.root / "alone"
+    train.train(config.load([*WORDS, f"name={NAME}", *paths_in(alone)]))
+    assert outcome(
+        delivered / NAME, delivered / "reports" / NAME, cluster.root / "second"
+    ) == outcome(alone / "models" / NAME, alone / "reports" / NAME, alone)
+    served = Registry(f"file://{delivered}").open("latest")
+    assert served.version == NAME
+
+    before = {path: path.stat().st_mtime_ns for path in delivered.rglob("*")}
+    said = cluster.run("third")
+    assert f"gs://my-bucket/jobs/{NAME}/model/{NAME}, finished by an earlier try" in said
+    assert {path: path.stat().st_mtime_ns for path in delivered.rglob("*")} == before
+
+    assert len(google.sent("GET", ":access")) == 1
+    written = b"".join(path.read_bytes() for path in cluster.root.rglob("*") if path.is_file())
+    assert KEY.encode() not in written
+
+
+@pytest.fixture
+def work(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Config], Path]:
+    """Stands for a training: a stage is kept, and the model is there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(job.MODEL, f"gs://my-bucket/jobs/{NAME}/model/")
+    monkeypatch.setenv(job.STAGES, f"gs://my-bucket/jobs/{NAME}/checkpoints/")
+    monkeypatch.setenv(job.MOUNT, str(tmp_path / "gcs"))
+    (tmp_path / "gcs" / "my-bucket").mkdir(parents=True)
+
+    def trained(settings: Config) -> Path:
+        stage = Path("models", ".unfinished-0123456789-1", "words.pkl")
+        stage.parent.mkdir(parents=True, exist_ok=True)
+        stage.write_bytes(b"words")
+        folder = Path("models", str(settings.name))
+        shutil.copytree(home / "models" / "quick", folder)
+        return folder
+
+    return trained
+
+
+def test_a_bucket_that_takes_nothing_is_told_and_all_is_kept(
+    work: Callable[[Config], Path], tmp_path: Path
+) -> None:
+    output = tmp_path / "gcs" / "my-bucket" / "jobs" / NAME
+    output.mkdir(parents=True)
+    (output / "model").write_text("a file where a folder should be")
+    with pytest.raises(ShelfmarkError, match=f"finished, but gs://my-bucket/jobs/{NAME}/model"):
+        job.within(config.load(), work)
+    assert Path("models", NAME, "card.json").exists()
+    kept = output / "checkpoints" / ".unfinished-0123456789-1" / "words.pkl"
+    assert kept.read_bytes() == b"words"
+
+
+def test_a_model_with_a_name_of_its_own_keeps_it(
+    work: Callable[[Config], Path], tmp_path: Path
+) -> None:
+    job.within(config.load(["name=mine"]), work)
+    output = tmp_path / "gcs" / "my-bucket" / "jobs" / NAME
+    assert (output / "model" / "latest").read_text() == "mine"
+    artifact.check(output / "model" / "mine")
+    assert not (output / "checkpoints").exists()
+    assert job.within(config.load(["name=mine"]), lambda settings: Path("never")) == Path(
+        "models", "mine"
+    )
+
+
+def test_elsewhere_than_in_a_job_nothing_is_different(
+    work: Callable[[Config], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(job.MODEL)
+    job.within(config.load(["name=mine"]), work)
+    assert list((tmp_path / "gcs" / "my-bucket").iterdir()) == []
+
+
+@pytest.fixture
+def wandb_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(secret.NAME, f"{SECRET}/versions/latest")
+    for name in (secret.KEY, secret.MODE):  # set by what is tested, and so taken back after it
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("wandb_secret")
+def test_the_key_of_wandb_is_fetched_into_the_process_alone(
+    google: Google, log: Callable[[], str]
+) -> None:
+    google.secrets[SECRET] = f"{KEY}\n".encode()
+    google.refusals = [(503, "busy")]
+    secret.bring_wandb_key()
+    assert os.environ[secret.KEY] == KEY
+    assert secret.MODE not in os.environ
+    assert KEY not in log()
+
+
+@pytest.mark.usefixtures("wandb_secret")
+@pytest.mark.parametrize(
+    ("value", "refusal", "told"),
+    [
+        (None, None, "answers 404"),
+        (None, (403, "Permission denied."), "answers 403: Permission denied"),
+        (b" \n", None, "the secret is empty"),
+        (b"\xff\xfe", None, "Secret Manager's answer holds no text"),
+    ],
+)
+def test_without_the_key_a_run_is_recorded_offline(
+    google: Google,
+    log: Callable[[], str],
+    value: bytes | None,
+    refusal: tuple[int, str] | None,
+    told: str,
+) -> None:
+    if value is not None:
+        google.secrets[SECRET] = value
+    google.refusals = [refusal] if refusal else []
+    secret.bring_wandb_key()
+    assert secret.KEY not in os.environ
+    assert os.environ[secret.MODE] == "offline"
+    assert told in log()
+    assert "recorded offline" in log()
+
+
+def test_a_secret_s_server_that_says_nothing_is_not_waited_for(
+    google: Google, wandb_secret: None, monkeypatch: pytest.MonkeyPatch, log: Callable[[], str]
+) -> None:
+    monkeypatch.setattr(rest, "SECONDS", 0.1)
+    monkeypatch.setattr(rest, "TRIES", 2)
+    google.slow = 2.0
+    secret.bring_wandb_key()
+    assert "is not reached" in log()
+    assert os.environ[secret.MODE] == "offline"
+
+
+def test_a_folder_of_the_mount_is_read_and_written_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MOUNT, str(tmp_path / "gcs"))
+    (tmp_path / "gcs" / "my-bucket").mkdir(parents=True)
+    check_folder(job.Folder.of("gs://my-bucket/some/where/"), tmp_path)
+    found = [path for path in (tmp_path / "gcs").rglob("*") if path.is_file()]
+    assert found == []
+
+
+def test_a_folder_of_a_bucket_is_read_and_written_over_the_network(
+    tmp_path: Path, gcs: str
+) -> None:
+    check_folder(job.Folder.of(f"{gcs}/some/where/"), tmp_path)
+
+
+def test_without_a_mount_a_job_s_outputs_go_over_the_network(
+    work: Callable[[Config], Path], gcs: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(job.MODEL, f"{gcs}/jobs/{NAME}/model/")
+    monkeypatch.setenv(job.STAGES, f"{gcs}/jobs/{NAME}/checkpoints/")
+    with pytest.raises(KeyboardInterrupt):
+        job.within(config.load(), lambda settings: interrupted(work(settings)))
+    shutil.rmtree("models")
+    output = job.Folder.of(f"{gcs}/jobs/{NAME}")
+    assert output.names() == ["checkpoints/.unfinished-0123456789-1/words.pkl"]
+    job.within(config.load(), lambda settings: brought_back(work, settings))
+    assert {name.partition("/")[0] for name in output.names()} == {"model"}
+    assert Registry(f"{gcs}/jobs/{NAME}/model").open("latest").card["name"] == "quick"
+
+
+def interrupted(folder: Path) -> Path:
+    raise KeyboardInterrupt
+
+
+def brought_back(work: Callable[[Config], Path], settings: Config) -> Path:
+    assert Path("models", ".unfinished-0123456789-1", "words.pkl").read_bytes() == b"words"
+    return work(settings)
+
+
+def check_folder(folder: job.Folder, here: Path) -> None:
+    """Check that files go to a folder, are found there, come back, and are removed."""
+    assert folder.names() == []
+    (here / "one").write_bytes(b"1" * 100_000)
+    folder.put(here / "one", "a/one")
+    folder.put(here / "one", "two")
+    (here / "one").write_bytes(b"11")
+    folder.put(here / "one", "two")
+    assert folder.names() == ["a/one", "two"]
+    assert "a/one" in folder
+    assert "a" not in folder
+    assert "three" not in folder
+    folder.get("a/one", here / "back" / "one")
+    assert (here / "back" / "one").read_bytes() == b"1" * 100_000
+    folder.get("two", here / "back" / "one")
+    assert (here / "back" / "one").read_bytes() == b"11"
+    folder.clear()
+    assert folder.names() == []
+    folder.clear()
+
+
+def test_an_address_that_is_none_is_told() -> None:
+    with pytest.raises(ShelfmarkError, match="nowhere://x"):
+        job.Folder.of("nowhere://x/y")

@@ -1,0 +1,392 @@
+"""Jobs at Vertex AI: built, checked, sent, watched, cancelled; a program answers as Google does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shelfmark.cloud import digests, logs, machines, rest, spec, submission, vertex
+from shelfmark.cloud import submit as sending
+from shelfmark.cloud.account import Account
+from shelfmark.cloud.vertex import Jobs, Patience
+from shelfmark.config import groups
+from shelfmark.config import load as config
+from shelfmark.errors import ShelfmarkError
+from tests.support.vertex_server import DIGEST, JOBS, Google, running
+
+OURS = [
+    "cloud=vertex_cpu",
+    "cloud.project=my-project",
+    "cloud.region=europe-west4",
+    "cloud.bucket=my-bucket",
+    "cloud.repository=shelfmark",
+    "cloud.service_account=train@my-project.iam.gserviceaccount.com",
+]
+NOBODY = [f"cloud.{name}=null" for name in Account.model_fields]  # whatever the file says
+HURRIED = Patience(request=5, first=0.01, longest=0.05, altogether=1.0, look=0.01)
+WANDB = ["tracking=wandb", "cloud.wandb_secret=wandb-key"]
+KEY = b"0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
+    with running() as google:
+        monkeypatch.setenv(rest.ENDPOINT, google.url)
+        yield google
+
+
+def built(*overrides: str) -> Any:
+    """Return the spec that is shown for overrides, read as JSON."""
+    return json.loads(sending.show([*OURS, *overrides]))
+
+
+def test_the_job_runs_the_very_overrides_of_inv_train() -> None:
+    words = ["experiment=best", "data=snapshot", "data.path=gs://my-bucket/a b.zip", "~cloud.extra"]
+    words += ["data.labels=[cs.AI,'cs.CL']", "+model.params.gamma=1", "tracking=local", "seed=3"]
+    job = built(*words, "cloud/machine=e2-highmem-4", "cloud.timeout_hours=1.5", "++cloud.extra={}")
+    pool = job["jobSpec"]["workerPoolSpecs"][0]
+    assert pool["containerSpec"]["args"] == [word for word in words if "cloud" not in word]
+    config.load(pool["containerSpec"]["args"])
+    assert pool["machineSpec"] == {"machineType": "e2-highmem-4"}
+    assert pool["diskSpec"] == {"bootDiskType": "pd-ssd", "bootDiskSizeGb": 100}
+    assert pool["containerSpec"]["imageUri"].startswith(
+        "europe-west4-docker.pkg.dev/my-project/shelfmark/train@sha256:"
+    )
+    assert job["jobSpec"]["scheduling"] == {
+        "timeout": "5400s",
+        "strategy": "SPOT",
+        "restartJobOnWorkerRestart": True,
+    }
+    assert job["jobSpec"]["serviceAccount"] == "train@my-project.iam.gserviceaccount.com"
+    output = job["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"]
+    assert output == f"gs://my-bucket/jobs/{job['displayName']}"
+    assert job["displayName"].endswith("-snapshot-best")
+    assert "env" not in pool["containerSpec"]
+    assert job["labels"] == {"project": "shelfmark", "data": "snapshot", "experiment": "best"}
+
+
+def test_what_is_set_of_the_job_arrives() -> None:
+    job = built(
+        f"cloud.image=europe-west4-docker.pkg.dev/other/images/train@{DIGEST}",
+        "cloud.output=gs://elsewhere/some/runs/",
+        "cloud.strategy=STANDARD",
+        "cloud.restarts=false",
+        "+cloud.labels.team=library",
+        "+cloud.extra.jobSpec.network=projects/1/global/networks/mine",
+        "name=mine",
+    )
+    assert job["jobSpec"]["network"] == "projects/1/global/networks/mine"
+    assert job["jobSpec"]["scheduling"]["strategy"] == "STANDARD"
+    assert job["jobSpec"]["scheduling"]["disableRetries"] is True
+    assert "restartJobOnWorkerRestart" not in job["jobSpec"]["scheduling"]
+    assert job["labels"]["team"] == "library"
+    container = job["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]
+    assert container["imageUri"] == f"europe-west4-docker.pkg.dev/other/images/train@{DIGEST}"
+    output = job["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"]
+    assert output == f"gs://elsewhere/some/runs/{job['displayName']}"
+    assert job["displayName"].endswith("-mine")
+
+
+def test_the_spec_is_shown_without_any_account(log: Callable[[], str]) -> None:
+    job = json.loads(sending.show(["experiment=best", "cloud=vertex_cpu", *NOBODY]))
+    container = job["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]
+    assert container["imageUri"] == "REGION-docker.pkg.dev/PROJECT/REPOSITORY/train@sha256:DIGEST"
+    assert job["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"].startswith("gs://BUCKET/jobs/")
+    missing = "missing: project, region, service_account, bucket, repository; inv cloud-init"
+    assert missing in log()
+    assert "DIGEST becomes that of the tag latest" in log()
+
+
+@pytest.mark.parametrize("machine", groups.groups()["cloud/machine"])
+def test_every_machine_is_a_real_one(machine: str) -> None:
+    pool = built(f"cloud/machine={machine}")["jobSpec"]["workerPoolSpecs"][0]
+    assert pool["machineSpec"]["machineType"] == machine
+    text = (groups.CONFIGS / "cloud" / "machine" / f"{machine}.yaml").read_text(encoding="utf-8")
+    cores, memory = machines.MACHINES[machine]
+    assert f"# {cores} " in text
+    assert f", {memory:.0f} GB" in text
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["cloud.machine.type=n1-highmem-5"], "no machine 'n1-highmem-5'; did you mean n1-highmem"),
+        (["cloud.machine=e2-highmem-4"], "choose it as cloud/machine=e2-highmem-4"),
+        (["cloud.machine.disk=floppy"], "cloud.machine.disk: 'floppy': one of pd-ssd"),
+        (["cloud.machine.disk_gb=5"], "cloud.machine.disk_gb: 5: input should be greater"),
+        (["cloud.machine.dsk=5"], "cloud.machine.dsk: no such key; did you mean cloud.machine.d"),
+        (["+cloud.machin=5"], "cloud.machin: no such key; did you mean cloud.machine?"),
+        (["cloud.strategy=spot"], "cloud.strategy: 'spot': input should be 'SPOT' or 'STANDARD'"),
+        (["cloud.timeout_hours=0"], "cloud.timeout_hours: 0.*: input should be greater than 0"),
+        (["cloud.output=my-bucket"], "cloud.output: 'my-bucket': string should match"),
+        (["cloud.region=Europe"], "cloud.region: 'Europe': string should match"),
+        (["+cloud.labels.Team=x"], "cloud.labels.Team: 'Team': string should match"),
+        (["cloud.image=python:3.12"], "cloud.image: python:3.12 is no image of Artifact Registry"),
+        (["+cloud.extra.jobSpec.netwrk=x"], 'the job\'s spec: .*no field named "netwrk"'),
+        (["+cloud.extra.colour=x"], 'the job\'s spec: .*no field named "colour"'),
+        (["+cloud.extra.jobSpec.workerPoolSpecs=[]"], "it needs one worker pool"),
+        (["+cloud.extra.jobSpec.baseOutputDirectory=null"], "no baseOutputDirectory"),
+        (["+cloud.extra.jobSpec.scheduling.timeout=null"], "no timeout"),
+        (["+cloud.extra.jobSpec.scheduling.strategy=FAST"], "the job's spec: .*FAST"),
+        (["model.max_dept=3"], "model.max_dept: no such key"),
+        (
+            ["data=snapshot", "data.path=../arxiv.zip"],
+            "copy it to a bucket, data.path=gs://my-buck",
+        ),
+        (
+            ["tracking=wandb", "cloud.wandb_secret=null"],
+            "tracking=wandb in a job needs cloud.wandb_secret=NAME",
+        ),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_sent(overrides: list[str], line: str) -> None:
+    with pytest.raises(ShelfmarkError, match=line):
+        sending.show([*OURS, *overrides])
+
+
+def test_a_job_needs_a_cloud_and_a_training_here_none() -> None:
+    with pytest.raises(ShelfmarkError, match="say where the job runs: cloud=vertex_cpu"):
+        sending.show(["experiment=best"])
+    with pytest.raises(ShelfmarkError, match="inv submit sends a training there"):
+        config.load(["cloud=vertex_cpu"])
+    assert "cloud" not in config.load().model_dump()
+
+
+def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """Return the fields of a good job after a change to its worker pool."""
+    wanted = submission.read(OURS)
+    values = spec.fields(wanted, f"europe-west4-docker.pkg.dev/p/r/train@{DIGEST}")
+    change(values["jobSpec"]["workerPoolSpecs"][0])
+    return values
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda pool: pool.pop("containerSpec"), "no container"),
+        (lambda pool: pool["containerSpec"].pop("imageUri"), "no container"),
+        (lambda pool: pool["containerSpec"].update(imageUri="a/b:latest"), "@sha256: digest"),
+        (lambda pool: pool["containerSpec"].update(imageURI="a"), 'no field named "imageURI"'),
+        (lambda pool: pool["machineSpec"].update(machineType="n1"), "no machine 'n1'"),
+        (lambda pool: pool.pop("machineSpec"), "no machine ''"),
+        (lambda pool: pool.update(replicaCount="2"), "1 machine trains"),
+        (
+            lambda pool: pool["containerSpec"].update(
+                env=[{"name": "WANDB_API_KEY", "value": "x"}]
+            ),
+            "WANDB_API_KEY would lie open",
+        ),
+    ],
+)
+def test_what_google_s_types_let_pass_is_refused_here(
+    change: Callable[[dict[str, Any]], Any], line: str
+) -> None:
+    spec.build(changed(lambda pool: None))
+    with pytest.raises(ShelfmarkError, match=line):
+        spec.build(changed(change))
+
+
+def test_a_job_is_sent_once_watched_and_ends(google: Google) -> None:
+    jobs, job = sending.send([*OURS, "experiment=fast"], HURRIED)
+    [sent] = google.sent("POST", "/customJobs")
+    image = sent["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["imageUri"]
+    assert image == f"europe-west4-docker.pkg.dev/my-project/shelfmark/train@{DIGEST}"
+    assert job.name == JOBS.removeprefix("/v1/") + "/7000000000"
+    assert vertex.console(job) == (
+        "https://console.cloud.google.com/vertex-ai/locations/europe-west4/training/7000000000"
+        "?project=my-project"
+    )
+    told: list[str] = []
+    ended = jobs.wait(job.name, told.append)
+    assert told == ["QUEUED", "PENDING", "RUNNING", "SUCCEEDED"]
+    assert vertex.state_of(ended) == "SUCCEEDED"
+
+
+def test_a_failed_job_tells_why(google: Google) -> None:
+    google.course = ["JOB_STATE_RUNNING", "JOB_STATE_FAILED"]
+    google.reason = "The replica workerpool0-0 exited with a non-zero status of 1.\nmore"
+    jobs, job = sending.send(OURS, HURRIED)
+    with pytest.raises(ShelfmarkError, match=r"7000000000 failed: The replica .* inv logs 70000"):
+        jobs.wait(job.name, lambda state: None)
+
+
+def test_jobs_are_listed_over_pages_and_cancelled(google: Google) -> None:
+    jobs = Jobs("my-project", "europe-west4", HURRIED)
+    google.course = ["JOB_STATE_RUNNING"] * 5
+    made = [sending.send(OURS, HURRIED)[1].name for _ in range(3)]
+    assert [job.name for job in jobs.newest(20)] == made[::-1]
+    assert [job.name for job in jobs.newest(1)] == made[:1:-1]
+    jobs.cancel("7000000001")
+    assert google.asked[-1][1].endswith("/7000000001:cancel")
+    with pytest.raises(ShelfmarkError, match="7000000001 cancelled: no reason given"):
+        jobs.wait(made[1], lambda state: None)
+    assert vertex.state_of(jobs.get(made[0])) == "RUNNING"
+    with pytest.raises(ShelfmarkError, match="404: The CustomJob does not exist"):
+        jobs.get("99")
+    with pytest.raises(ShelfmarkError, match="latest: a job is its number, or projects/my-project"):
+        jobs.get("latest")
+
+
+def test_a_refusal_is_one_line_with_google_s_reason(google: Google) -> None:
+    jobs = Jobs("my-project", "europe-west4", HURRIED)
+    google.refusals = [(403, "Permission 'aiplatform.customJobs.list' denied.\nDetails")]
+    with pytest.raises(ShelfmarkError) as told:
+        jobs.newest(1)
+    assert str(told.value) == (
+        "europe-west4-aiplatform.googleapis.com answers 403: Permission "
+        "'aiplatform.customJobs.list' denied; a role or an enabled API is missing: "
+        "inv preflight names it"
+    )
+
+
+def test_a_busy_service_is_asked_again_and_gets_the_job_once(google: Google) -> None:
+    jobs = Jobs("my-project", "europe-west4", HURRIED)
+    job = spec.build(changed(lambda pool: None))
+    google.refusals = [(429, "Quota exceeded.")] * 3
+    sent = jobs.submit(job)
+    assert len(google.sent("POST", "/customJobs")) == 4
+    assert len(google.jobs) == 1
+    google.refusals = [(503, "Try again."), (429, "Quota exceeded.")]
+    assert vertex.state_of(jobs.get(sent.name)) == "QUEUED"
+
+
+def test_a_job_that_may_have_been_taken_is_not_sent_again(google: Google) -> None:
+    jobs = Jobs("my-project", "europe-west4", HURRIED)
+    google.refusals = [(503, "The service is currently unavailable.")]
+    with pytest.raises(ShelfmarkError, match="answers 503: The service is currently unavailable"):
+        jobs.submit(spec.build(changed(lambda pool: None)))
+    assert len(google.sent("POST", "/customJobs")) == 1
+
+
+def test_a_service_that_stays_busy_is_given_up(google: Google) -> None:
+    jobs = Jobs("my-project", "europe-west4", HURRIED)
+    google.refusals = [(429, "Quota exceeded.")] * 1000
+    with pytest.raises(ShelfmarkError, match="answers 429: Quota exceeded; Google's quota is used"):
+        jobs.newest(1)
+    assert 2 < len(google.asked) < 300, "each wait is longer than the one before"
+
+
+def test_no_request_waits_for_ever(google: Google) -> None:
+    jobs = Jobs("my-project", "europe-west4", Patience(request=0.2, first=0.01, altogether=0.5))
+    google.slow = 3.0
+    with pytest.raises(ShelfmarkError, match="is not reached .*Timeout"):
+        jobs.submit(spec.build(changed(lambda pool: None)))
+
+
+def entry(number: int, **payload: Any) -> dict[str, Any]:
+    moment = f"2026-11-22T10:00:{number:02}.5Z"
+    return {"insertId": f"i{number}", "timestamp": moment, "severity": "INFO", **payload}
+
+
+def test_logs_are_read_over_pages_and_followed_to_the_end(google: Google) -> None:
+    jobs, job = sending.send(OURS, HURRIED)
+    google.page = 2
+    google.entries = [
+        entry(1, textPayload="one\n"),
+        entry(2, jsonPayload={"message": "two"}),
+        entry(3, jsonPayload={"other": 3}),
+    ]
+    found = list(logs.lines(jobs, job.name, follow=False))
+    assert [line.text for line in found] == ["one", "two", "{'other': 3}"]
+    assert found[0].time == "2026-11-22 10:00:01"
+    body = google.sent("POST", "/v2/entries:list")[0]
+    assert body["resourceNames"] == ["projects/my-project"]
+    assert 'resource.labels.job_id="7000000000"' in body["filter"]
+    texts = []
+    for line in logs.lines(jobs, job.name, follow=True):
+        texts.append(line.text)
+        if line.text == "two" and len(google.entries) == 3:
+            google.entries.insert(1, entry(4, textPayload="late"))
+    assert sorted(texts) == ["late", "one", "two", "{'other': 3}"]
+
+
+def test_a_tag_becomes_the_digest_it_has_now(google: Google) -> None:
+    image = "europe-west4-docker.pkg.dev/my-project/shelfmark/train"
+    assert digests.resolved(rest.session(), f"{image}:latest") == f"{image}@{DIGEST}"
+    assert digests.resolved(rest.session(), image) == f"{image}@{DIGEST}"
+    assert digests.resolved(rest.session(), f"{image}@{DIGEST}") == f"{image}@{DIGEST}"
+    for missing in (f"{image}:v2", f"{image}@sha256:{'0' * 64}"):
+        with pytest.raises(ShelfmarkError, match=f"there is no {missing}: build and push it"):
+            digests.resolved(rest.session(), missing)
+
+
+def findings(*overrides: str) -> dict[str, tuple[bool | None, str]]:
+    found = sending.look([*OURS, *overrides])[1]
+    return {finding.what: (finding.right, finding.text) for finding in found}
+
+
+def test_all_is_well_before_a_job(google: Google) -> None:
+    google.secrets["projects/my-project/secrets/wandb-key"] = KEY
+    found = findings(*WANDB)
+    assert {what: right for what, (right, _) in found.items()} == dict.fromkeys(
+        ("APIs", "bucket", "image", "machine", "quota", "secret"), True
+    )
+    assert found["bucket"][1] == "gs://my-bucket is in europe-west4"
+    assert found["machine"][1] == "n1-highmem-4: 4 cores, 26 GB"
+    assert found["quota"][1].endswith("preemptible_cpus in europe-west4: 42 cores, 4 wanted")
+    assert not [path for _, path, _ in google.asked if path.endswith(":access")]
+
+
+def test_each_thing_that_is_wrong_is_named_and_nothing_is_sent(google: Google) -> None:
+    google.enabled = {"storage", "logging"}
+    google.location = "US-CENTRAL1"
+    google.images = {}
+    google.quotas = {"": 2}
+    found = findings(*WANDB, "cloud.machine.type=n9-mega")
+    assert {what for what, (right, _) in found.items() if right is False} == {
+        "APIs", "bucket", "image", "machine", "secret"
+    }  # fmt: skip
+    assert "gcloud services enable aiplatform.googleapis.com artifactr" in found["APIs"][1]
+    assert "us-central1, the job would run in europe-west4" in found["bucket"][1]
+    with pytest.raises(ShelfmarkError, match=r"not sent: APIs: .*; bucket: .*; image: .*; machine"):
+        sending.send([*OURS, *WANDB, "cloud.machine.type=n9-mega"])
+    assert not google.jobs
+
+
+def test_a_hint_stops_nothing(google: Google, log: Callable[[], str]) -> None:
+    google.quotas = {"": 2200, "europe-west4": 2}
+    google.location = "EU"
+    sending.send(OURS, HURRIED)
+    assert "europe-west4: 2 cores, 4 wanted: ask for more" in log()
+    assert len(google.jobs) == 1
+
+
+def test_a_bucket_of_another_is_told_as_google_tells_it(google: Google) -> None:
+    found = findings("cloud.bucket=not-mine")
+    assert found["bucket"][0] is False
+    assert "404: /storage/v1/b/not-mine is not found" in found["bucket"][1]
+
+
+def test_a_key_is_in_no_spec_and_no_log(google: Google, log: Callable[[], str]) -> None:
+    google.secrets["projects/my-project/secrets/wandb-key"] = KEY
+    sending.send([*OURS, *WANDB], HURRIED)
+    [sent] = google.sent("POST", "/customJobs")
+    [variable] = sent["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["env"]
+    assert variable == {
+        "name": "WANDB_SECRET",
+        "value": "projects/my-project/secrets/wandb-key/versions/latest",
+    }
+    everything = log() + sending.show([*OURS, *WANDB]) + json.dumps(google.asked)
+    assert KEY.decode() not in everything
+
+
+def test_without_an_account_one_line_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(ShelfmarkError) as told:
+        sending.send(["cloud=vertex_cpu", *NOBODY, "cloud.project=my-project"])
+    assert str(told.value) == (
+        "no region, service_account, bucket, repository in configs/cloud/account.yaml: "
+        "run inv cloud-init; without an account, inv train trains here, and "
+        "inv submit --dry-run shows what would be sent"
+    )
+    for name in ("HOME", "CLOUDSDK_CONFIG"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    with pytest.raises(ShelfmarkError, match="no Google credentials: run gcloud auth applic"):
+        sending.send(OURS)

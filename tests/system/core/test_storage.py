@@ -1,0 +1,228 @@
+"""Addresses of a bucket: reached in time or not at all, and told in one line."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from shelfmark.core import storage
+from shelfmark.errors import ShelfmarkError
+from shelfmark.models.registry import Registry
+from shelfmark.monitoring.shipping import ship
+from tests.support.serving import free_port
+from tests.system.test_tasks import inv
+
+
+@pytest.mark.parametrize(
+    ("address", "is_one"),
+    [
+        ("gs://bucket/folder", True),
+        ("memory://folder", True),
+        ("folder", False),
+        ("/folder/file.zip", False),
+        (r"C:\\folder", False),
+        ("", False),
+    ],
+)
+def test_an_address_names_its_kind(address: str, is_one: bool) -> None:
+    assert storage.is_remote(address) is is_one
+
+
+def test_what_is_written_is_read(gcs: str) -> None:
+    system, path = storage.reached(f"{gcs}/folder")
+    system.pipe_file(f"{path}/file", b"content")
+    again, _ = storage.reached(gcs)
+    assert again.cat_file(f"{path}/file") == b"content"
+    assert storage.emulated()
+
+
+def test_what_others_write_is_seen_at_once(gcs: str) -> None:
+    system, path = storage.reached(f"{gcs}/folder")
+    assert system.find(path) == []
+    code = "import sys; from shelfmark.core import storage; s, p = storage.reached(sys.argv[1])"
+    command = [sys.executable, "-c", f"{code}; s.pipe_file(p + '/file', b'')", f"{gcs}/folder"]
+    subprocess.run(command, check=True)
+    assert system.find(path) == [f"{path}/file"]
+
+
+@pytest.mark.parametrize("address", ["gs://bucket/nothing", "gs://other/nothing"])
+def test_what_is_not_there_is_one_line(gcs: str, address: str) -> None:
+    with pytest.raises(ShelfmarkError) as told, storage.plainly(address):
+        system, path = storage.reached(address)
+        system.cat_file(path)
+    names = "check the names of the bucket and of what is in it"
+    assert str(told.value) == f"{address}: not there; {names}"
+
+
+@pytest.mark.usefixtures("no_google")
+def test_missing_credentials_are_named_before_any_request() -> None:
+    with pytest.raises(ShelfmarkError) as told:
+        storage.reached("gs://bucket/folder")
+    assert str(told.value) == f"gs://bucket/folder: no Google credentials; {storage.LOG_IN}"
+
+
+@pytest.mark.usefixtures("no_google")
+def test_who_reads_a_public_bucket_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = f"http://127.0.0.1:{free_port()}"
+    code = "from shelfmark.core import storage; storage.reached('gs://bucket')"
+    monkeypatch.setenv("FSSPEC_GS_TOKEN", "anon")
+    monkeypatch.setenv("FSSPEC_GS_ENDPOINT_URL", host)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith(f"shelfmark.errors.ShelfmarkError: nothing answers at {host}")
+
+
+def test_nobody_waits_for_a_server_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
+    with pytest.raises(ShelfmarkError, match=f"nothing answers at {host} .*: check the network"):
+        storage.reached("gs://bucket")
+
+
+class Bad(BaseHTTPRequestHandler):
+    """Answers as its server's `answer` says: silence, the half of a file, or an error."""
+
+    protocol_version = "HTTP/1.1"
+    server: BadServer
+
+    def do_GET(self) -> None:
+        self.server.asked += 1
+        if self.server.answer == "silence":
+            time.sleep(30)
+            return
+        status, body = (200, b"half") if self.server.answer == "half" else self.server.answer
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body) * (1 + (status == 200))))
+        self.end_headers()
+        self.wfile.write(body)
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class BadServer(ThreadingHTTPServer):
+    daemon_threads = True
+    answer: str | tuple[int, bytes] = "silence"
+    asked = 0
+
+
+@pytest.fixture
+def bad(monkeypatch: pytest.MonkeyPatch) -> Iterator[BadServer]:
+    """A storage that answers wrongly; what is tried again is tried sooner than in life."""
+    server = BadServer(("127.0.0.1", 0), Bad)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(
+        "gcsfs.retry.asyncio", SimpleNamespace(sleep=lambda seconds: asyncio.sleep(seconds / 100))
+    )
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked", "said"),
+    [
+        ("silence", 6, "no answer in time; try again"),
+        ("half", 6, "Response payload is not completed"),
+        (
+            (403, b'{"error": {"code": 403, "message": "me@here may not read this"}}'),
+            1,
+            "not allowed: me@here may not read this",
+        ),
+        ((401, b'{"error": {"code": 401, "message": "Expired"}}'), 1, "does not take these"),
+        ((500, b"a page\nof words"), 6, "a page"),
+    ],
+)
+def test_a_storage_that_answers_wrongly_is_one_line(
+    bad: BadServer, answer: str | tuple[int, bytes], asked: int, said: str,
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    bad.answer = answer
+    if answer == "silence":  # no other answer is to be late on a busy machine
+        monkeypatch.setattr(storage, "IDLE_SECONDS", 0.2)
+    with pytest.raises(ShelfmarkError) as told, storage.plainly("gs://bucket/file"):
+        system, path = storage.reached("gs://bucket/file")
+        system.cat_file(path)
+    assert said in str(told.value)
+    assert str(told.value).startswith("gs://bucket/file: ")
+    assert "\n" not in str(told.value)
+    assert bad.asked == asked
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "missing", "advice"),
+    [
+        ("gs://bucket/log", "gcsfs", "uv sync --extra gs"),
+        ("gcs://bucket", "gcsfs", "uv sync --extra gs"),
+        ("s3://bucket", "s3fs", "Install s3fs to access S3"),
+    ],
+)
+def test_a_missing_package_says_how_to_install_it(
+    gcs: str, address: str, missing: str, advice: str
+) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from shelfmark.core import storage"
+    command = [sys.executable, "-c", f"{code}; storage.reached({address!r})"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    told = done.stderr.splitlines()[-1].partition(": ")[2]
+    assert told == f"{address} needs a package that is not installed: {advice}"
+
+
+def test_ship_log_moves_the_log_to_a_bucket(gcs: str, tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "1.jsonl").write_bytes(b"{}\n")
+    words = ["ship-log", "--folder", "log", "--to"]
+    done = inv(*words, f"{gcs}/shipped", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"1 files moved to {gcs}/shipped\n"
+    system, path = storage.reached(f"{gcs}/shipped")
+    assert system.cat_file(f"{path}/1.jsonl") == b"{}\n"
+    assert list((tmp_path / "log").glob("*.jsonl")) == []
+    (tmp_path / "log" / "2.jsonl").write_bytes(b"{}\n")
+    done = inv(*words, "gs://other/shipped", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: gs://other/shipped: not there; check the names")
+    assert done.stderr.count("\n") == 1
+    assert (tmp_path / "log" / "2.jsonl").exists()
+
+
+def test_shipping_again_sends_nothing_twice_and_mends_what_is_torn(
+    gcs: str, tmp_path: Path
+) -> None:
+    system, path = storage.reached(f"{gcs}/log")
+    system.pipe_file(f"{path}/whole.jsonl", b"whole\n")
+    system.pipe_file(f"{path}/torn.jsonl", b"t")
+    before = system.info(f"{path}/whole.jsonl")["generation"]
+    for name in ("whole", "torn", "new"):
+        (tmp_path / f"{name}.jsonl").write_bytes(f"{name}\n".encode())
+    assert ship(tmp_path, f"{gcs}/log") == 3
+    found = system.cat(system.find(path))
+    assert found == {f"{path}/{name}.jsonl": f"{name}\n".encode() for name in
+                     ("new", "torn", "whole")}  # fmt: skip
+    assert system.info(f"{path}/whole.jsonl")["generation"] == before
+
+
+def test_a_model_that_is_not_all_there_is_looked_for_again(gcs: str) -> None:
+    registry = Registry(f"{gcs}/models/")
+    with pytest.raises(ShelfmarkError, match=f"{gcs}/models/.*latest: not there"):
+        registry.check("latest")
+    system, path = storage.reached(f"{gcs}/models")
+    system.pipe_file(f"{path}/latest", b"v1\n")
+    with pytest.raises(ShelfmarkError, match="models/.*v1: not there"):
+        registry.check("latest")
+    for content in (b"{", b"{}"):
+        system.pipe_file(f"{path}/v1/card.json", content)
+        with pytest.raises(ShelfmarkError, match="v1: .*(damaged|made with)") as told:
+            registry.check("v1")
+    assert "made with" in str(told.value)  # the second, not the copy of the first

@@ -1,0 +1,170 @@
+"""Papers read from a bucket: the splits that a file here gives, or one line."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shelfmark.config.schema import Config
+from shelfmark.core import files, storage
+from shelfmark.data import prepare as preprocess
+from shelfmark.data import readers, sources
+from shelfmark.data.splits import SPLITS, Splits
+from shelfmark.errors import ShelfmarkError
+from tests.support.gcs import BUCKET, running
+from tests.support.packing import zipped
+
+Settings = Callable[..., Config]
+
+
+def put(address: str, content: bytes) -> str:
+    if not content:  # the emulator takes an empty body from multipart alone
+        system, path = storage.reached(address)
+        system.pipe_file(path, content)
+        return address
+    bucket, _, name = address.removeprefix("gs://").partition("/")
+    host = os.environ["STORAGE_EMULATOR_HOST"]
+    query = urlencode({"uploadType": "media", "name": name})
+    url = f"{host}/upload/storage/v1/b/{bucket}/o?{query}"
+    kind = {"Content-Type": "application/octet-stream"}
+    with urlopen(Request(url, content, kind), timeout=30):
+        return address
+
+
+def as_parquet(lines: bytes) -> bytes:
+    packed = pa.BufferOutputStream()
+    rows = [orjson.loads(line) for line in lines.splitlines()]
+    kept = [{name: row[name] for name in ("id", "title", "abstract", "categories", "comments",
+                                          "versions")} for row in rows]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(kept), packed, row_group_size=500)
+    return bytes(packed.getvalue().to_pybytes())
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        ("papers.json", bytes),
+        ("papers.json.gz", gzip.compress),
+        ("papers.zip", zipped),
+        ("papers.parquet", as_parquet),
+    ],
+)
+def test_any_format_gives_the_splits_of_a_file_here(
+    gcs: str, settings: Settings, snapshot_file: Path, splits: Splits, name: str,
+    pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(storage, "BLOCK", 1 << 18)  # many requests a file
+    content = pack(snapshot_file.read_bytes())
+    address = put(f"{gcs}/in/{name}", content)
+    found = preprocess.prepare(settings(address))
+    for split in SPLITS:
+        assert found.read(split).equals(splits.read(split))
+    (here := snapshot_file.with_name(f"here-{name}")).write_bytes(content)
+    assert found.card["source_sha256"] == files.sha256(here)
+    assert preprocess.prepare(settings(here)).folder == found.folder  # the path is no part of it
+
+
+def test_an_unchanged_file_is_read_once_and_a_changed_one_again(
+    gcs: str, settings: Settings, snapshot_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = put(f"{gcs}/papers.json", snapshot_file.read_bytes())
+    first = preprocess.prepare(settings(address))
+    with monkeypatch.context() as closed:
+        closed.setattr(storage, "opened", None)
+        assert preprocess.prepare(settings(address)).folder == first.folder
+    lines = snapshot_file.read_bytes().splitlines(keepends=True)
+    put(address, b"".join(lines[1:]))
+    assert preprocess.prepare(settings(address)).folder != first.folder
+
+
+def test_a_file_that_changes_while_it_is_read_makes_no_splits(
+    gcs: str, settings: Settings, snapshot_file: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    content = snapshot_file.read_bytes()
+    address = put(f"{gcs}/papers.json", content)
+    stream = sources.records
+
+    def changing(*arguments: object) -> object:
+        yield from stream(*arguments)  # type: ignore[arg-type]
+        put(address, content[: content.rindex(b"\n", 0, -1) + 1])
+
+    monkeypatch.setattr(sources, "records", changing)
+    with pytest.raises(ShelfmarkError, match=f"{address} changed while it was read: run again"):
+        preprocess.prepare(settings(address))
+    assert [path for path in (tmp_path / "data").iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("address", [f"gs://{BUCKET}/none.zip", "gs://no-bucket/papers.zip"])
+def test_what_is_not_there_is_one_line(
+    gcs: str, settings: Settings, tmp_path: Path, address: str
+) -> None:
+    with pytest.raises(ShelfmarkError, match=f"{address}: not there; check the names of the"):
+        preprocess.prepare(settings(address))
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.usefixtures("no_google")
+def test_missing_credentials_are_one_line(settings: Settings) -> None:
+    with pytest.raises(ShelfmarkError, match="gs://b/papers.zip: no Google credentials; log in"):
+        preprocess.prepare(settings("gs://b/papers.zip"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("empty.json", b"", "is empty"),
+        ("torn.zip", zipped(b"{}")[:50], "damaged or truncated"),
+        ("torn.json.gz", gzip.compress(b"{}" * 100)[:20], "damaged or truncated"),
+        ("torn.parquet", b"PAR1", "not a readable Parquet file"),
+    ],
+    ids=["empty", "zip", "gzip", "parquet"],  # the bytes hold the time
+)
+def test_a_damaged_file_is_one_line(
+    gcs: str, settings: Settings, name: str, content: bytes, said: str
+) -> None:
+    address = put(f"{gcs}/{name}", content)
+    with pytest.raises(ShelfmarkError, match=f"{address}.*{said}") as told:
+        preprocess.prepare(settings(address))
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["papers.json", "papers.json.gz", "papers.zip"])
+def test_a_storage_that_dies_half_way_is_one_line(
+    name: str, snapshot_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "BLOCK", 1 << 14)
+    monkeypatch.setattr(storage, "BUFFER", 1 << 12)
+    monkeypatch.setattr(
+        "gcsfs.retry.asyncio", SimpleNamespace(sleep=lambda seconds: asyncio.sleep(seconds / 100))
+    )
+    packs = {".gz": gzip.compress, ".zip": zipped}
+    content = packs.get(Path(name).suffix, bytes)(snapshot_file.read_bytes() * 8)
+    with running() as (url, process):
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        address = put(f"gs://{BUCKET}/{name}", content)
+        records = sources.records("snapshot", address, {})
+        next(records)
+        process.kill()
+        process.wait()
+        with pytest.raises(ShelfmarkError, match=f"{address}: .*(connect|disconnect)") as told:
+            list(records)
+    assert "\n" not in str(told.value)
+
+
+def test_a_file_to_classify_is_read_from_there_too(gcs: str) -> None:
+    address = put(f"{gcs}/texts.txt", b"a robot arm\na galaxy\n")
+    assert [list(batch) for batch in readers.batches(address)] == [
+        [(1, {"text": "a robot arm\n"}), (2, {"text": "a galaxy\n"})]
+    ]

@@ -1,0 +1,356 @@
+"""Robustness: real models on changed papers and on later years, and a report whole or absent."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from sklearn.metrics import f1_score
+
+from shelfmark.arxiv import taxonomy
+from shelfmark.data import splits
+from shelfmark.errors import ShelfmarkError
+from shelfmark.evaluation import evaluate
+from shelfmark.experiments.robustness import ageing, changes, charts
+from shelfmark.experiments.robustness import figures as robustness_figures
+from shelfmark.experiments.robustness import report as robustness_report
+from shelfmark.experiments.robustness import run as robustness
+from shelfmark.experiments.robustness.figures import Sample, Told
+from shelfmark.models import answers, artifact
+from tests.system.test_tasks import inv
+
+NAMES = [*changes.CHANGES, *changes.STUFFINGS]
+FILES = ["README.md", "changes.png", "classes.png", "metrics.json", "years.png"]
+
+
+@pytest.fixture(scope="module")
+def report(home: Path) -> dict[str, Any]:
+    """All of validation, and two years, of which the first has too few papers before it."""
+    return robustness.run(home / "models" / "quick", home / "reports", years="2015,2012")
+
+
+@pytest.fixture(scope="module")
+def parts(model: artifact.Model) -> splits.Splits:
+    return splits.open_splits(Path(model.card["data"]["folder"]))
+
+
+def test_the_report_is_whole(home: Path, report: dict[str, Any]) -> None:
+    folder = home / "reports" / "quick-robustness"
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert orjson.loads((folder / "metrics.json").read_bytes()) == report
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    assert report["command"] in page
+    assert "synthetic" in page
+    assert f"| {NAMES[0]} | {report['changes'][NAMES[0]]['accuracy']:.4f} |" in page
+    assert all(f"({name})" in page for name in FILES if name.endswith(".png"))
+
+
+def test_the_layout_that_others_read(report: dict[str, Any]) -> None:
+    assert report["kind"] == "robustness"
+    assert report["synthetic"] is True
+    assert (report["model"], report["split"], report["seed"]) == ("quick", "validation", 7)
+    assert list(report["changes"]) == NAMES
+    for one in [report["as_is"], *report["changes"].values()]:
+        assert set(robustness_figures.FIGURES) <= set(one)
+        assert set(one["classes"]) == set(report["as_is"]["classes"])
+    assert set(report["years"]["2015"]) == {"2016", "2017", "2018", "2019"}
+    for row in report["years"]["2015"].values():
+        assert {"accuracy", "macro_f1", "abstained", "papers"} <= set(row)
+
+
+def test_unchanged_papers_score_as_inv_evaluate_says(
+    report: dict[str, Any], model: artifact.Model, parts: splits.Splits
+) -> None:
+    table = parts.read("validation")
+    assert report["papers"] == table.num_rows
+    usual = evaluate.score(evaluate.answer_all(model, table), model)
+    for name in ("accuracy", "macro_f1", "confident_precision"):
+        assert report["as_is"][name] == pytest.approx(usual[name])
+    assert report["as_is"]["abstained"] == pytest.approx(1 - usual["confident_share"])
+    for label, one in report["as_is"]["classes"].items():
+        assert one == pytest.approx({key: usual["per_class"][label][key] for key in one})
+
+
+def test_a_changed_paper_is_answered_as_a_users_is(
+    report: dict[str, Any], model: artifact.Model, parts: splits.Splits
+) -> None:
+    table = parts.read("validation")
+    papers = zip(table["title"].to_pylist(), table["abstract"].to_pylist(), strict=True)
+    given = answers.answer(model, changes.changed("title only", list(papers), 7))
+    right = [
+        one["category"] == label
+        for one, label in zip(given, table["label"].to_pylist(), strict=True)
+    ]
+    told = report["changes"]["title only"]
+    assert told["accuracy"] == pytest.approx(np.mean(right))
+    assert told["abstained"] == pytest.approx(np.mean([not one["confident"] for one in given]))
+
+
+def test_what_the_figures_must_say(report: dict[str, Any]) -> None:
+    before, after = report["as_is"], report["changes"]
+    assert after["upper case"]["difference"]["accuracy"] == {"value": 0, "low": 0, "high": 0}
+    assert after["upper case"]["touched"] == 1
+    assert 0 < after["TeX removed"]["touched"] < 1
+    assert after["title only"]["difference"]["accuracy"]["high"] < 0
+    assert after["title only"]["abstained"] > before["abstained"]
+    for one in after.values():
+        for name, apart in one["difference"].items():
+            assert apart["value"] == pytest.approx(one[name] - before[name])
+            assert apart["low"] <= apart["value"] <= apart["high"]
+
+
+def test_stuffed_papers_move_to_the_class_whose_words_they_got(report: dict[str, Any]) -> None:
+    once, twice = (report["changes"][name]["moved"] for name in changes.STUFFINGS)
+    assert once["before"] == twice["before"]
+    assert once["after"] > once["before"] + 0.05
+    assert twice["after"] > once["after"]
+    assert once["confidently"] <= once["after"]
+
+
+def test_another_language_is_noticed(report: dict[str, Any]) -> None:
+    told = report["changes"][robustness.LANGUAGE]["language"]
+    assert told["marked_before"] < 0.1
+    assert told["marked_after"] > 0.9
+    assert 0.3 < told["words"] < 0.9
+
+
+def test_a_year_with_too_few_papers_is_left_out_and_said(
+    home: Path, report: dict[str, Any]
+) -> None:
+    assert list(report["years"]) == list(report["years_trained"]) == ["2015"]
+    assert report["years_trained"]["2015"] >= ageing.TRAINED
+    assert "500 are needed" in report["years_left_out"]["2012"]
+    page = (home / "reports" / "quick-robustness" / "README.md").read_text(encoding="utf-8")
+    assert "2012 is left out" in page
+    assert "| to 2015 |" in page
+
+
+def test_the_past_never_sees_the_future(parts: splits.Splits) -> None:
+    pool = ageing.pool(parts, with_test=False)
+    assert pool.num_rows == parts.read("train").num_rows + parts.read("validation").num_rows
+    assert (
+        ageing.pool(parts, with_test=True).num_rows == pool.num_rows + parts.read("test").num_rows
+    )
+    found = ageing.divided(pool, 2014)
+    assert sum(part.num_rows for part in found.values()) == pool.num_rows
+    spans = [pc.min_max(found[name]["submitted"]).as_py() for name in splits.SPLITS]
+    assert spans[0]["max"] < spans[1]["min"]
+    assert spans[1]["max"].year == 2014
+    assert spans[2]["min"].year == 2015
+    share = found["validation"].num_rows / (pool.num_rows - found["test"].num_rows)
+    assert 0.08 < share < 0.12
+    later = ageing.later(found["test"], 2014, 120, 7)
+    assert list(later) == [2015, 2016, 2017, 2018]
+    assert all(table.num_rows <= 120 for table in later.values())
+
+
+def test_a_model_of_an_earlier_year_has_the_configuration_and_leaves_nothing(
+    model: artifact.Model, parts: splits.Splits, home: Path
+) -> None:
+    pool = ageing.pool(parts, with_test=False)
+    before = sorted(home.rglob("*"))
+    made = ageing.trained(model, parts, ageing.divided(pool, 2016), 2016)
+    assert sorted(home.rglob("*")) == before
+    for section in ("features", "model", "predict"):
+        assert made.card["config"][section] == model.card["config"][section]
+    assert made.card["config"]["data"]["labels"] == model.card["config"]["data"]["labels"]
+    assert made.card["config"]["data"]["cuts"]["test"] == "2017-01-01"
+    assert made.classes == model.classes
+
+
+def test_the_same_seed_makes_the_same_report(
+    model: artifact.Model, parts: splits.Splits, report: dict[str, Any]
+) -> None:
+    sample = robustness_figures.sample_of(model, parts.read("validation"))
+    again = robustness.under_changes(model, parts, sample, 7)
+    assert again == {name: report[name] for name in ("as_is", "changes")}
+
+
+def test_at_most_so_many_papers_and_no_years_unless_asked(home: Path, tmp_path: Path) -> None:
+    few = robustness.run(home / "models" / "quick", tmp_path, papers=20)
+    assert few["papers"] == sum(one["papers"] for one in few["as_is"]["classes"].values()) == 20
+    assert few["years"] is None
+    assert [path.name for path in tmp_path.iterdir()] == ["quick-robustness"]
+
+
+def test_the_interval_covers_a_known_difference() -> None:
+    chance = np.random.default_rng(0)
+    covered = 0
+    for _ in range(8):
+        truth = np.zeros(300, np.int64)
+        sample = Sample(["a", "b"], [("", "")] * 300, truth)
+        before = Told((chance.random(300) > 0.8).astype(np.int64), np.ones(300, bool))
+        # A tenth of the right answers goes wrong: 8 points.
+        gone = (before.given == 0) & (chance.random(300) < 0.1)
+        after = Told(np.where(gone, 1, before.given), np.zeros(300, bool))
+        resampled = [
+            robustness_figures.figures(sample, before, rows)
+            for rows in robustness_figures.draws(sample, 3)
+        ]
+        found = robustness_figures.differences(sample, before, after, 3, resampled)
+        accuracy, abstained = found["accuracy"], found["abstained"]
+        assert accuracy is not None
+        assert abstained == {"value": 1, "low": 1, "high": 1}
+        assert found["confident_precision"] is None
+        # Paired: unpaired it would be twice as wide.
+        assert accuracy["high"] - accuracy["low"] < 0.08
+        covered += accuracy["low"] <= -0.08 <= accuracy["high"]
+    assert covered >= 6
+
+
+def test_labels_that_are_not_there_do_not_count() -> None:
+    truth, given = np.array([0, 0, 1, 1, 3]), np.array([0, 2, 1, 1, 0])
+    sample = Sample(["a", "b", "c", "d"], [("", "")] * 5, truth)
+    told = Told(given, np.zeros(5, bool))
+    found = robustness_figures.figures(sample, told)
+    known = f1_score(truth, given, labels=[0, 1, 3], average="macro", zero_division=0)
+    assert found["macro_f1"] == pytest.approx(known)
+    assert found["confident_precision"] is None
+    assert found["abstained"] == 1
+    assert set(robustness_figures.by_class(sample, told)) == {"a", "b", "d"}
+
+
+def test_a_label_that_the_model_does_not_know_is_always_wrong(model: artifact.Model) -> None:
+    table = pa.table({"title": ["a", "b"], "abstract": ["", ""], "label": ["hep-th", "cs.RO"]})
+    sample = robustness_figures.sample_of(model, table)
+    assert sample.names == [*model.classes, "hep-th"]
+    assert sample.truth.tolist() == [len(model.classes), model.classes.index("cs.RO")]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"split": "tset"}, "no split 'tset'; there are train, validation, test"),
+        ({"papers": 0}, "--papers: 0: should be a whole number from 1"),
+        ({"seed": -1}, "--seed: -1: should be a whole number from 0"),
+        ({"years": "2013,soon"}, "--years: 'soon' is no year"),
+        ({"years": "1985"}, "--years: 1985: the papers are of 2012 to 2019"),
+        ({"years": "2019"}, "2012 to 2018 have papers before and after"),
+    ],
+)
+def test_a_mistake_leaves_no_report(
+    home: Path, tmp_path: Path, wrong: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ShelfmarkError, match=said):
+        robustness.run(home / "models" / "quick", tmp_path, **wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_cannot_be_written_is_one_line(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("a file")
+    with pytest.raises(ShelfmarkError, match="cannot write .*quick-robustness"):
+        robustness.run(home / "models" / "quick", tmp_path / "reports", papers=5)
+
+
+def test_a_killed_run_leaves_the_last_report(tmp_path: Path) -> None:
+    folder = tmp_path / "reports" / "made-up-robustness"
+    brief = {"years": None}
+    robustness.write(made_up(2) | brief, folder)
+    last = (folder / "metrics.json").read_bytes()
+    (tmp_path / "next.json").write_bytes(orjson.dumps(made_up(3) | brief))
+    code = f"""
+import os, signal, orjson
+from pathlib import Path
+from shelfmark.experiments.robustness import run as robustness
+from shelfmark.experiments.robustness import charts as robustness_pictures
+robustness_pictures.by_class = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+robustness.write(orjson.loads(Path("next.json").read_bytes()), Path({str(folder)!r}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert (folder / "metrics.json").read_bytes() == last
+    assert len(list(folder.parent.iterdir())) == 2  # what was half-written, until the next run
+    robustness.write(made_up(3) | brief, folder)
+    assert list(folder.parent.iterdir()) == [folder]
+    assert (folder / "metrics.json").read_bytes() != last
+
+
+def test_the_command(home: Path, tmp_path: Path) -> None:
+    told = ["--models", str(home / "models"), "--model", "quick"]
+    data = artifact.read_card(home / "models" / "quick")["data"]["folder"]
+    assert Path(data).is_absolute()
+    done = inv("robustness", *told, "--papers", "30", "--split", "test", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "quick: 30 papers of the test split (synthetic)" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert all(name.split()[0] in done.stdout for name in NAMES)
+    assert [path.name for path in (tmp_path / "reports").iterdir()] == ["quick-robustness"]
+
+
+def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ShelfmarkError, match="no model in .*none: train one with inv train"):
+        robustness.run(tmp_path / "none", tmp_path / "reports")
+    assert list(tmp_path.iterdir()) == []
+
+
+def made_up(count: int) -> dict[str, Any]:
+    """Return a report of so many classes, of which no answer to stuffed papers is confident."""
+    chance = np.random.default_rng(0)
+    labels = list(taxonomy.CATEGORIES)[:count]
+
+    def some(sure: bool = True) -> dict[str, Any]:
+        low, mid, high = sorted(chance.normal(-0.1, 0.05, 3).tolist())
+        apart = {"value": mid, "low": low, "high": high}
+        return {
+            **{name: float(chance.random()) for name in robustness_figures.FIGURES},
+            "confident_precision": 0.9 if sure else None,
+            "difference": {
+                **dict.fromkeys(robustness_figures.FIGURES, apart),
+                "confident_precision": apart if sure else None,
+            },
+            "touched": 0.4,
+            "classes": {
+                label: {"recall": 0.5, "f1": float(chance.random()), "papers": 30 + number}
+                for number, label in enumerate(labels)
+            },
+        }
+
+    found = {name: some(name not in changes.STUFFINGS) for name in NAMES}
+    for name in changes.STUFFINGS:
+        found[name]["moved"] = {"before": 0.1, "after": 0.3, "confidently": 0.2}
+    found[robustness.LANGUAGE]["language"] = {
+        "words": 0.5, "marked_before": 0.0, "marked_after": 1.0,
+    }  # fmt: skip
+    row = {"accuracy": 0.8, "macro_f1": 0.7, "abstained": 0.3, "papers": 100}
+    row |= {"confident_precision": None}
+    return {
+        "model": "made-up", "split": "validation", "synthetic": True, "papers": 9, "command": "x",
+        "created": "2026-01-01T00:00:00+00:00",
+        "as_is": some(), "changes": found, "years_left_out": {},
+        "years": {"2013": {"2014": row, "2015": row}, "2014": {"2015": row}},
+        "years_trained": {"2013": 500, "2014": 600},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [2, 149])
+def test_every_picture_is_an_image_that_fits_a_screen(count: int, tmp_path: Path) -> None:
+    names = charts.draw_all(made_up(count), tmp_path, "big-robustness")
+    assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
+    for name in names:
+        image = matplotlib.image.imread(tmp_path / name)
+        assert image[..., :3].std() > 0.01, f"{name} is blank"
+        assert 500 < image.shape[1] < 2100
+        assert 300 < image.shape[0] < 1500
+
+
+def test_a_page_names_the_classes_that_lose_most_and_no_figure_that_is_not_there() -> None:
+    report = made_up(149)
+    page = robustness_report.markdown(report, ["changes.png"])
+    before, after = (one["classes"] for one in (report["as_is"], report["changes"]["typos"]))
+    worst = min(before, key=lambda label: after[label]["f1"] - before[label]["f1"])
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| typos | {worst} (")]
+    assert row.count(";") == robustness_report.HURT - 1
+    (row,) = [line for line in page.splitlines() if line.startswith("| keyword stuffing | 0.")]
+    assert row.endswith("|  | 0.0000 |")
+    assert "None" not in page

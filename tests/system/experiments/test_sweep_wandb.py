@@ -1,0 +1,105 @@
+"""Sweeps with an account: W&B's own client, against a server of the loopback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.support.wandb_server import KEY
+from tests.support.wandb_sweep_server import SweepServer
+from tests.system.experiments.test_sweep import QUICK, written
+
+SWEEP = {
+    "method": "random",
+    "metric": {"name": "validation", "goal": "minimize"},
+    "early_terminate": {"type": "hyperband", "min_iter": 5},
+    "run_cap": 2,
+    "parameters": {
+        "model.rounds": {"value": 6},
+        "model.learning_rate": {"values": [0.05, 0.4]},
+    },
+}
+
+
+@pytest.fixture
+def server() -> Iterator[SweepServer]:
+    with SweepServer() as running:
+        yield running
+
+
+def inv(folder: Path, server: SweepServer, *words: str, **more: str) -> Any:
+    """Type a sweep as a user with an account does."""
+    home = {
+        "HOME": str(folder),
+        "WANDB_CACHE_DIR": str(folder / "cache"),
+        "WANDB_CONFIG_DIR": str(folder / "config"),
+        "WANDB_DATA_DIR": str(folder / "data-of-wandb"),
+    }
+    environment = {**os.environ, **home, **server.environment(), **more}
+    command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "sweep", *words]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180
+    )
+
+
+def test_an_account_has_the_sweep_made_and_worked_on_at_wandb(
+    tmp_path: Path, server: SweepServer
+) -> None:
+    written(tmp_path, "mine", SWEEP)
+    done = inv(tmp_path, server, "mine.yaml", *QUICK, "tracking.project=papers")
+    assert done.returncode == 0, done.stderr
+    assert "sweep mine.yaml by wandb: there is an account" in done.stderr
+    (sent,) = server.sweeps
+    assert sent["method"] == "random"
+    assert sent["metric"] == {"name": "validation", "goal": "minimize"}
+    assert sent["run_cap"] == 2
+    assert sent["early_terminate"] == {"type": "hyperband", "min_iter": 5}
+    assert sent["parameters"]["model.learning_rate"]["values"] == [0.05, 0.4]
+    assert server.projects == [(None, "papers")]
+    assert server.agents == ["sweep1"]
+    assert sorted(server.runs) == ["run1", "run2"]
+    for name, rate in (("run1", 0.05), ("run2", 0.4)):
+        run = server.runs[name]
+        assert run.config["model"]["learning_rate"] == rate
+        assert run.config["model.learning_rate"] == rate
+        assert len([row for row in run.history if "validation" in row]) == 6
+        assert 0 < run.summary["log_loss"] < 3
+        assert run.ended
+    assert "mine: 2 trials completed, 0 given up, 0 failed" in done.stdout
+    made = (tmp_path / "reports" / "sweeps" / "mine.yaml").read_text()
+    assert made.splitlines()[0] == "# @package _global_"
+    assert "learning_rate: 0.4" in made
+    assert server.asked.count("Heartbeat") >= 2, "the agent has asked for the second run itself"
+    assert KEY not in done.stdout + done.stderr
+    assert not (tmp_path / "models").exists()
+    assert not (tmp_path / "wandb").exists()
+
+
+def test_an_agent_can_take_part_in_a_sweep_that_is_there(
+    tmp_path: Path, server: SweepServer
+) -> None:
+    server.sweeps.append({**SWEEP, "run_cap": 9})
+    server.given = 1
+    written(tmp_path, "mine", SWEEP)
+    words = ["mine.yaml", *QUICK, "--study", "sweep7", "--trials", "1", "--engine", "wandb"]
+    done = inv(tmp_path, server, *words)
+    assert done.returncode == 0, done.stderr
+    assert len(server.sweeps) == 1, "none is made"
+    assert server.agents == ["sweep7"]
+    assert list(server.runs) == ["run2"]
+
+
+def test_a_server_that_refuses_is_one_line(tmp_path: Path, server: SweepServer) -> None:
+    del server.answers["UpsertSweep"]
+    written(tmp_path, "mine", SWEEP)
+    done = inv(tmp_path, server, "mine.yaml", *QUICK)
+    assert done.returncode == 1
+    assert "error: W&B: " in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,96 @@
+"""The page in a real browser, before a real server process."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.browser import Open
+from tests.support.serving import free_port, start, wait_until_ready
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@contextmanager
+def serving(home: Path, **env: str) -> Iterator[str]:
+    port = free_port()
+    process = start(home, port, **env)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        with httpx.Client(base_url=address) as client:
+            wait_until_ready(process, client)
+        yield address
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def address(home: Path) -> Iterator[str]:
+    with serving(home) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def locked(home: Path) -> Iterator[str]:
+    with serving(home, SHELFMARK_API_KEY="secret") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None and "CI" not in os.environ:
+        pytest.skip("there is no Chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def faults() -> list[str]:
+    """What went wrong in the browser; a test that means to be refused empties it."""
+    return []
+
+
+@pytest.fixture
+def visit(browser: Browser, address: str, faults: list[str]) -> Iterator[Open]:
+    """Opens the page; in the end there is no fault, and no request went elsewhere."""
+    requests: list[str] = []
+    contexts = []
+
+    def opened(address: str = address, width: int = 1280, **options: Any) -> Page:
+        viewport = {"width": width, "height": 800}
+        contexts.append(browser.new_context(viewport=viewport, **options))
+        page = contexts[-1].new_page()
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on(
+            "console",
+            lambda line: faults.append(line.text) if line.type in ("error", "warning") else None,
+        )
+        page.goto(address)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert faults == []
+    assert requests
+    assert [url for url in requests if not re.match(r"(blob:)?http://127\.0\.0\.1:", url)] == []
+
+
+@pytest.fixture
+def page(visit: Open) -> Page:
+    return visit()

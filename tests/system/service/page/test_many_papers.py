@@ -1,0 +1,133 @@
+"""A file of papers: the table, its order, filter and download."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.support.browser import TABLE, choose, column
+
+
+def test_a_table_of_many(page: Page, tmp_path: Path) -> None:
+    choose(page, "papers.csv", TABLE)
+    expect(page.locator("#many-status")).to_contain_text("3 papers answered in")
+    assert column(page, 1) == ["2", "4", "5", "6", "7"]
+    assert column(page, 2)[0] == "=SUM(A1)"
+    assert "no text" in page.locator("#rows tr").nth(1).inner_text()
+    assert "not closed" in page.locator("#rows tr").nth(4).inner_text()
+    # A row with an error has one wide cell instead.
+    assert column(page, 8) == ["astro-ph.GA: agrees", "quant-ph: disagrees", ""]
+
+    page.get_by_role("button", name="Paper").click()
+    assert column(page, 2)[:2] == ["@home", "=SUM(A1)"]
+    confidence = page.get_by_role("button", name="Confidence")
+    confidence.click()
+    confidence.click()
+    chances = [float(text.split()[0]) for text in column(page, 5)[:3]]
+    assert chances == sorted(chances, reverse=True)
+    expect(page.get_by_role("columnheader", name="Confidence")).to_have_attribute(
+        "aria-sort", "descending"
+    )
+
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download CSV").click()
+    waiting.value.save_as(tmp_path / "all.csv")
+    content = (tmp_path / "all.csv").read_bytes()
+    assert content.count(b"\r\n") == content.count(b"\n") == 6
+    with (tmp_path / "all.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = {row["id"]: row for row in csv.DictReader(file)}
+    assert list(rows)[:3] == [row["id"] for row in sorted(
+        list(rows.values())[:3], key=lambda row: -float(row["confidence"]))]  # fmt: skip
+    assert rows["1"]["paper"] == "'=SUM(A1)"
+    assert rows["4"]["paper"] == "'@home"
+    assert rows["3"]["category"] == "cs.RO"
+    assert rows["3"]["agrees"] == "false"
+    assert rows["2"]["error"].startswith("no text")
+    assert {row["confident"] for row in rows.values()} <= {"true", "false", ""}
+
+    page.get_by_label("Filter").fill("ROBOTICS grasp")
+    assert column(page, 2) == ["Grasping"]
+    expect(page.locator("#caption")).to_contain_text("1 of 5 papers")
+    page.get_by_label("Filter").fill("")
+    page.get_by_label("Only not sure").check()
+    unsure = [row for row in rows.values() if row["confident"] == "false"]
+    assert len(column(page, 1)) == len(unsure)
+
+
+def test_a_row_opens_with_what_decided(page: Page) -> None:
+    choose(page, "one.jsonl", '{"title": "Grasping", "summary": "A robot arm.", "id": 7}\n{"a"\n3')
+    expect(page.locator("#rows tr")).to_have_count(3)
+    assert "broken JSON" in page.locator("#rows tr").nth(1).inner_text()
+    assert "not an object" in page.locator("#rows tr").nth(2).inner_text()
+    page.get_by_role("button", name="Grasping").click()
+    expect(page.locator(".shelf")).to_be_focused()
+    expect(page.get_by_label("Title")).to_have_value("Grasping")
+    expect(page.get_by_label("Abstract")).to_have_value("A robot arm.")
+
+
+def test_a_dropped_file_in_batches(page: Page) -> None:
+    content = "".join(f"robot number {number}\n" for number in range(300))
+    data = page.evaluate_handle(
+        "(text) => { const data = new DataTransfer(); "
+        "data.items.add(new File([text], 'many.txt')); return data; }",
+        content,
+    )
+    with page.expect_request("**/predict") as first:
+        page.dispatch_event("main", "drop", {"dataTransfer": data})
+    assert len(first.value.post_data_json["papers"]) == 64
+    expect(page.locator("#many-status")).to_contain_text("300 papers answered in")
+    expect(page.locator("#rows tr")).to_have_count(200)
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator("#rows tr")).to_have_count(300)
+    assert column(page, 2)[299] == "robot number 299"
+
+
+def test_a_file_that_is_none_is_refused(page: Page) -> None:
+    for name, content, said in (
+        ("paper.pdf", "x", "no .txt, .jsonl or .csv"),
+        ("empty.txt", "\n", "holds no paper"),
+        ("other.csv", "a,b\n1,2\n", "no column text, title, abstract or summary"),
+    ):
+        choose(page, name, content)
+        expect(page.get_by_role("alert")).to_contain_text(said)
+
+
+def test_many_can_be_cancelled(page: Page) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if len(route.request.post_data_json.get("papers", ())) == 36:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/predict", hold)
+    choose(page, "many.txt", "a robot\n" * 100)
+    expect(page.locator("#rows tr")).to_have_count(64)
+    # A paper asked about meanwhile ends nothing.
+    page.locator("#rows").get_by_role("button").first.click()
+    expect(page.locator(".shelf")).to_be_focused()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#many-status")).to_have_text("Cancelled after 64 of 100 papers.")
+    expect(page.locator("#running")).to_be_hidden()
+    expect(page.locator("#many-heading")).to_be_focused()
+    expect(page.get_by_role("alert")).to_be_empty()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a,b\r\n1,"x, ""y""\nz"\r\n',
+        'a\n"",\n"1"2,3',
+        'a,b\n\n1\n,\n"one\r\ntwo",3',
+        'a "quoted" word,b',
+    ],
+)
+def test_the_page_reads_csv_as_python_does(page: Page, text: str) -> None:
+    read = page.evaluate(
+        "async (text) => (await import('/page/csv.js')).parse(text).map(({cells}) => cells)", text
+    )
+    assert read == [row for row in csv.reader(text.splitlines(keepends=True)) if row]

@@ -1,0 +1,128 @@
+"""uv.lock as committed: names no address, and agrees with pyproject.toml."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[2]
+LONG = """version = 1
+
+[[package]]
+name = "a"
+version = "1.0"
+source = { registry = "https://packages.example/simple" }
+dependencies = [
+    { name = "b", version = "2.0", source = { registry = "https://packages.example/simple" } },
+]
+sdist = { url = "https://files.example/a-1.0.tar.gz", hash = "sha256:00", size = 1 }
+wheels = [
+    { url = "https://files.example/a-1.0-py3-none-any.whl", hash = "sha256:00", size = 1 },
+    { url = "https://files.example/a-1.0-cp311-any.whl", hash = "sha256:00", size = 1 },
+]
+
+[[package]]
+name = "own"
+version = "0.1.0"
+source = { editable = "." }
+dependencies = [
+    { name = "a" },
+]
+
+[package.dev-dependencies]
+dev = [
+    { name = "a" },
+]
+
+[package.metadata]
+requires-dist = [{ name = "a", specifier = ">=1" }]
+
+[package.metadata.requires-dev]
+dev = [{ name = "a" }]
+"""
+
+
+@pytest.fixture(scope="module")
+def committed() -> str:
+    command = ["git", "show", "HEAD:uv.lock"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("not in a git checkout: only a commit can be judged")
+    return done.stdout.decode()
+
+
+@pytest.fixture(scope="module")
+def shorten_lock() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("lock", ROOT / "scripts" / "shorten_lock.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_committed_lock_names_no_address(committed: str) -> None:
+    addresses = set(re.findall(r"https?://[^\s\"]+", committed))
+    assert addresses == {"https://index.invalid/simple"}
+    assert "hash =" not in committed
+
+
+def test_the_committed_lock_is_in_its_short_form(committed: str, shorten_lock: ModuleType) -> None:
+    assert shorten_lock.shorten(committed) == committed
+
+
+def test_the_committed_lock_agrees_with_pyproject(committed: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    locked = tomllib.loads(committed)
+    versions: dict[str, list[Version]] = {}
+    for package in locked["package"]:
+        versions.setdefault(package["name"], []).append(Version(package["version"]))
+    (own,) = (package for package in locked["package"] if package["name"] == "shelfmark")
+    wanted = {
+        None: (project["project"]["dependencies"], own["dependencies"]),
+        **{
+            f"extra {name}": (specs, own["optional-dependencies"][name])
+            for name, specs in project["project"]["optional-dependencies"].items()
+        },
+        **{
+            f"group {name}": (specs, own["dev-dependencies"][name])
+            for name, specs in project["dependency-groups"].items()
+        },
+    }
+    for place, (specs, entries) in wanted.items():
+        requirements = [Requirement(spec) for spec in specs]
+        assert {r.name for r in requirements} == {entry["name"] for entry in entries}, place
+        for requirement in requirements:
+            for version in versions[requirement.name]:
+                assert requirement.specifier.contains(version), requirement
+    assert locked["requires-python"].replace(" ", "") == project["project"]["requires-python"]
+
+
+def test_the_gpu_library_is_left_out(committed: str) -> None:
+    assert not re.search(r'^name = "nvidia', committed, re.MULTILINE)
+
+
+def test_shortening_keeps_versions_and_dependencies(shorten_lock: ModuleType) -> None:
+    short = shorten_lock.shorten(LONG)
+    assert "example" not in short
+    parsed = tomllib.loads(short)
+    first, own = parsed["package"]
+    assert first == {
+        "name": "a",
+        "version": "1.0",
+        "source": {"registry": "https://index.invalid/simple"},
+        "dependencies": [
+            {"name": "b", "version": "2.0", "source": {"registry": "https://index.invalid/simple"}}
+        ],
+    }
+    assert own["dev-dependencies"] == {"dev": [{"name": "a"}]}
+    assert "metadata" not in own
+    assert shorten_lock.shorten(short) == short

@@ -1,0 +1,309 @@
+"""A training that is killed, stopped or out of room goes on, and ends as if nothing had been."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from shelfmark.data import splits
+from shelfmark.models import artifact
+from tests.conftest import QUICK, paths_in
+from tests.support.moments import until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, signals and limits")
+
+GOES_ON = "stopped: the same command goes on from what was finished"
+# Imports once what takes longer than such a training, then forks a process for each.
+TRAINER = """
+import json, os, resource, signal, sys
+from shelfmark.models.boosted import engine
+from shelfmark.training import train
+from shelfmark.monitoring import traits
+
+traits._identifier()  # unpacks a file of its own
+
+def kill_at(event, name, times):
+    def kill(now, arguments):
+        nonlocal times
+        if now == event and any(name in str(argument) for argument in arguments):
+            times -= 1
+            if not times:
+                os.kill(os.getpid(), signal.SIGKILL)
+    # An audit hook sees each system call before it is made, so the moment is exact.
+    sys.addaudithook(kill)
+
+def run(arguments, moment, room, shared):
+    if moment:
+        kill_at(*moment)
+    if room is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    if shared:
+        engine.WORTH_SHARING = 0
+    train.main(arguments)
+    return 0
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        ours, theirs = os.pipe()
+        child = os.fork()
+        if not child:
+            os.dup2(theirs, 1)
+            os.dup2(theirs, 2)
+            os.closerange(3, theirs + 1)
+            code = 1
+            try:
+                code = run(**json.loads(line))
+            except SystemExit as end:
+                code = end.code
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        print(child, flush=True)
+        os.close(theirs)
+        with os.fdopen(ours) as file:
+            log = file.read()  # until the last process that writes there is gone
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(json.dumps([code, log]), flush=True)
+"""
+
+
+@dataclass
+class Ended:
+    code: int
+    log: str
+
+    @property
+    def last(self) -> str:
+        return self.log.splitlines()[-1]
+
+
+class Trainer:
+    """Runs trainings in processes of their own, one after the other."""
+
+    def __init__(self, process: subprocess.Popen[str], data: Path) -> None:
+        self.process = process
+        self.data = data
+
+    def arguments(self, home: Path, name: str) -> list[str]:
+        shared = f'paths.data="{self.data}"'
+        own = [path for path in paths_in(home) if not path.startswith("paths.data")]
+        few = ("data.options.papers=800", "data.min_papers=10", "model.subsample=0.7")
+        return [*QUICK, *few, f"name={name}", shared, *own]
+
+    def start(
+        self, home: Path, name: str, moment: Any = None, room: Any = None, shared: bool = False
+    ) -> int:
+        """Start a training, and return the number of its process.
+
+        It is killed at a moment: before an event that names something, for the so-manieth time.
+        Its files may not outgrow a room of so many bytes.
+        """
+        how = {"arguments": self.arguments(home, name), "moment": moment, "room": room}
+        assert self.process.stdin
+        self.process.stdin.write(orjson.dumps(how | {"shared": shared}).decode() + "\n")
+        self.process.stdin.flush()
+        return int(self._line())
+
+    def end(self) -> Ended:
+        return Ended(*orjson.loads(self._line()))
+
+    def run(self, home: Path, name: str, **how: Any) -> Ended:
+        self.start(home, name, **how)
+        return self.end()
+
+    def _line(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline()
+
+
+@pytest.fixture(scope="module")
+def trainer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainer]:
+    folder = tmp_path_factory.mktemp("trainer")
+    (folder / "trainer.py").write_text(TRAINER)
+    command = [sys.executable, "-W", "ignore", str(folder / "trainer.py")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]
+        yield Trainer(process, folder / "data")
+        process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def whole(trainer: Trainer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a model whose training nobody disturbed."""
+    home = tmp_path_factory.mktemp("whole")
+    ended = trainer.run(home, "good")
+    assert ended.code == 0, ended.log
+    assert "before" not in ended.log
+    return home
+
+
+@pytest.fixture
+def home(whole: Path, tmp_path: Path) -> Path:
+    """A home where that model is the latest."""
+    shutil.copytree(whole / "models", tmp_path / "models", symlinks=True)
+    return tmp_path
+
+
+@functools.cache
+def outcome(home: Path, name: str) -> list[bytes]:
+    """Return what a model answers for the test split, its trees, and the record of its rounds."""
+    folder = home / "models" / name
+    model = artifact.load(folder, threads=1)
+    table = splits.open_splits(Path(model.card["data"]["folder"])).read("test")
+    answers = model.probabilities(table["text"].to_pylist())
+    return [
+        *(numbers.tobytes() for numbers in answers),
+        (folder / "booster.ubj").read_bytes(),
+        (home / "reports" / name / "history.jsonl").read_bytes(),
+        orjson.dumps(model.card["metrics"]),
+    ]
+
+
+def kept(home: Path) -> dict[str, int]:
+    """Return the finished stages; one that is done again has another number."""
+    found = (home / "models").glob(".unfinished-*/[!.]*.pkl")
+    return {path.name: path.stat().st_ino for path in found}
+
+
+def untouched(home: Path) -> bool:
+    """Whether the good model is whole and still the latest."""
+    folder = home / "models" / "latest"
+    return folder.readlink() == Path("good") and artifact.load(folder).version == "good"
+
+
+def check_end(home: Path, whole: Path) -> None:
+    """Check that the interrupted model is as the undisturbed, and nothing else is left."""
+    assert {path.name for path in (home / "models").iterdir()} == {"good", "latest", "again"}
+    assert (home / "models" / "latest").readlink() == Path("again")
+    assert outcome(home, "again") == outcome(whole, "good")
+    assert {path.name for path in (home / "reports" / "again").iterdir()} == {
+        "history.jsonl",
+        "run.json",
+    }
+
+
+# Before each of these, one after the other, the same command is killed.
+MOMENTS = [
+    ("os.mkdir", ".unfinished-", 1),
+    ("os.rename", "words.pkl", 1),
+    ("open", "svm-whole.pkl", 1),
+    ("os.rename", "svm-2.pkl", 1),
+    ("os.rename", "bayes-4.pkl", 1),
+    ("os.rename", "trees.pkl", 1),
+    ("os.rename", "trees.pkl", 2),
+    ("open", "run.json", 1),
+    ("open", "pipeline.pkl", 1),
+    ("os.rename", "models/again", 1),
+    ("os.symlink", "latest", 1),
+    ("os.rename", "latest", 1),
+    ("os.rename", ".unfinished-", 1),
+]
+
+
+def test_a_kill_at_any_moment_changes_no_bit_and_no_stage_is_done_again(
+    trainer: Trainer, home: Path, whole: Path
+) -> None:
+    for place, moment in enumerate(MOMENTS):
+        before = kept(home)
+        ended = trainer.run(home, "again", moment=moment)
+        assert ended.code == -signal.SIGKILL, f"{moment}: {ended.log}"
+        finishing = place > MOMENTS.index(("os.symlink", "latest", 1))
+        assert ended.log.count("done before") == (0 if finishing else len(before)), moment
+        still = kept(home).items() | before.items() & {("trees.pkl", before.get("trees.pkl"))}
+        assert before.items() <= still, f"{moment}: done again"
+        assert untouched(home) or place == len(MOMENTS) - 1
+    ended = trainer.run(home, "again")
+    assert ended.code == 0, ended.log
+    assert ended.last.endswith("saved before")
+    check_end(home, whole)
+
+
+def command(trainer: Trainer, home: Path) -> subprocess.Popen[str]:
+    """Start the training as a person does."""
+    line = [sys.executable, "-m", "shelfmark.cloud.job", *trainer.arguments(home, "again")]
+    return subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+
+def wait_for(home: Path, name: str) -> None:
+    until(lambda: name in kept(home), 120)
+
+
+def test_a_kill_and_ctrl_c_from_outside_lose_nothing_that_was_finished(
+    trainer: Trainer, home: Path, whole: Path
+) -> None:
+    with command(trainer, home) as run:
+        wait_for(home, "words.pkl")
+        run.kill()
+    with command(trainer, home) as run:
+        wait_for(home, "svm-0.pkl")
+        run.send_signal(signal.SIGINT)
+        assert run.stderr
+        said = run.stderr.read()
+    assert run.returncode == 130
+    assert said.splitlines()[-1] == GOES_ON
+    assert "words: done before" in said
+    assert "Traceback" not in said
+    assert untouched(home)
+    ended = trainer.run(home, "again")
+    assert ended.code == 0, ended.log
+    assert "words: done before" in ended.log
+    assert "svm-0: done before" in ended.log
+    check_end(home, whole)
+
+
+def test_processes_end_with_a_killed_training_and_what_they_finished_is_kept(
+    trainer: Trainer, home: Path, whole: Path
+) -> None:
+    pid = trainer.start(home, "again", shared=True)
+    wait_for(home, "svm-whole.pkl")
+    assert len(list((home / "models").glob(".unfinished-*/.partial-*-scratch/data.npy"))) == 1
+    started = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    # Told only once the last process that could still write into the log is gone.
+    assert trainer.end().code == -signal.SIGKILL
+    assert time.monotonic() - started < 60  # a hang, not a busy machine
+    ended = trainer.run(home, "again")
+    assert ended.code == 0, ended.log
+    assert "svm-whole: done before" in ended.log
+    check_end(home, whole)
+
+
+def test_no_room_on_the_disk_is_one_line_and_hurts_nothing(
+    trainer: Trainer, home: Path, whole: Path
+) -> None:
+    model = (whole / "models" / "good" / "pipeline.pkl").stat().st_size
+    # The first file that outgrows the room, further on each time; kills bring the work there.
+    steps: list[tuple[dict[str, Any], str]] = [
+        ({"room": 0}, "words.pkl"),
+        ({"moment": ("open", "svm-whole.pkl", 1)}, ""),
+        ({"room": 5_000}, "svm-whole.pkl"),
+        ({"moment": ("os.rename", "trees.pkl", 1)}, ""),
+        ({"room": 1_000}, "history.jsonl"),
+        ({"room": 20_000}, "trees.pkl"),
+        ({"room": model - 1_000}, "models/again"),
+    ]
+    for how, unwritten in steps:
+        ended = trainer.run(home, "again", **how)
+        assert ended.code == (1 if unwritten else -signal.SIGKILL)
+        assert untouched(home)
+        if unwritten:
+            assert "Traceback" not in ended.log
+            assert ended.last.startswith("error: cannot write ")
+            assert ended.last.endswith(f"{unwritten}: File too large")
+            assert not list((home / "models").rglob(".partial-*"))
+    ended = trainer.run(home, "again")
+    assert ended.code == 0, ended.log
+    check_end(home, whole)

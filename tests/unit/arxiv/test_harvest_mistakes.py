@@ -1,0 +1,120 @@
+"""What a person or a kill does wrong is one line, and the file stays what it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shelfmark.arxiv import harvest, oai
+from shelfmark.errors import ShelfmarkError
+from tests.conftest import ROOT
+from tests.support import oai_server
+from tests.support.oai_server import Repository
+from tests.unit.arxiv.conftest import SINCE, Clock, fetch, left
+
+
+@pytest.mark.parametrize(
+    ("since", "sets", "options", "line"),
+    [
+        ("", (), {}, "--since: .* has no harvest of all papers yet: give a day"),
+        ("yesterday", (), {}, "--since: 'yesterday' is no day"),
+        ("2026-11-21", (), {}, "--since: 2026-11-21 is yet to come"),
+        (SINCE, ("cs.AJ",), {}, "--sets: no group, archive or category 'cs.AJ'; did you mean"),
+        (SINCE, (), {"contact": "a@b\r\nX: y"}, "--contact: give"),
+        (SINCE, (), {"interval": -1.0}, "--interval"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    repository: Repository, tmp_path: Path, clock: Clock, since: str, sets: tuple[str, ...],
+    options: dict[str, Any], line: str,
+) -> None:  # fmt: skip
+    with pytest.raises(ShelfmarkError, match=line):
+        fetch(repository, tmp_path / "papers.jsonl", clock, since, sets, **options)
+    assert repository.asked == []
+    assert left(tmp_path) == set()
+
+
+@pytest.mark.parametrize("url", ["ftp://x/oai", "oai", "http://", "http://x/?a=b", "http://x/ y"])
+def test_a_wrong_url_is_one_line(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ShelfmarkError, match="--url"):
+        harvest.harvest(tmp_path / "papers.jsonl", SINCE, (), oai.Repository(url))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("papers.jsonl.gz", None, "is to be JSON lines, not .gz"),
+        ("papers.parquet", None, "is to be JSON lines, not .parquet"),
+        ("notes.txt", b"my notes\n", "is there and holds no papers"),
+        ("list.json", b"[1, 2]\n", "is there and holds no papers"),
+        ("folder", ..., "is a folder"),
+    ],
+)
+def test_a_file_that_is_no_harvest_is_left_as_it_is(
+    repository: Repository, tmp_path: Path, clock: Clock, name: str, content: Any, line: str
+) -> None:
+    out = tmp_path / name
+    if content is ...:
+        out.mkdir()
+    elif content:
+        out.write_bytes(content)
+    with pytest.raises(ShelfmarkError, match=line):
+        fetch(repository, out, clock)
+    assert repository.asked == []
+    assert left(tmp_path) == ({name} if content else set())
+
+
+def test_damaged_notes_are_one_line(repository: Repository, tmp_path: Path, clock: Clock) -> None:
+    out, partial = tmp_path / "papers.jsonl", tmp_path / "papers.jsonl.partial"
+    fetch(repository, out, clock)
+    (tmp_path / "papers.jsonl.harvest.json").write_text('{"sets": 3}')
+    with pytest.raises(ShelfmarkError, match=r"harvest\.json: damaged"):
+        fetch(repository, out, clock, "")
+    partial.write_bytes(b"no database" * 100)
+    with pytest.raises(ShelfmarkError, match=r"partial: damaged .*remove it to begin anew"):
+        fetch(repository, out, clock)
+
+
+def command(repository: Repository, out: Path) -> subprocess.Popen[bytes]:
+    words = ["harvest", "--since", SINCE, "--sets", "cs", "--out", str(out)]
+    words += ["--url", repository.url, "--interval", "0.01"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "invoke", "--search-root", str(ROOT), *words],
+        cwd=out.parent, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_killed_harvest_goes_on_to_the_same_file(
+    repository: Repository, tmp_path: Path, undisturbed: bytes
+) -> None:
+    out, halfway, go = tmp_path / "papers.jsonl", threading.Event(), threading.Event()
+
+    def stall(handler: oai_server.Handler, body: bytes) -> None:
+        handler.send(body[:2000], length=len(body))
+        halfway.set()
+        go.wait(300)
+
+    repository.faults = {4: stall}
+    with command(repository, out) as run:
+        assert halfway.wait(300)
+        run.send_signal(signal.SIGKILL)
+        run.wait(60)
+    go.set()
+    assert left(tmp_path) <= {"papers.jsonl.partial", "papers.jsonl.partial-journal"}
+    with command(repository, out) as run:
+        said, problems = run.communicate(timeout=300)
+    assert run.returncode == 0, problems
+    assert out.read_bytes() == undisturbed
+    assert repository.asked[4] == repository.asked[3]
+    assert b"47 new papers, 0 changed, 0 deleted" in said
+    assert said.endswith(b"Thank you to arXiv for use of its open access interoperability.\n")
+    assert left(tmp_path) == {"papers.jsonl", "papers.jsonl.harvest.json"}

@@ -1,0 +1,162 @@
+"""Plain text: TeX accents become letters, maths stays or is masked, and nothing can break it."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from shelfmark.arxiv.text import MATHS_MASK, document, plain
+
+ANYTHING = st.text(st.characters(exclude_categories=()))  # lone surrogates and NUL too
+TEXISH = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [*"\\{}$'`^\"~=.Hcvudbkr &%#_\n\t\0eo", "ss", "\\i", "é", "e\u0301", "\ud800", "\u2028"]
+        ),
+        ANYTHING,
+    ),
+    max_size=30,
+).map("".join)
+
+
+@given(st.one_of(ANYTHING, TEXISH))
+@example("\ud800\udfff\0\x85\u2029")
+@example("\\'\ud800 \\v\0 \\")
+def test_any_text_becomes_one_line_that_can_be_written(text: str) -> None:
+    result = plain(text)
+    assert result.encode("utf-8").decode("utf-8") == result
+    assert len(result.splitlines()) <= 1
+    assert result == result.strip()
+    assert "  " not in result
+    assert "\0" not in result
+    assert all(not sign.isspace() or sign == " " for sign in result)
+
+
+@given(ANYTHING.filter(lambda text: "\\" not in text))
+def test_without_tex_plain_text_is_left_as_it_is(text: str) -> None:
+    assert plain(plain(text)) == plain(text)
+
+
+@given(st.text().filter(lambda text: "\\" not in text))
+def test_composed_and_decomposed_letters_are_the_same(text: str) -> None:
+    assert plain(unicodedata.normalize("NFD", text)) == plain(unicodedata.normalize("NFC", text))
+    assert unicodedata.is_normalized("NFC", plain(text))
+
+
+@given(st.lists(st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1)))
+def test_only_white_space_of_common_text_changes(words: list[str]) -> None:
+    words = [word for word in words if "\\" not in word]
+    assert plain("\n  " + " \t\n".join(words)) == " ".join(words)
+
+
+@pytest.mark.parametrize(
+    ("tex", "letters"),
+    [
+        (r"Poincar\'e", "Poincaré"),
+        (r"Poincar\'{e}", "Poincaré"),
+        (r"Poincar{\'e}", "Poincaré"),
+        (r"Poincar{\'{e}}", "Poincaré"),
+        (r"G\"odel", "Gödel"),
+        (r"G\" odel", "Gödel"),
+        (r"Erd\H{o}s", "Erdős"),
+        (r"Erd{\H o}s", "Erdős"),
+        (r"Fran\c{c}ois", "François"),
+        (r"Ho\v{r}ava", "Hořava"),
+        (r"Mart\'{\i}nez", "Martínez"),
+        (r"Mart\'\inez", "Martínez"),
+        (r"\`A la carte", "À la carte"),
+        (r"Fa\`a di Bruno", "Faà di Bruno"),
+        (r"It\^o", "Itô"),
+        (r"S\~ao", "São"),
+        (r"\=a \.z \u{a} \r{u} \k{e} \b{b}", "ā ż ă ů ę ḇ"),
+        (r"\d{s}", "ṣ"),
+        (r"Stra\ss{}e", "Straße"),
+        (r"\O ystein", "Øystein"),
+        (r"K\o{}benhavn", "København"),
+        (r"{\L}ojasiewicz", "Łojasiewicz"),
+        (r"\AA ngstr\"om", "Ångström"),
+        (r"\ae on", "æon"),
+        (r"AT\&T: 5\% of x\_y, \#1", "AT&T: 5% of x_y, #1"),
+    ],
+)
+def test_tex_accents_become_letters(tex: str, letters: str) -> None:
+    assert plain(tex) == letters
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"\alpha",
+        r"\H os",
+        r"\bf bold",
+        r"\vspace",
+        r"\rho and \cdot",
+        r"\omega, \Omega and \order",
+        r"\lambda",
+        r"$\ell_1$",
+        r"\big(",
+        r"\$5",
+        r"{a} set {x}",
+        r"$\{x_{i}\}$",
+        "\\",
+    ],
+)
+def test_other_commands_are_left_alone(tex: str) -> None:
+    assert plain(tex) == tex
+
+
+def test_maths_is_not_touched_by_accents_elsewhere() -> None:
+    assert plain(r"G\"odel on $x_{i}^{n}$ é") == "Gödel on $x_{i}^{n}$ é"
+
+
+def test_line_breaks_of_the_snapshot_go() -> None:
+    assert plain("  A title that\n  goes on\r\n\tand on\u00a0\n") == "A title that goes on and on"
+
+
+def test_keeping_maths_changes_nothing() -> None:
+    assert document("A $p$-adic title", r"Of \(x\) and $$y$$.") == (
+        "A $p$-adic title\nOf \\(x\\) and $$y$$."
+    )
+
+
+@pytest.mark.parametrize(
+    "formula", ["$x$", "$$x + y$$", r"\(a_{1}\)", r"\[\frac{1}{2}\]", r"$a \$ b$", "$O(n^2)$"]
+)
+def test_masking_makes_one_word_of_any_formula(formula: str) -> None:
+    masked = document("On it", f"before {formula} after", "mask")
+    assert masked.split() == ["On", "it", "before", MATHS_MASK, "after"]
+    assert MATHS_MASK.isascii()
+    assert " " not in MATHS_MASK
+
+
+@pytest.mark.parametrize("text", ["costs 5$", r"from \$5 to \$9", r"\( is open", "$$", "no maths"])
+def test_what_is_no_formula_is_not_masked(text: str) -> None:
+    assert document("", text, "mask") == text
+
+
+def test_two_formulas_are_two_words() -> None:
+    assert document("", "$a$ beats $b$", "mask").split() == [MATHS_MASK, "beats", MATHS_MASK]
+
+
+@given(st.text(), st.text())
+def test_a_document_holds_the_title_then_the_abstract(title: str, abstract: str) -> None:
+    whole = document(title, abstract)
+    assert whole.startswith(title)
+    assert whole.endswith(abstract)
+    assert len(whole) == len(title) + len(abstract) + bool(title and abstract)
+
+
+@given(TEXISH)
+def test_masking_never_fails(text: str) -> None:
+    assert isinstance(document(text, text, "mask"), str)
+
+
+@pytest.mark.parametrize("sign", [r"\( ", r"\[ ", "$$ ", "$ ", r"\' ", r"\v{ ", "\\", r"\'{", "{ "])
+def test_a_hostile_text_takes_no_longer_than_others(sign: str) -> None:
+    started = time.perf_counter()
+    document("", plain(sign * 20_000), "mask")
+    assert time.perf_counter() - started < 5

@@ -1,0 +1,157 @@
+"""inv deploy and inv rollback: the traffic moves only to what has answered.
+
+The service that is asked is a real one; gcloud is a program that keeps the state of a service.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shelfmark.cloud import account, deploy
+from shelfmark.cloud.account import Account
+from shelfmark.errors import ShelfmarkError
+from tests.support.serving import running
+from tests.unit.cloud.conftest import Project
+
+REGISTRY = "europe-west4-docker.pkg.dev/my-project/shelfmark"
+DIGEST = f"sha256:{'0' * 64}"
+MODELS = "gs://my-bucket/models"
+
+
+@pytest.fixture(scope="module")
+def address(home: Path) -> Iterator[str]:
+    """A service that runs."""
+    with running(home) as client:
+        yield str(client.base_url).rstrip("/")
+
+
+@pytest.fixture
+def ready(project: Project, address: str) -> Project:
+    """A project with an image and a model, and a service that will answer."""
+    card = json.dumps({"versions": {"python": deploy.python_of_image()}})
+    objects = {f"{MODELS}/production": "newest\n"}
+    objects |= {f"{MODELS}/{name}/card.json": card for name in ("newest", "older")}
+    images = {f"{REGISTRY}/api:abc": DIGEST}
+    project.update(objects=objects, images=images, address=address)
+    return project
+
+
+@pytest.fixture(autouse=True)
+def _one_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELFMARK_COMMIT", "abc")
+
+
+def verbs(project: Project) -> list[str]:
+    """What was done to the service, in order."""
+    return [words[2] for words in project["calls"] if words[:2] == ["run", "services"]]
+
+
+def test_a_first_revision_then_a_second_and_back(ours: Account, ready: Project) -> None:
+    first = deploy.deploy(ours)
+    assert verbs(ready) == ["describe", "replace", "update-traffic"]
+    assert ready["traffic"] == [{"revisionName": first, "percent": 100}]
+    second = deploy.deploy(ours, "older", f"{REGISTRY}/api@{DIGEST}")
+    assert second != first
+    moved = ready["documents"][1]["spec"]["traffic"]
+    assert moved[0] == {"revisionName": first, "percent": 100}
+    assert moved[1] == {"latestRevision": True, "tag": "candidate", "percent": 0}
+    assert deploy.serving(deploy.described(ours)) == second
+    assert deploy.rollback(ours) == first
+    assert deploy.serving(deploy.described(ours)) == first
+    assert deploy.rollback(ours) == second
+
+
+def test_the_commands_that_a_dry_run_prints_are_those_that_run(
+    ours: Account, ready: Project
+) -> None:
+    planned = deploy.deploy_commands(ours, "newest") + deploy.rollback_commands(ours)
+    deploy.deploy(ours)
+    deploy.deploy(ours, "older")
+    before = len(ready["calls"])
+    deploy.deploy(ours, "newest")
+    deploy.rollback(ours)
+    done = [words for words in ready["calls"][before:] if words[0] != "auth"]
+    assert [words[:3] for words in done] == [command[:3] for command in planned]
+    for words, command in zip(done, planned, strict=True):
+        named = [word for word in command if word.startswith("--") and "REVISION" not in word]
+        assert set(named) <= set(words)
+
+
+def test_a_dry_run_needs_no_account(ours: Account) -> None:
+    nobody = account.spelt_out(Account(region=ours.region))
+    typed = [" ".join(command) for command in deploy.deploy_commands(nobody)]
+    assert any("gs://BUCKET/models/production" in line for line in typed)
+    assert all("None" not in line for line in typed)
+    assert any("--region=europe-west4 --project=PROJECT" in line for line in typed)
+
+
+def test_what_is_deployed_is_named_exactly(ours: Account, ready: Project) -> None:
+    deploy.deploy(ours)
+    (document,) = ready["documents"]
+    spec = document["spec"]["template"]["spec"]
+    service = spec["containers"][0]
+    assert service["image"] == f"{REGISTRY}/api@{DIGEST}"
+    assert service["env"] == [{"name": "SHELFMARK_MODEL", "value": "newest"}]
+    assert spec["serviceAccountName"] == "shelfmark-serve@my-project.iam.gserviceaccount.com"
+    assert spec["volumes"][0]["csi"]["volumeAttributes"]["bucketName"] == "my-bucket"
+    assert "$" not in json.dumps(document)
+
+
+def test_a_revision_that_fails_its_check_gets_no_traffic(
+    ours: Account, ready: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = deploy.deploy(ours)
+    monkeypatch.setattr("shelfmark.service.probe.SECONDS", 0.0)
+    ready.update(address="http://127.0.0.1:9")  # where nobody listens
+    with pytest.raises(ShelfmarkError) as told:
+        deploy.deploy(ours)
+    assert str(told.value).endswith(f"the traffic stays with {first}")
+    assert "shelfmark-00002 fails its check" in str(told.value)
+    assert verbs(ready)[-1] == "replace"
+    assert deploy.serving(deploy.described(ours)) == first
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"objects": {}}, f"{MODELS} has no production: inv promote VERSION --models {MODELS}"),
+        (
+            {"objects": {f"{MODELS}/production": "gone"}},
+            f"no model gone in {MODELS}: gcloud storage cp --recursive",
+        ),
+        ({"images": {}}, f"no image {REGISTRY}/api:abc: push this commit"),
+        (
+            {"objects": {f"{MODELS}/production/card.json": '{"versions": {"python": "3.1"}}'}},
+            "model production was trained with Python 3.1, the image has",
+        ),
+        ({"objects": {f"{MODELS}/production/card.json": "{}"}}, "damaged"),
+        ({"objects": {f"{MODELS}/production": "../up"}}, "../up: not the name of a version"),
+    ],
+)
+def test_what_is_not_there_is_told_before_anything_starts(
+    ours: Account, ready: Project, change: dict[str, Any], line: str
+) -> None:
+    ready.update(**change)
+    with pytest.raises(ShelfmarkError) as told:
+        deploy.deploy(ours)
+    assert line in str(told.value)
+    assert "replace" not in verbs(ready)
+
+
+def test_nothing_to_go_back_to_is_told(ours: Account, ready: Project) -> None:
+    with pytest.raises(ShelfmarkError, match="no revision before the first"):
+        deploy.rollback(ours)
+    first = deploy.deploy(ours)
+    with pytest.raises(ShelfmarkError, match=f"no revision before {first}"):
+        deploy.rollback(ours)
+
+
+def test_the_python_of_the_image_is_read_from_its_dockerfile() -> None:
+    minor = platform.python_version_tuple()[:2]
+    assert deploy.python_of_image().split(".")[0] == minor[0]

@@ -1,0 +1,122 @@
+"""The real gcloud reads our files, and sends them to a server of the loopback that keeps them.
+
+It refuses a field it does not know, so what arrives is what the services' own types can hold.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shelfmark.cloud import deploy
+from shelfmark.cloud import setup as init
+from shelfmark.cloud.account import Account
+
+pytestmark = pytest.mark.skipif(shutil.which("gcloud") is None, reason="no gcloud here")
+
+
+class Kept(BaseHTTPRequestHandler):
+    """Answers every request with what came, or that there is nothing yet."""
+
+    arrived: list[tuple[str, str, Any]]
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        document = json.loads(body or "null")
+        self.arrived.append((self.command, self.path.partition("?")[0], document))
+        project = self.path.startswith("/v1/projects/my-project")
+        there = project or self.command != "GET"
+        told = document if there else {"error": {"code": 404, "message": "none yet"}}
+        if project:
+            told = {"projectId": "my-project", "projectNumber": "1"}
+        answer = json.dumps(told).encode()
+        self.send_response(200 if there else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_GET = do_POST = do_PUT = _answer  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Stay quiet."""
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str, Any]]]:
+    """What has arrived at a server that gcloud takes for Google's."""
+    handler = type("Handler", (Kept,), {"arrived": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+        monkeypatch.setenv("CLOUDSDK_AUTH_DISABLE_CREDENTIALS", "true")
+        for api in ("MONITORING", "CLOUDRESOURCEMANAGER"):
+            monkeypatch.setenv(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api}", f"{here}/")
+        # gcloud puts the region before this name, so that only a proxy can find it.
+        monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN", "http://run.invalid/")
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, here)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.setenv(name, "127.0.0.1")
+        yield handler.arrived
+        server.shutdown()
+
+
+def gcloud(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["gcloud", *words, "--quiet"],
+        env=os.environ, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def test_alerts_and_dashboard_arrive_whole(ours: Account, cloud: list[Any]) -> None:
+    watched = [step for step in init.steps(ours) if step.what.startswith(("alert", "dashboard"))]
+    for step in watched:
+        done = gcloud(*step.make)
+        assert done.returncode == 0, done.stderr
+    sent = [document for verb, _, document in cloud if verb == "POST"]
+    files = [*sorted((init.FOLDER / "alerts").glob("*.json")), init.FOLDER / "dashboard.json"]
+    assert len(sent) == len(files) == 5
+    for document, file in zip(sent, files, strict=True):
+        ours_now = json.loads(file.read_text(encoding="utf-8"))
+        assert document["displayName"] == ours_now["displayName"]
+        if "conditions" in ours_now:
+            assert document["conditions"] == ours_now["conditions"]
+        else:
+            assert len(document["mosaicLayout"]["tiles"]) == 10
+
+
+def test_the_service_arrives_whole(ours: Account, cloud: list[Any], tmp_path: Path) -> None:
+    document = deploy.filled_in(ours, "newest", "image@sha256:0", "shelfmark-00001")
+    file = tmp_path / "service.json"
+    file.write_text(json.dumps(document))
+    done = gcloud("run", "services", "replace", str(file), *deploy._where(ours), "--async")
+    sent = [body for verb, path, body in cloud if verb == "POST" and path.endswith("/services")]
+    assert len(sent) == 1, done.stderr
+    template, arrived = document["spec"]["template"], sent[0]["spec"]["template"]
+    assert arrived["spec"] == template["spec"]
+    assert sent[0]["spec"]["traffic"][0] == document["spec"]["traffic"][0]
+    assert template["metadata"]["annotations"].items() <= arrived["metadata"]["annotations"].items()
+
+
+def test_a_field_that_there_is_not_never_arrives(
+    ours: Account, cloud: list[Any], tmp_path: Path
+) -> None:
+    document = deploy.filled_in(ours, "newest", "image@sha256:0", None)
+    document["spec"]["template"]["spec"]["concurrency"] = 3
+    file = tmp_path / "service.json"
+    file.write_text(json.dumps(document))
+    done = gcloud("run", "services", "replace", str(file), *deploy._where(ours), "--async")
+    assert done.returncode
+    assert "concurrency" in done.stderr
+    assert not [verb for verb, _, _ in cloud if verb == "POST"]

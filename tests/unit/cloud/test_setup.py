@@ -1,0 +1,167 @@
+"""inv cloud-init: what it would run is what gcloud knows, and what is there stays."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shelfmark.cloud import deploy
+from shelfmark.cloud import setup as init
+from shelfmark.cloud.account import Account
+from shelfmark.cloud.gcloud import Command
+from shelfmark.errors import ShelfmarkError
+from tests.unit.cloud.conftest import Project
+
+ROOT = Path(__file__).parents[3]
+CHANNEL = "projects/my-project/notificationChannels/1"
+
+
+def needed(ours: Account) -> list[init.Step]:
+    return init.steps(ours, number="123456", github="me/shelfmark", channel=CHANNEL, secret=True)
+
+
+def made(ours: Account, secret: str = "") -> list[str]:
+    told: list[str] = []
+    init.carry_out(needed(ours), secret, told.append)
+    return told
+
+
+def every_command(ours: Account) -> list[Command]:
+    """All that the tasks may run, with words that stand for what is known only then."""
+    return [
+        *(step.make for step in needed(ours)),
+        *(step.there for step in needed(ours) if step.there),
+        *deploy.build_commands(ours),
+        *deploy.deploy_commands(ours),
+        *deploy.rollback_commands(ours),
+        deploy._move(ours, "b", None),
+        [*deploy._replace(ours, "service.json"), "--format=json"],
+        [*deploy._describe(ours), "--format=json"],
+        ["projects", "describe", "my-project", "--format=value(projectNumber)"],
+        ["auth", "print-identity-token", "--audiences=https://a.run.app"],
+        ["config", "get-value", "account"],
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("gcloud") is None, reason="no gcloud here, whose parser this asks")
+def test_every_command_is_one_that_gcloud_knows(ours: Account, tmp_path: Path) -> None:
+    commands = [shlex.join(["gcloud", *command, "--quiet"]) for command in every_command(ours)]
+    commands.append("gcloud run services describe shelfmark --no-such-flag")
+    file = tmp_path / "commands.json"
+    file.write_text(json.dumps([{"command_string": command} for command in commands]))
+    lint = ["gcloud", "meta", "lint-gcloud-commands", f"--commands-file={file}"]
+    done = subprocess.run(lint, capture_output=True, text=True, timeout=300, check=True)
+    judged = {one["command_string"]: one["error_message"] for one in json.loads(done.stdout)}
+    wrong = {command: error for command, error in judged.items() if error}
+    assert len(judged) == len(set(commands))
+    assert list(wrong) == [commands[-1]]  # it does judge
+
+
+def test_a_second_call_makes_nothing_anew(ours: Account, project: Project) -> None:
+    first = made(ours, "the-key")
+    assert sum(line.startswith("made") for line in first) == 14
+    assert not any(line.startswith("there") for line in first)
+    before = project["made"]
+    second = made(ours, "the-key")
+    assert project["made"] == before
+    assert sum(line.startswith("there") for line in second) == 14
+
+
+def test_a_call_that_was_stopped_goes_on(ours: Account, project: Project) -> None:
+    project.update(refused=["artifacts repositories shelfmark"])
+    with pytest.raises(ShelfmarkError, match="gcloud artifacts repositories create.*PERMISSION"):
+        made(ours)
+    assert project["made"] == ["storage buckets gs://my-bucket"]
+    project.update(refused=[])
+    assert made(ours)[1:3] == ["there   bucket my-bucket", "made    repository shelfmark"]
+
+
+def test_a_secret_stands_on_no_command_line(ours: Account, project: Project) -> None:
+    made(ours, "the-key")
+    assert project["given"].count("the-key") == 1
+    (place,) = (n for n, given in enumerate(project["given"]) if given)
+    assert project["calls"][place][:2] == ["secrets", "create"]
+    assert "the-key" not in json.dumps(project["calls"])
+
+
+def test_no_account_may_more_than_it_needs(ours: Account) -> None:
+    grants: dict[str, set[str]] = {}
+    for step in needed(ours):
+        words = dict(word.split("=", 1) for word in step.make if "=" in word)
+        if "--role" in words:
+            who = words["--member"].removeprefix("serviceAccount:").partition("@")[0]
+            grants.setdefault(who, set()).add(words["--role"].removeprefix("roles/"))
+    page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    for role in init.ACCOUNTS:
+        mine = grants.pop(f"shelfmark-{role}")
+        assert not [name for name in mine if name.rpartition(".")[2] in ("admin", "owner", "editor")
+                    and name != "cloudbuild.builds.editor"]  # fmt: skip
+        (line,) = (line for line in page.splitlines() if line.startswith(f"| `shelfmark-{role}`"))
+        assert set(re.findall(r"`([\w.]+)`", line.split("|")[2])) == mine
+    main = "attribute.ref/refs/heads/main"
+    assert {who.rpartition("github/")[2] for who in grants} == {
+        main, "attribute.repository/me/shelfmark"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (("My Project", "europe-west4", "my-bucket"), "--project My Project"),
+        (("my-project", "europe", "my-bucket"), "--region europe:"),
+        (("my-project", "europe-west4", "gs://my-bucket"), "--bucket gs://my-bucket"),
+    ],
+)
+def test_a_name_that_cannot_be_one_is_told(names: tuple[str, str, str], line: str) -> None:
+    with pytest.raises(ShelfmarkError, match=line):
+        init.account_of(*names)
+
+
+def test_a_repository_that_cannot_be_one_is_told(ours: Account) -> None:
+    with pytest.raises(ShelfmarkError, match="--github me' || true"):
+        init.steps(ours, github="me' || true")
+
+
+def invoke(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "invoke", *words]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+NAMES = ("--project", "my-project", "--region", "europe-west4", "--bucket", "my-bucket")
+
+
+def test_a_dry_run_prints_all_and_runs_nothing(ours: Account, project: Project) -> None:
+    done = invoke("cloud-init", *NAMES, "--dry-run", "--github", "me/shelfmark")
+    assert done.returncode == 0, done.stderr
+    assert not project["calls"]
+    shown = [line for line in done.stdout.splitlines() if line.startswith("gcloud ")]
+    expected = init.steps(ours, number="PROJECT_NUMBER", github="me/shelfmark")
+    assert len(shown) == len(expected)
+    assert shlex.split(shown[0])[1:] == expected[0].make
+
+
+def test_without_an_account_each_task_says_what_is_missing(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.update(account="")
+    done = invoke("cloud-init", *NAMES)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: nobody is signed in: gcloud auth login; without, "
+        "docker run and inv serve work as they are\n"
+    )
+    for task in ("deploy", "rollback", "build"):
+        done = invoke(task)
+        assert done.returncode == 1
+        assert "no project, region, bucket, repository in configs/cloud/account.yaml" in done.stderr
+        assert "docker run and inv serve work as they are" in done.stderr
+        assert len(done.stderr.splitlines()) == 1

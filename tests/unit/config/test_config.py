@@ -1,0 +1,219 @@
+"""The configuration: what composes, who wins, and the one line that a mistake gives."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from shelfmark.config import groups, schema
+from shelfmark.config import load as config
+from shelfmark.errors import ShelfmarkError
+
+EXPERIMENTS = sorted(file.stem for file in (groups.CONFIGS / "experiment").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_values_of_an_experiment_arrive(name: str) -> None:
+    from omegaconf import OmegaConf
+
+    file = groups.CONFIGS / "experiment" / f"{name}.yaml"
+    assert file.read_text(encoding="utf-8").splitlines()[0] == "# @package _global_"
+    wanted = OmegaConf.to_container(OmegaConf.load(file))
+    assert isinstance(wanted, dict)
+    wanted.pop("defaults", None)
+    loaded = config.load([f"experiment={name}"]).model_dump(mode="json")
+    changed = 0
+    base = config.load().model_dump(mode="json")
+    for section, values in wanted.items():
+        for key, value in values.items():
+            assert loaded[section][key] == value
+            changed += base[section].get(key) != value
+    assert changed, "an experiment that changes nothing is none"
+
+
+def test_seed_is_the_published_setting() -> None:
+    seed = config.load(["experiment=seed"])
+    assert (seed.features.max_features, seed.features.ngram_range) == (10_000, (1, 3))
+    assert (seed.features.min_df, seed.features.max_df) == (5, 0.7152)
+    assert seed.features.stop_words == "english"
+    assert seed.features.chosen_terms is None
+    assert seed.model.stack is None
+    assert (seed.model.rounds, seed.model.max_depth) == (1000, 8)
+    assert seed.model.learning_rate == 0.04297
+    assert (seed.model.subsample, seed.model.colsample_bytree) == (0.7654, 0.70666)
+    assert (seed.model.reg_alpha, seed.model.reg_lambda) == (0.03872, 0.74048)
+    assert seed.model.early_stopping == 10
+
+
+def test_every_kind_of_model_has_the_parts_it_stands_on() -> None:
+    kinds = {kind: config.load([f"model={kind}"]).model for kind in groups.groups()["model"]}
+    parts = {
+        kind: (
+            model.classifier,
+            model.stack and [name for name, part in model.stack.scorers if part is not None],
+        )
+        for kind, model in kinds.items()
+    }
+    assert parts == {
+        "xgboost": ("trees", None),
+        "stacked": ("trees", ["svm", "bayes"]),
+        "linear": ("linear", ["svm"]),
+        "reranked": ("reranker", ["embedding", "bayes"]),
+    }
+    assert config.load().model == kinds["stacked"], "the stack is what there is by default"
+    assert config.load(["experiment=all"]).model == kinds["reranked"]
+    assert kinds["linear"].stack is not None
+    assert kinds["linear"].stack.min_listed is None
+
+
+def test_labels_of_an_experiment_give_way_to_those_asked_for() -> None:
+    for labels in (["cs.AI", "cs.CL"], {"theory": ["cs.CC"], "rest": ["cs"]}):
+        told = str(labels).replace("'", "").replace(" ", "")
+        loaded = config.load(["experiment=twelve", "~data.labels", f"+data.labels={told}"])
+        assert loaded.data.labels == labels
+
+
+def test_a_key_that_came_later_is_written_only_when_it_is_used() -> None:
+    before = config.load().model_dump(mode="json")
+    assert "max_papers" not in before["data"]
+    after = config.load(["data.max_papers=100"]).model_dump(mode="json")
+    assert after["data"] == before["data"] | {"max_papers": 100}
+    assert schema.Config.model_validate(before | {"data": after["data"]}).data.max_papers == 100
+
+
+def test_last_wins_base_group_experiment_command_line() -> None:
+    base = config.load()
+    fast = config.load(["experiment=fast"])
+    told = config.load(["model.max_depth=9", "experiment=fast"])
+    assert base.model.rounds != fast.model.rounds
+    assert told.model.max_depth == 9
+    assert told.model.rounds == fast.model.rounds
+
+
+@pytest.mark.parametrize(
+    "group", [name for name in groups.groups() if not name.startswith("cloud")]
+)
+def test_every_choice_of_a_group_composes(group: str) -> None:
+    for choice in groups.groups()[group]:
+        config.load([f"{group}={choice}"])
+
+
+def test_lists_quotes_blanks_and_dates_arrive() -> None:
+    loaded = config.load(
+        [
+            "data=csv",
+            "data.path='my papers, all.csv'",
+            "data.labels=[cs.AI,'cs.CL']",
+            "data.split=time",
+            "data.cuts.validation=2018-01-01",
+            "data.cuts.test=2019-01-01",
+            "features.ngram_range=[1,3]",
+            "+model.params.gamma=1",
+        ]
+    )
+    assert loaded.data.path == "my papers, all.csv"
+    assert loaded.data.labels == ["cs.AI", "cs.CL"]
+    assert loaded.data.cuts.test == date(2019, 1, 1)
+    assert loaded.features.ngram_range == (1, 3)
+    assert loaded.model.params == {"gamma": 1}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["model.max_dept=3"], "model.max_dept: no such key; did you mean model.max_depth?"),
+        (
+            ["data.fraction.train=0.5"],
+            "data.fraction.train: no such key; did you mean data.fractions.train?",
+        ),
+        (["+model.max_dept=3"], "model.max_dept: no such key; did you mean model.max_depth?"),
+        (
+            ["model=reranked", "model.stack.scorers.embedding.size=8", "model.max_dept=3"],
+            "model.max_dept: no such key; did you mean model.max_depth?",
+        ),
+        (["+sed=3"], "sed: no such key; did you mean seed?"),
+        (["experiment=fsat"], "did you mean fast?; there are all, best, fast"),
+        (["data=snapshto"], "data=snapshto: no such data; did you mean snapshot?"),
+        (["model.max_depth=-3"], "model.max_depth: -3: input should be greater than or equal to 1"),
+        (["model.max_depth=deep"], "model.max_depth: 'deep': input should be a valid integer"),
+        (["model.max_depth=4.5"], "model.max_depth: 4.5: input should be a valid integer"),
+        (["model.learning_rate=0"], "model.learning_rate: 0: input should be greater than 0"),
+        (
+            ["data.fractions.train=0.9"],
+            "data.fractions: train, validation and test must sum to 1, not 1.1",
+        ),
+        (["data.labels=[cs.AI,cs.CLL]"], "no category 'cs.CLL'; did you mean cs.CL?"),
+        (["data.labels=[cs.AI]"], "labels needs at least two different labels"),
+        (["data.level=archive", "data.labels=[cs,cs.AI]"], "no archive 'cs.AI'"),
+        (
+            ["data.labels={a:[cs.CLL],b:[cs]}"],
+            "no category, archive or group 'cs.CLL'; did you mean",
+        ),
+        (["data.labels={a:[math],b:[stat,math]}"], "labels: math stands there twice; keep it"),
+        (["data.labels={a:[cs,math]}"], "labels needs at least two different labels"),
+        (["data.labels={a:[cs],b:[]}"], "data.labels: b: [] should be a list of names, as [cs.CC"),
+        (["data.labels={a:cs,b:[math]}"], "data.labels: a: 'cs' should be a list of names"),
+        (["data.labels={1:[cs],b:[math]}"], "data.labels: 1: a label should be text"),
+        (["data.labels=cs"], "data.labels: 'cs': input should be a valid list"),
+        (
+            ["experiment=twelve", "data.labels=[cs.AI,cs.CL]"],
+            "data.labels: a mapping cannot be replaced; take it away: "
+            "~data.labels +data.labels=[cs.AI,cs.CL]",
+        ),
+        (["data.max_papers=0"], "data.max_papers: 0: input should be greater than or equal to 1"),
+        (["data.max_papers=49"], "max_papers=49 is less than min_papers=50; raise it or lower"),
+        (["data.split=time"], "split=time needs cuts.validation before cuts.test"),
+        (
+            ["data.split=time", "data.cuts.validation=2019-01-02", "data.cuts.test=2019-01-01"],
+            "before",
+        ),
+        (
+            ["data.level=kategory"],
+            "data.level: 'kategory': input should be 'category', 'archive' or",
+        ),
+        (["features.ngram_range=[2,1]"], "ngram_range must rise"),
+        (["features.max_df=1.5"], "features.max_df: 1.5: should be a count of papers"),
+        (["features.min_df=many"], "features.min_df: 'many': should be a number"),
+        (["features.title_weight=0"], "features.title_weight: 0: input should be greater than 0"),
+        (
+            ["model=xgboost", "features.chosen_terms=0"],
+            "features.chosen_terms=0 leaves nothing without model.stack",
+        ),
+        (["model=xgboost", "model.classifier=reranker"], "classifier=reranker needs model.stack"),
+        (["model=xgboost", "model.classifier=linear"], "classifier=linear needs model.stack"),
+        (["model.stack.scorers.svm=null"], "model.stack: scorers needs an embedding or an svm"),
+        (["model.stack.folds=null"], "stack.folds=null is for classifier=linear"),
+        (["model.stack.folds=1"], "model.stack.folds: 1: input should be greater than or equal"),
+        (
+            ["+model.stack.min_listd=3"],
+            "model.stack.min_listd: no such key; did you mean model.stack.min_listed?",
+        ),
+        (["predict.min_precision=1"], "predict.min_precision: 1: input should be less than 1"),
+        (["name=a/b"], "name: 'a/b': string should match pattern"),
+        (["log_level=LOUD"], "log_level: 'LOUD'"),
+        (["~seed"], "seed: field required"),
+        (["model.max_depth=[1"], "configuration: "),
+        (["features.max_df=${nowhere}"], "configuration: "),
+        (["features.max_df=???"], "configuration: "),
+    ],
+)
+def test_a_mistake_gives_one_line(overrides: list[str], line: str) -> None:
+    with pytest.raises(ShelfmarkError) as raised:
+        config.load(overrides)
+    assert line in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_config_cannot_be_changed_after_it_is_made() -> None:
+    loaded = config.load()
+    with pytest.raises(ValueError, match="frozen"):
+        loaded.seed = 3  # type: ignore[misc]
+
+
+def test_every_key_of_the_yaml_files_is_explained_where_it_is_not_obvious() -> None:
+    text = (Path(groups.CONFIGS) / "config.yaml").read_text(encoding="utf-8")
+    for key in ("name", "seed", "min_papers", "maths", "max_bad", "split", "chosen_terms"):
+        line = next(line for line in text.splitlines() if line.strip().startswith(f"{key}:"))
+        assert "#" in line

@@ -1,0 +1,134 @@
+"""The console: one line for a mistake, results apart from the log, a bar only for a person."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from shelfmark.core import console
+from shelfmark.errors import ShelfmarkError
+
+SCRIPT = """
+import sys
+from loguru import logger
+from shelfmark.core import console
+from shelfmark.errors import ShelfmarkError
+
+console.set_up(sys.argv[1])
+console.set_up(sys.argv[1])
+logger.debug("a detail")
+logger.info("a step")
+logger.warning("a doubt")
+console.STDOUT.print("a result")
+with console.progress("working", 3) as bar:
+    bar.advance()
+def fail(secret):
+    raise ValueError("broken")
+try:
+    fail("s3cr3t")
+except ValueError:
+    logger.exception("a failure")
+with console.one_line_errors():
+    raise ShelfmarkError("the file\\nis gone")
+"""
+
+
+@pytest.fixture(scope="module")
+def run() -> subprocess.CompletedProcess[str]:
+    """A process that logs, shows a result and fails, all of it into pipes."""
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, "INFO"], capture_output=True, text=True, check=False
+    )
+
+
+def test_results_stand_alone_on_standard_output(run: subprocess.CompletedProcess[str]) -> None:
+    assert run.stdout == "a result\n"
+
+
+def test_the_log_goes_to_standard_error_at_its_level(run: subprocess.CompletedProcess[str]) -> None:
+    lines = run.stderr.splitlines()
+    assert not any("a detail" in line for line in lines)
+    told = [line.split(maxsplit=1)[1] for line in lines[:2]]
+    assert told == ["INFO    a step", "WARNING a doubt"]
+
+
+def test_without_a_terminal_there_is_no_bar_and_no_colour(
+    run: subprocess.CompletedProcess[str],
+) -> None:
+    assert "working" not in run.stderr
+    assert "\x1b" not in run.stderr + run.stdout
+
+
+def test_a_traceback_shows_no_values(run: subprocess.CompletedProcess[str]) -> None:
+    assert "ValueError: broken" in run.stderr
+    # The call stands in the source line; its value must not be annotated below it.
+    assert "secret = " not in run.stderr
+    assert "└" not in run.stderr
+
+
+def test_a_mistake_ends_the_process_with_one_line(run: subprocess.CompletedProcess[str]) -> None:
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1] == "error: the file is gone"
+    assert "ShelfmarkError" not in run.stderr
+
+
+def test_stopping_by_hand_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, console.one_line_errors():
+        raise KeyboardInterrupt
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "stopped: nothing half-written was kept\n"
+
+
+def test_stopping_by_hand_says_what_becomes_of_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, console.one_line_errors("it goes on"):
+        raise KeyboardInterrupt
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "stopped: it goes on\n"
+
+
+def test_any_white_space_of_a_message_becomes_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, console.one_line_errors():
+        raise ShelfmarkError("a\n  b\r\n\tc ")
+    assert caught.value.code == 1
+    assert capsys.readouterr() == ("", "error: a b c\n")
+
+
+def test_a_fault_of_ours_is_not_dressed_up() -> None:
+    with pytest.raises(ZeroDivisionError), console.one_line_errors():
+        _ = 1 / 0
+
+
+def test_what_succeeds_is_not_disturbed(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.one_line_errors():
+        print("done")
+    assert capsys.readouterr() == ("done\n", "")
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What a person's terminal is sent."""
+    sent = io.StringIO()
+    terminal = Console(file=sent, force_terminal=True, width=100, _environ={"TERM": "xterm"})
+    monkeypatch.setattr(console, "STDERR", terminal)
+    return sent
+
+
+def test_a_person_sees_the_bar_move(screen: io.StringIO) -> None:
+    with console.progress("reading papers", 4000) as bar:
+        bar.advance(1000)
+        bar.advance(500)
+    assert "reading papers" in screen.getvalue()
+    assert "1,500" in screen.getvalue()
+
+
+def test_a_bar_ends_with_its_block(screen: io.StringIO) -> None:
+    with pytest.raises(ShelfmarkError), console.progress("reading") as bar:
+        bar.advance()
+        raise ShelfmarkError("gone")
+    assert screen.getvalue().endswith("\x1b[2K"), "the bar is wiped, so that the error has its line"
+    with console.progress("again"):
+        pass

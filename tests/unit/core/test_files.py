@@ -1,0 +1,374 @@
+"""Files: any compression reads the same, and what is written is there whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shelfmark.core import files
+from shelfmark.errors import ShelfmarkError
+from tests.support.packing import PACKERS, zipped
+
+CONTENT = b"".join(b'{"line": %d, "text": "%d"}\n' % (i, i * 7919) for i in range(3000))
+POSIX = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX")
+PACKED = {suffix: pack(CONTENT) for suffix, pack in PACKERS.items()}
+
+
+def read(path: Path) -> bytes:
+    with files.opened(path) as file:
+        return file.read()
+
+
+def dead_process() -> int:
+    """Return the number of a process that has ended."""
+    ended = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+def test_every_compression_is_tested() -> None:
+    assert set(PACKERS) == set(files.COMPRESSIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [
+        ("a.json", ".json"),
+        ("a.JSON.GZ", ".json"),
+        ("arxiv-2024.01.csv.zip", ".csv"),
+        ("a.csv.gz.zip", ".csv"),
+        ("a.parquet", ".parquet"),
+        ("a.zip", ""),
+        ("a", ""),
+        (".zip", ""),
+    ],
+)
+def test_the_format_stands_before_the_compression(name: str, suffix: str) -> None:
+    assert files.format_of(Path("some.folder", name)) == suffix
+
+
+@pytest.mark.parametrize("suffix", ["", ".txt", *PACKERS])
+def test_any_compression_reads_the_same_bytes(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"papers with blanks.json{suffix.upper()}"
+    path.write_bytes(PACKED.get(suffix, CONTENT))
+    assert read(path) == CONTENT
+    with files.opened(path) as lines:
+        assert list(lines) == CONTENT.splitlines(keepends=True)
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in PACKERS if suffix != ".zip"])
+def test_pieces_packed_one_after_another_are_one_file(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(PACKED[suffix] * 2)
+    assert read(path) == CONTENT * 2
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_truncated_file_says_so(suffix: str, tmp_path: Path, data: st.DataObject) -> None:
+    whole = PACKED[suffix]
+    path = tmp_path / f"cut{suffix}"
+    path.write_bytes(whole[: data.draw(st.integers(1, len(whole) - 1))])
+    with pytest.raises(ShelfmarkError) as caught:
+        read(path)
+    assert str(path) in str(caught.value)
+    assert "damaged or truncated" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_file_raises_nothing_but_our_error(
+    suffix: str, tmp_path: Path, data: st.DataObject
+) -> None:
+    damaged = bytearray(PACKED[suffix])
+    damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path = tmp_path / f"damaged{suffix}"
+    path.write_bytes(damaged)
+    try:
+        read(path)
+    except ShelfmarkError as error:
+        assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_a_file_that_is_not_compressed_as_it_claims(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.json{suffix}"
+    path.write_bytes(CONTENT)
+    with pytest.raises(ShelfmarkError, match="damaged or truncated"):
+        read(path)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_zip_holds_one_file(tmp_path: Path, count: int) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(zipped(*[CONTENT] * count))
+    with pytest.raises(ShelfmarkError, match=f"a.zip: holds {count} files, one is needed"):
+        read(path)
+
+
+def test_folders_in_a_zip_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.mkdir("folder")
+        archive.writestr("folder/a.json", CONTENT)
+    assert read(path) == CONTENT
+
+
+def with_flags(packed: bytes, local: int, central: int, value: int) -> bytes:
+    """Change a byte in both headers of a zip's only member."""
+    changed = bytearray(packed)
+    changed[local] = value
+    changed[changed.index(b"PK\x01\x02") + central] = value
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("packed", "reason"),
+    [
+        (with_flags(zipped(CONTENT), 6, 8, 1), "encrypted"),
+        (with_flags(zipped(CONTENT), 8, 10, 9), "not supported"),
+    ],
+)
+def test_a_zip_that_python_cannot_unpack(tmp_path: Path, packed: bytes, reason: str) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(packed)
+    with pytest.raises(ShelfmarkError, match=rf"a\.zip: .*{reason}.*unpack it first"):
+        read(path)
+
+
+def test_a_path_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ShelfmarkError, match=r"^data\.path: there is no file .*nothing\.json$"):
+        files.existing(tmp_path / "nothing.json", "data.path")
+
+
+@pytest.mark.parametrize("path", [None, ""])
+def test_a_path_that_is_not_set(path: str | None) -> None:
+    with pytest.raises(ShelfmarkError, match=r"data\.path is not set: .*data\.path=FILE"):
+        files.existing(path, "data.path")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b"])
+def test_a_path_that_cannot_be(name: str) -> None:
+    with pytest.raises(ShelfmarkError, match="there is no file"):
+        files.existing(name, "data.path")
+
+
+def test_a_folder_for_a_path(tmp_path: Path) -> None:
+    with pytest.raises(ShelfmarkError, match="is a folder, a file is needed"):
+        files.existing(tmp_path, "data.path")
+
+
+@POSIX
+def test_a_pipe_for_a_path(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ShelfmarkError, match="is no ordinary file"):
+        files.existing(tmp_path / "pipe", "data.path")
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "a.json").touch()
+    with pytest.raises(ShelfmarkError, match=r"a\.json is empty"):
+        files.existing(tmp_path / "a.json", "data.path")
+
+
+@POSIX
+@pytest.mark.skipif(os.name != "nt" and os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    (tmp_path / "a.json").chmod(0)
+    with pytest.raises(ShelfmarkError, match="may not be read"):
+        files.existing(tmp_path / "a.json", "data.path")
+
+
+def test_a_file_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    assert files.existing(str(tmp_path / "a.json"), "data.path") == tmp_path / "a.json"
+
+
+def test_sha256(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(CONTENT)
+    assert files.sha256(tmp_path / "a") == hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_a_folder_appears_only_once_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "folder"
+    with files.folder_aside(target) as aside:
+        (aside / "a").write_bytes(b"1")
+        assert not target.exists()
+        assert aside.parent == target.parent, "a rename must not cross file systems"
+    assert (target / "a").read_bytes() == b"1"
+    assert [path.name for path in target.parent.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, ShelfmarkError, SystemExit])
+def test_a_failure_leaves_no_folder(tmp_path: Path, failure: type[BaseException]) -> None:
+    with pytest.raises(failure), files.folder_aside(tmp_path / "folder") as aside:
+        (aside / "deep").mkdir()
+        (aside / "deep" / "a").write_bytes(b"1")
+        raise failure
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_exists_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_bytes(b"old")
+    with (
+        pytest.raises(ShelfmarkError, match="exists already"),
+        files.folder_aside(tmp_path / "folder"),
+    ):
+        pytest.fail("must not begin")
+    assert (tmp_path / "folder" / "a").read_bytes() == b"old"
+
+
+def test_a_folder_takes_the_place_of_an_older_one_once_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "a").write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), files.folder_aside(target, replace=True) as aside:
+        (aside / "b").write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert [path.name for path in target.iterdir()] == ["a"]
+    with files.folder_aside(target, replace=True) as aside:
+        (aside / "b").write_bytes(b"new")
+        assert (target / "a").exists()
+    assert [path.name for path in target.iterdir()] == ["b"]
+    with pytest.raises(ShelfmarkError), files.folder_aside(target, replace=True) as aside:
+        aside.rmdir()  # so that it cannot take the place
+    assert [path.name for path in target.iterdir()] == ["b"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_that_appears_meanwhile_wins(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    with pytest.raises(ShelfmarkError, match="cannot write"), files.folder_aside(target) as aside:
+        (aside / "a").write_bytes(b"mine")
+        target.mkdir()
+        (target / "a").write_bytes(b"theirs")
+    assert (target / "a").read_bytes() == b"theirs"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("writer", [files.folder_aside, files.file_aside])
+def test_a_place_that_cannot_be_written(tmp_path: Path, writer: Callable) -> None:  # type: ignore[type-arg]
+    (tmp_path / "file").touch()
+    with pytest.raises(ShelfmarkError, match="cannot write"), writer(tmp_path / "file" / "a"):
+        pytest.fail("must not begin")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_is_replaced_at_the_end(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "a.json"
+    for content in (b"one", b"two"):
+        with files.file_aside(target) as file:
+            file.write(content)
+            file.flush()
+            assert not target.exists() or target.read_bytes() == b"one"
+        assert target.read_bytes() == content
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
+def test_a_failure_leaves_the_old_file(tmp_path: Path, failure: type[BaseException]) -> None:
+    target = tmp_path / "a.json"
+    target.write_bytes(b"old")
+    with pytest.raises(failure), files.file_aside(target) as file:
+        file.write(b"new")
+        raise failure
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from shelfmark.core import console
+from shelfmark.core import files
+
+target = Path(sys.argv[1])
+unlimited = resource.RLIM_INFINITY
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, unlimited))
+try:
+    with console.one_line_errors(), files.file_aside(target) as file:
+        file.write(b"x" * 20_000)
+finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
+"""
+
+
+@POSIX
+def test_no_room_for_a_file_leaves_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    target.write_bytes(b"old")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(target)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [f"error: cannot write {target}: File too large"]
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@POSIX
+def test_leftovers_of_dead_processes_go_and_all_else_stays(tmp_path: Path) -> None:
+    alive = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        dead, own, other = dead_process(), os.getpid(), alive.pid
+        gone = [f".partial-{dead}-a", f".partial-{dead}-b.json", f".partial-{own}-before"]
+        stay = [f".partial-{other}-a", ".partial-", ".partial-x-a", "sample-1", f"partial-{dead}-a"]
+        for name in gone + stay:
+            if name.endswith(".json"):
+                (tmp_path / name).write_bytes(b"half")
+            else:
+                (tmp_path / name).mkdir()
+                (tmp_path / name / "half").write_bytes(b"half")
+        files.clear_leftovers(tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == set(stay)
+    finally:
+        alive.communicate(b"\n")
+
+
+@POSIX
+def test_a_link_left_by_a_dead_process_goes_and_what_it_names_stays(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / f".partial-{dead_process()}-latest").symlink_to("model", target_is_directory=True)
+    files.clear_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_nothing_to_clear(tmp_path: Path) -> None:
+    files.clear_leftovers(tmp_path / "not there")
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from shelfmark.core import files
+
+with files.folder_aside(Path(sys.argv[1])) as aside:
+    (aside / "a").write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@POSIX
+def test_a_killed_process_leaves_no_target(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "folder")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(files.PARTIAL)
+    files.clear_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == []

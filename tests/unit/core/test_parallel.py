@@ -1,0 +1,136 @@
+"""Work shared out among processes: in order, never too far ahead, and gone with its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from shelfmark.arxiv.papers import Paper
+from shelfmark.config import load as config
+from shelfmark.core import parallel
+from shelfmark.data import prepare as preprocess
+from shelfmark.data import sources
+from shelfmark.errors import ShelfmarkError
+from tests.conftest import paths_in
+from tests.support.moments import until
+from tests.support.records import record, write
+
+FOREVER = """
+import sys, time
+from shelfmark.core import parallel
+if __name__ == "__main__":
+    for _ in parallel.in_order(time.sleep, iter([0, 0, 600, 600]), 2):
+        print("ready", flush=True)
+"""
+STOPPED = """
+import time
+from shelfmark.core import console
+from shelfmark.core import parallel
+if __name__ == "__main__":
+    with console.one_line_errors():
+        list(parallel.in_order(time.sleep, [{seconds}] * 400, 2, {patient}))
+"""
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    assert list(parallel.in_order(abs, range(-50, 50), 2)) == [abs(i) for i in range(-50, 50)]
+
+
+def test_only_a_few_items_are_taken_ahead() -> None:
+    items = iter(range(1_000_000))
+    results = parallel.in_order(abs, items, 2)
+    assert next(results) == 0
+    assert next(items) < 10
+    results.close()
+
+
+def test_an_error_in_a_process_is_raised_here() -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        list(parallel.in_order(int, ["1", "one"], 1))
+
+
+def test_a_process_ended_from_outside_gives_one_line() -> None:
+    with pytest.raises(ShelfmarkError, match="a worker process was ended from outside"):
+        list(parallel.in_order(os._exit, [3], 1))
+
+
+def test_without_workers_the_work_is_done_here() -> None:
+    here = []
+    assert list(parallel.in_order(here.append, [1, 2], 0)) == [None, None]
+    assert here == [1, 2]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")
+@pytest.mark.parametrize("later", [0, 0.1, 3])
+@pytest.mark.parametrize(("seconds", "patient"), [(0.5, True), (600, False)])
+def test_ctrl_c_gives_one_line_once_the_items_begun_are_done_or_at_once(
+    tmp_path: Path, later: float, seconds: float, patient: bool
+) -> None:
+    (tmp_path / "stopped.py").write_text(STOPPED.format(seconds=seconds, patient=patient))
+    with subprocess.Popen(
+        [sys.executable, "stopped.py"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as parent:
+        try:
+            until(lambda: len(children_of(parent.pid)) >= 2)
+            time.sleep(later)
+            os.killpg(parent.pid, signal.SIGINT)
+            said = parent.communicate(timeout=30)[1]
+        finally:
+            parent.kill()
+    assert said == "stopped: nothing half-written was kept\n"
+    assert parent.returncode == 130
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    (tmp_path / "forever.py").write_text(FOREVER)
+    parent = subprocess.Popen(
+        [sys.executable, "forever.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout
+    assert parent.stdout.readline() == "ready\n"
+    children = children_of(parent.pid)
+    assert children
+    parent.send_signal(signal.SIGKILL)
+    parent.communicate()
+    until(lambda: not any(alive(pid) for pid in children), 10)
+
+
+def children_of(pid: int) -> list[int]:
+    done = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    )
+    if done.stderr:
+        pytest.skip("this system's ps does not list children")
+    return [int(word) for word in done.stdout.split()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_shared_work_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    papers = [p for p in sources.stream("sample", None, {"papers": 3000}) if isinstance(p, Paper)]
+    path = write(tmp_path / "papers.json", [record(paper) for paper in papers])
+    written = []
+    for least, name in ((0, "shared"), (1 << 40, "alone")):
+        monkeypatch.setattr(preprocess, "WORTH_SHARING", least)
+        overrides = ["data=snapshot", f'data.path="{path.as_posix()}"']
+        splits = preprocess.prepare(config.load([*overrides, *paths_in(tmp_path / name)]))
+        written.append({p.name: p.read_bytes() for p in splits.folder.iterdir()})
+    assert len(written[0]) == 4
+    assert written[0] == written[1]

@@ -1,0 +1,234 @@
+"""The snapshot: every packing of Kaggle's layout reads the same, and a bad record says why."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shelfmark.arxiv.papers import BadRecordError, Broken, Paper, identifier
+from shelfmark.data import sources
+from shelfmark.data.sources import snapshot
+from shelfmark.errors import ShelfmarkError
+from tests.support.packing import PACKERS
+from tests.support.records import lines, record
+
+PAPERS = [
+    paper for paper in sources.stream("sample", None, {"papers": 300}) if isinstance(paper, Paper)
+]
+
+
+def read(path: Path) -> list[Paper | Broken]:
+    return list(sources.stream("snapshot", path, {}))
+
+
+@pytest.mark.parametrize(
+    "name", ["plain.json", "noname", "a.zip", *(f"a.json{suffix}" for suffix in PACKERS)]
+)
+def test_every_packing_reads_the_same_papers(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    pack = PACKERS.get(path.suffix, bytes)
+    path.write_bytes(pack(lines([record(paper) for paper in PAPERS])))
+    assert read(path) == PAPERS
+
+
+@pytest.mark.parametrize("compression", ["snappy", "zstd", "none"])
+def test_a_parquet_reads_the_same_papers(tmp_path: Path, compression: str) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.Table.from_pylist([record(paper) for paper in PAPERS])
+    pq.write_table(table, path, compression=compression, row_group_size=70)
+    assert read(path) == PAPERS
+
+
+def test_a_parquet_may_hold_only_the_fields_that_are_read(tmp_path: Path) -> None:
+    few = [record(paper, comments=...) for paper in PAPERS]
+    wanted = ("id", "title", "abstract", "categories", "versions")
+    few = [{name: one[name] for name in wanted} for one in few]
+    pq.write_table(pa.Table.from_pylist(few), tmp_path / "a.parquet")
+    assert [paper.id for paper in read(tmp_path / "a.parquet")] == [paper.id for paper in PAPERS]
+
+
+def test_a_file_is_streamed(tmp_path: Path) -> None:
+    """The damage at the end does not keep the papers before it from coming."""
+    whole = gzip.compress(lines([record(paper) for paper in PAPERS]))
+    (tmp_path / "a.json.gz").write_bytes(whole[:-2000])
+    papers = sources.stream("snapshot", tmp_path / "a.json.gz", {})
+    assert next(papers) == PAPERS[0]
+    with pytest.raises(ShelfmarkError, match="damaged or truncated"):
+        list(papers)
+
+
+def test_the_first_version_gives_the_day_and_not_the_last_change() -> None:
+    versions = [
+        {"version": "v1", "created": "Mon, 2 Apr 2007 19:18:42 GMT"},
+        {"version": "v2", "created": "Tue, 24 Jul 2018 20:10:27 GMT"},
+    ]
+    paper = snapshot.paper(record(PAPERS[0], versions=versions, update_date="2018-07-24"))
+    assert paper.submitted == date(2007, 4, 2)
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+def test_months_are_english_whatever_the_machine_speaks(month: int) -> None:
+    name = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()[month - 1]
+    created = f"Fri, 09 {name} 1999 00:00:01 GMT"
+    assert snapshot.submitted([{"created": created}]) == date(1999, month, 9)
+
+
+def test_identifiers_categories_and_texts_of_a_record() -> None:
+    paper = snapshot.paper(
+        record(
+            PAPERS[0],
+            id="cmp-lg/9404001v2",
+            categories="cmp-lg cs.CL math.MP",
+            title="  A title\n  on two lines",
+            comments=None,
+        )
+    )
+    assert paper.id == identifier("cmp-lg/9404001")
+    assert paper.categories == ("cs.CL", "math-ph")
+    assert paper.title == "  A title\n  on two lines", "cleaning comes later"
+    assert paper.comments == ""
+
+
+BAD = {
+    "no id": ({"id": ...}, "field 'id' is missing"),
+    "null id": ({"id": None}, "field 'id' is missing"),
+    "no title": ({"title": ...}, "field 'title' is missing"),
+    "no abstract": ({"abstract": ...}, "field 'abstract' is missing"),
+    "no categories": ({"categories": ...}, "field 'categories' is missing"),
+    "number for id": ({"id": 704.0001}, "field 'id' is float, not text"),
+    "list of categories": ({"categories": ["cs.AI"]}, "field 'categories' is list, not text"),
+    "object for title": ({"title": {"en": "a"}}, "field 'title' is dict, not text"),
+    "bool for abstract": ({"abstract": True}, "field 'abstract' is bool, not text"),
+    "list of comments": ({"comments": ["5 pages"]}, "field 'comments' is list, not text"),
+    "number for comments": ({"comments": 5}, "field 'comments' is int, not text"),
+    "no arXiv id": ({"id": "10.1/2"}, "not an arXiv identifier: '10.1/2'"),
+    "unknown category": ({"categories": "cs.AI cs.QQ"}, "unknown category 'cs.QQ'"),
+    "no category": ({"categories": " "}, "no category"),
+}
+NO_DATE: list[Any] = [
+    ..., None, [], {}, 5, "Mon, 2 Apr 2007", [None], [{}], [{"created": None}], [{"created": ""}],
+    [{"created": "2007-04-02"}], [{"created": "Mon, 31 Feb 2007 19:18:42 GMT"}],
+    [{"created": "Mon, 2 Abr 2007 19:18:42 GMT"}], [{"created": f"Mon, 2 Apr {10**30} 1:2:3 GMT"}],
+    [{"created": 1175541522}],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_record_gives_its_line_and_reason(tmp_path: Path, name: str) -> None:
+    changes, reason = BAD[name]
+    records = [record(PAPERS[0]), record(PAPERS[1], **changes), record(PAPERS[2])]
+    (tmp_path / "a.json").write_bytes(lines(records))
+    assert read(tmp_path / "a.json") == [PAPERS[0], Broken(2, reason), PAPERS[2]]
+
+
+@pytest.mark.parametrize("versions", NO_DATE, ids=repr)
+def test_a_record_without_a_date(versions: Any) -> None:
+    with pytest.raises(BadRecordError, match="^field 'versions' holds no date of the first"):
+        snapshot.paper(record(PAPERS[0], versions=versions))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b'{"id": "0704.0001", "ti', b"spam", b"{]", b'{"id": "\xff\xfe"}', b'{"id": "\\ud800"}',
+     b"NaN", b"\0", b"[" * 5000],
+)  # fmt: skip
+def test_a_broken_line_is_told_and_passed_over(tmp_path: Path, line: bytes) -> None:
+    good = lines([record(PAPERS[0])])
+    (tmp_path / "a.json").write_bytes(good + line + b"\n" + good)
+    first, broken, last = read(tmp_path / "a.json")
+    assert first == last == PAPERS[0]
+    assert isinstance(broken, Broken)
+    assert broken.line == 2
+    assert broken.reason.startswith("broken JSON: ")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [([], "list"), ("text", "str"), (5, "int"), (None, "NoneType")]
+)
+def test_a_line_that_is_no_object(tmp_path: Path, value: Any, kind: str) -> None:
+    (tmp_path / "a.json").write_bytes(lines([value]))
+    assert read(tmp_path / "a.json") == [Broken(1, f"not an object but {kind}")]
+
+
+def test_empty_lines_are_passed_over_and_still_counted(tmp_path: Path) -> None:
+    content = b"\n" + lines([record(PAPERS[0])]) + b"  \r\n" + b"spam"
+    (tmp_path / "a.json").write_bytes(content)
+    first, broken = read(tmp_path / "a.json")
+    assert first == PAPERS[0]
+    assert isinstance(broken, Broken)
+    assert broken.line == 4
+
+
+def parquet(records: list[dict[str, Any]], path: Path) -> Path:
+    pq.write_table(pa.Table.from_pylist(records), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"id": 7}, "field 'id' is int, not text"),
+        ({"categories": ["cs.AI"]}, "field 'categories' is list, not text"),
+        ({"title": ...}, "field 'title' is missing"),
+        ({"comments": 7}, "field 'comments' is int, not text"),
+        ({"versions": "v1"}, "field 'versions' holds no date of the first version"),
+    ],
+)
+def test_a_parquet_with_a_wrong_or_missing_column(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    path = parquet([record(paper, **changes) for paper in PAPERS[:2]], tmp_path / "a.parquet")
+    assert read(path) == [Broken(1, reason), Broken(2, reason)]
+
+
+def test_a_parquet_of_something_else(tmp_path: Path) -> None:
+    path = parquet([{"spam": 1}], tmp_path / "a.parquet")
+    assert read(path) == [Broken(1, "field 'id' is missing")]
+
+
+def test_a_bad_row_of_a_parquet_gives_its_row(tmp_path: Path) -> None:
+    records = [record(paper) for paper in PAPERS[:5]]
+    records[3]["categories"] = "cs.QQ"
+    found = read(parquet(records, tmp_path / "a.parquet"))
+    assert found[3] == Broken(4, "unknown category 'cs.QQ'")
+    assert [one for i, one in enumerate(found) if i != 3] == [*PAPERS[:3], PAPERS[4]]
+
+
+def not_utf8() -> bytes:
+    """Return a Parquet whose text was damaged past what its checks notice."""
+    text = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff\xfe"]).buffers())
+    file = io.BytesIO()
+    pq.write_table(pa.table({"id": text}), file)
+    return file.getvalue()
+
+
+def whole_parquet() -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([record(paper) for paper in PAPERS]), file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        whole_parquet()[:-1],
+        whole_parquet()[:5000],
+        whole_parquet()[:4] + bytes(3000) + whole_parquet()[3004:],
+        b"PAR1",
+        b"not a Parquet at all",
+        not_utf8(),
+    ],
+    ids=["end cut", "half", "zeroes inside", "head alone", "text", "not UTF-8"],
+)
+def test_a_damaged_parquet_names_the_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(content)
+    with pytest.raises(ShelfmarkError, match=r"a\.parquet: not a readable Parquet file"):
+        read(path)

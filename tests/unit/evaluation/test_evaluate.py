@@ -1,0 +1,144 @@
+"""The report: figures beside baselines, a table, pictures, for one split at a time."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from shelfmark.data import splits
+from shelfmark.errors import ShelfmarkError
+from shelfmark.evaluation import charts, evaluate
+from shelfmark.models import artifact
+from tests.support.tables import KINDS, fit, papers
+
+
+@pytest.fixture(scope="module")
+def report(home: Path) -> dict[str, Any]:
+    return evaluate.evaluate(home / "models" / "quick", home / "reports", "test")
+
+
+def test_the_files_of_a_report(home: Path, report: dict[str, Any]) -> None:
+    folder = home / "reports" / "quick-test"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md", "class_f1.png", "confusion.png", "coverage.png", "metrics.json",
+        "reliability.png", "telling_terms.png",
+    ]  # fmt: skip
+    assert orjson.loads((folder / "metrics.json").read_bytes())["accuracy"] == report["accuracy"]
+
+
+def test_the_page_shows_what_the_figures_say(home: Path, report: dict[str, Any]) -> None:
+    page = (home / "reports" / "quick-test" / "README.md").read_text(encoding="utf-8")
+    assert f"| accuracy | {report['accuracy']:.4f} |" in page
+    assert "synthetic" in page
+    for label in report["per_class"]:
+        assert f"| {label} |" in page
+    for name in charts.PICTURES:
+        assert f"({name}.png)" in page
+
+
+def test_baselines_stand_beside_the_model(report: dict[str, Any]) -> None:
+    frequent = report["baselines"]["most frequent class"]["accuracy"]
+    linear = report["baselines"]["linear SVM"]["accuracy"]
+    shares = [row["papers"] / report["papers"] for row in report["per_class"].values()]
+    assert frequent in shares
+    assert linear > frequent + 0.2
+    assert report["accuracy"] > frequent + 0.2
+
+
+def test_the_confusion_adds_up(report: dict[str, Any]) -> None:
+    matrix = np.array(report["confusion"])
+    assert matrix.sum() == report["papers"]
+    assert matrix.trace() == round(report["accuracy"] * report["papers"])
+
+
+def test_telling_terms_point_to_their_class(report: dict[str, Any]) -> None:
+    terms = {label: [term for term, _ in found] for label, found in report["telling_terms"].items()}
+    assert {"robot", "grasping", "manipulator"} & set(terms["cs.RO"])
+    assert {"galaxy", "star", "redshift"} & set(terms["astro-ph.GA"])
+
+
+def test_telling_terms_without_a_linear_model_are_those_of_the_trees() -> None:
+    some = papers(600)
+    trees = fit(some.slice(0, 400), some.slice(400), *KINDS["trees"], "model.rounds=15")
+    terms = {
+        label: [term for term, _ in found]
+        for label, found in evaluate.telling_terms(trees, some.slice(400)).items()
+    }
+    assert {"robot", "grasping", "manipulator"} & set(terms["cs.RO"])
+    assert {"galaxy", "star", "redshift"} & set(terms["astro-ph.GA"])
+
+
+def test_confident_answers_are_those_above_the_limits_of_the_card(
+    model: artifact.Model, report: dict[str, Any]
+) -> None:
+    table = splits.open_splits(Path(model.card["data"]["folder"])).read("test")
+    probabilities, _ = model.probabilities(table["text"].to_pylist())
+    right = []
+    for row, label in zip(probabilities, table["label"].to_pylist(), strict=True):
+        given = model.classes[int(row.argmax())]
+        limit = model.card["caution"]["confident_from"][given]
+        if limit is not None and row.max() >= limit:
+            right.append(given == label)
+    assert report["confident_share"] == len(right) / table.num_rows
+    assert report["confident_precision"] == np.mean(right)
+
+
+def test_the_precision_of_all_answers_is_the_accuracy(report: dict[str, Any]) -> None:
+    assert report["coverage"][-1] == {"coverage": 1.0, "precision": report["accuracy"]}
+
+
+def test_a_class_among_the_categories_of_a_paper_counts_beside_the_primary_one(
+    report: dict[str, Any],
+) -> None:
+    assert report["accuracy"] < report["among"] < 1
+
+
+def test_cross_lists_have_their_figures(report: dict[str, Any]) -> None:
+    assert 0 < report["cross_lists_precision"] < 1
+    assert 0 < report["cross_lists_recall"] < 1
+
+
+def test_answers_come_in_batches_and_in_order(
+    home: Path, model: artifact.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = splits.open_splits(Path(model.card["data"]["folder"])).read("test").slice(0, 50)
+    whole = evaluate.answer_all(model, table)
+    monkeypatch.setattr(evaluate, "BATCH", 7)
+    parts = evaluate.answer_all(model, table)
+    assert parts.probabilities.tobytes() == whole.probabilities.tobytes()
+    assert parts.lists.tobytes() == whole.lists.tobytes()
+    assert whole.targets.tolist() == [model.classes.index(x) for x in table["label"].to_pylist()]
+
+
+def test_another_split_is_another_report(home: Path) -> None:
+    report = evaluate.evaluate(home / "models" / "quick", home / "reports", "validation", False)
+    assert (home / "reports" / "quick-validation" / "metrics.json").exists()
+    card = artifact.read_card(home / "models" / "quick")
+    assert report["accuracy"] == card["metrics"]["validation"]["accuracy"]
+    assert report["baselines"] == {}
+
+
+def test_an_unknown_split_is_named(home: Path) -> None:
+    with pytest.raises(ShelfmarkError, match="no split 'tset'; there are train, validation, test"):
+        evaluate.evaluate(home / "models" / "quick", home / "reports", "tset")
+
+
+def test_other_data_than_the_model_was_trained_on_is_refused(home: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(home / "models" / "quick", tmp_path / "m"))
+    card = orjson.loads((model / "card.json").read_bytes())
+    card["data"]["card_sha256"] = "0" * 64
+    (model / "card.json").write_bytes(orjson.dumps(card))
+    with pytest.raises(ShelfmarkError, match="is not the data quick was trained on"):
+        evaluate.evaluate(model, tmp_path)
+
+
+def test_the_table_is_printed(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate.show(report)
+    out = capsys.readouterr().out
+    assert "linear SVM" in out
+    assert f"{report['macro_f1']:.4f}" in out

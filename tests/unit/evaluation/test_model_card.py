@@ -1,0 +1,63 @@
+"""The model card: made of the model's own figures, kept with it, shown by the service."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shelfmark.data.splits import open_splits
+from shelfmark.errors import ShelfmarkError
+from shelfmark.evaluation import evaluate, model_card
+from shelfmark.models import artifact
+from shelfmark.models.artifact import Model
+
+
+@pytest.fixture(scope="module")
+def figures(model: Model) -> dict[str, Any]:
+    validation = open_splits(Path(model.card["data"]["folder"])).read("validation")
+    return evaluate.score(evaluate.answer_all(model, validation), model)
+
+
+def test_training_writes_it_and_the_digests_cover_it(home: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(home / "models" / "quick", tmp_path / "copy"))
+    assert artifact.load(copy).about.startswith("# quick\n")
+    with (copy / "MODEL_CARD.md").open("a", encoding="utf-8") as file:
+        file.write("It is never wrong.\n")
+    with pytest.raises(ShelfmarkError, match=r"MODEL_CARD\.md is missing or not the file"):
+        artifact.load(copy)
+
+
+def test_it_says_what_a_person_should_know(model: Model, figures: dict[str, Any]) -> None:
+    about = model.about
+    headings = re.findall(r"^## (.+)$", about, re.MULTILINE)
+    assert headings == [
+        "What it is for", "Data", "Figures", "Limits", "How it was made", "How to cite",
+    ]  # fmt: skip
+    assert "learnt from made-up papers" in about
+    for name in ("accuracy", "macro_f1", "log_loss", "calibration_error"):
+        assert f"| {evaluate.FIGURES[name]} | {figures[name]:.4f} |" in about
+    for label, row in figures["per_class"].items():
+        cells = f"{row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['papers']}"
+        assert re.search(rf"^\| {re.escape(label)} \| .+ \| {re.escape(cells)} \| ", about, re.M)
+    for part in (model.card["data"]["card_sha256"], model.card["data"]["submitted"]["last"]):
+        assert part in about
+    assert f"commit `{model.card['git_commit']}`" in about
+
+
+def test_a_class_that_is_never_sure_and_one_mistaken_for_another_are_named(
+    model: Model, figures: dict[str, Any]
+) -> None:
+    classes = list(figures["per_class"])
+    limits = dict(model.card["caution"]["confident_from"]) | {classes[0]: None}
+    pairs = [{"one": classes[0], "other": classes[1], "share": 0.153}]
+    per_class = figures["per_class"] | {classes[2]: figures["per_class"][classes[2]] | {"f1": 0.01}}
+    card = model.card | {"caution": {**model.card["caution"], "confident_from": limits}}
+    about = model_card.written(card, figures | {"confused": pairs, "per_class": per_class})
+    assert re.search(rf"^\| {re.escape(classes[0])} .+ \| never \|$", about, re.M)
+    pair = f"{classes[0]} and {classes[1]} (15% of their papers)"
+    assert f"Most often taken for one another: {pair}.\n" in about
+    assert f"Weakest by F1: {classes[2]} (0.01)," in about

@@ -1,0 +1,48 @@
+"""The single measurements measure what they say; no time is asserted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shelfmark.config import load as config
+from shelfmark.config.schema import Config
+from shelfmark.experiments.benchmarks import measure
+from shelfmark.models import artifact
+from tests.conftest import QUICK, paths_in
+
+
+@pytest.fixture
+def settings(home: Path) -> Config:
+    return config.load([*QUICK, *paths_in(home)])
+
+
+def test_both_vectorizers_read_the_same_papers_to_the_same_bits(settings: Config) -> None:
+    ours, theirs = (measure.vectorize(settings, engine, "2") for engine in measure.VECTORIZERS)
+    assert ours["papers"] == theirs["papers"] > 1000
+    assert ours["digest"] == theirs["digest"]
+
+
+def test_the_digest_tells_the_smallest_difference_apart(settings: Config) -> None:
+    two, three = (measure.vectorize(settings, "ours", least) for least in ("2", "3"))
+    assert two["digest"] != three["digest"]
+
+
+def test_growth_takes_as_many_papers_as_asked(settings: Config) -> None:
+    found = measure.grow(settings, "200")
+    assert found["papers"] == 200
+    assert found["rounds"] > 0
+
+
+def test_an_answer_has_its_parts(settings: Config, model: artifact.Model, home: Path) -> None:
+    found = measure.latency(settings, str(home / "models" / "quick"))
+    assert set(found) == {"clean", "features", "score", "explain"}
+    assert all(seconds > 0 for seconds in found.values())
+
+
+def test_a_file_is_predicted_as_a_user_would(
+    settings: Config, model: artifact.Model, home: Path
+) -> None:
+    found = measure.predict(settings, str(home / "models" / "quick"))
+    assert found["papers"] == settings.data.options["papers"]

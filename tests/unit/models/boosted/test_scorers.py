@@ -1,0 +1,74 @@
+"""The scorers: scikit-learn's models column by column, and sums over the words of a paper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.svm import LinearSVC
+
+from shelfmark.models.boosted.scorers import Bayes, Scorer, Svm
+
+CLASSES = 3
+
+
+def task(rows: int = 60, terms: int = 12) -> tuple[sp.csr_matrix, Any]:
+    """Return sparse counts, and an indicator of three classes and two listed categories."""
+    chance = np.random.default_rng(4)
+    features = sp.csr_matrix(chance.poisson(0.7, (rows, terms)).astype(np.float32))
+    classes = np.eye(CLASSES, dtype=np.uint8)[features[:, :CLASSES].toarray().argmax(axis=1)]
+    listed = (features[:, 3:5].toarray() > 0).astype(np.uint8)
+    return features, np.hstack([classes, listed])
+
+
+def test_the_svm_is_that_of_scikit_learn_column_by_column() -> None:
+    features, indicator = task()
+    scores = Svm(C=0.4, random_state=3).fit(features, indicator, CLASSES)
+    made = scores.decision_function(features)
+    assert made.dtype == np.float32
+    for column in range(5):
+        alone = LinearSVC(C=0.4, random_state=3).fit(features, indicator[:, column])
+        wanted = alone.decision_function(features)
+        np.testing.assert_allclose(made[:, column], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_column_of_one_value_scores_as_it_is_and_no_word_matters() -> None:
+    features, indicator = task()
+    indicator[:, 3], indicator[:, 4] = 1, 0
+    svm = Svm().fit(features, indicator, CLASSES)
+    assert (svm.decision_function(features)[:, 3:] == [1, -1]).all()
+    assert not svm.parts(features[0])[:, 3:].any()
+
+
+def test_bayes_is_that_of_scikit_learn_less_the_mean_of_a_paper() -> None:
+    features, indicator = task()
+    alone = MultinomialNB(alpha=0.1).fit(features, indicator[:, :CLASSES].argmax(axis=1))
+    wanted = alone.predict_joint_log_proba(features)
+    made = Bayes(alpha=0.1).fit(features, indicator, CLASSES).decision_function(features)
+    np.testing.assert_allclose(made, wanted - wanted.mean(axis=1, keepdims=True), atol=1e-4)
+
+
+def test_a_class_without_a_paper_never_leads_and_breaks_nothing() -> None:
+    features, indicator = task()
+    wider = np.insert(indicator, 1, 0, axis=1)
+    for scorer in (Svm(), Bayes()):
+        made = scorer.fit(features, wider, CLASSES + 1).decision_function(features)
+        assert np.isfinite(made).all()
+        assert not (made[:, : CLASSES + 1].argmax(axis=1) == 1).any()
+
+
+@pytest.mark.parametrize("scorer", [Svm(), Bayes()])
+def test_a_score_is_the_sum_of_its_words_and_the_intercept(scorer: Scorer) -> None:
+    features, indicator = task()
+    fitted: Any = scorer.fit(features, indicator, CLASSES)
+    for row in (0, 7, 31):
+        parts = fitted.parts(features[row])
+        assert parts.shape == (features[row].nnz, len(fitted.intercept_))
+        wanted = fitted.decision_function(features[row])[0]
+        np.testing.assert_allclose(parts.sum(axis=0) + fitted.intercept_, wanted, atol=1e-5)
+    empty = sp.csr_matrix((1, features.shape[1]), dtype=np.float32)
+    np.testing.assert_array_equal(fitted.decision_function(empty)[0], fitted.intercept_)
+    assert fitted.parts(empty).shape == (0, len(fitted.intercept_))

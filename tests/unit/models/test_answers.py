@@ -1,0 +1,119 @@
+"""What the model says of papers: ranks, whether to act on them, cross-lists, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shelfmark.arxiv import taxonomy
+from shelfmark.data.sources import sample
+from shelfmark.models import answers, artifact
+
+ROBOT = "We train a robot arm for grasping with motion planning."
+GALAXY = "Star formation and dust in a galaxy with a massive halo."
+
+
+def papers() -> list[tuple[str, str]]:
+    return [(paper.title, paper.abstract) for _, paper in sample.records(None, 200)]
+
+
+def cautious(model: artifact.Model, **changes: Any) -> artifact.Model:
+    """Return the model with another caution on its card."""
+    return artifact.Model(model.pipeline, model.card | {"caution": model.card["caution"] | changes})
+
+
+def test_an_answer_ranks_and_names(model: artifact.Model) -> None:
+    (answer,) = answers.answer(model, [("Robots", ROBOT)], top_k=3)
+    assert answer["category"] == "cs.RO"
+    assert answer["name"] == "Robotics"
+    assert (answer["archive"], answer["group"]) == ("cs", "cs")
+    probabilities = [rank["probability"] for rank in answer["ranking"]]
+    assert len(probabilities) == 3
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert answer["confidence"] == probabilities[0]
+
+
+def test_all_probabilities_sum_to_one(model: artifact.Model) -> None:
+    (answer,) = answers.answer(model, [("", GALAXY)], top_k=99)
+    assert len(answer["ranking"]) == len(model.classes)
+    assert sum(rank["probability"] for rank in answer["ranking"]) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_list_answers_as_its_members_do(model: artifact.Model) -> None:
+    asked = [("", ROBOT), ("", GALAXY), ("Title only: galaxy", "")]
+    assert answers.answer(model, asked) == [answers.answer(model, [one])[0] for one in asked]
+    assert answers.answer(model, []) == []
+
+
+def test_words_of_the_title_count_for_more_than_the_same_words_in_the_abstract(
+    model: artifact.Model,
+) -> None:
+    def chance(title: str, abstract: str) -> float:
+        (answer,) = answers.answer(model, [(title, abstract)], top_k=99)
+        ranking = answer["ranking"]
+        return next(x["probability"] for x in ranking if x["category"] == "astro-ph.GA")
+
+    assert chance("Galaxy halo", ROBOT) > chance("", f"Galaxy halo {ROBOT}")
+
+
+def test_an_answer_is_confident_from_the_probability_on_that_the_card_names(
+    model: artifact.Model,
+) -> None:
+    limits = model.card["caution"]["confident_from"]
+    assert set(limits) == set(model.classes)
+    found = answers.answer(model, papers())
+    for answer in found:
+        limit = limits[answer["category"]]
+        assert answer["confident"] == (limit is not None and answer["confidence"] >= limit - 1e-6)
+    assert {answer["confident"] for answer in found} == {True, False}
+
+
+@pytest.mark.parametrize("least", [0.02, 0.2])
+def test_cross_lists_are_the_two_most_probable_other_categories_if_probable_enough(
+    model: artifact.Model, least: float
+) -> None:
+    texts = [model.text(*paper) for paper in papers()]
+    _, lists = model.probabilities(texts)
+    found = answers.answer(cautious(model, cross_lists_from=least), papers())
+    for answer, row in zip(found, lists, strict=True):
+        best = [int(place) for place in np.argsort(-row)[:2] if row[place] >= least]
+        assert answer["cross_lists"] == [
+            {
+                "category": model.card["listed"][place],
+                "name": taxonomy.full_name(model.card["listed"][place]),
+                "probability": pytest.approx(row[place], abs=1e-6),
+            }
+            for place in best
+        ]
+        assert answer["category"] not in [one["category"] for one in answer["cross_lists"]]
+    assert len({len(answer["cross_lists"]) for answer in found}) > 1
+
+
+def test_a_model_that_has_learnt_no_cross_lists_suggests_none(model: artifact.Model) -> None:
+    silent = cautious(model, cross_lists_from=None)
+    assert all(answer["cross_lists"] == [] for answer in answers.answer(silent, papers()))
+
+
+def test_why_names_the_words_that_decided_and_where_they_stand(model: artifact.Model) -> None:
+    (plain,) = answers.answer(model, [("Robots", ROBOT)])
+    (answer,) = answers.answer(model, [("Robots", ROBOT)], why=True)
+    why = answer.pop("why")
+    assert answer == plain
+    assert why["category"] == "cs.RO"
+    told = {word["word"]: word for word in why["words"]}
+    assert told["robot"]["weight"] > 0
+    assert [why["text"][start:end] for start, end in told["robot"]["places"]] == ["robot"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_any_text_gets_an_answer_that_is_json(
+    model: artifact.Model, title: str, abstract: str
+) -> None:
+    (answer,) = answers.answer(model, [(title, abstract)], why=True)
+    assert orjson.loads(orjson.dumps(answer))["category"] in model.classes

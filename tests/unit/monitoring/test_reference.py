@@ -1,0 +1,75 @@
+"""The reference beside a model: of validation alone, bounded, the same every time, and no text."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from shelfmark.data.splits import open_splits
+from shelfmark.errors import ShelfmarkError
+from shelfmark.evaluation import evaluate
+from shelfmark.models import artifact
+from shelfmark.monitoring import fingerprint, reference
+from shelfmark.monitoring.fingerprint import sketcher_of
+from shelfmark.monitoring.traits import traits
+
+
+def test_training_leaves_the_validation_papers_as_the_model_sees_them(
+    home: Path, model: artifact.Model
+) -> None:
+    found = reference.load(home / "models" / "quick")
+    validation = open_splits(Path(model.card["data"]["folder"])).read("validation")
+    assert len(found.rows) == validation.num_rows
+    assert found.rows["label"].tolist() == validation["label"].to_pylist()
+    answers = evaluate.answer_all(model, validation)
+    assert found.rows["predicted"].tolist() == answers.given
+    np.testing.assert_allclose(found.rows["confidence"], answers.probabilities.max(1), atol=1e-6)
+    first = validation["text"][0].as_py()
+    for name, value in traits(model, first).items():
+        if name != "characters":
+            assert found.rows[name][0] == value
+    assert (found.terms[0] != sketcher_of(model).rows([first])[0]).nnz == 0
+    right = (found.rows["label"] == found.rows["predicted"]).mean()
+    assert right == pytest.approx(model.card["metrics"]["validation"]["accuracy"])
+
+
+def test_the_card_covers_it_and_tells_the_days(home: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(home / "models" / "quick", tmp_path / "copy"))
+    card = artifact.check(copy)
+    assert card["data"]["submitted"]["first"] < card["data"]["submitted"]["last"]
+    (copy / "reference.parquet").write_bytes(b"other")
+    with pytest.raises(ShelfmarkError, match=r"reference\.parquet is missing or not the file"):
+        artifact.check(copy)
+    with pytest.raises(ShelfmarkError, match="damaged"):
+        reference.load(copy)
+
+
+def test_a_model_of_before_opens_and_says_what_to_do(home: Path, tmp_path: Path) -> None:
+    old = artifact.load(home / "models" / "quick")
+    folder = artifact.save(artifact.Model(old.pipeline, old.card | {"name": "old"}), tmp_path)
+    assert artifact.load(folder).classes == old.classes
+    with pytest.raises(ShelfmarkError, match=r"no reference\.parquet to compare with: train again"):
+        reference.load(folder)
+
+
+def test_it_is_bounded_and_the_same_every_time(
+    model: artifact.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reference, "MOST", 40)
+    papers = open_splits(Path(model.card["data"]["folder"])).read("test")
+    one, two = (reference.make(model, papers) for _ in range(2))
+    assert one.num_rows == 40
+    assert one.equals(two, check_metadata=True)
+    found = reference.understood(one)
+    assert found.terms.shape == (40, fingerprint.WIDE)
+    assert np.linalg.norm(found.mean) > 0
+    assert {"the", "of", "."} <= set(found.names[:20])
+
+
+def test_it_holds_no_text(home: Path) -> None:
+    names = pq.read_schema(home / "models" / "quick" / "reference.parquet").names
+    assert not {"text", "title", "abstract"} & set(names)

@@ -1,0 +1,179 @@
+"""Windows: what a log or a file of papers holds, as a model sees it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+import pytest
+
+from shelfmark.core import storage
+from shelfmark.data.splits import open_splits
+from shelfmark.errors import ShelfmarkError
+from shelfmark.models.artifact import Model
+from shelfmark.monitoring import fingerprint, log_window, paper_window, shipping, windows
+from shelfmark.monitoring.fingerprint import sketcher_of
+
+DAY = 86400
+
+
+def line(by: Model, moment: float, text: str = "we train a robot", **more: Any) -> dict[str, Any]:
+    base = {"time": moment, "model": "quick", "category": "cs.RO", "confidence": 0.5, "words": 4,
+            "unknown": 0.25, "language": "en", "sketch": sketcher_of(by).sketch(text)}  # fmt: skip
+    return base | more
+
+
+def write(path: Path, *lines: Any) -> Path:
+    path.write_bytes(b"".join(orjson.dumps(one) + b"\n" for one in lines))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("since", "seconds"), [("7d", 7 * DAY), ("24h", DAY), ("90m", 5400), ("2w", 14 * DAY)]
+)
+def test_a_span_counts_back_from_now(since: str, seconds: float) -> None:
+    assert windows.since_when(since, 10_000_000.0) == 10_000_000 - seconds
+
+
+def test_a_day_and_nothing() -> None:
+    assert windows.since_when("1970-01-02", 0) == DAY
+    assert windows.since_when("1970-01-02T01:00+01:00", 0) == DAY
+    assert windows.since_when("", 0) == -np.inf
+    with pytest.raises(ShelfmarkError, match=r"--since: 'yesterday' is no time"):
+        windows.since_when("yesterday", 0)
+
+
+def test_a_log_gives_the_lines_of_one_model_since_a_moment(model: Model, tmp_path: Path) -> None:
+    now = time.time()
+    write(tmp_path / "a.jsonl", line(model, now - 9 * DAY), line(model, now - 2 * DAY, label="x"))
+    others = line(model, now, model="other"), {"odd": 1}, line(model, now, confidence="high")
+    write(tmp_path / "b.jsonl.open", line(model, now - DAY, unknown=None), *others)
+    found = log_window.of_log(str(tmp_path), model.card, "7d", 100)
+    assert found.left_out == {"another model's": 1, "not understood": 2}
+    assert found.rows["label"].tolist() == ["x", None]
+    assert found.rows["unknown"].isna().tolist() == [False, True]
+    assert found.rows["time"].is_monotonic_increasing
+    assert found.texts is None
+    assert found.terms is not None
+    assert found.terms.shape == (2, fingerprint.NARROW)
+    wanted = fingerprint.narrow(sketcher_of(model).rows(["we train a robot"]))
+    assert (found.terms[0] != wanted).nnz == 0
+
+
+def test_a_log_with_texts_gives_them_and_all_their_buckets(model: Model, tmp_path: Path) -> None:
+    file = write(tmp_path / "a.jsonl", line(model, 5, text="a b"), line(model, 6, text="robot arm"))
+    for one in (lines := [orjson.loads(x) for x in file.read_bytes().splitlines()]):
+        one["text"] = "robot arm"
+    found = log_window.of_log(str(write(file, *lines)), model.card, "", 100)
+    assert found.texts == ["robot arm", "robot arm"]
+    assert found.terms is not None
+    assert found.terms.shape == (2, fingerprint.WIDE)
+
+
+def test_lines_without_words_have_none_to_compare(model: Model, tmp_path: Path) -> None:
+    bare = {k: v for k, v in line(model, 1).items() if k != "sketch"}
+    found = log_window.of_log(str(write(tmp_path / "a.jsonl", bare)), model.card, "", 10)
+    assert (found.terms, len(found.with_terms), len(found.rows)) == (None, 0, 1)
+    some = write(tmp_path / "a.jsonl", bare, line(model, 2))
+    assert log_window.of_log(str(some), model.card, "", 10).with_terms.tolist() == [1]
+
+
+def test_of_too_many_lines_some_are_kept_from_all_along(model: Model, tmp_path: Path) -> None:
+    file = write(tmp_path / "a.jsonl", *(line(model, float(x)) for x in range(300)))
+    found = log_window.of_log(str(file), model.card, "", 50)
+    assert (len(found.rows), found.seen) == (50, 300)
+    assert found.rows["time"].min() < 60
+    assert found.rows["time"].max() > 240
+    again = log_window.of_log(str(file), model.card, "", 50)
+    pd.testing.assert_frame_equal(found.rows, again.rows)
+
+
+def test_no_log_is_one_line(model: Model, tmp_path: Path) -> None:
+    with pytest.raises(ShelfmarkError, match="--log: there is no folder or file"):
+        log_window.of_log(str(tmp_path / "none"), model.card, "", 10)
+
+
+def test_a_log_in_a_bucket_reads_as_one_here(model: Model, tmp_path: Path, gcs: str) -> None:
+    now = time.time()
+    write(tmp_path / "a.jsonl", *(line(model, now - x) for x in range(5)))
+    write(tmp_path / "b.jsonl", line(model, now, model="other"))
+    here = log_window.of_log(str(tmp_path), model.card, "1d", 10)
+    assert shipping.ship(tmp_path, f"{gcs}/logs") == 2
+    there = log_window.of_log(f"{gcs}/logs", model.card, "1d", 10)
+    pd.testing.assert_frame_equal(there.rows, here.rows)
+    assert there.left_out == here.left_out == {"another model's": 1}
+    one = log_window.of_log(f"{gcs}/logs/a.jsonl", model.card, "1d", 10)
+    pd.testing.assert_frame_equal(one.rows, here.rows)
+    filesystem, path = storage.reached(f"{gcs}/kept.log")
+    filesystem.pipe_file(path, orjson.dumps(line(model, now)) + b"\n")
+    assert len(log_window.of_log(f"{gcs}/kept.log", model.card, "1d", 10).rows) == 1
+    with pytest.raises(ShelfmarkError, match=r"gs://bucket/nothing: not there"):
+        log_window.of_log(f"{gcs}/nothing", model.card, "", 10)
+
+
+def test_true_labels_come_later_by_the_papers_names(
+    model: Model, tmp_path: Path, log: Callable[[], str]
+) -> None:
+    names = ["2401.00001", "mine-7", None, "2401.00002v3", "hep-th/9901001"]
+    file = write(tmp_path / "a.jsonl", *(line(model, x, id=name) for x, name in enumerate(names)))
+    truth = write(
+        tmp_path / "truth.jsonl",
+        {"id": "arXiv:2401.00001v2", "categories": "cs.CV cs.LG"},
+        {"id": "mine-7", "label": "cs.CL"},
+        {"id": "2401.00002", "primary": "cs.RO"},
+        {"id": "2401.09999", "primary": "cs.RO"},
+        {"id": "hep-th/9901001"},
+        {"primary": "cs.RO"},
+    )
+    found = log_window.of_log(str(file), model.card, "", 10, str(truth))
+    assert found.rows["label"].tolist() == ["cs.CV", "cs.CL", None, "cs.RO", None]
+    assert "--labels: 3 of 5 papers of the log have a true label" in log()
+    with pytest.raises(ShelfmarkError, match="--labels: there is no file"):
+        log_window.of_log(str(file), model.card, "", 10, "none.jsonl")
+
+
+def test_an_empty_log_is_an_empty_window(model: Model, tmp_path: Path) -> None:
+    found = log_window.of_log(str(tmp_path), model.card, "7d", 10)
+    assert (len(found.rows), found.terms) == (0, None)
+
+
+def test_a_split_reads_as_the_model_read_it(model: Model) -> None:
+    folder = Path(model.card["data"]["folder"])
+    found = paper_window.of_papers(str(folder / "test.parquet"), model, "", 1000)
+    papers = open_splits(folder).read("test").to_pandas().sort_values("submitted", kind="stable")
+    assert found.texts == papers["text"].tolist()
+    assert found.rows["label"].tolist() == papers["label"].tolist()
+    probabilities, _ = model.probabilities(found.texts)
+    np.testing.assert_allclose(found.rows["confidence"], probabilities.max(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fields", "label", "moment"),
+    [
+        ({"label": "cs.RO", "time": 5}, "cs.RO", 5),
+        ({"primary": "cs.CV", "submitted": "1970-01-02"}, "cs.CV", DAY),
+        ({"categories": "cs.CL cs.LG"}, "cs.CL", np.nan),
+        ({"categories": ["quant-ph"], "submitted": "never"}, "quant-ph", np.nan),
+        ({"categories": 3, "versions": [{"created": "Fri, 2 Jan 1970 00:00:00 GMT"}]}, None, DAY),
+        ({"categories": "no.such", "versions": "odd"}, None, np.nan),
+    ],
+)
+def test_labels_and_times_of_papers(
+    model: Model, tmp_path: Path, fields: dict[str, Any], label: str | None, moment: float
+) -> None:
+    file = write(tmp_path / "papers.jsonl", {"title": "A robot", "abstract": "arm", **fields}, {})
+    found = paper_window.of_papers(str(file), model, "", 10)
+    assert found.rows["label"].tolist() == [label]
+    np.testing.assert_equal(found.rows["time"].tolist(), [moment])
+    assert found.texts == ["A robot\narm"]
+    assert found.left_out == {"not understood": 1}
+
+
+def test_a_file_without_papers_is_an_empty_window(model: Model, tmp_path: Path) -> None:
+    found = paper_window.of_papers(str(write(tmp_path / "a.jsonl", {}, [])), model, "", 10)
+    assert (len(found.rows), found.terms, found.left_out) == (0, None, {"not understood": 2})

@@ -1,0 +1,88 @@
+"""Whether a number in a text is the rounding of a figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shelfmark.reports import numbers as report_numbers
+from shelfmark.reports.numbers import Source
+
+FIGURES: dict[str, Any] = {
+    "model": "five",
+    "accuracy": 0.84152,
+    "loss": -0.0251,
+    "papers": 26440,
+    "tiny": 0.0000123,
+    "yes": True,
+    "created": "2026-11-22T10:00:07+00:00",
+    "word": "since “2019” more",
+    "deeper": {"f1": 0.777},
+    "2013": {"2014": {"papers": 12}},
+    "pairs": [{"one": "cs.AI", "other": "cs.LG", "share": 0.25}, {"one": "x", "share": 0.5}],
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0.8415, 0.84 and 0.8",
+        "84.2 % and 84%",
+        "26,440 papers, 26440 papers",
+        "-0.025 and −0.03",
+        "1.23e-05 or 1.2e-05",
+        "top-3, F1, p95",
+        "made 2026-11-22 10:00 UTC",
+        "more “2019”",
+    ],
+)
+def test_roundings_stand(text: str) -> None:
+    assert report_numbers.unfounded(text, [Source(FIGURES, "five", False)]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("0.8416", ["0.8416"]),
+        ("0.842", []),
+        ("0.841", ["0.841"]),
+        ("0.84153", ["0.84153"]),
+        ("0.8400", ["0.8400"]),
+        ("85 %", ["85 %"]),
+        ("26,441", ["26,441"]),
+        ("2,644", ["2,644"]),
+        ("0.025", ["0.025"]),
+        ("1", []),
+        ("2026-11-23", ["2026-11-23"]),
+        ("2026-11-22 10:01", ["2026-11-22 10:01"]),
+        ("11-22", ["11", "22"]),
+        ("0.777", ["0.777"]),
+    ],
+)
+def test_what_stands_nowhere_is_told(text: str, found: list[str]) -> None:
+    assert report_numbers.unfounded(text, [Source(FIGURES, "five", False)]) == found
+
+
+def test_deeper_figures_count_where_all_of_it_is_meant() -> None:
+    assert report_numbers.unfounded("0.777", [Source(FIGURES, "five", True)]) == []
+
+
+def test_nothing_stands_in_no_source() -> None:
+    assert report_numbers.unfounded("one of 7", []) == ["7"]
+
+
+@pytest.mark.parametrize(
+    ("names", "trees"),
+    [
+        (["five", "accuracy"], [0.84152]),
+        (["deeper", "f1"], [0.777]),
+        (["2013", "2014", "papers"], [12]),
+        (["cs.LG", "cs.AI", "share"], []),
+        (["pairs", "cs.LG", "cs.AI", "share"], [0.25]),
+        (["seven"], []),
+    ],
+)
+def test_names_lead_to_their_figures(names: list[str], trees: list[Any]) -> None:
+    found = report_numbers.narrowed([Source(FIGURES, "five", False)], names)
+    assert [source.tree for source in found] == trees

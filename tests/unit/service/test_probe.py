@@ -1,0 +1,55 @@
+"""The health check of the image and the check of a service that has just been started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+
+from shelfmark.errors import ShelfmarkError
+from shelfmark.service import probe
+from tests.support.serving import free_port, running
+
+
+def asked(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "shelfmark.service.probe", *arguments],
+        env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_a_service_that_is_ready_passes_both_checks(home: Path) -> None:
+    with running(home, SHELFMARK_API_KEY="a-key") as client:
+        url = str(client.base_url)
+        done = asked(url, SHELFMARK_API_KEY="a-key")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.strip() in {"cs.RO", "cs.CV", "cs.LG"}
+        health = asked(PORT=str(httpx.URL(url).port))
+        assert (health.returncode, health.stdout, health.stderr) == (0, "", "")
+        refused = asked(url)  # ready, but it answers nobody without the key
+        assert refused.returncode == 1
+        assert "no prediction (HTTP Error 401" in refused.stderr
+
+
+def test_nobody_there_fails_both_checks() -> None:
+    port = str(free_port())
+    health = asked(PORT=port)
+    assert health.returncode == 1
+    assert health.stderr.startswith(f"error: http://127.0.0.1:{port}/ready: ")
+    with pytest.raises(ShelfmarkError, match="/ready: .* for 0 seconds"):
+        probe.check(f"http://127.0.0.1:{port}", seconds=0)
+
+
+def test_what_is_no_address_is_told() -> None:
+    with pytest.raises(ShelfmarkError, match="file:///etc: not the address|file:///etc/ready: not"):
+        probe.check("file:///etc", seconds=0)
+
+
+def test_the_health_check_loads_no_library() -> None:
+    code = "import shelfmark.service.probe, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {"rich", "loguru", "numpy", "pydantic"}

@@ -1,0 +1,98 @@
+"""The key of a training: the same for the same numbers, another for any that may differ."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import orjson
+import pytest
+from threadpoolctl import threadpool_limits
+
+from shelfmark.config import load as config
+from shelfmark.data import prepare as preprocess
+from shelfmark.data import splits
+from shelfmark.models import artifact
+from shelfmark.training import identity
+from tests.conftest import QUICK, paths_in
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> splits.Splits:
+    folder = tmp_path_factory.mktemp("home")
+    return preprocess.prepare(config.load([*QUICK, *paths_in(folder)]))
+
+
+def key(known: splits.Splits, *overrides: str, base: tuple[str, ...] = QUICK) -> str:
+    return identity.key_of(config.load([*base, *overrides]), known)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=8",
+        "features.min_df=4",
+        "model.n_jobs=2",
+        "model.rounds=31",
+        "model.stack.scorers.svm.C=0.3",
+        "+model.params.gamma=1",
+    ],
+)
+def test_a_run_goes_on_only_from_stages_of_the_same_settings(
+    known: splits.Splits, override: str
+) -> None:
+    assert key(known, override) != key(known)
+
+
+def test_names_and_places_are_no_reason_to_start_afresh(
+    known: splits.Splits, tmp_path: Path
+) -> None:
+    elsewhere = ["name=mine", "log_level=ERROR", "tracking=wandb", *paths_in(tmp_path)]
+    assert key(known, *elsewhere, "predict.min_precision=0.9") == key(known)
+    spelt_out = ("model.learning_rate=0.2", "model.early_stopping=10", "model.rounds=30",
+                 "features.ngram_range=[1,1]", "features.chosen_terms=500",
+                 "model.stack.min_listed=20", "model.n_jobs=1")  # fmt: skip
+    assert key(known, base=spelt_out) == key(known)
+
+
+def test_a_run_goes_on_only_from_stages_of_the_same_data(
+    known: splits.Splits, tmp_path: Path
+) -> None:
+    (tmp_path / splits.CARD).write_bytes(orjson.dumps(known.card | {"kept": 1}))
+    assert key(splits.open_splits(tmp_path)) != key(known)
+
+
+def test_all_cores_are_as_many_threads_as_there_are_cores(
+    known: splits.Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    three = key(known, "model.n_jobs=null")
+    assert three == key(known, "model.n_jobs=3")
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert three != key(known, "model.n_jobs=null")
+
+
+def test_a_run_goes_on_only_on_as_many_threads_of_the_libraries(known: splits.Splits) -> None:
+    with threadpool_limits(1):
+        one = key(known)
+    with threadpool_limits(2):
+        assert key(known) != one
+    with threadpool_limits(1):
+        assert key(known) == one
+
+
+def test_a_run_goes_on_only_by_the_same_code_and_libraries(
+    known: splits.Splits, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = key(known)
+    shutil.copytree(Path(identity.__file__).parent, tmp_path / "code")
+    monkeypatch.setattr(identity, "__file__", str(tmp_path / "code" / "identity.py"))
+    assert key(known) == before
+    with (tmp_path / "code" / "sources" / "csv.py").open("a") as file:
+        file.write("# changed, committed or not")
+    assert key(known) != before
+    monkeypatch.undo()
+    versions = artifact.versions() | {"scikit-learn": "0.1"}
+    monkeypatch.setattr(artifact, "versions", lambda: versions)
+    assert key(known) != before

@@ -1,0 +1,100 @@
+"""Champion and challenger: the better one is the latest, and the loser leaves nothing moved."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from shelfmark.config import drift as drift_config
+from shelfmark.config import load as config
+from shelfmark.data.sources import sample
+from shelfmark.errors import ShelfmarkError
+from shelfmark.evaluation import metrics
+from shelfmark.models import artifact
+from shelfmark.training import retrain, train
+from tests.conftest import QUICK, paths_in
+
+LIMITS = drift_config.load(["newest=0.25", "min_papers=40"])
+NEW = date(2021, 1, 1)
+
+
+def harvest(path: Path, count: int, first: date = NEW, skip: int = 2000) -> Path:
+    """Write papers of the sample as arXiv's snapshot has them, submitted from a day on."""
+    with path.open("wb") as file:
+        for number, (_, paper) in enumerate(sample.records(None, skip + count)):
+            if number < skip:
+                continue
+            day = first + timedelta(days=(number - skip) // 4)
+            created = day.strftime("%a, %d %b %Y 00:00:00 GMT")
+            file.write(orjson.dumps({
+                "id": f"2101.{number:05d}", "title": paper.title, "abstract": paper.abstract,
+                "categories": " ".join(paper.categories), "versions": [{"created": created}],
+            }) + b"\n")  # fmt: skip
+    return path
+
+
+@pytest.fixture(scope="module")
+def weak(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A champion that learnt from few papers."""
+    folder = tmp_path_factory.mktemp("weak")
+    few = ["data.options.papers=250", "data.min_papers=5", "model.rounds=3", "features.min_df=8"]
+    return train.train(config.load([*QUICK, *few, "name=weak", *paths_in(folder)]))
+
+
+def test_a_better_challenger_becomes_the_latest(weak: Path, tmp_path: Path) -> None:
+    file = harvest(tmp_path / "new.jsonl", 1200)
+    latest = retrain.run(weak.parent / "latest", file, tmp_path, LIMITS)
+    assert latest.name.endswith("-challenger")
+    assert (weak.parent / "latest").resolve() == latest
+    assert artifact.load(latest).version == latest.name
+    assert not list((weak.parent / "challengers").iterdir())
+    (report,) = tmp_path.glob("*-duel/duel.json")
+    told = orjson.loads(report.read_bytes())
+    assert told["latest"] == latest.name
+    assert told["challenger"]["macro_f1"] > told["champion"]["macro_f1"]
+    assert told["first"] > NEW.isoformat()
+    assert told["papers"] >= 40
+    assert "it is the latest model now" in (report.parent / "README.md").read_text()
+    card = artifact.read_card(latest)
+    assert card["config"]["data"]["cuts"]["test"] <= told["first"]
+    artifact.point_latest_at(weak)
+
+
+def test_a_worse_challenger_changes_nothing_and_stays_to_be_looked_at(
+    home: Path, tmp_path: Path
+) -> None:
+    models = home / "models"
+    file = harvest(tmp_path / "few.jsonl", 260)
+    before = (models / "latest").resolve()
+    assert retrain.run(before, file, tmp_path, LIMITS) == before
+    assert (models / "latest").resolve() == before
+    (report,) = tmp_path.glob("*-duel/duel.json")
+    told = orjson.loads(report.read_bytes())
+    assert told["latest"] == before.name
+    loser = models / "challengers" / told["challenger"]["model"]
+    assert artifact.load(loser).version == loser.name
+    assert not (models / loser.name).exists()
+
+
+@pytest.mark.parametrize(
+    ("count", "first", "said"),
+    [(60, date(2000, 1, 1), "knows papers up to"), (120, NEW, "are newer than|change data")],
+)
+def test_too_few_new_papers_is_one_line(
+    home: Path, tmp_path: Path, count: int, first: date, said: str
+) -> None:
+    before = (home / "models" / "latest").resolve()
+    file = harvest(tmp_path / "papers.jsonl", count, first)
+    with pytest.raises(ShelfmarkError, match=said):
+        retrain.run(before, file, tmp_path, LIMITS)
+    assert (home / "models" / "latest").resolve() == before
+
+
+def test_macro_f1_is_over_the_labels_that_are_there() -> None:
+    truth, given = np.array([0, 0, 1, 1]), np.array([0, 2, 1, 3])
+    # Of 0: 2/3; of 1: 2/3; nobody is a 2, and 3 is a class that the labels do not have.
+    assert metrics.macro_f1(truth, given, 3) == pytest.approx(2 / 3)

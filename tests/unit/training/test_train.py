@@ -1,0 +1,104 @@
+"""Training: one call from configuration to artifact, the same every time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from shelfmark.config import load as config
+from shelfmark.data import splits
+from shelfmark.errors import ShelfmarkError
+from shelfmark.evaluation import evaluate
+from shelfmark.models import artifact, confidence
+from shelfmark.training import train
+from tests.conftest import QUICK, paths_in
+
+
+def test_the_model_is_better_than_guessing(home: Path) -> None:
+    headline = artifact.read_card(home / "models" / "quick")["metrics"]["validation"]
+    assert headline["accuracy"] > 0.5
+    assert headline["top3"] > 0.8
+
+
+def test_the_figures_on_the_card_are_those_of_validation(home: Path, model: artifact.Model) -> None:
+    folder = Path(model.card["data"]["folder"])
+    table = splits.open_splits(folder).read("validation")
+    figures = evaluate.score(evaluate.answer_all(model, table), model)
+    for name, value in model.card["metrics"]["validation"].items():
+        assert figures.get(name) == value
+
+
+def test_the_caution_on_the_card_is_chosen_on_validation(model: artifact.Model) -> None:
+    folder = Path(model.card["data"]["folder"])
+    table = splits.open_splits(folder).read("validation")
+    chosen = confidence.choose(evaluate.answer_all(model, table), 0.75)
+    assert model.card["caution"] == chosen
+    assert model.card["listed"]
+
+
+def test_training_twice_gives_the_same_predictions(home: Path, model: artifact.Model) -> None:
+    again = train.train(config.load([*QUICK, "name=again", *paths_in(home)]))
+    texts = ["a robot arm", "galaxy halo redshift", "prior and posterior of a kernel"]
+    twin = artifact.load(again, threads=1)
+    for ours, theirs in zip(twin.probabilities(texts), model.probabilities(texts), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_model_without_trees_and_cross_lists_is_trained_too(tmp_path: Path) -> None:
+    linear = ["model=linear", "model.stack.min_listed=null", "name=linear"]
+    folder = train.train(config.load([*QUICK, *linear, *paths_in(tmp_path)]))
+    card = artifact.read_card(folder)
+    assert card["metrics"]["validation"]["accuracy"] > 0.5
+    assert card["metrics"]["validation"]["cross_lists_precision"] is None
+    assert card["caution"]["cross_lists_from"] is None
+
+
+def test_every_round_is_on_record(home: Path, model: artifact.Model) -> None:
+    history = (home / "reports" / "quick" / "history.jsonl").read_bytes().splitlines()
+    first, last = orjson.loads(history[0]), orjson.loads(history[-1])
+    assert first["step"] == 0
+    assert last["train"] < first["train"]
+
+
+def test_a_taken_name_stops_before_any_work(home: Path) -> None:
+    with pytest.raises(ShelfmarkError, match="name=quick: .* exists already"):
+        train.train(config.load([*QUICK, "name=quick", *paths_in(home)]))
+
+
+def test_a_name_says_when_and_what() -> None:
+    name = train.name_of(config.load(["experiment=fast"]))
+    assert name.endswith("-sample-fast")
+    assert len(name.split("-")[0]) == 8
+
+
+def test_as_a_container_runs_it(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "shelfmark.cloud.job",
+        *QUICK,
+        "model.rounds=3",
+        "name=mine",
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ), check=True
+    )
+    assert (tmp_path / "models" / "latest" / "pipeline.pkl").exists()
+    assert "accuracy" in done.stdout
+    assert "synthetic" in done.stdout
+    assert "synthetic" in done.stderr
+    assert "models/mine" in done.stderr.replace("\\", "/")
+
+
+def test_a_mistake_is_one_line_and_a_status(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "shelfmark.cloud.job", "model.max_dept=3"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: model.max_dept: no such key; did you mean model.max_depth?\n"
+    assert list(tmp_path.iterdir()) == []
