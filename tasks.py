@@ -52,7 +52,7 @@ def data(c: Context, overrides: list[str], push: bool = False, pull: bool = Fals
     from shelfmark.core import console
     from shelfmark.data import dvc as versioning
     from shelfmark.data import pointer
-    from shelfmark.data import prepare as preprocess
+    from shelfmark.data.prepare import prepare_splits
 
     with console.one_line_errors():
         settings = configured(overrides)
@@ -63,7 +63,7 @@ def data(c: Context, overrides: list[str], push: bool = False, pull: bool = Fals
         if pull:
             versioning.pull(folder)
         if overrides or not (push or pull):
-            preprocess.prepare(settings)
+            prepare_splits(settings)
             pointer.remember(folder)
         if push:
             versioning.push(folder)
@@ -453,11 +453,11 @@ def drift(
 
     console.set_up()
     with console.one_line_errors("the last report is as it was"):
-        from shelfmark.config import drift as drift_config
+        from shelfmark.config.drift import load_drift_config
         from shelfmark.core import files
         from shelfmark.monitoring import run as drift_run
 
-        limits = drift_config.load(overrides)
+        limits = load_drift_config(overrides)
         if retrain_if:  # a mistake shows before the work
             files.existing(harvest, "--harvest")
         found = drift_run.run(

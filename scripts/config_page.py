@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from shelfmark.cloud.submission import CloudConfig
 from shelfmark.config import groups
-from shelfmark.config import load as config
 from shelfmark.config.drift import DriftConfig
+from shelfmark.config.load import compose_values
 from shelfmark.config.schema import Config
 
 CONFIGS = groups.CONFIGS
@@ -35,7 +35,7 @@ value is an error before any work.
 
 def page() -> str:
     """Return the page: each key's type, default and meaning, and what each group's choices set."""
-    base, notes = config.composed([]), meanings()
+    base, notes = compose_values([]), meanings()
     schema = Config.model_json_schema()["properties"]
     sections = [key for key in schema if isinstance(base[key], dict)]
     single = [key for key in schema if key not in [*sections, "experiment"]]
@@ -47,7 +47,7 @@ def page() -> str:
         lines += [f"## {name}", "", *([f"{intro[0].upper()}{intro[1:]}.", ""] if intro else [])]
         lines += table(Config, base, notes, [name])
         lines += choices(name, base) if name in groups.groups() else []
-    cloud = config.composed([VERTEX])
+    cloud = compose_values([VERTEX])
     lines += ["## cloud", "", f"For `inv submit` and `inv preflight` alone, with `{VERTEX}`.", ""]
     lines += table(CloudConfig, cloud["cloud"], notes, prefix="cloud.")
     lines += choices("cloud/machine", cloud)
@@ -81,7 +81,7 @@ def choices(group: str, base: Any) -> list[str]:
     before = dict(flat(base))
     for name in groups.groups()[group]:
         wanted = [f"{group}={name}", *([VERTEX] if group.startswith("cloud") else [])]
-        after = dict(flat(config.composed(wanted)))
+        after = dict(flat(compose_values(wanted)))
         changed = [
             f"`{key}={written(value)}`"
             for key, value in after.items()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 from loguru import logger
 
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.core import console
 from shelfmark.models import artifact
 from shelfmark.training import train
@@ -56,7 +56,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data, a model and its run record, as `inv train` leaves them."""
     folder = tmp_path_factory.mktemp("home")
     console.set_up("WARNING")
-    train.train(config.load([*QUICK, "name=quick", *paths_in(folder)]))
+    train.train(load_config([*QUICK, "name=quick", *paths_in(folder)]))
     return folder
 
 

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from shelfmark.service import app as service
+from shelfmark.service.app import create_app
 from shelfmark.service.settings import Settings
 from tests.support.serving import running
 
@@ -24,5 +24,5 @@ def server(home: Path) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def client(home: Path) -> Iterator[TestClient]:
     chosen = Settings(models=str(home / "models"), model="quick", admin_key=SecretStr("admin"))
-    with TestClient(service.create_app(chosen), raise_server_exceptions=False) as client:
+    with TestClient(create_app(chosen), raise_server_exceptions=False) as client:
         yield client

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from shelfmark.service import app as service
+from shelfmark.service.app import create_app
 from shelfmark.service.settings import Settings
 from tests.support.serving import ROBOT, running
 
@@ -39,7 +39,7 @@ def test_a_streamed_body_over_the_limit_is_refused(server: httpx.Client) -> None
 
 def test_an_api_key_is_asked_for_where_one_is_set(home: Path) -> None:
     chosen = Settings(models=str(home / "models"), model="quick", api_key=SecretStr("kéy"))
-    with TestClient(service.create_app(chosen)) as client:
+    with TestClient(create_app(chosen)) as client:
         assert client.get("/ready").status_code == 200
         answer = client.post("/predict", json={"text": ROBOT})
         assert answer.status_code == 401
@@ -56,7 +56,7 @@ def test_other_sites_may_ask_only_if_they_are_listed(home: Path, client: TestCli
     chosen = Settings(
         models=str(home / "models"), model="quick", cors_origins=["https://example.org"]
     )
-    with TestClient(service.create_app(chosen)) as listed:
+    with TestClient(create_app(chosen)) as listed:
         allowed = listed.get("/health", headers=here).headers["access-control-allow-origin"]
         assert allowed == "https://example.org"
         other = listed.get("/health", headers={"Origin": "https://example.com"})

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from shelfmark.monitoring import prediction_log
-from shelfmark.service import app as service
+from shelfmark.service.app import create_app
 from shelfmark.service.settings import Settings
 from tests.support.moments import until
 from tests.support.serving import ROBOT, free_port, log_of, start, wait_until_ready
@@ -24,7 +24,7 @@ def test_answers_are_kept_where_there_is_a_log_and_texts_only_if_asked_for(
         chosen = Settings(
             models=str(home / "models"), model="quick", log_folder=folder, log_texts=texts
         )
-        with TestClient(service.create_app(chosen)) as client:
+        with TestClient(create_app(chosen)) as client:
             body = {"papers": [{"text": ROBOT, "id": "2401.00001"}, {"text": ""}]}
             answer = client.post("/predict", json=body, headers={"X-Request-ID": "r1"})
         assert answer.json()["predictions"][0]["id"] == "2401.00001"

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from shelfmark.arxiv.text import document, plain
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.data.sources import sample
 from shelfmark.models import artifact
-from shelfmark.models.boosted import fit as model
+from shelfmark.models.boosted.fit import fit_model
 
 SETTINGS = (
     "features.min_df=1",
@@ -70,8 +70,8 @@ def papers(count: int) -> pa.Table:
 
 def fit(train: pa.Table, validation: pa.Table, *overrides: str) -> artifact.Model:
     """Return a model fitted on tables as `inv train` fits one, quickly."""
-    settings = config.load([*SETTINGS, *overrides])
-    fitted = model.fit(settings, train, validation, silent)
+    settings = load_config([*SETTINGS, *overrides])
+    fitted = fit_model(settings, train, validation, silent)
     card = {
         "name": "small",
         "config": settings.model_dump(mode="json"),

@@ -130,10 +130,10 @@ def bring(module: str, *, group: str | None = None, extra: str | None = None) ->
 
 def configured(overrides: list[str]) -> Any:
     """Return the configuration of some overrides, logging set up by it."""
-    from shelfmark.config import load as config
+    from shelfmark.config.load import load_config
     from shelfmark.core import console
 
-    settings = config.load(overrides)
+    settings = load_config(overrides)
     console.set_up(settings.log_level)
     return settings
 

@@ -22,7 +22,7 @@ from typing import Any
 from loguru import logger
 
 from shelfmark.cloud.secret import bring_wandb_key
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.config.schema import VERSION, Config
 from shelfmark.core import checkpoint, console, files, storage
 from shelfmark.errors import ShelfmarkError
@@ -240,7 +240,7 @@ def _deliver(model: Path, report: Path, output: Folder) -> None:
 def main(overrides: Sequence[str]) -> None:
     """Train by overrides such as `experiment=fast`, as a container or a cluster calls it."""
     with console.one_line_errors("the same command goes on from what was finished"):
-        settings = config.load(overrides)
+        settings = load_config(overrides)
         console.set_up(settings.log_level)
         within(settings, train)
 

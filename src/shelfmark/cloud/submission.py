@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from shelfmark.cloud.account import Account
-from shelfmark.config import load as config
 from shelfmark.config.groups import CLOUD, groups, is_cloud
+from shelfmark.config.load import compose_values, validate_config
 from shelfmark.config.schema import Config, Strict
 from shelfmark.errors import ShelfmarkError
 
@@ -88,13 +88,13 @@ def read(overrides: Sequence[str]) -> Submission:
         ShelfmarkError: no cloud is chosen, something is wrong with either, or the training would
             need what only this machine has.
     """
-    values = config.composed(list(overrides))
+    values = compose_values(list(overrides))
     chosen = values.pop(CLOUD, None)
-    training = config.checked(Config, values)
+    training = validate_config(Config, values)
     if chosen is None:
         known = ", ".join(f"cloud={name}" for name in groups()[CLOUD])
         raise ShelfmarkError(f"say where the job runs: {known}")
-    cloud = config.checked(_Composed, {CLOUD: chosen}).cloud
+    cloud = validate_config(_Composed, {CLOUD: chosen}).cloud
     _check_reach(training, cloud)
     what = training.name or "-".join(filter(None, (training.data.source, training.experiment)))
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{what}"[:100]

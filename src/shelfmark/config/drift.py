@@ -32,7 +32,7 @@ class DriftConfig(Strict):
     keep: int = Field(ge=1)
 
 
-def load(overrides: Sequence[str] = ()) -> DriftConfig:
+def load_drift_config(overrides: Sequence[str] = ()) -> DriftConfig:
     """Return the limits of `configs/drift.yaml` with overrides.
 
     Raises:

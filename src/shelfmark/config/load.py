@@ -17,20 +17,20 @@ from shelfmark.errors import ShelfmarkError, nearest
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load(overrides: Sequence[str] = ()) -> Config:
+def load_config(overrides: Sequence[str] = ()) -> Config:
     """Compose the configuration from `configs/` and overrides such as `experiment=fast`.
 
     Raises:
         ShelfmarkError: an override is malformed or names no key, a type or a value is wrong, or
             it is about the cloud.
     """
-    values = composed(list(overrides))
+    values = compose_values(list(overrides))
     if groups.CLOUD in values:
         raise ShelfmarkError("cloud: this command works here; inv submit sends a training there")
-    return checked(Config, values)
+    return validate_config(Config, values)
 
 
-def checked(model: type[Model], values: dict[str, Any]) -> Model:
+def validate_config(model: type[Model], values: dict[str, Any]) -> Model:
     """Return composed values as what they should be.
 
     Raises:
@@ -42,7 +42,7 @@ def checked(model: type[Model], values: dict[str, Any]) -> Model:
         raise ShelfmarkError(_first_problem(error, model)) from error
 
 
-def composed(overrides: list[str]) -> dict[str, Any]:
+def compose_values(overrides: list[str]) -> dict[str, Any]:
     """Compose the values from `configs/` and overrides, not checked yet.
 
     Raises:
@@ -58,13 +58,13 @@ def composed(overrides: list[str]) -> dict[str, Any]:
     try:
         with initialize_config_dir(str(groups.CONFIGS.resolve()), version_base="1.3"):
             try:
-                composed = compose("config", overrides=overrides, return_hydra_config=True)
+                compose_values = compose("config", overrides=overrides, return_hydra_config=True)
             except HydraException as error:
                 base = OmegaConf.to_container(compose("config", overrides=_chosen(overrides)))
                 raise ShelfmarkError(_hint(overrides, base, _short(error))) from error
-            chosen = composed.hydra.runtime.choices.get("experiment")
+            chosen = compose_values.hydra.runtime.choices.get("experiment")
             values = OmegaConf.masked_copy(
-                composed, [str(key) for key in composed if key != "hydra"]
+                compose_values, [str(key) for key in compose_values if key != "hydra"]
             )
             plain = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:

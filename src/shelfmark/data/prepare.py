@@ -43,7 +43,7 @@ WORTH_SHARING = 16 << 20  # bytes of a file that repay the start of other proces
 RECIPE = 1
 
 
-def prepare(config: Config) -> Splits:
+def prepare_splits(config: Config) -> Splits:
     """Return the splits of a configuration: those on disk where they still fit, else new ones.
 
     Raises:

@@ -17,8 +17,7 @@ import orjson
 from loguru import logger
 from rich.table import Table
 
-from shelfmark.config import drift as drift_config
-from shelfmark.config.drift import DriftConfig
+from shelfmark.config.drift import DriftConfig, load_drift_config
 from shelfmark.core import console, files, locks, provenance
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
@@ -139,7 +138,7 @@ def main(words: Sequence[str]) -> None:
     console.set_up()
     with console.one_line_errors("the last report is as it was"):
         model, reports, log, truth, since, *overrides = words
-        limits = drift_config.load(overrides)
+        limits = load_drift_config(overrides)
         report = run(Path(model), Path(reports), limits, log=log, since=since, truth=truth)
         raise SystemExit(STATUS[report["verdict"]])
 

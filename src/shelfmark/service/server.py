@@ -114,13 +114,13 @@ def checked(kind: type[Kind]) -> Kind:
 
 def create() -> ASGIApp:
     """Return the service of one worker, its log set up."""
-    from shelfmark.service import app as service
+    from shelfmark.service.app import create_app
 
     if parent := multiprocessing.parent_process():
         threading.Thread(target=_end_with, args=[parent], daemon=True).start()
     console.set_up()
     logging.basicConfig(handlers=[ToLoguru()], level=logging.INFO, force=True)
-    return OneLineStartupErrors(service.create_app())
+    return OneLineStartupErrors(create_app())
 
 
 def _end_with(parent: BaseProcess) -> None:

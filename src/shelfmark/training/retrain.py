@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 from loguru import logger
 
 from shelfmark.arxiv.papers import Paper
-from shelfmark.config import load as config
 from shelfmark.config.drift import DriftConfig
+from shelfmark.config.load import validate_config
 from shelfmark.config.schema import Config
 from shelfmark.core import files, provenance
 from shelfmark.core.arrays import Ints
@@ -113,7 +113,7 @@ def _settings(old: artifact.Model, champion: Path, harvest: Path, limits: DriftC
     values["paths"]["models"] = str(champion.parent / CHALLENGERS)
     values["data"] |= {"source": "snapshot", "path": str(harvest), "options": {}, "split": "time"}
     values["data"]["cuts"] = {"validation": validation.isoformat(), "test": test.isoformat()}
-    return config.checked(Config, values)
+    return validate_config(Config, values)
 
 
 def _days(harvest: Path) -> list[date]:

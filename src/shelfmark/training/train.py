@@ -16,14 +16,14 @@ from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.config.schema import Config
 from shelfmark.core import checkpoint, files, provenance
 from shelfmark.core.checkpoint import Checkpoint
-from shelfmark.data import prepare as preprocess
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import Splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate, model_card
 from shelfmark.models import artifact, confidence
 from shelfmark.models.boosted import engine
-from shelfmark.models.boosted import fit as model
 from shelfmark.models.boosted.boosting import OnRound
+from shelfmark.models.boosted.fit import Fitted, fit_model
 from shelfmark.monitoring import reference
 from shelfmark.training import identity, tracking
 
@@ -48,7 +48,7 @@ def train(settings: Config) -> Path:
 def learn(settings: Config, name: str, machines: engine.Engine) -> Path:
     """Do what `train` says, by some machines, under a name that is free."""
     models = Path(settings.paths.models)
-    splits = preprocess.prepare(settings)
+    splits = prepare_splits(settings)
     key = identity.key_of(settings, splits)
     origin = {"key": key, "data_card_sha256": splits.digest, "git_commit": git_commit()}
     with tracking.start(settings, name, origin) as run, checkpoint.opened(models, key) as stages:
@@ -88,7 +88,7 @@ def fit_and_measure(
         ShelfmarkError: the data or the configuration do not allow it.
     """
     validation = splits.read("validation")
-    fitted = model.fit(settings, splits.read("train"), validation, on_round, stages, machines)
+    fitted = fit_model(settings, splits.read("train"), validation, on_round, stages, machines)
     made = artifact.Model(fitted.pipeline, describe(settings, name, key, splits, fitted))
     answers = evaluate.answer_all(made, validation)
     made.card["caution"] = confidence.choose(answers, settings.predict.min_precision)
@@ -118,7 +118,7 @@ def finish(folder: Path, settings: Config) -> Path:
 
 
 def describe(
-    settings: Config, name: str, key: str, splits: Splits, fitted: model.Fitted
+    settings: Config, name: str, key: str, splits: Splits, fitted: Fitted
 ) -> dict[str, Any]:
     """Return what a model's card says of how it came to be."""
     return {

@@ -15,7 +15,7 @@ import pytest
 
 from shelfmark.cloud import job, rest, secret
 from shelfmark.cloud.job import MOUNT
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.config.schema import Config
 from shelfmark.data import splits
 from shelfmark.errors import ShelfmarkError
@@ -120,7 +120,7 @@ def test_a_killed_job_goes_on_on_an_empty_disk_and_ends_with_the_same_model(
     assert not stages.exists()
 
     alone = cluster.root / "alone"
-    train.train(config.load([*WORDS, f"name={NAME}", *paths_in(alone)]))
+    train.train(load_config([*WORDS, f"name={NAME}", *paths_in(alone)]))
     assert outcome(
         delivered / NAME, delivered / "reports" / NAME, cluster.root / "second"
     ) == outcome(alone / "models" / NAME, alone / "reports" / NAME, alone)
@@ -164,7 +164,7 @@ def test_a_bucket_that_takes_nothing_is_told_and_all_is_kept(
     output.mkdir(parents=True)
     (output / "model").write_text("a file where a folder should be")
     with pytest.raises(ShelfmarkError, match=f"finished, but gs://my-bucket/jobs/{NAME}/model"):
-        job.within(config.load(), work)
+        job.within(load_config(), work)
     assert Path("models", NAME, "card.json").exists()
     kept = output / "checkpoints" / ".unfinished-0123456789-1" / "words.pkl"
     assert kept.read_bytes() == b"words"
@@ -173,12 +173,12 @@ def test_a_bucket_that_takes_nothing_is_told_and_all_is_kept(
 def test_a_model_with_a_name_of_its_own_keeps_it(
     work: Callable[[Config], Path], tmp_path: Path
 ) -> None:
-    job.within(config.load(["name=mine"]), work)
+    job.within(load_config(["name=mine"]), work)
     output = tmp_path / "gcs" / "my-bucket" / "jobs" / NAME
     assert (output / "model" / "latest").read_text() == "mine"
     artifact.check(output / "model" / "mine")
     assert not (output / "checkpoints").exists()
-    assert job.within(config.load(["name=mine"]), lambda settings: Path("never")) == Path(
+    assert job.within(load_config(["name=mine"]), lambda settings: Path("never")) == Path(
         "models", "mine"
     )
 
@@ -187,7 +187,7 @@ def test_elsewhere_than_in_a_job_nothing_is_different(
     work: Callable[[Config], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(job.MODEL)
-    job.within(config.load(["name=mine"]), work)
+    job.within(load_config(["name=mine"]), work)
     assert list((tmp_path / "gcs" / "my-bucket").iterdir()) == []
 
 
@@ -271,11 +271,11 @@ def test_without_a_mount_a_job_s_outputs_go_over_the_network(
     monkeypatch.setenv(job.MODEL, f"{gcs}/jobs/{NAME}/model/")
     monkeypatch.setenv(job.STAGES, f"{gcs}/jobs/{NAME}/checkpoints/")
     with pytest.raises(KeyboardInterrupt):
-        job.within(config.load(), lambda settings: interrupted(work(settings)))
+        job.within(load_config(), lambda settings: interrupted(work(settings)))
     shutil.rmtree("models")
     output = job.Folder.of(f"{gcs}/jobs/{NAME}")
     assert output.names() == ["checkpoints/.unfinished-0123456789-1/words.pkl"]
-    job.within(config.load(), lambda settings: brought_back(work, settings))
+    job.within(load_config(), lambda settings: brought_back(work, settings))
     assert {name.partition("/")[0] for name in output.names()} == {"model"}
     assert Registry(f"{gcs}/jobs/{NAME}/model").open("latest").card["name"] == "quick"
 

@@ -14,7 +14,7 @@ from shelfmark.cloud import submit as sending
 from shelfmark.cloud.account import Account
 from shelfmark.cloud.vertex import Jobs, Patience
 from shelfmark.config import groups
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.errors import ShelfmarkError
 from tests.support.vertex_server import DIGEST, JOBS, Google, running
 
@@ -50,7 +50,7 @@ def test_the_job_runs_the_very_overrides_of_inv_train() -> None:
     job = built(*words, "cloud/machine=e2-highmem-4", "cloud.timeout_hours=1.5", "++cloud.extra={}")
     pool = job["jobSpec"]["workerPoolSpecs"][0]
     assert pool["containerSpec"]["args"] == [word for word in words if "cloud" not in word]
-    config.load(pool["containerSpec"]["args"])
+    load_config(pool["containerSpec"]["args"])
     assert pool["machineSpec"] == {"machineType": "e2-highmem-4"}
     assert pool["diskSpec"] == {"bootDiskType": "pd-ssd", "bootDiskSizeGb": 100}
     assert pool["containerSpec"]["imageUri"].startswith(
@@ -152,8 +152,8 @@ def test_a_job_needs_a_cloud_and_a_training_here_none() -> None:
     with pytest.raises(ShelfmarkError, match="say where the job runs: cloud=vertex_cpu"):
         sending.show(["experiment=best"])
     with pytest.raises(ShelfmarkError, match="inv submit sends a training there"):
-        config.load(["cloud=vertex_cpu"])
-    assert "cloud" not in config.load().model_dump()
+        load_config(["cloud=vertex_cpu"])
+    assert "cloud" not in load_config().model_dump()
 
 
 def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:

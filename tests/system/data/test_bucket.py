@@ -18,8 +18,8 @@ import pytest
 
 from shelfmark.config.schema import Config
 from shelfmark.core import files, storage
-from shelfmark.data import prepare as preprocess
 from shelfmark.data import readers, sources
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import SPLITS, Splits
 from shelfmark.errors import ShelfmarkError
 from tests.support.gcs import BUCKET, running
@@ -67,25 +67,25 @@ def test_any_format_gives_the_splits_of_a_file_here(
     monkeypatch.setattr(storage, "BLOCK", 1 << 18)  # many requests a file
     content = pack(snapshot_file.read_bytes())
     address = put(f"{gcs}/in/{name}", content)
-    found = preprocess.prepare(settings(address))
+    found = prepare_splits(settings(address))
     for split in SPLITS:
         assert found.read(split).equals(splits.read(split))
     (here := snapshot_file.with_name(f"here-{name}")).write_bytes(content)
     assert found.card["source_sha256"] == files.sha256(here)
-    assert preprocess.prepare(settings(here)).folder == found.folder  # the path is no part of it
+    assert prepare_splits(settings(here)).folder == found.folder  # the path is no part of it
 
 
 def test_an_unchanged_file_is_read_once_and_a_changed_one_again(
     gcs: str, settings: Settings, snapshot_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = put(f"{gcs}/papers.json", snapshot_file.read_bytes())
-    first = preprocess.prepare(settings(address))
+    first = prepare_splits(settings(address))
     with monkeypatch.context() as closed:
         closed.setattr(storage, "opened", None)
-        assert preprocess.prepare(settings(address)).folder == first.folder
+        assert prepare_splits(settings(address)).folder == first.folder
     lines = snapshot_file.read_bytes().splitlines(keepends=True)
     put(address, b"".join(lines[1:]))
-    assert preprocess.prepare(settings(address)).folder != first.folder
+    assert prepare_splits(settings(address)).folder != first.folder
 
 
 def test_a_file_that_changes_while_it_is_read_makes_no_splits(
@@ -102,7 +102,7 @@ def test_a_file_that_changes_while_it_is_read_makes_no_splits(
 
     monkeypatch.setattr(sources, "records", changing)
     with pytest.raises(ShelfmarkError, match=f"{address} changed while it was read: run again"):
-        preprocess.prepare(settings(address))
+        prepare_splits(settings(address))
     assert [path for path in (tmp_path / "data").iterdir() if path.is_dir()] == []
 
 
@@ -111,14 +111,14 @@ def test_what_is_not_there_is_one_line(
     gcs: str, settings: Settings, tmp_path: Path, address: str
 ) -> None:
     with pytest.raises(ShelfmarkError, match=f"{address}: not there; check the names of the"):
-        preprocess.prepare(settings(address))
+        prepare_splits(settings(address))
     assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.usefixtures("no_google")
 def test_missing_credentials_are_one_line(settings: Settings) -> None:
     with pytest.raises(ShelfmarkError, match="gs://b/papers.zip: no Google credentials; log in"):
-        preprocess.prepare(settings("gs://b/papers.zip"))
+        prepare_splits(settings("gs://b/papers.zip"))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_damaged_file_is_one_line(
 ) -> None:
     address = put(f"{gcs}/{name}", content)
     with pytest.raises(ShelfmarkError, match=f"{address}.*{said}") as told:
-        preprocess.prepare(settings(address))
+        prepare_splits(settings(address))
     assert "\n" not in str(told.value)
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.core import storage
 from shelfmark.data import dvc as versioning
 from shelfmark.data import pointer
-from shelfmark.data import prepare as preprocess
 from shelfmark.data.dvc import pull, pulled, push, set_remote
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import Splits
 from shelfmark.errors import ShelfmarkError
 from tests.conftest import ROOT, paths_in
@@ -40,7 +40,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 def prepare(clone: Path, *overrides: str) -> Splits:
-    return preprocess.prepare(config.load([*overrides, *paths_in(clone)]))
+    return prepare_splits(load_config([*overrides, *paths_in(clone)]))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

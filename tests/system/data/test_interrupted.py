@@ -18,8 +18,8 @@ import pytest
 
 from shelfmark.config.schema import Config
 from shelfmark.core import files
-from shelfmark.data import prepare as preprocess
 from shelfmark.data import sources
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import CARD, Splits
 from tests.support.records import halves, made, write
 from tests.unit.data.prepare.conftest import adds_up, contents, prepare_elsewhere, refused
@@ -80,11 +80,11 @@ def test_a_kill_leaves_the_old_splits_and_no_new_ones(
     half: str,
 ) -> None:
     root = tmp_path / "data"
-    old = preprocess.prepare(settings(snapshot_file)).folder
+    old = prepare_splits(settings(snapshot_file)).folder
     before = contents(old)
     # The first half of the work by several processes, which must not outlive their parent.
-    code = "preprocess.WORTH_SHARING = 0; preprocess.CHUNK = 500\n" * (half == "spill.arrow")
-    run = prepare_elsewhere(f"{code}preprocess.prepare(settings)", settings(large_file), root)
+    code = "prepare.WORTH_SHARING = 0; prepare.CHUNK = 500\n" * (half == "spill.arrow")
+    run = prepare_elsewhere(f"{code}prepare.prepare_splits(settings)", settings(large_file), root)
 
     def writing() -> bool:
         return any(file.stat().st_size > 0 for file in root.glob(f".partial-*/{half}"))
@@ -94,7 +94,7 @@ def test_a_kill_leaves_the_old_splits_and_no_new_ones(
     assert left.name.startswith(f"{files.PARTIAL}{run.pid}-")
     assert not (left / CARD).exists()
     assert contents(old) == before
-    new = preprocess.prepare(settings(large_file)).folder
+    new = prepare_splits(settings(large_file)).folder
     assert new.name == left.name.removeprefix(f"{files.PARTIAL}{run.pid}-")
     assert set(root.iterdir()) == {old, new}, "the dead process's leftover is gone"
     assert adds_up(orjson.loads((new / CARD).read_bytes()))
@@ -110,7 +110,7 @@ def kill(event, arguments):
         os.kill(os.getpid(), signal.SIGKILL)
 
 sys.addaudithook(kill)
-preprocess.prepare(settings)
+prepare.prepare_splits(settings)
 """
 
 
@@ -126,7 +126,7 @@ def test_a_kill_at_the_last_moments_leaves_no_splits(
         assert (run.returncode, stderr) == (-signal.SIGKILL, "")
         left = [path.name for path in (tmp_path / "data").iterdir()]
         assert left == [f"{files.PARTIAL}{run.pid}-{splits.folder.name}"]
-    again = preprocess.prepare(settings(snapshot_file))
+    again = prepare_splits(settings(snapshot_file))
     assert contents(again.folder) == contents(splits.folder)
     assert list((tmp_path / "data").iterdir()) == [again.folder]
 
@@ -138,7 +138,7 @@ for room in {rooms}:
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, unlimited))
     try:
         with console.one_line_errors():
-            preprocess.prepare(settings)
+            prepare.prepare_splits(settings)
     except SystemExit as end:
         assert end.code == 1
     finally:
@@ -157,7 +157,7 @@ def test_no_room_on_the_disk_is_one_line_and_leaves_nothing(
         for i in range(1500)
     ]
     path = write(tmp_path / "a.json", records)
-    whole = preprocess.prepare(settings(path)).folder
+    whole = prepare_splits(settings(path)).folder
     largest = (whole / "train.parquet").stat().st_size
     rooms = (0, 100_000, largest - 1)
     run = prepare_elsewhere(FULL.format(rooms=rooms), settings(path), tmp_path / "full")
@@ -191,5 +191,5 @@ def test_an_interruption_leaves_nothing(
     (tmp_path / "interrupted.py").write_text(INTERRUPTED)
     monkeypatch.setattr(sources, "__path__", [*sources.__path__, str(tmp_path)])
     with pytest.raises(KeyboardInterrupt):
-        preprocess.prepare(settings(snapshot_file, source="interrupted"))
+        prepare_splits(settings(snapshot_file, source="interrupted"))
     assert list((tmp_path / "data").iterdir()) == []

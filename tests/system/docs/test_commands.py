@@ -20,7 +20,7 @@ from invoke.collection import Collection
 import tasks
 from shelfmark.cli.overrides import OVERRIDE
 from shelfmark.cloud import submission
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from tests.support.moments import until
 from tests.support.serving import free_port
 from tests.system.docs.commands import PAGES, ROOT, Block, blocks, modules_of, task_of
@@ -173,7 +173,7 @@ def test_the_overrides_of_the_tables_compose(cell: str) -> None:
         if any(word.lstrip("+").startswith("cloud") for word in given):
             submission.read(["cloud=vertex_cpu", *given])
         else:
-            config.load(given)
+            load_config(given)
 
 
 def test_there_are_overrides_in_the_tables() -> None:

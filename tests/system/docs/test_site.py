@@ -98,8 +98,8 @@ def test_every_key_has_a_type_a_default_and_a_meaning(pages: Path) -> None:
     page = (pages / "reference" / "configuration.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([\w.]+)` \| (.+) \| `(.*)` \| (.*) \|$", page, re.MULTILINE)
     told = {key: meaning for key, _, _, meaning in rows}
-    base = config_page.config.composed([])
-    cloud = config_page.config.composed([config_page.VERTEX])["cloud"]
+    base = config_page.compose_values([])
+    cloud = config_page.compose_values([config_page.VERTEX])["cloud"]
     wanted = {key for key, _ in config_page.flat(base)} | {
         f"cloud.{key}" for key, _ in config_page.flat(cloud)
     }

@@ -18,7 +18,7 @@ import orjson
 import pytest
 
 from shelfmark.config import groups
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.core import console
 from shelfmark.data import splits
 from shelfmark.errors import ShelfmarkError
@@ -94,7 +94,7 @@ def test_the_best_is_an_experiment_that_loads(
     shutil.copytree(groups.CONFIGS, configs)
     shutil.copy(made, configs / "experiment")
     monkeypatch.setattr(groups, "CONFIGS", configs)
-    loaded = config.load(["experiment=grid"])
+    loaded = load_config(["experiment=grid"])
     assert loaded.model.n_jobs is None, "how many threads is a matter of the machine"
     rate = loaded.model.learning_rate
     assert rate in (0.3, 0.5)
@@ -103,7 +103,7 @@ def test_the_best_is_an_experiment_that_loads(
         "model.rounds=12",
         "features.ngram_range=[1,1]",
     ]
-    wanted = config.load([*QUICK, *parameters, "model.n_jobs=null"])
+    wanted = load_config([*QUICK, *parameters, "model.n_jobs=null"])
     assert (loaded.model, loaded.features) == (wanted.model, wanted.features)
 
 
@@ -310,7 +310,7 @@ def test_a_model_of_the_best_experiment_is_trained_as_the_trial_was(searched: Pa
     made = (searched / "reports" / "sweeps" / "grid.yaml").read_text()
     rate = made.partition("learning_rate: ")[2].split()[0]
     told = ["model.rounds=12", "features.ngram_range=[1,1]", f"model.learning_rate={rate}"]
-    folder = train.train(config.load(overrides(searched, *told, "name=again")))
+    folder = train.train(load_config(overrides(searched, *told, "name=again")))
     figures = artifact.read_card(folder)["metrics"]["validation"]
     assert f"log loss {figures['log_loss']:.4f}" in made
 

@@ -16,7 +16,7 @@ import pytest
 from distributed import Client, LocalCluster
 from fastapi.testclient import TestClient
 
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.core import checkpoint
 from shelfmark.data import splits
 from shelfmark.errors import ShelfmarkError
@@ -73,7 +73,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trained(home: Path, name: str, *overrides: str) -> artifact.Model:
-    settings = config.load([*PAPERS, f"name={name}", *overrides, *paths_in(home)])
+    settings = load_config([*PAPERS, f"name={name}", *overrides, *paths_in(home)])
     return artifact.load(train.train(settings), threads=1)
 
 
@@ -211,7 +211,7 @@ def test_a_stage_whose_data_went_with_a_worker_is_done_again(
         total: int = machines.client.submit(sum, there, pure=False).result(timeout=60)
         return total
 
-    with workers.opened(config.load([*on(fleet)]).engine) as machines:
+    with workers.opened(load_config([*on(fleet)]).engine) as machines:
         assert machines.outliving("sums", work) == 3
     assert tries == 2
     assert "sums: a worker was lost" in log()
@@ -223,7 +223,7 @@ def test_a_candidate_is_never_parted_from_its_paper(fleet: LocalCluster) -> None
     targets = chance.integers(0, 6, 301)
     scores = chance.normal(size=(301, 6)) + 2 * (np.arange(6) == targets[:, None])
     matrix = features.sparse(scores.astype(np.float32))
-    settings = config.load(["model=reranked", "model.rounds=30", "model.n_jobs=1",
+    settings = load_config(["model=reranked", "model.rounds=30", "model.n_jobs=1",
                             "model.subsample=1", "model.colsample_bytree=1"])  # fmt: skip
 
     def losses(machines: engine.Engine) -> list[float]:
@@ -235,7 +235,7 @@ def test_a_candidate_is_never_parted_from_its_paper(fleet: LocalCluster) -> None
                     lambda *given: machines.grow(growth, *given))  # fmt: skip
         return told
 
-    with engine.opened(config.load([*on(fleet)]).engine) as machines:
+    with engine.opened(load_config([*on(fleet)]).engine) as machines:
         there = losses(machines)
     here = losses(engine.LOCAL)
     assert len(there) == len(here) == 30
@@ -251,7 +251,7 @@ def test_a_parameter_that_xgboost_refuses_is_one_line(fleet: LocalCluster, tmp_p
 
 
 def opening(*overrides: str) -> None:
-    with engine.opened(config.load(["engine=dask", "engine.timeout=1", *overrides]).engine):
+    with engine.opened(load_config(["engine=dask", "engine.timeout=1", *overrides]).engine):
         raise AssertionError("it opened")
 
 
@@ -314,4 +314,4 @@ def test_local_processes_by_default_quiet_and_gone_at_the_end(tmp_path: Path) ->
 )
 def test_a_mistake_in_the_configuration_is_told(overrides: list[str], told: str) -> None:
     with pytest.raises(ShelfmarkError, match=told):
-        config.load(overrides)
+        load_config(overrides)

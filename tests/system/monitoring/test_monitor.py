@@ -16,13 +16,13 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from shelfmark.config import drift as drift_config
+from shelfmark.config.drift import load_drift_config
 from shelfmark.core import locks
 from shelfmark.data.sources import sample
 from shelfmark.errors import ShelfmarkError
 from shelfmark.monitoring import run as drift_run
-from shelfmark.service import app as service
 from shelfmark.service import monitor
+from shelfmark.service.app import create_app
 from shelfmark.service.monitor import MonitorSettings
 from shelfmark.service.settings import Settings
 from tests.support.moments import until
@@ -39,7 +39,7 @@ def log(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     chosen = Settings(models=str(home / "models"), model="quick", log_folder=folder)
     papers = [{"title": one.title, "abstract": one.abstract[: len(one.abstract) // 3]}
               for _, one in sample.records(None, 150)]  # fmt: skip
-    with TestClient(service.create_app(chosen)) as client:
+    with TestClient(create_app(chosen)) as client:
         assert client.post("/predict", json={"papers": papers}).status_code == 200
     return folder
 
@@ -169,7 +169,7 @@ def test_two_runs_do_not_share_a_folder(home: Path, log: Path, tmp_path: Path) -
     held = locks.hold(tmp_path / "drift" / ".running")
     assert held is not None
     with held, pytest.raises(ShelfmarkError, match="another run is at work"):
-        drift_run.run(home / "models/quick", tmp_path, drift_config.load(), log=str(log))
+        drift_run.run(home / "models/quick", tmp_path, load_drift_config(), log=str(log))
     assert drift_run.latest(tmp_path) is None
 
 
@@ -198,5 +198,5 @@ def test_what_is_compared_is_one_thing_that_is_there(
     with pytest.raises(
         ShelfmarkError, match="give --log FOLDER or --papers FILE|no folder or|go with"
     ):
-        drift_run.run(home / "models/quick", tmp_path, drift_config.load(), **given)
+        drift_run.run(home / "models/quick", tmp_path, load_drift_config(), **given)
     assert drift_run.latest(tmp_path) is None

@@ -17,7 +17,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from shelfmark.config import drift as drift_config
+from shelfmark.config.drift import load_drift_config
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import charts
 from shelfmark.experiments.benchmarks import load_figures
@@ -64,7 +64,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # As the commands find them, which run in this folder.
     papers = str(folder / card["data"]["folder"] / "test.parquet")
     drift_run.run(
-        folder / "models" / "tiny", reports, drift_config.load(["level=0.9"]), papers=papers
+        folder / "models" / "tiny", reports, load_drift_config(["level=0.9"]), papers=papers
     )
     times = np.linspace(5.0, 50.0, 2500)
     phases = {

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import pytest
 
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.models import artifact
 from shelfmark.training import tracking, train
 from tests.conftest import QUICK, paths_in
@@ -39,7 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("WANDB_API_KEY", KEY)
         before = dict(os.environ)
         words = [*QUICK, "tracking=wandb", f"name={NAME}", *paths_in(home)]
-        train.train(config.load(words))
+        train.train(load_config(words))
         assert dict(os.environ) == before
         yield home
 
@@ -157,7 +157,7 @@ def test_everything_stays_in_the_run_and_no_file_knows_the_key(home: Path) -> No
 
 
 def settings(folder: Path, *overrides: str) -> Any:
-    return config.load(["tracking=wandb", *overrides, *paths_in(folder)])
+    return load_config(["tracking=wandb", *overrides, *paths_in(folder)])
 
 
 def short_run(
@@ -281,12 +281,12 @@ def test_the_server_that_login_has_noted_is_asked(
 
 FULL = """
 import resource, sys
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.core import console
 from shelfmark.training import tracking
 
 console.set_up()
-with console.one_line_errors(), tracking.start(config.load(sys.argv[1:]), "mine") as run:
+with console.one_line_errors(), tracking.start(load_config(sys.argv[1:]), "mine") as run:
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
     pid = open(f"/proc/self/task/{__import__('os').getpid()}/children").read().split()
     for each in map(int, pid):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.core import locks
 from shelfmark.errors import ShelfmarkError
 from shelfmark.training import tracking, wandb_sync
@@ -39,7 +39,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Figure().savefig(picture)
     card = {key: key for key in tracking.ABOUT} | {"classes": [{"label": "cs.AI"}]}
-    settings = config.load(["tracking=wandb", *paths_in(home)])
+    settings = load_config(["tracking=wandb", *paths_in(home)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "offline")
         with tracking.start(settings, "mine", {"key": "k"}) as run:

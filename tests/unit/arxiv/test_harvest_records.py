@@ -11,9 +11,9 @@ import orjson
 import pytest
 
 from shelfmark.arxiv import harvest
-from shelfmark.config import load as config
-from shelfmark.data import prepare as preprocess
+from shelfmark.config.load import load_config
 from shelfmark.data import readers, sources
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.errors import ShelfmarkError
 from tests import conftest
 from tests.support import oai_server
@@ -75,7 +75,7 @@ def test_the_file_is_read_as_data_snapshot(tmp_path: Path, clock: Clock) -> None
         f'data.path="{(tmp_path / "papers.jsonl").as_posix()}"',
         "data.min_papers=5",
     ]
-    splits = preprocess.prepare(config.load([*source, *conftest.paths_in(tmp_path)]))
+    splits = prepare_splits(load_config([*source, *conftest.paths_in(tmp_path)]))
     read = [splits.read(name, ["id"]).num_rows for name in ("train", "validation", "test")]
     assert sum(read) == 120
 

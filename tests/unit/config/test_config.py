@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shelfmark.config import groups, schema
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.errors import ShelfmarkError
 
 EXPERIMENTS = sorted(file.stem for file in (groups.CONFIGS / "experiment").glob("*.yaml"))
@@ -23,9 +23,9 @@ def test_the_values_of_an_experiment_arrive(name: str) -> None:
     wanted = OmegaConf.to_container(OmegaConf.load(file))
     assert isinstance(wanted, dict)
     wanted.pop("defaults", None)
-    loaded = config.load([f"experiment={name}"]).model_dump(mode="json")
+    loaded = load_config([f"experiment={name}"]).model_dump(mode="json")
     changed = 0
-    base = config.load().model_dump(mode="json")
+    base = load_config().model_dump(mode="json")
     for section, values in wanted.items():
         for key, value in values.items():
             assert loaded[section][key] == value
@@ -34,7 +34,7 @@ def test_the_values_of_an_experiment_arrive(name: str) -> None:
 
 
 def test_seed_is_the_published_setting() -> None:
-    seed = config.load(["experiment=seed"])
+    seed = load_config(["experiment=seed"])
     assert (seed.features.max_features, seed.features.ngram_range) == (10_000, (1, 3))
     assert (seed.features.min_df, seed.features.max_df) == (5, 0.7152)
     assert seed.features.stop_words == "english"
@@ -48,7 +48,7 @@ def test_seed_is_the_published_setting() -> None:
 
 
 def test_every_kind_of_model_has_the_parts_it_stands_on() -> None:
-    kinds = {kind: config.load([f"model={kind}"]).model for kind in groups.groups()["model"]}
+    kinds = {kind: load_config([f"model={kind}"]).model for kind in groups.groups()["model"]}
     parts = {
         kind: (
             model.classifier,
@@ -62,8 +62,8 @@ def test_every_kind_of_model_has_the_parts_it_stands_on() -> None:
         "linear": ("linear", ["svm"]),
         "reranked": ("reranker", ["embedding", "bayes"]),
     }
-    assert config.load().model == kinds["stacked"], "the stack is what there is by default"
-    assert config.load(["experiment=all"]).model == kinds["reranked"]
+    assert load_config().model == kinds["stacked"], "the stack is what there is by default"
+    assert load_config(["experiment=all"]).model == kinds["reranked"]
     assert kinds["linear"].stack is not None
     assert kinds["linear"].stack.min_listed is None
 
@@ -71,22 +71,22 @@ def test_every_kind_of_model_has_the_parts_it_stands_on() -> None:
 def test_labels_of_an_experiment_give_way_to_those_asked_for() -> None:
     for labels in (["cs.AI", "cs.CL"], {"theory": ["cs.CC"], "rest": ["cs"]}):
         told = str(labels).replace("'", "").replace(" ", "")
-        loaded = config.load(["experiment=twelve", "~data.labels", f"+data.labels={told}"])
+        loaded = load_config(["experiment=twelve", "~data.labels", f"+data.labels={told}"])
         assert loaded.data.labels == labels
 
 
 def test_a_key_that_came_later_is_written_only_when_it_is_used() -> None:
-    before = config.load().model_dump(mode="json")
+    before = load_config().model_dump(mode="json")
     assert "max_papers" not in before["data"]
-    after = config.load(["data.max_papers=100"]).model_dump(mode="json")
+    after = load_config(["data.max_papers=100"]).model_dump(mode="json")
     assert after["data"] == before["data"] | {"max_papers": 100}
     assert schema.Config.model_validate(before | {"data": after["data"]}).data.max_papers == 100
 
 
 def test_last_wins_base_group_experiment_command_line() -> None:
-    base = config.load()
-    fast = config.load(["experiment=fast"])
-    told = config.load(["model.max_depth=9", "experiment=fast"])
+    base = load_config()
+    fast = load_config(["experiment=fast"])
+    told = load_config(["model.max_depth=9", "experiment=fast"])
     assert base.model.rounds != fast.model.rounds
     assert told.model.max_depth == 9
     assert told.model.rounds == fast.model.rounds
@@ -97,11 +97,11 @@ def test_last_wins_base_group_experiment_command_line() -> None:
 )
 def test_every_choice_of_a_group_composes(group: str) -> None:
     for choice in groups.groups()[group]:
-        config.load([f"{group}={choice}"])
+        load_config([f"{group}={choice}"])
 
 
 def test_lists_quotes_blanks_and_dates_arrive() -> None:
-    loaded = config.load(
+    loaded = load_config(
         [
             "data=csv",
             "data.path='my papers, all.csv'",
@@ -201,13 +201,13 @@ def test_lists_quotes_blanks_and_dates_arrive() -> None:
 )
 def test_a_mistake_gives_one_line(overrides: list[str], line: str) -> None:
     with pytest.raises(ShelfmarkError) as raised:
-        config.load(overrides)
+        load_config(overrides)
     assert line in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 def test_a_config_cannot_be_changed_after_it_is_made() -> None:
-    loaded = config.load()
+    loaded = load_config()
     with pytest.raises(ValueError, match="frozen"):
         loaded.seed = 3  # type: ignore[misc]
 

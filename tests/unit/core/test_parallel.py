@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from shelfmark.arxiv.papers import Paper
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.core import parallel
-from shelfmark.data import prepare as preprocess
-from shelfmark.data import sources
+from shelfmark.data import prepare, sources
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.errors import ShelfmarkError
 from tests.conftest import paths_in
 from tests.support.moments import until
@@ -128,9 +128,9 @@ def test_shared_work_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.Mo
     path = write(tmp_path / "papers.json", [record(paper) for paper in papers])
     written = []
     for least, name in ((0, "shared"), (1 << 40, "alone")):
-        monkeypatch.setattr(preprocess, "WORTH_SHARING", least)
+        monkeypatch.setattr(prepare, "WORTH_SHARING", least)
         overrides = ["data=snapshot", f'data.path="{path.as_posix()}"']
-        splits = preprocess.prepare(config.load([*overrides, *paths_in(tmp_path / name)]))
+        splits = prepare_splits(load_config([*overrides, *paths_in(tmp_path / name)]))
         written.append({p.name: p.read_bytes() for p in splits.folder.iterdir()})
     assert len(written[0]) == 4
     assert written[0] == written[1]

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfmark.arxiv.papers import Broken
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.config.schema import DataConfig
 from shelfmark.data import cleaning, sources
 from shelfmark.data.cleaning import CLEANED, PATIENCE, Chunk, Ledger
@@ -31,7 +31,7 @@ NO_ROWS = pa.record_batch([()] * len(CLEANED), schema=CLEANED)
 
 @pytest.fixture(scope="module")
 def data() -> DataConfig:
-    return config.load(["data=snapshot"]).data
+    return load_config(["data=snapshot"]).data
 
 
 def record(**changes: Any) -> dict[str, Any]:

@@ -17,13 +17,15 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.config.schema import DataConfig
-from shelfmark.data import prepare as preprocess
 from shelfmark.data.labels import LEFT_OUT, label_of, surplus
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import SPLITS, Splits, open_splits
+from shelfmark.errors import ShelfmarkError
 from shelfmark.models import answers, artifact
-from shelfmark.service import app as service
+from shelfmark.service.app import create_app
+from shelfmark.service.settings import Settings
 from shelfmark.training import train
 from tests.conftest import QUICK, ROOT, paths_in
 
@@ -44,8 +46,8 @@ GATHERED = {
 }
 OVERRIDE = "data.labels=" + str(OWN).replace("'", "").replace(" ", "")
 TIMES = ("data.split=time", "data.cuts.validation=2016-01-01", "data.cuts.test=2017-01-01")
-BASE = config.load(["data.min_papers=1"]).data
-BY_TIME = config.load([*TIMES, "data.min_papers=1"]).data
+BASE = load_config(["data.min_papers=1"]).data
+BY_TIME = load_config([*TIMES, "data.min_papers=1"]).data
 SHARES = BASE.fractions.model_dump()
 
 
@@ -148,7 +150,7 @@ def test_what_twelve_keeps_of_a_label() -> None:
     }.items(),
 )
 def test_what_the_labels_of_twelve_gather(label: str | None, categories: str) -> None:
-    twelve = config.load(["experiment=twelve"]).data
+    twelve = load_config(["experiment=twelve"]).data
     assert twelve.labels is not None
     assert len(twelve.labels) == 12
     assert {label_of(twelve, category) for category in categories.split()} == {label}
@@ -186,7 +188,7 @@ def test_the_card_tells_of_the_labels_and_of_those_left_out(made: Splits) -> Non
 
 
 def prepared(folder: Path, *overrides: str) -> Splits:
-    return preprocess.prepare(config.load(["data.min_papers=20", *overrides, *paths_in(folder)]))
+    return prepare_splits(load_config(["data.min_papers=20", *overrides, *paths_in(folder)]))
 
 
 def snapshot_of(path: Path, categories: list[str]) -> str:
@@ -218,7 +220,7 @@ def test_a_paper_under_no_name_is_another_labels_even_without_a_category(tmp_pat
 
 
 def test_a_listed_label_with_few_papers_is_named(tmp_path: Path) -> None:
-    with pytest.raises(config.ShelfmarkError, match="data.labels: law has 0 papers, fewer than"):
+    with pytest.raises(ShelfmarkError, match="data.labels: law has 0 papers, fewer than"):
         prepared(tmp_path, "data.labels={law:[econ],words:[cs.CL]}", "data.options.papers=300")
 
 
@@ -268,7 +270,7 @@ HOMES = {
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    return train.train(config.load([*QUICK, "name=own", OVERRIDE, *paths_in(folder)]))
+    return train.train(load_config([*QUICK, "name=own", OVERRIDE, *paths_in(folder)]))
 
 
 def test_an_answer_under_labels_of_ones_own(trained: Path) -> None:
@@ -284,8 +286,8 @@ def test_an_answer_under_labels_of_ones_own(trained: Path) -> None:
 
 
 def test_the_service_answers_so_too(trained: Path) -> None:
-    settings = service.Settings(models=str(trained.parent), model="own")
-    with TestClient(service.create_app(settings)) as client:
+    settings = Settings(models=str(trained.parent), model="own")
+    with TestClient(create_app(settings)) as client:
         for label, text in TEXTS.items():
             answer = client.post("/predict", json={"text": text}).json()
             found = (answer["category"], answer["archive"], answer["group"])

@@ -15,10 +15,10 @@ import pytest
 from shelfmark.arxiv import taxonomy
 from shelfmark.arxiv.papers import Broken, foreign, identifier, withdrawn
 from shelfmark.arxiv.text import document, plain
-from shelfmark.config import load as config
-from shelfmark.data import prepare as preprocess
+from shelfmark.config.load import load_config
 from shelfmark.data import sources
 from shelfmark.data.cleaning import same_text
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.sources import sample
 from shelfmark.data.splits import SCHEMA, SPLITS, Splits
 
@@ -29,7 +29,7 @@ NUMBER = 12_000
 def splits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
     folder = tmp_path_factory.mktemp("splits")
     overrides = [f"data.options.papers={NUMBER}", f'paths.data="{folder}"']
-    return preprocess.prepare(config.load(overrides))
+    return prepare_splits(load_config(overrides))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_label_shares_of_each_split_are_those_of_the_whole(rows: list[dict[str, 
 
 def test_label_shares_of_the_sample_as_it_is_built_in(tmp_path: Path) -> None:
     folder = (tmp_path / "data").as_posix()
-    labels = preprocess.prepare(config.load([f'paths.data="{folder}"'])).card["labels"]
+    labels = prepare_splits(load_config([f'paths.data="{folder}"'])).card["labels"]
     whole = sum((Counter(counts) for counts in labels.values()), Counter[str]())
     large = [label for label, number in whole.items() if number >= 500]
     assert len(large) == 3
@@ -145,7 +145,7 @@ def test_texts_are_plain_and_made_of_title_and_abstract(rows: list[dict[str, Any
 
 
 def test_nothing_is_left_that_cleaning_leaves_out(rows: list[dict[str, Any]]) -> None:
-    least = config.load().data.min_words
+    least = load_config().data.min_words
     for row in rows:
         assert len(row["abstract"].split()) >= least
         assert not withdrawn(row["abstract"], "")

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.config.schema import DataConfig
 from shelfmark.core import files
 from shelfmark.data.splits import (
@@ -34,13 +34,13 @@ DAY = date(2015, 6, 1)
 
 @pytest.fixture(scope="module")
 def by_hash() -> DataConfig:
-    return config.load().data
+    return load_config().data
 
 
 @pytest.fixture(scope="module")
 def by_time() -> DataConfig:
     cuts = ["data.cuts.validation=2016-01-01", "data.cuts.test=2017-01-01"]
-    return config.load(["data.split=time", *cuts]).data
+    return load_config(["data.split=time", *cuts]).data
 
 
 @functools.cache
@@ -93,7 +93,7 @@ def test_places_are_the_same_for_ever(by_hash: DataConfig) -> None:
 
 
 def test_other_fractions_move_only_what_they_must(by_hash: DataConfig) -> None:
-    smaller = config.load(
+    smaller = load_config(
         ["data.fractions.train=0.7", "data.fractions.validation=0.2", "data.fractions.test=0.1"]
     ).data
     moves = Counter(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.config.schema import DataConfig
 from shelfmark.data import targets
 from shelfmark.data.labels import label_of
@@ -23,7 +23,7 @@ OWN = {"theory": ["cs.CC", "cs.DS"], "rest": ["cs", "math"]}
 
 def data(level: str = "category", labels: dict[str, list[str]] | None = None) -> DataConfig:
     return DataConfig.model_validate(
-        config.load().data.model_dump() | {"level": level, "labels": labels}
+        load_config().data.model_dump() | {"level": level, "labels": labels}
     )
 
 

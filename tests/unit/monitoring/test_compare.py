@@ -11,8 +11,7 @@ import pytest
 from scipy.stats import binom, ks_2samp, wasserstein_distance
 
 from shelfmark.arxiv.text import document, plain
-from shelfmark.config import drift as drift_config
-from shelfmark.config.drift import DriftConfig
+from shelfmark.config.drift import DriftConfig, load_drift_config
 from shelfmark.data.sources import sample
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.artifact import Model
@@ -26,7 +25,7 @@ from shelfmark.monitoring.fingerprint import sketcher_of
 from shelfmark.monitoring.reference import Reference
 from shelfmark.monitoring.windows import Window, typed
 
-LIMITS = drift_config.load(["domain_papers=150"])
+LIMITS = load_drift_config(["domain_papers=150"])
 DAY = 86400
 Pool = tuple[list[str], pd.DataFrame]
 
@@ -68,7 +67,7 @@ def divided(
 
 
 def test_draws_of_the_reference_are_silent(model: Model, pool: Pool) -> None:
-    limits = drift_config.load(["domain_papers=100", "numbers=0", "shares=0", "text=0.5",
+    limits = load_drift_config(["domain_papers=100", "numbers=0", "shares=0", "text=0.5",
                                 "accuracy=0", "calibration=0"])  # fmt: skip
     draws = 30
     verdicts = [drift.compare(*divided(model, pool, seed, 250, 120), limits).verdict
@@ -246,7 +245,7 @@ def test_the_page_without_drift_and_with_too_little(model: Model, pool: Pool) ->
 
 
 def test_limits_from_words() -> None:
-    assert drift_config.load(["level=0.01"]).level == 0.01
+    assert load_drift_config(["level=0.01"]).level == 0.01
     for words, said in (
         (["levle=1"], "levle: no such key; did you mean level?"),
         (["level=2"], "level: 2"),
@@ -254,5 +253,5 @@ def test_limits_from_words() -> None:
         (["level=[1"], "drift.yaml"),
     ):
         with pytest.raises(ShelfmarkError) as error:
-            drift_config.load(words)
+            load_drift_config(words)
         assert said in str(error.value)

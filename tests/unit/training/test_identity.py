@@ -10,9 +10,9 @@ import orjson
 import pytest
 from threadpoolctl import threadpool_limits
 
-from shelfmark.config import load as config
-from shelfmark.data import prepare as preprocess
+from shelfmark.config.load import load_config
 from shelfmark.data import splits
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.models import artifact
 from shelfmark.training import identity
 from tests.conftest import QUICK, paths_in
@@ -21,11 +21,11 @@ from tests.conftest import QUICK, paths_in
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> splits.Splits:
     folder = tmp_path_factory.mktemp("home")
-    return preprocess.prepare(config.load([*QUICK, *paths_in(folder)]))
+    return prepare_splits(load_config([*QUICK, *paths_in(folder)]))
 
 
 def key(known: splits.Splits, *overrides: str, base: tuple[str, ...] = QUICK) -> str:
-    return identity.key_of(config.load([*base, *overrides]), known)
+    return identity.key_of(load_config([*base, *overrides]), known)
 
 
 @pytest.mark.parametrize(

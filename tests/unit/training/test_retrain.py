@@ -9,8 +9,8 @@ import numpy as np
 import orjson
 import pytest
 
-from shelfmark.config import drift as drift_config
-from shelfmark.config import load as config
+from shelfmark.config.drift import load_drift_config
+from shelfmark.config.load import load_config
 from shelfmark.data.sources import sample
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import metrics
@@ -18,7 +18,7 @@ from shelfmark.models import artifact
 from shelfmark.training import retrain, train
 from tests.conftest import QUICK, paths_in
 
-LIMITS = drift_config.load(["newest=0.25", "min_papers=40"])
+LIMITS = load_drift_config(["newest=0.25", "min_papers=40"])
 NEW = date(2021, 1, 1)
 
 
@@ -42,7 +42,7 @@ def weak(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A champion that learnt from few papers."""
     folder = tmp_path_factory.mktemp("weak")
     few = ["data.options.papers=250", "data.min_papers=5", "model.rounds=3", "features.min_df=8"]
-    return train.train(config.load([*QUICK, *few, "name=weak", *paths_in(folder)]))
+    return train.train(load_config([*QUICK, *few, "name=weak", *paths_in(folder)]))
 
 
 def test_a_better_challenger_becomes_the_latest(weak: Path, tmp_path: Path) -> None:

@@ -12,15 +12,15 @@ from typing import Any
 import orjson
 import pytest
 
-from shelfmark.config import load as config
 from shelfmark.config import schema
+from shelfmark.config.load import load_config
 from shelfmark.errors import ShelfmarkError
 from shelfmark.training import tracking
 from tests.conftest import paths_in
 
 
 def settings(tmp_path: Path, *overrides: str) -> schema.Config:
-    return config.load([*paths_in(tmp_path), *overrides])
+    return load_config([*paths_in(tmp_path), *overrides])
 
 
 def test_a_local_run_keeps_every_step_and_the_summary(tmp_path: Path) -> None:
@@ -71,11 +71,11 @@ def test_the_record_of_an_earlier_run_by_the_same_name_is_never_mixed_with_the_n
 
 FULL = """
 import resource, sys
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.core import console
 from shelfmark.training import tracking
 
-settings = config.load(sys.argv[2:])
+settings = load_config(sys.argv[2:])
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 with console.one_line_errors(), tracking.start(settings, "mine") as run:
     run.log(0, {"validation": 0.5})

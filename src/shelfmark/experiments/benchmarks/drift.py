@@ -25,9 +25,8 @@ from rich.table import Table
 from scipy.stats import binomtest
 
 from shelfmark.arxiv.text import MATHS, document
-from shelfmark.config import drift as drift_config
-from shelfmark.config import load as config
-from shelfmark.config.drift import DriftConfig
+from shelfmark.config.drift import DriftConfig, load_drift_config
+from shelfmark.config.load import load_config
 from shelfmark.config.schema import Config
 from shelfmark.core import console
 from shelfmark.core.arrays import Ints
@@ -36,7 +35,7 @@ from shelfmark.data.cleaning import clean
 from shelfmark.data.labels import label_of
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
-from shelfmark.models.boosted import fit as model
+from shelfmark.models.boosted.fit import fit_model
 from shelfmark.monitoring import compare as drift
 from shelfmark.monitoring import fingerprint, reference, windows
 from shelfmark.monitoring.fingerprint import sketcher_of
@@ -93,7 +92,7 @@ def run(overrides: Sequence[str], draws: int, repeats: int) -> None:
     Raises:
         ShelfmarkError: there are too few papers of these years.
     """
-    settings, limits = config.load([*BASE, *overrides]), drift_config.load()
+    settings, limits = load_config([*BASE, *overrides]), load_drift_config()
     silent, shifted = _cases(settings)
     for title, cases, count in (
         (f"False alarms without drift, {draws} draws each, level {limits.level:g}", silent, draws),
@@ -220,7 +219,7 @@ def _fitted(settings: Config, papers: pa.Table) -> artifact.Model:
     train, validation = (
         table.filter(pc.is_in(table["label"], pa.array(common))) for table in (train, validation)
     )
-    fitted = model.fit(settings, train, validation, lambda step, losses: None)
+    fitted = fit_model(settings, train, validation, lambda step, losses: None)
     card = {
         "name": "bench",
         "config": settings.model_dump(mode="json"),

@@ -21,15 +21,15 @@ from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from shelfmark.arxiv.papers import Paper
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.config.schema import Config
 from shelfmark.core import console
-from shelfmark.data import prepare as preprocess
 from shelfmark.data import sources
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.experiments.benchmarks import memory
 from shelfmark.models import artifact, explain
 from shelfmark.models.boosted import engine, features
-from shelfmark.models.boosted import fit as model
+from shelfmark.models.boosted.fit import fit_model
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 from shelfmark.training import train as training
 
@@ -50,13 +50,13 @@ def data(settings: Config) -> dict[str, Any]:
             update={"paths": settings.paths.model_copy(update={"data": folder})}
         )
         started = time.perf_counter()
-        splits = preprocess.prepare(elsewhere)
+        splits = prepare_splits(elsewhere)
         return {"papers": splits.card["read"], "seconds": time.perf_counter() - started}
 
 
 def vectorize(settings: Config, engine: str, least: str) -> dict[str, Any]:
     """Time an engine's TF-IDF on training papers: fit and transform, transform, one document."""
-    table = preprocess.prepare(settings).read("train", ["text"])
+    table = prepare_splits(settings).read("train", ["text"])
     texts = _some(table, VECTORIZED)["text"].to_pylist()
     made = VECTORIZERS[engine](
         ngram_range=(1, 3), min_df=int(least), sublinear_tf=True, dtype=np.float32
@@ -84,7 +84,7 @@ def vectorize(settings: Config, engine: str, least: str) -> dict[str, Any]:
 
 def train(settings: Config) -> dict[str, Any]:
     """Time a whole training, from the splits to the saved model, and tell its figures."""
-    preprocess.prepare(settings)
+    prepare_splits(settings)
     started = time.perf_counter()
     card = artifact.read_card(training.train(settings))
     return {
@@ -98,23 +98,23 @@ def train(settings: Config) -> dict[str, Any]:
 
 def grow(settings: Config, limit: str) -> dict[str, Any]:
     """Time the fitting of a model on so many of the training papers."""
-    splits = preprocess.prepare(settings)
+    splits = prepare_splits(settings)
     papers = _some(splits.read("train"), int(limit))
     seconds, fitted = _timed(
-        lambda: model.fit(settings, papers, splits.read("validation"), lambda step, losses: None)
+        lambda: fit_model(settings, papers, splits.read("validation"), lambda step, losses: None)
     )
     return {"papers": papers.num_rows, "seconds": seconds, "rounds": fitted.rounds}
 
 
 def share(settings: Config, limit: str) -> dict[str, Any]:
     """Time the parts of a fit that the configuration's machines do, and count what they move."""
-    splits = preprocess.prepare(settings)
+    splits = prepare_splits(settings)
     papers, validation = _some(splits.read("train"), int(limit)), splits.read("validation")
     with engine.opened(settings.engine) as machines:
         timed = _TimedEngine(machines)
         before = _moved()
         seconds, _ = _timed(
-            lambda: model.fit(
+            lambda: fit_model(
                 settings, papers, validation, lambda step, losses: None, machines=timed
             )
         )
@@ -242,7 +242,7 @@ MEASUREMENTS: dict[str, Callable[..., dict[str, Any]]] = {
 def main(name: str, arguments: str, overrides: Sequence[str]) -> None:
     """Make one measurement and print it as one JSON line."""
     with console.one_line_errors():
-        result = MEASUREMENTS[name](config.load(overrides), *filter(None, arguments.split(",")))
+        result = MEASUREMENTS[name](load_config(overrides), *filter(None, arguments.split(",")))
         print(orjson.dumps(result | {"own_mb": memory.own_peak_mb()}).decode())
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from rich.table import Table
 
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.core import console
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.benchmarks import memory, scaling
@@ -33,7 +33,7 @@ def run(names: Sequence[str], overrides: Sequence[str]) -> None:
     Raises:
         ShelfmarkError: the configuration or the data do not allow it.
     """
-    config.load(overrides)  # a mistake shows before any measurement
+    load_config(overrides)  # a mistake shows before any measurement
     table = Table(title=f"inv bench {' '.join(overrides)}", title_justify="left")
     for heading in ("", "here", "beside", "ratio"):
         table.add_column(heading)
@@ -83,7 +83,7 @@ def bench_models(overrides: Sequence[str]) -> list[Row]:
         linear = _measured("train", [*overrides, *paths, "model=linear", "name=linear"])
         short = [f"model.rounds={SEED_ROUNDS}", "model.early_stopping=null", "name=seed"]
         seed = _measured("train", [*overrides, *paths, "experiment=seed", *short])
-        whole = config.load(["experiment=seed"]).model.rounds
+        whole = load_config(["experiment=seed"]).model.rounds
         seed["seconds"] += seed["trees"] * (whole / SEED_ROUNDS - 1)
         rows = [
             (f"train {best['papers']:,} papers, experiment=best", _told(best), "", ""),
@@ -125,7 +125,7 @@ def bench_cluster(overrides: Sequence[str]) -> list[Row]:
     """The same training by this machine, by a cluster of one and of two workers, and estimates."""
     kept = [word for word in overrides if not word.startswith(("data.labels", "engine"))]
     kept += [] if any(word.startswith("experiment=") for word in kept) else ["experiment=all"]
-    stack = config.load(kept).model.stack
+    stack = load_config(kept).model.stack
     most = {"scores": (stack.folds or 0) + 1} if stack else {}
     return [row for count in SHARED for row in _shared(kept, count, most)]
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from loguru import logger
 
-from shelfmark.config import load as config
+from shelfmark.config.load import validate_config
 from shelfmark.config.schema import Config
 from shelfmark.core import checkpoint, console, files
 from shelfmark.data.splits import CARD, SPLITS, Splits, SplitWriter, open_splits
@@ -150,7 +150,7 @@ def trained(old: Model, splits: Splits, parts: dict[str, pa.Table], year: int) -
     values: dict[str, Any] = orjson.loads(orjson.dumps(old.card["config"]))
     cuts = {"validation": _first(parts["validation"]), "test": f"{year + 1}-01-01"}
     values["data"] |= {"split": "time", "cuts": cuts}
-    settings = config.checked(Config, values)
+    settings = validate_config(Config, values)
     with (
         tempfile.TemporaryDirectory() as name,
         files.writing(Path(name)),

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from loguru import logger
 
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.core import console
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.sweeps import report as sweep_report
@@ -98,7 +98,7 @@ def run(
     settled = [override.lstrip("+~").partition("=")[0] for override in overrides]
     wanted = wanted.without(settled) if set(settled) & set(wanted.parameters) else wanted
     title = wanted.name or Path(name).stem
-    folder = Path(config.load(overrides).paths.reports) / "sweeps"
+    folder = Path(load_config(overrides).paths.reports) / "sweeps"
     threads = max(1, (os.cpu_count() or 1) // workers)
     count = trials or wanted.run_cap or TRIALS
     with sweep_trial.planned(title, wanted, tuple(overrides), folder, threads) as plan:

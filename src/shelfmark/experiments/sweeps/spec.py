@@ -15,7 +15,7 @@ import orjson
 from pydantic import Field, ValidationError, model_validator
 
 from shelfmark.config import groups
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.config.schema import Config, Strict
 from shelfmark.errors import ShelfmarkError, nearest
 
@@ -234,7 +234,7 @@ def check(sweep: Sweep, overrides: Sequence[str]) -> Config:
         ShelfmarkError: a parameter is no key of the configuration, a value is none for it, or it
             would change the papers, of which all trials must see the same.
     """
-    made = [config.load([*overrides, *as_overrides(values)]) for values in sweep.candidates()]
+    made = [load_config([*overrides, *as_overrides(values)]) for values in sweep.candidates()]
     first, *others = [one.model_dump(mode="json", exclude=set(CHANGED)) for one in made]
     for key, value in first.items():
         if any(other[key] != value for other in others):

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.config.schema import Config
 from shelfmark.core import checkpoint
 from shelfmark.core.checkpoint import Checkpoint
-from shelfmark.data import prepare as preprocess
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError, nearest
 from shelfmark.evaluation import evaluate
@@ -71,7 +71,7 @@ class Plan:
 
     def settings(self, values: Values) -> Config:
         """Return the configuration of a trial."""
-        made = config.load([*self.overrides, *sweep_file.as_overrides(values)])
+        made = load_config([*self.overrides, *sweep_file.as_overrides(values)])
         if made.model.n_jobs is None:
             model = made.model.model_copy(update={"n_jobs": self.threads})
             made = made.model_copy(update={"model": model})
@@ -108,7 +108,7 @@ def planned(
         raise ShelfmarkError(f"metric: there is no figure {metric}{nearest(metric, known)}")
     if metric == LOSS and first.model.classifier == "linear":
         raise ShelfmarkError(f"metric: a linear model has no rounds and no {LOSS}: take log_loss")
-    splits = preprocess.prepare(first)
+    splits = prepare_splits(first)
     plan = Plan(name, sweep, overrides, splits.folder, threads)
     if all(key.startswith(LATE) and not key.startswith(EARLY) for key in _drawn(sweep)):
         with checkpoint.opened(reports, identity.key_of(first, splits)) as stages:

@@ -45,7 +45,7 @@ class Fitted:
         return self.targets.classes
 
 
-def fit(
+def fit_model(
     config: Config,
     train: pa.Table,
     validation: pa.Table,
@@ -69,7 +69,7 @@ def fit(
     """
     if stages is None:
         with checkpoint.temporary() as stages:
-            return fit(config, train, validation, on_round, stages, machines)
+            return fit_model(config, train, validation, on_round, stages, machines)
     stack = config.model.stack
     goal = targets.learn(train, config.data, stack.min_listed if stack else None)
     validation = _known(validation, goal)

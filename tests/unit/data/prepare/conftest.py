@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from shelfmark.arxiv.papers import Paper
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.config.schema import Config, DataConfig
 from shelfmark.core import console
-from shelfmark.data import prepare as preprocess
-from shelfmark.data import sources
+from shelfmark.data import prepare, sources
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import SPLITS, Splits
 from tests.support.records import record, write
 
@@ -27,7 +27,7 @@ PAPERS = [
 
 @pytest.fixture(scope="session")
 def base() -> Config:
-    return config.load(["data=snapshot", "data.min_papers=20"])
+    return load_config(["data=snapshot", "data.min_papers=20"])
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def splits(base: Config, snapshot_file: Path, tmp_path_factory: pytest.TempPathF
     """The splits of the sample's papers, written as a snapshot and read back."""
     folder = tmp_path_factory.mktemp("splits")
     overrides = [f'data.path="{snapshot_file}"', f'paths.data="{folder}"', "data.min_papers=20"]
-    return preprocess.prepare(config.load(["data=snapshot", *overrides]))
+    return prepare_splits(load_config(["data=snapshot", *overrides]))
 
 
 def rows(splits: Splits) -> list[dict[str, Any]]:
@@ -82,7 +82,7 @@ def refused(settings: Config, capsys: pytest.CaptureFixture[str]) -> str:
     """Prepare as a command does; return the one line it ends with, nothing left on the disk."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as caught, console.one_line_errors():
-        preprocess.prepare(settings)
+        prepare_splits(settings)
     assert caught.value.code == 1
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     (line,) = told
@@ -94,7 +94,7 @@ def refused(settings: Config, capsys: pytest.CaptureFixture[str]) -> str:
 PREPARE = """
 import sys
 from shelfmark.core import console
-from shelfmark.data import prepare as preprocess
+from shelfmark.data import prepare
 from shelfmark.config import schema
 
 console.set_up("ERROR")
@@ -119,5 +119,5 @@ def prepare_elsewhere(
 @pytest.fixture
 def shared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small files too are cleaned by several processes, in many chunks."""
-    monkeypatch.setattr(preprocess, "WORTH_SHARING", 0)
-    monkeypatch.setattr(preprocess, "CHUNK", 70)
+    monkeypatch.setattr(prepare, "WORTH_SHARING", 0)
+    monkeypatch.setattr(prepare, "CHUNK", 70)

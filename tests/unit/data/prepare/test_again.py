@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shelfmark.config.schema import Config
-from shelfmark.data import prepare as preprocess
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import CARD, SPLITS, Splits
 from shelfmark.errors import ShelfmarkError
 from tests.support.records import lines, made, record
@@ -23,11 +23,11 @@ from tests.unit.data.prepare.conftest import PAPERS, contents, prepare_elsewhere
 def test_what_fits_is_not_written_again(
     snapshot_file: Path, settings: Callable[..., Config], tmp_path: Path
 ) -> None:
-    first = preprocess.prepare(settings(snapshot_file))
+    first = prepare_splits(settings(snapshot_file))
     before = {file: file.stat().st_mtime_ns for file in first.folder.iterdir()}
     moved = tmp_path / "elsewhere.json"
     moved.write_bytes(snapshot_file.read_bytes())
-    again = preprocess.prepare(settings(moved))
+    again = prepare_splits(settings(moved))
     assert again.folder == first.folder
     assert {file: file.stat().st_mtime_ns for file in first.folder.iterdir()} == before
 
@@ -38,10 +38,10 @@ def test_other_papers_or_settings_are_other_splits(
     other = tmp_path / "other.json"
     other.write_bytes(snapshot_file.read_bytes() + lines([made(1, "cs.CL")]))
     folders = [
-        preprocess.prepare(settings(snapshot_file)).folder,
-        preprocess.prepare(settings(other)).folder,
-        preprocess.prepare(settings(snapshot_file, min_words=21)).folder,
-        preprocess.prepare(settings(snapshot_file, level="group")).folder,
+        prepare_splits(settings(snapshot_file)).folder,
+        prepare_splits(settings(other)).folder,
+        prepare_splits(settings(snapshot_file, min_words=21)).folder,
+        prepare_splits(settings(snapshot_file, level="group")).folder,
     ]
     assert len(set(folders)) == 4
     assert all((folder / CARD).exists() for folder in folders)
@@ -50,18 +50,18 @@ def test_other_papers_or_settings_are_other_splits(
 def test_a_folder_in_the_way_is_not_touched(
     snapshot_file: Path, settings: Callable[..., Config]
 ) -> None:
-    folder = preprocess.prepare(settings(snapshot_file)).folder
+    folder = prepare_splits(settings(snapshot_file)).folder
     (folder / CARD).unlink()
     left = contents(folder)
     with pytest.raises(ShelfmarkError, match="exists already"):
-        preprocess.prepare(settings(snapshot_file))
+        prepare_splits(settings(snapshot_file))
     assert contents(folder) == left
 
 
 def test_every_run_makes_the_same_bytes(
     snapshot_file: Path, settings: Callable[..., Config], splits: Splits
 ) -> None:
-    again = preprocess.prepare(settings(snapshot_file))
+    again = prepare_splits(settings(snapshot_file))
     assert again.folder != splits.folder
     assert again.folder.name == splits.folder.name
     assert contents(again.folder) == contents(splits.folder)
@@ -74,7 +74,7 @@ def test_every_packing_makes_the_same_splits(
     pq.write_table(table, tmp_path / "a.parquet")
     (tmp_path / "a.json.gz").write_bytes(gzip.compress(snapshot_file.read_bytes()))
     for name in ("a.parquet", "a.json.gz"):
-        packed = preprocess.prepare(settings(tmp_path / name))
+        packed = prepare_splits(settings(tmp_path / name))
         for split in SPLITS:
             assert packed.card["files"] == splits.card["files"]
             assert packed.read(split).equals(splits.read(split))
@@ -84,7 +84,7 @@ def test_every_packing_makes_the_same_splits(
 def test_several_processes_make_the_same_bytes(
     snapshot_file: Path, settings: Callable[..., Config], splits: Splits
 ) -> None:
-    assert contents(preprocess.prepare(settings(snapshot_file)).folder) == contents(splits.folder)
+    assert contents(prepare_splits(settings(snapshot_file)).folder) == contents(splits.folder)
     assert multiprocessing.active_children() == []
 
 
@@ -93,7 +93,7 @@ def test_the_hash_seed_changes_no_byte(
 ) -> None:
     seed = "1" if os.environ.get("PYTHONHASHSEED") == "0" else "0"
     run = prepare_elsewhere(
-        "preprocess.prepare(settings)", settings(snapshot_file), tmp_path, PYTHONHASHSEED=seed
+        "prepare.prepare_splits(settings)", settings(snapshot_file), tmp_path, PYTHONHASHSEED=seed
     )
     _, stderr = run.communicate()
     assert (run.returncode, stderr) == (0, "")

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shelfmark.config.schema import Config
-from shelfmark.data import prepare as preprocess
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.errors import ShelfmarkError
 from tests.support.packing import PACKERS, zipped
 from tests.support.records import WORDS, halves, lines, made
@@ -103,7 +103,7 @@ def test_a_bad_record_within_the_share_is_counted_and_skipped(
 ) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(GOOD + lines([BAD_RECORDS[case][0]]) * 6)
-    prepared = preprocess.prepare(settings(path))
+    prepared = prepare_splits(settings(path))
     assert prepared.card["dropped"] == {"broken": 6}
     assert prepared.card["kept"] == 600
     assert adds_up(prepared.card)
@@ -114,7 +114,7 @@ def test_a_whole_csv_is_prepared_like_a_snapshot(
 ) -> None:
     path = tmp_path / "a.csv"
     path.write_text(CSV, encoding="utf-8")
-    prepared = preprocess.prepare(settings(path, source="csv"))
+    prepared = prepare_splits(settings(path, source="csv"))
     assert prepared.card["kept"] == 600
     assert labels_of(prepared) == ["cs.AI", "hep-th"]
     assert prepared.card["submitted"] == {"first": "2015-01-01", "last": "2015-01-28"}
@@ -134,5 +134,5 @@ def test_a_data_folder_that_cannot_be(
 ) -> None:
     (tmp_path / "data").write_text("a file in the folder's place")
     with pytest.raises(ShelfmarkError, match="cannot write"):
-        preprocess.prepare(settings(snapshot_file))
+        prepare_splits(settings(snapshot_file))
     assert (tmp_path / "data").read_text() == "a file in the folder's place"

@@ -14,10 +14,10 @@ import pytest
 
 from shelfmark.arxiv import taxonomy
 from shelfmark.arxiv.text import MATHS_MASK, plain
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.config.schema import Config
 from shelfmark.core import files
-from shelfmark.data import prepare as preprocess
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.sources import sample
 from shelfmark.data.splits import CARD, SCHEMA, SPLITS, Splits, split_of
 from tests.support.records import WORDS, created, halves, made, record, write
@@ -110,7 +110,7 @@ def test_what_a_record_becomes(tmp_path: Path, settings: Callable[..., Config]) 
         "abstract": f"\n  With $x^2$ {WORDS}\n",
     }
     records += [made(i, "cs.CL") for i in range(200, 260)]
-    prepared = preprocess.prepare(settings(write(tmp_path / "a.json", records)))
+    prepared = prepare_splits(settings(write(tmp_path / "a.json", records)))
     (row,) = [row for row in rows(prepared) if row["id"] == "cmp-lg/9404001"]
     assert row["label"] == "cs.CL"
     assert row["categories"] == ["cs.CL", "cs.AI", "math-ph"]
@@ -127,9 +127,7 @@ def test_masked_maths_is_masked_in_the_text_alone(
         for i in range(200)
     ]
     path = write(tmp_path / "a.json", records)
-    kept, masked = (
-        rows(preprocess.prepare(settings(path, maths=maths))) for maths in ("keep", "mask")
-    )
+    kept, masked = (rows(prepare_splits(settings(path, maths=maths))) for maths in ("keep", "mask"))
     assert len(kept) == len(masked) == 200
     for one, other in zip(kept, masked, strict=True):
         assert one["abstract"] == other["abstract"]
@@ -157,7 +155,7 @@ def test_a_text_that_comes_twice_is_kept_once_the_earliest(
     records = halves(200)
     records[5] |= whole | {"versions": first}
     records[150] |= whole | COPIES[copy] | {"versions": last}
-    prepared = preprocess.prepare(settings(write(tmp_path / "a.json", records)))
+    prepared = prepare_splits(settings(write(tmp_path / "a.json", records)))
     assert prepared.card["dropped"] == {"duplicate text": 1}
     assert adds_up(prepared.card)
     ids = {row["id"] for row in rows(prepared)}
@@ -173,7 +171,7 @@ def test_an_identifier_that_comes_twice_is_kept_once_the_earliest(
     records = halves(200)
     records[10]["id"], records[150]["id"] = "0704.0001v2", "arXiv:0704.0001v1"
     records[earliest]["versions"] = [{"created": created(date(2007, 4, 1))}]
-    prepared = preprocess.prepare(settings(write(tmp_path / "a.json", records)))
+    prepared = prepare_splits(settings(write(tmp_path / "a.json", records)))
     assert prepared.card["dropped"] == {"duplicate identifier": 1}
     (row,) = [row for row in rows(prepared) if row["id"] == "0704.0001"]
     assert row["title"] == f"Title {earliest}"
@@ -187,7 +185,7 @@ def test_of_copies_of_one_day_the_first_is_kept(
     same = {"versions": records[0]["versions"], "id": "0704.0001"}
     for place in (20, 60, 100):
         records[place] |= same
-    prepared = preprocess.prepare(settings(write(tmp_path / "a.json", records)))
+    prepared = prepare_splits(settings(write(tmp_path / "a.json", records)))
     assert prepared.card["dropped"] == {"duplicate identifier": 2}
     assert [row["title"] for row in rows(prepared) if row["id"] == "0704.0001"] == ["Title 20"]
 
@@ -223,7 +221,7 @@ def test_many_copies_are_decided_as_by_hand(
         if one["text"] not in texts:
             texts.add(one["text"])
             wanted.add((one["id"], one["title"], one["categories"], one["day"]))
-    prepared = preprocess.prepare(settings(write(tmp_path / "a.json", records)))
+    prepared = prepare_splits(settings(write(tmp_path / "a.json", records)))
     found = [(r["id"], r["title"], r["label"], r["submitted"]) for r in rows(prepared)]
     assert len(found) == len(set(found))
     assert set(found) == wanted
@@ -240,7 +238,7 @@ def test_many_copies_are_decided_as_by_hand(
 def test_labels_at_each_level(
     snapshot_file: Path, settings: Callable[..., Config], level: taxonomy.Level
 ) -> None:
-    prepared = preprocess.prepare(settings(snapshot_file, level=level))
+    prepared = prepare_splits(settings(snapshot_file, level=level))
     for row in rows(prepared):
         assert row["label"] == taxonomy.label_at(row["categories"][0], level)
     assert labels_of(prepared) == sorted({taxonomy.label_at(c, level) for c in sample.WORDS})
@@ -260,7 +258,7 @@ def test_only_listed_labels_are_kept(
     snapshot_file: Path, settings: Callable[..., Config], splits: Splits, name: str
 ) -> None:
     changes, wanted = CHOICES[name]
-    prepared = preprocess.prepare(settings(snapshot_file, **changes))
+    prepared = prepare_splits(settings(snapshot_file, **changes))
     assert labels_of(prepared) == wanted
     assert adds_up(prepared.card)
     assert prepared.card["dropped"]["other label"] == splits.card["kept"] - prepared.card["kept"]
@@ -274,10 +272,10 @@ def test_the_most_frequent_labels(
     counts: Counter[str] = Counter()
     for split in SPLITS:
         counts.update(splits.card["labels"][split])
-    prepared = preprocess.prepare(settings(snapshot_file, top=3))
+    prepared = prepare_splits(settings(snapshot_file, top=3))
     assert labels_of(prepared) == sorted(label for label, _ in counts.most_common(3))
     fewest = min(counts.values())
-    prepared = preprocess.prepare(settings(snapshot_file, min_papers=fewest + 1))
+    prepared = prepare_splits(settings(snapshot_file, min_papers=fewest + 1))
     assert labels_of(prepared) == sorted(label for label in counts if counts[label] > fewest)
 
 
@@ -286,7 +284,7 @@ def test_equally_frequent_labels_are_chosen_by_name(
 ) -> None:
     names = ["hep-th", "cs.AI", "math.PR", "cs.CL"]
     records = [made(i, names[i % 4]) for i in range(400)]
-    prepared = preprocess.prepare(settings(write(tmp_path / "a.json", records), top=2))
+    prepared = prepare_splits(settings(write(tmp_path / "a.json", records), top=2))
     assert labels_of(prepared) == ["cs.AI", "cs.CL"]
     assert prepared.card["dropped"] == {"other label": 200}
 
@@ -332,7 +330,7 @@ def test_a_source_of_withdrawn_papers_leaves_nothing(
 
 def test_a_split_by_time(snapshot_file: Path, settings: Callable[..., Config]) -> None:
     cuts = {"validation": "2017-01-01", "test": "2018-07-01"}
-    prepared = preprocess.prepare(settings(snapshot_file, split="time", cuts=cuts))
+    prepared = prepare_splits(settings(snapshot_file, split="time", cuts=cuts))
     days = {split: prepared.read(split)["submitted"].to_pylist() for split in SPLITS}
     assert max(days["train"]) < date(2017, 1, 1) <= min(days["validation"])
     assert max(days["validation"]) < date(2018, 7, 1) <= min(days["test"])
@@ -343,7 +341,7 @@ def test_more_papers_move_no_paper(tmp_path: Path, settings: Callable[..., Confi
     fewer = write(tmp_path / "a.json", [record(paper) for paper in PAPERS[:900]])
     more = write(tmp_path / "b.json", [record(paper) for paper in reversed(PAPERS)])
     before, after = (
-        {row["id"]: row["split"] for row in rows(preprocess.prepare(settings(path)))}
+        {row["id"]: row["split"] for row in rows(prepare_splits(settings(path)))}
         for path in (fewer, more)
     )
     common = before.keys() & after.keys()
@@ -353,7 +351,7 @@ def test_more_papers_move_no_paper(tmp_path: Path, settings: Callable[..., Confi
 
 def test_made_up_papers_are_warned_of(tmp_path: Path, base: Config, log: Callable[[], str]) -> None:
     overrides = ["data.options.papers=600", "data.min_papers=5", f'paths.data="{tmp_path}"']
-    prepared = preprocess.prepare(config.load(overrides))
+    prepared = prepare_splits(load_config(overrides))
     assert "WARNING source sample: synthetic papers" in log()
     assert prepared.card["synthetic"] is True
     assert prepared.card["read"] == 600

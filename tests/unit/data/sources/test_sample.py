@@ -17,9 +17,9 @@ from sklearn.linear_model import RidgeClassifier
 
 from shelfmark.arxiv import taxonomy
 from shelfmark.arxiv.papers import Paper, foreign, identifier, withdrawn
-from shelfmark.config import load as config
-from shelfmark.data import prepare as preprocess
+from shelfmark.config.load import load_config
 from shelfmark.data import sources
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.sources import sample
 from shelfmark.data.splits import Splits
 from shelfmark.errors import ShelfmarkError
@@ -41,7 +41,7 @@ def papers() -> list[Paper]:
 @pytest.fixture(scope="module")
 def splits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
     folder = tmp_path_factory.mktemp("sample")
-    return preprocess.prepare(config.load([f'paths.data="{folder}"']))
+    return prepare_splits(load_config([f'paths.data="{folder}"']))
 
 
 def test_the_papers_are_pinned() -> None:
@@ -78,7 +78,7 @@ def test_a_number_of_papers_that_is_none(number: Any) -> None:
 
 def test_there_are_as_many_papers_as_asked_for(papers: list[Paper]) -> None:
     assert len(papers) == PAPERS
-    assert config.load().data.options == {"papers": PAPERS}
+    assert load_config().data.options == {"papers": PAPERS}
 
 
 def test_every_paper_is_well_formed(papers: list[Paper]) -> None:

@@ -12,10 +12,10 @@ import pytest
 
 from shelfmark.arxiv.papers import Broken, Paper
 from shelfmark.config import groups
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.core import files
-from shelfmark.data import prepare as preprocess
 from shelfmark.data import sources
+from shelfmark.data.prepare import prepare_splits
 from shelfmark.errors import ShelfmarkError
 
 # What somebody adds: one module and one yaml, nothing else.
@@ -61,12 +61,12 @@ def barred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_new_source_is_a_file_and_a_yaml(barred: Path, tmp_path: Path) -> None:
     overrides = ["data=barred", f'data.path="{barred}"', f'paths.data="{tmp_path / "data"}"']
-    splits = preprocess.prepare(config.load(overrides))
+    splits = prepare_splits(load_config(overrides))
     assert splits.folder.name.startswith("barred-")
     assert splits.card["kept"] == 400
     assert splits.card["source_sha256"] == files.sha256(barred)
     with pytest.raises(ShelfmarkError, match="line 1: not two parts; 400 of 400"):
-        preprocess.prepare(config.load([*overrides, "data.options.marker=word1"]))
+        prepare_splits(load_config([*overrides, "data.options.marker=word1"]))
 
 
 def test_every_data_config_names_a_source_and_every_source_has_one() -> None:
@@ -74,7 +74,7 @@ def test_every_data_config_names_a_source_and_every_source_has_one() -> None:
     modules = {file.stem for file in folder.glob("*.py")} - {"__init__"}
     assert modules == set(groups.groups()["data"])
     for name in modules:
-        assert config.load([f"data={name}"]).data.source == name
+        assert load_config([f"data={name}"]).data.source == name
 
 
 @pytest.mark.parametrize("name", ["csv", "sample", "snapshot"])
@@ -82,7 +82,7 @@ def test_a_source_offers_what_is_asked_of_it(name: str) -> None:
     source = sources.find(name)
     assert source.SYNTHETIC is (name == "sample")
     assert next(iter(inspect.signature(source.records).parameters)) == "path"
-    given = config.load([f"data={name}"]).data.options
+    given = load_config([f"data={name}"]).data.options
     assert set(given) == set(list(inspect.signature(source.records).parameters)[1:])
 
 

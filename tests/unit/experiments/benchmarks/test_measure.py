@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.config.schema import Config
 from shelfmark.experiments.benchmarks import measure
 from shelfmark.models import artifact
@@ -15,7 +15,7 @@ from tests.conftest import QUICK, paths_in
 
 @pytest.fixture
 def settings(home: Path) -> Config:
-    return config.load([*QUICK, *paths_in(home)])
+    return load_config([*QUICK, *paths_in(home)])
 
 
 def test_both_vectorizers_read_the_same_papers_to_the_same_bits(settings: Config) -> None:

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from shelfmark.config import groups
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.sweeps import spec as sweep_file
 from shelfmark.experiments.sweeps.spec import Parameter, Sweep
@@ -30,7 +30,7 @@ def written(folder: Path, content: dict[str, Any]) -> str:
 def test_a_sweep_is_no_group_of_the_configuration() -> None:
     assert "sweep" not in groups.groups()
     with pytest.raises(ShelfmarkError, match="sweep: no such key"):
-        config.load(["+sweep=fast"])
+        load_config(["+sweep=fast"])
 
 
 @pytest.mark.parametrize("name", sweep_file.names())

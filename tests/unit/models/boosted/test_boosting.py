@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.config.schema import ModelConfig
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.errors import ShelfmarkError
@@ -43,7 +43,7 @@ SETTINGS = {
 
 @functools.cache
 def base() -> ModelConfig:
-    return config.load(["model=xgboost"]).model
+    return load_config(["model=xgboost"]).model
 
 
 @functools.cache

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.core import checkpoint
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import features
@@ -23,7 +23,7 @@ BASE = ("model=xgboost", "features.min_df=1", "features.max_df=1.0")
 
 
 def fit(*overrides: str, texts: list[str] = TEXTS) -> tuple[features.Steps, sp.csr_matrix]:
-    settings = config.load([*BASE, *overrides])
+    settings = load_config([*BASE, *overrides])
     stack, targets = None, LABELS[: len(texts)]
     if settings.model.stack is not None:
         stack = OutOfFold(features.scorers(settings.model.stack, 0), classes=2, folds=3)
@@ -96,7 +96,7 @@ def test_titles_are_what_stands_before_the_end_of_a_line() -> None:
 
 
 def test_titles_are_a_field_of_their_own_behind_the_text_with_their_weight() -> None:
-    settings = config.load([*BASE, "features.title_weight=0.3"]).features
+    settings = load_config([*BASE, "features.title_weight=0.3"]).features
     fields, words = features.fit_words(settings, TITLED)
     terms = features.terms([("words", fields)])
     alone: Any = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)
@@ -128,7 +128,7 @@ def test_a_stack_puts_its_scores_before_the_terms() -> None:
 
 def test_the_embedding_leads_then_the_svm_then_bayes() -> None:
     every = ["model=reranked", "model.stack.scorers.svm={C:0.5}"]
-    stack = config.load(every).model.stack
+    stack = load_config(every).model.stack
     assert stack is not None
     made = features.scorers(stack, 11)
     assert [name for name, _ in made] == ["embedding", "svm", "bayes"]

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.boosted import features
-from shelfmark.models.boosted import fit as model
+from shelfmark.models.boosted.fit import fit_model
 from tests.support import tables
 from tests.support.tables import KINDS, table
 
@@ -78,8 +78,8 @@ def test_validation_stops_the_trees_and_the_best_round_is_kept() -> None:
     wrong = table(["cs.RO", "quant-ph", "cs.CL"] * 5, papers(LABELS * 5)["text"].to_pylist())
     losses: list[float] = []
     settings = ["model=xgboost", "model.rounds=60", "model.early_stopping=3"]
-    fitted = model.fit(
-        config.load([*tables.SETTINGS, *settings]),
+    fitted = fit_model(
+        load_config([*tables.SETTINGS, *settings]),
         papers(LABELS * 20),
         wrong,
         lambda step, loss: losses.append(loss["validation"]),

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 import xgboost
 from scipy.special import logsumexp, softmax
 
-from shelfmark.config import load as config
+from shelfmark.config.load import load_config
 from shelfmark.core import checkpoint
 from shelfmark.models.boosted.boosting import Growth, grow
 from shelfmark.models.boosted.heads import Classifier, Linear, Reranker, Trees, _Choice
@@ -55,7 +55,7 @@ def reranker(candidates: int = 5) -> Reranker:
 def fitted(classifier: Classifier, task: tuple[sp.csr_matrix, Any]) -> Any:
     features, targets = task
     half = len(targets) // 2
-    settings = config.load(["model=xgboost", *SETTINGS, "model.rounds=20"])
+    settings = load_config(["model=xgboost", *SETTINGS, "model.rounds=20"])
     with checkpoint.temporary() as stages:
         return classifier.fit(
             (features[:half], targets[:half]),
