@@ -30,6 +30,12 @@ BENCHES = ("data", "features", "models", "growth")
 ASKED = ("cluster",)  # measured only when named
 
 
+class TierTask(OverridesTask):
+    """A task that takes the word `all`."""
+
+    wanted = re.compile(r"^all$")
+
+
 class BenchTask(OverridesTask):
     """The same, with the names of benchmarks among the words."""
 
@@ -560,10 +566,16 @@ def bench(c: Context, overrides: list[str]) -> None:
         bench.run(names, [word for word in overrides if word not in known])
 
 
-@task
-def test(c: Context) -> None:
-    """Install what the tests need and run them all, with coverage."""
-    uv("pytest", groups=["dev", "docs"], extras=EXTRAS)
+@task(klass=TierTask)
+def test(c: Context, overrides: list[str]) -> None:
+    """Run the first tier of the tests: all but tests/system, with the development group alone.
+
+    test all: install every extra and run all tests, with coverage of the package.
+    """
+    if overrides:
+        uv("pytest", "--cov", groups=["dev", "docs"], extras=EXTRAS)
+    else:
+        uv("pytest", "tests/unit", "tests/service", groups=["dev"])
 
 
 @task
@@ -590,9 +602,10 @@ def docs(c: Context, serve: bool = False) -> None:
         uv("zensical", "build", "--strict", groups=["docs"])
 
 
-@task(lint, docs, test)
+@task(lint, docs)
 def check(c: Context) -> None:
-    """Everything that must hold before a commit: the form, the types, the pages, the tests."""
+    """Everything that must hold before a commit: the form, the types, the pages, all tests."""
+    test(c, ["all"])
 
 
 @task

@@ -11,11 +11,10 @@ import httpx2 as httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from shelfmark.core import storage
 from shelfmark.service import settings
 from shelfmark.service.settings import Settings
 from tests.conftest import ROOT
-from tests.support.serving import ROBOT, free_port, log_of, running, start, wait_until_ready
+from tests.support.serving import ROBOT, free_port, log_of, start, wait_until_ready
 
 
 def test_a_start_without_a_model_says_what_to_run(tmp_path: Path) -> None:
@@ -95,14 +94,3 @@ def test_another_version_is_loaded_by_who_has_the_admin_key(home: Path, client: 
 def test_without_an_admin_key_nothing_is_loaded(server: httpx.Client) -> None:
     answer = server.post("/load", json={"version": "quick"}, headers={"X-Admin-Key": ""})
     assert answer.status_code == 404
-
-
-def test_models_of_a_bucket_are_served_and_the_latest_is_the_one_its_file_names(
-    home: Path, gcs: str
-) -> None:
-    bucket, _ = storage.reached(gcs)
-    bucket.put(f"{home}/models/quick", f"{gcs}/models/quick", recursive=True)
-    bucket.pipe_file(f"{gcs}/models/latest", b"quick\n")
-    with running(home, SHELFMARK_MODELS=f"{gcs}/models") as client:
-        assert client.get("/ready").json()["model"] == "quick"
-        assert client.post("/predict", json={"text": ROBOT}).json()["category"] == "cs.RO"

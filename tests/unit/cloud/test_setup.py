@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from shelfmark.cloud import deploy
 from shelfmark.cloud import setup as init
 from shelfmark.cloud.account import Account
-from shelfmark.cloud.gcloud import Command
 from shelfmark.errors import ShelfmarkError
 from tests.unit.cloud.conftest import Project
 
@@ -31,37 +28,6 @@ def made(ours: Account, secret: str = "") -> list[str]:
     told: list[str] = []
     init.carry_out(needed(ours), secret, told.append)
     return told
-
-
-def every_command(ours: Account) -> list[Command]:
-    """All that the tasks may run, with words that stand for what is known only then."""
-    return [
-        *(step.make for step in needed(ours)),
-        *(step.there for step in needed(ours) if step.there),
-        *deploy.build_commands(ours),
-        *deploy.deploy_commands(ours),
-        *deploy.rollback_commands(ours),
-        deploy._move(ours, "b", None),
-        [*deploy._replace(ours, "service.json"), "--format=json"],
-        [*deploy._describe(ours), "--format=json"],
-        ["projects", "describe", "my-project", "--format=value(projectNumber)"],
-        ["auth", "print-identity-token", "--audiences=https://a.run.app"],
-        ["config", "get-value", "account"],
-    ]  # fmt: skip
-
-
-@pytest.mark.skipif(shutil.which("gcloud") is None, reason="no gcloud here, whose parser this asks")
-def test_every_command_is_one_that_gcloud_knows(ours: Account, tmp_path: Path) -> None:
-    commands = [shlex.join(["gcloud", *command, "--quiet"]) for command in every_command(ours)]
-    commands.append("gcloud run services describe shelfmark --no-such-flag")
-    file = tmp_path / "commands.json"
-    file.write_text(json.dumps([{"command_string": command} for command in commands]))
-    lint = ["gcloud", "meta", "lint-gcloud-commands", f"--commands-file={file}"]
-    done = subprocess.run(lint, capture_output=True, text=True, timeout=300, check=True)
-    judged = {one["command_string"]: one["error_message"] for one in json.loads(done.stdout)}
-    wrong = {command: error for command, error in judged.items() if error}
-    assert len(judged) == len(set(commands))
-    assert list(wrong) == [commands[-1]]  # it does judge
 
 
 def test_a_second_call_makes_nothing_anew(ours: Account, project: Project) -> None:

@@ -12,25 +12,14 @@ import orjson
 import pandas as pd
 import pytest
 
-from shelfmark.core import storage
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.artifact import Model
-from shelfmark.monitoring import fingerprint, log_window, paper_window, shipping, windows
+from shelfmark.monitoring import fingerprint, log_window, paper_window, windows
 from shelfmark.monitoring.fingerprint import sketcher_of
+from tests.support.logs import line, write
 
 DAY = 86400
-
-
-def line(by: Model, moment: float, text: str = "we train a robot", **more: Any) -> dict[str, Any]:
-    base = {"time": moment, "model": "quick", "category": "cs.RO", "confidence": 0.5, "words": 4,
-            "unknown": 0.25, "language": "en", "sketch": sketcher_of(by).sketch(text)}  # fmt: skip
-    return base | more
-
-
-def write(path: Path, *lines: Any) -> Path:
-    path.write_bytes(b"".join(orjson.dumps(one) + b"\n" for one in lines))
-    return path
 
 
 @pytest.mark.parametrize(
@@ -96,24 +85,6 @@ def test_of_too_many_lines_some_are_kept_from_all_along(model: Model, tmp_path: 
 def test_no_log_is_one_line(model: Model, tmp_path: Path) -> None:
     with pytest.raises(ShelfmarkError, match="--log: there is no folder or file"):
         log_window.of_log(str(tmp_path / "none"), model.card, "", 10)
-
-
-def test_a_log_in_a_bucket_reads_as_one_here(model: Model, tmp_path: Path, gcs: str) -> None:
-    now = time.time()
-    write(tmp_path / "a.jsonl", *(line(model, now - x) for x in range(5)))
-    write(tmp_path / "b.jsonl", line(model, now, model="other"))
-    here = log_window.of_log(str(tmp_path), model.card, "1d", 10)
-    assert shipping.ship(tmp_path, f"{gcs}/logs") == 2
-    there = log_window.of_log(f"{gcs}/logs", model.card, "1d", 10)
-    pd.testing.assert_frame_equal(there.rows, here.rows)
-    assert there.left_out == here.left_out == {"another model's": 1}
-    one = log_window.of_log(f"{gcs}/logs/a.jsonl", model.card, "1d", 10)
-    pd.testing.assert_frame_equal(one.rows, here.rows)
-    filesystem, path = storage.reached(f"{gcs}/kept.log")
-    filesystem.pipe_file(path, orjson.dumps(line(model, now)) + b"\n")
-    assert len(log_window.of_log(f"{gcs}/kept.log", model.card, "1d", 10).rows) == 1
-    with pytest.raises(ShelfmarkError, match=r"gs://bucket/nothing: not there"):
-        log_window.of_log(f"{gcs}/nothing", model.card, "", 10)
 
 
 def test_true_labels_come_later_by_the_papers_names(

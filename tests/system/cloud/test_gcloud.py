@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import threading
@@ -20,8 +21,15 @@ import pytest
 from shelfmark.cloud import deploy
 from shelfmark.cloud import setup as init
 from shelfmark.cloud.account import Account
+from shelfmark.cloud.gcloud import Command
 
 pytestmark = pytest.mark.skipif(shutil.which("gcloud") is None, reason="no gcloud here")
+CHANNEL = "projects/my-project/notificationChannels/1"
+
+
+@pytest.fixture
+def ours() -> Account:
+    return init.account_of("my-project", "europe-west4", "my-bucket")
 
 
 class Kept(BaseHTTPRequestHandler):
@@ -120,3 +128,34 @@ def test_a_field_that_there_is_not_never_arrives(
     assert done.returncode
     assert "concurrency" in done.stderr
     assert not [verb for verb, _, _ in cloud if verb == "POST"]
+
+
+def every_command(ours: Account) -> list[Command]:
+    """All that the tasks may run, with words that stand for what is known only then."""
+    steps = init.steps(ours, number="123456", github="me/shelfmark", channel=CHANNEL, secret=True)
+    return [
+        *(step.make for step in steps),
+        *(step.there for step in steps if step.there),
+        *deploy.build_commands(ours),
+        *deploy.deploy_commands(ours),
+        *deploy.rollback_commands(ours),
+        deploy._move(ours, "b", None),
+        [*deploy._replace(ours, "service.json"), "--format=json"],
+        [*deploy._describe(ours), "--format=json"],
+        ["projects", "describe", "my-project", "--format=value(projectNumber)"],
+        ["auth", "print-identity-token", "--audiences=https://a.run.app"],
+        ["config", "get-value", "account"],
+    ]  # fmt: skip
+
+
+def test_every_command_is_one_that_gcloud_knows(ours: Account, tmp_path: Path) -> None:
+    commands = [shlex.join(["gcloud", *command, "--quiet"]) for command in every_command(ours)]
+    commands.append("gcloud run services describe shelfmark --no-such-flag")
+    file = tmp_path / "commands.json"
+    file.write_text(json.dumps([{"command_string": command} for command in commands]))
+    lint = ["gcloud", "meta", "lint-gcloud-commands", f"--commands-file={file}"]
+    done = subprocess.run(lint, capture_output=True, text=True, timeout=300, check=True)
+    judged = {one["command_string"]: one["error_message"] for one in json.loads(done.stdout)}
+    wrong = {command: error for command, error in judged.items() if error}
+    assert len(judged) == len(set(commands))
+    assert list(wrong) == [commands[-1]]  # it does judge
