@@ -30,6 +30,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# Programs of the development group are found, however pytest itself was started.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
 ROOT = Path(__file__).parents[1]
 # Enough papers for every class to be learnt, few enough for seconds; one thread, so that a busy
 # neighbour cannot slow the suite.
