@@ -1,69 +1,62 @@
-"""The commands of the pages: what stands in their blocks of bash, and the marks above these."""
+"""The commands in the pages' blocks of bash, and the list of those that are not run."""
 
 from __future__ import annotations
 
 import ast
 import re
 import shlex
-from dataclasses import dataclass, field
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).parents[3]
 # In the order in which a user meets them.
 FIRST = ("README.md", "docs/start.md", "docs/kaggle.md")
 PAGES = [*FIRST, *sorted({f"docs/{x.name}" for x in (ROOT / "docs").glob("*.md")} - {*FIRST})]
-BLOCK = re.compile(r"((?:^<!-- [^\n]* -->\n)*)^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-MARK = re.compile(
-    r"<!-- (?:not run(?: \((?P<some>[^)]*)\))?: (?P<reason>\S.*)"
-    r"|run by (?P<test>tests/\S+\.py::\w+)(?: \((?P<those>[^)]*)\))?) -->"
-)
+BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NOT_RUN = Path(__file__).with_name("not_run.toml")
 SHARED = {"shelfmark", "cloud", "console", "errors", "files", "account", "gcloud", "ShelfmarkError"}
-TASKS = ("tasks.py", "src/shelfmark/cli/deploying.py", "src/shelfmark/cli/cloud.py")
+TASKS = (
+    "tasks.py",
+    *(f"src/shelfmark/cli/{x.name}" for x in (ROOT / "src/shelfmark/cli").glob("*.py")),
+)
 
 
 @dataclass(frozen=True)
-class Mark:
-    """Why a command of the block below is not run here; of those with one of its words, if any."""
-
-    text: str
-    test: str | None
-    words: tuple[str, ...]
-
-    def covers(self, command: str) -> bool:
-        return not self.words or any(word in command for word in self.words)
-
-
-@dataclass(frozen=True)
-class Block:
-    """A block of bash: its commands, and its marks."""
+class Entry:
+    """An entry of the list of commands that are not run: a beginning, and a test or a reason."""
 
     page: str
-    commands: list[str] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
+    beginning: str
+    why: str
 
-    def run(self) -> list[str]:
-        """Return the commands that no mark takes out."""
-        return [x for x in self.commands if not any(mark.covers(x) for mark in self.marks)]
+    @property
+    def test(self) -> tuple[str, str] | None:
+        """The file and the name of the test that runs such a command."""
+        file, colons, name = self.why.partition("::")
+        return (file, name) if colons else None
+
+    def fits(self, command: str) -> bool:
+        return f"{' '.join(words_of(command))} ".startswith(f"{self.beginning} ")
 
 
-def blocks(page: str, text: str | None = None) -> list[Block]:
-    """Return the blocks of a page.
+def entries() -> list[Entry]:
+    pages = tomllib.loads(NOT_RUN.read_text(encoding="utf-8"))
+    return [Entry(page, *one) for page, listed in pages.items() for one in listed.items()]
 
-    Raises:
-        ValueError: a comment above a block looks like a mark and is none.
-    """
-    text = (ROOT / page).read_text(encoding="utf-8") if text is None else text
-    found = []
-    for above, code in BLOCK.findall(text):
-        marks = []
-        for line in above.splitlines():
-            match = MARK.fullmatch(line)
-            if match is None:
-                raise ValueError(f"{page}: {line}: neither 'not run: WHY' nor 'run by FILE::TEST'")
-            words = match["some"] or match["those"] or ""
-            marks.append(Mark(line, match["test"], tuple(filter(None, words.split(", ")))))
-        found.append(Block(page, commands(code), marks))
-    return found
+
+def entry_of(page: str, command: str, listed: Iterable[Entry] | None = None) -> Entry | None:
+    """Return the entry with the longest beginning that fits a command of a page, if any does."""
+    listed = entries() if listed is None else listed
+    fitting = [one for one in listed if one.page == page and one.fits(command)]
+    return max(fitting, key=lambda one: len(one.beginning), default=None)
+
+
+def blocks(page: str) -> list[list[str]]:
+    """Return the commands of each block of bash of a page."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return [commands(code) for code in BLOCK.findall(text)]
 
 
 def commands(code: str) -> list[str]:
@@ -82,20 +75,25 @@ def commands(code: str) -> list[str]:
     return found
 
 
+def words_of(command: str) -> list[str]:
+    """Return the words of a command, without variables, `uv run` and `inv` or `shelfmark`."""
+    words = shlex.split(command.replace("\\\n", " "), comments=True)
+    while len(words) > 1 and re.match(r"[A-Z_]+=", words[0]):
+        words = words[1:]
+    if words[:2] == ["uv", "run"]:
+        words = words[2:]
+        while words[0].startswith("--"):
+            words = words[2 if words[0] in ("--extra", "--group") else 1 :]
+    return words[1:] if words[0] in ("inv", "shelfmark") else words
+
+
 def task_of(command: str) -> str:
     """Return the task that a command runs, or the path it asks for, its script or its program."""
-    words = [word for word in shlex.split(command, comments=True) if "=" not in word[1:]]
+    words = words_of(command)
     if words[0] == "curl":
         return "/" + next(word for word in words if "localhost:" in word).partition("/")[2]
-    if "inv" in words:
-        return words[words.index("inv") + 1]
-    if words[:2] == ["uv", "run"]:
-        rest = words[2:]
-        while rest[0].startswith("--"):
-            rest = rest[2 if rest[0] in ("--extra", "--group") else 1 :]
-        is_script = rest[0] == "python" and rest[1].endswith(".py")
-        return PurePosixPath(rest[1]).name if is_script else rest[0]
-    return words[0]
+    is_script = words[0] == "python" and words[1].endswith(".py")
+    return PurePosixPath(words[1]).name if is_script else words[0]
 
 
 def modules_of(task: str) -> set[str]:

@@ -1,8 +1,4 @@
-"""Every command of the README and of docs/ is run here, or a mark above it says who runs it.
-
-`<!-- not run: WHY -->` or `<!-- run by tests/test_x.py::test_name -->` above a block is for all of
-its commands, or for those that hold one of the words behind it: `not run (inv bench, curl): WHY`.
-"""
+"""Every command of the README and of docs/ is run here, or not_run.toml lists it."""
 
 from __future__ import annotations
 
@@ -21,9 +17,19 @@ import tasks
 from shelfmark.cli.overrides import OVERRIDE
 from shelfmark.cloud import submission
 from shelfmark.config.load import load_config
-from tests.support.moments import until
+from tests.support.moments import PATIENCE, until
 from tests.support.serving import free_port
-from tests.system.docs.commands import PAGES, ROOT, Block, blocks, modules_of, task_of
+from tests.system.docs.commands import (
+    PAGES,
+    ROOT,
+    Entry,
+    blocks,
+    commands,
+    entries,
+    entry_of,
+    modules_of,
+    task_of,
+)
 from tests.system.docs.sandbox import Sandbox
 
 posix = pytest.mark.skipif(os.name == "nt", reason="runs bash and ends it by signals")
@@ -51,14 +57,19 @@ def port(sandbox: Sandbox) -> Iterator[int]:
         yield port
 
 
-def run(sandbox: Sandbox, block: Block, port: int) -> None:
-    """Run the commands of a block that no mark takes out and that no page before had."""
-    new = [one for one in block.run() if bare(one) not in sandbox.done]
+def to_run(page: str, block: list[str]) -> list[str]:
+    """Return the commands of a block that are not listed as not run."""
+    return [command for command in block if entry_of(page, command) is None]
+
+
+def run(sandbox: Sandbox, commands: list[str], port: int) -> None:
+    """Run commands in one shell, without those that an earlier page had."""
+    new = [one for one in commands if bare(one) not in sandbox.done]
     if not new:
         return
     with sandbox.bash("".join(new), port) as process:
         try:
-            status = process.wait(timeout=400)
+            status = process.wait(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             status = None
     assert status == 0, "".join(new) + sandbox.said()
@@ -78,34 +89,35 @@ def test_what_a_page_says_to_type_works(
     request: pytest.FixtureRequest, sandbox: Sandbox, page: str
 ) -> None:
     for block in blocks(page):
-        typed = "".join(block.run())
-        served = "curl" in typed and "inv serve" not in typed
-        run(sandbox, block, request.getfixturevalue("port") if served else free_port())
+        typed = to_run(page, block)
+        served = "curl" in "".join(typed) and "serve" not in "".join(typed)
+        run(sandbox, typed, request.getfixturevalue("port") if served else free_port())
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_mark_is_true(page: str) -> None:
-    for block in blocks(page):
-        for mark in block.marks:
-            covered = [one for one in block.commands if mark.covers(one)]
-            assert covered, f"{mark.text} is about no command of its block"
-            if mark.test is None:
-                continue
-            file, _, name = mark.test.partition("::")
-            text = (ROOT / file).read_text(encoding="utf-8")
-            assert re.search(rf"^def {name}\(", text, re.MULTILINE), mark.text
-            before = block.marks[: block.marks.index(mark)]
-            for command in covered:
-                if not any(one.covers(command) for one in before):
-                    assert calls(text, command), f"{file} does not call {command}"
+def test_no_entry_of_the_list_is_stale() -> None:
+    used = {entry_of(page, one) for page in PAGES for block in blocks(page) for one in block}
+    assert [one for one in entries() if one not in used] == []
+    assert None in used  # there are commands that are run
+
+
+@pytest.mark.parametrize("page", sorted({one.page for one in entries()}))
+def test_a_listed_test_runs_the_command(page: str) -> None:
+    for command in (one for block in blocks(page) for one in block):
+        entry = entry_of(page, command)
+        if entry is None or entry.test is None:
+            continue
+        file, name = entry.test
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert re.search(rf"^def {name}\(", text, re.MULTILINE), entry
+        assert calls(text, command), f"{file} does not call {command}"
 
 
 def calls(text: str, command: str) -> bool:
     """Whether a test file, or what it shares with others, names a command's task, program or path,
     or imports what does its work.
     """
-    for helper in re.findall(r"^from tests\.(\w+) import", text, re.MULTILINE):
-        text += (ROOT / "tests" / f"{helper}.py").read_text(encoding="utf-8")
+    for helper in re.findall(r"^from tests\.support\.(\w+) import", text, re.MULTILINE):
+        text += (ROOT / "tests" / "support" / f"{helper}.py").read_text(encoding="utf-8")
     task = task_of(command)
     names = "|".join(map(re.escape, [task, *modules_of(task)]))
     return bool(
@@ -115,29 +127,24 @@ def calls(text: str, command: str) -> bool:
     )
 
 
-def test_a_block_without_a_mark_is_run_and_a_wrong_mark_is_told() -> None:
-    page = """
-<!-- not run (inv b): why -->
-<!-- run by tests/test_x.py::test_y (inv c) -->
-```bash
-inv a  # first
-inv b \\
-   --more
-inv c -d '{
-}'
-```
-"""
-    (block,) = blocks("page", page)
-    assert [task_of(one) for one in block.commands] == ["a", "b", "c"]
-    assert block.run() == ["inv a  # first\n"]
-    assert blocks("page", page.replace("<!-- not run (inv b): why -->\n", ""))[0].run() != []
-    for wrong in ("not run", "not run:", "run by hand", "run by tests/test_x.py"):
-        with pytest.raises(ValueError, match="neither"):
-            blocks("page", f"<!-- {wrong} -->\n```bash\na\n```\n")
+def test_commands_are_told_apart_and_the_longest_beginning_counts() -> None:
+    code = (
+        "uv run inv a  # first\nKEY=1 uv run --extra x inv b \\\n   --more\nshelfmark c -d '{\n}'\n"
+    )
+    found = commands(code)
+    assert [task_of(one) for one in found] == ["a", "b", "c"]
+    listed = [
+        Entry("page", "b", "short"),
+        Entry("page", "b --more", "long"),
+        Entry("page", "c", ""),
+    ]
+    assert [entry_of("page", one, listed) for one in found] == [None, listed[1], listed[2]]
+    assert entry_of("another page", found[1], listed) is None
+    assert entry_of("page", "uv run inv bench", listed) is None  # a word, not its first letters
 
 
 def test_a_command_that_fails_is_noticed(sandbox: Sandbox) -> None:
-    (wrong,) = blocks("page", "```bash\nuv run inv predict --model none --text a\n```\n")
+    wrong = ["uv run inv predict --model none --text a\n"]
     with pytest.raises(AssertionError, match="no model in models"):
         run(sandbox, wrong, free_port())
 
