@@ -94,7 +94,7 @@ def sync(c: Context, folder: str = "reports", seconds: float = 3600.0) -> None:
     bring("wandb", extra="wandb")
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors("what has not been sent stays where it was"):
         from shelfmark.training import wandb_sync
 
@@ -127,7 +127,7 @@ def sweep(
     """
     from shelfmark.core import console
 
-    console.set_up("SUCCESS")
+    console.configure_logging("SUCCESS")
     with console.one_line_errors("the same command goes on with the trials that are left"):
         from shelfmark.experiments.sweeps import run as sweep
 
@@ -158,7 +158,7 @@ def evaluate(
     """Measure a model on the test split, beside two baselines: figures, table and pictures."""
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors():
         from shelfmark.evaluation import evaluate
 
@@ -191,7 +191,7 @@ def robustness(
     """Measure a model on mistyped, cut, stuffed and otherwise changed papers, and over time."""
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors("the last report is as it was"):
         from shelfmark.experiments.robustness import report as robustness_report
         from shelfmark.experiments.robustness import run as robustness
@@ -225,7 +225,7 @@ def predict(
     """Classify one text, or a file of papers, into JSON lines."""
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors():
         from shelfmark.errors import ShelfmarkError
         from shelfmark.models import predict
@@ -261,7 +261,7 @@ def harvest(
     """Bring new papers from arXiv by OAI-PMH into a file as data=snapshot reads it."""
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors("what has come so far is kept, the same command goes on"):
         from shelfmark.arxiv import harvest, oai
 
@@ -295,7 +295,7 @@ def classify_new(
     """Harvest, classify what is new, and write the moderators' table as CSV and as a page."""
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors("what has come so far is kept, the same command goes on"):
         from shelfmark.arxiv import harvest, oai
         from shelfmark.reports import moderators as moderation
@@ -322,7 +322,7 @@ def serve(
     """Serve the page at /, POST /predict, GET /health, /ready, /model, /metrics, /docs."""
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors():
         from shelfmark.service import server
 
@@ -355,7 +355,7 @@ def promote(
     """Give a version the alias that the service loads, once it has passed every check."""
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors("nothing was promoted"):
         from shelfmark.errors import ShelfmarkError
         from shelfmark.evaluation import promote
@@ -378,7 +378,7 @@ def ship_log(c: Context, folder: str, to: str) -> None:
     """Move the closed files of the prediction log to a folder or a bucket."""
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors("what has not been moved stays where it was"):
         from shelfmark.monitoring import shipping
 
@@ -413,7 +413,7 @@ def load_test(
     bring("locust", group="dev")
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors():
         from shelfmark.experiments.benchmarks import load as load_test
 
@@ -457,7 +457,7 @@ def drift(
     if log.partition("://")[0] in storage.GOOGLE:
         bring("gcsfs", extra="gs")
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors("the last report is as it was"):
         from shelfmark.config.drift import load_drift_config
         from shelfmark.core import files
@@ -465,7 +465,7 @@ def drift(
 
         limits = load_drift_config(overrides)
         if retrain_if:  # a mistake shows before the work
-            files.existing(harvest, "--harvest")
+            files.require_file(harvest, "--harvest")
         found = drift_run.run(
             Path(models, model), Path(reports), limits,
             log=log, papers=papers, since=since, truth=labels,
@@ -488,7 +488,7 @@ def monitor(c: Context, host: str = "127.0.0.1", port: int = 0) -> None:
     bring("evidently", extra="drift")
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors():
         from shelfmark.service import monitor
 
@@ -511,7 +511,7 @@ def bench_drift(c: Context, overrides: list[str], draws: int = 200, repeats: int
     bring("evidently", extra="drift")
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors():
         from shelfmark.experiments.benchmarks import drift as drift_bench
 
@@ -536,7 +536,7 @@ def report(
     """Write reports/README.md, with its figures and pictures, from the runs on disk."""
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors("the last report is as it was"):
         from shelfmark.reports import write as report
 

@@ -34,7 +34,7 @@ def html(reports: Path) -> None:
         text = (reports / PAGE).read_text(encoding="utf-8")
     except OSError as error:
         raise ShelfmarkError(f"no report in {reports}: write it with inv report") from error
-    with files.file_aside(reports / "report.html") as file:
+    with files.atomic_write(reports / "report.html") as file:
         file.write(report_html.page(text, reports).encode())
     print(reports / "report.html")
 

@@ -58,7 +58,7 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data, a model and its run record, as `inv train` leaves them."""
     folder = tmp_path_factory.mktemp("home")
-    console.set_up("WARNING")
+    console.configure_logging("WARNING")
     train.train(load_config([*QUICK, "name=quick", *paths_in(folder)]))
     return folder
 

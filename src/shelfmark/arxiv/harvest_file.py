@@ -35,7 +35,7 @@ def check(out: Path) -> None:
     if out.is_dir():
         raise ShelfmarkError(f"--out: {out} is a folder, a file is needed")
     if out.exists() and out.stat().st_size:
-        with files.opened(files.existing(out, "--out")) as lines:
+        with files.open_decompressed(files.require_file(out, "--out")) as lines:
             if _id_of(_record(lines.readline())) is None:
                 raise ShelfmarkError(f"--out: {out} is there and holds no papers; name another")
 
@@ -48,7 +48,7 @@ def merge(out: Path, store: Store) -> Counts:
     """
     seen: set[str] = set()
     counts = Counts()
-    with files.file_aside(out) as target:
+    with files.atomic_write(out) as target:
         for line in _lines(out):
             record = _record(line)
             ident = _id_of(record)
@@ -72,7 +72,7 @@ def merge(out: Path, store: Store) -> Counts:
 
 def _lines(out: Path) -> Iterator[bytes]:
     if out.exists():
-        with files.opened(out) as lines:
+        with files.open_decompressed(out) as lines:
             for line in lines:
                 yield line.rstrip(b"\n") + b"\n"
 
@@ -115,6 +115,6 @@ def remember(out: Path, place: Place) -> None:
     """Note for each set of a finished harvest the day when it was first asked for."""
     days = {spec: day.isoformat() for spec, day in last(out).items()}
     days |= {walk.spec: walk.began for walk in place.walks}
-    with files.file_aside(_note(out)) as file:
+    with files.atomic_write(_note(out)) as file:
         style = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
         file.write(orjson.dumps({"url": place.url, "sets": days}, option=style))

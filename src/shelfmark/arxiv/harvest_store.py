@@ -139,7 +139,7 @@ def opened(path: Path) -> Iterator[Store]:
         ShelfmarkError: another process has it open, the disk is full, or it is damaged.
     """
     begun, new = True, not path.parent.exists()
-    with files.writing(path):
+    with files.report_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as found:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from shelfmark.core import files, locks
+from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
 
 LONGEST = 3600.0  # seconds that anybody is waited for, whatever the host or the clock says
@@ -67,10 +67,10 @@ def keep(host: str, interval: float, clock: Clock = SYSTEM) -> Iterator[Pace]:
         ShelfmarkError: another process holds it, or the cache folder cannot be written.
     """
     gate = _cache() / ("asked-" + re.sub(r"[^\w.-]", "_", host))
-    with files.writing(gate):
+    with files.report_write_errors(gate):
         gate.parent.mkdir(parents=True, exist_ok=True)
         new = not gate.exists()
-        held = locks.hold(gate)
+        held = files.try_lock(gate)
     if held is None:
         raise ShelfmarkError(
             f"another harvest from {host} is at work: arXiv asks for one connection at a time"

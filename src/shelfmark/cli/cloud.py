@@ -28,7 +28,7 @@ def submit(c: Context, overrides: list[str], dry_run: bool = False, wait: bool =
     from shelfmark.cloud import submit as sending
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors(GOES_ON if wait else "look with inv jobs whether it was sent"):
         if dry_run:
             print(sending.show(overrides))
@@ -48,7 +48,7 @@ def preflight(c: Context, overrides: list[str]) -> None:
     from shelfmark.core import console
     from shelfmark.errors import ShelfmarkError
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors():
         chosen = any(word.startswith("cloud=") for word in overrides)
         _, findings = sending.look(overrides if chosen else [*overrides, "cloud=vertex_cpu"])
@@ -65,7 +65,7 @@ def jobs(c: Context, count: int = 20, project: str = "", region: str = "") -> No
     bring_cloud()
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors():
         from shelfmark.cloud import vertex
 
@@ -83,7 +83,7 @@ def logs(c: Context, job: str, follow: bool = False, project: str = "", region: 
     bring_cloud()
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors(GOES_ON):
         from shelfmark.cloud import logs, vertex
 
@@ -97,7 +97,7 @@ def cancel(c: Context, job: str, project: str = "", region: str = "") -> None:
     bring_cloud()
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors():
         from shelfmark.cloud import vertex
 

@@ -36,7 +36,7 @@ def cloud_init(
     """Make bucket, repository, service accounts, secrets and alerts; what is there stays."""
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors("the same command goes on from what was made"):
         from shelfmark.cloud import account, gcloud
         from shelfmark.cloud import setup as init
@@ -68,7 +68,7 @@ def deploy(c: Context, version: str = "production", image: str = "", dry_run: bo
     """Start a revision without traffic, try it, then move the traffic to it."""
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors("the traffic stays where it was"):
         if dry_run:
             _show("deploy", version, image)
@@ -89,7 +89,7 @@ def build(
     """Build, try and push both images of this commit in Cloud Build, then deploy."""
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors("the build goes on; gcloud builds cancel ends it"):
         if dry_run:
             _show("build", version, deploy)
@@ -102,7 +102,7 @@ def rollback(c: Context, dry_run: bool = False) -> None:
     """Give the traffic back to the revision before; again, to the newer one."""
     from shelfmark.core import console
 
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors("the traffic stays where it was"):
         if dry_run:
             _show("rollback")

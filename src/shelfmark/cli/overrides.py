@@ -134,7 +134,7 @@ def configured(overrides: list[str]) -> Any:
     from shelfmark.core import console
 
     settings = load_config(overrides)
-    console.set_up(settings.log_level)
+    console.configure_logging(settings.log_level)
     return settings
 
 

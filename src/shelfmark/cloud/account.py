@@ -69,7 +69,7 @@ def write(account: Account, path: Path = FILE) -> None:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise ShelfmarkError(f"{path} cannot be read: {error.strerror}") from error
-    with files.file_aside(path) as file:
+    with files.atomic_write(path) as file:
         for line in lines:
             key, _, rest = line.partition(":")
             if key in values:

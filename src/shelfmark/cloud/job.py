@@ -93,7 +93,7 @@ class Folder:
         bucket = address.removeprefix("gs://").partition("/")[0]
         if os.access(mount / bucket, os.R_OK | os.W_OK | os.X_OK):
             return cls(address, None, str(mount / address.removeprefix("gs://")))
-        return cls(address, *storage.reached(address))
+        return cls(address, *storage.filesystem_for(address))
 
     @property
     def parent(self) -> str:
@@ -104,7 +104,7 @@ class Folder:
         """Whether there is a file of this name; a slash leads into a folder."""
         if self.system is None:
             return Path(self.root, name).is_file()
-        with storage.plainly(self.address):
+        with storage.user_errors(self.address):
             return bool(self.system.isfile(f"{self.root}/{name}"))
 
     def names(self) -> list[str]:
@@ -112,30 +112,30 @@ class Folder:
         if self.system is None:
             found = [path.as_posix() for path in Path(self.root).rglob("*") if path.is_file()]
         else:
-            with storage.plainly(self.address):
+            with storage.user_errors(self.address):
                 found = self.system.find(self.root)
         return sorted(str(PurePosixPath(path).relative_to(self.root)) for path in found)
 
     def put(self, source: Path, name: str) -> None:
         """Copy a file of the disk here; whoever looks sees all of it or nothing."""
         if self.system is not None:  # an object of a bucket appears when it is whole
-            with storage.plainly(f"{self.address}/{name}"):
+            with storage.user_errors(f"{self.address}/{name}"):
                 self.system.put_file(str(source), f"{self.root}/{name}")
             return
         target = Path(self.root, name)
         files.clear_leftovers(target.parent)  # of a try that was killed
         # One write from beginning to end, which is what the mount is made for.
-        with source.open("rb") as read, files.file_aside(target) as written:
+        with source.open("rb") as read, files.atomic_write(target) as written:
             shutil.copyfileobj(read, written, 1 << 20)
 
     def get(self, name: str, target: Path) -> None:
         """Copy a file from here to the disk."""
-        with files.file_aside(target) as written:
+        with files.atomic_write(target) as written:
             if self.system is None:
                 with Path(self.root, name).open("rb") as read:
                     shutil.copyfileobj(read, written, 1 << 20)
             else:
-                with storage.plainly(f"{self.address}/{name}"):
+                with storage.user_errors(f"{self.address}/{name}"):
                     self.system.get_file(f"{self.root}/{name}", written.name)
 
     def clear(self) -> None:
@@ -144,7 +144,7 @@ class Folder:
             if self.system is None:
                 shutil.rmtree(self.root, ignore_errors=True)
             elif self.names():
-                with storage.plainly(self.address):
+                with storage.user_errors(self.address):
                     self.system.rm(self.root, recursive=True)
         except ShelfmarkError as error:
             logger.warning("{} is not cleared: {}", self.address, error)
@@ -241,7 +241,7 @@ def main(overrides: Sequence[str]) -> None:
     """Train by overrides such as `experiment=fast`, as a container or a cluster calls it."""
     with console.one_line_errors("the same command goes on from what was finished"):
         settings = load_config(overrides)
-        console.set_up(settings.log_level)
+        console.configure_logging(settings.log_level)
         within(settings, train)
 
 

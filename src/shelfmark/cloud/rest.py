@@ -82,7 +82,7 @@ def ask(session: Any, method: str, url: str, **given: Any) -> Any:
         answer = session.request(method, url, timeout=SECONDS, **given)
     except GoogleAuthError as error:
         raise ShelfmarkError(
-            f"Google does not take these credentials ({_first_line(error)}): "
+            f"Google rejects these credentials ({_first_line(error)}): "
             f"run gcloud auth application-default login; without an account, {WITHOUT}"
         ) from error
     except RequestException as error:

@@ -1,4 +1,4 @@
-"""What a training has finished, kept on disk until its model is, so that a killed run goes on."""
+"""Finished stages of a training, on disk until the model is saved, so that a killed run resumes."""
 
 from __future__ import annotations
 
@@ -15,65 +15,65 @@ from typing import IO, Any, TypeVar
 
 from loguru import logger
 
-from shelfmark.core import files, locks, pickles
+from shelfmark.core import files, pickles
 from shelfmark.errors import ShelfmarkError
 
 UNFINISHED = ".unfinished-"
 LOCK = "lock"
-FORGOTTEN = 7 * 86400  # seconds after which nobody comes back for an unfinished run
+MAX_AGE = 7 * 86400  # seconds after which an unfinished run is removed
 
 T = TypeVar("T")
 
 
 class Checkpoint:
-    """The stages of a piece of work, each done once: files of a folder, each whole or not there."""
+    """The stages of one computation, each computed once: one file each, complete or missing."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._before = {path.stem for path in folder.glob("*.pkl")}
 
     def __contains__(self, name: str) -> bool:
-        """Whether a stage is done."""
+        """Whether the result of a stage is saved."""
         return self._path(name).exists()
 
-    def once(self, name: str, work: Callable[[], T]) -> T:
-        """Return the result of a stage, doing the work only if it was not done before.
+    def compute_once(self, name: str, work: Callable[[], T]) -> T:
+        """Return the result of a stage, computing it only if no earlier run saved it.
 
         Raises:
-            ShelfmarkError: as `keep` and `kept`.
+            ShelfmarkError: as `save` and `load`.
         """
         if name in self._before:
-            logger.info("{}: done before, read again", name)
+            logger.info("{}: read from the checkpoint", name)
         if name not in self:
-            self.keep(name, work())
-        found: T = self.kept(name)
-        return found
+            self.save(name, work())
+        result: T = self.load(name)
+        return result
 
-    def keep(self, name: str, result: object) -> None:
-        """Keep a result under a name, in the place of any before.
+    def save(self, name: str, result: object) -> None:
+        """Save the result of a stage, replacing any earlier one.
 
         Raises:
             ShelfmarkError: the disk is full or cannot be written.
         """
-        with files.file_aside(self._path(name)) as file:
+        with files.atomic_write(self._path(name)) as file:
             pickle.dump(result, file, protocol=5)
 
-    def kept(self, name: str) -> Any:
-        """Return what is kept under a name, None if nothing is.
+    def load(self, name: str) -> Any:
+        """Return the saved result of a stage, None if there is none.
 
         Raises:
-            ShelfmarkError: the file is damaged or foreign.
+            ShelfmarkError: the file is damaged, or holds what no model does.
         """
         if name not in self:
             return None
         try:
             return pickles.load(self._path(name))
         except ShelfmarkError as error:
-            raise ShelfmarkError(f"{error}; remove {self.folder} to start afresh") from error
+            raise ShelfmarkError(f"{error}; remove {self.folder} to start again") from error
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Name a folder for files of the moment, removed after the block or by who takes over."""
+        """Yield the path of a folder for temporary files, removed after the block."""
         folder = self.folder / f"{files.PARTIAL}{os.getpid()}-scratch"
         try:
             yield folder
@@ -85,22 +85,22 @@ class Checkpoint:
 
 
 @contextlib.contextmanager
-def temporary() -> Iterator[Checkpoint]:
-    """Yield stages that nobody comes back for."""
+def temporary_checkpoint() -> Iterator[Checkpoint]:
+    """Yield a checkpoint that is removed with the block."""
     with tempfile.TemporaryDirectory() as folder:
         yield Checkpoint(Path(folder))
 
 
 @contextlib.contextmanager
-def opened(root: Path, key: str) -> Iterator[Checkpoint]:
-    """Yield the stages of the work with this key; they are removed once the block succeeds.
+def open_checkpoint(root: Path, key: str) -> Iterator[Checkpoint]:
+    """Yield the checkpoint of the run with this key; it is removed once the block succeeds.
 
-    Two live runs never share them: a run takes over what one that is gone has left, or begins.
+    Two live runs never share one: a run resumes the checkpoint of a killed run, or starts its own.
 
     Raises:
-        ShelfmarkError: the place cannot be written.
+        ShelfmarkError: the folder cannot be written.
     """
-    _forget_old(root)
+    _remove_outdated(root)
     folder, lock = _claim(root, key)
     try:
         files.clear_leftovers(folder)
@@ -108,34 +108,34 @@ def opened(root: Path, key: str) -> Iterator[Checkpoint]:
         _remove(folder, lock)
     finally:
         lock.close()
-    forget(root, key)
+    remove_unfinished(root, key)
 
 
-def left(root: Path, key: str) -> bool:
-    """Whether there are stages of the work with this key."""
+def has_unfinished(root: Path, key: str) -> bool:
+    """Whether there is a checkpoint with this key."""
     return any(root.glob(f"{UNFINISHED}{key}-*"))
 
 
-def forget(root: Path, key: str) -> None:
-    """Remove what runs with this key that are gone have left."""
+def remove_unfinished(root: Path, key: str) -> None:
+    """Remove the checkpoints that killed runs with this key have left."""
     for folder in root.glob(f"{UNFINISHED}{key}-*"):
         _remove_free(folder)
 
 
-def _forget_old(root: Path) -> None:
+def _remove_outdated(root: Path) -> None:
     for folder in root.glob(f"{UNFINISHED}*"):
         with contextlib.suppress(OSError):  # another run may remove it at this very moment
-            if time.time() - folder.stat().st_mtime > FORGOTTEN:
+            if time.time() - folder.stat().st_mtime > MAX_AGE:
                 _remove_free(folder)
 
 
 def _claim(root: Path, key: str) -> tuple[Path, IO[bytes]]:
-    """Return the first folder with this key that no live run holds, and the lock on it."""
+    """Return the first folder with this key that no live run has locked, and its lock."""
     for number in itertools.count(1):
         folder = root / f"{UNFINISHED}{key}-{number}"
-        with files.writing(folder):
+        with files.report_write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            lock = locks.hold(folder / LOCK)
+            lock = files.try_lock(folder / LOCK)
         if lock is not None:
             return folder, lock
     raise AssertionError  # count() has no end
@@ -143,13 +143,13 @@ def _claim(root: Path, key: str) -> tuple[Path, IO[bytes]]:
 
 def _remove_free(folder: Path) -> None:
     with contextlib.suppress(OSError):
-        lock = locks.hold(folder / LOCK)
+        lock = files.try_lock(folder / LOCK)
         if lock is not None:
             _remove(folder, lock)
 
 
 def _remove(folder: Path, lock: IO[bytes]) -> None:
-    """Remove a held folder: first out of the way of others, in one step, then file by file."""
+    """Remove a locked folder: renamed first, in one step, so that no run resumes half of it."""
     if os.name == "nt":  # there, a folder with an open file cannot be moved
         lock.close()
     aside = folder.with_name(f"{files.PARTIAL}{os.getpid()}-{folder.name}")

@@ -17,7 +17,7 @@ STDERR = Console(stderr=True)
 STDOUT = Console(soft_wrap=True, highlight=False)
 
 
-def set_up(level: str = "INFO") -> None:
+def configure_logging(level: str = "INFO") -> None:
     """Send all logging to standard error at a level; called once by each entry point."""
     logger.remove()
     logger.add(

@@ -1,4 +1,4 @@
-"""Files: opened through any usual compression, written aside and renamed, digested."""
+"""Files: decompressed on reading, written atomically, digested, locked."""
 
 from __future__ import annotations
 
@@ -16,94 +16,96 @@ from collections.abc import Container, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
+import filelock
+
 from shelfmark.core import storage
 from shelfmark.errors import ShelfmarkError
 
-Place = Path | str  # a path of this machine, or an address such as gs://bucket/folder/file
+Location = Path | str  # a local path, or an address such as gs://bucket/folder/file
 COMPRESSIONS = (".zip", ".gz", ".bz2", ".xz", ".zst")
-# What the decompressors raise on a damaged or truncated file.
-DAMAGED = (EOFError, OSError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
+# Raised by the decompressors on a damaged or truncated file.
+DECOMPRESSION_ERRORS = (EOFError, OSError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
 PARTIAL = ".partial-"
-NOTE = ".source-"  # the digest of a version of a file on a bucket
+DIGEST_PREFIX = ".source-"  # of a file that holds the digest of a version of a file on a bucket
 
 
-def place_of(text: str) -> Place:
-    """Return what a setting names: an address as it is, else a path."""
+def parse_location(text: str) -> Location:
+    """Return the location that a setting names: an address as it is, else a path."""
     return text if storage.is_remote(text) else Path(text)
 
 
-def format_of(place: Place) -> str:
-    """Return the suffix of a file's format behind any compression: `.json` of a.json.gz."""
-    suffixes = [suffix.lower() for suffix in PurePosixPath(place).suffixes]
+def format_suffix(location: Location) -> str:
+    """Return the suffix of a file without that of its compression: `.json` of a.json.gz."""
+    suffixes = [suffix.lower() for suffix in PurePosixPath(location).suffixes]
     while suffixes and suffixes[-1] in COMPRESSIONS:
         suffixes.pop()
     return suffixes[-1] if suffixes else ""
 
 
-def existing(place: Place | None, setting: str) -> Place:
-    """Return a path to a readable, non-empty file, or the address of one.
+def require_file(location: Location | None, setting: str) -> Location:
+    """Return the location of a file, after checking that it is readable and not empty.
 
     Raises:
-        ShelfmarkError: it is missing, a folder, unreadable or empty; names the setting.
+        ShelfmarkError: it is missing, a folder, unreadable or empty; the error names the setting.
     """
-    if not place:
+    if not location:
         raise ShelfmarkError(f"{setting} is not set: give the path of a file, {setting}=FILE")
-    if isinstance(place, str) and storage.is_remote(place):
-        if storage.size(place) == 0:
-            raise ShelfmarkError(f"{setting}: {place} is empty")
-        return place
-    path = Path(place)
+    if isinstance(location, str) and storage.is_remote(location):
+        if storage.file_size(location) == 0:
+            raise ShelfmarkError(f"{setting}: {location} is empty")
+        return location
+    path = Path(location)
     try:
-        found = path.stat()
-    except (OSError, ValueError):  # not there, in a closed folder, or no possible name
+        status = path.stat()
+    except (OSError, ValueError):  # missing, in a closed folder, or an impossible name
         raise ShelfmarkError(f"{setting}: there is no file {path}") from None
     if not path.is_file():
-        what = "a folder" if path.is_dir() else "no ordinary file"
+        what = "a folder" if path.is_dir() else "not a regular file"
         raise ShelfmarkError(f"{setting}: {path} is {what}, a file is needed")
     if not os.access(path, os.R_OK):
-        raise ShelfmarkError(f"{setting}: {path} may not be read by this user")
-    if found.st_size == 0:
+        raise ShelfmarkError(f"{setting}: {path} cannot be read by this user")
+    if status.st_size == 0:
         raise ShelfmarkError(f"{setting}: {path} is empty")
     return path
 
 
-def size(place: Place) -> int:
-    """Return the bytes of a file.
+def file_size(location: Location) -> int:
+    """Return the size of a file in bytes.
 
     Raises:
-        ShelfmarkError: its address cannot be reached.
+        ShelfmarkError: the address cannot be reached.
     """
-    return storage.size(place) if isinstance(place, str) else place.stat().st_size
+    return storage.file_size(location) if isinstance(location, str) else location.stat().st_size
 
 
-def raw(place: Place) -> IO[bytes]:
-    """Open a file for reading its bytes as they are, also from the middle.
+def open_raw(location: Location) -> IO[bytes]:
+    """Open a file for reading its bytes without decompression; the file is seekable.
 
     Raises:
-        ShelfmarkError: its address cannot be reached, now or while it is read.
+        ShelfmarkError: the address cannot be reached, now or while it is read.
     """
-    return storage.opened(place) if isinstance(place, str) else place.open("rb")
+    return storage.open_remote(location) if isinstance(location, str) else location.open("rb")
 
 
 @contextlib.contextmanager
-def opened(place: Place) -> Iterator[IO[bytes]]:
-    """Open a file for reading its uncompressed bytes; the suffix tells the compression.
+def open_decompressed(location: Location) -> Iterator[IO[bytes]]:
+    """Open a file for reading, decompressed according to its suffix.
 
     Raises:
         ShelfmarkError: the file is damaged or truncated, a zip of several files, or cannot be
             reached.
     """
     try:
-        with raw(place) as file, _decompressed(place, file) as content:
+        with open_raw(location) as file, _decompressed(location, file) as content:
             yield content
-    except DAMAGED as error:
+    except DECOMPRESSION_ERRORS as error:
         raise ShelfmarkError(
-            f"{place}: damaged or truncated ({error or type(error).__name__}); fetch it again"
+            f"{location}: damaged or truncated ({error or type(error).__name__}); fetch it again"
         ) from error
 
 
-def _decompressed(place: Place, file: IO[bytes]) -> IO[bytes]:
-    suffix = PurePosixPath(place).suffix.lower()
+def _decompressed(location: Location, file: IO[bytes]) -> IO[bytes]:
+    suffix = PurePosixPath(location).suffix.lower()
     if suffix == ".gz":
         return cast(IO[bytes], gzip.open(file))
     if suffix == ".bz2":
@@ -111,24 +113,26 @@ def _decompressed(place: Place, file: IO[bytes]) -> IO[bytes]:
     if suffix == ".xz":
         return lzma.open(file)
     if suffix == ".zst":
-        import pyarrow as pa  # here and for Parquet alone: serving does without it
+        import pyarrow as pa  # imported here because the service runs without it
 
         return _buffered(pa.CompressedInputStream(file, "zstd"))
     if suffix == ".zip":
-        return _only_member(place, file)
+        return _only_member(location, file)
     return file
 
 
-def _only_member(place: Place, file: IO[bytes]) -> IO[bytes]:
+def _only_member(location: Location, file: IO[bytes]) -> IO[bytes]:
     archive = zipfile.ZipFile(file)
     members = [info for info in archive.infolist() if not info.is_dir()]
     if len(members) != 1:
-        raise ShelfmarkError(f"{place}: holds {len(members)} files, one is needed; unpack it first")
+        raise ShelfmarkError(
+            f"{location}: holds {len(members)} files, one is needed; unpack it first"
+        )
     try:
         member = archive.open(members[0])
-    except RuntimeError as error:  # a password, or a method that Python does not know
-        raise ShelfmarkError(f"{place}: {error}; unpack it first") from error
-    # The member's own readline is Python code; the buffer reads lines four times as fast.
+    except RuntimeError as error:  # a password, or an unknown method
+        raise ShelfmarkError(f"{location}: {error}; unpack it first") from error
+    # The readline of a zip member is Python code; the buffer reads lines four times as fast.
     return _buffered(member)
 
 
@@ -136,45 +140,52 @@ def _buffered(stream: object) -> IO[bytes]:
     return io.BufferedReader(cast(io.RawIOBase, stream), 1 << 20)
 
 
-def parquet_rows(
-    place: Place, batch: int, fields: Container[str] | None = None
+def read_parquet_rows(
+    location: Location, batch: int, fields: Container[str] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Stream the rows of a Parquet file, with some of its columns where they are there.
+    """Stream the rows of a Parquet file as dictionaries.
+
+    Args:
+        location: the file.
+        batch: rows read at a time.
+        fields: the columns to read where they exist, None for all.
 
     Raises:
-        ShelfmarkError: it is no Parquet file, damaged, or cannot be reached.
+        ShelfmarkError: it is not a Parquet file, damaged, or cannot be reached.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with contextlib.ExitStack() as stack:
-            # Of a path Arrow reads the file itself, which is faster.
-            source = place if isinstance(place, Path) else stack.enter_context(raw(place))
+            # Arrow reads a local file by itself, which is faster.
+            source = (
+                location if isinstance(location, Path) else stack.enter_context(open_raw(location))
+            )
             table = stack.enter_context(pq.ParquetFile(source))
             columns = [x for x in table.schema_arrow.names if fields is None or x in fields]
             for rows in table.iter_batches(batch, columns=columns):
                 yield from rows.to_pylist()
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ShelfmarkError(f"{place}: not a readable Parquet file ({error})") from error
+        raise ShelfmarkError(f"{location}: not a readable Parquet file ({error})") from error
 
 
-def sha256(place: Place) -> str:
-    """Return a file's SHA-256 in hexadecimal.
+def sha256(location: Location) -> str:
+    """Return the SHA-256 of a file in hexadecimal.
 
     Raises:
-        ShelfmarkError: its address cannot be reached, now or while it is read.
+        ShelfmarkError: the address cannot be reached, now or while it is read.
     """
-    with raw(place) as file:
+    with open_raw(location) as file:
         return hashlib.file_digest(cast(io.BufferedReader, file), "sha256").hexdigest()
 
 
 @contextlib.contextmanager
-def writing(target: Path) -> Iterator[None]:
-    """Turn what the system says of a failed writing into one line.
+def report_write_errors(target: Path) -> Iterator[None]:
+    """Turn the system's error of a failed write into a `ShelfmarkError` of one line.
 
     Raises:
-        ShelfmarkError: the disk is full, or the place cannot be written.
+        ShelfmarkError: the disk is full, or the target cannot be written.
     """
     try:
         yield
@@ -183,22 +194,22 @@ def writing(target: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def folder_aside(target: Path, replace: bool = False) -> Iterator[Path]:
-    """Yield a fresh folder beside the target, renamed to it at the end: all of it or nothing.
+def atomic_folder(target: Path, replace: bool = False) -> Iterator[Path]:
+    """Yield a new folder that becomes the target after the block: complete or not at all.
 
     Args:
-        target: the folder to be.
-        replace: whether it takes the place of an older one, which goes only then.
+        target: the folder to create.
+        replace: whether to replace an existing folder, which is removed only after the block.
 
     Raises:
-        ShelfmarkError: the target exists, the disk is full, or the place cannot be written.
+        ShelfmarkError: the target exists, the disk is full, or the target cannot be written.
     """
     if target.exists() and not replace:
         raise ShelfmarkError(f"{target} exists already: choose another name or move it away")
     aside = target.with_name(f"{PARTIAL}{os.getpid()}-{target.name}")
     older = aside.with_name(f"{aside.name}-older")
     try:
-        with writing(target):
+        with report_write_errors(target):
             aside.mkdir(parents=True)
             yield aside
             if replace and target.exists():
@@ -212,15 +223,15 @@ def folder_aside(target: Path, replace: bool = False) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def file_aside(target: Path) -> Iterator[IO[bytes]]:
-    """Yield a file beside the target that takes its place at the end: all of it or nothing.
+def atomic_write(target: Path) -> Iterator[IO[bytes]]:
+    """Yield a file that replaces the target after the block: complete or not at all.
 
     Raises:
-        ShelfmarkError: the disk is full, or the place cannot be written.
+        ShelfmarkError: the disk is full, or the target cannot be written.
     """
     aside = target.with_name(f"{PARTIAL}{os.getpid()}-{target.name}")
     try:
-        with writing(target):
+        with report_write_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             with aside.open("wb") as file:
                 yield file
@@ -231,24 +242,24 @@ def file_aside(target: Path) -> Iterator[IO[bytes]]:
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove what a killed run of a process that is gone left half-written in a folder."""
+    """Remove the half-written files and folders that killed processes left in a folder."""
     for leftover in folder.glob(f"{PARTIAL}*"):
-        if abandoned(leftover.name.removeprefix(PARTIAL)):
+        if owner_is_gone(leftover.name.removeprefix(PARTIAL)):
             if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
 
 
-def abandoned(name: str) -> bool:
-    """Whether the process whose number begins a name is gone."""
+def owner_is_gone(name: str) -> bool:
+    """Whether the process whose id begins a file name has ended."""
     owner = name.partition("-")[0]
-    # In a container every process has the same few numbers: our own was another's before.
+    # In a container the same few ids recur: our own id may have been that of a killed process.
     return owner.isdigit() and (int(owner) == os.getpid() or not _alive(int(owner)))
 
 
 def _alive(pid: int) -> bool:
-    if os.name == "nt":  # there, os.kill ends the process; its leftovers stay until removed by hand
+    if os.name == "nt":  # os.kill would end the process there; its leftovers stay
         return True
     try:
         os.kill(pid, 0)
@@ -257,3 +268,24 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def try_lock(path: Path) -> IO[bytes] | None:
+    """Return the file opened and locked until it is closed, None if another process holds it.
+
+    The system releases the lock however the process ends. The file may hold content: nothing of it
+    is changed.
+
+    Raises:
+        OSError: the file cannot be created or opened.
+    """
+    file = path.open("ab")
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        # The previous holder may have removed the file since it was opened: locking it then
+        # excludes nobody.
+        if filelock.lock_descriptor(file.fileno(), blocking=False) and os.path.samestat(
+            os.fstat(file.fileno()), path.stat()
+        ):
+            return file
+    file.close()
+    return None

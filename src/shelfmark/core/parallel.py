@@ -1,4 +1,7 @@
-"""Work shared out among processes, its results in order."""
+"""Work distributed over processes and threads, its results in order.
+
+Arrays that several processes read are files of a folder, mapped and not copied.
+"""
 
 from __future__ import annotations
 
@@ -9,33 +12,48 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
+from shelfmark.core import files
+from shelfmark.core.arrays import Array
 from shelfmark.errors import ShelfmarkError
+
+if TYPE_CHECKING:  # imported where it is used, so that worker processes start faster
+    import scipy.sparse as sp
+
+CSR_PARTS = ("data", "indices", "indptr")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_order(
+def map_in_order(
     function: Callable[[Item], Result],
     items: Iterable[Item],
     workers: int | None = None,
-    patient: bool = True,
+    wait_on_interrupt: bool = True,
 ) -> Generator[Result, None, None]:
-    """Apply a function of some module to items, in as many processes as there are cores.
+    """Yield the results of a function over items, in order, computed by several processes.
 
-    Only a few items are ahead of the results at any time, so memory stays flat. A process is
-    started when there is an item for it; with `workers=0` the work is done in this one.
+    At most a few items are in flight, so memory stays flat. A process starts when there is an item
+    for it.
 
-    Ctrl-C waits for the few items begun, unless `patient=False`. A process ended while it hands
-    over a result would leave this one waiting for the rest of it, so the function must then return
-    next to nothing.
+    Args:
+        function: a function at the top level of a module.
+        items: its arguments, read as results are taken.
+        workers: how many processes, None for one a core; 0 computes in this process.
+        wait_on_interrupt: whether Ctrl-C waits for the items in flight. If not, the function must
+            return next to nothing: a process terminated while it sends a result would leave this
+            one waiting for the rest.
 
     Raises:
-        ShelfmarkError: a process was ended from outside, most likely for want of memory.
+        ShelfmarkError: a process was killed, most likely because memory ran out.
     """
     if workers == 0:
         yield from map(function, items)
@@ -43,22 +61,22 @@ def in_order(
     workers = workers or os.cpu_count() or 1
     waiting: collections.deque[Future[Result]] = collections.deque()
     others = set(multiprocessing.active_children())
-    # Processes are started afresh: a copy of this one would share its threads' locks.
+    # Spawned, not forked: a copy of this process would hold the locks of its threads for ever.
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=_begin_worker
     )
     try:
         for item in items:
-            with _ctrl_c_held():
+            with _ctrl_c_blocked():
                 waiting.append(pool.submit(function, item))
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
-        raise ShelfmarkError("a worker process was ended from outside; is memory short?") from error
+        raise ShelfmarkError("a worker process was killed; is memory short?") from error
     except BaseException:
-        if not patient:
+        if not wait_on_interrupt:
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
         raise
@@ -67,8 +85,8 @@ def in_order(
 
 
 @contextlib.contextmanager
-def _ctrl_c_held() -> Iterator[None]:
-    """Let Ctrl-C wait: a process started meanwhile is deaf to it from its first moment."""
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Delay Ctrl-C: a process started in the block ignores it from its first moment."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -80,7 +98,7 @@ def _ctrl_c_held() -> Iterator[None]:
 
 
 def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and do not outlive it, however it ends."""
+    """Ignore Ctrl-C, which the parent handles, and exit with the parent however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
@@ -91,3 +109,41 @@ def _wait_for_parent() -> None:
         if parent is not None:
             parent.join()
     os._exit(1)
+
+
+def map_threads(
+    jobs: int, function: Callable[[Item], Result], items: Iterable[Item]
+) -> list[Result]:
+    """Return the results of a function over items, in order, computed by `jobs` threads.
+
+    Threads suit NumPy code, which releases the interpreter lock: they need no copy of the corpus
+    and may start in a daemon, a web server or a worker process.
+    """
+    if jobs == 1:
+        return list(map(function, items))
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(function, items))
+
+
+def write_shared_arrays(folder: Path, matrix: sp.csr_matrix, **arrays: Array) -> None:
+    """Write a sparse matrix and named arrays, to be mapped by `read_shared_arrays`.
+
+    Raises:
+        ShelfmarkError: the disk is full or cannot be written.
+    """
+    parts = {part: getattr(matrix, part) for part in CSR_PARTS} | {"shape": np.array(matrix.shape)}
+    for name, array in {**parts, **arrays}.items():
+        with files.atomic_write(folder / f"{name}.npy") as file:
+            # NumPy writes past Python into a real file, and its errors then lack the reason.
+            np.save(SimpleNamespace(write=file.write), array)
+
+
+def read_shared_arrays(folder: Path, *names: str) -> tuple[Any, ...]:
+    """Return the matrix, then the arrays of these names, all mapped from their files."""
+    import scipy.sparse as sp
+
+    data, indices, indptr, shape, *arrays = (
+        np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
+        for name in (*CSR_PARTS, "shape", *names)
+    )
+    return sp.csr_matrix((data, indices, indptr), tuple(shape)), *arrays

@@ -1,7 +1,7 @@
-"""Addresses such as gs://bucket/folder, reached through fsspec: never a silent wait, no traceback.
+"""Addresses such as gs://bucket/folder, read through fsspec with time limits and one-line errors.
 
-gcsfs by itself waits for ever on a server that says nothing, turns anonymous where credentials are
-missing, and asks a second service, not there on an emulator, of what kind a bucket is.
+gcsfs by default waits for ever on a silent server, becomes anonymous where credentials are missing,
+and asks a second service, which emulators lack, for the kind of a bucket.
 """
 
 from __future__ import annotations
@@ -20,77 +20,77 @@ from urllib.request import getproxies
 from shelfmark.errors import ShelfmarkError
 
 GOOGLE = ("gs", "gcs")
-EXTRAS = dict.fromkeys(GOOGLE, "gs")  # what installs the package of an address
+EXTRAS = dict.fromkeys(GOOGLE, "gs")  # the extra that installs the package of a protocol
 BLOCK = 8 << 20  # bytes asked for at a time
 BUFFER = 1 << 20
 CONNECT_SECONDS = 5
-IDLE_SECONDS = 15  # without a byte; gcsfs then tries again, six times in all
+IDLE_SECONDS = 15  # without a byte; gcsfs then retries, six times in all
 ENVIRONMENT = {"GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}  # read as gcsfs is imported
 LOG_IN = (
     "log in with gcloud auth application-default login, or name a key file in "
-    "GOOGLE_APPLICATION_CREDENTIALS; FSSPEC_GS_TOKEN=anon reads a public bucket without"
+    "GOOGLE_APPLICATION_CREDENTIALS; FSSPEC_GS_TOKEN=anon reads a public bucket without them"
 )
 
 
 def is_remote(address: str) -> bool:
-    """Whether this is an address such as gs://bucket/folder, and no path of this machine."""
+    """Whether this is an address such as gs://bucket/folder and not a local path."""
     return "://" in address
 
 
-def reached(address: str) -> tuple[Any, str]:
+def filesystem_for(address: str) -> tuple[Any, str]:
     """Return the fsspec filesystem of an address, and the path in it.
 
-    For Google's storage, credentials are looked for first, then whether anything answers, both
-    within seconds. `STORAGE_EMULATOR_HOST` names an emulator, which needs no credentials; the
-    variables `FSSPEC_GS_…` set what else gcsfs takes, such as `FSSPEC_GS_TOKEN=anon`.
+    For Google's storage, missing credentials and an unreachable host fail within seconds.
+    `STORAGE_EMULATOR_HOST` names an emulator, which needs no credentials; the variables
+    `FSSPEC_GS_…` set the other options of gcsfs, such as `FSSPEC_GS_TOKEN=anon`.
 
     Args:
-        address: an address, or a path of this machine.
+        address: an address or a local path.
 
     Raises:
-        ShelfmarkError: no such kind of address, its package is not installed, no credentials, or
-            nothing answers there.
+        ShelfmarkError: the protocol is unknown, its package is not installed, credentials are
+            missing, or the host cannot be reached.
     """
     google = address.partition("://")[0] in GOOGLE
-    with plainly(address):
+    with user_errors(address):
         from fsspec.core import url_to_fs
 
-        filesystem, path = url_to_fs(address, **(_limits() if google else {}))
+        filesystem, path = url_to_fs(address, **(_timeouts() if google else {}))
         if google:
-            _check_answers(filesystem.base)
+            _check_reachable(filesystem.base)
             filesystem.credentials.maybe_refresh()
     return filesystem, str(path)
 
 
-def size(address: str) -> int:
-    """Return the bytes of the file at an address.
+def file_size(address: str) -> int:
+    """Return the size in bytes of the file at an address.
 
     Raises:
-        ShelfmarkError: it is not there, a folder, or cannot be reached.
+        ShelfmarkError: it does not exist, is a folder, or cannot be reached.
     """
-    return int(_found(address)["size"])
+    return int(_file_info(address)["size"])
 
 
-def version_of(address: str) -> str:
-    """Return what changes whenever the file at an address does, in hexadecimal.
+def version_digest(address: str) -> str:
+    """Return a digest that changes whenever the file at an address does, in hexadecimal.
 
     Raises:
-        ShelfmarkError: it is not there, a folder, or cannot be reached.
+        ShelfmarkError: it does not exist, is a folder, or cannot be reached.
     """
-    return hashlib.sha256(repr(sorted(_found(address).items())).encode()).hexdigest()
+    return hashlib.sha256(repr(sorted(_file_info(address).items())).encode()).hexdigest()
 
 
-def _found(address: str) -> dict[str, Any]:
-    filesystem, path = reached(address)
-    with plainly(address):
-        found: dict[str, Any] = filesystem.info(path)
-    if found["type"] != "file":
+def _file_info(address: str) -> dict[str, Any]:
+    filesystem, path = filesystem_for(address)
+    with user_errors(address):
+        info: dict[str, Any] = filesystem.info(path)
+    if info["type"] != "file":
         raise ShelfmarkError(f"{address} is a folder, a file is needed")
-    return found
+    return info
 
 
-def opened(address: str) -> IO[bytes]:
-    """Open the file at an address for reading, some megabytes of it at a time.
+def open_remote(address: str) -> IO[bytes]:
+    """Open the file at an address for reading, some megabytes at a time.
 
     Raises:
         ShelfmarkError: it cannot be reached, now or while it is read.
@@ -99,12 +99,12 @@ def opened(address: str) -> IO[bytes]:
 
 
 class _Reader(io.RawIOBase):
-    """A file of a filesystem, whose errors are told in one line wherever they come up."""
+    """A file of a filesystem, with one-line errors wherever they occur."""
 
     def __init__(self, address: str) -> None:
         self._address = address
-        filesystem, path = reached(address)
-        with plainly(address):
+        filesystem, path = filesystem_for(address)
+        with user_errors(address):
             self._file = filesystem.open(path, "rb", block_size=BLOCK, cache_type="readahead")
 
     def readable(self) -> bool:
@@ -114,11 +114,11 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        with plainly(self._address):
+        with user_errors(self._address):
             return int(self._file.readinto(buffer))
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        with plainly(self._address):
+        with user_errors(self._address):
             return int(self._file.seek(offset, whence))
 
     def tell(self) -> int:
@@ -130,44 +130,46 @@ class _Reader(io.RawIOBase):
         super().close()
 
 
-def emulated() -> str:
-    """Return the host that stands in for Google's storage, or nothing."""
+def emulator_host() -> str:
+    """Return the host that emulates Google's storage, "" if there is none."""
     return os.environ.get("STORAGE_EMULATOR_HOST", "").removeprefix("default")
 
 
-def limit() -> None:
-    """Set the same time limits for whatever else opens Google's storage in this process."""
-    limits = _limits()
+def set_timeouts() -> None:
+    """Set the time limits for all other code of this process that opens Google's storage."""
+    limits = _timeouts()
     limits.pop("token", None)
-    if emulated():
-        os.environ.setdefault("NO_GCE_CHECK", "true")  # or seconds go by in the search for a token
+    if emulator_host():
+        os.environ.setdefault("NO_GCE_CHECK", "true")  # the search for a token takes seconds
     from fsspec.config import conf
 
     for name in GOOGLE:
         conf[name] = {**limits, **conf.get(name, {})}
 
 
-def _limits() -> dict[str, Any]:
-    """Return what makes gcsfs give up in time, and name missing credentials."""
+def _timeouts() -> dict[str, Any]:
+    """Return the options by which gcsfs times out, and fails where credentials are missing."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import aiohttp
     from fsspec.config import conf
 
-    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs tracebacks of what it raises
+    logging.getLogger("gcsfs").setLevel(
+        logging.CRITICAL
+    )  # it logs the tracebacks of the errors it raises
     chosen = any("token" in conf.get(name, {}) for name in GOOGLE)
-    token = {} if chosen else {"token": "anon" if emulated() else "google_default"}
+    token = {} if chosen else {"token": "anon" if emulator_host() else "google_default"}
     return {
         **token,
         "requests_timeout": aiohttp.ClientTimeout(
             sock_connect=CONNECT_SECONDS, sock_read=IDLE_SECONDS
         ),
-        "session_kwargs": {"trust_env": True},  # proxies, as everything else takes them
-        "use_listings_cache": False,  # others write there too
+        "session_kwargs": {"trust_env": True},  # uses the proxies of the environment
+        "use_listings_cache": False,  # other processes write there too
     }
 
 
-def _check_answers(url: str) -> None:
+def _check_reachable(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme in getproxies():
         return
@@ -180,21 +182,21 @@ def _check_answers(url: str) -> None:
 
 
 @contextlib.contextmanager
-def plainly(address: str) -> Iterator[None]:
-    """Turn whatever a filesystem raises, and a missing package, into one line.
+def user_errors(address: str) -> Iterator[None]:
+    """Turn any error of a filesystem, or a missing package, into a `ShelfmarkError` of one line.
 
     Raises:
-        ShelfmarkError: something was raised in the block.
+        ShelfmarkError: the block raised an error.
     """
     try:
         yield
     except ShelfmarkError:
         raise
-    except Exception as error:  # each filesystem raises errors of its own
-        raise ShelfmarkError(_told(address, error)) from error
+    except Exception as error:  # each filesystem has its own errors
+        raise ShelfmarkError(_message(address, error)) from error
 
 
-def _told(address: str, error: Exception) -> str:
+def _message(address: str, error: Exception) -> str:
     if isinstance(error, ImportError):
         extra = EXTRAS.get(address.partition("://")[0])
         how = f"uv sync --extra {extra}" if extra else error
@@ -202,12 +204,12 @@ def _told(address: str, error: Exception) -> str:
     if type(error).__name__ == "DefaultCredentialsError":
         return f"{address}: no Google credentials; {LOG_IN}"
     if getattr(error, "code", None) == 401:
-        return f"{address}: Google does not take these credentials; {LOG_IN}"
+        return f"{address}: Google rejects these credentials; {LOG_IN}"
     if isinstance(error, FileNotFoundError):
-        return f"{address}: not there; check the names of the bucket and of what is in it"
+        return f"{address}: does not exist; check the names of the bucket and the file"
     if isinstance(error, TimeoutError):
         return f"{address}: no answer in time; try again"
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    if lines[0].startswith("Forbidden:"):  # gcsfs: the URL, then what Google says
+    if lines[0].startswith("Forbidden:"):  # gcsfs: the URL, then Google's message
         return f"{address}: not allowed: {lines[-1]}"
     return f"{address}: {lines[0]}"

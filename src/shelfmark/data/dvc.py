@@ -50,7 +50,7 @@ def set_remote(bucket: str, root: Path = Path()) -> Path:
     text, found = known.subn(lambda match: match[1] + url, text)
     if not found:
         text = f"{text.rstrip()}\n['remote \"gcs\"']\n    url = {url}\n".lstrip()
-    with files.file_aside(config) as file:
+    with files.atomic_write(config) as file:
         file.write(text.encode())
     return config
 
@@ -120,10 +120,10 @@ def _lay_out(known: Pointer, name: str, sums: Sums) -> None:
         return
     if name in sums:
         source = pointer.kept(known.folder, name, sums[name])
-        with files.file_aside(target) as file:
+        with files.atomic_write(target) as file:
             file.write(source.read_bytes())
     else:
-        with files.folder_aside(target) as aside:
+        with files.atomic_folder(target) as aside:
             pointer.restore(known.folder, _within(sums, name), aside)
     logger.info("{} pulled", target)
 
@@ -149,7 +149,7 @@ def pulled(folder: Path, check: Callable[[Path], None]) -> bool:
         if not wanted:
             logger.info("{} is not among what {}.dvc tracks", folder, data)
             return False
-        with files.folder_aside(folder) as aside:
+        with files.atomic_folder(folder) as aside:
             pointer.restore(known.folder, wanted, aside)
             check(aside)
     except ShelfmarkError as error:
@@ -191,8 +191,8 @@ def _reached(data: Path) -> str:
         raise ShelfmarkError(f"DVC is not installed, which reads {url}: uv sync --extra dvc")
     section = f"'remote \"{settings['core']['remote']}\"'"
     if url.partition("://")[0] in storage.GOOGLE and not OWN & set(settings[section]):
-        filesystem, path = storage.reached(url)
-        with storage.plainly(url):
+        filesystem, path = storage.filesystem_for(url)
+        with storage.user_errors(url):
             filesystem.find(f"{path}/no such folder")  # an error only where there is no bucket
     return url
 
@@ -219,7 +219,7 @@ def _dvc(data: Path, *commands: str) -> None:
 
 def _run_dvc(commands: Iterable[str]) -> int:
     """Be DVC's command line, with time limits that it has no setting for."""
-    storage.limit()
+    storage.set_timeouts()
     from dvc.cli import main
 
     return next((status for command in commands if (status := main(command.split()))), 0)

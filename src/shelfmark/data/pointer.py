@@ -20,7 +20,7 @@ from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
 
 SETTINGS = ("config", "config.local")
-UNTRACKED = (files.PARTIAL, files.NOTE)  # beginnings of names, as in .dvcignore
+UNTRACKED = (files.PARTIAL, files.DIGEST_PREFIX)  # beginnings of names, as in .dvcignore
 Sums = dict[str, str]  # the MD5 of each file, by its path in the folder
 
 
@@ -131,13 +131,13 @@ def remember(folder: Path) -> None:
         return
     for name, found in sums.items():
         _put(cached(folder, found), folder / name)
-    with files.file_aside(cached(folder, pointer.listing)) as file:  # last: it says all are there
+    with files.atomic_write(cached(folder, pointer.listing)) as file:  # last: it says all are there
         file.write(listing)
 
 
 def _put(there: Path, path: Path) -> None:
     if not there.exists():
-        with files.file_aside(there) as file, path.open("rb") as source:
+        with files.atomic_write(there) as file, path.open("rb") as source:
             shutil.copyfileobj(source, file)
         there.chmod(0o444)
 
@@ -155,7 +155,7 @@ def restore(folder: Path, sums: Sums, target: Path) -> None:
     """
     for name, expected in sums.items():
         source, path = kept(folder, name, expected), target / name
-        with files.writing(path):
+        with files.report_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, path)
 

@@ -27,7 +27,7 @@ from loguru import logger
 from shelfmark.config.schema import Config, DataConfig
 from shelfmark.core import console, files, parallel, storage
 from shelfmark.core.arrays import Ints
-from shelfmark.core.files import Place
+from shelfmark.core.files import Location
 from shelfmark.data import dvc as versioning
 from shelfmark.data import sources
 from shelfmark.data.cleaning import CLEANED, Chunk, Ledger, clean
@@ -51,7 +51,7 @@ def prepare_splits(config: Config) -> Splits:
             or a split without papers. Nothing half-written stays.
     """
     data, root = config.data, Path(config.paths.data)
-    path = files.place_of(data.path) if data.path else None
+    path = files.parse_location(data.path) if data.path else None
     if sources.find(data.source).SYNTHETIC:
         logger.warning("source {}: synthetic papers, good for a try, not for a claim", data.source)
     origin = _digest(data, path, root)
@@ -64,7 +64,7 @@ def prepare_splits(config: Config) -> Splits:
         files.clear_leftovers(root)
         versioning.pulled(folder, functools.partial(check, identity=identity))
     if not (folder / CARD).exists():
-        with files.folder_aside(folder) as aside:
+        with files.atomic_folder(folder) as aside:
             _write(data, path, identity, aside)
             if isinstance(path, str) and _digest(data, path, root) != origin:
                 raise ShelfmarkError(f"{path} changed while it was read: run again")
@@ -73,19 +73,19 @@ def prepare_splits(config: Config) -> Splits:
     return splits
 
 
-def _digest(data: DataConfig, path: Place | None, root: Path) -> str:
+def _digest(data: DataConfig, path: Location | None, root: Path) -> str:
     """Return the SHA-256 of the source, read once for each version of a file on a bucket."""
     if not isinstance(path, str):
         return sources.digest(data.source, path, data.options)
-    note = root / f"{files.NOTE}{storage.version_of(path)}"
+    note = root / f"{files.DIGEST_PREFIX}{storage.version_digest(path)}"
     if not note.exists():
         found = sources.digest(data.source, path, data.options)
-        with files.file_aside(note) as file:
+        with files.atomic_write(note) as file:
             file.write(found.encode())
     return note.read_text()
 
 
-def _write(data: DataConfig, path: Place | None, identity: dict[str, Any], folder: Path) -> None:
+def _write(data: DataConfig, path: Location | None, identity: dict[str, Any], folder: Path) -> None:
     ledger = Ledger(data.max_bad, str(path or data.source))
     spill = folder / "spill.arrow"
     keys, categories = _spill(data, path, ledger, spill)
@@ -103,7 +103,7 @@ def _write(data: DataConfig, path: Place | None, identity: dict[str, Any], folde
 
 
 def _spill(
-    data: DataConfig, path: Place | None, ledger: Ledger, spill: Path
+    data: DataConfig, path: Location | None, ledger: Ledger, spill: Path
 ) -> tuple[pd.DataFrame, list[str]]:
     """Clean all records; write the rows that may be kept to disk, return numbers for every row.
 
@@ -136,12 +136,12 @@ def _spill(
     return pd.concat(frames, ignore_index=True).astype({"spilled": bool}), list(categories)
 
 
-def _cleaned(data: DataConfig, path: Place | None) -> Iterator[Chunk]:
+def _cleaned(data: DataConfig, path: Location | None) -> Iterator[Chunk]:
     """Return the cleaned records in the order of the source, a large file's by all cores."""
     records = sources.records(data.source, path, data.options)
     chunks = iter(lambda: list(itertools.islice(records, CHUNK)), [])
-    alone = path is None or files.size(path) < WORTH_SHARING
-    return parallel.in_order(functools.partial(clean, data), chunks, 0 if alone else None)
+    alone = path is None or files.file_size(path) < WORTH_SHARING
+    return parallel.map_in_order(functools.partial(clean, data), chunks, 0 if alone else None)
 
 
 def _without_duplicates(keys: pd.DataFrame, ledger: Ledger) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -15,7 +15,7 @@ from typing import IO, Any
 import orjson
 
 from shelfmark.core import files
-from shelfmark.core.files import Place
+from shelfmark.core.files import Location
 from shelfmark.errors import ShelfmarkError
 
 BATCH = 1024  # records
@@ -55,7 +55,7 @@ def batches(source: str, setting: str = "--file") -> Iterator[list[Record]]:
         ShelfmarkError: the file is not there, damaged, or has no column with a text.
     """
     if source != "-":
-        records = _records(files.existing(source, setting))
+        records = _records(files.require_file(source, setting))
         yield from iter(lambda: list(itertools.islice(records, BATCH)), [])
         return
     numbers = itertools.count(1)
@@ -91,12 +91,12 @@ def _arriving(stream: io.BufferedReader) -> Iterator[list[bytes]]:
         yield lines
 
 
-def _records(place: Place) -> Iterator[Record]:
-    kind = files.format_of(place)
+def _records(place: Location) -> Iterator[Record]:
+    kind = files.format_suffix(place)
     if kind == ".parquet":
-        yield from enumerate(files.parquet_rows(place, BATCH), 1)
+        yield from enumerate(files.read_parquet_rows(place, BATCH), 1)
         return
-    with files.opened(place) as file:
+    with files.open_decompressed(place) as file:
         yield from _csv(file, place) if kind == ".csv" else _lines(file, kind)
 
 
@@ -111,7 +111,7 @@ def _record(line: bytes, kind: str) -> Any:
     return {"text": line.decode("utf-8", "replace")}
 
 
-def _csv(file: IO[bytes], place: Place) -> Iterator[Record]:
+def _csv(file: IO[bytes], place: Location) -> Iterator[Record]:
     csv.field_size_limit(1 << 24)
     with io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="") as text:
         rows = csv.DictReader(text)

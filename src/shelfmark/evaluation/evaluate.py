@@ -192,9 +192,9 @@ def write_report(report: dict[str, Any], reports: Path) -> list[Path]:
     folder = reports / f"{report['model']}-{report['split']}"
     folder.mkdir(parents=True, exist_ok=True)
     names = charts.draw_all(report, folder)
-    with files.file_aside(folder / "metrics.json") as file:
+    with files.atomic_write(folder / "metrics.json") as file:
         file.write(orjson.dumps(report, option=orjson.OPT_INDENT_2))
-    with files.file_aside(folder / "README.md") as file:
+    with files.atomic_write(folder / "README.md") as file:
         file.write(markdown(report, names).encode())
     logger.info("report: {}", folder / "README.md")
     return [folder / name for name in names]

@@ -233,6 +233,6 @@ def write_report(
         *(f"| {x.name} | {'passed' if x.passed else '**failed**'} | {x.told} |" for x in checks),
     ]
     page = reports / f"{version}-promotion" / "README.md"
-    with files.file_aside(page) as file:
+    with files.atomic_write(page) as file:
         file.write("\n".join([*lines, ""]).encode())
     return page

@@ -36,7 +36,7 @@ class Alias:
             raise ShelfmarkError(f"--alias {name}: not a name")
         self.name = name
         self._models = models.rstrip("/")
-        self._remote = storage.reached(self._models) if storage.is_remote(models) else None
+        self._remote = storage.filesystem_for(self._models) if storage.is_remote(models) else None
 
     def version(self) -> str | None:
         """Return the version that the alias names, None where there is no such alias.
@@ -108,7 +108,7 @@ class Alias:
             path = Path(self._models, name)
             return path.read_bytes() if path.is_file() else None
         system, root = self._remote
-        with storage.plainly(f"{self._models}/{name}"):
+        with storage.user_errors(f"{self._models}/{name}"):
             try:
                 return bytes(system.cat_file(f"{root}/{name}"))
             except (FileNotFoundError, IsADirectoryError):
@@ -116,11 +116,11 @@ class Alias:
 
     def _write(self, name: str, content: bytes) -> None:
         if self._remote is None:
-            with files.file_aside(Path(self._models, name)) as file:
+            with files.atomic_write(Path(self._models, name)) as file:
                 file.write(content)
             return
         system, root = self._remote
-        with storage.plainly(f"{self._models}/{name}"):
+        with storage.user_errors(f"{self._models}/{name}"):
             system.pipe_file(f"{root}/{name}", content)  # an object appears whole by itself
 
 
@@ -133,9 +133,9 @@ def upload(folder: Path, models: str) -> None:
         ShelfmarkError: another of the name is there, or the bucket does not take it.
     """
     address = f"{models.rstrip('/')}/{folder.name}"
-    system, root = storage.reached(address)
+    system, root = storage.filesystem_for(address)
     names = sorted(path.name for path in folder.iterdir() if path.name != artifact.CARD)
-    with storage.plainly(address):
+    with storage.user_errors(address):
         card = (folder / artifact.CARD).read_bytes()
         if system.exists(f"{root}/{artifact.CARD}"):
             if system.cat_file(f"{root}/{artifact.CARD}") != card:

@@ -137,7 +137,7 @@ def save(model: Model, models: Path, reference: bytes | None = None) -> Path:
     files.clear_leftovers(models)
     target = models / model.version
     booster = model.decision.classifier.booster_
-    with files.folder_aside(target) as folder:
+    with files.atomic_folder(target) as folder:
         (folder / PIPELINE).write_bytes(pickle.dumps(model.pipeline, protocol=5))
         if booster is not None:
             # XGBoost itself would not notice a full disk.

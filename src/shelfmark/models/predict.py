@@ -70,11 +70,11 @@ def _write(
 ) -> None:
     if shared:
         # By its own name: another model may become the latest while the processes start.
-        answers = parallel.in_order(
+        answers = parallel.map_in_order(
             functools.partial(_answer_in_worker, folder.resolve(), wanted), batches
         )
     else:
-        answers = parallel.in_order(
+        answers = parallel.map_in_order(
             functools.partial(_answer_batch, _load(folder), wanted), batches, workers=0
         )
     with (
@@ -129,5 +129,5 @@ def _output(out: str) -> Iterator[IO[bytes]]:
     if out == "-":
         yield sys.stdout.buffer
     else:
-        with files.file_aside(Path(out)) as file:
+        with files.atomic_write(Path(out)) as file:
             yield file

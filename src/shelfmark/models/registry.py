@@ -81,12 +81,12 @@ class Registry:
             raise ShelfmarkError(f"{version}: not the name of a version")
         if self._copies is None:
             return Path(self._models, version)
-        with storage.plainly(f"{self._models}/{version}"):
+        with storage.user_errors(f"{self._models}/{version}"):
             return self._copied(version, self._copies)
 
     def _copied(self, version: str, copies: Path) -> Path:
         """Copy a version from the bucket, unless it is here; an alias is a file that names one."""
-        system, root = storage.reached(self._models.rstrip("/"))
+        system, root = storage.filesystem_for(self._models.rstrip("/"))
         if not (copies / version).exists() and system.isfile(f"{root}/{version}"):
             version = system.cat_file(f"{root}/{version}").decode().strip()
             if not re.fullmatch(VERSION, version):
@@ -94,12 +94,12 @@ class Registry:
         target = copies / version
         if not target.exists():
             paths = system.find(f"{root}/{version}", maxdepth=1)
-            with storage.plainly(f"{self._models}/{version}"):  # which an alias may have named
+            with storage.user_errors(f"{self._models}/{version}"):  # which an alias may have named
                 if not paths:
                     raise FileNotFoundError
-            with files.folder_aside(target) as folder:
+            with files.atomic_folder(target) as folder:
                 for path in paths:
-                    with storage.plainly(f"{self._models}/{version}"):
+                    with storage.user_errors(f"{self._models}/{version}"):
                         system.get_file(path, str(folder / Path(path).name))
                 self._check_copy(folder, version)
         return target

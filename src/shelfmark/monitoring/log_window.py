@@ -19,7 +19,7 @@ from shelfmark.arxiv import papers
 from shelfmark.config.schema import DataConfig
 from shelfmark.core import storage
 from shelfmark.core.arrays import Ints
-from shelfmark.core.files import Place
+from shelfmark.core.files import Location
 from shelfmark.data import readers
 from shelfmark.errors import ShelfmarkError
 from shelfmark.monitoring import fingerprint, prediction_log
@@ -76,10 +76,10 @@ def _lines(log: str, first: float) -> Iterator[dict[str, Any]]:
             yield from prediction_log.read(place)
 
 
-def _files_there(address: str) -> Iterator[tuple[Place, float]]:
+def _files_there(address: str) -> Iterator[tuple[Location, float]]:
     """Yield the closed files at an address, or the one it names, and when each was changed."""
-    filesystem, path = storage.reached(address)
-    with storage.plainly(address):
+    filesystem, path = storage.filesystem_for(address)
+    with storage.user_errors(address):
         names = [path]
         if not filesystem.isfile(path):
             there = sorted(filesystem.ls(path, detail=False))
@@ -88,7 +88,7 @@ def _files_there(address: str) -> Iterator[tuple[Place, float]]:
             yield filesystem.unstrip_protocol(name), filesystem.modified(name).timestamp()
 
 
-def _files_here(path: Path) -> Iterator[tuple[Place, float]]:
+def _files_here(path: Path) -> Iterator[tuple[Location, float]]:
     if not path.exists():
         raise ShelfmarkError(f"--log: there is no folder or file {path}")
     paths = [path]

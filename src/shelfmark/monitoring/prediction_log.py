@@ -22,8 +22,8 @@ from typing import IO, Any
 import orjson
 from loguru import logger
 
-from shelfmark.core import files, locks
-from shelfmark.core.files import Place
+from shelfmark.core import files
+from shelfmark.core.files import Location
 from shelfmark.errors import ShelfmarkError
 
 CLOSED, OPEN = ".jsonl", ".jsonl.open"
@@ -59,7 +59,7 @@ class PredictionLog:
         Raises:
             ShelfmarkError: the folder cannot be written.
         """
-        with files.writing(folder):
+        with files.report_write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -212,7 +212,7 @@ class _Growing:
         for _ in range(10):
             made = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{os.getpid()}-{secrets.token_hex(4)}"
             self._path = self._folder / f"{made}{OPEN}"
-            self._file = locks.hold(self._path)
+            self._file = files.try_lock(self._path)
             if self._file is not None:
                 self._opened = time.monotonic()
                 return
@@ -248,7 +248,7 @@ def close_leftovers(folder: Path) -> None:
     for path in folder.glob(f"*{OPEN}"):
         held = None
         with contextlib.suppress(OSError):  # another user's, or gone with its folder
-            held = locks.hold(path)
+            held = files.try_lock(path)
         if held is None:
             continue
         with held:
@@ -259,7 +259,7 @@ def close_leftovers(folder: Path) -> None:
             _settle(path, empty=False)
 
 
-def read(place: Place) -> Iterator[dict[str, Any]]:
+def read(place: Location) -> Iterator[dict[str, Any]]:
     """Yield the lines of a file, closed or not, less a torn last one.
 
     A damaged line before it is skipped, and their number logged.
@@ -269,7 +269,7 @@ def read(place: Place) -> Iterator[dict[str, Any]]:
     """
     damaged = 0
     try:
-        with files.raw(place) as file:
+        with files.open_raw(place) as file:
             for line in file:
                 if not line.endswith(b"\n"):
                     break

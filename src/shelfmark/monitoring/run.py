@@ -18,7 +18,7 @@ from loguru import logger
 from rich.table import Table
 
 from shelfmark.config.drift import DriftConfig, load_drift_config
-from shelfmark.core import console, files, locks, provenance
+from shelfmark.core import console, files, provenance
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.monitoring import compare as drift
@@ -54,9 +54,9 @@ def run(
     if truth and not log:
         raise ShelfmarkError("--labels go with --log; a file of papers has its own")
     folder = reports / FOLDER
-    with files.writing(folder):
+    with files.report_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        held = locks.hold(folder / ".running")
+        held = files.try_lock(folder / ".running")
     if held is None:
         raise ShelfmarkError(f"another run is at work in {folder}")
     with held:
@@ -90,7 +90,7 @@ def _write(
     report = drift_report.describe(card["name"], known, window, found, limits, sketcher)
     report |= {"command": provenance.command(), "synthetic": card["data"]["synthetic"]}
     target = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
-    with files.folder_aside(target) as aside:
+    with files.atomic_folder(target) as aside:
         written = orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
         (aside / REPORT).write_bytes(written)
         (aside / PAGE).write_text(drift_page.page(report), encoding="utf-8")
@@ -135,7 +135,7 @@ def latest(reports: Path) -> Path | None:
 
 def main(words: Sequence[str]) -> None:
     """Run by words, as `inv monitor` starts it: model, reports, log, labels, since, overrides."""
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors("the last report is as it was"):
         model, reports, log, truth, since, *overrides = words
         limits = load_drift_config(overrides)

@@ -9,7 +9,7 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
-from shelfmark.core import files, locks, storage
+from shelfmark.core import files, storage
 from shelfmark.errors import ShelfmarkError
 from shelfmark.monitoring.prediction_log import CLOSED, close_leftovers
 
@@ -36,20 +36,20 @@ def ship(folder: Path, target: str) -> int:
         raise ShelfmarkError(f"there is no folder {folder} to ship from")
     if not target:
         raise ShelfmarkError("no target: give a folder or an address like gs://bucket/folder")
-    filesystem, place = storage.reached(target)
+    filesystem, place = storage.filesystem_for(target)
     if _is_local(filesystem) and Path(place).exists() and folder.samefile(place):
         raise ShelfmarkError(f"{target} is the folder to ship from: give another")
-    with files.writing(folder):
-        lock = locks.hold(folder / LOCK)
+    with files.report_write_errors(folder):
+        lock = files.try_lock(folder / LOCK)
     if lock is None:
         return 0
     with lock:
         close_leftovers(folder)
         closed = sorted(folder.glob(f"*{CLOSED}"))
         for file in closed:
-            with storage.plainly(target):
+            with storage.user_errors(target):
                 _copy(file, filesystem, f"{place.rstrip('/')}/{file.name}")
-            with files.writing(file):
+            with files.report_write_errors(file):
                 file.unlink(missing_ok=True)
     return len(closed)
 
@@ -67,7 +67,7 @@ def _copy(file: Path, filesystem: Any, there: str) -> None:
     if _is_there(file, size, filesystem, there):
         return
     if _is_local(filesystem):
-        with files.file_aside(Path(there)) as copy, file.open("rb") as source:
+        with files.atomic_write(Path(there)) as copy, file.open("rb") as source:
             shutil.copyfileobj(source, copy)
             copy.flush()
             os.fsync(copy.fileno())  # the original is about to go

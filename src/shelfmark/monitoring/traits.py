@@ -54,5 +54,5 @@ def _identifier() -> Any:
     )
 
     # It is unpacked to a file that goes at once, which a full disk does not take.
-    with files.writing(Path(tempfile.gettempdir())):
+    with files.report_write_errors(Path(tempfile.gettempdir())):
         return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True, min_confidence=SURE)

@@ -125,7 +125,7 @@ def write(folder: Path, harvest: Harvest, out: Path, days: int) -> str:
     workers = None if len(first) == WORTH_SHARING else 0
     rows: list[Row] = []
     work = functools.partial(_rows_of_batch, folder)
-    answered = parallel.in_order(work, itertools.chain(first, batches), workers)
+    answered = parallel.map_in_order(work, itertools.chain(first, batches), workers)
     with contextlib.closing(answered), console.progress("predicting") as bar:
         for found in answered:
             rows += found
@@ -134,7 +134,7 @@ def write(folder: Path, harvest: Harvest, out: Path, days: int) -> str:
     verdicts = Counter(row.verdict for row in rows)
     stem = out / f"moderators-{harvest.day}"
     _write_csv(rows, stem.with_suffix(".csv"))
-    with files.file_aside(stem.with_suffix(".html")) as file:
+    with files.atomic_write(stem.with_suffix(".html")) as file:
         cells = [(row.cells(), row.name) for row in rows]
         said = f"Changes since {harvest.since}, asked for on {harvest.day}. Model {folder.name}."
         file.write(page(cells, said).encode())
@@ -147,7 +147,7 @@ def write(folder: Path, harvest: Harvest, out: Path, days: int) -> str:
 def _new(harvest: Harvest, days: int) -> Iterator[Paper]:
     """Yield the papers of a harvest that are newly submitted and not withdrawn."""
     oldest = harvest.since - timedelta(days=days)
-    with files.opened(harvest.path) as lines:
+    with files.open_decompressed(harvest.path) as lines:
         for line in lines:
             try:
                 if _changed(line) < harvest.since.isoformat():
@@ -222,7 +222,7 @@ def _attention(row: Row) -> tuple[int, float, str]:
 
 def _write_csv(rows: list[Row], path: Path) -> None:
     empty = Row("", "", "", "", "", 0.0, "", False, "", (), ())
-    with files.file_aside(path) as file:
+    with files.atomic_write(path) as file:
         # The mark at the start tells spreadsheets that this is UTF-8.
         text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
         table = csv.writer(text)

@@ -42,7 +42,7 @@ def write(
     files.clear_leftovers(reports)
     aside = reports / f"{files.PARTIAL}{os.getpid()}-report"
     try:
-        with files.writing(reports / PAGE):
+        with files.report_write_errors(reports / PAGE):
             _gather(runs, aside / FIGURES)
             (aside / PAGE).write_text(
                 report_text.page(runs, provenance.command()), encoding="utf-8"

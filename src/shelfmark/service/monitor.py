@@ -215,7 +215,7 @@ def serve(host: str, port: int = 0) -> None:
     """
     settings = server.checked(MonitorSettings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    console.set_up()
+    console.configure_logging()
     logging.basicConfig(handlers=[server.ToLoguru()], level=logging.INFO, force=True)
     config = uvicorn.Config(
         create_app(settings), host=host, port=port or settings.port, loop="asyncio",

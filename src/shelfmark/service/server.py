@@ -118,7 +118,7 @@ def create() -> ASGIApp:
 
     if parent := multiprocessing.parent_process():
         threading.Thread(target=_end_with, args=[parent], daemon=True).start()
-    console.set_up()
+    console.configure_logging()
     logging.basicConfig(handlers=[ToLoguru()], level=logging.INFO, force=True)
     return OneLineStartupErrors(create_app())
 
@@ -195,7 +195,7 @@ class ToLoguru(logging.Handler):
 
 def main() -> None:
     """Serve on all addresses, as a container does; all else comes from the environment."""
-    console.set_up()
+    console.configure_logging()
     with console.one_line_errors():
         serve("0.0.0.0")  # noqa: S104 - a container's own network
 

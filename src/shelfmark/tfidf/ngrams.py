@@ -22,7 +22,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shelfmark.core.arrays import Ints, SmallInts
-from shelfmark.core.threads import spread
+from shelfmark.core.parallel import map_threads
 
 __all__ = [
     "Grams", "Ints", "Limits", "SmallInts", "TooManyGramsError",
@@ -129,7 +129,9 @@ def count_grams(
     cuts = np.searchsorted(sizes, np.linspace(0, sizes[-1:].sum(), n_shards + 1)[1:-1])
     edges = np.unique(np.concatenate([[0], cuts + 1, [max(n_ranks, 1)]])) + 1
     shard = partial(_count_shard, tokens, documents, n_ranks.bit_length(), limits)
-    parts = spread(jobs, shard, list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)))
+    parts = map_threads(
+        jobs, shard, list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    )
     return Grams.join(parts)
 
 

@@ -17,7 +17,7 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfmark.core.threads import spread
+from shelfmark.core.parallel import map_threads
 
 __all__ = ["END", "FIRST", "Known", "Reader", "Stream", "read"]
 
@@ -250,7 +250,7 @@ class Known(_Words):
     def read_all(self, documents: Sequence[str], jobs: int = 1) -> NDArray[np.int32]:
         """The stream of all documents, shape (tokens and ends,), read by `jobs` threads."""
         parts = [documents[i : i + _CHUNK] for i in range(0, len(documents), _CHUNK)]
-        return np.concatenate(spread(jobs, self.read, parts))
+        return np.concatenate(map_threads(jobs, self.read, parts))
 
     def _number(self, documents: Iterable[bytes]) -> NDArray[np.int32]:
         cut = _Cut(documents, self.size)
@@ -297,7 +297,7 @@ def read(documents: Sequence[str], reader: Reader, jobs: int = 1) -> Stream:
     jobs = jobs if reader.word_size else 1
     size = max(-(-len(documents) // jobs), 1)
     split = [documents[i : i + size] for i in range(0, len(documents), size)]
-    parts = spread(jobs, partial(_read_part, reader=reader), split)
+    parts = map_threads(jobs, partial(_read_part, reader=reader), split)
     if len(parts) == 1:
         return parts[0]
     number: dict[str, int] = {}

@@ -14,7 +14,7 @@ from joblib import effective_n_jobs
 from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
-from shelfmark.core.threads import spread
+from shelfmark.core.parallel import map_threads
 from shelfmark.tfidf.counts import (
     NotExactError,
     Ready,
@@ -283,7 +283,7 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
             return ready.trie.find(tokens[piece], rows[piece] - begin, end - begin)
 
         size = min(-(-len(documents) // jobs), PART)
-        parts = spread(jobs, part, range(0, len(documents), size))
+        parts = map_threads(jobs, part, range(0, len(documents), size))
         if len(parts) == 1:  # as of any request; to stack it takes longer than to find it
             return parts[0].astype(self.dtype)
         return sp.vstack(parts, format="csr", dtype=self.dtype)

@@ -85,7 +85,7 @@ def run(champion: Path, harvest: Path, reports: Path, limits: DriftConfig) -> Pa
     winner = champion
     if duel.won:
         winner = champion.parent / new.version
-        with files.writing(winner):
+        with files.report_write_errors(winner):
             made.rename(winner)
             (made.parent / artifact.LATEST).unlink(missing_ok=True)  # which named it there
         artifact.point_latest_at(winner)
@@ -97,7 +97,7 @@ def run(champion: Path, harvest: Path, reports: Path, limits: DriftConfig) -> Pa
 
 def _settings(old: artifact.Model, champion: Path, harvest: Path, limits: DriftConfig) -> Config:
     """Return the champion's own configuration, its data the harvest, divided by time."""
-    files.existing(harvest, "--harvest")
+    files.require_file(harvest, "--harvest")
     days = sorted(_days(harvest))
     known = _last_day(old)
     if not days or days[-1] <= known:
@@ -202,7 +202,7 @@ def _write(
         f"{'it is the latest model now' if duel.won else 'the champion stays'}.",
         "",
     ]  # fmt: skip
-    with files.file_aside(folder / "duel.json") as file:
+    with files.atomic_write(folder / "duel.json") as file:
         file.write(orjson.dumps(report, option=orjson.OPT_INDENT_2))
-    with files.file_aside(folder / "README.md") as file:
+    with files.atomic_write(folder / "README.md") as file:
         file.write("\n".join(lines).encode())

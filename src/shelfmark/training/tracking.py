@@ -53,7 +53,7 @@ class LocalRun:
     def __init__(self, folder: Path, config: Config, origin: dict[str, Any]) -> None:
         self._summary = folder / "run.json"
         self._start = {"config": config.model_dump(mode="json"), "origin": origin}
-        with files.writing(folder):
+        with files.report_write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             # Of an earlier run by this name: its history is written anew, from the first step.
             self._summary.unlink(missing_ok=True)
@@ -61,14 +61,14 @@ class LocalRun:
 
     def log(self, step: int, values: dict[str, float]) -> None:
         """Append one line, to be read at once."""
-        with files.writing(Path(self._history.name)):
+        with files.report_write_errors(Path(self._history.name)):
             self._history.write(orjson.dumps({"step": step, **values}) + b"\n")
             self._history.flush()
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Write the configuration, what the run came from, and the summary side by side."""
         whole = {**self._start, "summary": summary}
-        with files.file_aside(self._summary) as file:
+        with files.atomic_write(self._summary) as file:
             file.write(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
 
     def report(self, pictures: list[Path], terms: Terms) -> None:

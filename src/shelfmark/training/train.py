@@ -51,7 +51,10 @@ def learn(settings: Config, name: str, machines: engine.Engine) -> Path:
     splits = prepare_splits(settings)
     key = identity.key_of(settings, splits)
     origin = {"key": key, "data_card_sha256": splits.digest, "git_commit": git_commit()}
-    with tracking.start(settings, name, origin) as run, checkpoint.opened(models, key) as stages:
+    with (
+        tracking.start(settings, name, origin) as run,
+        checkpoint.open_checkpoint(models, key) as stages,
+    ):
         made, figures = fit_and_measure(settings, name, key, splits, run.log, stages, machines)
         headline, rounds = made.card["metrics"]["validation"], made.card["rounds"]
         run.finish({**headline, "rounds": rounds, "model": str(models / name)})
@@ -108,11 +111,11 @@ def finish(folder: Path, settings: Config) -> Path:
     with contextlib.suppress(ShelfmarkError):
         card = artifact.read_card(folder)
     ours = card.get("config") == settings.model_dump(mode="json")
-    if not ours or not checkpoint.left(folder.parent, card["key"]):
+    if not ours or not checkpoint.has_unfinished(folder.parent, card["key"]):
         raise ShelfmarkError(f"name={folder.name}: {folder} exists already, choose another name")
     files.clear_leftovers(folder.parent)
     artifact.point_latest_at(folder)
-    checkpoint.forget(folder.parent, card["key"])
+    checkpoint.remove_unfinished(folder.parent, card["key"])
     logger.info("model: {} (also {}), saved before", folder, folder.parent / artifact.LATEST)
     return folder
 

@@ -14,7 +14,7 @@ from typing import Any
 from loguru import logger
 
 from shelfmark.config.schema import Config
-from shelfmark.core import locks
+from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
 from shelfmark.training import wandb_record
 
@@ -126,7 +126,7 @@ class WandbRun:
         place = self._folder / FOLDER
         place.mkdir(exist_ok=True)
         (place / PLACE).write_text(f"{self._folder}\n", encoding="utf-8")
-        if (lock := locks.hold(place / LOCK)) is not None:
+        if (lock := files.try_lock(place / LOCK)) is not None:
             self._open.enter_context(lock)
         asked = os.environ.get("WANDB_MODE", "online")
         trouble = None if asked in ("offline", "dryrun", "disabled") else self._trouble()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from shelfmark.core import locks
+from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
 from shelfmark.training.wandb import FOLDER, LOCK, NO_ACCOUNT, PLACE
 
@@ -73,7 +73,7 @@ def _home(record: Path) -> Path:
 @contextlib.contextmanager
 def _held(home: Path) -> Iterator[bool]:
     """Hold a run's folder so that nobody else sends it; False if somebody writes or sends it."""
-    lock = locks.hold(home / FOLDER / LOCK)
+    lock = files.try_lock(home / FOLDER / LOCK)
     if lock is None:
         logger.warning("W&B: {} is in use, left for later", home)
         yield False

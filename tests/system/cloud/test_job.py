@@ -113,7 +113,7 @@ def test_a_killed_job_goes_on_on_an_empty_disk_and_ends_with_the_same_model(
     assert not (cluster.output / "model").exists()
     said = cluster.run("second", "tracking=wandb")
     assert "finished stages brought back from gs://my-bucket/jobs" in said
-    assert "svm-0: done before, read again" in said
+    assert "svm-0: read from the checkpoint" in said
     delivered = cluster.output / "model"
     assert {path.name for path in delivered.iterdir()} == {NAME, "latest", "reports"}
     assert (delivered / "latest").read_text() == NAME

@@ -38,17 +38,19 @@ def test_an_address_names_its_kind(address: str, is_one: bool) -> None:
 
 
 def test_what_is_written_is_read(gcs: str) -> None:
-    system, path = storage.reached(f"{gcs}/folder")
+    system, path = storage.filesystem_for(f"{gcs}/folder")
     system.pipe_file(f"{path}/file", b"content")
-    again, _ = storage.reached(gcs)
+    again, _ = storage.filesystem_for(gcs)
     assert again.cat_file(f"{path}/file") == b"content"
-    assert storage.emulated()
+    assert storage.emulator_host()
 
 
 def test_what_others_write_is_seen_at_once(gcs: str) -> None:
-    system, path = storage.reached(f"{gcs}/folder")
+    system, path = storage.filesystem_for(f"{gcs}/folder")
     assert system.find(path) == []
-    code = "import sys; from shelfmark.core import storage; s, p = storage.reached(sys.argv[1])"
+    code = (
+        "import sys; from shelfmark.core import storage; s, p = storage.filesystem_for(sys.argv[1])"
+    )
     command = [sys.executable, "-c", f"{code}; s.pipe_file(p + '/file', b'')", f"{gcs}/folder"]
     subprocess.run(command, check=True)
     assert system.find(path) == [f"{path}/file"]
@@ -56,8 +58,8 @@ def test_what_others_write_is_seen_at_once(gcs: str) -> None:
 
 @pytest.mark.parametrize("address", ["gs://bucket/nothing", "gs://other/nothing"])
 def test_what_is_not_there_is_one_line(gcs: str, address: str) -> None:
-    with pytest.raises(ShelfmarkError) as told, storage.plainly(address):
-        system, path = storage.reached(address)
+    with pytest.raises(ShelfmarkError) as told, storage.user_errors(address):
+        system, path = storage.filesystem_for(address)
         system.cat_file(path)
     names = "check the names of the bucket and of what is in it"
     assert str(told.value) == f"{address}: not there; {names}"
@@ -66,14 +68,14 @@ def test_what_is_not_there_is_one_line(gcs: str, address: str) -> None:
 @pytest.mark.usefixtures("no_google")
 def test_missing_credentials_are_named_before_any_request() -> None:
     with pytest.raises(ShelfmarkError) as told:
-        storage.reached("gs://bucket/folder")
+        storage.filesystem_for("gs://bucket/folder")
     assert str(told.value) == f"gs://bucket/folder: no Google credentials; {storage.LOG_IN}"
 
 
 @pytest.mark.usefixtures("no_google")
 def test_who_reads_a_public_bucket_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     host = f"http://127.0.0.1:{free_port()}"
-    code = "from shelfmark.core import storage; storage.reached('gs://bucket')"
+    code = "from shelfmark.core import storage; storage.filesystem_for('gs://bucket')"
     monkeypatch.setenv("FSSPEC_GS_TOKEN", "anon")
     monkeypatch.setenv("FSSPEC_GS_ENDPOINT_URL", host)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -85,7 +87,7 @@ def test_nobody_waits_for_a_server_that_is_gone(monkeypatch: pytest.MonkeyPatch)
     host = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
     with pytest.raises(ShelfmarkError, match=f"nothing answers at {host} .*: check the network"):
-        storage.reached("gs://bucket")
+        storage.filesystem_for("gs://bucket")
 
 
 class Bad(BaseHTTPRequestHandler):
@@ -140,7 +142,7 @@ def bad(monkeypatch: pytest.MonkeyPatch) -> Iterator[BadServer]:
             1,
             "not allowed: me@here may not read this",
         ),
-        ((401, b'{"error": {"code": 401, "message": "Expired"}}'), 1, "does not take these"),
+        ((401, b'{"error": {"code": 401, "message": "Expired"}}'), 1, "rejects these"),
         ((500, b"a page\nof words"), 6, "a page"),
     ],
 )
@@ -151,8 +153,8 @@ def test_a_storage_that_answers_wrongly_is_one_line(
     bad.answer = answer
     if answer == "silence":  # no other answer is to be late on a busy machine
         monkeypatch.setattr(storage, "IDLE_SECONDS", 0.2)
-    with pytest.raises(ShelfmarkError) as told, storage.plainly("gs://bucket/file"):
-        system, path = storage.reached("gs://bucket/file")
+    with pytest.raises(ShelfmarkError) as told, storage.user_errors("gs://bucket/file"):
+        system, path = storage.filesystem_for("gs://bucket/file")
         system.cat_file(path)
     assert said in str(told.value)
     assert str(told.value).startswith("gs://bucket/file: ")
@@ -173,7 +175,7 @@ def test_a_missing_package_says_how_to_install_it(
     gcs: str, address: str, missing: str, advice: str
 ) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; from shelfmark.core import storage"
-    command = [sys.executable, "-c", f"{code}; storage.reached({address!r})"]
+    command = [sys.executable, "-c", f"{code}; storage.filesystem_for({address!r})"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     told = done.stderr.splitlines()[-1].partition(": ")[2]
     assert told == f"{address} needs a package that is not installed: {advice}"
@@ -186,13 +188,13 @@ def test_ship_log_moves_the_log_to_a_bucket(gcs: str, tmp_path: Path) -> None:
     done = inv(*words, f"{gcs}/shipped", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"1 files moved to {gcs}/shipped\n"
-    system, path = storage.reached(f"{gcs}/shipped")
+    system, path = storage.filesystem_for(f"{gcs}/shipped")
     assert system.cat_file(f"{path}/1.jsonl") == b"{}\n"
     assert list((tmp_path / "log").glob("*.jsonl")) == []
     (tmp_path / "log" / "2.jsonl").write_bytes(b"{}\n")
     done = inv(*words, "gs://other/shipped", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: gs://other/shipped: not there; check the names")
+    assert done.stderr.startswith("error: gs://other/shipped: does not exist; check the names")
     assert done.stderr.count("\n") == 1
     assert (tmp_path / "log" / "2.jsonl").exists()
 
@@ -200,7 +202,7 @@ def test_ship_log_moves_the_log_to_a_bucket(gcs: str, tmp_path: Path) -> None:
 def test_shipping_again_sends_nothing_twice_and_mends_what_is_torn(
     gcs: str, tmp_path: Path
 ) -> None:
-    system, path = storage.reached(f"{gcs}/log")
+    system, path = storage.filesystem_for(f"{gcs}/log")
     system.pipe_file(f"{path}/whole.jsonl", b"whole\n")
     system.pipe_file(f"{path}/torn.jsonl", b"t")
     before = system.info(f"{path}/whole.jsonl")["generation"]
@@ -217,7 +219,7 @@ def test_a_model_that_is_not_all_there_is_looked_for_again(gcs: str) -> None:
     registry = Registry(f"{gcs}/models/")
     with pytest.raises(ShelfmarkError, match=f"{gcs}/models/.*latest: not there"):
         registry.check("latest")
-    system, path = storage.reached(f"{gcs}/models")
+    system, path = storage.filesystem_for(f"{gcs}/models")
     system.pipe_file(f"{path}/latest", b"v1\n")
     with pytest.raises(ShelfmarkError, match="models/.*v1: not there"):
         registry.check("latest")

@@ -30,7 +30,7 @@ Settings = Callable[..., Config]
 
 def put(address: str, content: bytes) -> str:
     if not content:  # the emulator takes an empty body from multipart alone
-        system, path = storage.reached(address)
+        system, path = storage.filesystem_for(address)
         system.pipe_file(path, content)
         return address
     bucket, _, name = address.removeprefix("gs://").partition("/")
@@ -81,7 +81,7 @@ def test_an_unchanged_file_is_read_once_and_a_changed_one_again(
     address = put(f"{gcs}/papers.json", snapshot_file.read_bytes())
     first = prepare_splits(settings(address))
     with monkeypatch.context() as closed:
-        closed.setattr(storage, "opened", None)
+        closed.setattr(storage, "open_remote", None)
         assert prepare_splits(settings(address)).folder == first.folder
     lines = snapshot_file.read_bytes().splitlines(keepends=True)
     put(address, b"".join(lines[1:]))
@@ -110,7 +110,7 @@ def test_a_file_that_changes_while_it_is_read_makes_no_splits(
 def test_what_is_not_there_is_one_line(
     gcs: str, settings: Settings, tmp_path: Path, address: str
 ) -> None:
-    with pytest.raises(ShelfmarkError, match=f"{address}: not there; check the names of the"):
+    with pytest.raises(ShelfmarkError, match=f"{address}: does not exist; check the names of the"):
         prepare_splits(settings(address))
     assert not (tmp_path / "data").exists()
 

@@ -90,7 +90,7 @@ def test_what_is_pushed_and_wiped_comes_back_also_after_a_killed_push(
     code = "import sys; from pathlib import Path; from shelfmark.data.dvc import push"
     command = [sys.executable, "-c", f"{code}; push(Path(sys.argv[1]))", str(data)]
     killed = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
-    bucket, _ = storage.reached(gcs)
+    bucket, _ = storage.filesystem_for(gcs)
     kill_group_when(killed, lambda: 5 < len(bucket.find(gcs)) < len(before))
     config.write_text(usual)
 
@@ -177,9 +177,9 @@ def test_without_a_bucket_nothing_is_tried_and_one_line_says_how_to_set_it(
 def test_a_wrong_bucket_is_one_line_and_training_goes_on(clone: Path, gcs: str, log: Log) -> None:
     set_remote("no-such-bucket", clone)
     prepare(clone)
-    assert log().count("made here, not pulled: gs://no-such-bucket/dvc: not there; check") == 1
+    assert log().count("made here, not pulled: gs://no-such-bucket/dvc: does not exist; check") == 1
     for act in (push, pull):
-        with pytest.raises(ShelfmarkError, match="gs://no-such-bucket/dvc: not there; check the"):
+        with pytest.raises(ShelfmarkError, match="gs://no-such-bucket/dvc: does not exist; check"):
             act(clone / "data")
 
 

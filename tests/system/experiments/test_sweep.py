@@ -63,7 +63,7 @@ def overrides(folder: Path, *more: str) -> list[str]:
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a grid of three has been searched."""
     folder = tmp_path_factory.mktemp("searched")
-    console.set_up("WARNING")
+    console.configure_logging("WARNING")
     sweep.run(written(folder, "grid", GRID), overrides(folder))
     return folder
 
@@ -257,9 +257,9 @@ def test_a_trial_killed_before_it_drew_its_values_is_begun_again(tmp_path: Path)
 
 
 def test_two_runs_never_share_a_study(searched: Path) -> None:
-    from shelfmark.core import locks
+    from shelfmark.core import files
 
-    lock = locks.hold(searched / "reports" / "sweeps" / "grid.lock")
+    lock = files.try_lock(searched / "reports" / "sweeps" / "grid.lock")
     assert lock is not None
     with lock, pytest.raises(ShelfmarkError, match="another run is at this study"):
         sweep.run(str(searched / "grid.yaml"), overrides(searched))

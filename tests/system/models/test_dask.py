@@ -176,14 +176,14 @@ def test_a_worker_killed_half_way_costs_no_accuracy(
     # The trees of the other: whether the first is back by then is chance.
     doomed = {"svm-0": 0, forest.STAGE: 1}
     pids = [nanny.pid for nanny in fleet.workers.values()]
-    keep = checkpoint.Checkpoint.keep
+    keep = checkpoint.Checkpoint.save
 
     def keep_and_kill(stages: checkpoint.Checkpoint, name: str, result: object) -> None:
         keep(stages, name, result)
         if name in doomed:
             os.kill(pids[doomed.pop(name)], signal.SIGKILL)
 
-    monkeypatch.setattr(checkpoint.Checkpoint, "keep", keep_and_kill)
+    monkeypatch.setattr(checkpoint.Checkpoint, "save", keep_and_kill)
     monkeypatch.setattr(forest, "AHEAD", 1)  # or all rounds may be grown when the first are kept
     model = trained(shared, "survivor", *on(fleet))
     assert not doomed
@@ -228,7 +228,7 @@ def test_a_candidate_is_never_parted_from_its_paper(fleet: LocalCluster) -> None
 
     def losses(machines: engine.Engine) -> list[float]:
         told: list[float] = []
-        with checkpoint.temporary() as stages:
+        with checkpoint.temporary_checkpoint() as stages:
             growth = Growth(settings.model, 0, stages, lambda _, x: told.append(x["validation"]))
             one = Reranker(6, 3, [0], [-1] * 6, [0, 0, 0, 1, 1, 1])
             one.fit((matrix[:200], targets[:200]), (matrix[200:], targets[200:]),

@@ -27,7 +27,7 @@ def test_a_log_in_a_bucket_reads_as_one_here(model: Model, tmp_path: Path, gcs: 
     assert there.left_out == here.left_out == {"another model's": 1}
     one = log_window.of_log(f"{gcs}/logs/a.jsonl", model.card, "1d", 10)
     pd.testing.assert_frame_equal(one.rows, here.rows)
-    filesystem, path = storage.reached(f"{gcs}/kept.log")
+    filesystem, path = storage.filesystem_for(f"{gcs}/kept.log")
     filesystem.pipe_file(path, orjson.dumps(line(model, now)) + b"\n")
     assert len(log_window.of_log(f"{gcs}/kept.log", model.card, "1d", 10).rows) == 1
     with pytest.raises(ShelfmarkError, match=r"gs://bucket/nothing: not there"):

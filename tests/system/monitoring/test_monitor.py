@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from shelfmark.config.drift import load_drift_config
-from shelfmark.core import locks
+from shelfmark.core import files
 from shelfmark.data.sources import sample
 from shelfmark.errors import ShelfmarkError
 from shelfmark.monitoring import run as drift_run
@@ -166,7 +166,7 @@ def _children(pid: int) -> list[int]:
 
 def test_two_runs_do_not_share_a_folder(home: Path, log: Path, tmp_path: Path) -> None:
     (tmp_path / "drift").mkdir()
-    held = locks.hold(tmp_path / "drift" / ".running")
+    held = files.try_lock(tmp_path / "drift" / ".running")
     assert held is not None
     with held, pytest.raises(ShelfmarkError, match="another run is at work"):
         drift_run.run(home / "models/quick", tmp_path, load_drift_config(), log=str(log))

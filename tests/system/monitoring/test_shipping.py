@@ -13,7 +13,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from shelfmark.core import files, locks
+from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
 from shelfmark.monitoring import shipping
 from shelfmark.monitoring.shipping import ship
@@ -95,7 +95,7 @@ def test_what_is_there_is_not_sent_again(
 
 
 def test_a_living_file_stays_and_a_dead_one_is_shipped(folder: Path, tmp_path: Path) -> None:
-    held = locks.hold(folder / "living.jsonl.open")
+    held = files.try_lock(folder / "living.jsonl.open")
     (folder / "dead.jsonl.open").write_bytes(b"{}\n")
     assert ship(folder, str(tmp_path / "there")) == 6
     assert "dead.jsonl" in found(str(tmp_path / "there"))
@@ -230,7 +230,7 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 
 def test_nothing_is_done_while_another_ships(folder: Path, tmp_path: Path) -> None:
-    held = locks.hold(folder / shipping.LOCK)
+    held = files.try_lock(folder / shipping.LOCK)
     assert held
     assert ship(folder, str(tmp_path / "there")) == 0
     held.close()

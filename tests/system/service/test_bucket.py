@@ -11,7 +11,7 @@ from tests.support.serving import ROBOT, running
 def test_models_of_a_bucket_are_served_and_the_latest_is_the_one_its_file_names(
     home: Path, gcs: str
 ) -> None:
-    bucket, _ = storage.reached(gcs)
+    bucket, _ = storage.filesystem_for(gcs)
     bucket.put(f"{home}/models/quick", f"{gcs}/models/quick", recursive=True)
     bucket.pipe_file(f"{gcs}/models/latest", b"quick\n")
     with running(home, SHELFMARK_MODELS=f"{gcs}/models") as client:

@@ -221,7 +221,9 @@ def test_a_kill_at_any_moment_changes_no_bit_and_no_stage_is_done_again(
         ended = trainer.run(home, "again", moment=moment)
         assert ended.code == -signal.SIGKILL, f"{moment}: {ended.log}"
         finishing = place > MOMENTS.index(("os.symlink", "latest", 1))
-        assert ended.log.count("done before") == (0 if finishing else len(before)), moment
+        assert ended.log.count("read from the checkpoint") == (0 if finishing else len(before)), (
+            moment
+        )
         still = kept(home).items() | before.items() & {("trees.pkl", before.get("trees.pkl"))}
         assert before.items() <= still, f"{moment}: done again"
         assert untouched(home) or place == len(MOMENTS) - 1
@@ -254,13 +256,13 @@ def test_a_kill_and_ctrl_c_from_outside_lose_nothing_that_was_finished(
         said = run.stderr.read()
     assert run.returncode == 130
     assert said.splitlines()[-1] == GOES_ON
-    assert "words: done before" in said
+    assert "words: read from the checkpoint" in said
     assert "Traceback" not in said
     assert untouched(home)
     ended = trainer.run(home, "again")
     assert ended.code == 0, ended.log
-    assert "words: done before" in ended.log
-    assert "svm-0: done before" in ended.log
+    assert "words: read from the checkpoint" in ended.log
+    assert "svm-0: read from the checkpoint" in ended.log
     check_end(home, whole)
 
 
@@ -277,7 +279,7 @@ def test_processes_end_with_a_killed_training_and_what_they_finished_is_kept(
     assert time.monotonic() - started < 60  # a hang, not a busy machine
     ended = trainer.run(home, "again")
     assert ended.code == 0, ended.log
-    assert "svm-whole: done before" in ended.log
+    assert "svm-whole: read from the checkpoint" in ended.log
     check_end(home, whole)
 
 

@@ -285,7 +285,7 @@ from shelfmark.config.load import load_config
 from shelfmark.core import console
 from shelfmark.training import tracking
 
-console.set_up()
+console.configure_logging()
 with console.one_line_errors(), tracking.start(load_config(sys.argv[1:]), "mine") as run:
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
     pid = open(f"/proc/self/task/{__import__('os').getpid()}/children").read().split()
@@ -374,7 +374,7 @@ def test_a_killed_training_leaves_what_it_told_and_the_next_stands_beside_it(
     assert killed.rows[: len(rounds)] == rounds
     assert not killed.of("exit")
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600, check=True)
-    assert "done before" in done.stderr
+    assert "read from the checkpoint" in done.stderr
     records = sorted((tmp_path / "reports" / "mine" / "wandb").glob("*run-*-*/run-*.wandb"))
     assert len(records) == 2
     assert len({record.stem for record in records}) == 2

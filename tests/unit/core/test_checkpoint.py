@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from shelfmark.core import checkpoint, files
-from shelfmark.core.checkpoint import FORGOTTEN, UNFINISHED, Checkpoint
+from shelfmark.core.checkpoint import MAX_AGE, UNFINISHED, Checkpoint
 from shelfmark.errors import ShelfmarkError
 from tests.support.moments import until
 
@@ -29,8 +29,8 @@ def not_again() -> Any:
 
 def leave(root: Path, key: str = "key") -> Path:
     """Leave what a run that fails leaves: one finished stage."""
-    with pytest.raises(ZeroDivisionError), checkpoint.opened(root, key) as stages:
-        stages.once("words", lambda: [1, 2])
+    with pytest.raises(ZeroDivisionError), checkpoint.open_checkpoint(root, key) as stages:
+        stages.compute_once("words", lambda: [1, 2])
         raise ZeroDivisionError
     return stages.folder
 
@@ -40,27 +40,27 @@ def test_a_stage_is_done_once_and_found_by_the_next_run(
 ) -> None:
     folder = leave(tmp_path)
     assert log() == ""
-    with checkpoint.opened(tmp_path, "key") as stages:
+    with checkpoint.open_checkpoint(tmp_path, "key") as stages:
         assert stages.folder == folder
-        assert stages.once("words", not_again) == [1, 2]
-        assert stages.once("scores", lambda: 3) == 3
-        assert stages.once("scores", not_again) == 3
-    assert log() == "INFO words: done before, read again\n"
+        assert stages.compute_once("words", not_again) == [1, 2]
+        assert stages.compute_once("scores", lambda: 3) == 3
+        assert stages.compute_once("scores", not_again) == 3
+    assert log() == "INFO words: read from the checkpoint\n"
 
 
 def test_stages_go_once_the_work_is_done_and_stay_when_it_fails(tmp_path: Path) -> None:
     leave(tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
-    with checkpoint.opened(tmp_path, "key"):
+    with checkpoint.open_checkpoint(tmp_path, "key"):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
 def test_another_key_finds_nothing_and_takes_nothing_away(tmp_path: Path) -> None:
     folder = leave(tmp_path)
-    with checkpoint.opened(tmp_path, "other") as stages:
+    with checkpoint.open_checkpoint(tmp_path, "other") as stages:
         assert "words" not in stages
-        assert stages.kept("words") is None
+        assert stages.load("words") is None
     assert list(tmp_path.iterdir()) == [folder]
 
 
@@ -70,8 +70,8 @@ def test_numbers_come_back_to_the_last_bit(tmp_path: Path) -> None:
         for kind, order in ((np.float32, "C"), (np.float64, "F"))
     ]
     stages = Checkpoint(tmp_path)
-    stages.keep("arrays", arrays)
-    for before, after in zip(arrays, stages.kept("arrays"), strict=True):
+    stages.save("arrays", arrays)
+    for before, after in zip(arrays, stages.load("arrays"), strict=True):
         assert after.dtype == before.dtype
         assert after.strides == before.strides
         assert after.tobytes() == before.tobytes()
@@ -85,12 +85,12 @@ class Unpicklable:
 
 def test_a_stage_that_fails_half_way_is_not_there_and_hurts_none_before(tmp_path: Path) -> None:
     stages = Checkpoint(tmp_path)
-    stages.keep("trees", "good")
+    stages.save("trees", "good")
     for name in ("words", "trees"):
         with pytest.raises(ValueError, match="half-way"):
-            stages.keep(name, [b"x" * 1_000_000, Unpicklable()])
+            stages.save(name, [b"x" * 1_000_000, Unpicklable()])
     assert "words" not in stages
-    assert stages.kept("trees") == "good"
+    assert stages.load("trees") == "good"
     assert [path.name for path in tmp_path.iterdir()] == ["trees.pkl"]
 
 
@@ -100,7 +100,7 @@ from pathlib import Path
 from shelfmark.core.checkpoint import Checkpoint
 stages = Checkpoint(Path(sys.argv[1]))
 for number in range(1_000_000):
-    stages.keep("trees", [number] * 20_000)
+    stages.save("trees", [number] * 20_000)
 """
 
 
@@ -110,11 +110,11 @@ def test_a_killed_writer_leaves_a_whole_stage(tmp_path: Path) -> None:
     run = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)])
     until(lambda: "trees" in stages or run.poll() is not None)
     for _ in range(20):  # a reader at any moment
-        found = stages.kept("trees")
+        found = stages.load("trees")
         assert found == found[:1] * 20_000
     run.send_signal(signal.SIGKILL)
     run.wait()
-    found = stages.kept("trees")
+    found = stages.load("trees")
     assert found == found[:1] * 20_000
 
 
@@ -124,11 +124,14 @@ def test_a_damaged_stage_gives_one_line_that_says_what_to_remove(
 ) -> None:
     folder = leave(tmp_path)
     (folder / "words.pkl").write_bytes(content)
-    with pytest.raises(ShelfmarkError) as raised, checkpoint.opened(tmp_path, "key") as stages:
-        stages.once("words", not_again)
+    with (
+        pytest.raises(ShelfmarkError) as raised,
+        checkpoint.open_checkpoint(tmp_path, "key") as stages,
+    ):
+        stages.compute_once("words", not_again)
     said = str(raised.value)
     assert said.startswith(f"{folder / 'words.pkl'} was not opened: ")
-    assert said.endswith(f"; remove {folder} to start afresh")
+    assert said.endswith(f"; remove {folder} to start again")
     assert "\n" not in said
 
 
@@ -142,31 +145,31 @@ def test_a_foreign_stage_is_refused_and_nothing_runs(tmp_path: Path) -> None:
     folder = leave(tmp_path)
     (folder / "words.pkl").write_bytes(pickle.dumps(Malicious()))
     with (
-        pytest.raises(ShelfmarkError, match=r"it uses (posix|nt)\.mkdir.*; remove .* afresh"),
-        checkpoint.opened(tmp_path, "key") as stages,
+        pytest.raises(ShelfmarkError, match=r"it uses (posix|nt)\.mkdir.*; remove .* again"),
+        checkpoint.open_checkpoint(tmp_path, "key") as stages,
     ):
-        stages.once("words", not_again)
+        stages.compute_once("words", not_again)
     assert not proof.exists()
 
 
 def test_two_live_runs_never_share_stages(tmp_path: Path) -> None:
-    with checkpoint.opened(tmp_path, "key") as first:
-        first.keep("words", "mine")
-        with checkpoint.opened(tmp_path, "key") as second:
+    with checkpoint.open_checkpoint(tmp_path, "key") as first:
+        first.save("words", "mine")
+        with checkpoint.open_checkpoint(tmp_path, "key") as second:
             assert second.folder != first.folder
             assert "words" not in second
-            second.keep("words", "yours")
-        assert first.kept("words") == "mine"
+            second.save("words", "yours")
+        assert first.load("words") == "mine"
         assert list(tmp_path.iterdir()) == [first.folder]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_two_runs_have_left_is_gone_once_one_succeeds(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), checkpoint.opened(tmp_path, "key"):
+    with pytest.raises(ZeroDivisionError), checkpoint.open_checkpoint(tmp_path, "key"):
         leave(tmp_path)
         raise ZeroDivisionError
     assert len(list(tmp_path.iterdir())) == 2
-    with checkpoint.opened(tmp_path, "key"):
+    with checkpoint.open_checkpoint(tmp_path, "key"):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -175,8 +178,8 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from shelfmark.core import checkpoint
-with checkpoint.opened(Path(sys.argv[1]), "key") as stages:
-    stages.keep("words", [1, 2])
+with checkpoint.open_checkpoint(Path(sys.argv[1]), "key") as stages:
+    stages.save("words", [1, 2])
     (stages.folder / f".partial-{sys.argv[2]}-trees.pkl").write_bytes(b"half")
     print("ready", flush=True)
     time.sleep(600)
@@ -192,11 +195,11 @@ def test_the_stages_of_a_dead_run_are_taken_over_and_those_of_a_live_one_are_not
     with subprocess.Popen(command, stdout=subprocess.PIPE) as run:
         assert run.stdout
         assert run.stdout.readline().strip() == b"ready"
-        with checkpoint.opened(tmp_path, "key") as stages:
+        with checkpoint.open_checkpoint(tmp_path, "key") as stages:
             assert "words" not in stages
         run.kill()
-    with checkpoint.opened(tmp_path, "key") as stages:
-        assert stages.kept("words") == [1, 2]
+    with checkpoint.open_checkpoint(tmp_path, "key") as stages:
+        assert stages.load("words") == [1, 2]
         assert {path.name for path in stages.folder.iterdir()} == {"words.pkl", "lock"}
     assert list(tmp_path.iterdir()) == []
 
@@ -209,41 +212,41 @@ def test_old_stages_are_forgotten_unless_a_run_is_still_at_them(tmp_path: Path) 
     old, recent = leave(tmp_path, "old"), leave(tmp_path, "recent")
     foreign = tmp_path / f"{UNFINISHED}123-of-an-earlier-version"
     foreign.mkdir()
-    age(old, FORGOTTEN + 60)
-    age(foreign, FORGOTTEN + 60)
-    age(recent, FORGOTTEN - 60)
-    with checkpoint.opened(tmp_path, "live") as live:
-        live.keep("words", 1)
-        age(live.folder, FORGOTTEN + 60)
-        with checkpoint.opened(tmp_path, "key"):
+    age(old, MAX_AGE + 60)
+    age(foreign, MAX_AGE + 60)
+    age(recent, MAX_AGE - 60)
+    with checkpoint.open_checkpoint(tmp_path, "live") as live:
+        live.save("words", 1)
+        age(live.folder, MAX_AGE + 60)
+        with checkpoint.open_checkpoint(tmp_path, "key"):
             pass
-        assert live.kept("words") == 1
+        assert live.load("words") == 1
         assert set(tmp_path.iterdir()) == {recent, live.folder}
 
 
 def test_whether_something_is_left_is_known_and_it_can_be_forgotten(tmp_path: Path) -> None:
-    assert not checkpoint.left(tmp_path / "not there", "key")
+    assert not checkpoint.has_unfinished(tmp_path / "not there", "key")
     leave(tmp_path)
     leave(tmp_path, "key2")
-    assert checkpoint.left(tmp_path, "key")
-    checkpoint.forget(tmp_path, "key")
-    assert not checkpoint.left(tmp_path, "key")
-    assert checkpoint.left(tmp_path, "key2")
+    assert checkpoint.has_unfinished(tmp_path, "key")
+    checkpoint.remove_unfinished(tmp_path, "key")
+    assert not checkpoint.has_unfinished(tmp_path, "key")
+    assert checkpoint.has_unfinished(tmp_path, "key2")
 
 
 def test_files_of_the_moment_go_with_the_block(tmp_path: Path) -> None:
     stages = Checkpoint(tmp_path)
     with pytest.raises(ZeroDivisionError), stages.scratch() as folder:
-        with files.file_aside(folder / "a") as file:
+        with files.atomic_write(folder / "a") as file:
             file.write(b"a")
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
 
 
 def test_temporary_stages_are_gone_with_the_block() -> None:
-    with checkpoint.temporary() as stages:
-        assert stages.once("words", lambda: 1) == 1
-        assert stages.once("words", not_again) == 1
+    with checkpoint.temporary_checkpoint() as stages:
+        assert stages.compute_once("words", lambda: 1) == 1
+        assert stages.compute_once("words", not_again) == 1
     assert not stages.folder.exists()
 
 
@@ -251,6 +254,6 @@ def test_a_place_that_cannot_be_written_gives_one_line(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file")
     with (
         pytest.raises(ShelfmarkError, match="^cannot write .*models.*: "),
-        checkpoint.opened(tmp_path / "models", "key"),
+        checkpoint.open_checkpoint(tmp_path / "models", "key"),
     ):
         pass

@@ -18,8 +18,8 @@ from loguru import logger
 from shelfmark.core import console
 from shelfmark.errors import ShelfmarkError
 
-console.set_up(sys.argv[1])
-console.set_up(sys.argv[1])
+console.configure_logging(sys.argv[1])
+console.configure_logging(sys.argv[1])
 logger.debug("a detail")
 logger.info("a step")
 logger.warning("a doubt")

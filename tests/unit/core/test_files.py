@@ -25,7 +25,7 @@ PACKED = {suffix: pack(CONTENT) for suffix, pack in PACKERS.items()}
 
 
 def read(path: Path) -> bytes:
-    with files.opened(path) as file:
+    with files.open_decompressed(path) as file:
         return file.read()
 
 
@@ -54,7 +54,7 @@ def test_every_compression_is_tested() -> None:
     ],
 )
 def test_the_format_stands_before_the_compression(name: str, suffix: str) -> None:
-    assert files.format_of(Path("some.folder", name)) == suffix
+    assert files.format_suffix(Path("some.folder", name)) == suffix
 
 
 @pytest.mark.parametrize("suffix", ["", ".txt", *PACKERS])
@@ -62,7 +62,7 @@ def test_any_compression_reads_the_same_bytes(tmp_path: Path, suffix: str) -> No
     path = tmp_path / f"papers with blanks.json{suffix.upper()}"
     path.write_bytes(PACKED.get(suffix, CONTENT))
     assert read(path) == CONTENT
-    with files.opened(path) as lines:
+    with files.open_decompressed(path) as lines:
         assert list(lines) == CONTENT.splitlines(keepends=True)
 
 
@@ -151,37 +151,37 @@ def test_a_zip_that_python_cannot_unpack(tmp_path: Path, packed: bytes, reason: 
 
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ShelfmarkError, match=r"^data\.path: there is no file .*nothing\.json$"):
-        files.existing(tmp_path / "nothing.json", "data.path")
+        files.require_file(tmp_path / "nothing.json", "data.path")
 
 
 @pytest.mark.parametrize("path", [None, ""])
 def test_a_path_that_is_not_set(path: str | None) -> None:
     with pytest.raises(ShelfmarkError, match=r"data\.path is not set: .*data\.path=FILE"):
-        files.existing(path, "data.path")
+        files.require_file(path, "data.path")
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "a\0b"])
 def test_a_path_that_cannot_be(name: str) -> None:
     with pytest.raises(ShelfmarkError, match="there is no file"):
-        files.existing(name, "data.path")
+        files.require_file(name, "data.path")
 
 
 def test_a_folder_for_a_path(tmp_path: Path) -> None:
     with pytest.raises(ShelfmarkError, match="is a folder, a file is needed"):
-        files.existing(tmp_path, "data.path")
+        files.require_file(tmp_path, "data.path")
 
 
 @POSIX
 def test_a_pipe_for_a_path(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ShelfmarkError, match="is no ordinary file"):
-        files.existing(tmp_path / "pipe", "data.path")
+    with pytest.raises(ShelfmarkError, match="is not a regular file"):
+        files.require_file(tmp_path / "pipe", "data.path")
 
 
 def test_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "a.json").touch()
     with pytest.raises(ShelfmarkError, match=r"a\.json is empty"):
-        files.existing(tmp_path / "a.json", "data.path")
+        files.require_file(tmp_path / "a.json", "data.path")
 
 
 @POSIX
@@ -189,13 +189,13 @@ def test_an_empty_file(tmp_path: Path) -> None:
 def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
     (tmp_path / "a.json").chmod(0)
-    with pytest.raises(ShelfmarkError, match="may not be read"):
-        files.existing(tmp_path / "a.json", "data.path")
+    with pytest.raises(ShelfmarkError, match="cannot be read"):
+        files.require_file(tmp_path / "a.json", "data.path")
 
 
 def test_a_file_that_is_there(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
-    assert files.existing(str(tmp_path / "a.json"), "data.path") == tmp_path / "a.json"
+    assert files.require_file(str(tmp_path / "a.json"), "data.path") == tmp_path / "a.json"
 
 
 def test_sha256(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_sha256(tmp_path: Path) -> None:
 
 def test_a_folder_appears_only_once_it_is_whole(tmp_path: Path) -> None:
     target = tmp_path / "new" / "folder"
-    with files.folder_aside(target) as aside:
+    with files.atomic_folder(target) as aside:
         (aside / "a").write_bytes(b"1")
         assert not target.exists()
         assert aside.parent == target.parent, "a rename must not cross file systems"
@@ -215,7 +215,7 @@ def test_a_folder_appears_only_once_it_is_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, ShelfmarkError, SystemExit])
 def test_a_failure_leaves_no_folder(tmp_path: Path, failure: type[BaseException]) -> None:
-    with pytest.raises(failure), files.folder_aside(tmp_path / "folder") as aside:
+    with pytest.raises(failure), files.atomic_folder(tmp_path / "folder") as aside:
         (aside / "deep").mkdir()
         (aside / "deep" / "a").write_bytes(b"1")
         raise failure
@@ -227,7 +227,7 @@ def test_a_folder_that_exists_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "folder" / "a").write_bytes(b"old")
     with (
         pytest.raises(ShelfmarkError, match="exists already"),
-        files.folder_aside(tmp_path / "folder"),
+        files.atomic_folder(tmp_path / "folder"),
     ):
         pytest.fail("must not begin")
     assert (tmp_path / "folder" / "a").read_bytes() == b"old"
@@ -237,15 +237,15 @@ def test_a_folder_takes_the_place_of_an_older_one_once_it_is_whole(tmp_path: Pat
     target = tmp_path / "folder"
     target.mkdir()
     (target / "a").write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), files.folder_aside(target, replace=True) as aside:
+    with pytest.raises(KeyboardInterrupt), files.atomic_folder(target, replace=True) as aside:
         (aside / "b").write_bytes(b"half")
         raise KeyboardInterrupt
     assert [path.name for path in target.iterdir()] == ["a"]
-    with files.folder_aside(target, replace=True) as aside:
+    with files.atomic_folder(target, replace=True) as aside:
         (aside / "b").write_bytes(b"new")
         assert (target / "a").exists()
     assert [path.name for path in target.iterdir()] == ["b"]
-    with pytest.raises(ShelfmarkError), files.folder_aside(target, replace=True) as aside:
+    with pytest.raises(ShelfmarkError), files.atomic_folder(target, replace=True) as aside:
         aside.rmdir()  # so that it cannot take the place
     assert [path.name for path in target.iterdir()] == ["b"]
     assert list(tmp_path.iterdir()) == [target]
@@ -253,7 +253,7 @@ def test_a_folder_takes_the_place_of_an_older_one_once_it_is_whole(tmp_path: Pat
 
 def test_a_folder_that_appears_meanwhile_wins(tmp_path: Path) -> None:
     target = tmp_path / "folder"
-    with pytest.raises(ShelfmarkError, match="cannot write"), files.folder_aside(target) as aside:
+    with pytest.raises(ShelfmarkError, match="cannot write"), files.atomic_folder(target) as aside:
         (aside / "a").write_bytes(b"mine")
         target.mkdir()
         (target / "a").write_bytes(b"theirs")
@@ -261,7 +261,7 @@ def test_a_folder_that_appears_meanwhile_wins(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize("writer", [files.folder_aside, files.file_aside])
+@pytest.mark.parametrize("writer", [files.atomic_folder, files.atomic_write])
 def test_a_place_that_cannot_be_written(tmp_path: Path, writer: Callable) -> None:  # type: ignore[type-arg]
     (tmp_path / "file").touch()
     with pytest.raises(ShelfmarkError, match="cannot write"), writer(tmp_path / "file" / "a"):
@@ -272,7 +272,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, writer: Callable) -> Non
 def test_a_file_is_replaced_at_the_end(tmp_path: Path) -> None:
     target = tmp_path / "new" / "a.json"
     for content in (b"one", b"two"):
-        with files.file_aside(target) as file:
+        with files.atomic_write(target) as file:
             file.write(content)
             file.flush()
             assert not target.exists() or target.read_bytes() == b"one"
@@ -284,7 +284,7 @@ def test_a_file_is_replaced_at_the_end(tmp_path: Path) -> None:
 def test_a_failure_leaves_the_old_file(tmp_path: Path, failure: type[BaseException]) -> None:
     target = tmp_path / "a.json"
     target.write_bytes(b"old")
-    with pytest.raises(failure), files.file_aside(target) as file:
+    with pytest.raises(failure), files.atomic_write(target) as file:
         file.write(b"new")
         raise failure
     assert target.read_bytes() == b"old"
@@ -301,7 +301,7 @@ target = Path(sys.argv[1])
 unlimited = resource.RLIM_INFINITY
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, unlimited))
 try:
-    with console.one_line_errors(), files.file_aside(target) as file:
+    with console.one_line_errors(), files.atomic_write(target) as file:
         file.write(b"x" * 20_000)
 finally:
     resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
@@ -358,7 +358,7 @@ import os, signal, sys
 from pathlib import Path
 from shelfmark.core import files
 
-with files.folder_aside(Path(sys.argv[1])) as aside:
+with files.atomic_folder(Path(sys.argv[1])) as aside:
     (aside / "a").write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -7,26 +7,27 @@ import subprocess
 import sys
 from pathlib import Path
 
+import filelock
 import pytest
 
-from shelfmark.core import locks
+from shelfmark.core import files
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from shelfmark.core import locks
-held = locks.hold(Path(sys.argv[1]))
+from shelfmark.core import files
+held = files.try_lock(Path(sys.argv[1]))
 print(held is not None, flush=True)
 time.sleep(600)
 """
 
 
 def test_a_second_holder_waits_for_the_first_to_let_go(tmp_path: Path) -> None:
-    first = locks.hold(tmp_path / "lock")
+    first = files.try_lock(tmp_path / "lock")
     assert first is not None
-    assert locks.hold(tmp_path / "lock") is None
+    assert files.try_lock(tmp_path / "lock") is None
     first.close()
-    second = locks.hold(tmp_path / "lock")
+    second = files.try_lock(tmp_path / "lock")
     assert second is not None
     second.close()
 
@@ -36,9 +37,9 @@ def test_a_killed_process_lets_go(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as run:
         assert run.stdout
         assert run.stdout.readline().strip() == b"True"
-        assert locks.hold(tmp_path / "lock") is None
+        assert files.try_lock(tmp_path / "lock") is None
         run.kill()
-    held = locks.hold(tmp_path / "lock")
+    held = files.try_lock(tmp_path / "lock")
     assert held is not None
     held.close()
 
@@ -48,16 +49,16 @@ def test_a_lock_that_was_removed_meanwhile_keeps_nobody_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "lock"
-    lock = locks._lock
+    lock = filelock.lock_descriptor
 
-    def lock_late(descriptor: int) -> None:
+    def lock_late(descriptor: int, *, blocking: bool) -> bool:
         path.unlink()
-        lock(descriptor)
+        return lock(descriptor, blocking=blocking)
 
-    monkeypatch.setattr(locks, "_lock", lock_late)
-    assert locks.hold(path) is None
+    monkeypatch.setattr(filelock, "lock_descriptor", lock_late)
+    assert files.try_lock(path) is None
 
 
 def test_a_place_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        locks.hold(tmp_path / "no" / "lock")
+        files.try_lock(tmp_path / "no" / "lock")

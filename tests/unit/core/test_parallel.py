@@ -25,7 +25,7 @@ FOREVER = """
 import sys, time
 from shelfmark.core import parallel
 if __name__ == "__main__":
-    for _ in parallel.in_order(time.sleep, iter([0, 0, 600, 600]), 2):
+    for _ in parallel.map_in_order(time.sleep, iter([0, 0, 600, 600]), 2):
         print("ready", flush=True)
 """
 STOPPED = """
@@ -34,17 +34,17 @@ from shelfmark.core import console
 from shelfmark.core import parallel
 if __name__ == "__main__":
     with console.one_line_errors():
-        list(parallel.in_order(time.sleep, [{seconds}] * 400, 2, {patient}))
+        list(parallel.map_in_order(time.sleep, [{seconds}] * 400, 2, {wait_on_interrupt}))
 """
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
-    assert list(parallel.in_order(abs, range(-50, 50), 2)) == [abs(i) for i in range(-50, 50)]
+    assert list(parallel.map_in_order(abs, range(-50, 50), 2)) == [abs(i) for i in range(-50, 50)]
 
 
 def test_only_a_few_items_are_taken_ahead() -> None:
     items = iter(range(1_000_000))
-    results = parallel.in_order(abs, items, 2)
+    results = parallel.map_in_order(abs, items, 2)
     assert next(results) == 0
     assert next(items) < 10
     results.close()
@@ -52,27 +52,29 @@ def test_only_a_few_items_are_taken_ahead() -> None:
 
 def test_an_error_in_a_process_is_raised_here() -> None:
     with pytest.raises(ValueError, match="invalid literal"):
-        list(parallel.in_order(int, ["1", "one"], 1))
+        list(parallel.map_in_order(int, ["1", "one"], 1))
 
 
 def test_a_process_ended_from_outside_gives_one_line() -> None:
-    with pytest.raises(ShelfmarkError, match="a worker process was ended from outside"):
-        list(parallel.in_order(os._exit, [3], 1))
+    with pytest.raises(ShelfmarkError, match="a worker process was killed"):
+        list(parallel.map_in_order(os._exit, [3], 1))
 
 
 def test_without_workers_the_work_is_done_here() -> None:
     here = []
-    assert list(parallel.in_order(here.append, [1, 2], 0)) == [None, None]
+    assert list(parallel.map_in_order(here.append, [1, 2], 0)) == [None, None]
     assert here == [1, 2]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")
 @pytest.mark.parametrize("later", [0, 0.1, 3])
-@pytest.mark.parametrize(("seconds", "patient"), [(0.5, True), (600, False)])
+@pytest.mark.parametrize(("seconds", "wait_on_interrupt"), [(0.5, True), (600, False)])
 def test_ctrl_c_gives_one_line_once_the_items_begun_are_done_or_at_once(
-    tmp_path: Path, later: float, seconds: float, patient: bool
+    tmp_path: Path, later: float, seconds: float, wait_on_interrupt: bool
 ) -> None:
-    (tmp_path / "stopped.py").write_text(STOPPED.format(seconds=seconds, patient=patient))
+    (tmp_path / "stopped.py").write_text(
+        STOPPED.format(seconds=seconds, wait_on_interrupt=wait_on_interrupt)
+    )
     with subprocess.Popen(
         [sys.executable, "stopped.py"],
         cwd=tmp_path,

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from shelfmark.core import locks
+from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
 from shelfmark.monitoring import prediction_log
 from shelfmark.monitoring.prediction_log import PredictionLog, close_leftovers, read
@@ -360,13 +360,13 @@ def test_a_file_closed_by_its_writer_meanwhile_is_not_lost(
 ) -> None:
     path = tmp_path / "a.jsonl.open"
     path.write_bytes(b'{"number":1}\n')
-    hold = locks.hold
+    hold = files.try_lock
 
     def late(path: Path) -> Any:
         path.rename(prediction_log.closed_name(path))
         return hold(path)  # makes a new, empty file
 
-    monkeypatch.setattr(locks, "hold", late)
+    monkeypatch.setattr(files, "try_lock", late)
     close_leftovers(tmp_path)
     assert numbers(tmp_path) == [1]
     assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 from shelfmark.arxiv.papers import BadRecordError, Broken, Paper
 from shelfmark.core import files
-from shelfmark.core.files import Place
+from shelfmark.core.files import Location
 from shelfmark.errors import ShelfmarkError
 
 
@@ -25,7 +25,7 @@ class Source(Protocol):
 
     SYNTHETIC: bool
 
-    def records(self, path: Place | None, **options: Any) -> Iterator[tuple[int, Any]]:
+    def records(self, path: Location | None, **options: Any) -> Iterator[tuple[int, Any]]:
         """Stream the raw records of a file, or made ones, each with its line counted from 1."""
 
     def paper(self, record: Any) -> Paper:
@@ -44,7 +44,7 @@ def find(name: str) -> Source:
     return cast(Source, importlib.import_module(f"{__name__}.{name}"))
 
 
-def records(name: str, path: Place | None, options: dict[str, Any]) -> Iterator[tuple[int, Any]]:
+def records(name: str, path: Location | None, options: dict[str, Any]) -> Iterator[tuple[int, Any]]:
     """Return the numbered raw records of a source, its options checked against what it takes.
 
     Raises:
@@ -69,15 +69,15 @@ def understand(name: str, numbered: Iterable[tuple[int, Any]]) -> Iterator[Paper
             yield Broken(line, str(error))
 
 
-def stream(name: str, path: Place | None, options: dict[str, Any]) -> Iterator[Paper | Broken]:
+def stream(name: str, path: Location | None, options: dict[str, Any]) -> Iterator[Paper | Broken]:
     """Return the papers of a source in the order of the file, broken records in their place."""
     return understand(name, records(name, path, options))
 
 
-def digest(name: str, path: Place | None, options: dict[str, Any]) -> str:
+def digest(name: str, path: Location | None, options: dict[str, Any]) -> str:
     """Return the SHA-256 of what a source reads: the file, or the papers it makes."""
     if path is not None:
-        return files.sha256(files.existing(path, "data.path"))
+        return files.sha256(files.require_file(path, "data.path"))
     sum_ = hashlib.sha256()
     for paper in stream(name, None, options):
         sum_.update(repr(paper).encode())

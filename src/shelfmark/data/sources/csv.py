@@ -12,7 +12,7 @@ from datetime import date, datetime
 
 from shelfmark.arxiv.papers import BadRecordError, Paper, categories, identifier
 from shelfmark.core import files
-from shelfmark.core.files import Place
+from shelfmark.core.files import Location
 from shelfmark.errors import ShelfmarkError
 
 SYNTHETIC = False
@@ -20,16 +20,16 @@ COLUMNS = ("id", "title", "category_code", "published_date", "summary")
 DATES = ("%m/%d/%y", "%m/%d/%Y", "%d %B %Y")
 
 
-def records(path: Place | None) -> Iterator[tuple[int, dict[str, str | None]]]:
+def records(path: Location | None) -> Iterator[tuple[int, dict[str, str | None]]]:
     """Stream the rows of the CSV in the order of the file.
 
     Raises:
         ShelfmarkError: the file is not there, is no CSV, or has no such columns.
     """
-    file = files.existing(path, "data.path")
+    file = files.require_file(path, "data.path")
     csv.field_size_limit(1 << 24)
     with (
-        files.opened(file) as binary,
+        files.open_decompressed(file) as binary,
         io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline="") as text,
     ):
         rows = csv.DictReader(text)

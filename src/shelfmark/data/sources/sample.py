@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 from shelfmark.arxiv.papers import Paper, identifier
-from shelfmark.core.files import Place
+from shelfmark.core.files import Location
 from shelfmark.errors import ShelfmarkError
 
 SYNTHETIC = True
@@ -130,7 +130,7 @@ PEOPLE = (r"Erd\H{o}s", r"Poincar\'e", r"G\"odel", r"L\'evy", "Gauss", r"It\^o",
 CLEANING_CASES = ("withdrawn", "foreign", "short", "version", "copy")
 
 
-def records(path: Place | None, papers: int = 4000) -> Iterator[tuple[int, Paper]]:
+def records(path: Location | None, papers: int = 4000) -> Iterator[tuple[int, Paper]]:
     """Stream that many synthetic papers; a path has no meaning here and is ignored.
 
     Raises:

@@ -13,7 +13,7 @@ import orjson
 
 from shelfmark.arxiv.papers import BadRecordError, Paper, categories, identifier
 from shelfmark.core import files
-from shelfmark.core.files import Place
+from shelfmark.core.files import Location
 
 SYNTHETIC = False
 TEXTS = ("id", "title", "abstract", "categories")
@@ -23,13 +23,13 @@ NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "
 MONTHS = {name: number for number, name in enumerate(NAMES, 1)}
 
 
-def records(path: Place | None) -> Iterator[tuple[int, Any]]:
+def records(path: Location | None) -> Iterator[tuple[int, Any]]:
     """Stream the records of a snapshot in the order of the file: JSON lines as bytes, or rows."""
-    file = files.existing(path, "data.path")
-    if files.format_of(file) == ".parquet":
-        yield from enumerate(files.parquet_rows(file, 4096, FIELDS), 1)
+    file = files.require_file(path, "data.path")
+    if files.format_suffix(file) == ".parquet":
+        yield from enumerate(files.read_parquet_rows(file, 4096, FIELDS), 1)
         return
-    with files.opened(file) as lines:
+    with files.open_decompressed(file) as lines:
         for number, line in enumerate(lines, 1):
             if not line.isspace():
                 yield number, line

@@ -218,7 +218,7 @@ def _serving(port: int, model: str, workers: int) -> list[str]:
     code = f"""
 from shelfmark.core import console
 from shelfmark.service import server
-console.set_up()
+console.configure_logging()
 with console.one_line_errors():
     server.serve("127.0.0.1", {port}, {model!r}, {workers})
 """

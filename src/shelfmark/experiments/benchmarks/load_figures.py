@@ -122,7 +122,7 @@ def write(about: dict[str, Any], figures: dict[str, Figures], folder: Path) -> P
     machine = {"machine": {"cores": os.cpu_count()}}
     phases = {name: _recorded(one) for name, one in figures.items()}
     whole = {"kind": "load", **about, **machine, "phases": phases, "budgets": judged(figures)}
-    with files.file_aside(path) as file:
+    with files.atomic_write(path) as file:
         file.write(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
     return path
 

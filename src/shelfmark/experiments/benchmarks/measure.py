@@ -247,5 +247,5 @@ def main(name: str, arguments: str, overrides: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    console.set_up("WARNING")
+    console.configure_logging("WARNING")
     main(sys.argv[1], sys.argv[2], sys.argv[3:])

@@ -153,8 +153,8 @@ def trained(old: Model, splits: Splits, parts: dict[str, pa.Table], year: int) -
     settings = validate_config(Config, values)
     with (
         tempfile.TemporaryDirectory() as name,
-        files.writing(Path(name)),
-        checkpoint.temporary() as stages,
+        files.report_write_errors(Path(name)),
+        checkpoint.temporary_checkpoint() as stages,
     ):
         own = _written(splits, parts, Path(name))
         title = f"{old.version}-to-{year}"

@@ -168,7 +168,7 @@ def write(report: dict[str, Any], folder: Path) -> None:
         ShelfmarkError: the disk does not take them.
     """
     files.clear_leftovers(folder.parent)
-    with files.folder_aside(folder, replace=True) as aside:
+    with files.atomic_folder(folder, replace=True) as aside:
         names = charts.draw_all(report, aside, folder.name)
         (aside / "metrics.json").write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
         page = robustness_report.markdown(report, names)

@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from shelfmark.core import console, files, locks, parallel
+from shelfmark.core import console, files, parallel
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.sweeps import trial as sweep_trial
@@ -46,7 +46,9 @@ def run(plan: Plan, database: Path, trials: int, workers: int) -> list[Outcome]:
         left = trials - sum(_counts(trial) for trial in study.trials)
         logger.success("{} of {} trials are done", trials - max(left, 0), trials)
         work = functools.partial(_one, plan, database, len(study.trials))
-        for number in parallel.in_order(work, range(left), workers if workers > 1 else 0, False):
+        for number in parallel.map_in_order(
+            work, range(left), workers if workers > 1 else 0, wait_on_interrupt=False
+        ):
             _tell(plan, study, number)
         outcomes = [_outcome(plan, trial) for trial in study.trials if _counts(trial)]
     if not any(outcome.state == "complete" for outcome in outcomes):
@@ -59,9 +61,9 @@ def run(plan: Plan, database: Path, trials: int, workers: int) -> list[Outcome]:
 def _held(database: Path) -> Iterator[None]:
     """Keep a study to this run: what is marked as running there is then of one that was killed."""
     path = database.with_suffix(".lock")
-    with files.writing(database):
+    with files.report_write_errors(database):
         database.parent.mkdir(parents=True, exist_ok=True)
-        lock = locks.hold(path)
+        lock = files.try_lock(path)
     if lock is None:
         raise ShelfmarkError(f"{database}: another run is at this study; give it more --workers")
     with lock:
@@ -159,7 +161,7 @@ def _is_drawn(plan: Plan, key: str) -> bool:
 
 def _one(plan: Plan, database: Path, before: int, turn: int) -> int:
     """Do one trial, and return its number."""
-    console.set_up("SUCCESS")
+    console.configure_logging("SUCCESS")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # A seed of its own for each, or every process would draw the same.
     study = _open(plan, database, seed=before + turn)

@@ -118,6 +118,6 @@ def write(plan: Plan, outcomes: list[Outcome], target: Path) -> str:
     if not ranked:
         raise ShelfmarkError(f"sweep {plan.name}: no trial was completed")
     text = experiment(plan, ranked[0])
-    with files.file_aside(target) as file:
+    with files.atomic_write(target) as file:
         file.write(text.encode())
     return text

@@ -85,10 +85,10 @@ class SharedStages(Checkpoint):
         """Whether a stage is done, by this trial or by one before."""
         return name != STAGE and super().__contains__(name)
 
-    def keep(self, name: str, result: object) -> None:
-        """Keep a result for the other trials, unless it is this trial's own."""
+    def save(self, name: str, result: object) -> None:
+        """Save a result for the other trials, unless it belongs to this trial alone."""
         if name != STAGE:
-            super().keep(name, result)
+            super().save(name, result)
 
 
 @contextmanager
@@ -111,7 +111,7 @@ def planned(
     splits = prepare_splits(first)
     plan = Plan(name, sweep, overrides, splits.folder, threads)
     if all(key.startswith(LATE) and not key.startswith(EARLY) for key in _drawn(sweep)):
-        with checkpoint.opened(reports, identity.key_of(first, splits)) as stages:
+        with checkpoint.open_checkpoint(reports, identity.key_of(first, splits)) as stages:
             yield dataclasses.replace(plan, stages=stages.folder)
     else:
         yield plan
@@ -135,7 +135,7 @@ def measure(plan: Plan, values: Values, on_round: OnRound) -> dict[str, Any]:
         losses.append(of_round[LOSS])
         on_round(number, of_round)
 
-    with checkpoint.temporary() as own:
+    with checkpoint.temporary_checkpoint() as own:
         stages = SharedStages(plan.stages) if plan.stages is not None else own
         made, _ = train.fit_and_measure(
             settings, plan.name, "", open_splits(plan.splits), told, stages

@@ -39,7 +39,7 @@ def run(plan: Plan, folder: Path, trials: int, joined: str = "") -> list[Outcome
         logger.warning("early_terminate: W&B watches metric.name, of which only {} is told", LOSS)
     agent = _Agent(plan, folder, project, entity)
     records = (folder / plan.name).resolve()
-    with files.writing(records):
+    with files.report_write_errors(records):
         records.mkdir(parents=True, exist_ok=True)
     try:
         with wandb_run.environment(records):
@@ -71,7 +71,7 @@ class _Agent:
 
     def trial(self) -> None:
         """Do one trial; W&B has left its values in a file."""
-        console.set_up("SUCCESS")
+        console.configure_logging("SUCCESS")
         number, values = len(self.outcomes), self._plan.sweep.settle(_given())
         state: Any = "failed"
         figures: dict[str, Any] = {}

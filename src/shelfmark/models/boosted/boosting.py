@@ -79,17 +79,17 @@ class Growth:
 
     def begin(self, stage: str = STAGE) -> tuple[Any, list[dict[str, float]]]:
         """Return the trees that are kept, None for none, and their losses, telling those again."""
-        kept = self.stages.kept(stage) or {"trees": None, "losses": []}
+        kept = self.stages.load(stage) or {"trees": None, "losses": []}
         told: list[dict[str, float]] = kept["losses"]
         if told:
-            logger.info("{}: {} rounds done before, read again", STAGE, len(told))
+            logger.info("{}: {} rounds read from the checkpoint", STAGE, len(told))
         for number, losses in enumerate(told):
             self.on_round(number, losses)
         return kept["trees"], told
 
     def keep(self, trees: bytearray, told: list[dict[str, float]], stage: str = STAGE) -> None:
         """Keep trees and the losses of their rounds."""
-        self.stages.keep(stage, {"trees": trees, "losses": told})
+        self.stages.save(stage, {"trees": trees, "losses": told})
 
 
 def done(config: ModelConfig, told: list[dict[str, float]]) -> bool:

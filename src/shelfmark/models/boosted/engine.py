@@ -13,7 +13,7 @@ import xgboost
 from threadpoolctl import threadpool_limits
 
 from shelfmark.config.schema import EngineConfig
-from shelfmark.core import parallel, shared
+from shelfmark.core import parallel
 from shelfmark.core.arrays import Array
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.errors import ShelfmarkError
@@ -85,9 +85,9 @@ class Local:
     ) -> None:
         """Do each item's work in a process, which keeps what comes of it."""
         with stages.scratch() as folder:
-            shared.write(folder, matrix, **arrays)
+            parallel.write_shared_arrays(folder, matrix, **arrays)
             here = partial(_keep, folder, tuple(arrays), stages, work)
-            for _ in parallel.in_order(here, named, patient=False):
+            for _ in parallel.map_in_order(here, named, wait_on_interrupt=False):
                 pass
 
     def grow(
@@ -127,4 +127,4 @@ def _keep(
 ) -> None:
     name, item = named
     with threadpool_limits(1):  # the others have the other cores
-        stages.keep(name, work(item, *shared.read(folder, *arrays)))
+        stages.save(name, work(item, *parallel.read_shared_arrays(folder, *arrays)))

@@ -68,7 +68,7 @@ def fit_model(
             share no labels to learn.
     """
     if stages is None:
-        with checkpoint.temporary() as stages:
+        with checkpoint.temporary_checkpoint() as stages:
             return fit_model(config, train, validation, on_round, stages, machines)
     stack = config.model.stack
     goal = targets.learn(train, config.data, stack.min_listed if stack else None)
@@ -105,7 +105,7 @@ def _features(
 ) -> tuple[features.Steps, sp.csr_matrix]:
     with console.progress("reading words"):
         texts = train["text"].to_pylist()
-        fields, words = stages.once(
+        fields, words = stages.compute_once(
             "words", lambda: features.fit_words(config.features, texts, machines)
         )
     stack = None

@@ -48,7 +48,7 @@ class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, features: sp.csr_matrix, indicator: Indicator) -> Self:
         """Fit on all rows; the indicator is one of `Targets`."""
-        with checkpoint.temporary() as stages:
+        with checkpoint.temporary_checkpoint() as stages:
             self._fit_whole(features, indicator, stages, LOCAL)
         return self
 
@@ -64,7 +64,7 @@ class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         With `stages`, what is finished is kept there, and found there by the next run.
         """
         if stages is None:
-            with checkpoint.temporary() as stages:
+            with checkpoint.temporary_checkpoint() as stages:
                 return self.fit_transform(features, indicator, stages, machines)
         scores = self._score_training(features, indicator, stages, machines)
         self.means_, self.deviations_ = scores.mean(axis=0), scores.std(axis=0)
@@ -128,7 +128,7 @@ class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.fitted_ = []
         for name, task in tasks.items():
             work = partial(task.fit, features, indicator, self.classes, fold)
-            result = stages.once(name, work)
+            result = stages.compute_once(name, work)
             if task.number < 0:
                 self.fitted_.append(result)
             else:

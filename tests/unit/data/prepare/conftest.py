@@ -97,7 +97,7 @@ from shelfmark.core import console
 from shelfmark.data import prepare
 from shelfmark.config import schema
 
-console.set_up("ERROR")
+console.configure_logging("ERROR")
 settings = schema.Config.model_validate_json(sys.argv[1])
 """
 

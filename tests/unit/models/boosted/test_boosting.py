@@ -147,7 +147,7 @@ def test_what_was_grown_before_is_not_grown_again(
     assert "before" not in log()
     # Another seed would grow other trees, were there any left to grow.
     assert Run(kept, seed=8).grow().made() == whole.made()
-    assert f"trees: {len(whole.told)} rounds done before" in log()
+    assert f"trees: {len(whole.told)} rounds read from the checkpoint" in log()
     assert Run(stages("other"), seed=8).grow().made() != whole.made()
 
 

@@ -29,7 +29,7 @@ def fit(*overrides: str, texts: list[str] = TEXTS) -> tuple[features.Steps, sp.c
         stack = OutOfFold(features.scorers(settings.model.stack, 0), classes=2, folds=3)
     fields, words = features.fit_words(settings.features, texts)
     indicator = np.eye(2, dtype=np.uint8)[targets]
-    with checkpoint.temporary() as stages:
+    with checkpoint.temporary_checkpoint() as stages:
         joined, known = features.fit_rest(
             settings.features.chosen_terms, stack, words, indicator, targets, stages
         )

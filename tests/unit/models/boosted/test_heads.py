@@ -56,7 +56,7 @@ def fitted(classifier: Classifier, task: tuple[sp.csr_matrix, Any]) -> Any:
     features, targets = task
     half = len(targets) // 2
     settings = load_config(["model=xgboost", *SETTINGS, "model.rounds=20"])
-    with checkpoint.temporary() as stages:
+    with checkpoint.temporary_checkpoint() as stages:
         return classifier.fit(
             (features[:half], targets[:half]),
             (features[half:], targets[half:]),

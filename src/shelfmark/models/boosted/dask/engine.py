@@ -81,7 +81,7 @@ class Cluster:
                 if name not in stages
             }
             for future in as_completed(list(futures)):
-                stages.keep(futures.pop(future), future.result())
+                stages.save(futures.pop(future), future.result())
 
         self._workers.outliving("linear models", keep_missing)
 

@@ -70,7 +70,7 @@ class _Grower:
         self._hear = hear
 
     def grow(self, train: Rows, validation: Rows) -> xgboost.Booster:
-        kept = self._growth.stages.kept(STAGE) or {"trees": None, "losses": []}
+        kept = self._growth.stages.load(STAGE) or {"trees": None, "losses": []}
         told, config = list(kept["losses"]), self._growth.config
         # Rounds are numbered from 0 each time; their chance is not to be that of the first again.
         changed = {"seed": self._growth.seed + len(told), "verbosity": 0}

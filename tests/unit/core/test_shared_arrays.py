@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from shelfmark.core import shared
+from shelfmark.core import parallel
 
 
 def test_what_is_written_is_read_to_the_last_bit_and_cannot_be_changed(tmp_path: Path) -> None:
     matrix = sp.random(50, 30, 0.2, format="csr", dtype=np.float32, random_state=0)
     rest = {"fold": np.arange(50), "indicator": np.eye(50, 4, dtype=np.uint8)}
-    shared.write(tmp_path, matrix, **rest)
-    read, indicator, fold = shared.read(tmp_path, "indicator", "fold")
+    parallel.write_shared_arrays(tmp_path, matrix, **rest)
+    read, indicator, fold = parallel.read_shared_arrays(tmp_path, "indicator", "fold")
     assert (read.shape, read.dtype) == (matrix.shape, matrix.dtype)
     for part in ("data", "indices", "indptr"):
         assert getattr(read, part).tobytes() == getattr(matrix, part).tobytes()
@@ -30,8 +30,10 @@ def test_what_is_written_is_read_to_the_last_bit_and_cannot_be_changed(tmp_path:
 
 
 def test_no_row_and_no_column_are_no_obstacle(tmp_path: Path) -> None:
-    shared.write(tmp_path, sp.csr_matrix((0, 7), dtype=np.float32), fold=np.zeros(0, np.int64))
-    read, fold = shared.read(tmp_path, "fold")
+    parallel.write_shared_arrays(
+        tmp_path, sp.csr_matrix((0, 7), dtype=np.float32), fold=np.zeros(0, np.int64)
+    )
+    read, fold = parallel.read_shared_arrays(tmp_path, "fold")
     assert read.shape == (0, 7)
     assert fold.shape == (0,)
 
@@ -42,11 +44,11 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 from shelfmark.core import console
-from shelfmark.core import shared
+from shelfmark.core import parallel
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 with console.one_line_errors():
-    shared.write(Path(sys.argv[1]), sp.csr_matrix(np.ones((100, 1000), np.float32)))
+    parallel.write_shared_arrays(Path(sys.argv[1]), sp.csr_matrix(np.ones((100, 1000), np.float32)))
 """
 
 
