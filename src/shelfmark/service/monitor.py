@@ -41,11 +41,11 @@ class MonitorSettings(Settings):
     """The settings of the service, of which the monitor reads some, and its own."""
 
     reports: Path = Field(Path("reports"), description="folder of the reports")
-    since: str = Field("7d", description="the window that a run compares")
+    since: str = Field("7d", description="window of log lines that a run compares")
     every_seconds: float | None = Field(
-        None, gt=0, description="time between two runs of its own; none: only when asked"
+        None, gt=0, description="time between scheduled runs; without it, runs start on request"
     )
-    run_seconds: float = Field(3600, gt=0, description="longest time for a run")
+    run_seconds: float = Field(3600, gt=0, description="longest time of a run")
 
 
 class Runner:

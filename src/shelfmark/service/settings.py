@@ -1,4 +1,4 @@
-"""The settings of the service, all from environment variables: the one list of its limits."""
+"""The settings of the service and its limits, read from environment variables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SHELFMARK_", frozen=True, extra="ignore")
 
     models: str = Field("models", description="folder or bucket (gs://...) of the models")
-    model: str = Field(LATEST, pattern=VERSION, description="version to start with")
+    model: str = Field(LATEST, pattern=VERSION, description="version or alias to load at the start")
     port: int = Field(8000, ge=1, le=65535, validation_alias="PORT", description="port")
     workers: int = Field(1, ge=1, le=256, description="server processes")
 
@@ -25,28 +25,38 @@ class Settings(BaseSettings):
     max_characters: int = Field(50_000, ge=100, description="longest title, abstract or text")
     max_papers: int = Field(256, ge=1, description="longest list")
     max_in_flight: int = Field(
-        128, ge=1, description="requests a worker has in hand; beyond, 503 and Retry-After"
+        128,
+        ge=1,
+        description="most requests in flight per worker; further ones get 503 and Retry-After",
     )
-    request_seconds: float = Field(30, gt=0, description="longest time for a request")
-    header_seconds: float = Field(10, gt=0, description="longest time for a request's headers")
-    shutdown_seconds: int = Field(8, ge=1, description="time for what is in hand after SIGTERM")
+    request_seconds: float = Field(30, gt=0, description="longest time of a request")
+    header_seconds: float = Field(
+        10, gt=0, description="longest time to receive a request's headers"
+    )
+    shutdown_seconds: int = Field(8, ge=1, description="time for requests in flight after SIGTERM")
 
-    api_key: SecretStr | None = Field(None, description="X-API-Key that predictions ask for")
-    admin_key: SecretStr | None = Field(None, description="X-Admin-Key of POST /load; none: off")
-    cors_origins: list[str] = Field([], description="other sites whose pages may ask, a JSON list")
+    api_key: SecretStr | None = Field(None, description="X-API-Key that POST /predict requires")
+    admin_key: SecretStr | None = Field(
+        None, description="X-Admin-Key of POST /load; disabled without it"
+    )
+    cors_origins: list[str] = Field(
+        [], description="origins of other sites allowed by CORS, a JSON list"
+    )
 
-    log_folder: Path | None = Field(None, description="folder of the prediction log; none: off")
-    log_sketch: bool = Field(True, description="keep the hashed words, for inv drift")
-    log_texts: bool = Field(False, description="keep the texts in the log too")
+    log_folder: Path | None = Field(
+        None, description="folder of the prediction log; disabled without it"
+    )
+    log_sketch: bool = Field(True, description="log the hashed words, for inv drift")
+    log_texts: bool = Field(False, description="log the texts too")
     log_max_bytes: int = Field(64 << 20, ge=1024, description="size at which a log file is closed")
     log_max_seconds: float = Field(3600, gt=0, description="age at which a log file is closed")
 
-    # Set by `inv serve` for its workers: a folder in which they agree on the version they serve.
+    # Set by `inv serve`: the folder in which the workers agree on the version that they serve.
     runtime: Path | None = None
 
 
 def table(kind: type[Settings] = Settings) -> str:
-    """Return the settings, or those that a kind of them adds, as a Markdown table."""
+    """Return the settings, or those that a subclass adds, as a Markdown table."""
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, field in kind.model_fields.items():
         added = kind is Settings or name not in Settings.model_fields
