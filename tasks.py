@@ -163,7 +163,7 @@ def evaluate(
         from shelfmark.evaluation import evaluate
 
         evaluate.show(
-            evaluate.evaluate(Path(models, model), Path(reports), split, baselines=baselines)
+            evaluate.evaluate_model(Path(models, model), Path(reports), split, baselines=baselines)
         )
 
 
@@ -363,10 +363,12 @@ def promote(
         if len(overrides) != (0 if back else 1):
             raise ShelfmarkError("name the version, promote VERSION, or go back, promote --back")
         if back:
-            print(promote.back(models, alias))
+            print(promote.roll_back(models, alias))
             return
         (version,) = overrides
-        if not promote.promote(version, models, alias, source, Path(reports), force, dry_run):
+        if not promote.promote_version(
+            version, models, alias, source, Path(reports), force, dry_run
+        ):
             raise ShelfmarkError(f"{version} is not promoted: a check failed")
 
 
@@ -382,7 +384,7 @@ def ship_log(c: Context, folder: str, to: str) -> None:
     with console.one_line_errors("what has not been moved stays where it was"):
         from shelfmark.monitoring import shipping
 
-        print(f"{shipping.ship(Path(folder), to)} files moved to {to}")
+        print(f"{shipping.ship_log(Path(folder), to)} files moved to {to}")
 
 
 @task(
@@ -461,12 +463,12 @@ def drift(
     with console.one_line_errors("the last report is as it was"):
         from shelfmark.config.drift import load_drift_config
         from shelfmark.core import files
-        from shelfmark.monitoring import run as drift_run
+        from shelfmark.monitoring import detect
 
         limits = load_drift_config(overrides)
         if retrain_if:  # a mistake shows before the work
             files.require_file(harvest, "--harvest")
-        found = drift_run.run(
+        found = detect.detect_drift(
             Path(models, model), Path(reports), limits,
             log=log, papers=papers, since=since, truth=labels,
         )  # fmt: skip
@@ -474,7 +476,7 @@ def drift(
             from shelfmark.training import retrain
 
             retrain.run(Path(models, model), Path(harvest), Path(reports), limits)
-        raise SystemExit(drift_run.STATUS[found["verdict"]])
+        raise SystemExit(detect.EXIT_STATUS[found["verdict"]])
 
 
 @task(

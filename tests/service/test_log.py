@@ -29,7 +29,7 @@ def test_answers_are_kept_where_there_is_a_log_and_texts_only_if_asked_for(
             answer = client.post("/predict", json=body, headers={"X-Request-ID": "r1"})
         assert answer.json()["predictions"][0]["id"] == "2401.00001"
         (file,) = folder.glob("*.jsonl")
-        (line,) = prediction_log.read(file)
+        (line,) = prediction_log.read_lines(file)
         assert (line["request_id"], line["model"], line["category"]) == ("r1", "quick", "cs.RO")
         assert (line["words"], line["language"], line["id"]) == (9, "en", "2401.00001")
         assert 0 < sum(line["probabilities"].values()) <= 1
@@ -69,5 +69,5 @@ def test_a_full_disk_drops_lines_that_are_counted_and_no_answer(home: Path, tmp_
     finally:
         process.terminate()
         assert process.wait(30) == 0
-    lines = [line for file in folder.glob("*.jsonl") for line in prediction_log.read(file)]
+    lines = [line for file in folder.glob("*.jsonl") for line in prediction_log.read_lines(file)]
     assert [line["category"] for line in lines] == ["cs.RO", "cs.RO"]

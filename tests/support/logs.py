@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 
 from shelfmark.models.artifact import Model
-from shelfmark.monitoring.fingerprint import sketcher_of
+from shelfmark.monitoring.fingerprint import sketcher_for
 
 
 def line(by: Model, moment: float, text: str = "we train a robot", **more: Any) -> dict[str, Any]:
     base = {"time": moment, "model": "quick", "category": "cs.RO", "confidence": 0.5, "words": 4,
-            "unknown": 0.25, "language": "en", "sketch": sketcher_of(by).sketch(text)}  # fmt: skip
+            "unknown": 0.25, "language": "en", "sketch": sketcher_for(by).sketch(text)}  # fmt: skip
     return base | more
 
 

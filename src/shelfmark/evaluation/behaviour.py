@@ -45,7 +45,7 @@ class Check:
     told: str
 
 
-def run(model: Model) -> list[Check]:
+def check_behaviour(model: Model) -> list[Check]:
     """Try a model on texts made here; no paper of any split is needed."""
     return [
         _invariant(model),

@@ -34,7 +34,7 @@ def _figure(width: float, height: float, bottom: float = BOTTOM) -> Figure:
     return figure
 
 
-def confusion(matrix: list[list[int]], classes: list[str]) -> Figure:
+def draw_confusion(matrix: list[list[int]], classes: list[str]) -> Figure:
     """Draw where each true class went, as shares of its papers."""
     counts = np.array(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -58,7 +58,7 @@ def confusion(matrix: list[list[int]], classes: list[str]) -> Figure:
     return figure
 
 
-def class_f1(per_class: dict[str, dict[str, float]]) -> Figure:
+def draw_class_f1(per_class: dict[str, dict[str, float]]) -> Figure:
     """Draw the F1 of each class, best first, with how many papers it had."""
     rows = sorted(per_class.items(), key=lambda item: -item[1]["f1"])
     columns = math.ceil(len(rows) / ROWS_A_COLUMN)
@@ -82,7 +82,7 @@ def class_f1(per_class: dict[str, dict[str, float]]) -> Figure:
     return figure
 
 
-def reliability(rows: list[dict[str, float]], error: float) -> Figure:
+def draw_reliability(rows: list[dict[str, float]], error: float) -> Figure:
     """Draw how often the model is right at each confidence; the diagonal is honesty."""
     figure = _figure(4.0, 4.0)
     axes = figure.subplots()
@@ -98,7 +98,7 @@ def reliability(rows: list[dict[str, float]], error: float) -> Figure:
     return figure
 
 
-def coverage(rows: list[dict[str, float]], confident: tuple[float, float | None]) -> Figure:
+def draw_coverage(rows: list[dict[str, float]], confident: tuple[float, float | None]) -> Figure:
     """Draw how often the most confident answers are right, for any share of papers answered.
 
     `confident` is the share that the model's thresholds let through, and their accuracy.
@@ -120,7 +120,7 @@ def coverage(rows: list[dict[str, float]], confident: tuple[float, float | None]
     return figure
 
 
-def telling_terms(terms: dict[str, list[tuple[str, float]]]) -> Figure:
+def draw_telling_terms(terms: dict[str, list[tuple[str, float]]]) -> Figure:
     """Draw, for each class, the terms that pushed its papers towards it, darker for stronger."""
     longest = max((len(row) for row in terms.values()), default=0)
     figure = _figure(max(3.0, 1.6 * longest), 0.3 * len(terms), bottom=0.2)
@@ -141,7 +141,7 @@ def telling_terms(terms: dict[str, list[tuple[str, float]]]) -> Figure:
     return figure
 
 
-def save(figure: Figure, path: Path, run: str, created: str) -> None:
+def save_figure(figure: Figure, path: Path, run: str, created: str) -> None:
     """Write a picture that says which run it shows: by the run's name and the time of its figures.
 
     So much of it outlives a copy, unlike the time of the file.
@@ -149,17 +149,19 @@ def save(figure: Figure, path: Path, run: str, created: str) -> None:
     figure.savefig(path, dpi=120, metadata={RUN: run, CREATED: created})
 
 
-def draw_all(figures: dict[str, Any], folder: Path) -> list[str]:
+def draw_charts(figures: dict[str, Any], folder: Path) -> list[str]:
     """Draw every picture of an evaluation into its folder and return the file names."""
     classes = list(figures["per_class"])
     confident = figures["confident_share"], figures["confident_precision"]
     drawings: dict[str, Callable[[], Figure]] = {
-        "confusion": lambda: confusion(figures["confusion"], classes),
-        "class_f1": lambda: class_f1(figures["per_class"]),
-        "reliability": lambda: reliability(figures["reliability"], figures["calibration_error"]),
-        "coverage": lambda: coverage(figures["coverage"], confident),
-        "telling_terms": lambda: telling_terms(figures["telling_terms"]),
+        "confusion": lambda: draw_confusion(figures["confusion"], classes),
+        "class_f1": lambda: draw_class_f1(figures["per_class"]),
+        "reliability": lambda: draw_reliability(
+            figures["reliability"], figures["calibration_error"]
+        ),
+        "coverage": lambda: draw_coverage(figures["coverage"], confident),
+        "telling_terms": lambda: draw_telling_terms(figures["telling_terms"]),
     }
     for name, draw in drawings.items():
-        save(draw(), folder / f"{name}.png", folder.name, figures["created"])
+        save_figure(draw(), folder / f"{name}.png", folder.name, figures["created"])
     return [f"{name}.png" for name in drawings]

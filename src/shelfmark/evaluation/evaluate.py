@@ -33,8 +33,8 @@ FIGURES = {
     "weighted_f1": "weighted F1",
     "log_loss": "log loss",
     "calibration_error": "calibration error",
-    "confident_share": "share answered with confidence",
-    "confident_precision": "accuracy of those",
+    "confident_share": "coverage at threshold",
+    "confident_precision": "selective accuracy",
     "cross_lists_precision": "cross-lists: precision",
     "cross_lists_recall": "cross-lists: recall",
 }
@@ -42,7 +42,7 @@ TERMS_A_CLASS = 8
 EXPLAINED_PAPERS = 400
 
 
-def evaluate(
+def evaluate_model(
     model_folder: Path, reports: Path, split: str = "test", baselines: bool = True
 ) -> dict[str, Any]:
     """Measure an artifact on a split of the data it was trained on, and write the report.
@@ -52,16 +52,18 @@ def evaluate(
     Raises:
         ShelfmarkError: the model or its splits are not there, or the report cannot be written.
     """
-    model, splits = opened(model_folder)
+    model, splits = open_model_and_splits(model_folder)
     table = splits.read(split)
-    report = report_of(model, splits, split, table, score(answer_all(model, table), model))
+    report = build_report(
+        model, splits, split, table, score_answers(predict_table(model, table), model)
+    )
     if baselines:
         report["baselines"] = run_baselines(splits, table)
     write_report(report, reports)
     return report
 
 
-def opened(model_folder: Path) -> tuple[Model, Splits]:
+def open_model_and_splits(model_folder: Path) -> tuple[Model, Splits]:
     """Open an artifact and the splits of the data it was trained on.
 
     Raises:
@@ -74,7 +76,7 @@ def opened(model_folder: Path) -> tuple[Model, Splits]:
     return model, splits
 
 
-def report_of(
+def build_report(
     model: Model, splits: Splits, split: str, table: pa.Table, figures: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the figures of a split, the telling terms, and what they are about; no baselines."""
@@ -86,12 +88,12 @@ def report_of(
         "synthetic": splits.card["synthetic"],
         "data_card_sha256": splits.digest,
         **figures,
-        "telling_terms": telling_terms(model, table),
+        "telling_terms": find_telling_terms(model, table),
         "baselines": {},
     }
 
 
-def answer_all(model: Model, table: pa.Table) -> Answers:
+def predict_table(model: Model, table: pa.Table) -> Answers:
     """Return what a model says of the papers of a split, in batches, beside what is true."""
     parts = []
     texts, targets = table["text"].to_pylist(), model.targets
@@ -111,14 +113,16 @@ def answer_all(model: Model, table: pa.Table) -> Answers:
     )
 
 
-def score(answers: Answers, model: Model) -> dict[str, Any]:
-    """Return all figures of answers: those of `metrics.score`, and what the card's caution does."""
+def score_answers(answers: Answers, model: Model) -> dict[str, Any]:
+    """Return all figures of answers: `metrics.score_probabilities`, and the thresholds' effect."""
     caution = model.card["caution"]
     limits = [caution["confident_from"][label] for label in answers.classes]
     sure = confidence.confident(answers.probabilities, limits)
     right = answers.probabilities.argmax(axis=1) == answers.targets
     among = [name in names for name, names in zip(answers.given, answers.shelves, strict=True)]
-    figures = metrics.score(answers.targets, answers.probabilities, list(answers.classes))
+    figures = metrics.score_probabilities(
+        answers.targets, answers.probabilities, list(answers.classes)
+    )
     figures |= {
         "among": float(np.mean(among)),
         "confident_share": float(sure.mean()),
@@ -151,10 +155,10 @@ def run_baselines(splits: Splits, table: pa.Table) -> dict[str, dict[str, float]
         "most frequent class": [frequent] * len(truth),
         "linear SVM": list(linear.predict(vectorizer.transform(texts))),
     }
-    return {name: metrics.score_answers(truth, answer) for name, answer in answers.items()}
+    return {name: metrics.score_labels(truth, answer) for name, answer in answers.items()}
 
 
-def telling_terms(model: Model, table: pa.Table) -> dict[str, list[tuple[str, float]]]:
+def find_telling_terms(model: Model, table: pa.Table) -> dict[str, list[tuple[str, float]]]:
     """Return, for each class, the words that push its own papers towards it most.
 
     Their weights in the explanations of up to 400 papers of the split, added up.
@@ -191,7 +195,7 @@ def write_report(report: dict[str, Any], reports: Path) -> list[Path]:
     """
     folder = reports / f"{report['model']}-{report['split']}"
     folder.mkdir(parents=True, exist_ok=True)
-    names = charts.draw_all(report, folder)
+    names = charts.draw_charts(report, folder)
     with files.atomic_write(folder / "metrics.json") as file:
         file.write(orjson.dumps(report, option=orjson.OPT_INDENT_2))
     with files.atomic_write(folder / "README.md") as file:

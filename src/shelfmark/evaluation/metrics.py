@@ -18,7 +18,7 @@ BINS = 15
 PAIRS = 10  # of classes that are told to be confused
 
 
-def score(targets: Ints, probabilities: Floats, classes: list[str]) -> dict[str, Any]:
+def score_probabilities(targets: Ints, probabilities: Floats, classes: list[str]) -> dict[str, Any]:
     """Return all figures of one split.
 
     Args:
@@ -33,7 +33,7 @@ def score(targets: Ints, probabilities: Floats, classes: list[str]) -> dict[str,
         that are hardest to tell apart).
     """
     best = probabilities.argmax(axis=1)
-    bins = reliability(targets, probabilities)
+    bins = reliability_bins(targets, probabilities)
     precision, recall, f1, support = precision_recall_fscore_support(
         targets, best, labels=range(len(classes)), zero_division=0
     )
@@ -43,8 +43,8 @@ def score(targets: Ints, probabilities: Floats, classes: list[str]) -> dict[str,
         "papers": len(targets),
         "accuracy": accuracy,
         "standard_error": float(np.sqrt(accuracy * (1 - accuracy) / len(targets))),
-        "top3": top_k(targets, probabilities, 3),
-        "top5": top_k(targets, probabilities, 5),
+        "top3": top_k_accuracy(targets, probabilities, 3),
+        "top5": top_k_accuracy(targets, probabilities, 5),
         "macro_f1": float(np.mean(f1)),
         "weighted_f1": float(np.average(f1, weights=support)) if support.sum() else 0.0,
         "log_loss": log_loss(targets, probabilities),
@@ -60,11 +60,11 @@ def score(targets: Ints, probabilities: Floats, classes: list[str]) -> dict[str,
             for number, label in enumerate(classes)
         },
         "confusion": matrix.tolist(),
-        "confused": confused(matrix, classes),
+        "confused": most_confused(matrix, classes),
     }
 
 
-def confused(matrix: Ints, classes: list[str]) -> list[dict[str, Any]]:
+def most_confused(matrix: Ints, classes: list[str]) -> list[dict[str, Any]]:
     """Return the pairs of classes that are mistaken for one another most often, at most `PAIRS`.
 
     Args:
@@ -91,7 +91,7 @@ def confused(matrix: Ints, classes: list[str]) -> list[dict[str, Any]]:
     return sorted(pairs, key=lambda pair: -pair["share"])[:PAIRS]
 
 
-def top_k(targets: np.ndarray[Any, Any], probabilities: Floats, k: int) -> float:
+def top_k_accuracy(targets: np.ndarray[Any, Any], probabilities: Floats, k: int) -> float:
     """Return the share of papers whose true class is among the k most probable."""
     k = min(k, probabilities.shape[1])
     leaders = np.argpartition(-probabilities, k - 1, axis=1)[:, :k]
@@ -108,7 +108,7 @@ def log_loss(targets: np.ndarray[Any, Any], probabilities: Floats) -> float:
     return float(-np.log(np.clip(np.where(targets < 0, 0, given), tiny, 1)).mean())
 
 
-def reliability(
+def reliability_bins(
     targets: np.ndarray[Any, Any], probabilities: Floats, bins: int = BINS
 ) -> list[dict[str, float]]:
     """Return the mean confidence, the accuracy and the share of papers of each filled bin."""
@@ -130,7 +130,7 @@ def calibration_error(bins: list[dict[str, float]]) -> float:
     return float(sum(row["share"] * abs(row["confidence"] - row["accuracy"]) for row in bins))
 
 
-def score_answers(truth: list[str], answers: list[str]) -> dict[str, float]:
+def score_labels(truth: list[str], answers: list[str]) -> dict[str, float]:
     """Return accuracy and F1 of answers that come without probabilities."""
     return {
         "accuracy": float(accuracy_score(truth, answers)),
@@ -147,11 +147,11 @@ def macro_f1(truth: Ints, given: Ints, count: int) -> float:
         given: the label each was given; `count` for one that is none of them.
         count: how many labels there may be.
     """
-    found = class_figures(truth, given, count)
+    found = label_metrics(truth, given, count)
     return float(found["f1"][found["papers"] > 0].mean())
 
 
-def class_figures(truth: Ints, given: Ints, count: int) -> dict[str, np.ndarray[Any, Any]]:
+def label_metrics(truth: Ints, given: Ints, count: int) -> dict[str, np.ndarray[Any, Any]]:
     """Return recall, F1 and the number of papers of each label, 0 where there are none.
 
     The arguments are those of `macro_f1`.

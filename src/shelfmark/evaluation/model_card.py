@@ -16,12 +16,12 @@ CONFUSED = 5  # pairs of classes
 WEAKEST = 5  # classes
 
 
-def written(card: dict[str, Any], figures: dict[str, Any]) -> str:
+def render_model_card(card: dict[str, Any], figures: dict[str, Any]) -> str:
     """Return the page.
 
     Args:
         card: the model's, as `train.describe` makes it, with its caution.
-        figures: of validation, as `evaluate.score` returns them.
+        figures: of validation, as `evaluate.score_answers` returns them.
     """
     parts = (_use(card), _data(card), _measured(card, figures), _limits(card, figures), _cite(card))
     return "\n\n".join(parts) + "\n"

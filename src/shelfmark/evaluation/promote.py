@@ -38,7 +38,7 @@ SLOWER = 2.0  # times the time of the version in use, for one paper
 TURNS = 40
 
 
-def promote(
+def promote_version(
     version: str,
     models: str = "models",
     alias: str = aliases.PRODUCTION,
@@ -101,11 +101,11 @@ def _checks(
         return checks
     candidate = folder.open(version)
     current = in_use[0].open(in_use[1]) if in_use else None
-    checks += [*_figures(candidate, current, force), *behaviour.run(candidate)]
+    checks += [*_figures(candidate, current, force), *behaviour.check_behaviour(candidate)]
     return [*checks, _latency(candidate, current)]
 
 
-def back(models: str = "models", alias: str = aliases.PRODUCTION) -> str:
+def roll_back(models: str = "models", alias: str = aliases.PRODUCTION) -> str:
     """Give the alias back to the version that had it before, and return that.
 
     Raises:
@@ -181,7 +181,7 @@ def _measured_again(candidate: Model, in_use: Model) -> dict[str, Any] | str:
         return "other papers, and those of the new version are not here"
     if splits.digest != candidate.card["data"]["card_sha256"]:
         return "other papers, and those of the new version are not here"
-    return evaluate.score(evaluate.answer_all(in_use, splits.read("validation")), in_use)
+    return evaluate.score_answers(evaluate.predict_table(in_use, splits.read("validation")), in_use)
 
 
 def _latency(candidate: Model, in_use: Model | None) -> Check:

@@ -129,7 +129,7 @@ def save(model: Model, models: Path, reference: bytes | None = None) -> Path:
     Args:
         model: what is written.
         models: the folder of all models.
-        reference: what validation looked like, as `reference.made` writes it.
+        reference: what validation looked like, as `reference.reference_parquet` writes it.
 
     Raises:
         ShelfmarkError: the name is taken, or the disk does not take the files.

@@ -13,10 +13,9 @@ from scipy.stats import norm
 
 from shelfmark.config.drift import DriftConfig
 from shelfmark.evaluation import metrics
-from shelfmark.monitoring import domain, fingerprint
-from shelfmark.monitoring import statistics as drift_statistics
-from shelfmark.monitoring.domain import Domain
+from shelfmark.monitoring import fingerprint, statistics
 from shelfmark.monitoring.reference import Reference, mean_tfidf
+from shelfmark.monitoring.statistics import ClassifierTest
 from shelfmark.monitoring.windows import Window
 
 DRIFT, NONE, TOO_LITTLE, UNKNOWN = "drift", "no drift", "too little data", "not known"
@@ -29,7 +28,7 @@ CERTAIN = 0.01  # p-value of such a part
 
 
 @dataclass
-class Found:
+class DriftTest:
     """What one test says.
 
     Args:
@@ -73,17 +72,17 @@ class Comparison:
     Args:
         verdict: drift, no drift, or too little data.
         found: each test's.
-        domain: what the classifier of old and new learnt; None where it had too little.
+        classifier: what the classifier of old and new learnt; None where it had too little.
         moved: how far the mean TF-IDF vector turned, 1 less the cosine; None without words.
     """
 
     verdict: str
-    found: list[Found]
-    domain: Domain | None
+    found: list[DriftTest]
+    classifier: ClassifierTest | None
     moved: float | None
 
     @property
-    def alarms(self) -> list[Found]:
+    def alarms(self) -> list[DriftTest]:
         """The tests that found drift."""
         return [one for one in self.found if one.status == DRIFT]
 
@@ -105,7 +104,7 @@ def compare(reference: Reference, window: Window, limits: DriftConfig) -> Compar
     ]
     told, text = _text(reference, window, limits)
     found.append(text)
-    holm(found)
+    adjust_p_values(found)
     for one in found:
         if one.adjusted is not None and one.effect is not None:
             alarm = one.adjusted <= limits.level and one.effect >= one.threshold
@@ -117,7 +116,7 @@ def compare(reference: Reference, window: Window, limits: DriftConfig) -> Compar
     return Comparison(_verdict(found, len(old), len(new), limits), found, told, turned)
 
 
-def _verdict(found: list[Found], old: int, new: int, limits: DriftConfig) -> str:
+def _verdict(found: list[DriftTest], old: int, new: int, limits: DriftConfig) -> str:
     states = {one.status for one in found}
     if DRIFT in states:
         return DRIFT
@@ -125,7 +124,7 @@ def _verdict(found: list[Found], old: int, new: int, limits: DriftConfig) -> str
     return NONE if enough and NONE in states else TOO_LITTLE
 
 
-def holm(found: list[Found]) -> None:
+def adjust_p_values(found: list[DriftTest]) -> None:
     """Correct the p-values of tests for their number, by Holm's step-down method."""
     tested = sorted((one for one in found if one.p is not None), key=lambda one: one.p or 0.0)
     highest = 0.0
@@ -137,36 +136,36 @@ def holm(found: list[Found]) -> None:
 
 def _numbers(
     name: str, title: str, old: pd.DataFrame, new: pd.DataFrame, limits: DriftConfig
-) -> Found:
+) -> DriftTest:
     unit = "words" if name == "words" else "share"
-    one = Found(name, title, unit, limits.numbers)
+    one = DriftTest(name, title, unit, limits.numbers)
     before, after = old[name].dropna(), new[[name, "time"]].dropna(subset=name)
-    if _tested(one, before, after[name], limits, drift_statistics.numbers):
+    if _tested(one, before, after[name], limits, statistics.compare_numbers):
         one.old, one.new = float(before.mean()), float(after[name].mean())
-        one.parts = _parts(one, before, after[name], after["time"], drift_statistics.numbers)
+        one.parts = _parts(one, before, after[name], after["time"], statistics.compare_numbers)
     return one
 
 
 def _shares(
     name: str, title: str, old: pd.DataFrame, new: pd.DataFrame, limits: DriftConfig
-) -> Found:
-    one = Found(name, title, "", limits.shares)
+) -> DriftTest:
+    one = DriftTest(name, title, "", limits.shares)
     before, after = old[name].dropna(), new[[name, "time"]].dropna(subset=name)
-    if _tested(one, before, after[name], limits, drift_statistics.shares):
-        one.parts = _parts(one, before, after[name], after["time"], drift_statistics.shares)
+    if _tested(one, before, after[name], limits, statistics.compare_shares):
+        one.parts = _parts(one, before, after[name], after["time"], statistics.compare_shares)
     return one
 
 
-def _by_labels(old: pd.DataFrame, new: pd.DataFrame, limits: DriftConfig) -> list[Found]:
+def _by_labels(old: pd.DataFrame, new: pd.DataFrame, limits: DriftConfig) -> list[DriftTest]:
     """Compare how often the model was right, and how much more sure than right."""
     sides = []
     for rows in (old, new):
         known = rows[rows["label"].notna()]
         sides.append((known, (known["label"] == known["predicted"]).astype(float)))
     (before, right), (after, now_right) = sides
-    accuracy = Found("accuracy", "accuracy", "share", limits.accuracy)
-    gap = Found("calibration", "confidence less accuracy", "points", limits.calibration)
-    pairs: list[tuple[Found, pd.Series[float], pd.Series[float], Measure]] = [
+    accuracy = DriftTest("accuracy", "accuracy", "share", limits.accuracy)
+    gap = DriftTest("calibration", "confidence less accuracy", "points", limits.calibration)
+    pairs: list[tuple[DriftTest, pd.Series[float], pd.Series[float], Measure]] = [
         (accuracy, right, now_right, _right_or_wrong),
         (gap, before["confidence"] - right, after["confidence"] - now_right, _means),
     ]
@@ -177,7 +176,7 @@ def _by_labels(old: pd.DataFrame, new: pd.DataFrame, limits: DriftConfig) -> lis
     return [accuracy, gap]
 
 
-def _tested(one: Found, before: Any, after: Any, limits: DriftConfig, measure: Measure) -> bool:
+def _tested(one: DriftTest, before: Any, after: Any, limits: DriftConfig, measure: Measure) -> bool:
     """Test where there is data enough; say so where there is not."""
     one.papers = len(after)
     if not len(before) or not len(after):
@@ -190,7 +189,7 @@ def _tested(one: Found, before: Any, after: Any, limits: DriftConfig, measure: M
 
 
 def _right_or_wrong(old: pd.Series[float], new: pd.Series[float]) -> tuple[float, float]:
-    p, _ = drift_statistics.shares(old.astype(str), new.astype(str))
+    p, _ = statistics.compare_shares(old.astype(str), new.astype(str))
     return p, abs(float(new.mean() - old.mean()))
 
 
@@ -201,8 +200,10 @@ def _means(old: pd.Series[float], new: pd.Series[float]) -> tuple[float, float]:
     return float(2 * norm.sf(apart / deviation)) if deviation else float(not apart), apart
 
 
-def _text(reference: Reference, window: Window, limits: DriftConfig) -> tuple[Domain | None, Found]:
-    one = Found("text", "words of the texts", "AUC", limits.text)
+def _text(
+    reference: Reference, window: Window, limits: DriftConfig
+) -> tuple[ClassifierTest | None, DriftTest]:
+    one = DriftTest("text", "words of the texts", "AUC", limits.text)
     if window.terms is None or not window.terms.shape[0]:
         return None, one
     one.papers = window.terms.shape[0]
@@ -210,12 +211,12 @@ def _text(reference: Reference, window: Window, limits: DriftConfig) -> tuple[Do
         one.status = TOO_LITTLE
         return None, one
     wide = window.terms.shape[1] == fingerprint.WIDE
-    old = reference.terms if wide else fingerprint.narrow(reference.terms)
-    told = domain.tell_apart(old, window.terms, limits.domain_papers)
+    old = reference.terms if wide else fingerprint.fold(reference.terms)
+    told = statistics.two_sample_classifier(old, window.terms, limits.domain_papers)
     one.p, one.effect, one.old, one.new = told.p, told.auc, 0.5, told.auc
 
     def rank(before: Any, after: Any) -> tuple[float, float]:
-        auc, p = domain.rank_test(np.asarray(before), np.asarray(after))
+        auc, p = statistics.rank_test(np.asarray(before), np.asarray(after))
         return p, auc
 
     moments = window.rows["time"].iloc[window.with_terms[told.new]]
@@ -226,7 +227,7 @@ def _text(reference: Reference, window: Window, limits: DriftConfig) -> tuple[Do
 
 
 def _parts(
-    one: Found, old: Any, new: pd.Series[Any], moments: pd.Series[float], measure: Measure
+    one: DriftTest, old: Any, new: pd.Series[Any], moments: pd.Series[float], measure: Measure
 ) -> list[dict[str, Any]]:
     """Compare equal parts of the window's time with the reference, each by itself."""
     known = moments.notna()
@@ -244,7 +245,7 @@ def _parts(
             mean = float(part.mean()) if one.unit in ("share", "words", "points") else None
             parts.append(
                 {
-                    "start": moment(edges[number]),
+                    "start": iso_time(edges[number]),
                     "papers": len(part),
                     "mean": mean,
                     "effect": effect,
@@ -264,7 +265,7 @@ def _since(parts: list[dict[str, Any]]) -> str | None:
     return since
 
 
-def moment(seconds: float) -> str:
+def iso_time(seconds: float) -> str:
     """Return a time as ISO 8601."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
@@ -281,4 +282,4 @@ def calibration_error(rows: pd.DataFrame) -> float | None:
         return None
     right = (known["label"] == known["predicted"]).to_numpy()
     sure = known["confidence"].to_numpy(np.float32)[:, None]
-    return metrics.calibration_error(metrics.reliability(np.where(right, 0, -1), sure))
+    return metrics.calibration_error(metrics.reliability_bins(np.where(right, 0, -1), sure))

@@ -1,20 +1,24 @@
-"""The words of a text as numbers: enough to see that texts changed, too little to read them.
+"""What is kept of a text: its traits, and its words as numbers.
 
-Each word falls into one of `WIDE` buckets. A reference keeps those; the prediction log keeps what
-is left of them folded into `NARROW`, where dozens of words share each bucket.
+The numbers are enough to see that texts changed, too little to read them. Each word falls into one
+of `WIDE` buckets. A reference keeps those; the prediction log keeps what is left of them folded
+into `NARROW`, where dozens of words share each bucket.
 """
 
 from __future__ import annotations
 
 import base64
 import functools
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import HashingVectorizer
 
+from shelfmark.core import files
 from shelfmark.models.artifact import Model
 
 WIDE, NARROW = 1 << 16, 1 << 10
@@ -46,7 +50,7 @@ class Sketcher:
         """Return the words and signs of a text, in order."""
         return list(self._analyse(text))
 
-    def rows(self, texts: Sequence[str]) -> sp.csr_matrix:
+    def transform(self, texts: Sequence[str]) -> sp.csr_matrix:
         """Return 1 for each bucket that a word of a text falls in, shape (texts, WIDE)."""
         if not texts:
             return sp.csr_matrix((0, WIDE), dtype=np.float32)
@@ -54,22 +58,22 @@ class Sketcher:
 
     def buckets(self, words: Sequence[str]) -> list[int]:
         """Return the bucket of each of some words that the model would read as they are."""
-        return [int(row.indices[0]) for row in self.rows(words)]
+        return [int(row.indices[0]) for row in self.transform(words)]
 
     def sketch(self, text: str) -> str:
         """Return the narrow buckets of a text as bits in Base64, 172 characters."""
         bits = np.zeros(NARROW, np.uint8)
-        bits[self.rows([text]).indices % NARROW] = 1
+        bits[self.transform([text]).indices % NARROW] = 1
         return base64.b64encode(np.packbits(bits).tobytes()).decode()
 
 
 @functools.lru_cache(maxsize=1)
-def sketcher_of(model: Model) -> Sketcher:
+def sketcher_for(model: Model) -> Sketcher:
     """Return what hashes the words of a text as a model reads them; kept for the last model."""
     return Sketcher(model.card["config"]["features"])
 
 
-def narrow(rows: sp.csr_matrix) -> sp.csr_matrix:
+def fold(rows: sp.csr_matrix) -> sp.csr_matrix:
     """Fold rows of wide buckets into narrow ones, shape (texts, NARROW)."""
     # Summing happens in place: nothing of the rows given may be shared.
     parts = rows.data.copy(), rows.indices % NARROW, rows.indptr.copy()
@@ -79,7 +83,7 @@ def narrow(rows: sp.csr_matrix) -> sp.csr_matrix:
     return folded
 
 
-def opened(sketches: Sequence[str]) -> sp.csr_matrix:
+def decode_sketches(sketches: Sequence[str]) -> sp.csr_matrix:
     """Return the buckets of sketches, shape (sketches, NARROW).
 
     Raises:
@@ -92,3 +96,51 @@ def opened(sketches: Sequence[str]) -> sp.csr_matrix:
         raise ValueError(f"a sketch has {NARROW // 8} bytes")
     packed = np.frombuffer(b"".join(whole), np.uint8).reshape(len(whole), -1)
     return sp.csr_matrix(np.unpackbits(packed, axis=1), dtype=np.float32)
+
+
+ENOUGH_WORDS = 3  # fewer tell no language
+ENOUGH_CHARACTERS = 500  # more tell it no better, and take longer
+SURE = 0.5  # the probability from which on a guessed language is given
+
+
+def text_traits(model: Model, text: str) -> dict[str, Any]:
+    """Return the traits of a text as `model.text` gives it.
+
+    Returns:
+        characters and words (counts); unknown, the share of the words that are not in the model's
+        vocabulary, those too frequent for it among them; and language, a code of ISO 639. Unknown
+        is null where there is no word or the vocabulary holds no single ones, language where the
+        text is too short or too strange to tell.
+    """
+    _, vectorizer = model.pipeline[0].transformer_list[0]
+    words = vectorizer.build_tokenizer()(vectorizer.build_preprocessor()(text))
+    if stop := vectorizer.get_stop_words():
+        words = [word for word in words if word not in stop]
+    unknown = None
+    if words and vectorizer.ngram_range[0] == 1:
+        known = sum(map(vectorizer.vocabulary_.__contains__, words))
+        unknown = round(1 - known / len(words), 6)
+    return {
+        "characters": len(text),
+        "words": len(words),
+        "unknown": unknown,
+        "language": _language(text) if len(words) >= ENOUGH_WORDS else None,
+    }
+
+
+def _language(text: str) -> str | None:
+    language: str = _identifier().classify(text[:ENOUGH_CHARACTERS])[0]
+    return None if language == "und" else language
+
+
+@functools.cache
+def _identifier() -> Any:
+    # Its model takes a second to read, which only who asks for it should spend.
+    from py3langid.langid import (  # type: ignore[import-untyped]
+        MODEL_FILE,
+        LanguageIdentifier,
+    )
+
+    # It is unpacked to a file that goes at once, which a full disk does not take.
+    with files.report_write_errors(Path(tempfile.gettempdir())):
+        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True, min_confidence=SURE)

@@ -36,7 +36,7 @@ KEY = (
 CLASSES = {drift.DRIFT: "drift", drift.NONE: "none", drift.TOO_LITTLE: "little"}
 
 
-def page(report: dict[str, Any]) -> str:
+def render_page(report: dict[str, Any]) -> str:
     """Return a report as HTML; whatever stands in papers is escaped."""
     alarms = [one for one in report["tests"] if one["status"] == drift.DRIFT]
     alarms.sort(key=lambda one: one["test"] not in ("accuracy", "text"))

@@ -235,10 +235,10 @@ def _settle(path: Path, empty: bool) -> None:
         if empty:
             path.unlink()
         else:
-            path.rename(closed_name(path))
+            path.rename(closed_path(path))
 
 
-def closed_name(path: Path) -> Path:
+def closed_path(path: Path) -> Path:
     """Return the name that an open file has once it is closed."""
     return path.with_name(path.name.removesuffix(OPEN) + CLOSED)
 
@@ -259,7 +259,7 @@ def close_leftovers(folder: Path) -> None:
             _settle(path, empty=False)
 
 
-def read(place: Location) -> Iterator[dict[str, Any]]:
+def read_lines(place: Location) -> Iterator[dict[str, Any]]:
     """Yield the lines of a file, closed or not, less a torn last one.
 
     A damaged line before it is skipped, and their number logged.

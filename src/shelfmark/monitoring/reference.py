@@ -24,8 +24,7 @@ from shelfmark.core.arrays import Floats
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.artifact import REFERENCE, Model
 from shelfmark.monitoring import fingerprint
-from shelfmark.monitoring.fingerprint import sketcher_of
-from shelfmark.monitoring.traits import traits
+from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
 
 BATCH = 2048  # papers asked at once
 MOST = 5000  # papers: more make the artifact larger and no test much sharper
@@ -61,7 +60,7 @@ class Reference:
     names: list[str]
 
 
-def make(model: Model, papers: pa.Table) -> pa.Table:
+def build_reference(model: Model, papers: pa.Table) -> pa.Table:
     """Return the reference of a model: at most `MOST` papers, chosen by chance, always the same.
 
     Args:
@@ -71,12 +70,12 @@ def make(model: Model, papers: pa.Table) -> pa.Table:
     chosen = np.sort(np.random.default_rng(0).permutation(papers.num_rows)[:MOST])
     texts = papers["text"].take(chosen).to_pylist()
     labels = papers["label"].take(chosen).to_pylist()
-    terms = sketcher_of(model).rows(texts)
-    rows = rows_of(model, texts, labels)
+    terms = sketcher_for(model).transform(texts)
+    rows = describe_papers(model, texts, labels)
     table = pa.table(
         {**{name: rows[name] for name in COLUMNS}, "terms": _lists(terms)}, schema=ROWS
     )
-    counts = Counter(word for text in texts for word in set(sketcher_of(model).words(text)))
+    counts = Counter(word for text in texts for word in set(sketcher_for(model).words(text)))
     # Words as frequent as each other in the order of the alphabet: the same file every time.
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     known = {
@@ -86,20 +85,22 @@ def make(model: Model, papers: pa.Table) -> pa.Table:
     return table.replace_schema_metadata(known)
 
 
-def made(model: Model, papers: pa.Table) -> bytes:
-    """Return what `make` returns as a Parquet file."""
+def reference_parquet(model: Model, papers: pa.Table) -> bytes:
+    """Return what `build_reference` returns as a Parquet file."""
     file = io.BytesIO()
-    pq.write_table(make(model, papers), file, compression="zstd")
+    pq.write_table(build_reference(model, papers), file, compression="zstd")
     return file.getvalue()
 
 
-def rows_of(model: Model, texts: list[str], labels: list[str | None]) -> dict[str, list[Any]]:
+def describe_papers(
+    model: Model, texts: list[str], labels: list[str | None]
+) -> dict[str, list[Any]]:
     """Return the columns of papers by cleaned texts, as the log's lines have them."""
     parts = [model.probabilities(texts[start : start + BATCH])[0]
              for start in range(0, len(texts), BATCH)]  # fmt: skip
     best = [number for part in parts for number in part.argmax(axis=1).tolist()]
     sure = [value for part in parts for value in part.max(axis=1).astype(np.float64).round(6)]
-    found = [traits(model, text) for text in texts]
+    found = [text_traits(model, text) for text in texts]
     return {
         "label": labels,
         "predicted": [model.classes[number] for number in best],
@@ -110,11 +111,11 @@ def rows_of(model: Model, texts: list[str], labels: list[str | None]) -> dict[st
 
 def mean_tfidf(terms: sp.csr_matrix) -> Floats:
     """Return the mean of TF-IDF rows in the narrow space, shape (sketches.NARROW,)."""
-    weighed = TfidfTransformer().fit_transform(fingerprint.narrow(terms))
+    weighed = TfidfTransformer().fit_transform(fingerprint.fold(terms))
     return np.asarray(weighed.mean(axis=0), np.float32).ravel()
 
 
-def load(folder: Path) -> Reference:
+def load_reference(folder: Path) -> Reference:
     """Open the reference of the artifact in a folder.
 
     Raises:
@@ -124,13 +125,13 @@ def load(folder: Path) -> Reference:
     if not path.exists():
         raise ShelfmarkError(f"{folder} has no {REFERENCE} to compare with: train again")
     try:
-        return understood(pq.read_table(path))
+        return from_table(pq.read_table(path))
     except (OSError, pa.ArrowInvalid, KeyError, ValueError) as error:
         raise ShelfmarkError(f"{path} is damaged ({error}); train again") from error
 
 
-def understood(table: pa.Table) -> Reference:
-    """Return a reference as `make` returned it."""
+def from_table(table: pa.Table) -> Reference:
+    """Return a reference as `build_reference` returned it."""
     lists = table["terms"].combine_chunks()
     ends = np.asarray(lists.offsets)
     indices = np.asarray(lists.flatten()).astype(np.int32)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from shelfmark.config.drift import DriftConfig
 from shelfmark.monitoring import compare as drift
 from shelfmark.monitoring import fingerprint
-from shelfmark.monitoring.compare import Comparison, Found
+from shelfmark.monitoring.compare import Comparison, DriftTest
 from shelfmark.monitoring.fingerprint import Sketcher
 from shelfmark.monitoring.reference import Reference
 from shelfmark.monitoring.windows import Window
@@ -24,7 +24,7 @@ SNIPPET = 300  # characters
 SHARED = 3  # words that a narrow bucket is called by
 
 
-def describe(
+def build_report(
     model: str,
     reference: Reference,
     window: Window,
@@ -46,8 +46,8 @@ def describe(
             "papers": len(window.rows),
             "seen": window.seen,
             "left_out": window.left_out,
-            "first": drift.moment(times.min()) if len(times) else None,
-            "last": drift.moment(times.max()) if len(times) else None,
+            "first": drift.iso_time(times.min()) if len(times) else None,
+            "last": drift.iso_time(times.max()) if len(times) else None,
         },
         "tests": [one | _shown(one, reference, window) for one in found.tests()],
         "words": _words(reference, window, found, sketcher) if "text" in names else None,
@@ -86,17 +86,17 @@ def _words(
     reference: Reference, window: Window, found: Comparison, sketcher: Sketcher
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the words that tell new papers from old, with the shares of papers that have them."""
-    assert found.domain is not None
+    assert found.classifier is not None
     assert window.terms is not None
     wide = window.terms.shape[1] == fingerprint.WIDE
-    old = reference.terms if wide else fingerprint.narrow(reference.terms)
+    old = reference.terms if wide else fingerprint.fold(reference.terms)
     shares = [_share(rows) for rows in (old, window.terms)]
     told: dict[str, list[dict[str, Any]]] = {"more": [], "less": []}
     names = _names(reference, window, sketcher)
-    for bucket in np.argsort(-found.domain.pull, kind="stable").tolist():
+    for bucket in np.argsort(-found.classifier.contribution, kind="stable").tolist():
         before, after = float(shares[0][bucket]), float(shares[1][bucket])
         side = told["more" if after > before else "less"]
-        if len(side) < WORDS and bucket in names and found.domain.pull[bucket] > 0:
+        if len(side) < WORDS and bucket in names and found.classifier.contribution[bucket] > 0:
             side.append({"word": names[bucket], "old": before, "new": after})
     return told
 
@@ -120,7 +120,7 @@ def _names(reference: Reference, window: Window, sketcher: Sketcher) -> dict[int
 
 def _examples(window: Window, found: Comparison) -> list[dict[str, Any]]:
     """Return papers that show the drift: those least like the old, or the least confident."""
-    told, text = found.domain, any(one.test == "text" for one in found.alarms)
+    told, text = found.classifier, any(one.test == "text" for one in found.alarms)
     if told is not None and text:
         rows = window.with_terms[told.new[np.argsort(-told.new_scores, kind="stable")[:EXAMPLES]]]
     else:
@@ -131,7 +131,7 @@ def _examples(window: Window, found: Comparison) -> list[dict[str, Any]]:
         one = window.rows.iloc[row]
         examples.append(
             {
-                "time": None if np.isnan(one["time"]) else drift.moment(one["time"]),
+                "time": None if np.isnan(one["time"]) else drift.iso_time(one["time"]),
                 "predicted": one["predicted"],
                 "confidence": float(one["confidence"]),
                 "label": one["label"],
@@ -174,7 +174,7 @@ def headline(report: dict[str, Any]) -> str:
     return f"Drift in {papers}: {', '.join(moved)}"
 
 
-def gauges(report: dict[str, Any]) -> bytes:
+def prometheus_gauges(report: dict[str, Any]) -> bytes:
     """Return a report in Prometheus' text form."""
     registry = CollectorRegistry()
     own: Any = {"registry": registry, "namespace": "shelfmark"}
@@ -193,7 +193,7 @@ def gauges(report: dict[str, Any]) -> bytes:
     return generate_latest(registry)
 
 
-def rows(found: list[Found]) -> list[list[str]]:
+def test_rows(found: list[DriftTest]) -> list[list[str]]:
     """Return a table of tests, for a terminal."""
     return [
         [

@@ -16,7 +16,7 @@ from shelfmark.monitoring.prediction_log import CLOSED, close_leftovers
 LOCK = ".shipping"
 
 
-def ship(folder: Path, target: str) -> int:
+def ship_log(folder: Path, target: str) -> int:
     """Move the closed files of a folder to a target, and return how many.
 
     A file leaves the folder only once all of it is there, so nothing is lost if this is killed,

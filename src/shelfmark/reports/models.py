@@ -19,8 +19,8 @@ FIGURES = {
     "macro_f1": "macro F1",
     "log_loss": "log loss",
     "calibration_error": "calibration error",
-    "confident_share": "answered with confidence",
-    "confident_precision": "accuracy of those",
+    "confident_share": "coverage at threshold",
+    "confident_precision": "selective accuracy",
 }
 PAIRS = {
     "one_for_other": "first taken for second",

@@ -25,9 +25,8 @@ from shelfmark import __version__
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.answers import Asked
 from shelfmark.models.artifact import Model
-from shelfmark.monitoring.fingerprint import sketcher_of
+from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
 from shelfmark.monitoring.prediction_log import PredictionLog
-from shelfmark.monitoring.traits import traits
 from shelfmark.service import model_page, problems, telemetry
 from shelfmark.service.batching import Batcher
 from shelfmark.service.messages import Answer, Answers, Question, Version
@@ -108,12 +107,12 @@ class Service:
             "confidence": answer["confidence"],
             "confident": answer["confident"],
             "probabilities": {x["category"]: x["probability"] for x in answer["ranking"]},
-            **traits(model, text),
+            **text_traits(model, text),
         }
         if asked.id is not None:
             line["id"] = asked.id
         if self.settings.log_sketch:
-            line["sketch"] = sketcher_of(model).sketch(text)
+            line["sketch"] = sketcher_for(model).sketch(text)
         return line | {"text": text} if self.settings.log_texts else line
 
 

@@ -23,7 +23,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from shelfmark import __version__
 from shelfmark.core import console
-from shelfmark.monitoring import run as drift_run
+from shelfmark.monitoring import detect
 from shelfmark.service import problems, server, telemetry
 from shelfmark.service.app import check_key
 from shelfmark.service.middleware import Edge
@@ -34,7 +34,7 @@ from shelfmark.service.telemetry import Telemetry
 # The page brings its style and pictures with it and has no script.
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 NO_REPORT = "There is no report yet: ask for one with POST /drift/run."
-DONE = tuple(drift_run.STATUS.values())
+DONE = tuple(detect.EXIT_STATUS.values())
 
 
 class MonitorSettings(Settings):
@@ -86,7 +86,7 @@ class Runner:
         words = [str(Path(one.models, one.model)), str(one.reports), str(one.log_folder or ""),
                  "", one.since]  # fmt: skip
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "shelfmark.monitoring.run", *words),
+            *(sys.executable, "-m", "shelfmark.monitoring.detect", *words),
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
@@ -172,13 +172,13 @@ def _add_reports(app: FastAPI, reports: Path) -> None:
     @app.get("/drift/latest", response_class=Response, responses=refusals)
     async def latest() -> Response:
         """Return the last report."""
-        return Response(_part(reports, drift_run.REPORT), media_type="application/json")
+        return Response(_part(reports, detect.REPORT), media_type="application/json")
 
     @app.get("/monitoring", response_class=Response, responses=refusals)
     async def page() -> Response:
         """Show the last report as a page."""
         headers = {"Content-Security-Policy": PAGE_POLICY}
-        content = _part(reports, drift_run.PAGE)
+        content = _part(reports, detect.PAGE)
         return Response(content, media_type="text/html; charset=utf-8", headers=headers)
 
 
@@ -193,14 +193,14 @@ def _add_state(app: FastAPI, reports: Path, counted: Telemetry) -> None:
         """Show the last report's gauges and the requests, for Prometheus."""
         shown = await asyncio.to_thread(counted.page)
         with contextlib.suppress(HTTPException):
-            shown += _part(reports, drift_run.GAUGES)
+            shown += _part(reports, detect.GAUGES)
         return Response(shown, media_type=telemetry.CONTENT_TYPE)
 
 
 def _part(reports: Path, name: str) -> bytes:
     """Return a file of the last report; a newer one may take its place at any moment."""
     for _ in range(3):
-        folder = drift_run.latest(reports)
+        folder = detect.latest_report(reports)
         with contextlib.suppress(OSError):
             if folder is not None:
                 return (folder / name).read_bytes()

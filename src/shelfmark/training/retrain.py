@@ -144,9 +144,9 @@ def compare(
     """
     names = sorted(set(pc.unique(papers["label"]).to_pylist()))
     truth = np.array([names.index(label) for label in papers["label"].to_pylist()], np.int64)
-    both = [evaluate.answer_all(one, papers) for one in (old, new)]
+    both = [evaluate.predict_table(one, papers) for one in (old, new)]
     figures = [
-        {name: float(value) for name, value in metrics.score(
+        {name: float(value) for name, value in metrics.score_probabilities(
             one.targets, one.probabilities, list(one.classes)).items() if name in FIGURES}
         for one in both
     ]  # fmt: skip

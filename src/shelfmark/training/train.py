@@ -60,10 +60,12 @@ def learn(settings: Config, name: str, machines: engine.Engine) -> Path:
         run.finish({**headline, "rounds": rounds, "model": str(models / name)})
         if run.wants_report:
             validation = splits.read("validation")
-            report = evaluate.report_of(made, splits, "validation", validation, figures)
+            report = evaluate.build_report(made, splits, "validation", validation, figures)
             pictures = evaluate.write_report(report, Path(settings.paths.reports))
             run.report(pictures, report["telling_terms"])
-        folder = artifact.save(made, models, reference.made(made, splits.read("validation")))
+        folder = artifact.save(
+            made, models, reference.reference_parquet(made, splits.read("validation"))
+        )
         run.keep(folder, artifact.read_card(folder))
     synthetic = splits.card["synthetic"]
     evaluate.show(
@@ -93,12 +95,14 @@ def fit_and_measure(
     validation = splits.read("validation")
     fitted = fit_model(settings, splits.read("train"), validation, on_round, stages, machines)
     made = artifact.Model(fitted.pipeline, describe(settings, name, key, splits, fitted))
-    answers = evaluate.answer_all(made, validation)
+    answers = evaluate.predict_table(made, validation)
     made.card["caution"] = confidence.choose(answers, settings.predict.min_precision)
-    figures = evaluate.score(answers, made)
+    figures = evaluate.score_answers(answers, made)
     headline = {figure: figures.get(figure) for figure in evaluate.FIGURES}
     made.card["metrics"] = {"validation": headline}
-    return dataclasses.replace(made, about=model_card.written(made.card, figures)), figures
+    return dataclasses.replace(
+        made, about=model_card.render_model_card(made.card, figures)
+    ), figures
 
 
 def finish(folder: Path, settings: Config) -> Path:

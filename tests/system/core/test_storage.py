@@ -17,7 +17,7 @@ import pytest
 from shelfmark.core import storage
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.registry import Registry
-from shelfmark.monitoring.shipping import ship
+from shelfmark.monitoring.shipping import ship_log
 from tests.support.serving import free_port
 from tests.system.test_tasks import inv
 
@@ -208,7 +208,7 @@ def test_shipping_again_sends_nothing_twice_and_mends_what_is_torn(
     before = system.info(f"{path}/whole.jsonl")["generation"]
     for name in ("whole", "torn", "new"):
         (tmp_path / f"{name}.jsonl").write_bytes(f"{name}\n".encode())
-    assert ship(tmp_path, f"{gcs}/log") == 3
+    assert ship_log(tmp_path, f"{gcs}/log") == 3
     found = system.cat(system.find(path))
     assert found == {f"{path}/{name}.jsonl": f"{name}\n".encode() for name in
                      ("new", "torn", "whole")}  # fmt: skip

@@ -55,7 +55,9 @@ def models(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def promoted(models: Path, version: str, **options: Any) -> bool:
-    return promote.promote(version, str(models), reports=models.parent / "reports", **options)
+    return promote.promote_version(
+        version, str(models), reports=models.parent / "reports", **options
+    )
 
 
 def in_use(models: Path | str) -> str | None:
@@ -91,12 +93,12 @@ def test_going_back_is_one_step_and_may_be_repeated(models: Path, home: Path) ->
     copied(home, models, "c")
     assert promoted(models, "b")
     assert promoted(models, "c")
-    assert promote.back(str(models)) == "b"
-    assert promote.back(str(models)) == "a"
+    assert promote.roll_back(str(models)) == "b"
+    assert promote.roll_back(str(models)) == "a"
     with pytest.raises(ShelfmarkError, match="has named no other version before"):
-        promote.back(str(models))
+        promote.roll_back(str(models))
     assert promoted(models, "c")
-    assert promote.back(str(models)) == "a"
+    assert promote.roll_back(str(models)) == "a"
     entries = Alias(str(models)).history()
     assert [entry["version"] for entry in entries] == ["a", "b", "c", "b", "a", "c", "a"]
 
@@ -108,14 +110,14 @@ def test_a_promotion_killed_between_its_two_steps_does_not_mislead_the_way_back(
     history = models / "production.history.json"
     entries = orjson.loads(history.read_bytes())
     history.write_bytes(orjson.dumps([*entries, {"version": "c", "at": "now", "back": False}]))
-    assert promote.back(str(models)) == "a"
+    assert promote.roll_back(str(models)) == "a"
 
 
 def test_a_version_that_is_gone_is_not_gone_back_to(models: Path) -> None:
     assert promoted(models, "b")
     shutil.rmtree(models / "a")
     with pytest.raises(ShelfmarkError, match="no model in"):
-        promote.back(str(models))
+        promote.roll_back(str(models))
     assert in_use(models) == "b"
 
 
@@ -217,9 +219,14 @@ def test_a_mistake_is_one_line(
 
 
 def test_a_model_that_fails_to_behave_is_kept_out(model: artifact.Model) -> None:
-    assert all(check.passed for check in behaviour.run(model)), behaviour.run(model)
+    assert all(check.passed for check in behaviour.check_behaviour(model)), (
+        behaviour.check_behaviour(model)
+    )
     # One that answers by the case of letters, sure of everything, and by its place in a list.
-    flaws = {check.name: check for check in behaviour.run(_Flawed(model.pipeline, model.card))}
+    flaws = {
+        check.name: check
+        for check in behaviour.check_behaviour(_Flawed(model.pipeline, model.card))
+    }
     assert not flaws["what carries no meaning changes nothing"].passed
     assert not flaws["probabilities sum to 1, of short and long texts"].passed
     assert not flaws["the same answer alone and in a list"].passed
@@ -247,7 +254,7 @@ def test_a_bucket_is_served_what_is_promoted_into_it(home: Path, tmp_path: Path,
     models = f"{gcs}/models"
     reports = tmp_path / "reports"
     for version in ("a", "b"):
-        assert promote.promote(version, models, source=str(local), reports=reports)
+        assert promote.promote_version(version, models, source=str(local), reports=reports)
         assert in_use(models) == version
         there = registry.Registry(models)
         assert there.open(there.resolve("production")).version == version
@@ -255,7 +262,7 @@ def test_a_bucket_is_served_what_is_promoted_into_it(home: Path, tmp_path: Path,
     system.invalidate_cache()
     for path in (local / "b").iterdir():
         assert system.cat_file(f"{root}/b/{path.name}") == path.read_bytes()
-    assert promote.back(models) == "a"
+    assert promote.roll_back(models) == "a"
     assert registry.Registry(models).open("production").version == "a"
     copied(home, tmp_path / "other", "a", figures(accuracy=0.99))
     with pytest.raises(ShelfmarkError, match="is another model of the same name"):

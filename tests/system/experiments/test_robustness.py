@@ -72,7 +72,7 @@ def test_unchanged_papers_score_as_inv_evaluate_says(
 ) -> None:
     table = parts.read("validation")
     assert report["papers"] == table.num_rows
-    usual = evaluate.score(evaluate.answer_all(model, table), model)
+    usual = evaluate.score_answers(evaluate.predict_table(model, table), model)
     for name in ("accuracy", "macro_f1", "confident_precision"):
         assert report["as_is"][name] == pytest.approx(usual[name])
     assert report["as_is"]["abstained"] == pytest.approx(1 - usual["confident_share"])

@@ -20,7 +20,7 @@ from shelfmark.config.drift import load_drift_config
 from shelfmark.core import files
 from shelfmark.data.sources import sample
 from shelfmark.errors import ShelfmarkError
-from shelfmark.monitoring import run as drift_run
+from shelfmark.monitoring import detect
 from shelfmark.service import monitor
 from shelfmark.service.app import create_app
 from shelfmark.service.monitor import MonitorSettings
@@ -50,7 +50,7 @@ def reports(home: Path, log: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("reports")
     done = inv("drift", "--log", str(log), "--since", "7d", "--models", str(home / "models"),
                "--reports", str(folder), "domain_papers=100", cwd=home)  # fmt: skip
-    assert done.returncode == drift_run.STATUS["drift"] == 2, done.stderr
+    assert done.returncode == detect.EXIT_STATUS["drift"] == 2, done.stderr
     assert "Drift in 150 papers" in done.stdout
     return folder
 
@@ -70,7 +70,7 @@ def client(settings: MonitorSettings) -> Iterator[TestClient]:
 
 
 def test_inv_drift_leaves_a_report_a_page_and_gauges(reports: Path) -> None:
-    latest = drift_run.latest(reports)
+    latest = detect.latest_report(reports)
     assert latest is not None
     assert {path.name for path in latest.iterdir()} == {
         "drift.json", "index.html", "drift.prom", "evidently.html",
@@ -121,7 +121,7 @@ def test_a_run_asks_for_the_key_and_a_log(settings: MonitorSettings, client: Tes
 def test_runs_go_one_at_a_time_and_a_killed_one_leaves_the_last_report(
     home: Path, log: Path, reports: Path
 ) -> None:
-    before = drift_run.latest(reports)
+    before = detect.latest_report(reports)
     port = free_port()
     env = {**os.environ, "SHELFMARK_MODELS": str(home / "models"), "SHELFMARK_MODEL": "quick",
            "SHELFMARK_LOG_FOLDER": str(log), "SHELFMARK_ADMIN_KEY": "admin",
@@ -139,12 +139,12 @@ def test_runs_go_one_at_a_time_and_a_killed_one_leaves_the_last_report(
                 os.kill(child, signal.SIGKILL)
             until(lambda: not client.get("/drift/run").json()["running"])
             assert client.get("/drift/run").json()["last"]["outcome"] == "failed"
-            assert drift_run.latest(reports) == before
+            assert detect.latest_report(reports) == before
             assert client.get("/drift/latest").json()["verdict"] == "drift"
             assert client.post("/drift/run", headers=KEY).status_code == 202
             until(lambda: not client.get("/drift/run").json()["running"], 300)
             assert client.get("/drift/run").json()["last"]["outcome"] == "report"
-            assert drift_run.latest(reports) != before
+            assert detect.latest_report(reports) != before
     finally:
         process.terminate()
         assert process.wait(30) == 0
@@ -161,7 +161,7 @@ def _children(pid: int) -> list[int]:
     done = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True,
                           text=True, check=False)  # fmt: skip
     rows = (row.split(None, 1) for row in done.stdout.splitlines())
-    return [int(pid) for pid, command in rows if "shelfmark.monitoring.run" in command]
+    return [int(pid) for pid, command in rows if "shelfmark.monitoring.detect" in command]
 
 
 def test_two_runs_do_not_share_a_folder(home: Path, log: Path, tmp_path: Path) -> None:
@@ -169,15 +169,15 @@ def test_two_runs_do_not_share_a_folder(home: Path, log: Path, tmp_path: Path) -
     held = files.try_lock(tmp_path / "drift" / ".running")
     assert held is not None
     with held, pytest.raises(ShelfmarkError, match="another run is at work"):
-        drift_run.run(home / "models/quick", tmp_path, load_drift_config(), log=str(log))
-    assert drift_run.latest(tmp_path) is None
+        detect.detect_drift(home / "models/quick", tmp_path, load_drift_config(), log=str(log))
+    assert detect.latest_report(tmp_path) is None
 
 
 def test_only_the_newest_reports_stay(tmp_path: Path) -> None:
     for day in range(5):
         (tmp_path / f"2026010{day}").mkdir()
     (tmp_path / ".partial-1-x").mkdir()
-    drift_run._forget(tmp_path, 2)
+    detect._forget(tmp_path, 2)
     assert sorted(x.name for x in tmp_path.iterdir()) == [".partial-1-x", "20260103", "20260104"]
 
 
@@ -198,5 +198,5 @@ def test_what_is_compared_is_one_thing_that_is_there(
     with pytest.raises(
         ShelfmarkError, match="give --log FOLDER or --papers FILE|no folder or|go with"
     ):
-        drift_run.run(home / "models/quick", tmp_path, load_drift_config(), **given)
-    assert drift_run.latest(tmp_path) is None
+        detect.detect_drift(home / "models/quick", tmp_path, load_drift_config(), **given)
+    assert detect.latest_report(tmp_path) is None

@@ -16,7 +16,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
 from shelfmark.monitoring import shipping
-from shelfmark.monitoring.shipping import ship
+from shelfmark.monitoring.shipping import ship_log
 
 CONTENT = {f"{number}.jsonl": b'{"number":%d}\n' % number * 1000 for number in range(5)}
 
@@ -59,27 +59,27 @@ def here(folder: Path) -> set[str]:
 
 
 def test_closed_files_move(folder: Path, target: str) -> None:
-    assert ship(folder, target) == 5
+    assert ship_log(folder, target) == 5
     assert found(target) == CONTENT
     assert here(folder) == set()
-    assert ship(folder, target) == 0
+    assert ship_log(folder, target) == 0
 
 
 def test_a_slash_at_the_end_changes_nothing(folder: Path, target: str) -> None:
-    assert ship(folder, f"{target}/") == 5
+    assert ship_log(folder, f"{target}/") == 5
     assert found(target) == CONTENT
 
 
 def test_what_is_there_already_just_goes_and_what_is_torn_there_is_mended(
     folder: Path, target: str
 ) -> None:
-    ship(folder, target)
+    ship_log(folder, target)
     for name in ("0.jsonl", "1.jsonl", "2.jsonl"):
         (folder / name).write_bytes(CONTENT[name])
     filesystem, place = fsspec.core.url_to_fs(target)
     filesystem.pipe_file(f"{place}/1.jsonl", CONTENT["1.jsonl"][:100])
     filesystem.pipe_file(f"{place}/2.jsonl", bytes(len(CONTENT["2.jsonl"])))
-    assert ship(folder, target) == 3
+    assert ship_log(folder, target) == 3
     assert found(target) == CONTENT
     assert here(folder) == set()
 
@@ -91,13 +91,13 @@ def test_what_is_there_is_not_sent_again(
     for name, content in CONTENT.items():
         filesystem.pipe_file(f"{place}/{name}", content)
     monkeypatch.setattr(MemoryFileSystem, "put_file", None)
-    assert ship(folder, memory) == 5
+    assert ship_log(folder, memory) == 5
 
 
 def test_a_living_file_stays_and_a_dead_one_is_shipped(folder: Path, tmp_path: Path) -> None:
     held = files.try_lock(folder / "living.jsonl.open")
     (folder / "dead.jsonl.open").write_bytes(b"{}\n")
-    assert ship(folder, str(tmp_path / "there")) == 6
+    assert ship_log(folder, str(tmp_path / "there")) == 6
     assert "dead.jsonl" in found(str(tmp_path / "there"))
     assert here(folder) == {"living.jsonl.open"}
     assert held
@@ -115,19 +115,19 @@ def test_what_does_not_arrive_whole_stays_here(
 
     monkeypatch.setattr(MemoryFileSystem, "put_file", torn)
     with pytest.raises(ShelfmarkError, match=r"0.jsonl has 1 bytes and not the 13000 of .*again"):
-        ship(folder, memory)
+        ship_log(folder, memory)
     assert here(folder) == set(CONTENT)
     monkeypatch.undo()
-    assert ship(folder, memory) == 5
+    assert ship_log(folder, memory) == 5
     assert found(memory) == CONTENT
 
 
 SHIP = """
 import sys
 from pathlib import Path
-from shelfmark.monitoring.shipping import ship
+from shelfmark.monitoring.shipping import ship_log
 sys.stdin.readline()
-print(ship(Path(sys.argv[1]), sys.argv[2]))
+print(ship_log(Path(sys.argv[1]), sys.argv[2]))
 """
 
 
@@ -165,7 +165,7 @@ def killed(file, filesystem, there):
         os.kill(os.getpid(), signal.SIGKILL)
 
 shipping._copy = killed
-shipping.ship(Path(sys.argv[1]), sys.argv[2])
+shipping.ship_log(Path(sys.argv[1]), sys.argv[2])
 """
 
 
@@ -176,7 +176,7 @@ def test_the_next_takes_up_where_a_killed_one_was(folder: Path, tmp_path: Path) 
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert here(folder) == {"2.jsonl", "3.jsonl", "4.jsonl"}
     assert set(found(target)) == {"0.jsonl", "1.jsonl", "2.jsonl"}
-    assert ship(folder, target) == 3
+    assert ship_log(folder, target) == 3
     assert found(target) == CONTENT
 
 
@@ -188,7 +188,7 @@ def test_no_room_at_the_target_is_one_line_and_nothing_is_lost(
 
     monkeypatch.setattr(shipping.shutil, "copyfileobj", full)
     with pytest.raises(ShelfmarkError, match="cannot write .*0.jsonl: No space left on device"):
-        ship(folder, str(tmp_path / "there"))
+        ship_log(folder, str(tmp_path / "there"))
     assert here(folder) == set(CONTENT)
     assert list((tmp_path / "there").glob(f"{files.PARTIAL}*")) == []
 
@@ -202,7 +202,7 @@ def test_no_room_at_the_target_is_one_line_and_nothing_is_lost(
 )
 def test_a_target_that_is_none_is_one_line(folder: Path, target: str, said: str) -> None:
     with pytest.raises(ShelfmarkError) as told:
-        ship(folder, target)
+        ship_log(folder, target)
     assert str(told.value) == said
 
 
@@ -212,7 +212,7 @@ def test_a_bucket_that_refuses_is_one_line(folder: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(MemoryFileSystem, "put_file", refused)
     with pytest.raises(ShelfmarkError) as told:
-        ship(folder, "memory://closed")
+        ship_log(folder, "memory://closed")
     assert str(told.value) == "memory://closed: 403: no access"
     assert here(folder) == set(CONTENT)
 
@@ -220,18 +220,18 @@ def test_a_bucket_that_refuses_is_one_line(folder: Path, monkeypatch: pytest.Mon
 def test_a_folder_cannot_be_shipped_into_itself(folder: Path) -> None:
     for target in (str(folder), folder.as_uri(), f"{folder}/../log"):
         with pytest.raises(ShelfmarkError, match="is the folder to ship from"):
-            ship(folder, target)
+            ship_log(folder, target)
     assert here(folder) == set(CONTENT)
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ShelfmarkError, match="there is no folder .* to ship from"):
-        ship(tmp_path / "log", str(tmp_path / "there"))
+        ship_log(tmp_path / "log", str(tmp_path / "there"))
 
 
 def test_nothing_is_done_while_another_ships(folder: Path, tmp_path: Path) -> None:
     held = files.try_lock(folder / shipping.LOCK)
     assert held
-    assert ship(folder, str(tmp_path / "there")) == 0
+    assert ship_log(folder, str(tmp_path / "there")) == 0
     held.close()
-    assert ship(folder, str(tmp_path / "there")) == 5
+    assert ship_log(folder, str(tmp_path / "there")) == 5

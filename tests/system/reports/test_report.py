@@ -21,7 +21,7 @@ from shelfmark.config.drift import load_drift_config
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import charts
 from shelfmark.experiments.benchmarks import load_figures
-from shelfmark.monitoring import run as drift_run
+from shelfmark.monitoring import detect
 from shelfmark.reports import check as report_check
 from shelfmark.reports import html as report_html
 from shelfmark.reports import models as report_models
@@ -63,7 +63,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = orjson.loads((folder / "models" / "tiny" / "card.json").read_bytes())
     # As the commands find them, which run in this folder.
     papers = str(folder / card["data"]["folder"] / "test.parquet")
-    drift_run.run(
+    detect.detect_drift(
         folder / "models" / "tiny", reports, load_drift_config(["level=0.9"]), papers=papers
     )
     times = np.linspace(5.0, 50.0, 2500)
@@ -320,7 +320,7 @@ def test_a_picture_is_shown_if_it_says_that_it_is_of_the_run(
     shutil.copytree(work / "reports" / "tiny-robustness", tmp_path / "tiny-robustness")
     picture = tmp_path / "tiny-robustness" / "years.png"
     if shown:
-        charts.save(Figure(figsize=(1, 1)), picture, "tiny-robustness", ROBUST["created"])
+        charts.save_figure(Figure(figsize=(1, 1)), picture, "tiny-robustness", ROBUST["created"])
     else:
         Image.new("RGB", (8, 8), "white").save(picture)
     report.write(tmp_path, work / "models", work / "data")

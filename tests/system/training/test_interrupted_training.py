@@ -30,9 +30,9 @@ TRAINER = """
 import json, os, resource, signal, sys
 from shelfmark.models.boosted import engine
 from shelfmark.training import train
-from shelfmark.monitoring import traits
+from shelfmark.monitoring import fingerprint
 
-traits._identifier()  # unpacks a file of its own
+fingerprint._identifier()  # unpacks a file of its own
 
 def kill_at(event, name, times):
     def kill(now, arguments):

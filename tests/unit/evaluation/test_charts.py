@@ -22,7 +22,7 @@ def report(count: int) -> dict[str, object]:
     targets = probabilities.argmax(axis=1)[::-1]
     terms = {label: [(f"term {i}", 9.0 - i) for i in range(8)] for label in classes}
     terms[classes[0]] = []  # a class that nothing points to
-    return metrics.score(targets, probabilities, classes) | {
+    return metrics.score_probabilities(targets, probabilities, classes) | {
         "confident_share": 0.2 if count > 2 else 0.0,
         "confident_precision": 0.9 if count > 2 else None,
         "coverage": confidence.coverage(targets, probabilities),
@@ -35,7 +35,7 @@ def report(count: int) -> dict[str, object]:
 def test_every_picture_is_an_image_that_fits_a_screen_or_scrolls_one_way(
     count: int, tmp_path: Path
 ) -> None:
-    names = charts.draw_all(report(count), tmp_path)
+    names = charts.draw_charts(report(count), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     for name in names:
         image = matplotlib.image.imread(tmp_path / name)
@@ -47,7 +47,7 @@ def test_every_picture_is_an_image_that_fits_a_screen_or_scrolls_one_way(
 def test_a_picture_says_which_run_it_shows(tmp_path: Path) -> None:
     folder = tmp_path / "five-test"
     folder.mkdir()
-    for name in charts.draw_all(report(2), folder):
+    for name in charts.draw_charts(report(2), folder):
         with Image.open(folder / name) as image:
             assert image.info[charts.RUN] == "five-test"
             assert image.info[charts.CREATED] == "2026-11-22T10:00:00+00:00"

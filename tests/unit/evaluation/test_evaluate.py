@@ -19,7 +19,7 @@ from tests.support.tables import KINDS, fit, papers
 
 @pytest.fixture(scope="module")
 def report(home: Path) -> dict[str, Any]:
-    return evaluate.evaluate(home / "models" / "quick", home / "reports", "test")
+    return evaluate.evaluate_model(home / "models" / "quick", home / "reports", "test")
 
 
 def test_the_files_of_a_report(home: Path, report: dict[str, Any]) -> None:
@@ -67,7 +67,7 @@ def test_telling_terms_without_a_linear_model_are_those_of_the_trees() -> None:
     trees = fit(some.slice(0, 400), some.slice(400), *KINDS["trees"], "model.rounds=15")
     terms = {
         label: [term for term, _ in found]
-        for label, found in evaluate.telling_terms(trees, some.slice(400)).items()
+        for label, found in evaluate.find_telling_terms(trees, some.slice(400)).items()
     }
     assert {"robot", "grasping", "manipulator"} & set(terms["cs.RO"])
     assert {"galaxy", "star", "redshift"} & set(terms["astro-ph.GA"])
@@ -107,16 +107,18 @@ def test_answers_come_in_batches_and_in_order(
     home: Path, model: artifact.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = splits.open_splits(Path(model.card["data"]["folder"])).read("test").slice(0, 50)
-    whole = evaluate.answer_all(model, table)
+    whole = evaluate.predict_table(model, table)
     monkeypatch.setattr(evaluate, "BATCH", 7)
-    parts = evaluate.answer_all(model, table)
+    parts = evaluate.predict_table(model, table)
     assert parts.probabilities.tobytes() == whole.probabilities.tobytes()
     assert parts.lists.tobytes() == whole.lists.tobytes()
     assert whole.targets.tolist() == [model.classes.index(x) for x in table["label"].to_pylist()]
 
 
 def test_another_split_is_another_report(home: Path) -> None:
-    report = evaluate.evaluate(home / "models" / "quick", home / "reports", "validation", False)
+    report = evaluate.evaluate_model(
+        home / "models" / "quick", home / "reports", "validation", False
+    )
     assert (home / "reports" / "quick-validation" / "metrics.json").exists()
     card = artifact.read_card(home / "models" / "quick")
     assert report["accuracy"] == card["metrics"]["validation"]["accuracy"]
@@ -125,7 +127,7 @@ def test_another_split_is_another_report(home: Path) -> None:
 
 def test_an_unknown_split_is_named(home: Path) -> None:
     with pytest.raises(ShelfmarkError, match="no split 'tset'; there are train, validation, test"):
-        evaluate.evaluate(home / "models" / "quick", home / "reports", "tset")
+        evaluate.evaluate_model(home / "models" / "quick", home / "reports", "tset")
 
 
 def test_other_data_than_the_model_was_trained_on_is_refused(home: Path, tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_other_data_than_the_model_was_trained_on_is_refused(home: Path, tmp_pat
     card["data"]["card_sha256"] = "0" * 64
     (model / "card.json").write_bytes(orjson.dumps(card))
     with pytest.raises(ShelfmarkError, match="is not the data quick was trained on"):
-        evaluate.evaluate(model, tmp_path)
+        evaluate.evaluate_model(model, tmp_path)
 
 
 def test_the_table_is_printed(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

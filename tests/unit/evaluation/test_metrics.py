@@ -17,7 +17,7 @@ TARGETS = np.array([0, 1, 1, 0])
 
 
 def test_figures_of_a_small_case() -> None:
-    figures = metrics.score(TARGETS, PROBABILITIES, CLASSES)
+    figures = metrics.score_probabilities(TARGETS, PROBABILITIES, CLASSES)
     assert figures["papers"] == 4
     assert figures["accuracy"] == 0.5
     assert figures["top3"] == figures["top5"] == 1.0
@@ -32,14 +32,14 @@ def test_figures_of_a_small_case() -> None:
 
 def test_top_k_counts_the_k_most_probable() -> None:
     targets = np.array([1, 2, 1, 0])
-    assert metrics.top_k(targets, PROBABILITIES, 1) == 0.0
-    assert metrics.top_k(targets, PROBABILITIES, 2) == 1.0
-    assert metrics.top_k(np.array([2, 0, 2, 2]), PROBABILITIES, 2) == 0.25
+    assert metrics.top_k_accuracy(targets, PROBABILITIES, 1) == 0.0
+    assert metrics.top_k_accuracy(targets, PROBABILITIES, 2) == 1.0
+    assert metrics.top_k_accuracy(np.array([2, 0, 2, 2]), PROBABILITIES, 2) == 0.25
 
 
 def test_a_label_the_model_does_not_know_counts_as_an_error() -> None:
-    known = metrics.score(np.array([0, 1]), PROBABILITIES[:2], CLASSES)
-    mixed = metrics.score(np.array([0, -1]), PROBABILITIES[:2], CLASSES)
+    known = metrics.score_probabilities(np.array([0, 1]), PROBABILITIES[:2], CLASSES)
+    mixed = metrics.score_probabilities(np.array([0, -1]), PROBABILITIES[:2], CLASSES)
     assert known["accuracy"] == 1.0
     assert mixed["accuracy"] == mixed["top3"] == 0.5
     assert mixed["log_loss"] > known["log_loss"] + 5
@@ -49,7 +49,7 @@ def test_a_label_the_model_does_not_know_counts_as_an_error() -> None:
 
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
     sure = np.array([[0.9, 0.1]] * 10, np.float32)
-    bins = metrics.reliability(np.array([0] * 6 + [1] * 4), sure)
+    bins = metrics.reliability_bins(np.array([0] * 6 + [1] * 4), sure)
     assert len(bins) == 1
     assert metrics.calibration_error(bins) == pytest.approx(0.3, abs=1e-6)
 
@@ -59,17 +59,17 @@ def test_honest_probabilities_have_a_small_calibration_error() -> None:
     first = chance.uniform(size=20_000)
     probabilities = np.stack([first, 1 - first], axis=1).astype(np.float32)
     targets = (chance.uniform(size=20_000) > first).astype(int)
-    assert metrics.calibration_error(metrics.reliability(targets, probabilities)) < 0.015
+    assert metrics.calibration_error(metrics.reliability_bins(targets, probabilities)) < 0.015
 
 
 def test_bins_hold_every_paper_once_even_at_certainty() -> None:
     certain = np.array([[1.0, 0.0], [0.5, 0.5], [0.51, 0.49]], np.float32)
-    bins = metrics.reliability(np.array([0, 1, 0]), certain)
+    bins = metrics.reliability_bins(np.array([0, 1, 0]), certain)
     assert sum(row["share"] for row in bins) == pytest.approx(1.0)
 
 
 def test_answers_without_probabilities() -> None:
-    assert metrics.score_answers(["a", "b"], ["a", "a"]) == {
+    assert metrics.score_labels(["a", "b"], ["a", "a"]) == {
         "accuracy": 0.5,
         "macro_f1": pytest.approx(1 / 3),
         "weighted_f1": pytest.approx(1 / 3),
@@ -78,12 +78,12 @@ def test_answers_without_probabilities() -> None:
 
 def test_the_pairs_hardest_to_tell_apart_come_first() -> None:
     matrix = np.array([[5, 4, 1], [2, 8, 0], [0, 0, 0]])
-    assert metrics.confused(matrix, CLASSES) == [
+    assert metrics.most_confused(matrix, CLASSES) == [
         {"one": "a", "other": "b", "one_for_other": 4, "other_for_one": 2, "share": 6 / 20}
     ]  # c has no paper, so nothing is known of it
-    assert metrics.confused(np.diag([3, 2, 1]), CLASSES) == []
+    assert metrics.most_confused(np.diag([3, 2, 1]), CLASSES) == []
 
 
 def test_the_standard_error_is_that_of_a_share() -> None:
-    figures = metrics.score(TARGETS, PROBABILITIES, CLASSES)
+    figures = metrics.score_probabilities(TARGETS, PROBABILITIES, CLASSES)
     assert figures["standard_error"] == 0.25

@@ -19,7 +19,7 @@ from shelfmark.models.artifact import Model
 @pytest.fixture(scope="module")
 def figures(model: Model) -> dict[str, Any]:
     validation = open_splits(Path(model.card["data"]["folder"])).read("validation")
-    return evaluate.score(evaluate.answer_all(model, validation), model)
+    return evaluate.score_answers(evaluate.predict_table(model, validation), model)
 
 
 def test_training_writes_it_and_the_digests_cover_it(home: Path, tmp_path: Path) -> None:
@@ -56,7 +56,9 @@ def test_a_class_that_is_never_sure_and_one_mistaken_for_another_are_named(
     pairs = [{"one": classes[0], "other": classes[1], "share": 0.153}]
     per_class = figures["per_class"] | {classes[2]: figures["per_class"][classes[2]] | {"f1": 0.01}}
     card = model.card | {"caution": {**model.card["caution"], "confident_from": limits}}
-    about = model_card.written(card, figures | {"confused": pairs, "per_class": per_class})
+    about = model_card.render_model_card(
+        card, figures | {"confused": pairs, "per_class": per_class}
+    )
     assert re.search(rf"^\| {re.escape(classes[0])} .+ \| never \|$", about, re.M)
     pair = f"{classes[0]} and {classes[1]} (15% of their papers)"
     assert f"Most often taken for one another: {pair}.\n" in about

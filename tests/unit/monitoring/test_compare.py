@@ -20,10 +20,10 @@ from shelfmark.monitoring import page as drift_page
 from shelfmark.monitoring import reference as references
 from shelfmark.monitoring import report as drift_report
 from shelfmark.monitoring import statistics as drift_statistics
-from shelfmark.monitoring.compare import DRIFT, NONE, TOO_LITTLE, UNKNOWN, Found
-from shelfmark.monitoring.fingerprint import sketcher_of
+from shelfmark.monitoring.compare import DRIFT, NONE, TOO_LITTLE, UNKNOWN, DriftTest
+from shelfmark.monitoring.fingerprint import sketcher_for
 from shelfmark.monitoring.reference import Reference
-from shelfmark.monitoring.windows import Window, typed
+from shelfmark.monitoring.windows import Window, coerce_dtypes
 
 LIMITS = load_drift_config(["domain_papers=150"])
 DAY = 86400
@@ -39,19 +39,19 @@ def pool(model: Model) -> Pool:
 
 
 def seen(model: Model, texts: list[str], labels: list[str] | None = None) -> pd.DataFrame:
-    rows = references.rows_of(model, texts, list(labels or [None] * len(texts)))
-    return typed(pd.DataFrame(rows).assign(time=np.linspace(0, 10 * DAY, len(texts))))
+    rows = references.describe_papers(model, texts, list(labels or [None] * len(texts)))
+    return coerce_dtypes(pd.DataFrame(rows).assign(time=np.linspace(0, 10 * DAY, len(texts))))
 
 
 def reference(model: Model, pool: Pool, rows: list[int]) -> Reference:
-    terms = sketcher_of(model).rows([pool[0][row] for row in rows])
+    terms = sketcher_for(model).transform([pool[0][row] for row in rows])
     return Reference(pool[1].iloc[rows], terms, references.mean_tfidf(terms), ["robot"])
 
 
 def window(model: Model, texts: list[str], rows: pd.DataFrame) -> Window:
     everyone = np.arange(len(texts))
     rows = rows.reset_index(drop=True)
-    return Window("here", rows, everyone, sketcher_of(model).rows(texts), texts, len(texts))
+    return Window("here", rows, everyone, sketcher_for(model).transform(texts), texts, len(texts))
 
 
 def divided(
@@ -168,9 +168,9 @@ def replace_limits(limits: DriftConfig, **changes: float) -> DriftConfig:
 
 
 def test_holm() -> None:
-    found = [Found(str(p), "", "", 0.1, p=p) for p in (0.01, 0.04, 0.03, 0.005)]
-    found.append(Found("none", "", "", 0.1))
-    drift.holm(found)
+    found = [DriftTest(str(p), "", "", 0.1, p=p) for p in (0.01, 0.04, 0.03, 0.005)]
+    found.append(DriftTest("none", "", "", 0.1))
+    drift.adjust_p_values(found)
     # The example of the method's usual textbook case.
     assert [one.adjusted for one in found] == [0.03, 0.06, 0.06, 0.02, None]
 
@@ -178,27 +178,30 @@ def test_holm() -> None:
 def test_numbers_are_those_of_scipy_by_evidently() -> None:
     chance = np.random.default_rng(0)
     old, new = pd.Series(chance.normal(size=300)), pd.Series(chance.normal(0.2, size=200))
-    p, distance = drift_statistics.numbers(old, new)
+    p, distance = drift_statistics.compare_numbers(old, new)
     assert p == pytest.approx(ks_2samp(old, new).pvalue)
     assert distance == pytest.approx(wasserstein_distance(old, new) / np.std(old))
 
 
 def test_shares() -> None:
     a = pd.Series(["x"] * 60 + ["y"] * 40)
-    same, apart = drift_statistics.shares(a, a), drift_statistics.shares(a, pd.Series(["z"] * 100))
+    same, apart = (
+        drift_statistics.compare_shares(a, a),
+        drift_statistics.compare_shares(a, pd.Series(["z"] * 100)),
+    )
     assert same == (pytest.approx(1), 0)
     assert apart[0] < 1e-20
     assert apart[1] == pytest.approx(1)
-    assert drift_statistics.shares(a[:60], a[:60]) == (1, 0)
+    assert drift_statistics.compare_shares(a[:60], a[:60]) == (1, 0)
     rare = pd.Series(["x"] * 199 + ["once"]), pd.Series(["x"] * 199 + ["other"])
-    assert drift_statistics.shares(*rare)[0] == 1
+    assert drift_statistics.compare_shares(*rare)[0] == 1
 
 
 def test_shares_of_a_window_as_large_as_the_reference_raise_few_alarms() -> None:
     # Evidently's own chi-square takes the reference as exact, and fails this.
     chance, names = np.random.default_rng(0), list("abcdefgh")
     found = [
-        drift_statistics.shares(*(pd.Series(chance.choice(names, 500)) for _ in "ab"))[0]
+        drift_statistics.compare_shares(*(pd.Series(chance.choice(names, 500)) for _ in "ab"))[0]
         for _ in range(200)
     ]
     assert np.sum(np.array(found) <= 0.05) <= binom.ppf(0.999, 200, 0.05)
@@ -220,16 +223,16 @@ def test_the_page_says_what_moved_and_runs_nothing_of_the_papers(model: Model, p
     texts = [evil + text for text in new.texts or []]
     window_ = window(model, texts, seen(model, texts, new.rows["label"].tolist()))
     found = drift.compare(old, window_, LIMITS)
-    report = drift_report.describe("quick", old, window_, found, LIMITS, sketcher_of(model))
+    report = drift_report.build_report("quick", old, window_, found, LIMITS, sketcher_for(model))
     assert "zebrafish" in [row["word"] for row in report["words"]["more"]]
     assert report["examples"][0]["text"].startswith("<script>")
-    page = drift_page.page(report)
+    page = drift_page.render_page(report)
     assert "<script" not in page
     assert "zebrafish" in page
     assert "&lt;script&gt;" in page
     assert "http" not in page
     assert "words of the texts" in page[page.index("<h1") : page.index("<svg")]
-    gauges = drift_report.gauges(report).decode()
+    gauges = drift_report.prometheus_gauges(report).decode()
     assert "shelfmark_drift_alarm 1.0" in gauges
     assert 'shelfmark_drift_score{test="text"}' in gauges
 
@@ -238,10 +241,10 @@ def test_the_page_without_drift_and_with_too_little(model: Model, pool: Pool) ->
     for new, word, alarm in ((200, "No drift in 200 papers", 0), (5, "Too little data", 0)):
         pair = divided(model, pool, 8, 400, new)
         found = drift.compare(*pair, LIMITS)
-        report = drift_report.describe("quick", *pair, found, LIMITS, sketcher_of(model))
-        assert f'">{word}' in drift_page.page(report)
+        report = drift_report.build_report("quick", *pair, found, LIMITS, sketcher_for(model))
+        assert f'">{word}' in drift_page.render_page(report)
         assert report["examples"] == []
-        assert f"shelfmark_drift_alarm {alarm}.0" in drift_report.gauges(report).decode()
+        assert f"shelfmark_drift_alarm {alarm}.0" in drift_report.prometheus_gauges(report).decode()
 
 
 def test_limits_from_words() -> None:

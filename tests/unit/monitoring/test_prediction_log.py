@@ -20,7 +20,7 @@ import pytest
 from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
 from shelfmark.monitoring import prediction_log
-from shelfmark.monitoring.prediction_log import PredictionLog, close_leftovers, read
+from shelfmark.monitoring.prediction_log import PredictionLog, close_leftovers, read_lines
 from tests.support.moments import until
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX alone has such limits and signals")
@@ -50,7 +50,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 
 def numbers(folder: Path, pattern: str = "*.jsonl") -> list[int]:
-    return [line["number"] for path in sorted(folder.glob(pattern)) for line in read(path)]
+    return [line["number"] for path in sorted(folder.glob(pattern)) for line in read_lines(path)]
 
 
 def test_every_event_is_a_line_in_the_order_of_the_events(make: Make, tmp_path: Path) -> None:
@@ -71,11 +71,11 @@ def test_a_file_is_open_by_name_while_it_is_written(make: Make, tmp_path: Path) 
     until(lambda: log.written)
     (path,) = tmp_path.iterdir()
     assert NAME.fullmatch(path.name.removesuffix(".open"))
-    assert list(read(path)) == [describe(1)]
+    assert list(read_lines(path)) == [describe(1)]
     close_leftovers(tmp_path)  # as another worker does that starts
     assert list(tmp_path.iterdir()) == [path]
     log.close(PATIENCE)
-    assert list(tmp_path.iterdir()) == [prediction_log.closed_name(path)]
+    assert list(tmp_path.iterdir()) == [prediction_log.closed_path(path)]
 
 
 def test_a_full_file_gives_way_to_the_next(make: Make, tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_a_killed_process_leaves_whole_lines_and_its_file_is_closed_by_the_next(
     assert run.returncode == -signal.SIGKILL
     (left,) = tmp_path.glob("*.open")
     log = make()
-    assert list(tmp_path.iterdir()) == [prediction_log.closed_name(left)]
+    assert list(tmp_path.iterdir()) == [prediction_log.closed_path(left)]
     log.keep(-1)
     log.close(PATIENCE)
     *kept, last = numbers(tmp_path)
@@ -363,7 +363,7 @@ def test_a_file_closed_by_its_writer_meanwhile_is_not_lost(
     hold = files.try_lock
 
     def late(path: Path) -> Any:
-        path.rename(prediction_log.closed_name(path))
+        path.rename(prediction_log.closed_path(path))
         return hold(path)  # makes a new, empty file
 
     monkeypatch.setattr(files, "try_lock", late)
@@ -386,4 +386,4 @@ def test_damaged_lines_are_skipped_and_a_torn_last_one_is_no_damage(
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ShelfmarkError, match="cannot read .*a.jsonl: No such file"):
-        list(read(tmp_path / "a.jsonl"))
+        list(read_lines(tmp_path / "a.jsonl"))

@@ -14,25 +14,24 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate
 from shelfmark.models import artifact
 from shelfmark.monitoring import fingerprint, reference
-from shelfmark.monitoring.fingerprint import sketcher_of
-from shelfmark.monitoring.traits import traits
+from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
 
 
 def test_training_leaves_the_validation_papers_as_the_model_sees_them(
     home: Path, model: artifact.Model
 ) -> None:
-    found = reference.load(home / "models" / "quick")
+    found = reference.load_reference(home / "models" / "quick")
     validation = open_splits(Path(model.card["data"]["folder"])).read("validation")
     assert len(found.rows) == validation.num_rows
     assert found.rows["label"].tolist() == validation["label"].to_pylist()
-    answers = evaluate.answer_all(model, validation)
+    answers = evaluate.predict_table(model, validation)
     assert found.rows["predicted"].tolist() == answers.given
     np.testing.assert_allclose(found.rows["confidence"], answers.probabilities.max(1), atol=1e-6)
     first = validation["text"][0].as_py()
-    for name, value in traits(model, first).items():
+    for name, value in text_traits(model, first).items():
         if name != "characters":
             assert found.rows[name][0] == value
-    assert (found.terms[0] != sketcher_of(model).rows([first])[0]).nnz == 0
+    assert (found.terms[0] != sketcher_for(model).transform([first])[0]).nnz == 0
     right = (found.rows["label"] == found.rows["predicted"]).mean()
     assert right == pytest.approx(model.card["metrics"]["validation"]["accuracy"])
 
@@ -45,7 +44,7 @@ def test_the_card_covers_it_and_tells_the_days(home: Path, tmp_path: Path) -> No
     with pytest.raises(ShelfmarkError, match=r"reference\.parquet is missing or not the file"):
         artifact.check(copy)
     with pytest.raises(ShelfmarkError, match="damaged"):
-        reference.load(copy)
+        reference.load_reference(copy)
 
 
 def test_a_model_of_before_opens_and_says_what_to_do(home: Path, tmp_path: Path) -> None:
@@ -53,7 +52,7 @@ def test_a_model_of_before_opens_and_says_what_to_do(home: Path, tmp_path: Path)
     folder = artifact.save(artifact.Model(old.pipeline, old.card | {"name": "old"}), tmp_path)
     assert artifact.load(folder).classes == old.classes
     with pytest.raises(ShelfmarkError, match=r"no reference\.parquet to compare with: train again"):
-        reference.load(folder)
+        reference.load_reference(folder)
 
 
 def test_it_is_bounded_and_the_same_every_time(
@@ -61,10 +60,10 @@ def test_it_is_bounded_and_the_same_every_time(
 ) -> None:
     monkeypatch.setattr(reference, "MOST", 40)
     papers = open_splits(Path(model.card["data"]["folder"])).read("test")
-    one, two = (reference.make(model, papers) for _ in range(2))
+    one, two = (reference.build_reference(model, papers) for _ in range(2))
     assert one.num_rows == 40
     assert one.equals(two, check_metadata=True)
-    found = reference.understood(one)
+    found = reference.from_table(one)
     assert found.terms.shape == (40, fingerprint.WIDE)
     assert np.linalg.norm(found.mean) > 0
     assert {"the", "of", "."} <= set(found.names[:20])

@@ -15,8 +15,8 @@ import pytest
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.artifact import Model
-from shelfmark.monitoring import fingerprint, log_window, paper_window, windows
-from shelfmark.monitoring.fingerprint import sketcher_of
+from shelfmark.monitoring import fingerprint, windows
+from shelfmark.monitoring.fingerprint import sketcher_for
 from tests.support.logs import line, write
 
 DAY = 86400
@@ -26,15 +26,15 @@ DAY = 86400
     ("since", "seconds"), [("7d", 7 * DAY), ("24h", DAY), ("90m", 5400), ("2w", 14 * DAY)]
 )
 def test_a_span_counts_back_from_now(since: str, seconds: float) -> None:
-    assert windows.since_when(since, 10_000_000.0) == 10_000_000 - seconds
+    assert windows.parse_since(since, 10_000_000.0) == 10_000_000 - seconds
 
 
 def test_a_day_and_nothing() -> None:
-    assert windows.since_when("1970-01-02", 0) == DAY
-    assert windows.since_when("1970-01-02T01:00+01:00", 0) == DAY
-    assert windows.since_when("", 0) == -np.inf
+    assert windows.parse_since("1970-01-02", 0) == DAY
+    assert windows.parse_since("1970-01-02T01:00+01:00", 0) == DAY
+    assert windows.parse_since("", 0) == -np.inf
     with pytest.raises(ShelfmarkError, match=r"--since: 'yesterday' is no time"):
-        windows.since_when("yesterday", 0)
+        windows.parse_since("yesterday", 0)
 
 
 def test_a_log_gives_the_lines_of_one_model_since_a_moment(model: Model, tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_log_gives_the_lines_of_one_model_since_a_moment(model: Model, tmp_pat
     write(tmp_path / "a.jsonl", line(model, now - 9 * DAY), line(model, now - 2 * DAY, label="x"))
     others = line(model, now, model="other"), {"odd": 1}, line(model, now, confidence="high")
     write(tmp_path / "b.jsonl.open", line(model, now - DAY, unknown=None), *others)
-    found = log_window.of_log(str(tmp_path), model.card, "7d", 100)
+    found = windows.from_log(str(tmp_path), model.card, "7d", 100)
     assert found.left_out == {"another model's": 1, "not understood": 2}
     assert found.rows["label"].tolist() == ["x", None]
     assert found.rows["unknown"].isna().tolist() == [False, True]
@@ -50,7 +50,7 @@ def test_a_log_gives_the_lines_of_one_model_since_a_moment(model: Model, tmp_pat
     assert found.texts is None
     assert found.terms is not None
     assert found.terms.shape == (2, fingerprint.NARROW)
-    wanted = fingerprint.narrow(sketcher_of(model).rows(["we train a robot"]))
+    wanted = fingerprint.fold(sketcher_for(model).transform(["we train a robot"]))
     assert (found.terms[0] != wanted).nnz == 0
 
 
@@ -58,7 +58,7 @@ def test_a_log_with_texts_gives_them_and_all_their_buckets(model: Model, tmp_pat
     file = write(tmp_path / "a.jsonl", line(model, 5, text="a b"), line(model, 6, text="robot arm"))
     for one in (lines := [orjson.loads(x) for x in file.read_bytes().splitlines()]):
         one["text"] = "robot arm"
-    found = log_window.of_log(str(write(file, *lines)), model.card, "", 100)
+    found = windows.from_log(str(write(file, *lines)), model.card, "", 100)
     assert found.texts == ["robot arm", "robot arm"]
     assert found.terms is not None
     assert found.terms.shape == (2, fingerprint.WIDE)
@@ -66,25 +66,25 @@ def test_a_log_with_texts_gives_them_and_all_their_buckets(model: Model, tmp_pat
 
 def test_lines_without_words_have_none_to_compare(model: Model, tmp_path: Path) -> None:
     bare = {k: v for k, v in line(model, 1).items() if k != "sketch"}
-    found = log_window.of_log(str(write(tmp_path / "a.jsonl", bare)), model.card, "", 10)
+    found = windows.from_log(str(write(tmp_path / "a.jsonl", bare)), model.card, "", 10)
     assert (found.terms, len(found.with_terms), len(found.rows)) == (None, 0, 1)
     some = write(tmp_path / "a.jsonl", bare, line(model, 2))
-    assert log_window.of_log(str(some), model.card, "", 10).with_terms.tolist() == [1]
+    assert windows.from_log(str(some), model.card, "", 10).with_terms.tolist() == [1]
 
 
 def test_of_too_many_lines_some_are_kept_from_all_along(model: Model, tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", *(line(model, float(x)) for x in range(300)))
-    found = log_window.of_log(str(file), model.card, "", 50)
+    found = windows.from_log(str(file), model.card, "", 50)
     assert (len(found.rows), found.seen) == (50, 300)
     assert found.rows["time"].min() < 60
     assert found.rows["time"].max() > 240
-    again = log_window.of_log(str(file), model.card, "", 50)
+    again = windows.from_log(str(file), model.card, "", 50)
     pd.testing.assert_frame_equal(found.rows, again.rows)
 
 
 def test_no_log_is_one_line(model: Model, tmp_path: Path) -> None:
     with pytest.raises(ShelfmarkError, match="--log: there is no folder or file"):
-        log_window.of_log(str(tmp_path / "none"), model.card, "", 10)
+        windows.from_log(str(tmp_path / "none"), model.card, "", 10)
 
 
 def test_true_labels_come_later_by_the_papers_names(
@@ -101,21 +101,21 @@ def test_true_labels_come_later_by_the_papers_names(
         {"id": "hep-th/9901001"},
         {"primary": "cs.RO"},
     )
-    found = log_window.of_log(str(file), model.card, "", 10, str(truth))
+    found = windows.from_log(str(file), model.card, "", 10, str(truth))
     assert found.rows["label"].tolist() == ["cs.CV", "cs.CL", None, "cs.RO", None]
     assert "--labels: 3 of 5 papers of the log have a true label" in log()
     with pytest.raises(ShelfmarkError, match="--labels: there is no file"):
-        log_window.of_log(str(file), model.card, "", 10, "none.jsonl")
+        windows.from_log(str(file), model.card, "", 10, "none.jsonl")
 
 
 def test_an_empty_log_is_an_empty_window(model: Model, tmp_path: Path) -> None:
-    found = log_window.of_log(str(tmp_path), model.card, "7d", 10)
+    found = windows.from_log(str(tmp_path), model.card, "7d", 10)
     assert (len(found.rows), found.terms) == (0, None)
 
 
 def test_a_split_reads_as_the_model_read_it(model: Model) -> None:
     folder = Path(model.card["data"]["folder"])
-    found = paper_window.of_papers(str(folder / "test.parquet"), model, "", 1000)
+    found = windows.from_papers(str(folder / "test.parquet"), model, "", 1000)
     papers = open_splits(folder).read("test").to_pandas().sort_values("submitted", kind="stable")
     assert found.texts == papers["text"].tolist()
     assert found.rows["label"].tolist() == papers["label"].tolist()
@@ -138,7 +138,7 @@ def test_labels_and_times_of_papers(
     model: Model, tmp_path: Path, fields: dict[str, Any], label: str | None, moment: float
 ) -> None:
     file = write(tmp_path / "papers.jsonl", {"title": "A robot", "abstract": "arm", **fields}, {})
-    found = paper_window.of_papers(str(file), model, "", 10)
+    found = windows.from_papers(str(file), model, "", 10)
     assert found.rows["label"].tolist() == [label]
     np.testing.assert_equal(found.rows["time"].tolist(), [moment])
     assert found.texts == ["A robot\narm"]
@@ -146,5 +146,5 @@ def test_labels_and_times_of_papers(
 
 
 def test_a_file_without_papers_is_an_empty_window(model: Model, tmp_path: Path) -> None:
-    found = paper_window.of_papers(str(write(tmp_path / "a.jsonl", {}, [])), model, "", 10)
+    found = windows.from_papers(str(write(tmp_path / "a.jsonl", {}, [])), model, "", 10)
     assert (len(found.rows), found.terms, found.left_out) == (0, None, {"not understood": 2})

@@ -29,7 +29,7 @@ def test_the_model_is_better_than_guessing(home: Path) -> None:
 def test_the_figures_on_the_card_are_those_of_validation(home: Path, model: artifact.Model) -> None:
     folder = Path(model.card["data"]["folder"])
     table = splits.open_splits(folder).read("validation")
-    figures = evaluate.score(evaluate.answer_all(model, table), model)
+    figures = evaluate.score_answers(evaluate.predict_table(model, table), model)
     for name, value in model.card["metrics"]["validation"].items():
         assert figures.get(name) == value
 
@@ -37,7 +37,7 @@ def test_the_figures_on_the_card_are_those_of_validation(home: Path, model: arti
 def test_the_caution_on_the_card_is_chosen_on_validation(model: artifact.Model) -> None:
     folder = Path(model.card["data"]["folder"])
     table = splits.open_splits(folder).read("validation")
-    chosen = confidence.choose(evaluate.answer_all(model, table), 0.75)
+    chosen = confidence.choose(evaluate.predict_table(model, table), 0.75)
     assert model.card["caution"] == chosen
     assert model.card["listed"]
 

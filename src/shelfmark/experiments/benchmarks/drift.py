@@ -38,7 +38,7 @@ from shelfmark.models import artifact
 from shelfmark.models.boosted.fit import fit_model
 from shelfmark.monitoring import compare as drift
 from shelfmark.monitoring import fingerprint, reference, windows
-from shelfmark.monitoring.fingerprint import sketcher_of
+from shelfmark.monitoring.fingerprint import sketcher_for
 from shelfmark.monitoring.reference import Reference
 from shelfmark.monitoring.windows import Window
 
@@ -149,7 +149,7 @@ def _window(case: Case, seen: Seen, rows: Ints) -> Window:
         taken["label"] = None
     terms = seen.terms[rows]
     return Window(
-        case.name, taken, np.arange(len(rows)), fingerprint.narrow(terms) if case.folded else terms
+        case.name, taken, np.arange(len(rows)), fingerprint.fold(terms) if case.folded else terms
     )
 
 
@@ -231,8 +231,8 @@ def _fitted(settings: Config, papers: pa.Table) -> artifact.Model:
 
 def _seen(made: artifact.Model, papers: pa.Table) -> Seen:
     texts, labels = papers["text"].to_pylist(), papers["label"].to_pylist()
-    rows = pd.DataFrame(reference.rows_of(made, texts, labels))
-    return Seen(windows.typed(rows), sketcher_of(made).rows(texts))
+    rows = pd.DataFrame(reference.describe_papers(made, texts, labels))
+    return Seen(windows.coerce_dtypes(rows), sketcher_for(made).transform(texts))
 
 
 def _changed(papers: pa.Table, change: Any) -> pa.Table:

@@ -118,5 +118,5 @@ def draw_all(report: dict[str, Any], folder: Path, run: str) -> list[str]:
     if report["years"]:
         drawn["years.png"] = over_years(report["years"])
     for name, figure in drawn.items():
-        charts.save(figure, folder / name, run, report["created"])
+        charts.save_figure(figure, folder / name, run, report["created"])
     return list(drawn)

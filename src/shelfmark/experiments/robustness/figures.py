@@ -133,7 +133,7 @@ def differences(
 
 def by_class(sample: Sample, told: Told) -> dict[str, dict[str, float]]:
     """Return recall, F1 and the number of papers of each label that is there."""
-    found = metrics.class_figures(sample.truth, told.given, len(sample.names))
+    found = metrics.label_metrics(sample.truth, told.given, len(sample.names))
     return {
         name: {"recall": float(found["recall"][number]), "f1": float(found["f1"][number]),
                "papers": int(found["papers"][number])}

@@ -33,7 +33,7 @@ from shelfmark.experiments.robustness.figures import (
     sample_of,
 )
 from shelfmark.models.artifact import Model
-from shelfmark.monitoring import traits
+from shelfmark.monitoring.fingerprint import text_traits
 
 RIVAL = "rival"  # another class than a paper's own
 LANGUAGE = "another language"
@@ -65,7 +65,7 @@ def run(
     for name, value, least in (("papers", papers, 1), ("seed", seed, 0)):
         if value < least:
             raise ShelfmarkError(f"--{name}: {value}: should be a whole number from {least}")
-    model, splits = evaluate.opened(model_folder)
+    model, splits = evaluate.open_model_and_splits(model_folder)
     table = splits.read(split)
     # The test split is looked at only when it is asked for.
     pool = ageing.pool(splits, with_test=split == "test") if years else None
@@ -123,7 +123,7 @@ def _changed(
 ) -> dict[str, list[Paper]]:
     """Return the papers after each change; those stuffed got the words of their rival class."""
     kinds = {name: changes.changed(name, sample.papers, seed) for name in changes.CHANGES}
-    terms = evaluate.telling_terms(model, splits.read("validation"))
+    terms = evaluate.find_telling_terms(model, splits.read("validation"))
     told = [[term for term, _ in terms[model.classes[rival]]] for rival in rivals]
     for name, change in changes.STUFFINGS.items():
         pairs = zip(sample.papers, told, strict=True)
@@ -151,11 +151,10 @@ def _moved(rivals: Ints, before: Told, after: Told) -> dict[str, float]:
 
 def _language(model: Model, before: list[Paper], after: list[Paper]) -> dict[str, float]:
     """Return the share of words replaced, and of papers that the log would mark as not English."""
+    texts = [[model.text(*paper) for paper in side] for side in (before, after)]
     marked = [
-        float(
-            np.mean([traits.traits(model, model.text(*one))["language"] != ENGLISH for one in side])
-        )
-        for side in (before, after)
+        float(np.mean([text_traits(model, text)["language"] != ENGLISH for text in side]))
+        for side in texts
     ]
     share = changes.share_in_french([" ".join(paper) for paper in before])
     return {"words": share, "marked_before": marked[0], "marked_after": marked[1]}

@@ -22,15 +22,15 @@ from shelfmark.core import console, files, provenance
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.monitoring import compare as drift
-from shelfmark.monitoring import log_window, paper_window, reference
+from shelfmark.monitoring import reference, windows
 from shelfmark.monitoring.windows import Window
 
 REPORT, PAGE, GAUGES, MORE = "drift.json", "index.html", "drift.prom", "evidently.html"
 FOLDER = "drift"
-STATUS = {drift.NONE: 0, drift.DRIFT: 2, drift.TOO_LITTLE: 3}  # 1 is an error, as everywhere
+EXIT_STATUS = {drift.NONE: 0, drift.DRIFT: 2, drift.TOO_LITTLE: 3}  # 1 is an error, as everywhere
 
 
-def run(
+def detect_drift(
     model: Path, reports: Path, limits: DriftConfig, *, log: str = "", papers: str = "",
     since: str = "", truth: str = "",
 ) -> dict[str, Any]:  # fmt: skip
@@ -42,7 +42,7 @@ def run(
         limits: what counts as drift.
         log: folder, file or address of a prediction log; or
         papers: file of papers.
-        since: from when on, as `windows.since_when` understands it.
+        since: from when on, as `windows.parse_since` understands it.
         truth: file of papers with the true labels of what is in the log.
 
     Raises:
@@ -62,14 +62,14 @@ def run(
     with held:
         files.clear_leftovers(folder)
         model = model.resolve()  # another may become the latest meanwhile
-        known = reference.load(model)
+        known = reference.load_reference(model)
         if log:
             card = artifact.check(model)
-            window = log_window.of_log(log, card, since, limits.max_papers, truth)
+            window = windows.from_log(log, card, since, limits.max_papers, truth)
         else:
             opened = artifact.load(model)
             card = opened.card
-            window = paper_window.of_papers(papers, opened, since, limits.max_papers)
+            window = windows.from_papers(papers, opened, since, limits.max_papers)
         return _write(card, known, window, limits, folder)
 
 
@@ -87,14 +87,14 @@ def _write(
 
     found = drift.compare(known, window, limits)
     sketcher = Sketcher(card["config"]["features"])
-    report = drift_report.describe(card["name"], known, window, found, limits, sketcher)
+    report = drift_report.build_report(card["name"], known, window, found, limits, sketcher)
     report |= {"command": provenance.command(), "synthetic": card["data"]["synthetic"]}
     target = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     with files.atomic_folder(target) as aside:
         written = orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
         (aside / REPORT).write_bytes(written)
-        (aside / PAGE).write_text(drift_page.page(report), encoding="utf-8")
-        (aside / GAUGES).write_bytes(drift_report.gauges(report))
+        (aside / PAGE).write_text(drift_page.render_page(report), encoding="utf-8")
+        (aside / GAUGES).write_bytes(drift_report.prometheus_gauges(report))
         if min(len(window.rows), len(known.rows)) >= limits.min_papers:
             # Columns that either side has not are no columns to Evidently.
             names, counted = (
@@ -102,11 +102,11 @@ def _write(
                  if known.rows[name].notna().any() and window.rows[name].notna().any()]
                 for kind in (drift.SHARES, drift.NUMBERS)
             )  # fmt: skip
-            more = drift_statistics.page(known.rows, window.rows, names, counted)
+            more = drift_statistics.evidently_page(known.rows, window.rows, names, counted)
             (aside / MORE).write_text(more, encoding="utf-8")
     artifact.point_latest_at(target)
     _forget(folder, limits.keep)
-    _show(drift_report.headline(report), drift_report.rows(found.found))
+    _show(drift_report.headline(report), drift_report.test_rows(found.found))
     logger.info("report: {}", target / PAGE)
     return orjson.loads(written)  # type: ignore[no-any-return]
 
@@ -127,7 +127,7 @@ def _show(title: str, rows: list[list[str]]) -> None:
     console.STDOUT.print(table)
 
 
-def latest(reports: Path) -> Path | None:
+def latest_report(reports: Path) -> Path | None:
     """Return the folder of the newest report, None where there is none."""
     link = reports / FOLDER / artifact.LATEST
     return link.resolve() if (link / REPORT).is_file() else None
@@ -139,8 +139,8 @@ def main(words: Sequence[str]) -> None:
     with console.one_line_errors("the last report is as it was"):
         model, reports, log, truth, since, *overrides = words
         limits = load_drift_config(overrides)
-        report = run(Path(model), Path(reports), limits, log=log, since=since, truth=truth)
-        raise SystemExit(STATUS[report["verdict"]])
+        report = detect_drift(Path(model), Path(reports), limits, log=log, since=since, truth=truth)
+        raise SystemExit(EXIT_STATUS[report["verdict"]])
 
 
 if __name__ == "__main__":
