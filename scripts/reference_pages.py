@@ -39,7 +39,7 @@ def environment(page: str) -> str:
         mark = f"<!-- table of {kind.__name__} -->"
         if mark not in page:
             raise ValueError(f"docs/environment.md has no {mark}")
-        page = page.replace(mark, settings.table(kind))
+        page = page.replace(mark, settings.settings_table(kind))
     return page
 
 

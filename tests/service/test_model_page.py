@@ -1,4 +1,4 @@
-"""The model card as the service shows it."""
+"""The model card as the service serves it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 import httpx2 as httpx
 
 from shelfmark.models.artifact import Model
-from shelfmark.service import model_page
+from shelfmark.service.model_page import model_page
 
 
-def test_the_service_shows_it_to_people_and_its_source_to_whoever_asks(
+def test_browsers_get_a_page_and_accept_markdown_gets_the_source(
     server: httpx.Client, home: Path
 ) -> None:
     name = server.get("/model").json()["name"]
@@ -25,10 +25,10 @@ def test_the_service_shows_it_to_people_and_its_source_to_whoever_asks(
 
 
 def test_markup_in_a_card_is_shown_as_text(model: Model) -> None:
-    shown = model_page.page(Model(model.pipeline, model.card, "# <script>alert(1)</script>"))
-    assert "<script>" not in shown
-    assert "&lt;script&gt;" in shown
+    page = model_page(Model(model.pipeline, model.card, "# <script>alert(1)</script>"))
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
 
 
-def test_a_model_of_before_says_that_it_has_none(model: Model) -> None:
-    assert "before there were model cards" in model_page.page(Model(model.pipeline, model.card))
+def test_a_model_without_a_card_gets_a_page_that_says_so(model: Model) -> None:
+    assert "older than model cards" in model_page(Model(model.pipeline, model.card))

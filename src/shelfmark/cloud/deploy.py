@@ -57,7 +57,7 @@ def deploy(ours: Account, model: str = PRODUCTION, image: str = "") -> str:
     revision = str(made["status"]["latestCreatedRevisionName"])
     logger.info("{} started, without traffic", revision)
     try:
-        category = probe.check(address(made, CANDIDATE), _token(made["status"]["url"]))
+        category = probe.check_service(address(made, CANDIDATE), _token(made["status"]["url"]))
     except ShelfmarkError as error:
         stays = f"the traffic stays with {before}" if before else "there was no revision before it"
         raise ShelfmarkError(f"{revision} fails its check: {error}; {stays}") from error

@@ -1,7 +1,7 @@
-"""One thread that answers all requests which wait, those of one moment together.
+"""Batches of requests: one thread predicts, and takes all that wait at once.
 
-No request waits for others to come: while some are worked on, the next gather. A paper in a batch
-of sixteen costs a seventh of a paper alone.
+No request waits for a batch to fill: the next batch gathers while the current one is predicted. In
+a batch of sixteen, a paper costs a seventh of what it costs alone.
 """
 
 from __future__ import annotations
@@ -15,73 +15,76 @@ from typing import Any
 from shelfmark.models.answers import Asked, answer_each
 from shelfmark.models.artifact import Model
 
-MOST = 256  # papers in a batch, unless one list alone has more
+MAX_BATCH = 256  # papers, unless a single request has more
 
-Answered = tuple[Model, list[dict[str, Any]]]
-Waiting = tuple[Sequence[Asked], "asyncio.Future[Answered]"]
+BatchAnswer = tuple[Model, list[dict[str, Any]]]
+PendingRequest = tuple[Sequence[Asked], "asyncio.Future[BatchAnswer]"]
 
 
 class Batcher:
-    """Answers questions by whichever model is current when their batch begins.
+    """Answers queries with the model that is current when their batch starts.
 
     Args:
-        current: returns that model.
+        current_model: returns that model.
     """
 
-    def __init__(self, current: Callable[[], Model]) -> None:
-        self._current = current
-        self._waiting: deque[Waiting] = deque()
+    def __init__(self, current_model: Callable[[], Model]) -> None:
+        self._current_model = current_model
+        self._waiting: deque[PendingRequest] = deque()
         self._thread = ThreadPoolExecutor(1, "predict")
-        self._worker: asyncio.Task[None] | None = None
+        self._loop_task: asyncio.Task[None] | None = None
 
-    async def answer(self, asked: Sequence[Asked]) -> Answered:
+    async def answer(self, queries: Sequence[Asked]) -> BatchAnswer:
         """Return the answers, and the one model that gave them.
 
-        Raises whatever the model raises for these questions alone.
+        Raises:
+            Exception: what the model raises for these queries alone.
         """
-        future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
-        self._waiting.append((asked, future))
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
+        future: asyncio.Future[BatchAnswer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((queries, future))
+        if self._loop_task is None or self._loop_task.done():
+            self._loop_task = asyncio.create_task(self._predict_waiting())
         return await future
 
     async def aclose(self) -> None:
-        """Wait for the batch in hand."""
+        """Wait for the batch in flight."""
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
 
-    async def _work(self) -> None:
+    async def _predict_waiting(self) -> None:
         loop = asyncio.get_running_loop()
-        while batch := self._next():
-            outcomes = await loop.run_in_executor(self._thread, _answer, self._current(), batch)
+        while batch := self._next_batch():
+            outcomes = await loop.run_in_executor(
+                self._thread, _answer_batch, self._current_model(), batch
+            )
             for (_, future), outcome in zip(batch, outcomes, strict=True):
-                if future.done():  # its request has ended meanwhile
+                if future.done():  # the request has ended meanwhile
                     continue
                 if isinstance(outcome, Exception):
                     future.set_exception(outcome)
                 else:
                     future.set_result(outcome)
 
-    def _next(self) -> list[Waiting]:
-        """Return the longest waiting requests, as many as make up a batch."""
-        batch: list[Waiting] = []
+    def _next_batch(self) -> list[PendingRequest]:
+        """Return the requests that have waited longest, as many as fit a batch."""
+        batch: list[PendingRequest] = []
         papers = 0
         while self._waiting:
-            asked, future = self._waiting[0]
-            if batch and papers + len(asked) > MOST:
+            queries, future = self._waiting[0]
+            if batch and papers + len(queries) > MAX_BATCH:
                 break
             self._waiting.popleft()
             if not future.done():
-                batch.append((asked, future))
-                papers += len(asked)
+                batch.append((queries, future))
+                papers += len(queries)
         return batch
 
 
-def _answer(model: Model, batch: list[Waiting]) -> list[Answered | Exception]:
-    """Answer all at once; where that fails, each request alone, so that one harms no other."""
+def _answer_batch(model: Model, batch: list[PendingRequest]) -> list[BatchAnswer | Exception]:
+    """Answer all requests at once; if that fails, each alone, so that none fails for another."""
     try:
-        found = iter(answer_each(model, [one for asked, _ in batch for one in asked]))
-        return [(model, [next(found) for _ in asked]) for asked, _ in batch]
+        answers = iter(answer_each(model, [query for queries, _ in batch for query in queries]))
+        return [(model, [next(answers) for _ in queries]) for queries, _ in batch]
     except Exception as error:
         if len(batch) == 1:
             return [error]
-        return [outcome for one in batch for outcome in _answer(model, [one])]
+        return [outcome for request in batch for outcome in _answer_batch(model, [request])]

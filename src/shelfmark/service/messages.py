@@ -1,4 +1,4 @@
-"""What clients send and what they get: the service's contract, as its OpenAPI document shows it."""
+"""The requests and responses of the service, as its OpenAPI document describes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shelfmark.service.settings import Settings
 
 MAX_RANKS = 200
 MAX_ID = 200  # characters
-HALF = re.compile("[\ud800-\udfff]")  # what JSON can say and no text can hold
+SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell it, no text can hold it
 EXAMPLES: list[JsonValue] = [
     {"text": "We train a robot arm to grasp unseen objects from depth images."},
     {"title": "Grasping unseen objects", "abstract": "We train a robot arm ...", "explain": True},
@@ -21,11 +21,11 @@ EXAMPLES: list[JsonValue] = [
 ]
 
 
-class RefusedError(Exception):
-    """A field of a request that is not understood.
+class InvalidFieldError(Exception):
+    """A field of a request is invalid.
 
     Args:
-        field: where it stands, as `papers.3.title`.
+        field: its path, such as `papers.3.title`.
         problem: what is wrong with it.
     """
 
@@ -35,8 +35,8 @@ class RefusedError(Exception):
         self.problem = problem
 
 
-class PaperIn(BaseModel):
-    """A paper: its text, or its title and abstract; its name, and the category its author chose."""
+class PaperInput(BaseModel):
+    """A paper: text, or title and abstract; its id, and the category that its author chose."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,67 +46,78 @@ class PaperIn(BaseModel):
     id: str | None = Field(None, max_length=MAX_ID)
     primary: str | None = Field(None, max_length=64)
 
-    def asked(self, top_k: int, why: bool, limit: int, field: str = "") -> Asked:
-        """Return the question, of texts of up to `limit` characters.
+    def query(self, top_k: int, explain: bool, max_characters: int, field: str = "") -> Asked:
+        """Return the paper as the model takes it.
+
+        Args:
+            top_k: length of the ranking.
+            explain: whether the answer names the words that decided.
+            max_characters: longest text, title or abstract.
+            field: path of the paper in the request, empty for the body itself.
 
         Raises:
-            RefusedError: there is no text, too much of it, or two.
+            InvalidFieldError: the text is missing, too long, or given twice.
         """
         if self.text is not None and (self.title is not None or self.abstract is not None):
-            raise RefusedError(field or "body", "give text, or title and abstract, not both")
-        given = {"text": self.text, "title": self.title, "abstract": self.abstract}
-        for name, value in (given | {"id": self.id}).items():
-            place = f"{field}.{name}" if field else name
-            if value is not None and len(value) > limit:
-                raise RefusedError(place, f"should have at most {limit} characters")
-            if value is not None and HALF.search(value):
-                raise RefusedError(place, "holds half a character: a surrogate without its pair")
-        if not any(part and part.strip() for part in given.values()):
-            raise RefusedError(field or "body", "no text: give text, or title and abstract")
+            raise InvalidFieldError(field or "body", "give text, or title and abstract, not both")
+        texts = {"text": self.text, "title": self.title, "abstract": self.abstract}
+        for name, value in (texts | {"id": self.id}).items():
+            path = f"{field}.{name}" if field else name
+            if value is not None and len(value) > max_characters:
+                raise InvalidFieldError(path, f"should have at most {max_characters} characters")
+            if value is not None and SURROGATE.search(value):
+                raise InvalidFieldError(path, "contains a surrogate without its pair")
+        if not any(part and part.strip() for part in texts.values()):
+            raise InvalidFieldError(field or "body", "no text: give text, or title and abstract")
         abstract = self.text or self.abstract or ""
-        return Asked(self.title or "", abstract, top_k, why, self.primary, self.id)
+        return Asked(self.title or "", abstract, top_k, explain, self.primary, self.id)
 
 
-class Question(PaperIn):
-    """One paper, or a list of them under `papers`, each as a paper alone without the options."""
+class PredictRequest(PaperInput):
+    """One paper, or a list of papers, each with the fields of a single paper but no options."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": EXAMPLES})
 
+    # Each is validated alone, so that one invalid paper does not refuse the whole list.
     papers: list[Any] | None = Field(None, min_length=1)
     top_k: int = Field(5, ge=1, le=MAX_RANKS)
     explain: bool = False
 
-    def each(self, settings: Settings) -> list[Asked | RefusedError]:
-        """Return the question of each paper, or what is wrong with that paper of a list.
+    def queries(self, settings: Settings) -> list[Asked | InvalidFieldError]:
+        """Return every paper as the model takes it, an invalid one of a list as its error.
 
         Raises:
-            RefusedError: something is wrong with the whole, or with the one paper.
+            InvalidFieldError: the one paper, or the list as a whole, is invalid.
         """
         if self.papers is None:
-            return [self.asked(self.top_k, self.explain, settings.max_characters)]
-        one = (self.text, self.title, self.abstract, self.primary, self.id)
-        if any(x is not None for x in one):
-            raise RefusedError("body", "give one paper, or papers, not both")
+            return [self.query(self.top_k, self.explain, settings.max_characters)]
+        single = (self.text, self.title, self.abstract, self.primary, self.id)
+        if any(value is not None for value in single):
+            raise InvalidFieldError("body", "give one paper, or papers, not both")
         if len(self.papers) > settings.max_papers:
-            raise RefusedError("papers", f"should have at most {settings.max_papers} papers")
-        return [self._one(place, settings) for place in range(len(self.papers))]
+            raise InvalidFieldError("papers", f"should have at most {settings.max_papers} papers")
+        return [
+            self._query_or_error(paper, f"papers.{number}", settings.max_characters)
+            for number, paper in enumerate(self.papers)
+        ]
 
-    def _one(self, place: int, settings: Settings) -> Asked | RefusedError:
-        assert self.papers is not None
-        field = f"papers.{place}"
+    def _query_or_error(
+        self, paper: Any, field: str, max_characters: int
+    ) -> Asked | InvalidFieldError:
+        if not isinstance(paper, dict):
+            return InvalidFieldError(field, "should be an object")
         try:
-            paper = PaperIn.model_validate(self.papers[place])
-            return paper.asked(self.top_k, self.explain, settings.max_characters, field)
+            valid = PaperInput.model_validate(paper)
+            return valid.query(self.top_k, self.explain, max_characters, field)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join([field, *map(str, first["loc"])])
-            return RefusedError(where, first["msg"])
-        except RefusedError as error:
+            return InvalidFieldError(".".join([field, *map(str, first["loc"])]), first["msg"])
+        except InvalidFieldError as error:
             return error
 
 
-class Version(BaseModel):
-    """The name of a model in the configured folder or bucket."""
+class LoadRequest(BaseModel):
+    """The version to serve: the name of a model in the configured folder or bucket."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -114,7 +125,7 @@ class Version(BaseModel):
 
 
 class Rank(BaseModel):
-    """A class and its probability."""
+    """A category of the ranking, and its probability."""
 
     category: str
     name: str
@@ -131,7 +142,7 @@ class Listing(BaseModel):
 
 
 class Word(BaseModel):
-    """A word that decided: its part of the margin, and where it stands, in characters."""
+    """A word, its share of the margin, and where it stands in the text, in characters."""
 
     word: str
     weight: float
@@ -139,7 +150,7 @@ class Word(BaseModel):
 
 
 class Why(BaseModel):
-    """What made the margin of a class: margin = base + the words' weights + rest."""
+    """The explanation of a category: margin = base + the weights of the words + rest."""
 
     category: str
     margin: float
@@ -150,7 +161,7 @@ class Why(BaseModel):
 
 
 class Primary(BaseModel):
-    """Where the author's own category stands in the ranking, and how the others rank."""
+    """The rank of the author's category, and the ranking of the others."""
 
     category: str
     name: str
@@ -162,7 +173,7 @@ class Primary(BaseModel):
 
 
 class Answer(BaseModel):
-    """What the model says of one paper."""
+    """The answer to one paper."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -181,7 +192,7 @@ class Answer(BaseModel):
 
 
 class PaperError(BaseModel):
-    """What is wrong with one paper of a list."""
+    """The error of one invalid paper of a list."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -198,18 +209,18 @@ class Answers(BaseModel):
     model: str
 
 
-class Fault(BaseModel):
-    """A field and what is wrong with it."""
+class FieldError(BaseModel):
+    """An invalid field and its problem."""
 
     field: str
     problem: str
 
 
 class Problem(BaseModel):
-    """A problem as RFC 9457 has it."""
+    """Problem details (RFC 9457)."""
 
     type: str
     title: str
     status: int
     detail: str
-    errors: list[Fault] | None = None
+    errors: list[FieldError] | None = None

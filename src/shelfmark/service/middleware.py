@@ -1,4 +1,4 @@
-"""What every request passes on its way in and out: its name, its limits, its log line."""
+"""The guard around the application: request ids, limits, security headers, log lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loguru import logger
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shelfmark.service.problems import TOO_LARGE, problem
+from shelfmark.service.problems import CONTENT_TOO_LARGE, problem_response
 from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import Telemetry
 
@@ -29,15 +29,15 @@ HEADERS = {
     ),
     "Cache-Control": "no-store",
 }
-ADDED = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-WORKED_ON = ("/predict", "/load")  # the others are answered also when the service is busy
+SECURITY_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+LIMITED_PATHS = ("/predict", "/load")  # a busy service still answers the others
 
 
-class Edge:
-    """Names, limits, times, counts and logs each request.
+class RequestGuard:
+    """Identifies, limits, times, counts and logs each request.
 
-    The body is read here, up to the limit, before the application begins: a slow client holds a
-    connection and no place among those that are worked on.
+    It reads the whole body, up to the limit, before it calls the application: a slow client
+    occupies a connection, but none of the places in flight.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings, telemetry: Telemetry) -> None:
@@ -51,54 +51,58 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = _Passing(scope, send)
+        request = RequestContext(scope, send)
         try:
             async with asyncio.timeout(self._settings.request_seconds):
                 await self._handle(request, receive)
         except TimeoutError:
             if request.status is None:
-                await request.answer(problem(504, "The answer took too long."))
+                await request.respond(problem_response(504, "The answer took too long."))
         finally:
-            self._note(request)
+            self._record(request)
 
-    async def _handle(self, request: _Passing, receive: Receive) -> None:
-        body = await self._body(request, receive)
+    async def _handle(self, request: RequestContext, receive: Receive) -> None:
+        body = await self._read_body(request, receive)
         if body is None:
             return
-        if request.scope["path"] not in WORKED_ON:
-            await self._app(request.scope, _given(body, receive), request.send)
+        if request.scope["path"] not in LIMITED_PATHS:
+            await self._app(request.scope, _replay(body, receive), request.send)
         elif self._in_flight >= self._settings.max_in_flight:
-            busy = problem(503, "The service is busy; ask again.", headers={"Retry-After": "1"})
-            await request.answer(busy)
+            busy = problem_response(
+                503, "The service is busy; ask again.", headers={"Retry-After": "1"}
+            )
+            await request.respond(busy)
         else:
             self._in_flight += 1
             self._telemetry.in_flight.inc()
             try:
-                await self._app(request.scope, _given(body, receive), request.send)
+                await self._app(request.scope, _replay(body, receive), request.send)
             finally:
                 self._in_flight -= 1
                 self._telemetry.in_flight.dec()
 
-    async def _body(self, request: _Passing, receive: Receive) -> bytes | None:
-        """Return the whole body, or None where there is nobody to answer any more."""
+    async def _read_body(self, request: RequestContext, receive: Receive) -> bytes | None:
+        """Return the whole body, or None if the client has gone or has been refused."""
         limit = self._settings.max_body_bytes
-        announced = dict(request.scope["headers"]).get(b"content-length", b"0")
+        declared = dict(request.scope["headers"]).get(b"content-length", b"0")
         body = bytearray()
-        more, too_large = True, announced.isdigit() and int(announced) > limit
+        more, too_large = True, declared.isdigit() and int(declared) > limit
         while more and not too_large:
             message = await receive()
             if message["type"] == "http.disconnect":
-                request.status = 499  # as web servers note it
+                request.status = 499  # "client closed request", as nginx logs it
                 return None
             body += message.get("body", b"")
             more, too_large = message.get("more_body", False), len(body) > limit
         if too_large:
             detail = f"The body is larger than {limit:,} bytes."
-            await request.answer(problem(TOO_LARGE, detail, headers={"Connection": "close"}))
+            await request.respond(
+                problem_response(CONTENT_TOO_LARGE, detail, headers={"Connection": "close"})
+            )
             return None
         return bytes(body)
 
-    def _note(self, request: _Passing) -> None:
+    def _record(self, request: RequestContext) -> None:
         seconds = time.perf_counter() - request.started
         method, route = request.scope["method"], request.route()
         status = str(request.status or "unanswered")
@@ -110,49 +114,50 @@ class Edge:
         )
 
 
-class _Passing:
-    """One request and what has been sent of its answer."""
+class RequestContext:
+    """One request: its id, its start, and the status of its response."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.scope = scope
         self.started = time.perf_counter()
         self.status: int | None = None
-        given = dict(scope["headers"]).get(b"x-request-id", b"")
-        self.id = given.decode() if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        requested = dict(scope["headers"]).get(b"x-request-id", b"")
+        valid = REQUEST_ID.fullmatch(requested)
+        self.id = requested.decode() if valid else secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = self.id
         self._send = send
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer, with the headers that all answers have."""
+        """Send a message of the response, with the headers that every response has."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            own = dict(message["headers"])
+            existing = dict(message["headers"])
             message["headers"] = [
                 *message["headers"],
                 (b"x-request-id", self.id.encode()),
-                *(pair for pair in ADDED if pair[0] not in own),
+                *(pair for pair in SECURITY_HEADERS if pair[0] not in existing),
             ]
         await self._send(message)
 
-    async def answer(self, response: Response) -> None:
-        """Answer in place of the application."""
-        await response(self.scope, _nothing, self.send)
+    async def respond(self, response: Response) -> None:
+        """Send a response in place of the application's."""
+        await response(self.scope, _disconnect, self.send)
 
     def route(self) -> str:
-        """Return the path of the route, not of the request: paths are without end."""
+        """Return the path of the route, of which there are few, not that of the request."""
         route: Any = self.scope.get("route")
         return getattr(route, "path", None) or "none"
 
 
-async def _nothing() -> Message:
+async def _disconnect() -> Message:
     return {"type": "http.disconnect"}
 
 
-def _given(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that has the whole body at once."""
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that delivers the whole body at once."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def receive_given() -> Message:
+    async def receive_replayed() -> Message:
         return messages.pop() if messages else await receive()
 
-    return receive_given
+    return receive_replayed

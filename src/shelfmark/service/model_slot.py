@@ -1,4 +1,4 @@
-"""Which model a worker serves, and how all workers come to serve another."""
+"""The model that a worker serves, and how all workers switch to another."""
 
 from __future__ import annotations
 
@@ -15,29 +15,33 @@ from shelfmark.models.registry import Registry
 from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import Telemetry
 
-LOOK_SECONDS = 0.5  # between two looks at what the other workers were told to serve
+POLL_SECONDS = 0.5  # between two reads of the version that the workers share
 
 
-class Serving:
-    """The one model of a worker.
+class ModelSlot:
+    """Holds the one model that a worker serves.
 
-    Another is opened and has made a prediction before it takes the place of the old one. The worker
-    that was told of it leaves its name in a file of the `runtime` folder, where the others find it,
-    and those that start later.
+    A new model replaces the current one only after it has made a prediction. The worker that loads
+    it writes its version to a file in the `runtime` folder; the other workers poll that file, and
+    workers that start later read it.
+
+    Args:
+        settings: the folder of the models, the version to start with and the runtime folder.
+        telemetry: whose gauge names the version.
     """
 
     def __init__(self, settings: Settings, telemetry: Telemetry) -> None:
         self._registry = Registry(settings.models)
         self._telemetry = telemetry
-        self._wanted = settings.model
-        self._note: Path | None = settings.runtime and settings.runtime / "version"
+        self._version = settings.model
+        self._shared_file: Path | None = settings.runtime and settings.runtime / "version"
         self._model: Model | None = None
-        self._one_at_a_time = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._follower: asyncio.Task[None] | None = None
 
     @property
     def model(self) -> Model:
-        """The model that answers now."""
+        """The model that answers now; set once `start` has returned."""
         assert self._model is not None
         return self._model
 
@@ -45,17 +49,17 @@ class Serving:
         """Open the first model.
 
         Raises:
-            ShelfmarkError: there is none, or it is damaged.
+            ShelfmarkError: the model is missing or damaged.
         """
-        noted = self._noted()
-        await self._swap(noted or self._wanted)
-        if self._note is not None:
-            if noted is None:
-                self._tell()
-            self._follower = asyncio.create_task(self._follow(self._note))
+        shared = self._read_shared_version()
+        await self._replace(shared or self._version)
+        if self._shared_file is not None:
+            if shared is None:
+                self._share_version()
+            self._follower = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
-        """Follow the others no more."""
+        """Stop following the other workers."""
         if self._follower is not None:
             self._follower.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -65,44 +69,44 @@ class Serving:
         """Serve another version, here and in all workers.
 
         Raises:
-            ShelfmarkError: there is no such version, or it is damaged; the old one goes on.
+            ShelfmarkError: the version is missing or damaged; the current one stays in service.
         """
-        async with self._one_at_a_time:
-            await self._swap(version)
-            self._tell()
+        async with self._lock:
+            await self._replace(version)
+            self._share_version()
 
-    async def _swap(self, version: str) -> None:
-        # An alias may name another tomorrow: a worker that starts then serves what all do.
+    async def _replace(self, version: str) -> None:
+        # Share the version, not its alias: the alias may have moved when a later worker starts.
         version = await asyncio.to_thread(self._registry.resolve, version)
         model = await asyncio.to_thread(self._registry.open, version)
         if self._model is not None:
             self._telemetry.model.labels(self._model.version).set(0)
-        self._model, self._wanted = model, version
+        self._model, self._version = model, version
         self._telemetry.model.labels(model.version).set(1)
         logger.info("serving {}", model.version)
 
-    async def _follow(self, note: Path) -> None:
-        """Serve what another worker was told to."""
+    async def _follow(self) -> None:
+        """Load the version that another worker has loaded."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            async with self._one_at_a_time:
-                version = self._noted()
-                if version is None or version == self._wanted:
+            await asyncio.sleep(POLL_SECONDS)
+            async with self._lock:
+                version = self._read_shared_version()
+                if version is None or version == self._version:
                     continue
                 try:
-                    await self._swap(version)
+                    await self._replace(version)
                 except ShelfmarkError as error:
-                    self._wanted = version  # once is enough
+                    self._version = version  # do not try it again
                     logger.warning("following the other workers: {}", error)
 
-    def _tell(self) -> None:
-        if self._note is not None:
-            aside = self._note.with_suffix(f".{os.getpid()}")
-            aside.write_text(self._wanted, encoding="utf-8")
-            aside.replace(self._note)
+    def _share_version(self) -> None:
+        if self._shared_file is not None:
+            aside = self._shared_file.with_suffix(f".{os.getpid()}")
+            aside.write_text(self._version, encoding="utf-8")
+            aside.replace(self._shared_file)
 
-    def _noted(self) -> str | None:
+    def _read_shared_version(self) -> str | None:
         with contextlib.suppress(OSError):
-            if self._note is not None:
-                return self._note.read_text(encoding="utf-8")
+            if self._shared_file is not None:
+                return self._shared_file.read_text(encoding="utf-8")
         return None

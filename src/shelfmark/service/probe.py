@@ -1,7 +1,7 @@
-"""Asks a running service whether it is ready and for a prediction; standard library alone.
+"""Checks that a service is ready and predicts, with the standard library alone.
 
-`python -m shelfmark.service.probe` is the image's health check, `... /health` one of another path;
-with a URL, and perhaps the seconds to wait, it checks a service that has just been started.
+`python -m shelfmark.service.probe` is the health check of the image; `... /health` checks another
+path. With a URL, and optionally the seconds to wait, it checks a service that has just started.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ from typing import Any
 
 from shelfmark.errors import ShelfmarkError
 
-TEXT = "We train a robot arm to grasp unseen objects from depth images."
-SECONDS = 60.0
-PAUSE = 0.5
+SAMPLE_TEXT = "We train a robot arm to grasp unseen objects from depth images."
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.5
 
 
-def check(url: str, token: str = "", seconds: float | None = None) -> str:
+def check_service(url: str, token: str = "", seconds: float | None = None) -> str:
     """Wait until a service is ready, and return the category of one prediction.
 
     Args:
-        url: the service's, without a path.
-        token: an identity token, where only some may ask.
-        seconds: how long to wait until it is ready; `SECONDS` when not given.
+        url: of the service, without a path.
+        token: identity token, if the service requires one.
+        seconds: how long to wait until it is ready, `READY_SECONDS` by default.
 
     Raises:
-        ShelfmarkError: it does not get ready in time, or its answer is no prediction.
+        ShelfmarkError: the service is not ready in time, or its answer is not a prediction.
     """
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     if key := os.environ.get("SHELFMARK_API_KEY"):
         headers["X-API-Key"] = key
     url = url.rstrip("/")
-    seconds = SECONDS if seconds is None else seconds
-    until = time.monotonic() + seconds
-    while problem := _problem(f"{url}/ready", headers):
-        if time.monotonic() > until:
+    seconds = READY_SECONDS if seconds is None else seconds
+    deadline = time.monotonic() + seconds
+    while problem := _get_problem(f"{url}/ready", headers):
+        if time.monotonic() > deadline:
             raise ShelfmarkError(f"{url}/ready: {problem}, for {seconds:.0f} seconds")
-        time.sleep(PAUSE)
-    return _category(f"{url}/predict", headers)
+        time.sleep(POLL_SECONDS)
+    return _predict_category(f"{url}/predict", headers)
 
 
-def _problem(url: str, headers: dict[str, str]) -> str:
-    """Return why a GET has no answer 200, nothing if it has."""
+def _get_problem(url: str, headers: dict[str, str]) -> str:
+    """Return why a GET request fails, or an empty string if it succeeds."""
     try:
         with urllib.request.urlopen(_request(url, headers), timeout=4):  # noqa: S310
             return ""
@@ -54,18 +54,18 @@ def _problem(url: str, headers: dict[str, str]) -> str:
         return str(error)
 
 
-def _category(url: str, headers: dict[str, str]) -> str:
-    body = json.dumps({"text": TEXT}).encode()
+def _predict_category(url: str, headers: dict[str, str]) -> str:
+    body = json.dumps({"text": SAMPLE_TEXT}).encode()
     headers = {**headers, "Content-Type": "application/json"}
     try:
         with urllib.request.urlopen(_request(url, headers, body), timeout=30) as answer:  # noqa: S310
-            told: Any = json.load(answer)
-        total = sum(entry["probability"] for entry in told["ranking"])
-        category = str(told["category"])
+            prediction: Any = json.load(answer)
+        total = sum(entry["probability"] for entry in prediction["ranking"])
+        category = str(prediction["category"])
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ShelfmarkError(f"{url}: no prediction ({error})") from error
     if not 0 < total <= 1.001:
-        raise ShelfmarkError(f"{url}: no prediction (probabilities of {total} together)")
+        raise ShelfmarkError(f"{url}: no prediction (its probabilities add up to {total})")
     return category
 
 
@@ -76,15 +76,15 @@ def _request(url: str, headers: dict[str, str], body: bytes | None = None) -> An
 
 
 def main(arguments: list[str]) -> None:
-    """Check the service at a URL; without one, ask this machine's for a path just now."""
+    """Check the service at a URL, or, without waiting, a path of the one on this machine."""
     try:
         if arguments and not arguments[0].startswith("/"):
             seconds = float(arguments[1]) if arguments[1:] else None
-            sys.stdout.write(f"{check(arguments[0], seconds=seconds)}\n")
+            sys.stdout.write(f"{check_service(arguments[0], seconds=seconds)}\n")
             return
         path = arguments[0] if arguments else "/ready"
         url = f"http://127.0.0.1:{os.environ.get('PORT', '8000')}{path}"
-        if problem := _problem(url, {}):
+        if problem := _get_problem(url, {}):
             raise ShelfmarkError(f"{url}: {problem}")
     except ShelfmarkError as error:
         sys.exit(f"error: {error}")

@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457): they name the field, and tell nothing of the inside."""
+"""Errors as problem details (RFC 9457): they name the field and reveal nothing of the inside."""
 
 from __future__ import annotations
 
@@ -12,20 +12,30 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from shelfmark.service.messages import Problem, RefusedError
+from shelfmark.service.messages import InvalidFieldError, Problem
 
 TYPE = "application/problem+json"
-TOO_LARGE, NOT_UNDERSTOOD = 413, 422  # their names in http.HTTPStatus changed with Python 3.13
+CONTENT_TOO_LARGE, UNPROCESSABLE = (
+    413,
+    422,
+)  # their names in http.HTTPStatus changed with Python 3.13
 OpenApi = dict[int | str, dict[str, Any]]
 
 
-def problem(
+def problem_response(
     status: int,
     detail: str,
     errors: Sequence[dict[str, str]] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """Return a problem as an answer."""
+    """Return a problem as a response.
+
+    Args:
+        status: of HTTP.
+        detail: one sentence for people.
+        errors: the invalid fields, each with the keys of `FieldError`.
+        headers: more headers of the response.
+    """
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -37,8 +47,8 @@ def problem(
     return Response(orjson.dumps(body), status, headers, TYPE)
 
 
-def documented(**statuses: str) -> OpenApi:
-    """Return what a route's document says of its problems: `s404="..."` for each status."""
+def document_problems(**statuses: str) -> OpenApi:
+    """Return the OpenAPI entries of a route's problems, given as `s404="description"`."""
     content = {"content": {TYPE: {"schema": Problem.model_json_schema()}}}
     return {
         int(status.removeprefix("s")): {"description": description, **content}
@@ -46,35 +56,40 @@ def documented(**statuses: str) -> OpenApi:
     }
 
 
-def _fault(found: Any) -> dict[str, str]:
-    place = ".".join(str(part) for part in found["loc"][1:])
-    if found["type"] == "json_invalid":
-        return {"field": "body", "problem": f"not JSON, from character {place} on"}
-    return {"field": place or "body", "problem": found["msg"]}
+def _field_error(error: Any) -> dict[str, str]:
+    """Return an error of Pydantic's as a field and its problem."""
+    path = ".".join(str(part) for part in error["loc"][1:])
+    if error["type"] == "json_invalid":
+        return {"field": "body", "problem": f"invalid JSON at character {path}"}
+    return {"field": path or "body", "problem": error["msg"]}
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Answer all errors of an application as problems."""
+    """Answer every error of an application with a problem."""
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+        return problem_response(
+            error.status_code, str(error.detail), headers=dict(error.headers or {})
+        )
 
-    async def invalid(request: Request, error: Exception) -> Response:
+    async def invalid_request(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        faults = list(map(_fault, error.errors()))
-        first = f"{faults[0]['field']}: {faults[0]['problem']}"
-        return problem(NOT_UNDERSTOOD, first, faults)
+        errors = list(map(_field_error, error.errors()))
+        first = f"{errors[0]['field']}: {errors[0]['problem']}"
+        return problem_response(UNPROCESSABLE, first, errors)
 
-    async def not_understood(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RefusedError)
-        fault = {"field": error.field, "problem": error.problem}
-        return problem(NOT_UNDERSTOOD, str(error), [fault])
+    async def invalid_field(request: Request, error: Exception) -> Response:
+        assert isinstance(error, InvalidFieldError)
+        field_error = {"field": error.field, "problem": error.problem}
+        return problem_response(UNPROCESSABLE, str(error), [field_error])
 
     async def internal(request: Request, error: Exception) -> Response:
-        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log says why.")
+        return problem_response(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log names the reason."
+        )
 
     app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(RefusedError, not_understood)
+    app.add_exception_handler(RequestValidationError, invalid_request)
+    app.add_exception_handler(InvalidFieldError, invalid_field)
     app.add_exception_handler(Exception, internal)

@@ -1,4 +1,4 @@
-"""Starting and stopping the service: its processes, their signals and their log."""
+"""The processes of the service: how they start, stop and log."""
 
 from __future__ import annotations
 
@@ -30,81 +30,87 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import WORKERS_FOLDER
 
-Kind = TypeVar("Kind", bound=Settings)
+SettingsType = TypeVar("SettingsType", bound=Settings)
 
 
 def serve(host: str, port: int = 0, model: str = "", workers: int = 0) -> None:
-    """Run the service until it is told to stop; what is not given comes from the environment.
+    """Run the service until a signal stops it.
+
+    Args:
+        host: address to listen on.
+        port: the settings give it by default, as they do the model and the workers.
+        model: version to start with.
+        workers: number of server processes.
 
     Raises:
-        ShelfmarkError: there is no such model, or it is damaged.
+        ShelfmarkError: a setting is invalid, or the model is missing or damaged.
     """
-    # The workers read the environment too, whoever set it.
-    given = {"SHELFMARK_MODEL": model, "SHELFMARK_WORKERS": workers, "PORT": port}
-    os.environ.update({name: str(value) for name, value in given.items() if value})
-    settings = checked(Settings)
+    # The workers read their settings from the environment.
+    overrides = {"SHELFMARK_MODEL": model, "SHELFMARK_WORKERS": workers, "PORT": port}
+    os.environ.update({name: str(value) for name, value in overrides.items() if value})
+    settings = read_settings(Settings)
     from shelfmark.models.registry import Registry
 
-    Registry(settings.models).check(settings.model)  # or each worker would fail, again and again
-    # The server raises the signal again when all is answered: an end in order.
+    Registry(settings.models).check(settings.model)  # or each worker would fail and be restarted
+    # The server raises the signal again once it has answered all requests.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="shelfmark-") as runtime:
         if settings.workers > 1:
             os.environ["SHELFMARK_RUNTIME"] = runtime
             os.environ[WORKERS_FOLDER] = runtime
-        _run(
+        _run_server(
             uvicorn.Config(
-                "shelfmark.service.server:create",
+                "shelfmark.service.server:create_worker_app",
                 factory=True,
                 host=host,
                 port=settings.port,
                 workers=settings.workers,
-                loop="asyncio",  # whatever else is installed: what is tested is what runs
-                http=Impatient,
+                loop="asyncio",  # even where uvloop is installed: the tests run this one
+                http=HeaderTimeoutProtocol,
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=settings.shutdown_seconds,
-                # A worker is silent while it imports its libraries, which takes seconds on a busy
-                # machine: the server's own 5 would kill and start it for ever.
+                # A worker does not answer while it imports its libraries, which takes seconds on a
+                # busy machine: the default of 5 would kill and restart it endlessly.
                 timeout_worker_healthcheck=60,
             )
         )
 
 
-def _run(config: uvicorn.Config) -> None:
+def _run_server(config: uvicorn.Config) -> None:
     if config.workers > 1:
         Supervisor(config, sockets=[config.bind_socket()]).run()
         return
-    one = uvicorn.Server(config)
+    server = uvicorn.Server(config)
     with contextlib.suppress(KeyboardInterrupt):
-        one.run()
-    if not one.started:
+        server.run()
+    if not server.started:
         sys.exit(STARTUP_FAILURE)
 
 
 class Supervisor(Multiprocess):
-    """Starts a worker anew as soon as it has died, also while it is asked whether it lives."""
+    """Restarts a worker as soon as it dies, even in the middle of a health check."""
 
     def keep_subprocess_alive(self) -> None:
-        """Replace the workers that died or no longer answer."""
+        """Replace the workers that have died or no longer answer."""
         for process in self.processes:
-            # While this process holds the worker's end of the pipe too, the death of the worker
-            # does not close it, and its answer would be waited for until the time is over.
+            # While this process holds the worker's end of the pipe too, the worker's death does
+            # not close the pipe, and the health check would wait for its whole timeout.
             process.child_conn.close()
         super().keep_subprocess_alive()
 
 
-def checked(kind: type[Kind]) -> Kind:
+def read_settings(kind: type[SettingsType]) -> SettingsType:
     """Return settings read from the environment.
 
     Raises:
-        ShelfmarkError: one of them is wrong.
+        ShelfmarkError: a setting is invalid.
     """
     try:
         return kind()
     except (ValidationError, SettingsError) as error:
-        if isinstance(error, SettingsError):  # a list that is no JSON
+        if isinstance(error, SettingsError):  # a list that is not JSON
             raise ShelfmarkError(str(error)) from error
         first = error.errors()[0]
         raise ShelfmarkError(
@@ -112,63 +118,63 @@ def checked(kind: type[Kind]) -> Kind:
         ) from error
 
 
-def create() -> ASGIApp:
-    """Return the service of one worker, its log set up."""
+def create_worker_app() -> ASGIApp:
+    """Return the application of one worker, with its log set up."""
     from shelfmark.service.app import create_app
 
     if parent := multiprocessing.parent_process():
-        threading.Thread(target=_end_with, args=[parent], daemon=True).start()
+        threading.Thread(target=_exit_with, args=[parent], daemon=True).start()
     console.configure_logging()
-    logging.basicConfig(handlers=[ToLoguru()], level=logging.INFO, force=True)
+    logging.basicConfig(handlers=[LoguruHandler()], level=logging.INFO, force=True)
     return OneLineStartupErrors(create_app())
 
 
-def _end_with(parent: BaseProcess) -> None:
-    """End this worker when the process that started it is gone, however that ended."""
+def _exit_with(parent: BaseProcess) -> None:
+    """End this worker when the process that started it ends, even if it was killed."""
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 @functools.cache
-def _patience() -> float:
+def _header_seconds() -> float:
     return Settings().header_seconds
 
 
-class Impatient(H11Protocol):
-    """Closes a connection whose request takes too long to have all its headers."""
+class HeaderTimeoutProtocol(H11Protocol):
+    """Closes a connection whose request headers take too long to arrive."""
 
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        super().__init__(*arguments, **more)
-        self._patience = _patience()
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._timeout = _header_seconds()
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for the first request."""
+        """Start the timer for the first request."""
         super().connection_made(transport)
-        self._timer = self.loop.call_later(self._patience, self.transport.close)
+        self._timer = self.loop.call_later(self._timeout, self.transport.close)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come; wait on while that is a part of a request's headers."""
+        """Parse the data; keep the timer running while the headers are incomplete."""
         super().data_received(data)
         partial = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
         if partial and self._timer is None:
-            self._timer = self.loop.call_later(self._patience, self.transport.close)
+            self._timer = self.loop.call_later(self._timeout, self.transport.close)
         elif not partial:
-            self._stop()
+            self._cancel_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Cancel the timer."""
         super().connection_lost(exc)
-        self._stop()
+        self._cancel_timer()
 
-    def _stop(self) -> None:
+    def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
 
 class OneLineStartupErrors:
-    """Gives the server the reason a start failed, without the traceback around it."""
+    """Reduces the traceback of a failed start to the line that names the reason."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -185,16 +191,16 @@ class OneLineStartupErrors:
         await self._app(scope, receive, short if scope["type"] == "lifespan" else send)
 
 
-class ToLoguru(logging.Handler):
-    """Hands the server's own log lines to loguru, the one place where lines are written."""
+class LoguruHandler(logging.Handler):
+    """Passes uvicorn's log records on to loguru."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line."""
+        """Write a record."""
         logger.opt(exception=record.exc_info).log(record.levelname, record.getMessage())
 
 
 def main() -> None:
-    """Serve on all addresses, as a container does; all else comes from the environment."""
+    """Serve on all addresses, as in a container, with the settings of the environment."""
     console.configure_logging()
     with console.one_line_errors():
         serve("0.0.0.0")  # noqa: S104 - a container's own network

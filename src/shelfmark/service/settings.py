@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     runtime: Path | None = None
 
 
-def table(kind: type[Settings] = Settings) -> str:
+def settings_table(kind: type[Settings] = Settings) -> str:
     """Return the settings, or those that a subclass adds, as a Markdown table."""
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, field in kind.model_fields.items():

@@ -134,7 +134,7 @@ def test_every_variable_that_is_read_is_told(pages: Path) -> None:
     assert len(read) > 30
     assert {name for name in read if f"`{name}`" not in page} == set()
     for kind in (reference_pages.settings.Settings, reference_pages.MonitorSettings):
-        assert reference_pages.settings.table(kind) in page
+        assert reference_pages.settings.settings_table(kind) in page
 
 
 def test_every_command_is_told_with_its_options(pages: Path) -> None:

@@ -41,12 +41,12 @@ def test_nobody_there_fails_both_checks() -> None:
     assert health.returncode == 1
     assert health.stderr.startswith(f"error: http://127.0.0.1:{port}/ready: ")
     with pytest.raises(ShelfmarkError, match="/ready: .* for 0 seconds"):
-        probe.check(f"http://127.0.0.1:{port}", seconds=0)
+        probe.check_service(f"http://127.0.0.1:{port}", seconds=0)
 
 
 def test_what_is_no_address_is_told() -> None:
     with pytest.raises(ShelfmarkError, match="file:///etc: not the address|file:///etc/ready: not"):
-        probe.check("file:///etc", seconds=0)
+        probe.check_service("file:///etc", seconds=0)
 
 
 def test_the_health_check_loads_no_library() -> None:

@@ -1,0 +1,100 @@
+"""The state that the routes share: settings, the served model, the counters and the log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+
+from shelfmark.models.answers import Asked
+from shelfmark.models.artifact import Model
+from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
+from shelfmark.monitoring.prediction_log import PredictionLog
+from shelfmark.service.batching import Batcher
+from shelfmark.service.model_slot import ModelSlot
+from shelfmark.service.settings import Settings
+from shelfmark.service.telemetry import Telemetry
+
+LOG_METRICS_SECONDS = 1.0  # between two updates of the log's gauges
+LOG_CLOSE_SECONDS = 4.0
+
+
+class PredictionService:
+    """One worker's model, batcher, counters and prediction log.
+
+    Args:
+        settings: its limits, keys and folders.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.telemetry = Telemetry()
+        self.slot = ModelSlot(settings, self.telemetry)
+        self.batcher = Batcher(lambda: self.slot.model)
+        self.log: PredictionLog | None = None
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """Open the model and the log before the first request, and close them after the last."""
+        await self.slot.start()
+        gc.freeze()  # or each collection walks through the model and the libraries
+        settings = self.settings
+        if settings.log_folder is not None:
+            self.log = PredictionLog(
+                settings.log_folder,
+                self._log_line,
+                settings.log_max_bytes,
+                settings.log_max_seconds,
+            )
+        log_metrics = asyncio.create_task(self._update_log_metrics())
+        try:
+            yield
+        finally:
+            log_metrics.cancel()
+            await self.slot.stop()
+            await self.batcher.aclose()
+            if self.log is not None:
+                await asyncio.to_thread(self.log.close, LOG_CLOSE_SECONDS)
+
+    def record(
+        self, model: Model, queries: list[Asked], answers: list[dict[str, Any]], request_id: str
+    ) -> None:
+        """Count the answers to a request, and hand them to the prediction log if there is one."""
+        outcomes = self.telemetry.papers.labels("unsure"), self.telemetry.papers.labels("confident")
+        for query, answer in zip(queries, answers, strict=True):
+            outcomes[answer["confident"]].inc()
+            self.telemetry.categories.labels(answer["category"]).inc()
+            if self.log is not None:
+                self.log.keep((time.time(), request_id, model, query, answer))
+
+    async def _update_log_metrics(self) -> None:
+        """Copy the log's counters to the gauges, which any worker reports for all of them."""
+        while self.log is not None:
+            self.telemetry.log_lines.labels("written").set(self.log.written)
+            self.telemetry.log_lines.labels("dropped").set(self.log.dropped)
+            await asyncio.sleep(LOG_METRICS_SECONDS)
+
+    def _log_line(self, event: Any) -> dict[str, Any]:
+        """Return the log line of an answer; the log calls this in its own thread."""
+        moment, request_id, model, query, answer = event
+        text = model.text(query.title, query.abstract)
+        line = {
+            "time": moment,
+            "request_id": request_id,
+            "model": answer["model"],
+            "category": answer["category"],
+            "confidence": answer["confidence"],
+            "confident": answer["confident"],
+            "probabilities": {x["category"]: x["probability"] for x in answer["ranking"]},
+            **text_traits(model, text),
+        }
+        if query.id is not None:
+            line["id"] = query.id
+        if self.settings.log_sketch:
+            line["sketch"] = sketcher_for(model).sketch(text)
+        return line | {"text": text} if self.settings.log_texts else line

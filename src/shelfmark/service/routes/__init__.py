@@ -1,0 +1,1 @@
+"""The routes of the service, an APIRouter for each group of them."""

@@ -1,0 +1,56 @@
+"""The interactive page and the interactive API documentation."""
+
+from __future__ import annotations
+
+from importlib.resources import files as resources
+
+from fastapi import APIRouter
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+MEDIA_TYPES = {
+    "html": "text/html",
+    "css": "text/css",
+    "js": "text/javascript",
+    "svg": "image/svg+xml",
+}
+# The documentation is the one page that fetches from another host: its script and its style.
+DOCS_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
+    "style-src 'self' https://cdn.jsdelivr.net; img-src 'self' data: https://fastapi.tiangolo.com"
+)
+
+
+def create_router() -> APIRouter:
+    """Return the routes of the page; its files are read once, so that no request names a path."""
+    router = APIRouter(include_in_schema=False)
+    files = _read_files()
+
+    @router.get("/")
+    async def index() -> Response:
+        return _file_response("index.html", files["index.html"])
+
+    @router.get("/page/{name}")
+    async def page_file(name: str) -> Response:
+        if name not in files:
+            raise HTTPException(404, "The page has no such file.")
+        return _file_response(name, files[name])
+
+    @router.get("/docs")
+    async def docs() -> Response:
+        page = get_swagger_ui_html(openapi_url="/openapi.json", title="Shelfmark")
+        page.headers["Content-Security-Policy"] = DOCS_POLICY
+        return page
+
+    return router
+
+
+def _read_files() -> dict[str, bytes]:
+    folder = resources("shelfmark.service") / "page"
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+def _file_response(name: str, content: bytes) -> Response:
+    media_type = MEDIA_TYPES.get(name.rpartition(".")[2], "application/octet-stream")
+    return Response(content, media_type=media_type, headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,56 @@
+"""POST /predict: the categories of one paper, or of a list of papers."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from shelfmark.models.answers import Asked
+from shelfmark.service.auth import API_KEY, check_key, document_key
+from shelfmark.service.messages import Answer, Answers, PredictRequest
+from shelfmark.service.prediction_service import PredictionService
+from shelfmark.service.problems import document_problems
+from shelfmark.service.responses import json_response
+
+PROBLEMS = document_problems(
+    s401="The API key is missing or wrong",
+    s413="The body is too large",
+    s422="The request is invalid",
+    s503="The service is busy",
+    s504="The answer took too long",
+)
+
+
+def create_router(service: PredictionService) -> APIRouter:
+    """Return the route that predicts."""
+    router = APIRouter()
+
+    @router.post(
+        "/predict",
+        response_model=Answer | Answers,
+        responses=PROBLEMS,
+        openapi_extra=document_key(API_KEY),
+    )
+    async def predict(body: PredictRequest, request: Request) -> Response:
+        """Predict the category of a paper, or of each paper of a list."""
+        check_key(service.settings.api_key, request, API_KEY)
+        papers = body.queries(service.settings)
+        queries = [paper for paper in papers if isinstance(paper, Asked)]
+        model, answers = await service.batcher.answer(queries)
+        for answer in answers:
+            answer["model"] = model.version
+        service.telemetry.batches.observe(len(papers))
+        service.telemetry.papers.labels("refused").inc(len(papers) - len(queries))
+        service.record(model, queries, answers, request.state.request_id)
+        if body.papers is None:
+            return json_response(answers[0])
+        in_order = iter(answers)
+        predictions = [
+            next(in_order)
+            if isinstance(paper, Asked)
+            else {"error": paper.problem, "field": paper.field}
+            for paper in papers
+        ]
+        return json_response({"predictions": predictions, "model": model.version})
+
+    return router

@@ -1,0 +1,55 @@
+"""The state of the service: its health, its model, its counters."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse, Response
+
+from shelfmark.service import telemetry
+from shelfmark.service.model_page import model_page
+from shelfmark.service.prediction_service import PredictionService
+from shelfmark.service.responses import json_response
+
+# The part of the model card that GET /model answers with.
+PUBLIC_KEYS = ("name", "created", "git_commit", "classes", "listed", "rounds", "metrics",
+               "versions", "files", "caution")  # fmt: skip
+
+
+def create_router(service: PredictionService) -> APIRouter:
+    """Return the routes that report the state."""
+    router = APIRouter()
+
+    @router.get("/health")
+    async def health() -> dict[str, str]:
+        """Report that the process is alive."""
+        return {"status": "alive"}
+
+    @router.get("/ready")
+    async def ready() -> dict[str, str]:
+        """Report that the model is loaded and has made a prediction."""
+        return {"status": "ready", "model": service.slot.model.version}
+
+    @router.get("/model")
+    async def model_card(request: Request) -> Response:
+        """Return the model card: classes, data, metrics, digests, versions.
+
+        A browser gets it as a page; Accept: text/markdown gets its Markdown source.
+        """
+        model = service.slot.model
+        accepted = request.headers.get("accept", "")
+        if "text/html" in accepted:
+            return HTMLResponse(model_page(model))
+        if "text/markdown" in accepted:
+            return Response(model.about, media_type="text/markdown; charset=utf-8")
+        data = {key: value for key, value in model.card["data"].items() if key != "folder"}
+        return json_response({**{key: model.card.get(key) for key in PUBLIC_KEYS}, "data": data})
+
+    @router.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """Return the counters of all workers, for Prometheus."""
+        text = await asyncio.to_thread(service.telemetry.exposition)
+        return Response(text, media_type=telemetry.CONTENT_TYPE)
+
+    return router
