@@ -262,11 +262,11 @@ def harvest(
     from shelfmark.core import console
 
     console.configure_logging()
-    with console.one_line_errors("what has come so far is kept, the same command goes on"):
+    with console.one_line_errors("the papers received so far are kept, the same command resumes"):
         from shelfmark.arxiv import harvest, oai
 
         asked = oai.Repository(url or oai.ARXIV, contact, interval)
-        print(harvest.harvest(Path(out), since, sets.split(","), asked))
+        print(harvest.harvest_papers(Path(out), since, sets.split(","), asked))
         print(oai.THANKS)
 
 
@@ -296,13 +296,13 @@ def classify_new(
     from shelfmark.core import console
 
     console.configure_logging()
-    with console.one_line_errors("what has come so far is kept, the same command goes on"):
+    with console.one_line_errors("the papers received so far are kept, the same command resumes"):
         from shelfmark.arxiv import harvest, oai
         from shelfmark.reports import moderators as moderation
 
         chosen = moderation.chosen(Path(models, model), days)  # before hours of fetching
         asked = oai.Repository(url or oai.ARXIV, contact, interval)
-        done = harvest.harvest(Path(folder, "papers.jsonl"), since, sets.split(","), asked)
+        done = harvest.harvest_papers(Path(folder, "papers.jsonl"), since, sets.split(","), asked)
         print(done)
         print(moderation.write(chosen, done, Path(folder), days))
         print(oai.THANKS)

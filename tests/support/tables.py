@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from shelfmark.arxiv.text import document, plain
+from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.load import load_config
 from shelfmark.data.sources import sample
 from shelfmark.models import artifact
@@ -63,7 +63,7 @@ def papers(count: int) -> pa.Table:
     made = [paper for _, paper in sample.records(None, count)]
     return table(
         [paper.categories[0] for paper in made],
-        [document(plain(paper.title), plain(paper.abstract)) for paper in made],
+        [join_texts(clean_text(paper.title), clean_text(paper.abstract)) for paper in made],
         [paper.categories for paper in made],
     )
 

@@ -1,7 +1,7 @@
-"""What an unfinished harvest has brought so far: records and the place it is at, in one database.
+"""The files of a harvest: the database of an unfinished one, the papers, and the days of the last.
 
-A page and the place after it are written in one transaction, so a kill at any moment leaves both
-or neither.
+A page of records and the harvest's state after it are written in one transaction, so a kill at any
+moment leaves both or neither.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,77 +26,96 @@ CREATE TABLE IF NOT EXISTS papers (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, datestamp TEXT NOT NULL, line BLOB
 );
 """
-# The newest says what a paper is; the order is that of the first coming.
-KEEP = """
+# The newest record of a paper counts; the order is that of the first arrivals.
+UPSERT = """
 INSERT INTO papers (id, datestamp, line) VALUES (?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET datestamp = excluded.datestamp, line = excluded.line
 WHERE excluded.datestamp >= datestamp
 """
+# Names of the fields of `SetProgress` in harvests that began with earlier versions.
+EARLIER_KEYS = {"spec": "set_spec", "dies": "expires_at", "reached": "last_datestamp"}
 
 
 @dataclass
-class Walk:
+class SetProgress:
     """How far the list of one set has been read.
 
     Args:
-        spec: the set as the protocol names it, "" for all papers.
-        since: the day from which on the user wants changes, `2026-11-01`.
-        start: the day the list now being read was asked from; later than `since` after a token
-            died.
-        token: what the next page is asked with, None to ask from `start`.
-        dies: when the token dies, in seconds since 1970, None where that is not known.
-        reached: the last datestamp that came.
-        ordered: whether datestamps have come in order so far.
-        began: the repository's day when it was first asked.
-        done: whether the end was reached.
+        set_spec: the set as the protocol names it, "" for all papers.
+        since: the first day of the changes that the user wants, `2026-11-01`.
+        start: the first day of the list being read; later than `since` after a token expired.
+        token: the resumption token of the next page, None to request from `start`.
+        expires_at: when the token expires, in seconds since 1970, None if unknown.
+        last_datestamp: the latest datestamp received.
+        ordered: whether all datestamps so far were in order.
+        began: the repository's day at the first request.
+        done: whether the end of the list was reached.
     """
 
-    spec: str
+    set_spec: str
     since: str
     start: str
     token: str | None = None
-    dies: float | None = None
-    reached: str = ""
+    expires_at: float | None = None
+    last_datestamp: str = ""
     ordered: bool = True
     began: str = ""
     done: bool = False
 
 
 @dataclass
-class Place:
-    """What is harvested from where, and how far it has come."""
+class HarvestState:
+    """The repository of a harvest, and the progress of each set."""
 
     url: str
-    walks: list[Walk]
+    sets: list[SetProgress]
+
+    def as_json(self) -> bytes:
+        """Return the state as JSON."""
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, content: bytes) -> HarvestState:
+        """Return the state in some JSON, also of harvests that began with earlier versions.
+
+        Raises:
+            ValueError, KeyError, TypeError: it holds something else.
+        """
+        values: dict[str, Any] = orjson.loads(content)
+        return cls(
+            values["url"],
+            [
+                SetProgress(**{EARLIER_KEYS.get(key, key): value for key, value in one.items()})
+                for one in values.get("sets") or values["walks"]
+            ],
+        )
 
 
-class Store:
-    """An unfinished harvest in a file."""
+class HarvestStore:
+    """The database of an unfinished harvest."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def place(self) -> Place | None:
-        """Return where the harvest is, None if it has not begun."""
+    def state(self) -> HarvestState | None:
+        """Return the state of the harvest, None if it has not begun."""
         row = self._connection.execute("SELECT said FROM place").fetchone()
         if row is None:
             return None
         try:
-            said: dict[str, Any] = orjson.loads(row[0])
-            return Place(said["url"], [Walk(**walk) for walk in said["walks"]])
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:  # of another version
-            raise sqlite3.DatabaseError(f"no place in it: {error}") from error
+            return HarvestState.from_json(row[0])
+        except (ValueError, KeyError, TypeError) as error:
+            raise sqlite3.DatabaseError(f"its state cannot be read: {error}") from error
 
-    def keep(self, place: Place, records: list[Record]) -> int:
-        """Write records and the place after them, all or none; return how many ids were new."""
+    def save(self, state: HarvestState, records: list[Record]) -> int:
+        """Write records and the state after them, all or none; return how many ids were new."""
         rows = [(one.id, one.datestamp, _line(one)) for one in records]
         cursor = self._connection.cursor()
         cursor.execute("BEGIN IMMEDIATE")
         try:
             before = self._highest()
-            cursor.executemany(KEEP, rows)
-            said = orjson.dumps(asdict(place))
-            cursor.execute("INSERT OR REPLACE INTO place VALUES (1, ?)", (said,))
+            cursor.executemany(UPSERT, rows)
+            cursor.execute("INSERT OR REPLACE INTO place VALUES (1, ?)", (state.as_json(),))
             new = self._highest() - before
             cursor.execute("COMMIT")
         except BaseException:
@@ -105,7 +125,7 @@ class Store:
         return new
 
     def count(self) -> int:
-        """Return how many papers there are, those deleted not counted."""
+        """Return the number of papers, without the deleted ones."""
         return int(self._connection.execute("SELECT count(line) FROM papers").fetchone()[0])
 
     def _highest(self) -> int:
@@ -114,14 +134,17 @@ class Store:
         )
 
     def find(self, ident: str) -> tuple[str, bytes | None] | None:
-        """Return a record's datestamp and its line, None for one deleted; None for no record."""
+        """Return the datestamp and the line of a paper, None if it is unknown.
+
+        The line of a deleted paper is None.
+        """
         found = self._connection.execute(
             "SELECT datestamp, line FROM papers WHERE id = ?", (ident,)
         ).fetchone()
         return (found[0], found[1]) if found else None
 
     def lines(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the identifiers and lines of all papers, in the order of their first coming."""
+        """Yield the identifiers and lines of all papers, in the order of their first arrival."""
         yield from self._connection.execute(
             "SELECT id, line FROM papers WHERE line IS NOT NULL ORDER BY number"
         )
@@ -132,8 +155,8 @@ def _line(record: Record) -> bytes | None:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Store]:
-    """Open an unfinished harvest, or begin one; nothing stays of one that has not begun.
+def open_store(path: Path) -> Iterator[HarvestStore]:
+    """Open the database of an unfinished harvest, or create it; removed if nothing was saved.
 
     Raises:
         ShelfmarkError: another process has it open, the disk is full, or it is damaged.
@@ -142,21 +165,127 @@ def opened(path: Path) -> Iterator[Store]:
     with files.report_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as found:
-            found.execute("PRAGMA locking_mode = EXCLUSIVE")
-            found.executescript(TABLES)
-            store = Store(found)
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+        with contextlib.closing(connection):
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.executescript(TABLES)
+            store = HarvestStore(connection)
             try:
                 yield store
             finally:
-                begun = store.place() is not None
+                begun = store.state() is not None
     except sqlite3.OperationalError as error:  # locked, or a full disk
         raise ShelfmarkError(f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
-        raise ShelfmarkError(f"{path}: damaged ({error}); remove it to begin anew") from error
+        raise ShelfmarkError(f"{path}: damaged ({error}); remove it to start again") from error
     finally:
         if not begun:
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 if new:
                     path.parent.rmdir()
+
+
+@dataclass
+class ChangeCounts:
+    """How many papers a harvest added to a file, changed in it and deleted from it."""
+
+    new: int = 0
+    changed: int = 0
+    deleted: int = 0
+
+
+def check_output(out: Path) -> None:
+    """Check that a file can be updated, before hours of requests.
+
+    Raises:
+        ShelfmarkError: it is a folder, of another format, or holds something other than papers.
+    """
+    if out.suffix.lower() in (*files.COMPRESSIONS, ".parquet", ".csv"):
+        raise ShelfmarkError(f"--out: {out} must be JSON lines, not {out.suffix}")
+    if out.is_dir():
+        raise ShelfmarkError(f"--out: {out} is a folder, a file is needed")
+    if out.exists() and out.stat().st_size:
+        with files.open_decompressed(files.require_file(out, "--out")) as lines:
+            if _id_of(_record(lines.readline())) is None:
+                raise ShelfmarkError(f"--out: {out} exists and holds no papers; choose another")
+
+
+def merge_into_file(out: Path, store: HarvestStore) -> ChangeCounts:
+    """Update the file: its papers, replaced or removed where they changed, then the new ones.
+
+    Raises:
+        ShelfmarkError: it cannot be written; the old file is then unchanged.
+    """
+    seen: set[str] = set()
+    counts = ChangeCounts()
+    with files.atomic_write(out) as target:
+        for line in _lines(out):
+            record = _record(line)
+            ident = _id_of(record)
+            found = store.find(ident) if ident else None
+            # A newer record, such as that of a later snapshot, is kept.
+            if ident is None or found is None or found[0] < str(record.get("update_date") or ""):
+                target.write(line)
+            elif found[1] is None:
+                counts.deleted += 1
+            elif ident not in seen:
+                counts.changed += found[1] != line
+                target.write(found[1])
+            if ident and found:
+                seen.add(ident)
+        for ident, line in store.lines():
+            if ident not in seen:
+                counts.new += 1
+                target.write(line)
+    return counts
+
+
+def _lines(out: Path) -> Iterator[bytes]:
+    if out.exists():
+        with files.open_decompressed(out) as lines:
+            for line in lines:
+                yield line.rstrip(b"\n") + b"\n"
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    """Return the record of a line, an empty one if the line is not a record."""
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _id_of(record: dict[str, Any]) -> str | None:
+    ident = record.get("id")
+    return ident if isinstance(ident, str) else None
+
+
+def _days_file(out: Path) -> Path:
+    return out.with_name(f"{out.name}.harvest.json")
+
+
+def last_harvest_days(out: Path) -> dict[str, date]:
+    """Return the day of the last harvest of each set of a file: later changes may be missing.
+
+    Raises:
+        ShelfmarkError: the file that holds the days is damaged.
+    """
+    path = _days_file(out)
+    if not out.exists() or not path.exists():
+        return {}
+    try:
+        sets = orjson.loads(path.read_bytes())["sets"]
+        return {str(set_spec): date.fromisoformat(day) for set_spec, day in sets.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ShelfmarkError(f"{path}: damaged ({error}); remove it and give --since") from error
+
+
+def save_harvest_days(out: Path, state: HarvestState) -> None:
+    """Save the day of the first request for each set of a finished harvest."""
+    days = {set_spec: day.isoformat() for set_spec, day in last_harvest_days(out).items()}
+    days |= {one.set_spec: one.began for one in state.sets}
+    with files.atomic_write(_days_file(out)) as file:
+        style = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        file.write(orjson.dumps({"url": state.url, "sets": days}, option=style))

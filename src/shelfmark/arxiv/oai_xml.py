@@ -1,4 +1,4 @@
-"""What an OAI-PMH answer of arXiv holds: records in the layout of the snapshot, and a token.
+"""The XML of arXiv's OAI-PMH responses: records in the layout of the snapshot, and a token.
 
 Protocol: https://www.openarchives.org/OAI/openarchivesprotocol.html; the fields of a record:
 https://info.arxiv.org/help/oa/index.html, format arXivRaw, the one with the dates of all versions.
@@ -13,22 +13,22 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from shelfmark.arxiv.papers import BadRecordError, identifier
+from shelfmark.arxiv.papers import BadRecordError, parse_identifier
 
 OAI = "{http://www.openarchives.org/OAI/2.0/}"
 RAW = "{http://arxiv.org/OAI/arXivRaw/}"
-# As the snapshot orders them; the format has no parsed authors.
-BEFORE = ("submitter", "authors", "title", "comments", "journal-ref", "doi", "report-no")
-DEEPEST = 50  # elements within one another; an answer of arXiv has 6
+# In the order of the snapshot; the format has no parsed authors.
+FIELDS = ("submitter", "authors", "title", "comments", "journal-ref", "doi", "report-no")
+MAX_DEPTH = 50  # of nested elements; a response of arXiv has 6
 
 
 class FaultError(Exception):
-    """An answer that may come out right when asked again; its text says what was wrong."""
+    """A response that a retry may fix; its text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A paper as the repository has it now.
+    """The current record of a paper in the repository.
 
     Args:
         id: arXiv's identifier.
@@ -43,27 +43,27 @@ class Record:
 
 @dataclass
 class Page:
-    """One answer.
+    """One response.
 
     Args:
-        day: the repository's own, `2026-11-01`.
-        records: in the order they came.
-        unreadable: for each record that is no paper, the reason.
-        token: what the next page is asked with, None at the end of the list.
-        life: seconds until the token dies, None where that is not told.
-        error: the protocol's code and text, None for none.
+        day: the day by the repository's clock, `2026-11-01`.
+        records: in the order of the response.
+        unreadable: the reason for each record that is not a paper.
+        token: the resumption token of the next page, None at the end of the list.
+        token_seconds: seconds until the token expires, None if unknown.
+        error: code and text of a protocol error, None if there is no error.
     """
 
     day: str = ""
     records: list[Record] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     token: str | None = None
-    life: float | None = None
+    token_seconds: float | None = None
     error: tuple[str, str] | None = None
 
 
 class _Tree(ET.TreeBuilder):
-    """Hands each record over as it ends and forgets it; refuses to declare entities."""
+    """Adds each record to the page and frees its elements; refuses entity declarations."""
 
     def __init__(self, page: Page) -> None:
         super().__init__()
@@ -71,13 +71,13 @@ class _Tree(ET.TreeBuilder):
         self._depth = 0
 
     def doctype(self, name: str, public: str | None, system: str | None) -> None:
-        # Without a document type there are no entities but the five of XML, near or far.
+        # Without a document type there are no entities but the five of XML.
         raise FaultError("the answer declares a document type, which OAI-PMH never does")
 
     def start(self, tag: str, attributes: dict[str, str]) -> ET.Element:
         self._depth += 1
-        if self._depth > DEEPEST:
-            raise FaultError(f"the answer is nested more than {DEEPEST} deep")
+        if self._depth > MAX_DEPTH:
+            raise FaultError(f"the answer is nested more than {MAX_DEPTH} deep")
         return super().start(tag, attributes)
 
     def end(self, tag: str) -> ET.Element:
@@ -92,14 +92,14 @@ class _Tree(ET.TreeBuilder):
         return element
 
 
-def read(chunks: Iterable[bytes]) -> Page:
-    """Read an answer as it comes; only its records are kept in memory.
+def parse_page(chunks: Iterable[bytes]) -> Page:
+    """Parse a response in chunks; only its records are kept in memory.
 
     Raises:
-        FaultError: it is no sound XML, or none of OAI-PMH.
+        FaultError: it is not well-formed XML, or not OAI-PMH.
     """
     page = Page()
-    parser = ET.XMLParser(target=_Tree(page))  # noqa: S314 - it refuses what makes XML dangerous
+    parser = ET.XMLParser(target=_Tree(page))  # noqa: S314 - _Tree refuses entities
     try:
         for chunk in chunks:
             parser.feed(chunk)
@@ -107,13 +107,13 @@ def read(chunks: Iterable[bytes]) -> Page:
     except (ET.ParseError, ValueError, LookupError) as error:
         raise FaultError(f"the answer is broken XML ({error})") from error
     if root.tag != f"{OAI}OAI-PMH":
-        raise FaultError(f"the answer is no OAI-PMH but {root.tag!r:.60}")
-    said = _text(root, f"{OAI}responseDate")
-    page.day = _day(said)
+        raise FaultError(f"the answer is not OAI-PMH but {root.tag!r:.60}")
+    now = _text(root, f"{OAI}responseDate")
+    page.day = _day(now)
     if (refusal := root.find(f"{OAI}error")) is not None:
         page.error = (refusal.get("code", ""), " ".join((refusal.text or "").split())[:200])
     elif (found := root.find(f"{OAI}ListRecords")) is not None:
-        _read_token(page, found.find(f"{OAI}resumptionToken"), said)
+        _read_token(page, found.find(f"{OAI}resumptionToken"), now)
     else:
         raise FaultError("the answer has neither ListRecords nor an error")
     return page
@@ -123,14 +123,14 @@ def _read_token(page: Page, element: ET.Element | None, now: str) -> None:
     if element is None or not (element.text or "").strip():
         return
     page.token = (element.text or "").strip()
-    # The standard's name, and that of arXiv's own server.
-    dies = element.get("expirationDate") or element.get("expires") or ""
+    # The name in the standard, and the one that arXiv's server uses.
+    expires_at = element.get("expirationDate") or element.get("expires") or ""
     try:
-        # By the repository's clock at both ends: ours may be wrong.
-        life = (datetime.fromisoformat(dies) - datetime.fromisoformat(now)).total_seconds()
+        # By the repository's clock: ours may be wrong.
+        seconds = (datetime.fromisoformat(expires_at) - datetime.fromisoformat(now)).total_seconds()
     except (ValueError, TypeError):
         return
-    page.life = life if life > 0 else None
+    page.token_seconds = seconds if seconds > 0 else None
 
 
 def _record(element: ET.Element) -> Record:
@@ -138,7 +138,7 @@ def _record(element: ET.Element) -> Record:
     if header is None:
         raise FaultError("the answer has a record without a header")
     # oai:arXiv.org:0704.0001
-    ident = identifier(_text(header, f"{OAI}identifier").rpartition(":")[2])
+    ident = parse_identifier(_text(header, f"{OAI}identifier").rpartition(":")[2])
     changed = _day(_text(header, f"{OAI}datestamp"))
     if header.get("status") == "deleted":
         return Record(ident, changed, None)
@@ -152,14 +152,14 @@ def _record(element: ET.Element) -> Record:
 
 
 def _fields(raw: ET.Element, ident: str, changed: str) -> dict[str, Any]:
-    """Return a paper as the snapshot has it; texts keep their line breaks."""
-    found = {name: raw.findtext(f"{RAW}{name}") for name in (*BEFORE, "license", "abstract")}
+    """Return a paper in the layout of the snapshot; texts keep their line breaks."""
+    found = {name: raw.findtext(f"{RAW}{name}") for name in (*FIELDS, "license", "abstract")}
     names = _text(raw, f"{RAW}categories", BadRecordError)
     if not (found["title"] or "").strip() or not (found["abstract"] or "").strip():
         raise BadRecordError("no title or no abstract")
     return {
         "id": ident,
-        **{name: found[name] for name in BEFORE},
+        **{name: found[name] for name in FIELDS},
         "categories": " ".join(names.split()),
         "license": found["license"],
         "abstract": found["abstract"],
@@ -169,13 +169,13 @@ def _fields(raw: ET.Element, ident: str, changed: str) -> dict[str, Any]:
 
 
 def _versions(raw: ET.Element) -> list[dict[str, str]]:
-    """Return all versions, the first one first: its date is the day of submission."""
+    """Return all versions, from the first, whose date is the day of submission."""
     versions = []
     for version in raw.findall(f"{RAW}version"):
         name = version.get("version", "")
         if not re.fullmatch(r"v\d{1,4}", name, re.ASCII):
             raise BadRecordError(f"version {name!r:.20}")
-        # Sat, 07 Apr 2007 … of today's server, where the snapshot has Sat, 7 Apr 2007 …
+        # The server writes Sat, 07 Apr 2007 …, the snapshot Sat, 7 Apr 2007 …
         created = re.sub(r"(?<=, )0", "", _text(version, f"{RAW}date", BadRecordError))
         versions.append({"version": name, "created": created})
     if not versions:
@@ -191,7 +191,7 @@ def _text(element: ET.Element, path: str, kind: type[Exception] = FaultError) ->
 
 
 def _day(moment: str) -> str:
-    """Return the day of a datestamp of days or of seconds."""
+    """Return the day of a datestamp with or without a time."""
     try:
         return date.fromisoformat(moment[:10]).isoformat()
     except ValueError:

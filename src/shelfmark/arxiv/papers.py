@@ -1,4 +1,4 @@
-"""One paper as the pipeline carries it, and what its identifier, dates and text may look like."""
+"""A paper's metadata, and the parsing of identifiers, categories and withdrawal notes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class BadRecordError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """A paper's metadata. `categories` carry today's names, the primary one first."""
+    """A paper's metadata; `categories` have their current names, the primary one first."""
 
     id: str
     title: str
@@ -51,18 +51,18 @@ class Paper:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """A record that could not be read: its line or row, counted from 1, and the reason."""
+class BrokenRecord:
+    """An unreadable record: its line or row, counted from 1, and the reason."""
 
     line: int
     reason: str
 
 
-def identifier(text: str) -> str:
-    """Return an arXiv identifier without prefix and version, as text.
+def parse_identifier(text: str) -> str:
+    """Return an arXiv identifier without prefix and version.
 
     Raises:
-        BadRecordError: the text is no arXiv identifier.
+        BadRecordError: the text is not an arXiv identifier.
     """
     match = IDENTIFIER.match(text.strip())
     if match is None:
@@ -75,13 +75,13 @@ def identifier(text: str) -> str:
 
 
 @functools.lru_cache(maxsize=1 << 16)  # few combinations make up most papers
-def categories(names: str) -> tuple[str, ...]:
-    """Return today's names of a paper's space-separated categories, in order, each once.
+def parse_categories(names: str) -> tuple[str, ...]:
+    """Return the current names of space-separated categories, in order, without repetitions.
 
     Raises:
-        BadRecordError: there is none, or one that arXiv never had.
+        BadRecordError: there is no category, or an unknown one.
     """
-    current = [taxonomy.current(name) for name in names.split()]
+    current = [taxonomy.current_name(name) for name in names.split()]
     if not current:
         raise BadRecordError("no category")
     if None in current:
@@ -90,9 +90,9 @@ def categories(names: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in current if name))
 
 
-def withdrawn(abstract: str, comments: str) -> bool:
-    """Whether a paper says that it was withdrawn, and so carries no content."""
-    # Most texts hold neither word: the plain searches spare them the expression.
+def is_withdrawn(abstract: str, comments: str) -> bool:
+    """Whether the abstract or the comments state that the paper was withdrawn."""
+    # Most texts hold neither word: plain searches are faster than the expression.
     for text in (abstract, comments):
         low = text.lower()
         if ("withdrawn" in low or "retracted" in low) and WITHDRAWN.search(text):
@@ -100,6 +100,6 @@ def withdrawn(abstract: str, comments: str) -> bool:
     return False
 
 
-def foreign(comments: str) -> bool:
+def is_foreign(comments: str) -> bool:
     """Whether the comments name a language other than English."""
     return OTHER_LANGUAGE.search(comments) is not None

@@ -231,8 +231,8 @@ NAMES: dict[Level, dict[str, str]] = {
 KNOWN: frozenset[str] = frozenset(CATEGORIES) | frozenset(ARCHIVES)
 
 
-def current(category: str) -> str | None:
-    """Return today's name of a category or archive, or None when arXiv never had it."""
+def current_name(category: str) -> str | None:
+    """Return the current name of a category or archive, None if arXiv never had it."""
     name = ALIASES.get(category, category)
     return name if name in KNOWN else None
 
@@ -249,7 +249,7 @@ def group_of(category: str) -> str:
 
 
 def label_at(category: str, level: Level) -> str | None:
-    """Return the label of a category at a level, None where it carries none that fine."""
+    """Return the label of a category at a level, None if the category is too coarse for it."""
     if level == "group":
         return group_of(category)
     if level == "archive":
@@ -258,7 +258,7 @@ def label_at(category: str, level: Level) -> str | None:
 
 
 def label_among(category: str, labels: Mapping[str, Collection[str]]) -> str | None:
-    """Return the label that gathers a category, by the most specific name that stands for it."""
+    """Return the label whose names include a category, by the most specific of those names."""
     for name in (category, archive_of(category), group_of(category)):
         for label, names in labels.items():
             if name in names:
@@ -272,5 +272,5 @@ def archives_under(name: str) -> set[str]:
 
 
 def full_name(label: str) -> str:
-    """Return the full name of a category, archive or group; the label itself if it has none."""
+    """Return the full name of a category, archive or group, else the label itself."""
     return CATEGORIES.get(label) or ARCHIVES.get(label) or label

@@ -1,6 +1,6 @@
-"""Plain text out of arXiv's titles and abstracts: TeX accents, maths and white space.
+"""Plain text from arXiv's titles and abstracts: TeX accents, maths and white space.
 
-The same function serves training and prediction, so that a text means the same to both.
+Training and prediction use the same functions.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TEX = re.compile(
 )
 # A letter beyond ASCII: the braces of {n} in a formula stay.
 BRACED = re.compile(r"\{([^\W\d_a-zA-Z])\}")
-# No formula holds the sign that opens one, or a text of such signs alone would take hours.
+# No formula holds its opening sign, or a text of such signs alone would take hours.
 MATHS = re.compile(
     r"\$\$.+?\$\$|(?<!\\)\$(?:\\.|[^$\\])+\$|\\\((?:\\[^()]|[^\\])+\\\)|\\\[(?:\\[^\[\]]|[^\\])+\\\]",
     re.DOTALL,
@@ -62,10 +62,10 @@ def _letter(match: re.Match[str]) -> str:
     return unicodedata.normalize("NFC", (a or b or c or d) + ACCENTS[sign or name])
 
 
-def plain(text: str) -> str:
-    """Return the text on one line, its TeX accents as letters; maths stays as it is.
+def clean_text(text: str) -> str:
+    """Return the text on one line, with TeX accents as letters; maths is unchanged.
 
-    Unicode is brought to NFC and lone surrogates become `?`, so the result encodes as UTF-8.
+    Unicode is normalized to NFC and lone surrogates become `?`, so the result encodes as UTF-8.
     """
     if not text.isascii():
         text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())
@@ -73,17 +73,17 @@ def plain(text: str) -> str:
         text = TEX.sub(_letter, text)
         if not text.isascii():
             text = BRACED.sub(r"\1", text)
-    # Most texts need no more than this; taking all words apart and together costs four times it.
+    # Enough for most texts; splitting and joining all words takes four times as long.
     line = text.replace("\n", " ").strip()
     if "  " not in line and line.isprintable():
         return line
     return " ".join(text.replace("\0", " ").split())
 
 
-def document(title: str, abstract: str, maths: Maths = "keep") -> str:
-    """Return the one text the model reads of a paper, from its plain title and abstract.
+def join_texts(title: str, abstract: str, maths: Maths = "keep") -> str:
+    """Return the text that the model reads, from a plain title and abstract.
 
-    With `maths="mask"` each formula becomes one and the same word.
+    With `maths="mask"` each formula becomes the same word.
     """
     text = f"{title}\n{abstract}" if title and abstract else title or abstract
     if maths == "mask" and ("$" in text or "\\" in text):

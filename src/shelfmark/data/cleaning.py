@@ -14,9 +14,9 @@ import pyarrow as pa
 from loguru import logger
 
 from shelfmark.arxiv import papers
-from shelfmark.arxiv.papers import Broken, Paper
+from shelfmark.arxiv.papers import BrokenRecord, Paper
 from shelfmark.arxiv.taxonomy import label_at
-from shelfmark.arxiv.text import document, plain
+from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.schema import DataConfig
 from shelfmark.data import sources
 from shelfmark.data.splits import SCHEMA, SPLITS, split_of
@@ -46,7 +46,7 @@ class Chunk:
     keys: dict[str, np.ndarray[Any, np.dtype[np.int64]]]
     categories: list[str]
     dropped: Counter[str]
-    broken: list[Broken]
+    broken: list[BrokenRecord]
 
 
 class Ledger:
@@ -57,7 +57,7 @@ class Ledger:
         self.dropped: Counter[str] = Counter()
         self._max_bad = max_bad
         self._origin = origin
-        self._first: Broken | None = None
+        self._first: BrokenRecord | None = None
 
     def add(self, chunk: Chunk) -> None:
         """Count the records of the next chunk.
@@ -92,7 +92,7 @@ class Ledger:
             told = self._told(self._first)
             raise ShelfmarkError(f"{told}, more than data.max_bad={self._max_bad:g} allows")
 
-    def _told(self, first: Broken) -> str:
+    def _told(self, first: BrokenRecord) -> str:
         broken = self.dropped["broken"]
         return (
             f"{self._origin}: line {first.line}: {first.reason}; "
@@ -108,15 +108,15 @@ def clean(data: DataConfig, records: list[tuple[int, Any]]) -> Chunk:
     dropped: Counter[str] = Counter()
     broken = []
     for paper in sources.understand(data.source, records):
-        if isinstance(paper, Broken):
+        if isinstance(paper, BrokenRecord):
             broken.append(paper)
             continue
-        title, abstract = plain(paper.title), plain(paper.abstract)
+        title, abstract = clean_text(paper.title), clean_text(paper.abstract)
         reason = _reason_to_drop(data, paper, abstract)
         if reason:
             dropped[reason] += 1
             continue
-        text = document(title, abstract, data.maths)
+        text = join_texts(title, abstract, data.maths)
         rows.append((paper.id, title, abstract, text, paper.categories, paper.submitted))
         texts.append(same_text(title, abstract))
         splits.append(SPLITS.index(split_of(data, paper.id, paper.submitted)))
@@ -145,9 +145,9 @@ def _hashes(contents: Iterable[bytes]) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def _reason_to_drop(data: DataConfig, paper: Paper, abstract: str) -> str | None:
-    if papers.withdrawn(abstract, paper.comments):
+    if papers.is_withdrawn(abstract, paper.comments):
         return "withdrawn"
-    if papers.foreign(paper.comments):
+    if papers.is_foreign(paper.comments):
         return "not English"
     # Plain text has one blank fewer than words, where it has any.
     if abstract.count(" ") + bool(abstract) < data.min_words:

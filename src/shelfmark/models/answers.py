@@ -110,7 +110,7 @@ def _ranking(model: Model, row: Ranked) -> list[dict[str, Any]]:
 
 def _primary(model: Model, category: str, row: Ranked, top_k: int) -> dict[str, Any]:
     """Return where the author's own category stands in a whole ranking, and the others."""
-    known = taxonomy.current(category)
+    known = taxonomy.current_name(category)
     label = labels.label_of(model.targets.data, known) if known else None
     place = next(
         (place for place, (number, _) in enumerate(row) if model.classes[number] == label), None

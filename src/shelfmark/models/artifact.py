@@ -22,7 +22,7 @@ import orjson
 from sklearn.pipeline import Pipeline
 
 from shelfmark.arxiv import taxonomy
-from shelfmark.arxiv.text import document, plain
+from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.schema import DataConfig
 from shelfmark.core import files, pickles
 from shelfmark.core.arrays import Floats
@@ -64,7 +64,9 @@ class Model:
 
     def text(self, title: str, abstract: str) -> str:
         """Return what this model reads of a paper, cleaned as its training papers were."""
-        return document(plain(title), plain(abstract), self.card["config"]["data"]["maths"])
+        return join_texts(
+            clean_text(title), clean_text(abstract), self.card["config"]["data"]["maths"]
+        )
 
     @cached_property
     def targets(self) -> Targets:

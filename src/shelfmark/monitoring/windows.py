@@ -128,7 +128,7 @@ def find_label(fields: dict[str, Any], data: DataConfig) -> str | None:
     if isinstance(primary, str):
         primary = primary.split()
     first = next(iter(primary or []), None) if isinstance(primary, Iterable) else None
-    known = taxonomy.current(first) if isinstance(first, str) else None
+    known = taxonomy.current_name(first) if isinstance(first, str) else None
     return labels.label_of(data, known) if known else None
 
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from loguru import logger
 
-from shelfmark.arxiv.harvest import Harvest
-from shelfmark.arxiv.papers import BadRecordError, Paper, withdrawn
+from shelfmark.arxiv.harvest import HarvestResult
+from shelfmark.arxiv.papers import BadRecordError, Paper, is_withdrawn
 from shelfmark.core import console, files, parallel
 from shelfmark.data.sources import snapshot
 from shelfmark.errors import ShelfmarkError
@@ -101,7 +101,7 @@ def chosen(folder: Path, days: int) -> Path:
     return folder.resolve()  # `latest` may be another by then
 
 
-def write(folder: Path, harvest: Harvest, out: Path, days: int) -> str:
+def write(folder: Path, harvest: HarvestResult, out: Path, days: int) -> str:
     """Classify the papers a harvest brought, and write the table as CSV and as a page.
 
     Papers submitted more than `days` before the harvest's first day are old ones that changed, and
@@ -144,7 +144,7 @@ def write(folder: Path, harvest: Harvest, out: Path, days: int) -> str:
     )
 
 
-def _new(harvest: Harvest, days: int) -> Iterator[Paper]:
+def _new(harvest: HarvestResult, days: int) -> Iterator[Paper]:
     """Yield the papers of a harvest that are newly submitted and not withdrawn."""
     oldest = harvest.since - timedelta(days=days)
     with files.open_decompressed(harvest.path) as lines:
@@ -156,7 +156,7 @@ def _new(harvest: Harvest, days: int) -> Iterator[Paper]:
             except BadRecordError as error:
                 logger.warning("left out of the table: {}", error)
                 continue
-            if paper.submitted >= oldest and not withdrawn(paper.abstract, paper.comments):
+            if paper.submitted >= oldest and not is_withdrawn(paper.abstract, paper.comments):
                 yield paper
 
 

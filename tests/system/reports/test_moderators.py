@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from shelfmark.arxiv.harvest import Harvest
-from shelfmark.arxiv.harvest_file import Counts
+from shelfmark.arxiv.harvest import HarvestResult
+from shelfmark.arxiv.harvest_store import ChangeCounts
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import answers, artifact
 from shelfmark.reports import moderators as moderation
@@ -46,9 +46,9 @@ def paper(number: int, category: str, abstract: str, **changes: Any) -> records.
     return found | {"versions": [{"version": "v1", "created": created}]} | changes
 
 
-def harvested(folder: Path, papers: list[Any]) -> Harvest:
+def harvested(folder: Path, papers: list[Any]) -> HarvestResult:
     path = records.write(folder / "papers.jsonl", papers)
-    return Harvest(path, date(2026, 11, 1), date(2026, 11, 20), Counts(new=len(papers)))
+    return HarvestResult(path, date(2026, 11, 1), date(2026, 11, 20), ChangeCounts(new=len(papers)))
 
 
 def table(folder: Path) -> list[dict[str, str]]:
@@ -240,7 +240,9 @@ def test_one_command_harvests_predicts_and_writes_the_table(home: Path, tmp_path
         url = served.url
     done = run(home, tmp_path, "--url", url)
     assert done.returncode == 1
-    assert re.fullmatch(r"error: 127\.0\.0\.1:\d+ cannot be reached .*nothing came\n", done.stderr)
+    assert re.fullmatch(
+        r"error: 127\.0\.0\.1:\d+ cannot be reached .*nothing was received\n", done.stderr
+    )
     missing = run(home, tmp_path, "--url", url, model="none")
     assert missing.returncode == 1
     assert missing.stderr.startswith("error: no model in")

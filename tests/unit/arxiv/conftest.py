@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from shelfmark.arxiv import harvest, oai, pace
+from shelfmark.arxiv import harvest, oai
 from tests.support import oai_server
 from tests.support.oai_server import Held, Repository
 
@@ -62,9 +62,9 @@ def fetch(
     since: str = SINCE,
     sets: tuple[str, ...] = (),
     **options: Any,
-) -> harvest.Harvest:
+) -> harvest.HarvestResult:
     asked = oai.Repository(repository.url, **options)
-    return harvest.harvest(out, since, sets, asked, pace.Clock(clock.now, clock.sleep))
+    return harvest.harvest_papers(out, since, sets, asked, oai.Clock(clock.now, clock.sleep))
 
 
 def read(path: Path) -> list[dict[str, Any]]:

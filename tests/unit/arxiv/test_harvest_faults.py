@@ -51,9 +51,9 @@ def test_the_pages_of_a_list_are_followed_to_its_end(
         (oai_server.hung_up, "closed connection|reset"),
         (oai_server.unzipped_halfway, "ended before"),
         (oai_server.sent(b"no gzip", "gzip"), "Not a gzipped file"),
-        (oai_server.sent(b"", "br"), "packed as 'br'"),
+        (oai_server.sent(b"", "br"), "encoded as 'br'"),
         (oai_server.sent(b""), "broken XML"),
-        (oai_server.sent(b"<html><body>Log in here</body></html>"), "no OAI-PMH but 'html'"),
+        (oai_server.sent(b"<html><body>Log in here</body></html>"), "not OAI-PMH but 'html'"),
         (oai_server.sent(oai_server.envelope("")), "neither ListRecords nor"),
         (oai_server.sent(oai_server.envelope("<ListRecords><record/></ListRecords>")), "header"),
         (oai_server.sent(oai_server.envelope("<a>" * 60 + "</a>" * 60)), "nested"),
@@ -79,15 +79,15 @@ def test_a_fault_is_waited_out(
 def test_an_answer_without_an_end_is_refused(
     repository: Repository, tmp_path: Path, clock: Clock
 ) -> None:
-    with pytest.raises(ShelfmarkError, match="longer than 1,000 bytes; nothing came"):
-        fetch(repository, tmp_path / "papers.jsonl", clock, faults=1, largest=1000)
+    with pytest.raises(ShelfmarkError, match="longer than 1,000 bytes; nothing was received"):
+        fetch(repository, tmp_path / "papers.jsonl", clock, max_faults=1, max_bytes=1000)
     assert left(tmp_path) == set()
 
 
 def test_a_silent_server_is_given_up(repository: Repository, tmp_path: Path, clock: Clock) -> None:
     woken = threading.Event()
     repository.faults = {2: lambda handler, body: woken.wait(30) or None}
-    fetch(repository, tmp_path / "papers.jsonl", clock, silence=0.3)
+    fetch(repository, tmp_path / "papers.jsonl", clock, idle_timeout=0.3)
     woken.set()
     assert len(ids(tmp_path / "papers.jsonl")) == 47
 
@@ -98,9 +98,9 @@ def test_after_too_many_faults_what_came_is_kept_and_the_same_command_goes_on(
     out = tmp_path / "papers.jsonl"
     repository.faults = dict.fromkeys(range(3, 100), oai_server.status(500))
     with pytest.raises(ShelfmarkError) as caught:
-        fetch(repository, out, clock, faults=4)
+        fetch(repository, out, clock, max_faults=4)
     assert "failed 5 times in a row" in str(caught.value)
-    assert f"20 papers stay in {out}.partial, the same command goes on" in str(caught.value)
+    assert f"20 papers are kept in {out}.partial, the same command resumes" in str(caught.value)
     assert clock.waits == [3, 3, 3, 6, 12, 24]
     assert left(tmp_path) == {"papers.jsonl.partial"}
     repository.faults, repository.asked = {}, []
@@ -119,7 +119,7 @@ def test_a_refusal_for_good_ends_at_once(
     repository: Repository, tmp_path: Path, clock: Clock, code: int
 ) -> None:
     repository.faults = {1: oai_server.status(code)}
-    with pytest.raises(ShelfmarkError, match=rf"answers {code}.*nothing came"):
+    with pytest.raises(ShelfmarkError, match=rf"answers {code}.*nothing was received"):
         fetch(repository, tmp_path / "papers.jsonl", clock)
     assert left(tmp_path) == set()
 
@@ -158,7 +158,7 @@ def test_a_token_that_outlived_its_day_is_not_asked_with(
 ) -> None:
     out = tmp_path / "papers.jsonl"
     repository.faults = {4: oai_server.status(403)}
-    with pytest.raises(ShelfmarkError, match="30 papers stay"):
+    with pytest.raises(ShelfmarkError, match="30 papers are kept"):
         fetch(repository, out, clock)
     clock.time += repository.life
     fetch(repository, out, clock)
@@ -183,11 +183,11 @@ def test_tokens_that_never_live_end_in_one_line(tmp_path: Path, clock: Clock) ->
     with oai_server.running(Repository(papers)) as served:
         served.dead = {token_of(served, 2)}
         with pytest.raises(ShelfmarkError, match="the resumption token is refused"):
-            fetch(served, tmp_path / "papers.jsonl", clock, faults=3)
+            fetch(served, tmp_path / "papers.jsonl", clock, max_faults=3)
     with oai_server.running(Repository(papers)) as served:
         served._token = lambda asked, skip, page: token(0)  # type: ignore[method-assign]
         with pytest.raises(ShelfmarkError, match="the resumption token leads to itself"):
-            fetch(served, tmp_path / "other.jsonl", clock, faults=3)
+            fetch(served, tmp_path / "other.jsonl", clock, max_faults=3)
 
 
 def test_a_redirection_is_followed_at_the_same_pace(
@@ -218,6 +218,6 @@ def test_without_a_network_one_line_says_so(tmp_path: Path, clock: Clock) -> Non
 def test_a_server_that_goes_away_is_waited_for(tmp_path: Path, clock: Clock) -> None:
     with oai_server.running(Repository(held())) as served:
         served.faults = {2: lambda handler, body: handler.server.socket.close()}
-        with pytest.raises(ShelfmarkError, match="10 papers stay in"):
-            fetch(served, tmp_path / "papers.jsonl", clock, faults=3)
+        with pytest.raises(ShelfmarkError, match="10 papers are kept in"):
+            fetch(served, tmp_path / "papers.jsonl", clock, max_faults=3)
     assert clock.waits == [3, 3, 6, 12]

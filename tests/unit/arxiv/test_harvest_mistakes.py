@@ -24,8 +24,8 @@ from tests.unit.arxiv.conftest import SINCE, Clock, fetch, left
     ("since", "sets", "options", "line"),
     [
         ("", (), {}, "--since: .* has no harvest of all papers yet: give a day"),
-        ("yesterday", (), {}, "--since: 'yesterday' is no day"),
-        ("2026-11-21", (), {}, "--since: 2026-11-21 is yet to come"),
+        ("yesterday", (), {}, "--since: 'yesterday' is not a day"),
+        ("2026-11-21", (), {}, "--since: 2026-11-21 is in the future"),
         (SINCE, ("cs.AJ",), {}, "--sets: no group, archive or category 'cs.AJ'; did you mean"),
         (SINCE, (), {"contact": "a@b\r\nX: y"}, "--contact: give"),
         (SINCE, (), {"interval": -1.0}, "--interval"),
@@ -44,16 +44,16 @@ def test_a_mistake_is_one_line(
 @pytest.mark.parametrize("url", ["ftp://x/oai", "oai", "http://", "http://x/?a=b", "http://x/ y"])
 def test_a_wrong_url_is_one_line(tmp_path: Path, url: str) -> None:
     with pytest.raises(ShelfmarkError, match="--url"):
-        harvest.harvest(tmp_path / "papers.jsonl", SINCE, (), oai.Repository(url))
+        harvest.harvest_papers(tmp_path / "papers.jsonl", SINCE, (), oai.Repository(url))
 
 
 @pytest.mark.parametrize(
     ("name", "content", "line"),
     [
-        ("papers.jsonl.gz", None, "is to be JSON lines, not .gz"),
-        ("papers.parquet", None, "is to be JSON lines, not .parquet"),
-        ("notes.txt", b"my notes\n", "is there and holds no papers"),
-        ("list.json", b"[1, 2]\n", "is there and holds no papers"),
+        ("papers.jsonl.gz", None, "must be JSON lines, not .gz"),
+        ("papers.parquet", None, "must be JSON lines, not .parquet"),
+        ("notes.txt", b"my notes\n", "exists and holds no papers"),
+        ("list.json", b"[1, 2]\n", "exists and holds no papers"),
         ("folder", ..., "is a folder"),
     ],
 )
@@ -78,7 +78,7 @@ def test_damaged_notes_are_one_line(repository: Repository, tmp_path: Path, cloc
     with pytest.raises(ShelfmarkError, match=r"harvest\.json: damaged"):
         fetch(repository, out, clock, "")
     partial.write_bytes(b"no database" * 100)
-    with pytest.raises(ShelfmarkError, match=r"partial: damaged .*remove it to begin anew"):
+    with pytest.raises(ShelfmarkError, match=r"partial: damaged .*remove it to start again"):
         fetch(repository, out, clock)
 
 

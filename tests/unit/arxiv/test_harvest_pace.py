@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shelfmark import __version__
-from shelfmark.arxiv import harvest, oai, pace
+from shelfmark.arxiv import harvest, oai
 from shelfmark.errors import ShelfmarkError
 from tests.support import oai_server
 from tests.support.oai_server import Fault, Repository
@@ -38,7 +38,7 @@ def test_three_seconds_lie_between_requests_over_restarts_too(
 def test_the_server_sees_the_interval(repository: Repository, tmp_path: Path) -> None:
     asked = oai.Repository(repository.url, interval=0.2)
     repository.faults = {2: oai_server.broken, 3: oai_server.status(503, Retry_After="0")}
-    harvest.harvest(tmp_path / "papers.jsonl", SINCE, (), asked)
+    harvest.harvest_papers(tmp_path / "papers.jsonl", SINCE, (), asked)
     times = repository.times
     assert len(times) == 7
     assert min(b - a for a, b in itertools.pairwise(times)) > 0.19
@@ -51,7 +51,7 @@ def test_the_server_sees_the_interval(repository: Repository, tmp_path: Path) ->
         (oai_server.later(90), 90),
         (oai_server.status(429, Retry_After="7"), 7),
         (oai_server.status(503, Retry_After="1"), 3),  # our own interval stands
-        (oai_server.status(503, Retry_After="86400"), pace.LONGEST),
+        (oai_server.status(503, Retry_After="86400"), oai.LONGEST_WAIT),
         (oai_server.status(503), 3),
         (oai_server.status(500), 3),
         (oai_server.status(502, Retry_After="soon"), 3),
@@ -71,8 +71,8 @@ def test_retry_after_is_obeyed_after_a_restart(
     repository: Repository, tmp_path: Path, clock: Clock
 ) -> None:
     repository.faults = dict.fromkeys((2, 3), oai_server.status(503, Retry_After="600"))
-    with pytest.raises(ShelfmarkError, match="503.*10 papers stay"):
-        fetch(repository, tmp_path / "papers.jsonl", clock, faults=1)
+    with pytest.raises(ShelfmarkError, match="503.*10 papers are kept"):
+        fetch(repository, tmp_path / "papers.jsonl", clock, max_faults=1)
     clock.time += 50
     clock.waits.clear()
     repository.faults = {}
@@ -97,18 +97,18 @@ def test_retry_after_is_obeyed_after_a_restart(
 def test_retry_after_is_seconds_or_a_date(
     header: str | None, date_: str | None, seconds: float | None
 ) -> None:
-    assert oai.retry_after(header, date_) == seconds
+    assert oai.parse_retry_after(header, date_) == seconds
 
 
 def test_a_date_without_the_servers_own_is_counted_from_now() -> None:
-    asked = oai.retry_after(formatdate(time.time() + 100, usegmt=True), "no date")
+    asked = oai.parse_retry_after(formatdate(time.time() + 100, usegmt=True), "no date")
     assert asked == pytest.approx(100, abs=5)
 
 
 def test_one_connection_at_a_time(repository: Repository, tmp_path: Path, clock: Clock) -> None:
     with (
-        pace.keep(repository.host, 3.0),
-        pytest.raises(ShelfmarkError, match="another harvest from 127.0.0.1:.* is at work"),
+        oai.hold_connection(repository.host, 3.0),
+        pytest.raises(ShelfmarkError, match="another harvest from 127.0.0.1:.* is running"),
     ):
         fetch(repository, tmp_path / "papers.jsonl", clock)
     assert repository.asked == []
@@ -121,4 +121,4 @@ def test_a_clock_that_was_set_back_makes_nobody_wait_for_a_day(
     clock.time -= 86400
     clock.waits.clear()
     fetch(repository, tmp_path / "papers.jsonl", clock)
-    assert clock.waits[0] == pace.LONGEST
+    assert clock.waits[0] == oai.LONGEST_WAIT

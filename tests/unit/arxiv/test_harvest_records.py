@@ -192,7 +192,7 @@ def test_several_sets_in_one_run(tmp_path: Path, clock: Clock) -> None:
     ],
 )
 def test_the_name_of_a_set(name: str, spec: str) -> None:
-    assert harvest.spec_of(name) == spec
+    assert harvest.parse_set(name) == spec
 
 
 def test_a_gap_between_harvests_is_told(
@@ -218,7 +218,7 @@ def test_a_record_that_is_no_paper_is_left_out_and_told(
     with oai_server.running(Repository(papers)) as served:
         fetch(served, tmp_path / "papers.jsonl", clock)
     assert ids(tmp_path / "papers.jsonl") == ["2611.00001", "2611.00006"]
-    assert "left out not an arXiv identifier: 'x y'" in log()
-    assert "left out 2611.00003: no version" in log()
-    assert "left out 2611.00004: no title or no abstract" in log()
-    assert "left out 2611.00005: no categories" in log()
+    assert "skipped not an arXiv identifier: 'x y'" in log()
+    assert "skipped 2611.00003: no version" in log()
+    assert "skipped 2611.00004: no title or no abstract" in log()
+    assert "skipped 2611.00005: no categories" in log()

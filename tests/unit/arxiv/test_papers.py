@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfmark.arxiv.papers import BadRecordError, categories, foreign, identifier, withdrawn
+from shelfmark.arxiv.papers import (
+    BadRecordError,
+    is_foreign,
+    is_withdrawn,
+    parse_categories,
+    parse_identifier,
+)
 
 NEW = st.from_regex(r"[0-9]{4}\.[0-9]{4,5}", fullmatch=True)
 OLD = st.from_regex(r"[a-z]{2,5}(-[a-z]{2,3})?/[0-9]{7}", fullmatch=True)
@@ -17,25 +23,25 @@ IDENTIFIERS = st.one_of(NEW, OLD)
 
 @given(IDENTIFIERS, st.integers(1, 99), st.sampled_from(["", "arXiv:", "arxiv:", "ARXIV:"]))
 def test_an_identifier_loses_version_and_prefix_alone(name: str, version: int, prefix: str) -> None:
-    assert identifier(name) == name
-    assert identifier(f" {prefix}{name}v{version}\n") == name
+    assert parse_identifier(name) == name
+    assert parse_identifier(f" {prefix}{name}v{version}\n") == name
 
 
 @given(OLD)
 def test_the_dash_of_some_dumps_is_a_slash(name: str) -> None:
-    assert identifier(name.replace("/", "-")) == name
+    assert parse_identifier(name.replace("/", "-")) == name
 
 
 @given(st.one_of(st.text(), IDENTIFIERS.map(lambda name: name + "9"), st.from_regex(r"\d+\.\d+")))
 def test_anything_else_is_refused_or_is_plain_ascii(text: str) -> None:
     try:
-        name = identifier(text)
+        name = parse_identifier(text)
     except BadRecordError as error:
         assert "\n" not in str(error)
         assert len(str(error)) < 120
     else:
         assert re.fullmatch(r"[0-9]{4}\.[0-9]{4,5}|[A-Za-z.-]+/[0-9]{7}", name)
-        assert identifier(name) == name
+        assert parse_identifier(name) == name
 
 
 @pytest.mark.parametrize(
@@ -52,7 +58,7 @@ def test_anything_else_is_refused_or_is_plain_ascii(text: str) -> None:
     ],
 )
 def test_identifiers_of_every_age(text: str, name: str) -> None:
-    assert identifier(text) == name
+    assert parse_identifier(text) == name
 
 
 @pytest.mark.parametrize(
@@ -63,12 +69,12 @@ def test_identifiers_of_every_age(text: str, name: str) -> None:
 )  # fmt: skip
 def test_what_is_no_identifier(text: str) -> None:
     with pytest.raises(BadRecordError, match="not an arXiv identifier"):
-        identifier(text)
+        parse_identifier(text)
 
 
 def test_a_long_wrong_identifier_is_cut_in_the_message() -> None:
     with pytest.raises(BadRecordError) as caught:
-        identifier("x" * 10_000)
+        parse_identifier("x" * 10_000)
     assert len(str(caught.value)) < 100
 
 
@@ -85,7 +91,7 @@ def test_a_long_wrong_identifier_is_cut_in_the_message() -> None:
     ],
 )
 def test_categories_take_todays_names_once_and_in_order(names: str, today: tuple[str, ...]) -> None:
-    assert categories(names) == today
+    assert parse_categories(names) == today
 
 
 @pytest.mark.parametrize(
@@ -101,7 +107,7 @@ def test_categories_take_todays_names_once_and_in_order(names: str, today: tuple
 def test_categories_that_arxiv_never_had(names: str, reason: str) -> None:
     for _ in range(2):  # a cache must not remember a refusal as an answer
         with pytest.raises(BadRecordError, match=re.escape(reason)):
-            categories(names)
+            parse_categories(names)
 
 
 @pytest.mark.parametrize(
@@ -120,8 +126,8 @@ def test_categories_that_arxiv_never_had(names: str, reason: str) -> None:
     ],
 )
 def test_a_withdrawn_paper_says_so(text: str) -> None:
-    assert withdrawn(text, "")
-    assert withdrawn("An abstract that says nothing of it.", text)
+    assert is_withdrawn(text, "")
+    assert is_withdrawn("An abstract that says nothing of it.", text)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +142,7 @@ def test_a_withdrawn_paper_says_so(text: str) -> None:
     ],
 )
 def test_other_things_that_are_withdrawn(text: str) -> None:
-    assert not withdrawn(text, text)
+    assert not is_withdrawn(text, text)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +162,7 @@ def test_other_things_that_are_withdrawn(text: str) -> None:
     ],
 )
 def test_comments_name_another_language(comments: str) -> None:
-    assert foreign(comments)
+    assert is_foreign(comments)
 
 
 @pytest.mark.parametrize(
@@ -177,4 +183,4 @@ def test_comments_name_another_language(comments: str) -> None:
     ],
 )
 def test_comments_of_english_papers(comments: str) -> None:
-    assert not foreign(comments)
+    assert not is_foreign(comments)

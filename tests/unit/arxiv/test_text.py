@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shelfmark.arxiv.text import MATHS_MASK, document, plain
+from shelfmark.arxiv.text import MATHS_MASK, clean_text, join_texts
 
 ANYTHING = st.text(st.characters(exclude_categories=()))  # lone surrogates and NUL too
 TEXISH = st.lists(
@@ -27,7 +27,7 @@ TEXISH = st.lists(
 @example("\ud800\udfff\0\x85\u2029")
 @example("\\'\ud800 \\v\0 \\")
 def test_any_text_becomes_one_line_that_can_be_written(text: str) -> None:
-    result = plain(text)
+    result = clean_text(text)
     assert result.encode("utf-8").decode("utf-8") == result
     assert len(result.splitlines()) <= 1
     assert result == result.strip()
@@ -38,19 +38,21 @@ def test_any_text_becomes_one_line_that_can_be_written(text: str) -> None:
 
 @given(ANYTHING.filter(lambda text: "\\" not in text))
 def test_without_tex_plain_text_is_left_as_it_is(text: str) -> None:
-    assert plain(plain(text)) == plain(text)
+    assert clean_text(clean_text(text)) == clean_text(text)
 
 
 @given(st.text().filter(lambda text: "\\" not in text))
 def test_composed_and_decomposed_letters_are_the_same(text: str) -> None:
-    assert plain(unicodedata.normalize("NFD", text)) == plain(unicodedata.normalize("NFC", text))
-    assert unicodedata.is_normalized("NFC", plain(text))
+    assert clean_text(unicodedata.normalize("NFD", text)) == clean_text(
+        unicodedata.normalize("NFC", text)
+    )
+    assert unicodedata.is_normalized("NFC", clean_text(text))
 
 
 @given(st.lists(st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1)))
 def test_only_white_space_of_common_text_changes(words: list[str]) -> None:
     words = [word for word in words if "\\" not in word]
-    assert plain("\n  " + " \t\n".join(words)) == " ".join(words)
+    assert clean_text("\n  " + " \t\n".join(words)) == " ".join(words)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_only_white_space_of_common_text_changes(words: list[str]) -> None:
     ],
 )
 def test_tex_accents_become_letters(tex: str, letters: str) -> None:
-    assert plain(tex) == letters
+    assert clean_text(tex) == letters
 
 
 @pytest.mark.parametrize(
@@ -106,19 +108,21 @@ def test_tex_accents_become_letters(tex: str, letters: str) -> None:
     ],
 )
 def test_other_commands_are_left_alone(tex: str) -> None:
-    assert plain(tex) == tex
+    assert clean_text(tex) == tex
 
 
 def test_maths_is_not_touched_by_accents_elsewhere() -> None:
-    assert plain(r"G\"odel on $x_{i}^{n}$ é") == "Gödel on $x_{i}^{n}$ é"
+    assert clean_text(r"G\"odel on $x_{i}^{n}$ é") == "Gödel on $x_{i}^{n}$ é"
 
 
 def test_line_breaks_of_the_snapshot_go() -> None:
-    assert plain("  A title that\n  goes on\r\n\tand on\u00a0\n") == "A title that goes on and on"
+    assert (
+        clean_text("  A title that\n  goes on\r\n\tand on\u00a0\n") == "A title that goes on and on"
+    )
 
 
 def test_keeping_maths_changes_nothing() -> None:
-    assert document("A $p$-adic title", r"Of \(x\) and $$y$$.") == (
+    assert join_texts("A $p$-adic title", r"Of \(x\) and $$y$$.") == (
         "A $p$-adic title\nOf \\(x\\) and $$y$$."
     )
 
@@ -127,7 +131,7 @@ def test_keeping_maths_changes_nothing() -> None:
     "formula", ["$x$", "$$x + y$$", r"\(a_{1}\)", r"\[\frac{1}{2}\]", r"$a \$ b$", "$O(n^2)$"]
 )
 def test_masking_makes_one_word_of_any_formula(formula: str) -> None:
-    masked = document("On it", f"before {formula} after", "mask")
+    masked = join_texts("On it", f"before {formula} after", "mask")
     assert masked.split() == ["On", "it", "before", MATHS_MASK, "after"]
     assert MATHS_MASK.isascii()
     assert " " not in MATHS_MASK
@@ -135,16 +139,16 @@ def test_masking_makes_one_word_of_any_formula(formula: str) -> None:
 
 @pytest.mark.parametrize("text", ["costs 5$", r"from \$5 to \$9", r"\( is open", "$$", "no maths"])
 def test_what_is_no_formula_is_not_masked(text: str) -> None:
-    assert document("", text, "mask") == text
+    assert join_texts("", text, "mask") == text
 
 
 def test_two_formulas_are_two_words() -> None:
-    assert document("", "$a$ beats $b$", "mask").split() == [MATHS_MASK, "beats", MATHS_MASK]
+    assert join_texts("", "$a$ beats $b$", "mask").split() == [MATHS_MASK, "beats", MATHS_MASK]
 
 
 @given(st.text(), st.text())
 def test_a_document_holds_the_title_then_the_abstract(title: str, abstract: str) -> None:
-    whole = document(title, abstract)
+    whole = join_texts(title, abstract)
     assert whole.startswith(title)
     assert whole.endswith(abstract)
     assert len(whole) == len(title) + len(abstract) + bool(title and abstract)
@@ -152,11 +156,11 @@ def test_a_document_holds_the_title_then_the_abstract(title: str, abstract: str)
 
 @given(TEXISH)
 def test_masking_never_fails(text: str) -> None:
-    assert isinstance(document(text, text, "mask"), str)
+    assert isinstance(join_texts(text, text, "mask"), str)
 
 
 @pytest.mark.parametrize("sign", [r"\( ", r"\[ ", "$$ ", "$ ", r"\' ", r"\v{ ", "\\", r"\'{", "{ "])
 def test_a_hostile_text_takes_no_longer_than_others(sign: str) -> None:
     started = time.perf_counter()
-    document("", plain(sign * 20_000), "mask")
+    join_texts("", clean_text(sign * 20_000), "mask")
     assert time.perf_counter() - started < 5

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfmark.arxiv.papers import Broken
+from shelfmark.arxiv.papers import BrokenRecord
 from shelfmark.config.load import load_config
 from shelfmark.config.schema import DataConfig
 from shelfmark.data import cleaning, sources
@@ -226,7 +226,7 @@ def run_ledger(max_bad: float, broken: list[bool], size: int = 1) -> tuple[Ledge
     try:
         for start in range(0, len(broken), size):
             part = broken[start : start + size]
-            found = [Broken(start + line, "why") for line, bad in enumerate(part, 1) if bad]
+            found = [BrokenRecord(start + line, "why") for line, bad in enumerate(part, 1) if bad]
             ledger.add(Chunk(len(part), NO_ROWS, {}, [], Counter(), found))
         ledger.close()
     except ShelfmarkError as error:

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from shelfmark.arxiv import taxonomy
-from shelfmark.arxiv.papers import Broken, foreign, identifier, withdrawn
-from shelfmark.arxiv.text import document, plain
+from shelfmark.arxiv.papers import BrokenRecord, is_foreign, is_withdrawn, parse_identifier
+from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.load import load_config
 from shelfmark.data import sources
 from shelfmark.data.cleaning import same_text
@@ -73,7 +73,7 @@ def test_no_text_is_in_two_splits_or_twice_in_one(tables: dict[str, pa.Table]) -
 
 
 def test_every_identifier_is_one_without_a_version(rows: list[dict[str, Any]]) -> None:
-    assert all(identifier(row["id"]) == row["id"] for row in rows)
+    assert all(parse_identifier(row["id"]) == row["id"] for row in rows)
 
 
 def test_every_label_is_a_category_of_today(rows: list[dict[str, Any]]) -> None:
@@ -83,7 +83,7 @@ def test_every_label_is_a_category_of_today(rows: list[dict[str, Any]]) -> None:
 
 def test_categories_stand_beside_the_label_which_is_the_first(rows: list[dict[str, Any]]) -> None:
     assert all(row["categories"][0] == row["label"] for row in rows)
-    assert all(taxonomy.current(name) == name for row in rows for name in row["categories"])
+    assert all(taxonomy.current_name(name) == name for row in rows for name in row["categories"])
     assert any(len(row["categories"]) > 1 for row in rows)
 
 
@@ -139,21 +139,21 @@ def test_splits_by_hash_cover_the_same_years(rows: list[dict[str, Any]]) -> None
 
 def test_texts_are_plain_and_made_of_title_and_abstract(rows: list[dict[str, Any]]) -> None:
     for row in rows:
-        assert plain(row["title"]) == row["title"] != ""
-        assert plain(row["abstract"]) == row["abstract"]
-        assert row["text"] == document(row["title"], row["abstract"])
+        assert clean_text(row["title"]) == row["title"] != ""
+        assert clean_text(row["abstract"]) == row["abstract"]
+        assert row["text"] == join_texts(row["title"], row["abstract"])
 
 
 def test_nothing_is_left_that_cleaning_leaves_out(rows: list[dict[str, Any]]) -> None:
     least = load_config().data.min_words
     for row in rows:
         assert len(row["abstract"].split()) >= least
-        assert not withdrawn(row["abstract"], "")
+        assert not is_withdrawn(row["abstract"], "")
     unwanted = {
         paper.id
         for paper in sources.stream("sample", None, {"papers": 2000})
-        if not isinstance(paper, Broken)
-        and (foreign(paper.comments) or withdrawn("", paper.comments))
+        if not isinstance(paper, BrokenRecord)
+        and (is_foreign(paper.comments) or is_withdrawn("", paper.comments))
     }
     assert unwanted
     assert not unwanted & {row["id"] for row in rows}

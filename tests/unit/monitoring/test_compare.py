@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binom, ks_2samp, wasserstein_distance
 
-from shelfmark.arxiv.text import document, plain
+from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.drift import DriftConfig, load_drift_config
 from shelfmark.data.sources import sample
 from shelfmark.errors import ShelfmarkError
@@ -34,7 +34,7 @@ Pool = tuple[list[str], pd.DataFrame]
 def pool(model: Model) -> Pool:
     """Papers of the sample as the model sees them."""
     made = [paper for _, paper in sample.records(None, 900)]
-    texts = [document(plain(paper.title), plain(paper.abstract)) for paper in made]
+    texts = [join_texts(clean_text(paper.title), clean_text(paper.abstract)) for paper in made]
     return texts, seen(model, texts, [paper.categories[0] for paper in made])
 
 

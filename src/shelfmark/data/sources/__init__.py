@@ -14,7 +14,7 @@ import pkgutil
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, cast
 
-from shelfmark.arxiv.papers import BadRecordError, Broken, Paper
+from shelfmark.arxiv.papers import BadRecordError, BrokenRecord, Paper
 from shelfmark.core import files
 from shelfmark.core.files import Location
 from shelfmark.errors import ShelfmarkError
@@ -59,17 +59,19 @@ def records(name: str, path: Location | None, options: dict[str, Any]) -> Iterat
     return source.records(path, **options)
 
 
-def understand(name: str, numbered: Iterable[tuple[int, Any]]) -> Iterator[Paper | Broken]:
+def understand(name: str, numbered: Iterable[tuple[int, Any]]) -> Iterator[Paper | BrokenRecord]:
     """Return the paper of each raw record of a source, or what is broken about it, in order."""
     paper = find(name).paper
     for line, record in numbered:
         try:
             yield paper(record)
         except BadRecordError as error:
-            yield Broken(line, str(error))
+            yield BrokenRecord(line, str(error))
 
 
-def stream(name: str, path: Location | None, options: dict[str, Any]) -> Iterator[Paper | Broken]:
+def stream(
+    name: str, path: Location | None, options: dict[str, Any]
+) -> Iterator[Paper | BrokenRecord]:
     """Return the papers of a source in the order of the file, broken records in their place."""
     return understand(name, records(name, path, options))
 

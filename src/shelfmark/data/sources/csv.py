@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterator
 from datetime import date, datetime
 
-from shelfmark.arxiv.papers import BadRecordError, Paper, categories, identifier
+from shelfmark.arxiv.papers import BadRecordError, Paper, parse_categories, parse_identifier
 from shelfmark.core import files
 from shelfmark.core.files import Location
 from shelfmark.errors import ShelfmarkError
@@ -56,10 +56,10 @@ def paper(record: dict[str, str | None]) -> Paper:
             raise BadRecordError(f"column {name!r} is empty")
         values[name] = value
     return Paper(
-        id=identifier(values["id"]),
+        id=parse_identifier(values["id"]),
         title=values["title"],
         abstract=values["summary"],
-        categories=categories(values["category_code"]),
+        categories=parse_categories(values["category_code"]),
         submitted=day(values["published_date"]),
     )
 

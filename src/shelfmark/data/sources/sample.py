@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
-from shelfmark.arxiv.papers import Paper, identifier
+from shelfmark.arxiv.papers import Paper, parse_identifier
 from shelfmark.core.files import Location
 from shelfmark.errors import ShelfmarkError
 
@@ -163,7 +163,7 @@ def _needing_care(case: str, paper: Paper, earlier: Paper) -> Paper:
     elif case == "short":
         abstract = "See the title."
     elif case == "version":
-        ident = identifier(f"{earlier.id}v2")
+        ident = parse_identifier(f"{earlier.id}v2")
     else:
         title, abstract = earlier.title.upper(), earlier.abstract
     return Paper(ident, title, abstract, paper.categories, paper.submitted, comments)

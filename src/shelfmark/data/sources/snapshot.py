@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from shelfmark.arxiv.papers import BadRecordError, Paper, categories, identifier
+from shelfmark.arxiv.papers import BadRecordError, Paper, parse_categories, parse_identifier
 from shelfmark.core import files
 from shelfmark.core.files import Location
 
@@ -56,7 +56,7 @@ def paper(record: Any) -> Paper:
     if not isinstance(comments, str):
         raise BadRecordError(f"field 'comments' is {type(comments).__name__}, not text")
     day = submitted(record.get("versions"))
-    return Paper(identifier(ident), title, abstract, categories(names), day, comments)
+    return Paper(parse_identifier(ident), title, abstract, parse_categories(names), day, comments)
 
 
 def _not_text(record: dict[str, Any]) -> str:

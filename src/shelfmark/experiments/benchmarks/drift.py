@@ -24,7 +24,7 @@ import scipy.sparse as sp
 from rich.table import Table
 from scipy.stats import binomtest
 
-from shelfmark.arxiv.text import MATHS, document
+from shelfmark.arxiv.text import MATHS, join_texts
 from shelfmark.config.drift import DriftConfig, load_drift_config
 from shelfmark.config.load import load_config
 from shelfmark.config.schema import Config
@@ -237,7 +237,7 @@ def _seen(made: artifact.Model, papers: pa.Table) -> Seen:
 
 def _changed(papers: pa.Table, change: Any) -> pa.Table:
     pairs = zip(papers["title"].to_pylist(), papers["abstract"].to_pylist(), strict=True)
-    texts = pa.array([document(title, change(abstract)) for title, abstract in pairs])
+    texts = pa.array([join_texts(title, change(abstract)) for title, abstract in pairs])
     return papers.set_column(papers.schema.get_field_index("text"), "text", texts)
 
 

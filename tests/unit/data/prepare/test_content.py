@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shelfmark.arxiv import taxonomy
-from shelfmark.arxiv.text import MATHS_MASK, plain
+from shelfmark.arxiv.text import MATHS_MASK, clean_text
 from shelfmark.config.load import load_config
 from shelfmark.config.schema import Config
 from shelfmark.core import files
@@ -89,7 +89,10 @@ def test_rows_hold_the_papers_they_were(splits: Splits) -> None:
         paper = source[row["id"], row["submitted"]]
         assert tuple(row["categories"]) == paper.categories
         assert row["label"] == paper.categories[0]
-        assert (row["title"], row["abstract"]) == (plain(paper.title), plain(paper.abstract))
+        assert (row["title"], row["abstract"]) == (
+            clean_text(paper.title),
+            clean_text(paper.abstract),
+        )
         assert row["text"] == f"{row['title']}\n{row['abstract']}"
 
 

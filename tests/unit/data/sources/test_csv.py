@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shelfmark.arxiv.papers import BadRecordError, Broken, Paper
+from shelfmark.arxiv.papers import BadRecordError, BrokenRecord, Paper
 from shelfmark.data import sources
 from shelfmark.data.sources import csv as source
 from shelfmark.errors import ShelfmarkError
@@ -51,7 +51,7 @@ def written(rows: Iterable[dict[str, str]], header: tuple[str, ...] = HEADER) ->
     return text.getvalue().encode()
 
 
-def read(path: Path) -> list[Paper | Broken]:
+def read(path: Path) -> list[Paper | BrokenRecord]:
     return list(sources.stream("csv", path, {}))
 
 
@@ -170,13 +170,13 @@ def test_a_bad_row_gives_its_line_and_reason(
     path.write_bytes(written(rows))
     first, broken, last = read(path)
     assert isinstance(first, Paper)
-    assert broken == Broken(3, reason)
+    assert broken == BrokenRecord(3, reason)
     assert isinstance(last, Paper)
 
 
 def test_a_row_that_ends_early(path: Path) -> None:
     path.write_bytes(written([row(PAPERS[0], summary="One line.")]) + b"1501.00001,A title\n")
-    assert read(path)[1] == Broken(3, "column 'category_code' is empty")
+    assert read(path)[1] == BrokenRecord(3, "column 'category_code' is empty")
 
 
 def test_a_quote_that_never_ends_stops_where_it_is_noticed(path: Path) -> None:

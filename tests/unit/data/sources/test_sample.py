@@ -16,7 +16,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import RidgeClassifier
 
 from shelfmark.arxiv import taxonomy
-from shelfmark.arxiv.papers import Paper, foreign, identifier, withdrawn
+from shelfmark.arxiv.papers import Paper, is_foreign, is_withdrawn, parse_identifier
 from shelfmark.config.load import load_config
 from shelfmark.data import sources
 from shelfmark.data.prepare import prepare_splits
@@ -83,7 +83,7 @@ def test_there_are_as_many_papers_as_asked_for(papers: list[Paper]) -> None:
 
 def test_every_paper_is_well_formed(papers: list[Paper]) -> None:
     for paper in papers:
-        assert identifier(paper.id) == paper.id
+        assert parse_identifier(paper.id) == paper.id
         assert set(paper.categories) <= taxonomy.CATEGORIES.keys()
         assert date(1991, 8, 1) <= paper.submitted <= date(2026, 1, 1)
         assert paper.title
@@ -127,8 +127,8 @@ def test_titles_and_abstracts_differ(papers: list[Paper]) -> None:
 
 
 def test_some_papers_need_cleaning(papers: list[Paper], splits: Splits) -> None:
-    assert any(withdrawn(paper.abstract, paper.comments) for paper in papers)
-    assert any(foreign(paper.comments) for paper in papers)
+    assert any(is_withdrawn(paper.abstract, paper.comments) for paper in papers)
+    assert any(is_foreign(paper.comments) for paper in papers)
     assert any("\\" in paper.abstract for paper in papers)
     assert any("$" in paper.abstract for paper in papers)
     reasons = {"withdrawn", "not English", "too short", "duplicate identifier", "duplicate text"}

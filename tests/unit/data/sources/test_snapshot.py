@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shelfmark.arxiv.papers import BadRecordError, Broken, Paper, identifier
+from shelfmark.arxiv.papers import BadRecordError, BrokenRecord, Paper, parse_identifier
 from shelfmark.data import sources
 from shelfmark.data.sources import snapshot
 from shelfmark.errors import ShelfmarkError
@@ -24,7 +24,7 @@ PAPERS = [
 ]
 
 
-def read(path: Path) -> list[Paper | Broken]:
+def read(path: Path) -> list[Paper | BrokenRecord]:
     return list(sources.stream("snapshot", path, {}))
 
 
@@ -90,7 +90,7 @@ def test_identifiers_categories_and_texts_of_a_record() -> None:
             comments=None,
         )
     )
-    assert paper.id == identifier("cmp-lg/9404001")
+    assert paper.id == parse_identifier("cmp-lg/9404001")
     assert paper.categories == ("cs.CL", "math-ph")
     assert paper.title == "  A title\n  on two lines", "cleaning comes later"
     assert paper.comments == ""
@@ -125,7 +125,7 @@ def test_a_bad_record_gives_its_line_and_reason(tmp_path: Path, name: str) -> No
     changes, reason = BAD[name]
     records = [record(PAPERS[0]), record(PAPERS[1], **changes), record(PAPERS[2])]
     (tmp_path / "a.json").write_bytes(lines(records))
-    assert read(tmp_path / "a.json") == [PAPERS[0], Broken(2, reason), PAPERS[2]]
+    assert read(tmp_path / "a.json") == [PAPERS[0], BrokenRecord(2, reason), PAPERS[2]]
 
 
 @pytest.mark.parametrize("versions", NO_DATE, ids=repr)
@@ -144,7 +144,7 @@ def test_a_broken_line_is_told_and_passed_over(tmp_path: Path, line: bytes) -> N
     (tmp_path / "a.json").write_bytes(good + line + b"\n" + good)
     first, broken, last = read(tmp_path / "a.json")
     assert first == last == PAPERS[0]
-    assert isinstance(broken, Broken)
+    assert isinstance(broken, BrokenRecord)
     assert broken.line == 2
     assert broken.reason.startswith("broken JSON: ")
 
@@ -154,7 +154,7 @@ def test_a_broken_line_is_told_and_passed_over(tmp_path: Path, line: bytes) -> N
 )
 def test_a_line_that_is_no_object(tmp_path: Path, value: Any, kind: str) -> None:
     (tmp_path / "a.json").write_bytes(lines([value]))
-    assert read(tmp_path / "a.json") == [Broken(1, f"not an object but {kind}")]
+    assert read(tmp_path / "a.json") == [BrokenRecord(1, f"not an object but {kind}")]
 
 
 def test_empty_lines_are_passed_over_and_still_counted(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_empty_lines_are_passed_over_and_still_counted(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(content)
     first, broken = read(tmp_path / "a.json")
     assert first == PAPERS[0]
-    assert isinstance(broken, Broken)
+    assert isinstance(broken, BrokenRecord)
     assert broken.line == 4
 
 
@@ -185,19 +185,19 @@ def test_a_parquet_with_a_wrong_or_missing_column(
     tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
     path = parquet([record(paper, **changes) for paper in PAPERS[:2]], tmp_path / "a.parquet")
-    assert read(path) == [Broken(1, reason), Broken(2, reason)]
+    assert read(path) == [BrokenRecord(1, reason), BrokenRecord(2, reason)]
 
 
 def test_a_parquet_of_something_else(tmp_path: Path) -> None:
     path = parquet([{"spam": 1}], tmp_path / "a.parquet")
-    assert read(path) == [Broken(1, "field 'id' is missing")]
+    assert read(path) == [BrokenRecord(1, "field 'id' is missing")]
 
 
 def test_a_bad_row_of_a_parquet_gives_its_row(tmp_path: Path) -> None:
     records = [record(paper) for paper in PAPERS[:5]]
     records[3]["categories"] = "cs.QQ"
     found = read(parquet(records, tmp_path / "a.parquet"))
-    assert found[3] == Broken(4, "unknown category 'cs.QQ'")
+    assert found[3] == BrokenRecord(4, "unknown category 'cs.QQ'")
     assert [one for i, one in enumerate(found) if i != 3] == [*PAPERS[:3], PAPERS[4]]
 
 

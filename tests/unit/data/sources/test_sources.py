@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shelfmark.arxiv.papers import Broken, Paper
+from shelfmark.arxiv.papers import BrokenRecord, Paper
 from shelfmark.config import groups
 from shelfmark.config.load import load_config
 from shelfmark.core import files
@@ -125,6 +125,6 @@ def test_a_source_of_files_needs_a_path(name: str) -> None:
 def test_papers_and_broken_records_are_values() -> None:
     paper = Paper("1501.00001", "t", "a", ("cs.AI",), date(2015, 1, 1))
     assert paper == Paper("1501.00001", "t", "a", ("cs.AI",), date(2015, 1, 1), "")
-    assert Broken(1, "a") != Broken(2, "a")
+    assert BrokenRecord(1, "a") != BrokenRecord(2, "a")
     with pytest.raises(AttributeError):
         paper.id = "1501.00002"  # type: ignore[misc]

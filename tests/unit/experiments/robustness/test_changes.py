@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfmark.arxiv.text import plain
+from shelfmark.arxiv.text import clean_text
 from shelfmark.data.sources import sample
 from shelfmark.experiments.robustness import changes
 from shelfmark.experiments.robustness.changes import CHANGES
@@ -19,7 +19,7 @@ ABSTRACT = (
     r"We present a method for large problems. It is based on \emph{deep} networks! "
     "The results show that it works well. Is it fast? Yes"
 )
-PAPERS = [(plain(x.title), plain(x.abstract)) for _, x in sample.records(None, 200)]
+PAPERS = [(clean_text(x.title), clean_text(x.abstract)) for _, x in sample.records(None, 200)]
 SEEDS = st.integers(0, 2**31)
 
 
