@@ -241,7 +241,7 @@ def _paper(name: Any) -> str | None:
     if not isinstance(name, str | int):
         return None
     try:
-        return papers.identifier(str(name))
+        return papers.parse_identifier(str(name))
     except papers.BadRecordError:
         return str(name)
 
