@@ -1,4 +1,4 @@
-"""The service as a real process, and within this one for its edges."""
+"""The service as a process, and within the process of the tests."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from shelfmark.service.settings import Settings
 from tests.support.serving import running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(home: Path) -> Iterator[httpx.Client]:
-    with running(home) as client:
+    """One server process for all tests that need nothing else of it."""
+    with running(home, SHELFMARK_ADMIN_KEY="admin") as client:
         yield client
 
 

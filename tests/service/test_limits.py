@@ -14,7 +14,9 @@ from pydantic import SecretStr
 
 from shelfmark.service.app import create_app
 from shelfmark.service.settings import Settings
-from tests.support.serving import ROBOT, running
+from tests.support.moments import SOON
+from tests.support.serving import ROBOT
+from tests.support.threaded_service import HeldModel, threaded_service
 
 
 def test_an_announced_body_over_the_limit_is_refused(server: httpx.Client) -> None:
@@ -63,37 +65,43 @@ def test_other_sites_may_ask_only_if_they_are_listed(home: Path, client: TestCli
         assert "access-control-allow-origin" not in other.headers
 
 
-@pytest.fixture(scope="module")
-def strict(home: Path) -> Iterator[httpx.Client]:
-    """A service that works on one request at a time, and on none for long."""
-    limits = {"SHELFMARK_MAX_IN_FLIGHT": "1", "SHELFMARK_REQUEST_SECONDS": "2"}
-    with running(home, **limits) as client:
-        yield client
+@pytest.fixture
+def held_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldModel]:
+    held = HeldModel(monkeypatch)
+    yield held
+    held.release()
 
 
-def test_beyond_its_limit_it_is_busy_and_says_when_to_come_again(strict: httpx.Client) -> None:
-    body = {"papers": [{"text": ROBOT}] * 64}
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: strict.post("/predict", json=body), range(40)))
-        alive = strict.get("/health")
-    assert alive.status_code == 200
-    found = {answer.status_code for answer in answers}
-    assert found == {200, 503}
-    busy = next(answer for answer in answers if answer.status_code == 503)
-    assert busy.headers["retry-after"] == "1"
-    assert busy.headers["content-type"] == "application/problem+json"
-    assert strict.post("/predict", json=body).status_code == 200
+def test_beyond_its_limit_it_is_busy_and_says_when_to_come_again(
+    home: Path, held_model: HeldModel
+) -> None:
+    chosen = Settings(models=str(home / "models"), model="quick", max_in_flight=1,
+                      request_seconds=SOON)  # fmt: skip
+    body = {"text": ROBOT}
+    with threaded_service(chosen) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.post, "/predict", json=body)
+        held_model.wait_until_called()
+        busy = client.post("/predict", json=body)
+        assert busy.status_code == 503
+        assert busy.headers["retry-after"] == "1"
+        assert busy.headers["content-type"] == "application/problem+json"
+        assert client.get("/health").status_code == 200
+        held_model.release()
+        assert first.result().status_code == 200
+        assert client.post("/predict", json=body).status_code == 200
 
 
 def test_a_body_that_never_ends_and_an_answer_that_takes_too_long_are_given_up(
-    strict: httpx.Client,
+    home: Path, held_model: HeldModel
 ) -> None:
+    chosen = Settings(models=str(home / "models"), model="quick", request_seconds=0.3)
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"
-    with socket.create_connection((strict.base_url.host, strict.base_url.port)) as slow:
-        slow.sendall(head)
-        slow.settimeout(20)
-        assert slow.recv(4096).startswith(b"HTTP/1.1 504 ")
-    long = {"papers": [{"text": ROBOT * 100}] * 256, "explain": True}
-    late = strict.post("/predict", json=long)
-    assert late.status_code == 504
-    assert late.json()["detail"] == "The answer took too long."
+    with threaded_service(chosen) as client:
+        address = (client.base_url.host, client.base_url.port)
+        with socket.create_connection(address, timeout=SOON) as slow:
+            slow.sendall(head)
+            assert slow.recv(4096).startswith(b"HTTP/1.1 504 ")
+        late = client.post("/predict", json={"text": ROBOT})
+        assert late.status_code == 504
+        assert late.json()["detail"] == "The answer took too long."
+        held_model.release()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
@@ -14,8 +14,6 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-
-from tests.support.serving import running
 
 CHECKS = [
     not_a_server_error,
@@ -31,18 +29,17 @@ MANY = settings(
 )
 
 
-def test_no_request_breaks_it_and_every_answer_is_as_documented(home: Path) -> None:
-    with running(home, SHELFMARK_ADMIN_KEY="admin") as client:
-        document = schemathesis.openapi.from_url(f"{client.base_url}/openapi.json")
-        operations = [found.ok() for found in document.get_all_operations()]
-        assert {operation.path for operation in operations} == {
-            "/predict", "/load", "/health", "/ready", "/model", "/metrics",
-        }  # fmt: skip
-        for operation in operations:
+def test_no_request_breaks_it_and_every_answer_is_as_documented(server: httpx.Client) -> None:
+    document = schemathesis.openapi.from_url(f"{server.base_url}/openapi.json")
+    operations = [found.ok() for found in document.get_all_operations()]
+    assert {operation.path for operation in operations} == {
+        "/predict", "/load", "/health", "/ready", "/model", "/metrics",
+    }  # fmt: skip
+    for operation in operations:
 
-            @MANY
-            @given(operation.as_strategy())
-            def answered_as_documented(case: Any) -> None:
-                case.call_and_validate(checks=CHECKS, headers={"X-Admin-Key": "admin"})
+        @MANY
+        @given(operation.as_strategy())
+        def answered_as_documented(case: Any) -> None:
+            case.call_and_validate(checks=CHECKS, headers={"X-Admin-Key": "admin"})
 
-            answered_as_documented()
+        answered_as_documented()

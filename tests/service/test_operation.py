@@ -11,23 +11,27 @@ import httpx2 as httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from shelfmark.errors import ShelfmarkError
+from shelfmark.service.app import create_app
+from shelfmark.service.server import serve
 from shelfmark.service.settings import Settings, settings_table
 from tests.conftest import ROOT
 from tests.support.serving import ROBOT, free_port, log_of, start, wait_until_ready
 
 
-def test_a_start_without_a_model_says_what_to_run(tmp_path: Path) -> None:
-    process = start(tmp_path, free_port())
-    assert process.wait(timeout=120) == 1
-    (log,) = tmp_path.glob("serve-*.log")
-    assert log.read_text() == "error: no model in models/latest: train one with inv train\n"
+def test_a_start_without_a_model_names_the_command_that_trains_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ShelfmarkError) as error:
+        serve("127.0.0.1")
+    assert str(error.value) == "no model in models/latest: train one with inv train"
 
 
-def test_a_setting_that_makes_no_sense_is_named(tmp_path: Path) -> None:
-    process = start(tmp_path, free_port(), SHELFMARK_MAX_PAPERS="many")
-    assert process.wait(timeout=120) == 1
-    (log,) = tmp_path.glob("serve-*.log")
-    assert log.read_text().startswith("error: SHELFMARK_MAX_PAPERS: ")
+def test_an_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELFMARK_MAX_PAPERS", "many")
+    with pytest.raises(ShelfmarkError, match="^SHELFMARK_MAX_PAPERS: Input should be"):
+        serve("127.0.0.1")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to finish on")
@@ -90,6 +94,8 @@ def test_another_version_is_loaded_by_who_has_the_admin_key(home: Path, client: 
     assert client.post("/predict", json={"text": ROBOT}).json()["model"] == "quick"
 
 
-def test_without_an_admin_key_nothing_is_loaded(server: httpx.Client) -> None:
-    answer = server.post("/load", json={"version": "quick"}, headers={"X-Admin-Key": ""})
+def test_without_an_admin_key_nothing_is_loaded(home: Path) -> None:
+    settings = Settings(models=str(home / "models"), model="quick")
+    with TestClient(create_app(settings)) as client:
+        answer = client.post("/load", json={"version": "quick"}, headers={"X-Admin-Key": ""})
     assert answer.status_code == 404

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import httpx2 as httpx
 import pytest
+from pydantic import SecretStr
 
 from shelfmark.errors import ShelfmarkError
 from shelfmark.service import probe
-from tests.support.serving import free_port, running
+from shelfmark.service.settings import Settings
+from tests.support.serving import free_port
+from tests.support.threaded_service import threaded_service
 
 
 def asked(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -23,14 +26,15 @@ def asked(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_service_that_is_ready_passes_both_checks(home: Path) -> None:
-    with running(home, SHELFMARK_API_KEY="a-key") as client:
+    chosen = Settings(models=str(home / "models"), model="quick", api_key=SecretStr("a-key"))
+    with threaded_service(chosen) as client:
         url = str(client.base_url)
         done = asked(url, SHELFMARK_API_KEY="a-key")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.strip() in {"cs.RO", "cs.CV", "cs.LG"}
         health = asked(PORT=str(httpx.URL(url).port))
         assert (health.returncode, health.stdout, health.stderr) == (0, "", "")
-        refused = asked(url)  # ready, but it answers nobody without the key
+        refused = asked(url)  # ready, but it predicts only with the key
         assert refused.returncode == 1
         assert "no prediction (HTTP Error 401" in refused.stderr
 
