@@ -55,7 +55,7 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_every_answer_has_a_request_id_and_security_headers(client: TestClient) -> None:
-    for path in ("/health", "/nothing", "/", "/page/page.css"):
+    for path in ("/health", "/nothing", "/", "/page/page.css", "/page/palette.css"):
         answer = client.get(path)
         assert len(answer.headers["x-request-id"]) == 32
         assert answer.headers["x-content-type-options"] == "nosniff"

@@ -47,8 +47,10 @@ def create_router() -> APIRouter:
 
 
 def _read_files() -> dict[str, bytes]:
+    palette = resources("shelfmark.core") / "templates" / "palette.css"
     folder = resources("shelfmark.service") / "page"
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    files = [palette, *(file for file in folder.iterdir() if file.is_file())]
+    return {file.name: file.read_bytes() for file in files}
 
 
 def _file_response(name: str, content: bytes) -> Response:
