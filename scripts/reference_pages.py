@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ast
-import re
+import inspect
 import tomllib
 from pathlib import Path
 
-from invoke.collection import Collection
-from invoke.loader import FilesystemLoader
-from invoke.tasks import Task
+import click
+from invoke import Task
 
+import tasks
 from scripts.config_page import row
+from shelfmark.cli.command import Command
+from shelfmark.cli.overrides import Override
 from shelfmark.service import settings
 from shelfmark.service.monitor import MonitorSettings
 
@@ -20,12 +22,12 @@ SOURCE = ROOT / "src" / "shelfmark"
 COMMANDS = """\
 # Commands
 
-`uv run inv --list` lists them, `uv run inv COMMAND --help` tells of one. Each installs what it
-needs when it is called. Words such as `model.max_depth=4` are
+`shelfmark --help` lists them, `shelfmark COMMAND --help` explains one. In a checkout,
+`uv run inv COMMAND` is `uv run shelfmark COMMAND`; the developers' own commands are of `inv` alone.
+Both install the packages that a command needs. Words such as `model.max_depth=4` are
 [configuration keys](configuration.md).
 """
-# Of a help text: what the page of the configuration keys tells in full.
-GROUPS = re.compile(r"^Groups:$.*", re.MULTILINE | re.DOTALL)
+WORDS = "any number of key=value, +key=value, ~key"
 OVERVIEW = """\
 Made of the docstrings, one page a room. A room imports only from the rooms below it, and
 `inv lint` holds it to that; [the architecture](../../architecture.md) shows them together. Shapes
@@ -45,25 +47,44 @@ def environment(page: str) -> str:
 
 def commands() -> str:
     """Return the page of all commands: what each does, its options and their defaults."""
-    module, _ = FilesystemLoader(start=str(ROOT)).load("tasks")
-    tasks = Collection.from_module(module).tasks
-    return "\n".join([COMMANDS, *(_command(tasks[name]) for name in sorted(tasks))])
+    pages = {name: _task(task) for name, task in tasks.namespace.tasks.items()}
+    pages |= {name: _command(command) for name, command in tasks.COMMANDS.items()}
+    return "\n".join([COMMANDS, *(pages[name] for name in sorted(pages))])
 
 
-def _command(task: Task) -> str:  # type: ignore[type-arg]
-    first, _, rest = GROUPS.sub("", task.__doc__ or "").strip().partition("\n")
-    lines = [f"## {task.name}", "", first, ""]
+def _command(command: click.Command) -> str:
+    first, _, rest = inspect.cleandoc(command.help or "").partition("\n")
+    context, rows = click.Context(command), []
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            names = " ".join([*parameter.opts, *parameter.secondary_opts])
+            rows.append((names, parameter.get_default(context), parameter.help or ""))
+        else:
+            words = WORDS if isinstance(parameter.type, Override) else ""
+            rows.append((parameter.make_metavar(context), None, words))
+    examples = "\n".join(command.examples) if isinstance(command, Command) else ""
+    return _section(str(command.name), first, f"{rest}\n\n{examples}", rows)
+
+
+def _task(task: Task[None]) -> str:
+    first, _, rest = inspect.cleandoc(task.__doc__ or "").partition("\n")
+    rows = [
+        (f"--{argument.name.replace('_', '-')}", argument.default, argument.help or "")
+        for argument in task.get_arguments()
+    ]
+    return _section(str(task.name), first, rest, rows)
+
+
+def _section(name: str, first: str, rest: str, options: list[tuple[str, object, str]]) -> str:
+    lines = [f"## {name}", "", first, ""]
     if rest.strip():
-        lines += ["```text", *(line.removeprefix("    ") for line in rest.strip("\n").splitlines())]
-        lines += ["```", ""]
-    options = []
-    for argument in task.get_arguments():
-        default = argument.default
+        lines += ["```text", *rest.strip("\n").splitlines(), "```", ""]
+    rows = []
+    for option, default, help_text in options:
         shown = "" if default in (None, "", False) else f"`{str(default).lower()}`"
-        word = "words" if argument.kind is list else f"--{argument.name.replace('_', '-')}"
-        options.append(row([f"`{word}`", shown, argument.help or ""]))
-    if options:
-        lines += ["| option | default | meaning |", "| --- | --- | --- |", *options, ""]
+        rows.append(row([f"`{option}`", shown, help_text]))
+    if rows:
+        lines += ["| option | default | meaning |", "| --- | --- | --- |", *rows, ""]
     return "\n".join(lines)
 
 

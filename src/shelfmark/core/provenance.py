@@ -6,10 +6,23 @@ import re
 import shlex
 import sys
 from datetime import UTC, datetime
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 TASKS = ("inv", "invoke")
+PROGRAM = "shelfmark"
 PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+
+
+def checkout() -> Path | None:
+    """Return the folder of the checkout that this package is part of, None if it is installed."""
+    root = Path(__file__).parents[3]
+    return root if (root / "pyproject.toml").is_file() and (root / "uv.lock").is_file() else None
+
+
+def is_invoke() -> bool:
+    """Whether this process is `inv`, which hands commands to `shelfmark`."""
+    program = PurePath(sys.argv[0])
+    return program.stem in TASKS or (program.stem == "__main__" and program.parent.name in TASKS)
 
 
 def command() -> str | None:
@@ -19,14 +32,18 @@ def command() -> str | None:
     left out.
     """
     program = PurePath(sys.argv[0])
-    if program.stem in TASKS or (program.stem == "__main__" and program.parent.name in TASKS):
-        start = ["uv", "run", "inv"]
-    elif program.suffix == ".py" and "shelfmark" in program.parent.parts:
+    if is_invoke():
+        start = ["inv"]
+    elif program.stem == PROGRAM or program.parts[-3:] == (PROGRAM, "cli", "__main__.py"):
+        start = [PROGRAM]
+    elif program.suffix == ".py" and PROGRAM in program.parent.parts:
         package = program.with_suffix("").parts
-        start = ["uv", "run", "python", "-m"]
-        start += [".".join(package[len(package) - 1 - package[::-1].index("shelfmark") :])]
+        start = ["python", "-m"]
+        start += [".".join(package[len(package) - 1 - package[::-1].index(PROGRAM) :])]
     else:
         return None
+    if checkout() is not None:
+        start = ["uv", "run", *start]
     return PASSWORD.sub("…", shlex.join([*start, *sys.argv[1:]]))
 
 

@@ -1,0 +1,126 @@
+"""`shelfmark cloud-init`, `build`, `deploy` and `rollback`: the project and its service."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from shelfmark.cli.command import Command
+
+WITHOUT = "docker run and inv serve work as they are"
+STAYS = "the traffic stays where it was"
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Print the commands and run none of them."
+)
+
+
+@click.command("cloud-init", cls=Command, stopped="the same command goes on from what was made")
+@click.option(
+    "--project", required=True, help="Id of the Google Cloud project, which exists already."
+)
+@click.option("--region", required=True, help="Where everything is, as europe-west4.")
+@click.option(
+    "--bucket", required=True, help="Name of the bucket for data, models and runs, without gs://."
+)
+@click.option(
+    "--github", default="", help="OWNER/REPOSITORY whose workflows may sign in without a key."
+)
+@click.option(
+    "--channel", default="",
+    help="Notification channel of the alerts, projects/…/notificationChannels/….",
+)  # fmt: skip
+@click.option(
+    "--wandb-key", is_flag=True,
+    help="Keep W&B's key, read from standard input, in Secret Manager.",
+)  # fmt: skip
+@dry_run_option
+def cloud_init(
+    project: str, region: str, bucket: str, github: str, channel: str, wandb_key: bool,
+    dry_run: bool,
+) -> None:  # fmt: skip
+    """Make bucket, repository, service accounts, secrets and alerts; what is there stays."""
+    from shelfmark.cloud import account, gcloud, setup
+    from shelfmark.data import dvc
+
+    ours = setup.account_of(project, region, bucket)
+    number = "PROJECT_NUMBER"
+    if not dry_run:
+        gcloud.require(WITHOUT)
+        number = gcloud.run(["projects", "describe", project, "--format=value(projectNumber)"])
+    needed = setup.steps(ours, number=number, github=github, channel=channel, secret=wandb_key)
+    if dry_run:
+        click.echo(setup.listed(needed))
+        return
+    setup.carry_out(needed, sys.stdin.read().strip() if wandb_key else "", click.echo)
+    account.write(ours)
+    remote = dvc.set_remote(bucket, setup.FOLDER.parent)
+    click.echo(f"{account.FILE.name} and {remote.name} filled in; commit them, they hold no secret")
+
+
+@click.command("build", cls=Command, stopped="the build goes on; gcloud builds cancel ends it")
+@click.option(
+    "--version", default="production", show_default=True,
+    help="Model in the bucket to deploy, or an alias.",
+)  # fmt: skip
+@click.option(
+    "--deploy/--no-deploy", default=True, show_default=True,
+    help="Deploy too; otherwise build, try and push alone.",
+)  # fmt: skip
+@dry_run_option
+def build(version: str, deploy: bool, dry_run: bool) -> None:
+    """Build, try and push both images of this commit in Cloud Build, then deploy."""
+    if dry_run:
+        _print_commands("build", version, deploy)
+    else:
+        click.echo(_with_account("build", version, deploy))
+
+
+@click.command("deploy", cls=Command, stopped=STAYS)
+@click.option(
+    "--version", default="production", show_default=True, help="Model in the bucket, or an alias."
+)
+@click.option(
+    "--image", default="",
+    help="Of the service, by digest or tag; the one of this commit if not given.",
+)  # fmt: skip
+@dry_run_option
+def deploy(version: str, image: str, dry_run: bool) -> None:
+    """Start a revision without traffic, try it, then move the traffic to it."""
+    if dry_run:
+        _print_commands("deploy", version, image)
+    else:
+        click.echo(f"{_with_account('deploy', version, image)} has the traffic")
+
+
+@click.command("rollback", cls=Command, stopped=STAYS)
+@dry_run_option
+def rollback(dry_run: bool) -> None:
+    """Give the traffic back to the revision before; again, to the newer one."""
+    if dry_run:
+        _print_commands("rollback")
+    else:
+        click.echo(f"{_with_account('rollback')} has the traffic")
+
+
+def _with_account(name: str, *arguments: str | bool) -> str:
+    from shelfmark.cloud import account, gcloud
+
+    ours = account.read()
+    account.require(ours, "project", "region", "bucket", "repository", without=WITHOUT)
+    gcloud.require(WITHOUT)
+    from shelfmark.cloud import deploy  # with the libraries of models, so only now
+
+    result: str = getattr(deploy, name)(ours, *arguments)
+    return result
+
+
+def _print_commands(name: str, *arguments: str | bool) -> None:
+    """Print the commands of a task; missing names stand in them in capitals."""
+    from shelfmark.cloud import account, deploy, gcloud
+
+    commands = getattr(deploy, f"{name}_commands")(account.spelt_out(account.read()), *arguments)
+    click.echo("\n".join(gcloud.typed(command) for command in commands))
+
+
+COMMANDS = (cloud_init, build, deploy, rollback)

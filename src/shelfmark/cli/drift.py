@@ -1,0 +1,118 @@
+"""`shelfmark drift`, `monitor` and `bench-drift`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shelfmark.cli.command import Command
+from shelfmark.cli.extras import require_extra
+from shelfmark.cli.options import (
+    host_option,
+    model_option,
+    models_option,
+    port_option,
+    reports_option,
+)
+from shelfmark.cli.overrides import Override, OverridesCommand, overrides_argument
+
+
+def limits() -> list[str]:
+    """Return the keys of configs/drift.yaml, as completion offers them."""
+    from shelfmark.config.drift import DriftConfig
+
+    return [f"{key}=" for key in DriftConfig.model_fields]
+
+
+@click.command("drift", cls=Command, stopped="the last report is as it was")
+@click.argument("overrides", nargs=-1, type=Override(limits))
+@click.option(
+    "--log", default="", help="Folder of the prediction log, a file of it, or gs://bucket/folder."
+)
+@click.option(
+    "--papers", default="",
+    help="File of papers, with labels or without: Parquet, JSON lines, CSV, text.",
+)  # fmt: skip
+@click.option(
+    "--labels", default="",
+    help="File of papers that has the true labels of those in the log, by id.",
+)  # fmt: skip
+@click.option(
+    "--since", default="",
+    help="From when on: 7d, 24h, 90m, 2w or 2026-11-01; all if not given.",
+)  # fmt: skip
+@click.option(
+    "--retrain-if", is_flag=True,
+    help="Train a new model when there is drift, and keep it only if it is better.",
+)  # fmt: skip
+@click.option(
+    "--harvest", default="", help="Papers to train it on, in arXiv's format, for --retrain-if."
+)
+@model_option
+@models_option
+@reports_option
+def drift(
+    overrides: tuple[str, ...], log: str, papers: str, labels: str, since: str, retrain_if: bool,
+    harvest: str, model: str, models: Path, reports: Path,
+) -> None:  # fmt: skip
+    """Compare new papers with those of validation: status 0 no drift, 2 drift, 3 too little data.
+
+    Limits are the keys of configs/drift.yaml: drift --log logs --since 7d level=0.01
+    """
+    require_extra("evidently", "drift")
+    from shelfmark.core import storage
+
+    if log.partition("://")[0] in storage.GOOGLE:
+        require_extra("gcsfs", "gs")
+    from shelfmark.config.drift import load_drift_config
+    from shelfmark.core import files
+    from shelfmark.monitoring import detect
+
+    limits = load_drift_config(overrides)
+    if retrain_if:  # a mistake shows before the work
+        files.require_file(harvest, "--harvest")
+    found = detect.detect_drift(
+        models / model, reports, limits, log=log, papers=papers, since=since, truth=labels
+    )
+    if retrain_if and found["alarm"]:
+        from shelfmark.training import retrain
+
+        retrain.run(models / model, Path(harvest), reports, limits)
+    raise SystemExit(detect.STATUS[found["verdict"]])
+
+
+@click.command("monitor", cls=Command)
+@host_option
+@port_option
+def monitor(host: str, port: int) -> None:
+    """Serve drift: POST /drift/run, GET /drift/latest, the page /monitoring, /health, /metrics."""
+    require_extra("evidently", "drift")
+    from shelfmark.service import monitor
+
+    monitor.serve(host, port)
+
+
+@click.command(
+    "bench-drift",
+    cls=OverridesCommand,
+    examples=["bench-drift data=snapshot data.path=../shared/arxiv/arxiv.zip"],
+)
+@overrides_argument
+@click.option(
+    "--draws", type=click.IntRange(1), default=200, show_default=True,
+    help="Windows of each size without drift.",
+)  # fmt: skip
+@click.option(
+    "--repeats", type=click.IntRange(1), default=40, show_default=True,
+    help="Windows of each size of each kind of drift.",
+)  # fmt: skip
+def bench_drift(overrides: tuple[str, ...], draws: int, repeats: int) -> None:
+    """Measure the false-alarm rate and the detection rate of drift, on real papers."""
+    require_extra("evidently", "drift")
+    from shelfmark.experiments.benchmarks import drift
+
+    drift.run(overrides, draws, repeats)
+
+
+COMMANDS = (drift, monitor, bench_drift)

@@ -1,0 +1,79 @@
+"""`shelfmark evaluate`, `robustness` and `report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shelfmark.cli.command import Command
+from shelfmark.cli.options import model_option, models_option, reports_option
+
+
+@click.command("evaluate", cls=Command)
+@model_option
+@click.option("--split", default="test", show_default=True, help="test, validation or train.")
+@click.option(
+    "--baselines/--no-baselines", default=True, show_default=True,
+    help="Fit and compare the baselines too.",
+)  # fmt: skip
+@models_option
+@reports_option
+def evaluate(model: str, split: str, baselines: bool, models: Path, reports: Path) -> None:
+    """Measure a model on the test split, beside two baselines: figures, table and pictures."""
+    from shelfmark.evaluation import evaluate
+
+    evaluate.show(evaluate.evaluate_model(models / model, reports, split, baselines=baselines))
+
+
+@click.command("robustness", cls=Command, stopped="the last report is as it was")
+@model_option
+@click.option("--split", default="validation", show_default=True, help="validation, test or train.")
+@click.option(
+    "--papers", type=click.IntRange(1), default=2000, show_default=True,
+    help="At most so many papers, and of each year.",
+)  # fmt: skip
+@click.option(
+    "--seed", type=click.IntRange(0), default=7, show_default=True,
+    help="Determines which papers, and how they are changed.",
+)  # fmt: skip
+@click.option(
+    "--years", default="",
+    help="Train to the end of each, 2013,2014, and test on the four years after.",
+)  # fmt: skip
+@models_option
+@reports_option
+def robustness(
+    model: str, split: str, papers: int, seed: int, years: str, models: Path, reports: Path
+) -> None:
+    """Measure a model on mistyped, cut, stuffed and otherwise changed papers, and over time."""
+    from shelfmark.experiments.robustness import report as robustness_report
+    from shelfmark.experiments.robustness import run as robustness_run
+
+    robustness_report.show(robustness_run.run(models / model, reports, split, papers, seed, years))
+
+
+@click.command("report", cls=Command, stopped="the last report is as it was")
+@click.option(
+    "--models", default="",
+    help="Names of the models to report on, as five,twelve; all that were measured if not given.",
+)  # fmt: skip
+@click.option(
+    "--reports", type=Path, default="reports", show_default=True,
+    help="Folder of the runs, in which the report is written.",
+)  # fmt: skip
+@click.option(
+    "--models-folder", type=Path, default="models", show_default=True, help="Folder of the models."
+)
+@click.option(
+    "--data-folder", type=Path, default="data", show_default=True, help="Folder of the splits."
+)
+def report(models: str, reports: Path, models_folder: Path, data_folder: Path) -> None:
+    """Write reports/README.md, with its figures and pictures, from the runs on disk."""
+    from shelfmark.reports import write
+
+    names = [name for name in models.split(",") if name]
+    write.write(reports, models_folder, data_folder, names)
+
+
+COMMANDS = (evaluate, robustness, report)

@@ -1,0 +1,49 @@
+"""The optional packages that some commands need: brought in a checkout, named elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+
+from shelfmark.core import provenance
+from shelfmark.errors import ShelfmarkError
+
+
+def require_extra(module: str, extra: str) -> None:
+    """See that a package of an extra can be imported.
+
+    In a checkout that uv manages, where it cannot, the same command runs again with the extra.
+
+    Raises:
+        ShelfmarkError: the package is not installed; names what installs it.
+        SystemExit: the command ran again, and ended with this status.
+    """
+    _require(module, ["--extra", extra], f'pip install "shelfmark[{extra}]"')
+
+
+def require_locust() -> None:
+    """See that Locust can be imported, which is in the developers' group, as `require_extra` does.
+
+    Raises:
+        ShelfmarkError: it is not installed.
+        SystemExit: the command ran again, and ended with this status.
+    """
+    _require("locust", ["--group", "dev"], "pip install locust")
+
+
+def _require(module: str, needs: list[str], install: str) -> None:
+    try:
+        found = find_spec(module)
+    except ModuleNotFoundError:  # of a dotted name, whose package is not there
+        found = None
+    if found is not None and found.origin is not None:  # a mere folder of that name has none
+        return
+    checkout, uv = provenance.checkout(), shutil.which("uv")
+    if checkout is None or uv is None:
+        package = module.partition(".")[0]
+        raise ShelfmarkError(f"this needs {package}, which is not installed: {install}")
+    program = ["python", "-m", "invoke"] if provenance.is_invoke() else ["shelfmark"]
+    again = [uv, "run", "--quiet", "--project", str(checkout), *needs, *program, *sys.argv[1:]]
+    raise SystemExit(subprocess.run(again, check=False).returncode)

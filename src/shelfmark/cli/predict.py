@@ -1,0 +1,121 @@
+"""`shelfmark predict`, `harvest` and `classify-new`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shelfmark.cli.command import Command, Number
+from shelfmark.cli.options import model_option, models_option
+
+
+@click.command("predict", cls=Command)
+@click.option("--text", default="", help="One text to classify.")
+@click.option(
+    "--file", "file", default="",
+    help="Text lines, JSON lines, CSV or Parquet, compressed or not; - for standard input.",
+)  # fmt: skip
+@click.option(
+    "--out", default="-", help="File to write; standard output if not given.",
+)  # fmt: skip
+@model_option
+@click.option(
+    "--top-k", type=click.IntRange(1), default=5, show_default=True,
+    help="How many categories the ranking has.",
+)  # fmt: skip
+@click.option("--explain", is_flag=True, help="Add to each answer which words decided.")
+@models_option
+def predict(
+    text: str, file: str, out: str, model: str, top_k: int, explain: bool, models: Path
+) -> None:
+    """Classify one text, or a file of papers, into JSON lines."""
+    from shelfmark.errors import ShelfmarkError
+    from shelfmark.models import predict
+
+    if bool(text) == bool(file):
+        raise ShelfmarkError("give --text TEXT or --file FILE (- for standard input)")
+    if text:
+        predict.predict_text(models / model, text, out, top_k, explain)
+    else:
+        predict.predict_file(models / model, file, out, top_k, explain)
+
+
+STOPPED = "the papers received so far are kept, the same command resumes"
+
+
+def repository_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a harvest to a command."""
+    for option in (
+        click.option(
+            "--interval", type=Number(min=0), default=3.0, show_default=True,
+            help="Seconds between two requests.",
+        ),
+        click.option(
+            "--url", default="",
+            help="Base URL of another OAI-PMH repository with the format arXivRaw.",
+        ),
+        click.option(
+            "--contact", default="",
+            help="Your e-mail address or page, sent to arXiv with each request.",
+        ),
+        click.option(
+            "--sets", default="",
+            help="Groups, archives or categories, as cs,math.AG; those of the last harvest if not "
+            "given.",
+        ),
+        click.option(
+            "--since", default="",
+            help="First day of the changes, 2026-11-01; that of the last harvest if not given.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.command("harvest", cls=Command, stopped=STOPPED)
+@repository_options
+@click.option(
+    "--out", type=Path, default="harvest/papers.jsonl", show_default=True,
+    help="File to write, or to bring up to date.",
+)  # fmt: skip
+def harvest(since: str, sets: str, contact: str, url: str, interval: float, out: Path) -> None:
+    """Bring new papers from arXiv by OAI-PMH into a file as data=snapshot reads it."""
+    from shelfmark.arxiv import harvest, oai
+
+    asked = oai.Repository(url or oai.ARXIV, contact, interval)
+    click.echo(harvest.harvest_papers(out, since, sets.split(","), asked))
+    click.echo(oai.THANKS)
+
+
+@click.command("classify-new", cls=Command, stopped=STOPPED)
+@repository_options
+@model_option
+@click.option(
+    "--folder", type=Path, default="harvest", show_default=True,
+    help="Where the papers and the tables are kept.",
+)  # fmt: skip
+@click.option(
+    "--days", type=click.IntRange(0), default=30, show_default=True,
+    help="Papers submitted so many days before --since are updates of old ones, left out.",
+)  # fmt: skip
+@models_option
+def classify_new(
+    since: str, sets: str, contact: str, url: str, interval: float, model: str, folder: Path,
+    days: int, models: Path,
+) -> None:  # fmt: skip
+    """Harvest, classify what is new, and write the moderators' table as CSV and as a page."""
+    from shelfmark.arxiv import harvest, oai
+    from shelfmark.reports import moderators
+
+    chosen = moderators.chosen(models / model, days)  # before hours of fetching
+    asked = oai.Repository(url or oai.ARXIV, contact, interval)
+    done = harvest.harvest_papers(folder / "papers.jsonl", since, sets.split(","), asked)
+    click.echo(done)
+    click.echo(moderators.write(chosen, done, folder, days))
+    click.echo(oai.THANKS)
+
+
+COMMANDS = (predict, harvest, classify_new)

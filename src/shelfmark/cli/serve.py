@@ -1,0 +1,113 @@
+"""`shelfmark serve`, `promote`, `ship-log` and `load-test`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shelfmark.cli.command import Command, Number
+from shelfmark.cli.extras import require_locust
+from shelfmark.cli.options import (
+    host_option,
+    model_option,
+    models_option,
+    port_option,
+    reports_option,
+)
+
+
+@click.command("serve", cls=Command)
+@host_option
+@port_option
+@click.option("--model", default="", help="Name of a model in the models folder.")
+@click.option(
+    "--workers", type=click.IntRange(0), default=0,
+    help="Server processes; $SHELFMARK_WORKERS if not given, else 1.",
+)  # fmt: skip
+def serve(host: str, port: int, model: str, workers: int) -> None:
+    """Serve the page at /, POST /predict, GET /health, /ready, /model, /metrics, /docs."""
+    from shelfmark.service import server
+
+    server.serve(host, port, model, workers)
+
+
+@click.command("promote", cls=Command, stopped="nothing was promoted")
+@click.argument("version", required=False)
+@click.option(
+    "--models", default="models", show_default=True,
+    help="Folder or bucket (gs://...) of the models that the service loads.",
+)  # fmt: skip
+@click.option(
+    "--alias", default="production", show_default=True,
+    help="The name that the service loads by: SHELFMARK_MODEL.",
+)  # fmt: skip
+@click.option("--source", default="", help="Folder of the version, to be copied to the bucket.")
+@reports_option
+@click.option(
+    "--force", is_flag=True, help="Accept figures that are worse or cannot be compared."
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Check only.")
+@click.option("--back", is_flag=True, help="Give the alias back to the version before.")
+def promote(
+    version: str | None, models: str, alias: str, source: str, reports: Path, force: bool,
+    dry_run: bool, back: bool,
+) -> None:  # fmt: skip
+    """Give a version the alias that the service loads, once it has passed every check."""
+    from shelfmark.errors import ShelfmarkError
+    from shelfmark.evaluation import promote
+
+    if bool(version) == back:
+        raise ShelfmarkError("name the version, promote VERSION, or go back, promote --back")
+    if version is None:
+        click.echo(promote.roll_back(models, alias))
+    elif not promote.promote_version(version, models, alias, source, reports, force, dry_run):
+        raise ShelfmarkError(f"{version} is not promoted: a check failed")
+
+
+@click.command("ship-log", cls=Command, stopped="what has not been moved stays where it was")
+@click.option("--folder", type=Path, required=True, help="Folder of the prediction log.")
+@click.option("--to", required=True, help="Folder or bucket (gs://...) to move to.")
+def ship_log(folder: Path, to: str) -> None:
+    """Move the closed files of the prediction log to a folder or a bucket."""
+    from shelfmark.monitoring import shipping
+
+    click.echo(f"{shipping.ship_log(folder, to)} files moved to {to}")
+
+
+@click.command("load-test", cls=Command)
+@click.option(
+    "--url", default="",
+    help="A service that runs (its key in $SHELFMARK_API_KEY); one is started if not given.",
+)  # fmt: skip
+@click.option(
+    "--file", default="",
+    help="Papers to ask about, as predict --file reads them; synthetic if not given.",
+)  # fmt: skip
+@click.option(
+    "--users", type=click.IntRange(1), default=32, show_default=True,
+    help="How many ask at the same time.",
+)  # fmt: skip
+@click.option(
+    "--seconds", type=Number(min=0, min_open=True), default=30.0, show_default=True,
+    help="Length of each phase.",
+)  # fmt: skip
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True,
+    help="Processes of the service that is started.",
+)  # fmt: skip
+@model_option
+@models_option
+@reports_option
+def load_test(
+    url: str, file: str, users: int, seconds: float, workers: int, model: str, models: Path,
+    reports: Path,
+) -> None:  # fmt: skip
+    """Put many users on the service; fail past a budget of speed, errors or memory."""
+    require_locust()
+    from shelfmark.experiments.benchmarks import load
+
+    load.run(url, file, users, seconds, workers, model, str(models), str(reports))
+
+
+COMMANDS = (serve, promote, ship_log, load_test)

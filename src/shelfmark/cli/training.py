@@ -1,0 +1,126 @@
+"""`shelfmark data`, `train`, `sweep` and `sync`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shelfmark.cli.command import Command, Number
+from shelfmark.cli.extras import require_extra
+from shelfmark.cli.overrides import (
+    NameOrOverride,
+    OverridesCommand,
+    choices,
+    load_settings,
+    overrides_argument,
+)
+
+
+@click.command("data", cls=OverridesCommand)
+@overrides_argument
+@click.option(
+    "--push", is_flag=True,
+    help="Track the folder of the splits by DVC and copy it to the bucket.",
+)  # fmt: skip
+@click.option(
+    "--pull", is_flag=True,
+    help="Fetch from the bucket what data.dvc tracks and is missing here.",
+)  # fmt: skip
+def data(overrides: tuple[str, ...], push: bool, pull: bool) -> None:
+    """Make the Parquet splits and the data card.
+
+    With --push or --pull alone no splits are made.
+    """
+    from shelfmark.data import dvc, pointer
+    from shelfmark.data.prepare import prepare_splits
+
+    settings = load_settings(overrides)
+    folder = Path(settings.paths.data)
+    if push or pull:
+        dvc.check_remote(folder)
+        require_extra("dvc", "dvc")
+    if pull:
+        dvc.pull(folder)
+    if overrides or not (push or pull):
+        prepare_splits(settings)
+        pointer.remember(folder)
+    if push:
+        dvc.push(folder)
+
+
+@click.command("train", cls=OverridesCommand)
+@overrides_argument
+def train(overrides: tuple[str, ...]) -> None:
+    """Make the splits where they are missing, train, measure on validation, save the model."""
+    if "tracking=wandb" in overrides:
+        require_extra("wandb", "wandb")
+    if "engine=dask" in overrides:
+        require_extra("distributed", "dask")
+    from shelfmark.cloud.job import main
+
+    main(overrides)
+
+
+@click.command("sync", cls=Command, stopped="what has not been sent stays where it was")
+@click.option(
+    "--folder", default="reports", show_default=True, help="Folder of the reports.", type=Path
+)
+@click.option(
+    "--seconds", type=Number(min=0, min_open=True), default=3600.0, show_default=True,
+    help="Longest time for all.",
+)  # fmt: skip
+def sync(folder: Path, seconds: float) -> None:
+    """Send the runs to W&B that it does not have: recorded offline, killed or cut off."""
+    require_extra("wandb", "wandb")
+    from shelfmark.training import wandb_sync
+
+    if not wandb_sync.sync(folder, seconds):
+        click.echo(f"nothing to send in {folder}")
+
+
+@click.command(
+    "sweep",
+    cls=Command,
+    examples=[
+        "sweep fast",
+        "sweep stacked data=snapshot data.path=arxiv.zip --trials 100 --workers 2",
+    ],
+    stopped="the same command goes on with the trials that are left",
+)
+@click.argument("words", nargs=-1, type=NameOrOverride(choices), metavar="[NAME] [OVERRIDES]...")
+@click.option(
+    "--trials", type=click.IntRange(1), default=None,
+    help="How many in all, with those done before; the file's run_cap if not given.",
+)  # fmt: skip
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True,
+    help="Processes that share the trials.",
+)  # fmt: skip
+@click.option(
+    "--study", default="",
+    help="Name or path.db of another study; at W&B, a sweep to take part in.",
+)  # fmt: skip
+@click.option(
+    "--engine", default="auto", show_default=True,
+    help="auto, wandb or optuna; auto: wandb with an account, else optuna.",
+)  # fmt: skip
+def sweep(
+    words: tuple[str, ...], trials: int | None, workers: int, study: str, engine: str
+) -> None:
+    """Search configurations as a file of configs/sweep says, and print the best as an experiment.
+
+    Takes the overrides of train, for all trials.
+    """
+    from shelfmark.core import console
+    from shelfmark.experiments.sweeps import run as sweep_run
+
+    console.configure_logging("SUCCESS")
+    name, *overrides = words if words and "=" not in words[0] else ("fast", *words)
+    chosen, why = sweep_run.choose(engine)
+    require_extra(chosen, sweep_run.EXTRAS[chosen])
+    click.echo(f"sweep {name} by {chosen}: {why}", err=True)
+    sweep_run.run(name, overrides, trials or 0, workers, study, chosen)
+
+
+COMMANDS = (data, train, sweep, sync)
