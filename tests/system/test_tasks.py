@@ -1,4 +1,4 @@
-"""The commands, typed as a user types them, in processes of their own."""
+"""`inv`, typed as a user types it: it hands the words to the commands of `shelfmark`."""
 
 from __future__ import annotations
 
@@ -12,115 +12,52 @@ import orjson
 import pytest
 
 import tasks
+from shelfmark.cli.main import shelfmark
 from shelfmark.config import groups
 
 ROOT = Path(__file__).parents[2]
-# Prints what arrives at two tasks that take overrides and at one that takes none.
-ECHO = """
-from invoke import task
-from tasks import BenchTask, NamedTask, OverridesTask
-
-@task(klass=OverridesTask)
-def train(c, overrides):
-    print("train", overrides)
-
-@task(klass=OverridesTask)
-def data(c, overrides, loud=False):
-    print("data", overrides, loud)
-
-@task(klass=BenchTask)
-def bench(c, overrides):
-    print("bench", overrides)
-
-@task(klass=NamedTask)
-def sweep(c, overrides, trials=0, loud=False):
-    print("sweep", overrides, trials, loud)
-
-@task
-def test(c):
-    print("test")
-"""
 
 
-def inv(*words: str, cwd: Path, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "invoke", "--search-root", str(root), *words]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=env, check=False)
-
-
-@pytest.fixture(scope="module")
-def echo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("echo")
-    (folder / "echo.py").write_text(ECHO)
-    return folder
-
-
-def echoed(echo: Path, *words: str) -> list[str]:
-    done = inv("--collection", "echo", *words, cwd=echo, root=echo)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
-@pytest.mark.parametrize(
-    ("words", "lines"),
-    [
-        (["train"], ["train []"]),
-        (
-            ["train", "experiment=fast", "model.max_depth=4"],
-            ["train ['experiment=fast', 'model.max_depth=4']"],
-        ),
-        (
-            ["train", "+new=1", "++new=2", "~key", "test"],
-            ["train ['+new=1', '++new=2', '~key']", "test"],
-        ),
-        (["train", "data.labels=[cs.AI,'cs.CL']"], ["""train ["data.labels=[cs.AI,'cs.CL']"]"""]),
-        (["train", "data.path=my papers, all.csv"], ["train ['data.path=my papers, all.csv']"]),
-        (["train", "a=b=c", "x="], ["train ['a=b=c', 'x=']"]),
-        (["data", "a=1", "train", "b=2", "c=3"], ["data ['a=1'] False", "train ['b=2', 'c=3']"]),
-        (["train", "a=1", "train", "b=2"], ["train ['a=1']", "train ['b=2']"]),
-        (["data", "a=1", "--loud", "b=2", "test"], ["data ['a=1', 'b=2'] True", "test"]),
-        (["data", "test"], ["data [] False", "test"]),
-        (["bench", "data", "seed=1"], ["bench ['data', 'seed=1']"]),
-        (["sweep", "mine"], ["sweep ['mine'] 0 False"]),
-        (["sweep", "my/mine.yaml", "a=1"], ["sweep ['my/mine.yaml', 'a=1'] 0 False"]),
-        (["sweep", "mine", "--trials", "3", "a=1"], ["sweep ['mine', 'a=1'] 3 False"]),
-        (["sweep", "--loud", "--trials=3", "a=1"], ["sweep ['a=1'] 3 True"]),
-        (["sweep", "mine", "test"], ["sweep ['mine'] 0 False", "test"]),
-    ],
-)
-def test_overrides_arrive_as_typed(echo: Path, words: list[str], lines: list[str]) -> None:
-    assert echoed(echo, *words) == lines
+def inv(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
 def test_the_list_of_tasks_explains_each(tmp_path: Path) -> None:
     done = inv("--list", cwd=tmp_path)
-    for name in (
-        "bench",
-        "check",
-        "data",
-        "evaluate",
-        "lock",
-        "predict",
-        "promote",
-        "serve",
-        "sweep",
-        "test",
-        "train",
-    ):
+    developers = {"test", "lint", "docs", "format", "lock", "check", "bench"}
+    for name in {*shelfmark.commands, *developers}:
         assert re.search(rf"^  {name} +\S", done.stdout, re.MULTILINE), name
 
 
-def test_help_lists_the_groups_and_examples(tmp_path: Path) -> None:
-    done = inv("train", "--help", cwd=tmp_path)
+@pytest.mark.parametrize("words", [["train", "--help"], ["--help", "train"]])
+def test_help_lists_the_groups_and_examples(tmp_path: Path, words: list[str]) -> None:
+    done = inv(*words, cwd=tmp_path)
+    assert done.stdout.startswith("Usage: inv train ")
     for group, names in groups.groups().items():
         assert (f"{group}={'|'.join(names)}" in done.stdout) is not group.startswith("cloud")
     assert "experiment=fast model.max_depth=4" in done.stdout
+
+
+def test_completion_of_invoke_runs_no_command(tmp_path: Path) -> None:
+    done = inv("--complete", "--", "inv", "train", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_task_of_a_developer_is_left_to_invoke(tmp_path: Path) -> None:
+    done = inv("--help", "docs", cwd=tmp_path)
+    assert "--serve" in done.stdout
+    assert inv("trian", cwd=tmp_path).stderr.startswith("No idea what 'trian' is!")
 
 
 def test_a_day_of_work(tmp_path: Path) -> None:
     words = ["experiment=fast", "data.options.papers=1200", "data.min_papers=10", "model.rounds=5"]
     done = inv("train", *words, "name=mine", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    card = orjson.loads((tmp_path / "models" / "mine" / "card.json").read_bytes())
+    typed = ["uv run inv --search-root", "train experiment=fast data.options.papers=1200"]
+    assert all(part in card["command"] for part in typed)
     done = inv("evaluate", "--no-baselines", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "reports" / "mine-test" / "metrics.json").exists()
@@ -138,9 +75,10 @@ def test_a_day_of_work(tmp_path: Path) -> None:
             ["train", "experiment=fsat"],
             "error: experiment=fsat: no such experiment; did you mean fast?",
         ),
-        (["predict", "--text", "a", "--model", "none"], "error: no model in models"),
-        (["predict"], "error: give --text TEXT or --file FILE"),
+        (["train", "data"], "error: data: no override"),
         (["bench", "data", "seed=-1"], "error: seed: -1: input should be greater"),
+        (["bench", "feature"], "error: feature: no such benchmark; did you mean features?"),
+        (["test", "some"], "error: 'some' is not 'all'"),
     ],
 )
 def test_a_mistake_is_one_line_and_a_status(tmp_path: Path, words: list[str], line: str) -> None:
@@ -164,6 +102,6 @@ def test_compiled_libraries_are_kept_unless_the_user_forbids_it(forbidden: bool)
 
 
 def test_every_benchmark_has_its_word() -> None:
-    from shelfmark.experiments.benchmarks import speed as bench
+    from shelfmark.experiments.benchmarks import speed
 
-    assert [*tasks.BENCHES, *tasks.ASKED] == list(bench.BENCHMARKS)
+    assert [*tasks.BENCHES, *tasks.ON_REQUEST] == list(speed.BENCHMARKS)

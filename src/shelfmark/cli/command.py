@@ -79,8 +79,9 @@ def run(commands: click.Command, arguments: Sequence[str] | None, program: str) 
 def _line(error: click.ClickException) -> str:
     text = error.format_message()
     if type(error) is click.BadParameter:
-        option = isinstance(error.param, click.Option)
-        text = f"{error.param.opts[-1]}: {error.message}" if option else error.message
+        text = error.message
+        if isinstance(error.param, click.Option):
+            text = f"{error.param.opts[-1]}: {text}"
     elif isinstance(error, click.UsageError) and error.ctx is not None:
         text += f" (see {error.ctx.command_path} --help)"
     text = " ".join(text.replace(". (", " (").removesuffix(".").split())

@@ -24,7 +24,7 @@ EXAMPLES = (
 )
 
 
-class Override(click.ParamType):
+class Override(click.ParamType[str]):
     """One override.
 
     Args:

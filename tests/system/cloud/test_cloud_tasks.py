@@ -8,13 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from invoke.collection import Collection
-from invoke.exceptions import Exit
-from invoke.program import Program
 from loguru import logger
 
-import tasks
-from shelfmark.cli import overrides as commands
+from shelfmark.cli import command
+from shelfmark.cli.main import shelfmark
 from shelfmark.cloud import account, rest
 from tests.support.vertex_server import Google, running
 from tests.system.cloud.test_vertex import NOBODY, OURS, entry
@@ -31,9 +28,8 @@ def inv(
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["inv", *words])
-        status = 0
         try:
-            Program(namespace=Collection.from_module(tasks)).run(["inv", *words], exit=False)
+            status = command.run(shelfmark, list(words), "inv")
         except SystemExit as end:
             status = int(end.code or 0)
         return status, *capfd.readouterr()
@@ -126,18 +122,3 @@ def test_a_training_here_takes_no_cloud(inv: Typed) -> None:
     status, _, err = inv("train", "cloud=vertex_cpu")
     assert status == 1
     assert err == "error: cloud: this command works here; inv submit sends a training there\n"
-
-
-def test_what_is_missing_is_brought_though_its_package_is_missing_too(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    uv = tmp_path / "uv"
-    uv.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/typed\n')
-    uv.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr(sys, "argv", ["inv", "jobs"])
-    with pytest.raises(Exit) as ended:
-        commands.bring("nowhere.inside", extra="cloud")
-    assert ended.value.code == 0
-    typed = (tmp_path / "typed").read_text()
-    assert typed == "run --quiet --extra cloud python -m invoke jobs\n"

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import httpx2 as httpx
 import pytest
-from invoke.collection import Collection
 
 import tasks
 from shelfmark.cli.overrides import OVERRIDE
@@ -188,18 +187,21 @@ def test_there_are_overrides_in_the_tables() -> None:
 
 
 def test_every_command_in_a_sentence_is_one() -> None:
-    known = Collection.from_module(tasks).tasks
-    flags = {
+    known = {
         name: {flag.replace("_", "-") for one in task.get_arguments() for flag in one.names}
-        for name, task in known.items()
+        for name, task in tasks.namespace.tasks.items()
+    }
+    known |= {
+        name: {flag.removeprefix("--") for one in command.params for flag in one.opts}
+        for name, command in tasks.COMMANDS.items()
     }
     found = 0
     for page in PAGES:
         text = re.sub(r"^```.*?^```$", "", (ROOT / page).read_text(encoding="utf-8"),
                       flags=re.MULTILINE | re.DOTALL)  # fmt: skip
-        for task, rest in re.findall(r"`(?:uv run )?inv ([a-z][\w-]*)([^`]*)`", text):
+        for task, rest in re.findall(r"`(?:uv run )?(?:inv|shelfmark) ([a-z][\w-]*)([^`]*)`", text):
             assert task in known, (page, task)
             for flag in re.findall(r"--([a-z][\w-]*)", rest):
-                assert flag.removeprefix("no-") in flags[task] | {"help"}, (page, task, flag)
+                assert flag.removeprefix("no-") in known[task] | {"help"}, (page, task, flag)
             found += 1
     assert found > 60

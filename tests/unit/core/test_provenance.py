@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from shelfmark.core import provenance
 
+PROGRAMS = [
+    ("/somewhere/.venv/bin/inv", "inv"),
+    ("inv.exe", "inv"),
+    ("/somewhere/site-packages/invoke/__main__.py", "inv"),
+    ("/somewhere/.venv/bin/shelfmark", "shelfmark"),
+    ("shelfmark.exe", "shelfmark"),
+    ("/somewhere/shelfmark/cli/__main__.py", "shelfmark"),
+    ("/somewhere/shelfmark/cloud/job.py", "python -m shelfmark.cloud.job"),
+    ("/somewhere/bin/pytest", None),
+    ("", None),
+]
 
-@pytest.mark.parametrize(
-    ("program", "told"),
-    [
-        ("/somewhere/.venv/bin/inv", "uv run inv"),
-        ("inv.exe", "uv run inv"),
-        ("/somewhere/site-packages/invoke/__main__.py", "uv run inv"),
-        ("/somewhere/shelfmark/cloud/job.py", "uv run python -m shelfmark.cloud.job"),
-        ("/somewhere/bin/pytest", None),
-        ("", None),
-    ],
-)
+
+@pytest.mark.parametrize(("program", "start"), PROGRAMS)
+@pytest.mark.parametrize("checkout", [Path("/somewhere"), None])
 def test_the_command_that_runs(
-    program: str, told: str | None, monkeypatch: pytest.MonkeyPatch
+    program: str, start: str | None, checkout: Path | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(provenance, "checkout", lambda: checkout)
     monkeypatch.setattr(sys, "argv", [program, "train", "data.labels=[cs.AI,cs.CL]", "a b"])
-    expected = f"{told} train 'data.labels=[cs.AI,cs.CL]' 'a b'" if told else None
+    prefix = "uv run " if checkout else ""
+    expected = f"{prefix}{start} train 'data.labels=[cs.AI,cs.CL]' 'a b'" if start else None
     assert provenance.command() == expected
+
+
+def test_the_tests_run_in_a_checkout() -> None:
+    assert provenance.checkout() == Path(__file__).parents[3]
 
 
 def test_no_password_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,181 @@
+"""The commands as they are typed: help, mistakes on one line, and what they call."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from shelfmark import __version__
+from shelfmark.cli.main import shelfmark
+from shelfmark.config import groups
+from tests.unit.cli.conftest import Typed
+
+USER_COMMANDS = {
+    "train", "data", "sync", "sweep", "evaluate", "robustness", "predict", "harvest",
+    "classify-new", "serve", "promote", "ship-log", "load-test", "drift", "monitor", "bench-drift",
+    "report", "submit", "preflight", "jobs", "logs", "cancel", "cloud-init", "build", "deploy",
+    "rollback", "completion",
+}  # fmt: skip
+
+
+def test_there_is_a_command_for_everything_a_user_does() -> None:
+    assert set(shelfmark.commands) == USER_COMMANDS
+
+
+@pytest.mark.parametrize("name", sorted(USER_COMMANDS))
+def test_help_explains_the_command_and_each_option(typed: Typed, name: str) -> None:
+    status, out, err = typed(name, "--help")
+    assert (status, err) == (0, "")
+    assert out.startswith(f"Usage: shelfmark {name} ")
+    command = shelfmark.commands[name]
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+            assert parameter.opts[0] in out
+
+
+def test_without_a_command_help_is_shown(typed: Typed) -> None:
+    status, out, _ = typed()
+    assert status == 0
+    assert out == typed("--help")[1]
+    assert all(f"\n  {name} " in out for name in USER_COMMANDS)
+
+
+def test_the_version_is_that_of_the_package(typed: Typed) -> None:
+    assert typed("--version") == (0, f"shelfmark, version {__version__}\n", "")
+
+
+@pytest.mark.parametrize(("name", "cloud"), [("train", False), ("submit", True)])
+def test_help_lists_the_groups_of_the_configuration(typed: Typed, name: str, cloud: bool) -> None:
+    _, out, _ = typed(name, "--help")
+    for group, names in groups.groups().items():
+        assert (f"\n  {group}={'|'.join(names)}\n" in out) is (
+            cloud or not group.startswith("cloud")
+        )
+    assert f"{name} experiment=fast model.max_depth=4" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ["train", "experiment=fsat"],
+            "error: experiment=fsat: no such experiment; did you mean fast?",
+        ),
+        (["train", "fast"], "error: fast: no override: give key=value, +key=value or ~key"),
+        (["train", "a=1", "=2"], "error: =2: no override: give key=value, +key=value or ~key"),
+        (["drift", "7d"], "error: 7d: no override: give key=value, +key=value or ~key"),
+        (["sweep", "fast", "=1"], "error: =1: no override: give key=value, +key=value or ~key"),
+        (["predict", "--text", "a", "--model", "missing"], "error: no model in models"),
+        (["predict"], "error: give --text TEXT or --file FILE"),
+        (["predict", "--text", "a", "--top-k", "0"], "error: --top-k: 0 is not in the range x>=1"),
+        (["predict", "--txt", "a"], "error: no such option '--txt'"),
+        (["predict", "--text"], "error: option '--text' requires an argument"),
+        (["predict", "a"], "error: got unexpected extra argument (a) (see shelfmark predict --h"),
+        (["load-test", "--users", "0"], "error: --users: 0 is not in the range x>=1"),
+        (["load-test", "--users", "two"], "error: --users: 'two' is not a valid integer"),
+        (["load-test", "--seconds", "x"], "error: --seconds: 'x' is not a valid float"),
+        (["load-test", "--seconds", "0"], "error: --seconds: 0.0 is not in the range x>0"),
+        (["sync", "--seconds", "nan"], "error: --seconds: nan is not a finite number"),
+        (["harvest", "--interval", "inf"], "error: --interval: inf is not a finite number"),
+        (["serve", "--port", "70000"], "error: --port: 70000 is not in the range 0<=x<=65535"),
+        (["sweep", "--trials", "0"], "error: --trials: 0 is not in the range x>=1"),
+        (["robustness", "--seed", "-1"], "error: --seed: -1 is not in the range x>=0"),
+        (["logs"], "error: missing argument 'JOB'"),
+        (["ship-log", "--to", "a"], "error: missing option '--folder'"),
+        (["promote"], "error: name the version, promote VERSION, or go back, promote --back"),
+        (["promote", "a", "--back"], "error: name the version, promote VERSION, or go back"),
+        (["completion", "tcsh"], "error: 'tcsh' is not one of 'bash', 'zsh', 'fish'"),
+        (["trai"], "error: no such command 'trai'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_one(
+    typed: Typed,
+    words: list[str],
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("shelfmark.cli.drift.require_extra", lambda *_: None)
+    monkeypatch.setattr("shelfmark.cli.serve.require_locust", lambda: None)
+    status, out, err = typed(*words)
+    assert (status, out) == (1, "")
+    assert err.startswith(line)
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_typed_arrives(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrived: list[object] = []
+    monkeypatch.setattr("shelfmark.cloud.job.main", arrived.append)
+    words = (
+        "a=1",
+        "+b=2",
+        "++c=3",
+        "~d",
+        "data.labels=[cs.AI,'cs.CL']",
+        "path=my papers, all",
+        "e=",
+    )
+    assert typed("train", *words) == (0, "", "")
+    assert arrived == [words]
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "overrides", "trials"),
+    [
+        ([], "fast", [], 0),
+        (["mine"], "mine", [], 0),
+        (["my/mine.yaml", "a=1"], "my/mine.yaml", ["a=1"], 0),
+        (["mine", "--trials", "3", "a=1"], "mine", ["a=1"], 3),
+        (["--trials=3", "a=1", "b=2"], "fast", ["a=1", "b=2"], 3),
+    ],
+)
+def test_a_sweep_may_begin_with_a_name(
+    typed: Typed,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    name: str,
+    overrides: list[str],
+    trials: int,
+) -> None:
+    arrived: list[tuple[object, ...]] = []
+    monkeypatch.setattr("shelfmark.cli.training.require_extra", lambda *_: None)
+    monkeypatch.setattr(
+        "shelfmark.experiments.sweeps.run.run", lambda *given: arrived.append(given)
+    )
+    status, _, err = typed("sweep", *words, "--engine", "optuna")
+    assert status == 0, err
+    assert arrived == [(name, overrides, trials, 1, "", "optuna")]
+
+
+def test_ctrl_c_is_one_line_that_says_what_becomes_of_the_work(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shelfmark.monitoring.shipping.ship", interrupt)
+    status, out, err = typed("ship-log", "--folder", "logs", "--to", "archive")
+    assert (status, out) == (130, "")
+    assert err == "stopped: what has not been moved stays where it was\n"
+
+
+def test_help_loads_no_library_of_models_or_of_tables() -> None:
+    code = """
+import sys
+from shelfmark.cli.command import run
+from shelfmark.cli.main import shelfmark
+for words in (["--help"], ["train", "--help"], ["predict", "--help"]):
+    assert run(shelfmark, words, "shelfmark") == 0
+heavy = {"numpy", "pandas", "pydantic", "hydra", "sklearn", "xgboost", "fastapi", "rich", "loguru"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
