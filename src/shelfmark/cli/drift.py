@@ -79,7 +79,7 @@ def drift(
         from shelfmark.training import retrain
 
         retrain.run(models / model, Path(harvest), reports, limits)
-    raise SystemExit(detect.STATUS[found["verdict"]])
+    raise SystemExit(detect.EXIT_STATUS[found["verdict"]])
 
 
 @click.command("monitor", cls=Command)

@@ -161,7 +161,7 @@ def test_ctrl_c_is_one_line_that_says_what_becomes_of_the_work(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("shelfmark.monitoring.shipping.ship", interrupt)
+    monkeypatch.setattr("shelfmark.monitoring.shipping.ship_log", interrupt)
     status, out, err = typed("ship-log", "--folder", "logs", "--to", "archive")
     assert (status, out) == (130, "")
     assert err == "stopped: what has not been moved stays where it was\n"
