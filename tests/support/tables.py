@@ -32,8 +32,8 @@ KINDS = {
         "model=reranked",
         "model.stack.folds=3",
         "model.stack.min_listed=5",
-        "model.stack.scorers.embedding.size=8",
-        "model.stack.scorers.embedding.epochs=20",
+        "model.stack.scorers.low_rank.size=8",
+        "model.stack.scorers.low_rank.epochs=20",
         "model.candidates=3",
     ],
 }

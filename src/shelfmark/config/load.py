@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from shelfmark.config import groups
-from shelfmark.config.schema import Config
+from shelfmark.config.schema import RENAMED_KEYS, Config
 from shelfmark.errors import ShelfmarkError, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -85,6 +85,8 @@ def _hint(overrides: Sequence[str], base: Any, message: str) -> str:
     keys, choices = list(_flat(base)), groups.groups()
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
+        if present := _present_key(key):
+            return f"{key}: this key is now {present}"
         if key in choices:
             if value not in (*choices[key], "null"):
                 there = nearest(value, choices[key]) + f"; there are {', '.join(choices[key])}"
@@ -94,6 +96,14 @@ def _hint(overrides: Sequence[str], base: Any, message: str) -> str:
         elif f"override {key}=" in message or f"override '{key}'" in message:
             return f"{key}: a mapping cannot be replaced; take it away: ~{key} +{override}"
     return message
+
+
+def _present_key(key: str) -> str | None:
+    """Return the present name of a key that was renamed, None for any other."""
+    for old, new in RENAMED_KEYS.items():
+        if key == old or key.startswith(f"{old}."):
+            return new + key.removeprefix(old)
+    return None
 
 
 def _flat(node: Any, prefix: str = "") -> Iterator[str]:
@@ -108,6 +118,8 @@ def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     # Branches of a union end the place with a type's name, which is not part of the key.
     place = ".".join(str(part) for part in problem["loc"] if str(part).isidentifier() or part == 0)
     if problem["type"] == "extra_forbidden":
+        if present := _present_key(place):
+            return f"{place}: this key is now {present}"
         section = place.rpartition(".")[0]
         known = [f"{section}.{name}".lstrip(".") for name in _fields(section, model)]
         return f"{place}: no such key{nearest(place, known)}"

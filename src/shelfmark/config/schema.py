@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,8 @@ from shelfmark.errors import nearest
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
+# Keys of older versions and their present names: older model cards hold them still.
+RENAMED_KEYS = {"model.stack.scorers.embedding": "model.stack.scorers.low_rank"}
 VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # the name of a model, never a path
 
 
@@ -158,7 +161,7 @@ class BayesConfig(Strict):
     alpha: float = Field(gt=0)
 
 
-class EmbeddingConfig(Strict):
+class LowRankConfig(Strict):
     """A linear model of low rank, for labels by the hundred."""
 
     size: int = Field(ge=1)
@@ -168,9 +171,9 @@ class EmbeddingConfig(Strict):
 
 
 class ScorersConfig(Strict):
-    """The models whose scores the classifier reads; the first that is not null leads."""
+    """The linear models whose scores the classifier reads; the first that is not null leads."""
 
-    embedding: EmbeddingConfig | None
+    low_rank: LowRankConfig | None
     svm: SvmConfig | None
     bayes: BayesConfig | None
 
@@ -184,8 +187,8 @@ class StackConfig(Strict):
 
     @model_validator(mode="after")
     def _some_scorer(self) -> StackConfig:
-        if self.scorers.embedding is None and self.scorers.svm is None:
-            raise ValueError("scorers needs an embedding or an svm")
+        if self.scorers.low_rank is None and self.scorers.svm is None:
+            raise ValueError("scorers needs low_rank or svm")
         return self
 
 
@@ -273,3 +276,16 @@ class Config(Strict):
         if self.model.stack is None and self.features.chosen_terms == 0:
             raise ValueError("features.chosen_terms=0 leaves nothing without model.stack")
         return self
+
+
+def with_present_keys(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration of an older model card, keys renamed as in `RENAMED_KEYS`."""
+    values = copy.deepcopy(values)
+    for old, new in RENAMED_KEYS.items():
+        *path, key = old.split(".")
+        section: Any = values
+        for name in path:
+            section = section.get(name) if isinstance(section, dict) else None
+        if isinstance(section, dict) and key in section:
+            section[new.rpartition(".")[2]] = section.pop(key)
+    return values

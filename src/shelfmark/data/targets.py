@@ -55,7 +55,7 @@ class Targets:
         return np.hstack([classes.astype(np.uint8), self.membership(papers)])
 
 
-def learn(papers: pa.Table, data: DataConfig, min_listed: int | None) -> Targets:
+def learn_targets(papers: pa.Table, data: DataConfig, min_listed: int | None) -> Targets:
     """Return the classes of training papers, and what at least so many are cross-listed under."""
     classes = tuple(sorted(papers["label"].unique().to_pylist()))
     if min_listed is None:

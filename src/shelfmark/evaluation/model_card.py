@@ -20,7 +20,7 @@ def render_model_card(card: dict[str, Any], figures: dict[str, Any]) -> str:
     """Return the page.
 
     Args:
-        card: the model's, as `train.describe` makes it, with its caution.
+        card: the model's, as `train.describe` makes it, with its thresholds.
         figures: of validation, as `evaluate.score_answers` returns them.
     """
     parts = (_use(card), _data(card), _measured(card, figures), _limits(card, figures), _cite(card))
@@ -82,7 +82,7 @@ def _measured(card: dict[str, Any], figures: dict[str, Any]) -> str:
         f"| {told} | {figures[name]:.4f} |"
         for name, told in FIGURES.items() if figures.get(name) is not None
     ]  # fmt: skip
-    limits = card["caution"]["confident_from"]
+    limits = card["thresholds"]["confident_from"]
     classes = [
         f"| {label} | {full_name(label)} | {row['precision']:.3f} | {row['recall']:.3f} "
         f"| {row['f1']:.3f} | {row['papers']:,} | {_from(limits[label])} |"

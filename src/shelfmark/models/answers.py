@@ -59,11 +59,11 @@ def answer_each(model: Model, asked: Sequence[Asked]) -> list[dict[str, Any]]:
         return []
     texts = [model.text(one.title, one.abstract) for one in asked]
     probabilities, lists = model.probabilities(texts)
-    caution = model.card["caution"]
-    limits = [caution["confident_from"][label] for label in model.classes]
+    thresholds = model.card["thresholds"]
+    limits = [thresholds["confident_from"][label] for label in model.classes]
     sure = confidence.confident(probabilities, limits).tolist()
     rankings = _rankings(probabilities)
-    suggestions = _cross_lists(lists, model.card["listed"], caution["cross_lists_from"])
+    suggestions = _cross_lists(lists, model.card["listed"], thresholds["cross_lists_from"])
     answers = []
     for one, text, row, confident, suggested in zip(
         asked, texts, rankings, sure, suggestions, strict=True

@@ -23,13 +23,13 @@ from sklearn.pipeline import Pipeline
 
 from shelfmark.arxiv import taxonomy
 from shelfmark.arxiv.text import clean_text, join_texts
-from shelfmark.config.schema import DataConfig
+from shelfmark.config.schema import DataConfig, with_present_keys
 from shelfmark.core import files, pickles
 from shelfmark.core.arrays import Floats
 from shelfmark.data.targets import Targets
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import features
-from shelfmark.models.boosted.decision import Decision
+from shelfmark.models.boosted.decision import CalibratedClassifier
 
 PIPELINE, BOOSTER, CARD = "pipeline.pkl", "booster.ubj", "card.json"
 REFERENCE, ABOUT = "reference.parquet", "MODEL_CARD.md"
@@ -94,9 +94,9 @@ class Model:
         return features.terms(self.pipeline.steps)
 
     @property
-    def decision(self) -> Decision:
+    def decision(self) -> CalibratedClassifier:
         """The last step of the pipeline."""
-        last: Decision = self.pipeline[-1]
+        last: CalibratedClassifier = self.pipeline[-1]
         return last
 
     def probabilities(self, texts: list[str]) -> tuple[Floats, Floats]:
@@ -204,6 +204,15 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise ShelfmarkError(f"{folder / CARD} is damaged ({error}); train again") from error
     if not isinstance(card, dict):
         raise ShelfmarkError(f"{folder / CARD} is no model card; train again")
+    return _present(card)
+
+
+def _present(card: dict[str, Any]) -> dict[str, Any]:
+    """Return the card of an older model with the present keys."""
+    if isinstance(card.get("config"), dict):
+        card["config"] = with_present_keys(card["config"])
+    if "caution" in card:
+        card["thresholds"] = card.pop("caution")
     return card
 
 

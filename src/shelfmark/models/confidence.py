@@ -51,8 +51,8 @@ def choose(answers: Answers, min_precision: float) -> dict[str, Any]:
     """Choose by answers to validation from when on a model is confident, and what it suggests.
 
     Returns:
-        What `caution` in a model's card says: `min_precision`, for each class `confident_from`, a
-        probability or None for never, and `cross_lists_from`, None where there are none.
+        The `thresholds` of a model card: `min_precision`, for each class `confident_from`, a
+        probability or None for never, and `cross_lists_from`, None without cross-lists.
     """
     limits = thresholds(answers.targets, answers.probabilities, min_precision)
     threshold = None

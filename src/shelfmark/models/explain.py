@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from shelfmark.models.artifact import Model
 from shelfmark.models.boosted.features import sparse
-from shelfmark.models.boosted.stacking import OutOfFold
+from shelfmark.models.boosted.stacking import CrossFittedScores
 
 MOST_WORDS = 12
 
@@ -53,23 +53,23 @@ def explain(model: Model, text: str, category: str) -> Explanation:
     words = steps[0][1].transform([text]).tocsr()
     features = sparse(steps[1][1].transform(words))
     parts = dict(steps[1][1].transformer_list)
-    stack: OutOfFold | None = parts.get("scores")
+    stack: CrossFittedScores | None = parts.get("scores")
     none = np.zeros(0, np.float32)
     means, deviations = (stack.means_, stack.deviations_) if stack else (none, none)
     number = model.classes.index(category)
     made = decision.classifier.contributions(features, number, means, deviations)
-    heat = decision.temperature
+    temperature = decision.temperature
     weights: dict[str, float] = defaultdict(float)
     if stack is not None:
         added = np.hstack([scorer.parts(words) for scorer in stack.fitted_]) @ made.slopes
         for name, weight in zip(model.terms[words.indices], added, strict=True):
-            weights[name] += float(weight) / heat
+            weights[name] += float(weight) / temperature
     if "terms" in parts:
         present = features[0, len(means) :].indices
         columns = parts["terms"].columns_[present]
         for name, weight in zip(model.terms[columns], made.terms[present], strict=True):
-            weights[name] += float(weight) / heat
-    margin = made.margin / heat
+            weights[name] += float(weight) / temperature
+    margin = made.margin / temperature
     return Explanation(category, margin, margin - sum(weights.values()), dict(weights))
 
 

@@ -22,7 +22,7 @@ def key_of(settings: Config, splits: Splits) -> str:
     depends. Names, paths and where a run is recorded are no part of it.
     """
     settled = settings.model_dump(mode="json", include={"seed", "features", "model"})
-    settled["model"]["n_jobs"] = boosting.threads(settings.model)
+    settled["model"]["n_jobs"] = boosting.thread_count(settings.model)
     known = ("internal_api", "version", "architecture", "num_threads")
     libraries = [{name: found.get(name) for name in known} for found in threadpool_info()]
     libraries.sort(key=orjson.dumps)

@@ -14,15 +14,20 @@ from loguru import logger
 
 from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.config.schema import Config
-from shelfmark.core import checkpoint, files, provenance
-from shelfmark.core.checkpoint import Checkpoint
+from shelfmark.core import files, provenance
+from shelfmark.core.checkpoint import (
+    Checkpoint,
+    has_unfinished,
+    open_checkpoint,
+    remove_unfinished,
+)
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import Splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate, model_card
 from shelfmark.models import artifact, confidence
-from shelfmark.models.boosted import engine
-from shelfmark.models.boosted.boosting import OnRound
+from shelfmark.models.boosted.boosting import RoundCallback
+from shelfmark.models.boosted.engine import LOCAL, Engine, open_engine
 from shelfmark.models.boosted.fit import Fitted, fit_model
 from shelfmark.monitoring import reference
 from shelfmark.training import identity, tracking
@@ -41,21 +46,18 @@ def train(settings: Config) -> Path:
     models = Path(settings.paths.models)
     if (models / name).exists():
         return finish(models / name, settings)
-    with engine.opened(settings.engine) as machines:
-        return learn(settings, name, machines)
+    with open_engine(settings.engine) as engine:
+        return learn(settings, name, engine)
 
 
-def learn(settings: Config, name: str, machines: engine.Engine) -> Path:
-    """Do what `train` says, by some machines, under a name that is free."""
+def learn(settings: Config, name: str, engine: Engine) -> Path:
+    """Do what `train` says, on an engine, under a name that is free."""
     models = Path(settings.paths.models)
     splits = prepare_splits(settings)
     key = identity.key_of(settings, splits)
     origin = {"key": key, "data_card_sha256": splits.digest, "git_commit": git_commit()}
-    with (
-        tracking.start(settings, name, origin) as run,
-        checkpoint.open_checkpoint(models, key) as stages,
-    ):
-        made, figures = fit_and_measure(settings, name, key, splits, run.log, stages, machines)
+    with tracking.start(settings, name, origin) as run, open_checkpoint(models, key) as checkpoint:
+        made, figures = fit_and_measure(settings, name, key, splits, run.log, checkpoint, engine)
         headline, rounds = made.card["metrics"]["validation"], made.card["rounds"]
         run.finish({**headline, "rounds": rounds, "model": str(models / name)})
         if run.wants_report:
@@ -80,9 +82,9 @@ def fit_and_measure(
     name: str,
     key: str,
     splits: Splits,
-    on_round: OnRound,
-    stages: Checkpoint,
-    machines: engine.Engine = engine.LOCAL,
+    callback: RoundCallback,
+    checkpoint: Checkpoint,
+    engine: Engine = LOCAL,
 ) -> tuple[artifact.Model, dict[str, Any]]:
     """Fit on train and measure on validation; nothing is saved.
 
@@ -93,10 +95,10 @@ def fit_and_measure(
         ShelfmarkError: the data or the configuration do not allow it.
     """
     validation = splits.read("validation")
-    fitted = fit_model(settings, splits.read("train"), validation, on_round, stages, machines)
+    fitted = fit_model(settings, splits.read("train"), validation, callback, checkpoint, engine)
     made = artifact.Model(fitted.pipeline, describe(settings, name, key, splits, fitted))
     answers = evaluate.predict_table(made, validation)
-    made.card["caution"] = confidence.choose(answers, settings.predict.min_precision)
+    made.card["thresholds"] = confidence.choose(answers, settings.predict.min_precision)
     figures = evaluate.score_answers(answers, made)
     headline = {figure: figures.get(figure) for figure in evaluate.FIGURES}
     made.card["metrics"] = {"validation": headline}
@@ -115,11 +117,11 @@ def finish(folder: Path, settings: Config) -> Path:
     with contextlib.suppress(ShelfmarkError):
         card = artifact.read_card(folder)
     ours = card.get("config") == settings.model_dump(mode="json")
-    if not ours or not checkpoint.has_unfinished(folder.parent, card["key"]):
+    if not ours or not has_unfinished(folder.parent, card["key"]):
         raise ShelfmarkError(f"name={folder.name}: {folder} exists already, choose another name")
     files.clear_leftovers(folder.parent)
     artifact.point_latest_at(folder)
-    checkpoint.remove_unfinished(folder.parent, card["key"])
+    remove_unfinished(folder.parent, card["key"])
     logger.info("model: {} (also {}), saved before", folder, folder.parent / artifact.LATEST)
     return folder
 

@@ -22,9 +22,9 @@ from shelfmark.data import splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.boosted import engine, features
-from shelfmark.models.boosted.boosting import Growth
+from shelfmark.models.boosted.boosting import BoostingRun
 from shelfmark.models.boosted.dask import forest, workers
-from shelfmark.models.boosted.heads import Reranker
+from shelfmark.models.boosted.heads import RerankerHead
 from shelfmark.service import server
 from shelfmark.training import train
 from tests.conftest import QUICK, paths_in
@@ -203,16 +203,16 @@ def test_a_stage_whose_data_went_with_a_worker_is_done_again(
     def work() -> int:
         nonlocal tries
         tries += 1
-        address, pid = next(iter(machines.client.run(os.getpid).items()))
-        [there] = machines.client.scatter([[1, 2]], workers=[address], hash=False)
+        address, pid = next(iter(cluster.client.run(os.getpid).items()))
+        [there] = cluster.client.scatter([[1, 2]], workers=[address], hash=False)
         if tries == 1:
             os.kill(pid, signal.SIGKILL)
-            until(lambda: address not in machines.names())
-        total: int = machines.client.submit(sum, there, pure=False).result(timeout=60)
+            until(lambda: address not in cluster.names())
+        total: int = cluster.client.submit(sum, there, pure=False).result(timeout=60)
         return total
 
-    with workers.opened(load_config([*on(fleet)]).engine) as machines:
-        assert machines.outliving("sums", work) == 3
+    with workers.open_workers(load_config([*on(fleet)]).engine) as cluster:
+        assert cluster.retry_lost_workers("sums", work) == 3
     assert tries == 2
     assert "sums: a worker was lost" in log()
 
@@ -226,17 +226,19 @@ def test_a_candidate_is_never_parted_from_its_paper(fleet: LocalCluster) -> None
     settings = load_config(["model=reranked", "model.rounds=30", "model.n_jobs=1",
                             "model.subsample=1", "model.colsample_bytree=1"])  # fmt: skip
 
-    def losses(machines: engine.Engine) -> list[float]:
+    def losses(cluster: engine.Engine) -> list[float]:
         told: list[float] = []
         with checkpoint.temporary_checkpoint() as stages:
-            growth = Growth(settings.model, 0, stages, lambda _, x: told.append(x["validation"]))
-            one = Reranker(6, 3, [0], [-1] * 6, [0, 0, 0, 1, 1, 1])
+            growth = BoostingRun(
+                settings.model, 0, stages, lambda _, x: told.append(x["validation"])
+            )
+            one = RerankerHead(6, 3, [0], [-1] * 6, [0, 0, 0, 1, 1, 1])
             one.fit((matrix[:200], targets[:200]), (matrix[200:], targets[200:]),
-                    lambda *given: machines.grow(growth, *given))  # fmt: skip
+                    lambda *given: cluster.grow(growth, *given))  # fmt: skip
         return told
 
-    with engine.opened(load_config([*on(fleet)]).engine) as machines:
-        there = losses(machines)
+    with engine.open_engine(load_config([*on(fleet)]).engine) as cluster:
+        there = losses(cluster)
     here = losses(engine.LOCAL)
     assert len(there) == len(here) == 30
     np.testing.assert_allclose(there[0], here[0], atol=2e-4)
@@ -251,7 +253,7 @@ def test_a_parameter_that_xgboost_refuses_is_one_line(fleet: LocalCluster, tmp_p
 
 
 def opening(*overrides: str) -> None:
-    with engine.opened(load_config(["engine=dask", "engine.timeout=1", *overrides]).engine):
+    with engine.open_engine(load_config(["engine=dask", "engine.timeout=1", *overrides]).engine):
         raise AssertionError("it opened")
 
 

@@ -50,7 +50,7 @@ def run(arguments, moment, room, shared):
     if room is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
     if shared:
-        engine.WORTH_SHARING = 0
+        engine.WORTH_DISTRIBUTING = 0
     train.main(arguments)
     return 0
 

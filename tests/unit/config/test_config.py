@@ -60,7 +60,7 @@ def test_every_kind_of_model_has_the_parts_it_stands_on() -> None:
         "xgboost": ("trees", None),
         "stacked": ("trees", ["svm", "bayes"]),
         "linear": ("linear", ["svm"]),
-        "reranked": ("reranker", ["embedding", "bayes"]),
+        "reranked": ("reranker", ["low_rank", "bayes"]),
     }
     assert load_config().model == kinds["stacked"], "the stack is what there is by default"
     assert load_config(["experiment=all"]).model == kinds["reranked"]
@@ -130,7 +130,7 @@ def test_lists_quotes_blanks_and_dates_arrive() -> None:
         ),
         (["+model.max_dept=3"], "model.max_dept: no such key; did you mean model.max_depth?"),
         (
-            ["model=reranked", "model.stack.scorers.embedding.size=8", "model.max_dept=3"],
+            ["model=reranked", "model.stack.scorers.low_rank.size=8", "model.max_dept=3"],
             "model.max_dept: no such key; did you mean model.max_depth?",
         ),
         (["+sed=3"], "sed: no such key; did you mean seed?"),
@@ -183,7 +183,15 @@ def test_lists_quotes_blanks_and_dates_arrive() -> None:
         ),
         (["model=xgboost", "model.classifier=reranker"], "classifier=reranker needs model.stack"),
         (["model=xgboost", "model.classifier=linear"], "classifier=linear needs model.stack"),
-        (["model.stack.scorers.svm=null"], "model.stack: scorers needs an embedding or an svm"),
+        (["model.stack.scorers.svm=null"], "model.stack: scorers needs low_rank or svm"),
+        (
+            ["model=reranked", "model.stack.scorers.embedding.size=64"],
+            "model.stack.scorers.embedding.size: this key is now model.stack.scorers.low_rank.size",
+        ),
+        (
+            ["+model.stack.scorers.embedding=null"],
+            "model.stack.scorers.embedding: this key is now model.stack.scorers.low_rank",
+        ),
         (["model.stack.folds=null"], "stack.folds=null is for classifier=linear"),
         (["model.stack.folds=1"], "model.stack.folds: 1: input should be greater than or equal"),
         (

@@ -46,39 +46,39 @@ def named(kind: DataConfig, category: str) -> str | None:
 
 def test_classes_are_the_labels_of_train_in_order() -> None:
     papers = filed(DATA[0], "math.PR", "cs.AI", "math.PR cs.DS")
-    assert targets.learn(papers, DATA[0], 1).classes == ("cs.AI", "math.PR")
+    assert targets.learn_targets(papers, DATA[0], 1).classes == ("cs.AI", "math.PR")
 
 
 def test_only_cross_lists_count_towards_being_listed() -> None:
     papers = filed(DATA[0], *["cs.AI"] * 9, "math.PR cs.DS", "cs.AI cs.DS", "cs.DS math.PR")
-    assert targets.learn(papers, DATA[0], 1).listed == ("cs.DS", "math.PR")
-    assert targets.learn(papers, DATA[0], 2).listed == ("cs.DS",)
-    assert targets.learn(papers, DATA[0], None).listed == ()
+    assert targets.learn_targets(papers, DATA[0], 1).listed == ("cs.DS", "math.PR")
+    assert targets.learn_targets(papers, DATA[0], 2).listed == ("cs.DS",)
+    assert targets.learn_targets(papers, DATA[0], None).listed == ()
 
 
 def test_a_paper_reaches_an_archive_once_and_never_its_own() -> None:
     kind = data("archive")
     papers = filed(kind, "cs.AI cs.DS", "math.PR cs.AI cs.DS", "hep-th math.PR")
-    assert targets.learn(papers, kind, 1).listed == ("cs", "math")
-    assert targets.learn(papers, kind, 2).listed == ()
+    assert targets.learn_targets(papers, kind, 1).listed == ("cs", "math")
+    assert targets.learn_targets(papers, kind, 2).listed == ()
 
 
 def test_labels_of_ones_own_gather_and_what_they_leave_out_keeps_its_name() -> None:
     kind = data(labels=OWN)
     papers = filed(kind, "cs.CC cs.DS", "math.PR cs.DS cs.CC", "cs.AI cs.CC", "cs.CC hep-th")
-    assert targets.learn(papers, kind, 1).listed == ("hep-th", "theory")
-    assert targets.learn(papers, kind, 2).listed == ("theory",)
+    assert targets.learn_targets(papers, kind, 1).listed == ("hep-th", "theory")
+    assert targets.learn_targets(papers, kind, 2).listed == ("theory",)
 
 
 def test_a_category_without_a_label_is_never_listed() -> None:
     papers = filed(DATA[0], *["cs.AI astro-ph"] * 5)
-    assert targets.learn(papers, DATA[0], 1).listed == ()
+    assert targets.learn_targets(papers, DATA[0], 1).listed == ()
 
 
 @pytest.mark.parametrize("kind", DATA)
 def test_a_source_without_cross_lists_has_nothing_listed(kind: DataConfig) -> None:
     papers = filed(kind, "cs.AI", "math.PR", "cs.CC")
-    learnt = targets.learn(papers, kind, 1)
+    learnt = targets.learn_targets(papers, kind, 1)
     assert learnt.listed == ()
     assert learnt.membership(papers).shape == (3, 0)
     assert learnt.indicator(papers).shape == (3, len(learnt.classes))
@@ -117,7 +117,7 @@ def test_tables_in_slices_and_chunks_give_what_counting_by_hand_gives(
     parts = pa.concat_tables([papers.slice(cut), papers.slice(start, cut - start)])
     names = [[named(kind, x) for x in row] for row in parts["categories"].to_pylist()]
     counts = Counter(name for own, *rest in names for name in {*rest} - {own, None})
-    learnt = targets.learn(parts, kind, least)
+    learnt = targets.learn_targets(parts, kind, least)
     assert learnt.listed == tuple(sorted(x for x, papers in counts.items() if papers >= least))
     wanted = [[name in row for name in learnt.listed] for row in names]
     np.testing.assert_array_equal(

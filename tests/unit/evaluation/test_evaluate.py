@@ -81,7 +81,7 @@ def test_confident_answers_are_those_above_the_limits_of_the_card(
     right = []
     for row, label in zip(probabilities, table["label"].to_pylist(), strict=True):
         given = model.classes[int(row.argmax())]
-        limit = model.card["caution"]["confident_from"][given]
+        limit = model.card["thresholds"]["confident_from"][given]
         if limit is not None and row.max() >= limit:
             right.append(given == label)
     assert report["confident_share"] == len(right) / table.num_rows

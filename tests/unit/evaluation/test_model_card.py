@@ -52,10 +52,10 @@ def test_a_class_that_is_never_sure_and_one_mistaken_for_another_are_named(
     model: Model, figures: dict[str, Any]
 ) -> None:
     classes = list(figures["per_class"])
-    limits = dict(model.card["caution"]["confident_from"]) | {classes[0]: None}
+    limits = dict(model.card["thresholds"]["confident_from"]) | {classes[0]: None}
     pairs = [{"one": classes[0], "other": classes[1], "share": 0.153}]
     per_class = figures["per_class"] | {classes[2]: figures["per_class"][classes[2]] | {"f1": 0.01}}
-    card = model.card | {"caution": {**model.card["caution"], "confident_from": limits}}
+    card = model.card | {"thresholds": {**model.card["thresholds"], "confident_from": limits}}
     about = model_card.render_model_card(
         card, figures | {"confused": pairs, "per_class": per_class}
     )

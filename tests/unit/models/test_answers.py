@@ -23,8 +23,10 @@ def papers() -> list[tuple[str, str]]:
 
 
 def cautious(model: artifact.Model, **changes: Any) -> artifact.Model:
-    """Return the model with another caution on its card."""
-    return artifact.Model(model.pipeline, model.card | {"caution": model.card["caution"] | changes})
+    """Return the model with other thresholds on its card."""
+    return artifact.Model(
+        model.pipeline, model.card | {"thresholds": model.card["thresholds"] | changes}
+    )
 
 
 def test_an_answer_ranks_and_names(model: artifact.Model) -> None:
@@ -64,7 +66,7 @@ def test_words_of_the_title_count_for_more_than_the_same_words_in_the_abstract(
 def test_an_answer_is_confident_from_the_probability_on_that_the_card_names(
     model: artifact.Model,
 ) -> None:
-    limits = model.card["caution"]["confident_from"]
+    limits = model.card["thresholds"]["confident_from"]
     assert set(limits) == set(model.classes)
     found = answers.answer(model, papers())
     for answer in found:

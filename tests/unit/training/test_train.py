@@ -38,7 +38,7 @@ def test_the_caution_on_the_card_is_chosen_on_validation(model: artifact.Model) 
     folder = Path(model.card["data"]["folder"])
     table = splits.open_splits(folder).read("validation")
     chosen = confidence.choose(evaluate.predict_table(model, table), 0.75)
-    assert model.card["caution"] == chosen
+    assert model.card["thresholds"] == chosen
     assert model.card["listed"]
 
 
@@ -56,7 +56,7 @@ def test_a_model_without_trees_and_cross_lists_is_trained_too(tmp_path: Path) ->
     card = artifact.read_card(folder)
     assert card["metrics"]["validation"]["accuracy"] > 0.5
     assert card["metrics"]["validation"]["cross_lists_precision"] is None
-    assert card["caution"]["cross_lists_from"] is None
+    assert card["thresholds"]["cross_lists_from"] is None
 
 
 def test_every_round_is_on_record(home: Path, model: artifact.Model) -> None:

@@ -28,7 +28,8 @@ from shelfmark.data import sources
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.experiments.benchmarks import memory
 from shelfmark.models import artifact, explain
-from shelfmark.models.boosted import engine, features
+from shelfmark.models.boosted import features
+from shelfmark.models.boosted.engine import Engine, open_engine
 from shelfmark.models.boosted.fit import fit_model
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 from shelfmark.training import train as training
@@ -107,16 +108,14 @@ def grow(settings: Config, limit: str) -> dict[str, Any]:
 
 
 def share(settings: Config, limit: str) -> dict[str, Any]:
-    """Time the parts of a fit that the configuration's machines do, and count what they move."""
+    """Time the parts of a fit that the engine does, and count what they move."""
     splits = prepare_splits(settings)
     papers, validation = _some(splits.read("train"), int(limit)), splits.read("validation")
-    with engine.opened(settings.engine) as machines:
-        timed = _TimedEngine(machines)
+    with open_engine(settings.engine) as engine:
+        timed = _TimedEngine(engine)
         before = _moved()
         seconds, _ = _timed(
-            lambda: fit_model(
-                settings, papers, validation, lambda step, losses: None, machines=timed
-            )
+            lambda: fit_model(settings, papers, validation, lambda step, losses: None, engine=timed)
         )
         moved = _moved() - before
     parts = timed.seconds | {"rest": seconds - sum(timed.seconds.values()), "moved": moved}
@@ -126,12 +125,12 @@ def share(settings: Config, limit: str) -> dict[str, Any]:
 class _TimedEngine:
     """An engine that notes how long each kind of work took."""
 
-    def __init__(self, machines: engine.Engine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.seconds = {"words": 0.0, "scores": 0.0, "trees": 0.0}
-        self.count = self._noting("words", machines.count)
-        self.keep_each = self._noting("scores", machines.keep_each)
-        self.grow = self._noting("trees", machines.grow)
-        self.pays = machines.pays
+        self.count = self._noting("words", engine.count)
+        self.map_to_checkpoint = self._noting("scores", engine.map_to_checkpoint)
+        self.grow = self._noting("trees", engine.grow)
+        self.worth_distributing = engine.worth_distributing
 
     def _noting(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def noted(*arguments: Any, **named: Any) -> Any:

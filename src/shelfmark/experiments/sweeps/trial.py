@@ -20,7 +20,7 @@ from shelfmark.errors import ShelfmarkError, nearest
 from shelfmark.evaluation import evaluate
 from shelfmark.experiments.sweeps import spec as sweep_file
 from shelfmark.experiments.sweeps.spec import Sweep, Values
-from shelfmark.models.boosted.boosting import STAGE, OnRound
+from shelfmark.models.boosted.boosting import STAGE, RoundCallback
 from shelfmark.training import identity, train
 
 LOSS = "validation"  # the loss of a round, as `inv train` records it
@@ -122,7 +122,7 @@ def _drawn(sweep: Sweep) -> list[str]:
     return [key for key, parameter in found if parameter.distribution != "constant"]
 
 
-def measure(plan: Plan, values: Values, on_round: OnRound) -> dict[str, Any]:
+def measure(plan: Plan, values: Values, callback: RoundCallback) -> dict[str, Any]:
     """Fit one model and return its figures on validation.
 
     Raises:
@@ -133,7 +133,7 @@ def measure(plan: Plan, values: Values, on_round: OnRound) -> dict[str, Any]:
 
     def told(number: int, of_round: dict[str, float]) -> None:
         losses.append(of_round[LOSS])
-        on_round(number, of_round)
+        callback(number, of_round)
 
     with checkpoint.temporary_checkpoint() as own:
         stages = SharedStages(plan.stages) if plan.stages is not None else own

@@ -18,7 +18,7 @@ from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.errors import ShelfmarkError
 
 # Called after each round with its number and its losses: {"train": …, "validation": …}.
-OnRound = Callable[[int, dict[str, float]], None]
+RoundCallback = Callable[[int, dict[str, float]], None]
 
 KEPT_EVERY = 25  # rounds
 STAGE = "trees"
@@ -32,13 +32,13 @@ Loss = Callable[[Any, xgboost.DMatrix], tuple[str, float]]
 
 @dataclass(frozen=True)
 class Objective:
-    """What trees are to do well: one of XGBoost's objectives, or a loss of our own.
+    """What trees minimise: one of XGBoost's objectives, or a custom loss.
 
     Args:
         parameters: XGBoost's `objective` and what goes with it.
         slope: from margins and data to gradient and hessian, None for XGBoost's own.
         loss: from margins and data to a name and a loss, None for XGBoost's own.
-        together: how many rows that follow one another belong together, and are never parted.
+        together: how many consecutive rows form a group, which is never divided among workers.
     """
 
     parameters: dict[str, Any]
@@ -48,13 +48,20 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Growth:
-    """How trees are to be grown, and whom to tell."""
+class BoostingRun:
+    """One training of boosted trees: its settings, its checkpoint, and the callback of a round.
+
+    Args:
+        config: the hyperparameters.
+        seed: of all randomness.
+        checkpoint: where the trees and their losses are kept on the way.
+        callback: called after each round with its number and its losses.
+    """
 
     config: ModelConfig
     seed: int
-    stages: Checkpoint
-    on_round: OnRound
+    checkpoint: Checkpoint
+    callback: RoundCallback
 
     def parameters(self, objective: Objective) -> dict[str, Any]:
         """Return XGBoost's parameters: those of the configuration and of an objective."""
@@ -64,7 +71,7 @@ class Growth:
         return {
             **{name: getattr(config, name) for name in named},
             **objective.parameters,
-            "nthread": threads(config),
+            "nthread": thread_count(config),
             "tree_method": "hist",
             "seed": self.seed,
             "seed_per_iteration": True,
@@ -72,45 +79,48 @@ class Growth:
         }
 
     def matrices(self, train: Rows, validation: Rows) -> tuple[xgboost.DMatrix, xgboost.DMatrix]:
-        """Return features and targets of both as XGBoost wants them."""
-        bins = {"max_bin": self.config.max_bin, "nthread": threads(self.config)}
+        """Return the training and the validation matrix of XGBoost."""
+        bins = {"max_bin": self.config.max_bin, "nthread": thread_count(self.config)}
         known = xgboost.QuantileDMatrix(train[0], train[1], **bins)
         return known, xgboost.QuantileDMatrix(*validation, **bins, ref=known)
 
-    def begin(self, stage: str = STAGE) -> tuple[Any, list[dict[str, float]]]:
-        """Return the trees that are kept, None for none, and their losses, telling those again."""
-        kept = self.stages.load(stage) or {"trees": None, "losses": []}
-        told: list[dict[str, float]] = kept["losses"]
-        if told:
-            logger.info("{}: {} rounds read from the checkpoint", STAGE, len(told))
-        for number, losses in enumerate(told):
-            self.on_round(number, losses)
-        return kept["trees"], told
+    def resume(self, stage: str = STAGE) -> tuple[Any, list[dict[str, float]]]:
+        """Return the trees kept by an earlier run, or None, and the losses of their rounds.
 
-    def keep(self, trees: bytearray, told: list[dict[str, float]], stage: str = STAGE) -> None:
+        The callback is called for each of those rounds again.
+        """
+        kept = self.checkpoint.load(stage) or {"trees": None, "losses": []}
+        history: list[dict[str, float]] = kept["losses"]
+        if history:
+            logger.info("{}: {} rounds read from the checkpoint", STAGE, len(history))
+        for number, losses in enumerate(history):
+            self.callback(number, losses)
+        return kept["trees"], history
+
+    def keep(self, trees: bytearray, history: list[dict[str, float]], stage: str = STAGE) -> None:
         """Keep trees and the losses of their rounds."""
-        self.stages.save(stage, {"trees": trees, "losses": told})
+        self.checkpoint.save(stage, {"trees": trees, "losses": history})
 
 
-def done(config: ModelConfig, told: list[dict[str, float]]) -> bool:
-    """Whether these rounds are all, or the last of them, the patience long, brought nothing."""
+def is_finished(config: ModelConfig, history: list[dict[str, float]]) -> bool:
+    """Whether all rounds are done, or validation has not improved for `early_stopping` rounds."""
     patience = config.early_stopping
-    stale = bool(told) and patience is not None and len(told) - 1 - _best(told) >= patience
-    return stale or len(told) >= config.rounds
+    stale = bool(history) and patience is not None and len(history) - 1 - _best(history) >= patience
+    return stale or len(history) >= config.rounds
 
 
-def chosen(
-    config: ModelConfig, booster: xgboost.Booster, told: list[dict[str, float]]
+def best_trees(
+    config: ModelConfig, booster: xgboost.Booster, history: list[dict[str, float]]
 ) -> xgboost.Booster:
     """Return the trees up to the best round, or all where nothing stops them early."""
     trees: xgboost.Booster = booster[
-        : len(told) if config.early_stopping is None else _best(told) + 1
+        : len(history) if config.early_stopping is None else _best(history) + 1
     ]
     return trees
 
 
 @contextlib.contextmanager
-def refusals() -> Iterator[None]:
+def xgboost_errors() -> Iterator[None]:
     """Turn XGBoost's errors into one line each.
 
     Raises:
@@ -123,7 +133,7 @@ def refusals() -> Iterator[None]:
 
 
 def grow(
-    growth: Growth,
+    run: BoostingRun,
     objective: Objective,
     train: Rows,
     validation: Rows,
@@ -131,7 +141,7 @@ def grow(
     """Grow trees on train until validation gets no better, and return those of the best round.
 
     Args:
-        growth: the configuration, the seed, where to keep the trees, whom to tell of a round.
+        run: its settings, its checkpoint and its callback.
         objective: what the trees are to do well.
         train: features of shape (rows, columns) and a target for each row.
         validation: the same, of rows not trained on.
@@ -139,25 +149,25 @@ def grow(
     Raises:
         ShelfmarkError: XGBoost refuses a parameter.
     """
-    trees, told = growth.begin()
-    config = growth.config
-    with refusals():
-        known, unseen = growth.matrices(train, validation)
-        parameters = growth.parameters(objective)
+    trees, history = run.resume()
+    config = run.config
+    with xgboost_errors():
+        known, unseen = run.matrices(train, validation)
+        parameters = run.parameters(objective)
         booster = xgboost.Booster(parameters, [known, unseen], trees)
         with console.progress("growing trees", config.rounds) as bar:
-            bar.advance(len(told))
-            while not done(config, told):
-                _forget_chance(booster, parameters["tree_method"])
-                told.append(_one_round(booster, objective, known, unseen, len(told)))
-                growth.on_round(len(told) - 1, told[-1])
+            bar.advance(len(history))
+            while not is_finished(config, history):
+                _reset_generator(booster, parameters["tree_method"])
+                history.append(_one_round(booster, objective, known, unseen, len(history)))
+                run.callback(len(history) - 1, history[-1])
                 bar.advance()
-                if len(told) % KEPT_EVERY == 0 or done(config, told):
-                    growth.keep(booster.save_raw("ubj"), told)
-        return chosen(config, booster, told)
+                if len(history) % KEPT_EVERY == 0 or is_finished(config, history):
+                    run.keep(booster.save_raw("ubj"), history)
+        return best_trees(config, booster, history)
 
 
-def threads(config: ModelConfig) -> int:
+def thread_count(config: ModelConfig) -> int:
     """Return how many threads grow the trees: sums of floats depend on it."""
     return config.n_jobs or os.cpu_count() or 1
 
@@ -171,30 +181,30 @@ def _one_round(
 ) -> dict[str, float]:
     """Grow the trees of one round and return its losses."""
     booster.update(known, number, objective.slope)
-    told = booster.eval_set([(known, "train"), (unseen, "validation")], number, objective.loss)
-    return {name: float(value) for name, value in LOSS.findall(told)}
+    losses = booster.eval_set([(known, "train"), (unseen, "validation")], number, objective.loss)
+    return {name: float(value) for name, value in LOSS.findall(losses)}
 
 
-def _forget_chance(booster: xgboost.Booster, method: str) -> None:
-    """Make the chance of the next round depend on its number alone, as `seed_per_iteration` means.
+def _reset_generator(booster: xgboost.Booster, method: str) -> None:
+    """Make the random numbers of the next round depend on its number alone.
 
-    XGBoost draws the columns of trees by a generator that it starts in a booster's first round and
-    then lets run on, so that a booster read from disk would draw others, and other rows in its
-    first round too. The generator is part of what a tree method sets up: changed to and fro, the
-    method starts afresh, while trees and cached margins stay.
+    Despite `seed_per_iteration`, XGBoost draws the columns of trees by a generator that it starts
+    in a booster's first round and then lets run on, so that a booster read from disk would draw
+    others, and other rows in its first round too. The generator is part of what a tree method sets
+    up: changed and changed back, the method starts again, while trees and cached margins stay.
     """
     booster.set_param("tree_method", "approx")
-    booster.save_config()  # parameters are only noted until they are needed
+    booster.save_config()  # parameters take effect when they are needed
     booster.set_param("tree_method", method)
 
 
-def _best(told: list[dict[str, float]]) -> int:
-    """Return the number of the round that validation liked best, the first of equals."""
-    losses = [losses["validation"] for losses in told]
+def _best(history: list[dict[str, float]]) -> int:
+    """Return the round with the lowest validation loss, the first of equals."""
+    losses = [losses["validation"] for losses in history]
     return losses.index(min(losses))
 
 
 def _cause(error: Exception) -> str:
-    """Return the line of XGBoost's error that says what was wrong, without its stack."""
+    """Return the line of XGBoost's error that names the cause, without its stack."""
     lines = [line for line in str(error).splitlines() if line and "Stack trace" not in line]
     return WHERE.sub("", lines[0]) if lines else "XGBoost failed"

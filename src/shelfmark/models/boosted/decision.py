@@ -17,7 +17,7 @@ from shelfmark.models.boosted.heads import Classifier
 RARE = 1e-3  # added to shares before their logarithm
 
 
-class Decision(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class CalibratedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Probabilities as the softmax of a classifier's margins over a temperature.
 
     Args:

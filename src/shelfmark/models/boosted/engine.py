@@ -1,4 +1,4 @@
-"""Which machines do the work of training: this one, or a cluster. Nobody else has to ask."""
+"""The engine of a training: the processes of this machine, or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -18,42 +18,44 @@ from shelfmark.core.arrays import Array
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import boosting
-from shelfmark.models.boosted.boosting import Growth, Objective, Rows
+from shelfmark.models.boosted.boosting import BoostingRun, Objective, Rows
 from shelfmark.tfidf import counts
 from shelfmark.tfidf.ngrams import Grams, Limits
 from shelfmark.tfidf.tokens import Reader
 
-WORTH_SHARING = 1 << 26  # stored features x columns that repay the start of other processes
+WORTH_DISTRIBUTING = (
+    1 << 26
+)  # stored features x columns: less does not repay the start of processes
 
 Item = TypeVar("Item")
 
 
 class Engine(Protocol):
-    """The parts of a training that take long, done somewhere."""
+    """The parts of a training that take long, done here or on a cluster."""
 
     def count(
         self, documents: Sequence[str], reader: Reader, limits: Limits
     ) -> tuple[list[str], Grams]:
         """Return what `counts.count` does, to the last number."""
 
-    def pays(self, work: int) -> bool:
-        """Whether `keep_each` repays so much work: stored features x columns."""
+    def worth_distributing(self, work: int) -> bool:
+        """Whether `map_to_checkpoint` repays so much work: stored features x columns."""
 
-    def keep_each(
+    def map_to_checkpoint(
         self,
         work: Callable[..., Any],
         named: Sequence[tuple[str, Item]],
-        stages: Checkpoint,
+        checkpoint: Checkpoint,
         matrix: sp.csr_matrix,
         **arrays: Array,
     ) -> None:
         """Call a function of some module with each item, the matrix and the arrays in their order.
 
-        What comes of an item is kept in the stages, under the item's name.
+        What comes of an item is kept in the checkpoint, under the item's name.
         """
 
     def grow(
-        self, growth: Growth, objective: Objective, train: Rows, validation: Rows
+        self, run: BoostingRun, objective: Objective, train: Rows, validation: Rows
     ) -> xgboost.Booster:
         """Grow trees as `boosting.grow` does, though others where sums are made in another order.
 
@@ -62,8 +64,8 @@ class Engine(Protocol):
         """
 
 
-class Local:
-    """This machine: one process, and others beside it where they pay."""
+class LocalEngine:
+    """This machine: one process, and others beside it for large work."""
 
     def count(
         self, documents: Sequence[str], reader: Reader, limits: Limits
@@ -71,38 +73,38 @@ class Local:
         """Count here."""
         return counts.count(documents, reader, limits)
 
-    def pays(self, work: int) -> bool:
+    def worth_distributing(self, work: int) -> bool:
         """Whether the work is more than the start of processes."""
-        return work > WORTH_SHARING
+        return work > WORTH_DISTRIBUTING
 
-    def keep_each(
+    def map_to_checkpoint(
         self,
         work: Callable[..., Any],
         named: Sequence[tuple[str, Item]],
-        stages: Checkpoint,
+        checkpoint: Checkpoint,
         matrix: sp.csr_matrix,
         **arrays: Array,
     ) -> None:
         """Do each item's work in a process, which keeps what comes of it."""
-        with stages.scratch() as folder:
+        with checkpoint.scratch() as folder:
             parallel.write_shared_arrays(folder, matrix, **arrays)
-            here = partial(_keep, folder, tuple(arrays), stages, work)
+            here = partial(_keep, folder, tuple(arrays), checkpoint, work)
             for _ in parallel.map_in_order(here, named, wait_on_interrupt=False):
                 pass
 
     def grow(
-        self, growth: Growth, objective: Objective, train: Rows, validation: Rows
+        self, run: BoostingRun, objective: Objective, train: Rows, validation: Rows
     ) -> xgboost.Booster:
         """Grow in this process's threads."""
-        return boosting.grow(growth, objective, train, validation)
+        return boosting.grow(run, objective, train, validation)
 
 
-LOCAL = Local()
+LOCAL = LocalEngine()
 
 
 @contextlib.contextmanager
-def opened(config: EngineConfig) -> Iterator[Engine]:
-    """Yield the machines that a configuration asks for, ready to work.
+def open_engine(config: EngineConfig) -> Iterator[Engine]:
+    """Yield the engine of a configuration, ready to work.
 
     Raises:
         ShelfmarkError: there is no such cluster, or its workers are not as this process is.
@@ -111,20 +113,20 @@ def opened(config: EngineConfig) -> Iterator[Engine]:
         yield LOCAL
         return
     try:
-        from shelfmark.models.boosted.dask import engine as cluster
+        from shelfmark.models.boosted.dask import engine as dask_engine
     except ModuleNotFoundError as error:
         raise ShelfmarkError("engine=dask needs the dask extra: uv sync --extra dask") from error
-    with cluster.opened(config) as machines:
-        yield machines
+    with dask_engine.open_engine(config) as engine:
+        yield engine
 
 
 def _keep(
     folder: Path,
     arrays: tuple[str, ...],
-    stages: Checkpoint,
+    checkpoint: Checkpoint,
     work: Callable[..., Any],
     named: tuple[str, Any],
 ) -> None:
     name, item = named
     with threadpool_limits(1):  # the others have the other cores
-        stages.save(name, work(item, *parallel.read_shared_arrays(folder, *arrays)))
+        checkpoint.save(name, work(item, *parallel.read_shared_arrays(folder, *arrays)))

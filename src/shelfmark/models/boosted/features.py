@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from loguru import logger
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -21,16 +23,15 @@ from shelfmark.core.arrays import Indicator, Ints
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted.engine import LOCAL, Engine
-from shelfmark.models.boosted.low_rank import Embedding
+from shelfmark.models.boosted.low_rank import LowRankLinear
 from shelfmark.models.boosted.scorers import Bayes, Scorer, Svm
-from shelfmark.models.boosted.selection import ChosenTerms
-from shelfmark.models.boosted.stacking import OutOfFold
+from shelfmark.models.boosted.stacking import CrossFittedScores
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 
 Steps = list[tuple[str, Any]]
 
 
-class Beside(FeatureUnion):  # type: ignore[misc]
+class FastFeatureUnion(FeatureUnion):  # type: ignore[misc]
     """scikit-learn's union, without its preparations for several processes.
 
     For one paper these take longer than the work itself.
@@ -46,15 +47,53 @@ class Beside(FeatureUnion):  # type: ignore[misc]
         )  # fmt: skip
 
 
+class ChosenTerms(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Keeps the `k` features on which the classes differ most, by chi2, scaled to 0 to 1.
+
+    The result is that of scikit-learn's `SelectKBest` and `MaxAbsScaler(clip=True)` for features
+    that are never negative. Those check all features at each `transform`, which takes longer than
+    everything else that is done for a paper.
+
+    The bound is for the trees, which tell "present" from "absent" by a threshold above the largest
+    value they saw. A title alone holds few terms, each with a larger value than in any abstract:
+    unbounded, it would count as "absent".
+
+    Args:
+        k: how many features are kept.
+    """
+
+    def __init__(self, k: int = 1000) -> None:
+        self.k = k
+
+    def fit(self, features: sp.csr_matrix, targets: np.ndarray[Any, Any]) -> ChosenTerms:
+        """Choose among features of shape (papers, terms)."""
+        chosen = SelectKBest(chi2, k=self.k).fit(features, targets)
+        self.columns_ = chosen.get_support(indices=True)
+        self.place_ = np.full(features.shape[1], -1, np.int32)
+        self.place_[self.columns_] = np.arange(len(self.columns_))
+        largest = features[:, self.columns_].max(axis=0).toarray()[0]
+        self.largest_ = np.where(largest > 0, largest, 1).astype(features.dtype)
+        return self
+
+    def transform(self, features: sp.csr_matrix) -> sp.csr_matrix:
+        """Return the chosen features over the largest of each in training, 1 at most."""
+        place = self.place_[features.indices]
+        kept = place >= 0
+        ends = np.concatenate([[0], np.cumsum(kept)])[features.indptr]
+        place = place[kept]
+        values = np.minimum(features.data[kept] / self.largest_[place], 1)
+        return sp.csr_matrix((values, place, ends), (features.shape[0], len(self.columns_)))
+
+
 def fit_words(
-    config: FeaturesConfig, texts: Sequence[str], machines: Engine = LOCAL
-) -> tuple[Beside, sp.csr_matrix]:
+    config: FeaturesConfig, texts: Sequence[str], engine: Engine = LOCAL
+) -> tuple[FastFeatureUnion, sp.csr_matrix]:
     """Fit the TF-IDF of texts and, as a field of its own, of their titles.
 
     Args:
         config: how to read and weigh them.
         texts: as `shelfmark.arxiv.text.document` makes them.
-        machines: count the n-grams.
+        engine: count the n-grams.
 
     Returns:
         The fitted fields, and the features, shape (texts, terms), float32.
@@ -65,13 +104,13 @@ def fit_words(
     fields: Steps = []
     blocks = []
     try:
-        vectorizer = _vectorizer(config).counting_by(machines.count)
+        vectorizer = _vectorizer(config).counting_by(engine.count)
         blocks.append(vectorizer.fit_transform(texts))
         fields.append(("text", vectorizer))
     except ValueError as error:
         raise ShelfmarkError(f"features: {error}; lower min_df or raise max_df") from error
     if config.title_weight is not None:
-        vectorizer = _vectorizer(config).counting_by(machines.count)
+        vectorizer = _vectorizer(config).counting_by(engine.count)
         titled = Pipeline([("title", FunctionTransformer(titles)), ("tfidf", vectorizer)])
         try:
             blocks.append(titled.fit_transform(texts) * np.float32(config.title_weight))
@@ -79,18 +118,18 @@ def fit_words(
         except ValueError:
             logger.warning("features: the titles hold no term of their own; read with the rest")
     weights = {"title": config.title_weight} if len(fields) > 1 else None
-    return Beside(fields, transformer_weights=weights), _joined(blocks)
+    return FastFeatureUnion(fields, transformer_weights=weights), _joined(blocks)
 
 
 def fit_rest(
     chosen: int | None,
-    stack: OutOfFold | None,
+    stack: CrossFittedScores | None,
     words: sp.csr_matrix,
     indicator: Indicator,
     targets: Ints,
-    stages: Checkpoint,
-    machines: Engine = LOCAL,
-) -> tuple[Beside, sp.csr_matrix]:
+    checkpoint: Checkpoint,
+    engine: Engine = LOCAL,
+) -> tuple[FastFeatureUnion, sp.csr_matrix]:
     """Fit the stack's scores and the choice of terms on TF-IDF rows of training papers.
 
     Args:
@@ -99,8 +138,8 @@ def fit_rest(
         words: the rows.
         indicator: of the papers' classes and listed categories.
         targets: the papers' classes.
-        stages: where what is finished is kept.
-        machines: fit the stack's models.
+        checkpoint: where what is finished is kept.
+        engine: fit the stack's models.
 
     Returns:
         The fitted parts, and the features of the training papers, shape (papers, columns), float32;
@@ -109,20 +148,20 @@ def fit_rest(
     parts: Steps = []
     blocks = []
     if stack is not None:
-        blocks.append(stack.fit_transform(words, indicator, stages, machines))
+        blocks.append(stack.fit_transform(words, indicator, checkpoint, engine))
         parts.append(("scores", stack))
     if chosen != 0:
         best = ChosenTerms(min(chosen or words.shape[1], words.shape[1]))
         blocks.append(best.fit_transform(words, targets))
         parts.append(("terms", best))
-    return Beside(parts), _joined(blocks)
+    return FastFeatureUnion(parts), _joined(blocks)
 
 
 def scorers(config: StackConfig, seed: int) -> list[tuple[str, Scorer]]:
     """Return the scorers of a stack, the one whose scores lead first."""
     made: list[tuple[str, Scorer]] = []
-    if config.scorers.embedding is not None:
-        made.append(("embedding", Embedding(**dict(config.scorers.embedding), random_state=seed)))
+    if config.scorers.low_rank is not None:
+        made.append(("low_rank", LowRankLinear(**dict(config.scorers.low_rank), random_state=seed)))
     if config.scorers.svm is not None:
         made.append(("svm", Svm(config.scorers.svm.C, seed)))
     if config.scorers.bayes is not None:

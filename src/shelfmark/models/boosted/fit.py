@@ -17,17 +17,16 @@ from sklearn.pipeline import Pipeline
 
 from shelfmark.arxiv.taxonomy import archive_of
 from shelfmark.config.schema import Config
-from shelfmark.core import checkpoint, console
-from shelfmark.core.checkpoint import Checkpoint
-from shelfmark.data import targets
-from shelfmark.data.targets import Targets
+from shelfmark.core import console
+from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
+from shelfmark.data.targets import Targets, learn_targets
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import features
-from shelfmark.models.boosted.boosting import Growth, OnRound
-from shelfmark.models.boosted.decision import CrossLists, Decision, temperature_of
+from shelfmark.models.boosted.boosting import BoostingRun, RoundCallback
+from shelfmark.models.boosted.decision import CalibratedClassifier, CrossLists, temperature_of
 from shelfmark.models.boosted.engine import LOCAL, Engine
-from shelfmark.models.boosted.heads import Classifier, Linear, Reranker, Trees
-from shelfmark.models.boosted.stacking import OutOfFold
+from shelfmark.models.boosted.heads import Classifier, LinearHead, RerankerHead, TreeHead
+from shelfmark.models.boosted.stacking import CrossFittedScores
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,9 @@ def fit_model(
     config: Config,
     train: pa.Table,
     validation: pa.Table,
-    on_round: OnRound,
-    stages: Checkpoint | None = None,
-    machines: Engine = LOCAL,
+    callback: RoundCallback,
+    checkpoint: Checkpoint | None = None,
+    engine: Engine = LOCAL,
 ) -> Fitted:
     """Fit features and classifier on train; validation stops the trees and calibrates.
 
@@ -59,86 +58,94 @@ def fit_model(
         config: what to fit.
         train: papers with text, label and categories.
         validation: papers not trained on.
-        on_round: called after each round of trees.
-        stages: where finished stages are kept and found again; None keeps nothing.
-        machines: do the work.
+        callback: called after each round of trees.
+        checkpoint: where finished stages are kept and found again; None keeps nothing.
+        engine: do the work.
 
     Raises:
         ShelfmarkError: the features come out empty, XGBoost refuses a parameter, or the splits
             share no labels to learn.
     """
-    if stages is None:
-        with checkpoint.temporary_checkpoint() as stages:
-            return fit_model(config, train, validation, on_round, stages, machines)
+    if checkpoint is None:
+        with temporary_checkpoint() as checkpoint:
+            return fit_model(config, train, validation, callback, checkpoint, engine)
     stack = config.model.stack
-    goal = targets.learn(train, config.data, stack.min_listed if stack else None)
-    validation = _known(validation, goal)
+    targets = learn_targets(train, config.data, stack.min_listed if stack else None)
+    validation = _known(validation, targets)
     seconds: dict[str, float] = {}
     with _timed(seconds, "features"):
-        steps, known = _features(config, goal, train, stages, machines)
+        steps, known = _features(config, targets, train, checkpoint, engine)
         unseen = features.transform(steps, validation["text"].to_pylist())
     logger.info("features: {:,} columns of {:,} papers", known.shape[1], known.shape[0])
-    classifier = _classifier(config, goal)
+    classifier = _classifier(config, targets)
     with _timed(seconds, "trees"):
-        grow = partial(machines.grow, Growth(config.model, config.seed, stages, on_round))
-        classifier.fit((known, goal.numbers(train)), (unseen, goal.numbers(validation)), grow)
+        grow = partial(engine.grow, BoostingRun(config.model, config.seed, checkpoint, callback))
+        classifier.fit((known, targets.numbers(train)), (unseen, targets.numbers(validation)), grow)
     rounds = classifier.booster_.num_boosted_rounds() if classifier.booster_ else 0
-    logger.info("trees: {} rounds kept of {} classes", rounds, len(goal.classes))
-    decision = _decision(classifier, goal, train, validation, unseen)
-    return Fitted(Pipeline([*steps, ("decision", decision)]), goal, rounds, seconds)
+    logger.info("trees: {} rounds kept of {} classes", rounds, len(targets.classes))
+    decision = _decision(classifier, targets, train, validation, unseen)
+    return Fitted(Pipeline([*steps, ("decision", decision)]), targets, rounds, seconds)
 
 
-def _known(validation: pa.Table, goal: Targets) -> pa.Table:
+def _known(validation: pa.Table, targets: Targets) -> pa.Table:
     """Return the papers that can say when to stop: those whose label train has seen."""
-    if len(goal.classes) < 2:
+    if len(targets.classes) < 2:
         raise ShelfmarkError(
             "data: the train split has papers of one label alone: change data.cuts"
         )
-    known = validation.filter(pa.array(goal.numbers(validation) >= 0))
+    known = validation.filter(pa.array(targets.numbers(validation) >= 0))
     if not known.num_rows:
         raise ShelfmarkError("data: validation has no paper of a label in train: change data.cuts")
     return known
 
 
 def _features(
-    config: Config, goal: Targets, train: pa.Table, stages: Checkpoint, machines: Engine
+    config: Config, targets: Targets, train: pa.Table, checkpoint: Checkpoint, engine: Engine
 ) -> tuple[features.Steps, sp.csr_matrix]:
     with console.progress("reading words"):
         texts = train["text"].to_pylist()
-        fields, words = stages.compute_once(
-            "words", lambda: features.fit_words(config.features, texts, machines)
+        fields, words = checkpoint.compute_once(
+            "words", lambda: features.fit_words(config.features, texts, engine)
         )
     stack = None
     if config.model.stack is not None:
         scorers = features.scorers(config.model.stack, config.seed)
-        stack = OutOfFold(scorers, len(goal.classes), config.model.stack.folds, config.seed)
+        stack = CrossFittedScores(
+            scorers, len(targets.classes), config.model.stack.folds, config.seed
+        )
     # The other classifiers look at scores alone.
     chosen = config.features.chosen_terms if config.model.classifier == "trees" else 0
     with console.progress("fitting linear models"):
         joined, known = features.fit_rest(
-            chosen, stack, words, goal.indicator(train), goal.numbers(train), stages, machines
+            chosen,
+            stack,
+            words,
+            targets.indicator(train),
+            targets.numbers(train),
+            checkpoint,
+            engine,
         )
     return [("words", fields), ("joined", joined)], known
 
 
-def _classifier(config: Config, goal: Targets) -> Classifier:
+def _classifier(config: Config, targets: Targets) -> Classifier:
     """Return the classifier the configuration asks for, unfitted."""
-    count, kind = len(goal.classes), config.model.classifier
+    count, kind = len(targets.classes), config.model.classifier
     if kind == "trees":
-        return Trees(count)
+        return TreeHead(count)
     if kind == "linear":
-        return Linear(count)
+        return LinearHead(count)
     assert config.model.stack is not None
-    listed = [goal.listed.index(x) if x in goal.listed else -1 for x in goal.classes]
-    archives = [archive_of(x) for x in goal.classes]
+    listed = [targets.listed.index(x) if x in targets.listed else -1 for x in targets.classes]
+    archives = [archive_of(x) for x in targets.classes]
     groups = [sorted(set(archives)).index(x) for x in archives]
-    width = len(goal.classes) + len(goal.listed)
+    width = len(targets.classes) + len(targets.listed)
     blocks = []
     start = 0
     for name, _ in features.scorers(config.model.stack, config.seed):
         blocks.append(start)
-        start += len(goal.classes) if name == "bayes" else width
-    return Reranker(
+        start += len(targets.classes) if name == "bayes" else width
+    return RerankerHead(
         count,
         config.model.candidates,
         blocks,
@@ -148,15 +155,15 @@ def _classifier(config: Config, goal: Targets) -> Classifier:
 
 
 def _decision(
-    classifier: Classifier, goal: Targets, train: pa.Table, validation: pa.Table, unseen: Any
-) -> Decision:
+    classifier: Classifier, targets: Targets, train: pa.Table, validation: pa.Table, unseen: Any
+) -> CalibratedClassifier:
     """Calibrate on validation, and learn there whom to suggest as a cross-list."""
-    margins, answers = classifier.margins(unseen), goal.numbers(validation)
-    decision = Decision(classifier, temperature_of(margins, answers))
-    own = [goal.listed.index(x) if x in goal.listed else -1 for x in goal.classes]
-    lists = CrossLists(len(goal.classes), goal.listed, own)
-    lists.learn_habits(goal.numbers(train), goal.membership(train))
-    best, membership = margins.argmax(axis=1), goal.membership(validation)
+    margins, answers = classifier.margins(unseen), targets.numbers(validation)
+    decision = CalibratedClassifier(classifier, temperature_of(margins, answers))
+    own = [targets.listed.index(x) if x in targets.listed else -1 for x in targets.classes]
+    lists = CrossLists(len(targets.classes), targets.listed, own)
+    lists.learn_habits(targets.numbers(train), targets.membership(train))
+    best, membership = margins.argmax(axis=1), targets.membership(validation)
     # There is nothing to learn where all are listed elsewhere, or none.
     if len(np.unique(membership[lists.asked(best)])) > 1:
         decision.cross_lists = lists.fit(unseen, best, membership)

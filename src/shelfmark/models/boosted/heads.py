@@ -62,7 +62,7 @@ class Classifier(Protocol):
         """
 
 
-class Linear(BaseEstimator):  # type: ignore[misc]
+class LinearHead(BaseEstimator):  # type: ignore[misc]
     """The first scores as they are.
 
     Args:
@@ -89,7 +89,7 @@ class Linear(BaseEstimator):  # type: ignore[misc]
         return _score_alone(features, number, len(means))
 
 
-class Trees(BaseEstimator):  # type: ignore[misc]
+class TreeHead(BaseEstimator):  # type: ignore[misc]
     """One tree a class and round; with two classes, one a round.
 
     Args:
@@ -136,7 +136,7 @@ class Trees(BaseEstimator):  # type: ignore[misc]
         return Contributions(float(shares.sum()), slopes, shares[count:-1])
 
 
-class Reranker(BaseEstimator):  # type: ignore[misc]
+class RerankerHead(BaseEstimator):  # type: ignore[misc]
     """Trees that look again at the best candidates: a row for each paper and candidate.
 
     They cost rounds, not rounds x classes. The candidates are the classes that the first scorer

@@ -15,7 +15,7 @@ MEMORY = (0.9, 0.999)  # of Adam's two moments
 TINY = 1e-8
 
 
-class Embedding(BaseEstimator):  # type: ignore[misc]
+class LowRankLinear(BaseEstimator):  # type: ignore[misc]
     """Scores = features x `terms_` x `labels_` + `intercept_`, fitted by stochastic gradients.
 
     The classes learn by their softmax's log loss, the listed categories each by a logistic loss;
@@ -58,21 +58,21 @@ class Embedding(BaseEstimator):  # type: ignore[misc]
 
     def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
         """Fit on features of shape (papers, terms); the indicator's first columns are classes."""
-        chance = np.random.default_rng(self.random_state)
+        rng = np.random.default_rng(self.random_state)
         papers, terms = features.shape
         width = indicator.shape[1]
-        self.terms_ = chance.standard_normal((terms, self.size), np.float32) * np.float32(0.1)
-        self.labels_ = chance.standard_normal((self.size, width), np.float32)
+        self.terms_ = rng.standard_normal((terms, self.size), np.float32) * np.float32(0.1)
+        self.labels_ = rng.standard_normal((self.size, width), np.float32)
         self.labels_ *= np.float32(self.size**-0.5)
         self.intercept_ = np.zeros(width, np.float32)
         squares = np.zeros(terms, np.float32)
         moments = [_Moments.of(self.labels_), _Moments.of(self.intercept_)]
         steps = self.epochs * -(-papers // self.batch)
-        orders = (chance.permutation(papers) for _ in range(self.epochs))
+        orders = (rng.permutation(papers) for _ in range(self.epochs))
         batches = (o[i : i + self.batch] for o in orders for i in range(0, papers, self.batch))
         for step, rows in enumerate(batches, 1):
             left = 1 - step / (steps + 1)
-            used, given = self._thinned(features[rows], chance)
+            used, given = self._thinned(features[rows], rng)
             embedded = self.terms_[used]
             middle = given @ embedded
             slope = self._slope(middle @ self.labels_ + self.intercept_, indicator[rows], classes)
@@ -96,10 +96,10 @@ class Embedding(BaseEstimator):  # type: ignore[misc]
         return np.asarray((row.data[:, None] * self.terms_[row.indices]) @ self.labels_, np.float32)
 
     def _thinned(
-        self, rows: sp.csr_matrix, chance: np.random.Generator
+        self, rows: sp.csr_matrix, rng: np.random.Generator
     ) -> tuple[np.ndarray[Any, Any], sp.csr_matrix]:
-        """Leave out terms by chance; return the terms used, and the rows over these alone."""
-        kept = chance.random(rows.nnz, np.float32) >= self.dropout
+        """Leave out terms at random; return the terms used, and the rows over these alone."""
+        kept = rng.random(rows.nnz, np.float32) >= self.dropout
         data = rows.data * kept / np.float32(1 - self.dropout)
         used, place = np.unique(rows.indices, return_inverse=True)
         shape = (rows.shape[0], len(used))

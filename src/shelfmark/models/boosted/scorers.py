@@ -31,7 +31,7 @@ class Scorer(Protocol):
         """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
 
 
-class Linear(BaseEstimator):  # type: ignore[misc]
+class LinearScorer(BaseEstimator):  # type: ignore[misc]
     """One vector of weights a score: `weights_` of shape (terms, columns), and `intercept_`."""
 
     weights_: Floats
@@ -46,7 +46,7 @@ class Linear(BaseEstimator):  # type: ignore[misc]
         return np.asarray(row.data[:, None] * self.weights_[row.indices], np.float32)
 
 
-class Svm(Linear):
+class Svm(LinearScorer):
     """A linear SVM for each class and each listed category, every one against the rest.
 
     Args:
@@ -71,7 +71,7 @@ class Svm(Linear):
         return self
 
 
-class Bayes(Linear):
+class Bayes(LinearScorer):
     """Multinomial naive Bayes over the classes alone, each score less the mean of its paper's.
 
     Args:

@@ -12,14 +12,13 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from shelfmark.core import checkpoint
 from shelfmark.core.arrays import Floats, Indicator, Ints
-from shelfmark.core.checkpoint import Checkpoint
+from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
 from shelfmark.models.boosted.engine import LOCAL, Engine
 from shelfmark.models.boosted.scorers import Scorer
 
 
-class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class CrossFittedScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Turns features into the scores of one or more scorers, side by side.
 
     As with scikit-learn's `TargetEncoder`, `fit_transform` is not `fit` and `transform`: each
@@ -48,25 +47,25 @@ class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, features: sp.csr_matrix, indicator: Indicator) -> Self:
         """Fit on all rows; the indicator is one of `Targets`."""
-        with checkpoint.temporary_checkpoint() as stages:
-            self._fit_whole(features, indicator, stages, LOCAL)
+        with temporary_checkpoint() as checkpoint:
+            self._fit_whole(features, indicator, checkpoint, LOCAL)
         return self
 
     def fit_transform(
         self,
         features: sp.csr_matrix,
         indicator: Indicator,
-        stages: Checkpoint | None = None,
-        machines: Engine = LOCAL,
+        checkpoint: Checkpoint | None = None,
+        engine: Engine = LOCAL,
     ) -> Floats:
         """Fit, and return the scores of each row by models that did not see it.
 
-        With `stages`, what is finished is kept there, and found there by the next run.
+        With `checkpoint`, what is finished is kept there, and found there by the next run.
         """
-        if stages is None:
-            with checkpoint.temporary_checkpoint() as stages:
-                return self.fit_transform(features, indicator, stages, machines)
-        scores = self._score_training(features, indicator, stages, machines)
+        if checkpoint is None:
+            with temporary_checkpoint() as checkpoint:
+                return self.fit_transform(features, indicator, checkpoint, engine)
+        scores = self._score_training(features, indicator, checkpoint, engine)
         self.means_, self.deviations_ = scores.mean(axis=0), scores.std(axis=0)
         return scores
 
@@ -74,15 +73,15 @@ class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self,
         features: sp.csr_matrix,
         indicator: Indicator,
-        stages: Checkpoint,
-        machines: Engine,
+        checkpoint: Checkpoint,
+        engine: Engine,
     ) -> Floats:
         if self.folds is None:
-            self._fit_whole(features, indicator, stages, machines)
+            self._fit_whole(features, indicator, checkpoint, engine)
             return self.transform(features)
         fold = self._folds(indicator)
         blocks: list[list[Floats]] = [[] for _ in self.scorers]
-        for place, held in self._fit_all(features, indicator, self.folds, stages, machines):
+        for place, held in self._fit_all(features, indicator, self.folds, checkpoint, engine):
             blocks[place].append(held)
         rows = np.argsort(np.concatenate([np.flatnonzero(fold == i) for i in range(self.folds)]))
         return np.hstack([np.vstack(parts)[rows] for parts in blocks])
@@ -100,10 +99,10 @@ class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self,
         features: sp.csr_matrix,
         indicator: Indicator,
-        stages: Checkpoint,
-        machines: Engine,
+        checkpoint: Checkpoint,
+        engine: Engine,
     ) -> None:
-        for _ in self._fit_all(features, indicator, 0, stages, machines):
+        for _ in self._fit_all(features, indicator, 0, checkpoint, engine):
             pass
 
     def _fit_all(
@@ -111,8 +110,8 @@ class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         features: sp.csr_matrix,
         indicator: Indicator,
         folds: int,
-        stages: Checkpoint,
-        machines: Engine,
+        checkpoint: Checkpoint,
+        engine: Engine,
     ) -> Iterator[tuple[int, Floats]]:
         """Fit every scorer on all rows and on all but each fold; yield the scores of the folds."""
         fold = self._folds(indicator)
@@ -121,14 +120,16 @@ class OutOfFold(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             for place, (name, scorer) in enumerate(self.scorers)
             for number in range(-1, folds)
         }
-        missing = [item for item in tasks.items() if item[0] not in stages]
-        if missing and machines.pays(features.nnz * indicator.shape[1]):
+        missing = [item for item in tasks.items() if item[0] not in checkpoint]
+        if missing and engine.worth_distributing(features.nnz * indicator.shape[1]):
             work = partial(_fit, self.classes)
-            machines.keep_each(work, missing, stages, features, indicator=indicator, fold=fold)
+            engine.map_to_checkpoint(
+                work, missing, checkpoint, features, indicator=indicator, fold=fold
+            )
         self.fitted_ = []
         for name, task in tasks.items():
             work = partial(task.fit, features, indicator, self.classes, fold)
-            result = stages.compute_once(name, work)
+            result = checkpoint.compute_once(name, work)
             if task.number < 0:
                 self.fitted_.append(result)
             else:
@@ -167,9 +168,9 @@ def _fit(
 
 def folds_of(targets: Ints, folds: int, seed: int) -> Ints:
     """Return the fold of each row, every class dealt out evenly, whatever its size."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     fold = np.empty(len(targets), np.int64)
     for target in np.unique(targets):
-        rows = chance.permutation(np.flatnonzero(targets == target))
+        rows = rng.permutation(np.flatnonzero(targets == target))
         fold[rows] = np.arange(len(rows)) % folds
     return fold

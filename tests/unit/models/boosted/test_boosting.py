@@ -17,7 +17,7 @@ from shelfmark.config.schema import ModelConfig
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import boosting
-from shelfmark.models.boosted.boosting import Growth, Objective, grow
+from shelfmark.models.boosted.boosting import BoostingRun, Objective, grow
 from shelfmark.models.boosted.heads import _Choice
 
 SEVERAL = Objective({"objective": "multi:softprob", "num_class": 3, "eval_metric": "mlogloss"})
@@ -27,7 +27,7 @@ CHOICE = Objective(
     _Choice(4).slope,
     _Choice(4).loss,
 )
-# Enough noise that validation soon gets worse, and chance in everything that has it.
+# Enough noise that validation soon gets worse, and randomness in everything that allows it.
 SETTINGS = {
     "rounds": 30,
     "early_stopping": 6,
@@ -49,9 +49,9 @@ def base() -> ModelConfig:
 @functools.cache
 def papers(kind: str) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     """Return training and validation rows, sparse for several classes, dense for the others."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     rows = sp.random(400, 30, 0.3, format="csr", dtype=np.float32, random_state=1)
-    told = np.asarray(rows[:, :10].sum(axis=1)).ravel() + chance.normal(size=400)
+    told = np.asarray(rows[:, :10].sum(axis=1)).ravel() + rng.normal(size=400)
     if kind == "several":
         targets = np.digitize(told, np.quantile(told, [0.33, 0.66]))
         return (rows[:240], targets[:240]), (rows[240:], targets[240:])
@@ -79,7 +79,7 @@ class Run:
 
     def grow(self) -> Run:
         settings = base().model_copy(update=SETTINGS | self.changes)
-        growth = Growth(settings, self.seed, self.stages, self._tell)
+        growth = BoostingRun(settings, self.seed, self.stages, self._tell)
         self.train, self.validation = papers(self.kind)
         self.booster = grow(growth, KINDS[self.kind], self.train, self.validation)
         return self

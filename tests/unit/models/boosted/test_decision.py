@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.special import expit, softmax
 
-from shelfmark.models.boosted.decision import CrossLists, Decision, temperature_of
-from shelfmark.models.boosted.heads import Linear
+from shelfmark.models.boosted.decision import CalibratedClassifier, CrossLists, temperature_of
+from shelfmark.models.boosted.heads import LinearHead
 
 CLASSES = 3
 LISTED = ("cs.AI", "cs.CL", "stat.ML")
@@ -22,8 +22,8 @@ OWN = [0, 1, -1]  # the last class is not listed, the last listed category is no
 
 def drawn(logits: Any, seed: int = 0) -> Any:
     """Return classes drawn with the probabilities of logits."""
-    chance = np.random.default_rng(seed)
-    return (softmax(logits, axis=1).cumsum(axis=1) < chance.uniform(size=(len(logits), 1))).sum(1)
+    rng = np.random.default_rng(seed)
+    return (softmax(logits, axis=1).cumsum(axis=1) < rng.uniform(size=(len(logits), 1))).sum(1)
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
@@ -49,7 +49,7 @@ MARGINS = arrays.arrays(np.float32, (4, CLASSES), elements=st.floats(-30, 30, wi
 def test_the_temperature_never_changes_what_is_most_probable(
     margins: Any, temperature: float
 ) -> None:
-    decision = Decision(Linear(CLASSES), temperature)
+    decision = CalibratedClassifier(LinearHead(CLASSES), temperature)
     probabilities = decision.predict_proba(sp.csr_matrix(margins))
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
@@ -62,11 +62,11 @@ def filed(papers: int = 3000) -> tuple[sp.csr_matrix, Any, Any]:
 
     A category is named the sooner the higher its score; papers of class 2 love the first.
     """
-    chance = np.random.default_rng(5)
+    rng = np.random.default_rng(5)
     best = np.arange(papers) % CLASSES
-    scores = chance.normal(size=(papers, CLASSES + len(LISTED))).astype(np.float32)
+    scores = rng.normal(size=(papers, CLASSES + len(LISTED))).astype(np.float32)
     likely = expit(2 * scores[:, CLASSES:] - 2 + 4 * ((best == 2)[:, None] & [True, False, False]))
-    names = (chance.uniform(size=likely.shape) < likely).astype(np.uint8)
+    names = (rng.uniform(size=likely.shape) < likely).astype(np.uint8)
     for number, place in enumerate(OWN[:2]):
         names[best == number, place] = 1
     return sp.csr_matrix(scores), best, names

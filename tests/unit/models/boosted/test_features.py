@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import SelectKBest, chi2
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
 
 from shelfmark.config.load import load_config
 from shelfmark.core import checkpoint
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import features
-from shelfmark.models.boosted.stacking import OutOfFold
+from shelfmark.models.boosted.features import ChosenTerms
+from shelfmark.models.boosted.stacking import CrossFittedScores
 
 TEXTS = ["robot arm grasp", "robot walks far", "galaxy dust halo", "galaxy halo robot"] * 5
 TITLED = ["A robot\nrobot arm grasp", "Walking\nrobot walks far", "galaxy dust halo"] * 5
@@ -26,7 +30,7 @@ def fit(*overrides: str, texts: list[str] = TEXTS) -> tuple[features.Steps, sp.c
     settings = load_config([*BASE, *overrides])
     stack, targets = None, LABELS[: len(texts)]
     if settings.model.stack is not None:
-        stack = OutOfFold(features.scorers(settings.model.stack, 0), classes=2, folds=3)
+        stack = CrossFittedScores(features.scorers(settings.model.stack, 0), classes=2, folds=3)
     fields, words = features.fit_words(settings.features, texts)
     indicator = np.eye(2, dtype=np.uint8)[targets]
     with checkpoint.temporary_checkpoint() as stages:
@@ -131,8 +135,26 @@ def test_the_embedding_leads_then_the_svm_then_bayes() -> None:
     stack = load_config(every).model.stack
     assert stack is not None
     made = features.scorers(stack, 11)
-    assert [name for name, _ in made] == ["embedding", "svm", "bayes"]
+    assert [name for name, _ in made] == ["low_rank", "svm", "bayes"]
     settled: list[dict[str, Any]] = [scorer.get_params() for _, scorer in made]
     assert settled[0]["random_state"] == settled[1]["random_state"] == 11
-    assert settled[0]["size"] == stack.scorers.embedding.size
+    assert settled[0]["size"] == stack.scorers.low_rank.size
     assert (settled[1]["C"], settled[2]["alpha"]) == (0.5, stack.scorers.bayes.alpha)
+
+
+def test_chosen_terms_and_values_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(5)
+    counts = rng.poisson(0.3, (80, 60)).astype(np.float32)
+    counts[:, 7] = 0  # its chi2 is NaN
+    features = sp.csr_matrix(counts)
+    targets = rng.integers(0, 3, 80)
+    larger = features * np.float32(1.5)
+    for k in (1, 20, 60):
+        select, bound = SelectKBest(chi2, k=k), MaxAbsScaler(clip=True)
+        want = make_pipeline(select, bound).fit(features, targets)
+        got = ChosenTerms(k).fit(features, targets)
+        assert got.columns_.tolist() == select.get_support(indices=True).tolist()
+        for some in (features, larger, features[:1]):
+            found = got.transform(some)
+            assert (found.shape, found.dtype) == ((some.shape[0], k), np.float32)
+            np.testing.assert_allclose(found.toarray(), want.transform(some).toarray(), rtol=1e-6)

@@ -24,9 +24,9 @@ ANSWERS = ["cs.RO", "quant-ph", "cs.CL"]
 
 def papers(labels: list[str], categories: Sequence[Sequence[str]] | None = None) -> pa.Table:
     """Return papers whose words tell their label, among words that do not."""
-    chance = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     noise = [f"word{number}" for number in range(50)]
-    texts = [f"{WORDS[label]} " * 2 + " ".join(chance.choice(noise, 20)) for label in labels]
+    texts = [f"{WORDS[label]} " * 2 + " ".join(rng.choice(noise, 20)) for label in labels]
     return table(labels, texts, categories)
 
 

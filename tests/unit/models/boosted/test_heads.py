@@ -14,8 +14,8 @@ from scipy.special import logsumexp, softmax
 
 from shelfmark.config.load import load_config
 from shelfmark.core import checkpoint
-from shelfmark.models.boosted.boosting import Growth, grow
-from shelfmark.models.boosted.heads import Classifier, Linear, Reranker, Trees, _Choice
+from shelfmark.models.boosted.boosting import BoostingRun, grow
+from shelfmark.models.boosted.heads import Classifier, LinearHead, RerankerHead, TreeHead, _Choice
 from tests.support.tables import SETTINGS, silent
 
 MANY = 20
@@ -23,10 +23,10 @@ MANY = 20
 
 def sparse_task(classes: int, rows: int = 200) -> tuple[sp.csr_matrix, Any]:
     """Return sparse features of which each class has one that tells, most of the time."""
-    chance = np.random.default_rng(classes)
+    rng = np.random.default_rng(classes)
     targets = np.arange(rows) % classes
-    features = chance.uniform(size=(rows, 9)) * (chance.uniform(size=(rows, 9)) < 0.3)
-    features[np.arange(rows), targets] += chance.uniform(size=rows) < 0.9
+    features = rng.uniform(size=(rows, 9)) * (rng.uniform(size=(rows, 9)) < 0.3)
+    features[np.arange(rows), targets] += rng.uniform(size=rows) < 0.9
     return sp.csr_matrix(features.astype(np.float32)), targets
 
 
@@ -36,20 +36,20 @@ def two_blocks(rows: int = 400) -> tuple[sp.csr_matrix, Any]:
     The first's guess is mostly among its best, so that there is something to find. Between the
     blocks stands the score of one listed category.
     """
-    chance = np.random.default_rng(1)
-    targets = chance.integers(0, MANY, rows)
+    rng = np.random.default_rng(1)
+    targets = rng.integers(0, MANY, rows)
     truth = np.eye(MANY)[targets]
-    first = chance.normal(size=(rows, MANY)) + 1.5 * truth
-    second = chance.normal(size=(rows, MANY)) + 9 * truth
-    listed = chance.normal(size=(rows, 1))
+    first = rng.normal(size=(rows, MANY)) + 1.5 * truth
+    second = rng.normal(size=(rows, MANY)) + 9 * truth
+    listed = rng.normal(size=(rows, 1))
     return sp.csr_matrix(np.hstack([first, listed, second]).astype(np.float32)), targets
 
 
-def reranker(candidates: int = 5) -> Reranker:
+def reranker(candidates: int = 5) -> RerankerHead:
     """Return one of which class 3 is listed too, in the column behind the first scores."""
     listed = [MANY if number == 3 else -1 for number in range(MANY)]
     groups = [number // 4 for number in range(MANY)]
-    return Reranker(MANY, candidates, [0, MANY + 1], listed, groups)
+    return RerankerHead(MANY, candidates, [0, MANY + 1], listed, groups)
 
 
 def fitted(classifier: Classifier, task: tuple[sp.csr_matrix, Any]) -> Any:
@@ -60,7 +60,7 @@ def fitted(classifier: Classifier, task: tuple[sp.csr_matrix, Any]) -> Any:
         return classifier.fit(
             (features[:half], targets[:half]),
             (features[half:], targets[half:]),
-            partial(grow, Growth(settings.model, 0, stages, silent)),
+            partial(grow, BoostingRun(settings.model, 0, stages, silent)),
         )
 
 
@@ -71,7 +71,7 @@ def accuracy(margins: Any, targets: Any) -> float:
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_trees_learn_and_their_softmax_is_what_xgboost_says(classes: int) -> None:
     task = features, targets = sparse_task(classes)
-    trees = fitted(Trees(classes), task)
+    trees = fitted(TreeHead(classes), task)
     margins = trees.margins(features)
     assert (margins.dtype, margins.shape) == (np.float32, (len(targets), classes))
     assert accuracy(margins[100:], targets[100:]) > 0.8
@@ -83,7 +83,7 @@ def test_trees_learn_and_their_softmax_is_what_xgboost_says(classes: int) -> Non
 
 def test_the_first_scores_are_the_margins_of_the_linear_classifier() -> None:
     task = features, _ = two_blocks(6)
-    linear = fitted(Linear(MANY), task)
+    linear = fitted(LinearHead(MANY), task)
     np.testing.assert_array_equal(linear.margins(features), features[:, :MANY].toarray())
 
 
@@ -126,13 +126,13 @@ def test_any_number_of_candidates_will_do(candidates: int) -> None:
 
 def test_without_a_listed_class_there_is_nothing_to_read_of_them() -> None:
     task = features, targets = two_blocks()
-    alone = Reranker(MANY, 5, [0, MANY + 1], [-1] * MANY, [0] * MANY)
+    alone = RerankerHead(MANY, 5, [0, MANY + 1], [-1] * MANY, [0] * MANY)
     assert accuracy(fitted(alone, task).margins(features), targets) > 0.7
 
 
 def test_the_slope_of_a_choice_among_candidates_is_that_of_its_loss() -> None:
-    chance = np.random.default_rng(0)
-    margins = chance.normal(size=12)
+    rng = np.random.default_rng(0)
+    margins = rng.normal(size=12)
     labels = np.eye(4)[[2, 0, 3]].ravel()  # three papers of four candidates
     data = xgboost.DMatrix(np.zeros((12, 1)), labels)
     choice = _Choice(4)
@@ -151,7 +151,7 @@ def test_the_slope_of_a_choice_among_candidates_is_that_of_its_loss() -> None:
 @pytest.mark.parametrize("classes", [2, 3])
 def test_contributions_to_trees_add_up_to_the_margin(classes: int) -> None:
     task = features, _ = sparse_task(classes)
-    trees = fitted(Trees(classes), task)
+    trees = fitted(TreeHead(classes), task)
     for row, number, margin in cells(trees, features):
         made = trees.contributions(features[row], number, np.zeros(0), np.zeros(0))
         assert made.slopes.shape == (0,)
@@ -165,7 +165,7 @@ def test_contributions_to_trees_add_up_to_the_margin(classes: int) -> None:
 
 def test_a_score_near_its_mean_has_no_slope_and_any_other_its_share() -> None:
     task = features, _ = sparse_task(3)
-    trees = fitted(Trees(3), task)
+    trees = fitted(TreeHead(3), task)
     dense = features.toarray()
     means, deviations = dense[0, :4], dense[:, :4].std(axis=0)
     shares = trees.booster_.predict(xgboost.DMatrix(features), pred_contribs=True)
@@ -183,7 +183,7 @@ def test_a_score_near_its_mean_has_no_slope_and_any_other_its_share() -> None:
 
 def test_contributions_to_the_linear_classifier_add_up_to_the_score() -> None:
     features, _ = two_blocks(8)
-    linear, width = Linear(MANY), features.shape[1]
+    linear, width = LinearHead(MANY), features.shape[1]
     for row, number, margin in cells(linear, features):
         made = linear.contributions(features[row], number, np.zeros(width), np.zeros(width))
         assert made.margin == margin

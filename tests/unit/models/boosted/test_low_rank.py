@@ -1,4 +1,4 @@
-"""The low-rank model: its gradient, what it learns, what chance has to do with it."""
+"""The low-rank model: its gradient, what it learns, what randomness does to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.special import log_expit, log_softmax, softmax
 
-from shelfmark.models.boosted.low_rank import Embedding
+from shelfmark.models.boosted.low_rank import LowRankLinear
 
 CLASSES = 3
 SMALL = {"size": 8, "epochs": 30, "batch": 16, "learning_rate": 0.2, "label_rate": 0.02}
@@ -16,10 +16,10 @@ SMALL = {"size": 8, "epochs": 30, "batch": 16, "learning_rate": 0.2, "label_rate
 
 def task(rows: int = 150) -> tuple[sp.csr_matrix, Any]:
     """Return rows whose first terms tell their class, and whose next two tell what is listed."""
-    chance = np.random.default_rng(2)
+    rng = np.random.default_rng(2)
     targets = np.arange(rows) % CLASSES
-    listed = chance.integers(0, 2, (rows, 2))
-    noise = chance.uniform(size=(rows, 20)) / 2 * (chance.uniform(size=(rows, 20)) < 0.3)
+    listed = rng.integers(0, 2, (rows, 2))
+    noise = rng.uniform(size=(rows, 20)) / 2 * (rng.uniform(size=(rows, 20)) < 0.3)
     features = np.hstack([np.eye(CLASSES)[targets], listed, noise]).astype(np.float32)
     indicator = np.hstack([np.eye(CLASSES)[targets], listed]).astype(np.uint8)
     return sp.csr_matrix(features), indicator
@@ -48,25 +48,25 @@ def differences(of: Any, values: Any, step: float = 1e-5) -> Any:
 
 
 def test_the_slope_of_the_scores_is_that_of_the_loss() -> None:
-    chance = np.random.default_rng(0)
-    scores = chance.normal(scale=3, size=(6, 5))
+    rng = np.random.default_rng(0)
+    scores = rng.normal(scale=3, size=(6, 5))
     truth = task()[1][:6]
-    model = Embedding(listed_weight=0.4)
+    model = LowRankLinear(listed_weight=0.4)
     wanted = differences(lambda: loss(scores, truth, 0.4), scores)
     np.testing.assert_allclose(model._slope(scores, truth, CLASSES), wanted, atol=1e-7)
 
 
 def test_scores_far_out_overflow_nothing() -> None:
     scores = np.array([[1e4, -1e4, 0, 1e4, -1e4]], np.float32)
-    slope = Embedding(listed_weight=1.0)._slope(scores, np.array([[1, 0, 0, 0, 1]]), CLASSES)
+    slope = LowRankLinear(listed_weight=1.0)._slope(scores, np.array([[1, 0, 0, 0, 1]]), CLASSES)
     assert slope.tolist() == [[0, 0, 0, 1, -1]]
 
 
 def test_a_step_goes_down_the_gradient_of_the_terms() -> None:
     features, indicator = task(12)
     once: dict[str, Any] = {"size": 4, "epochs": 1, "batch": 12, "dropout": 0.0}
-    start = Embedding(**once, learning_rate=0, label_rate=0).fit(features, indicator, CLASSES)
-    after = Embedding(**once, learning_rate=0.01).fit(features, indicator, CLASSES)
+    start = LowRankLinear(**once, learning_rate=0, label_rate=0).fit(features, indicator, CLASSES)
+    after = LowRankLinear(**once, learning_rate=0.01).fit(features, indicator, CLASSES)
     terms, labels = start.terms_.astype(float), start.labels_.astype(float)
     slope = differences(
         lambda: loss(features @ terms @ labels, indicator, start.listed_weight), terms
@@ -79,7 +79,7 @@ def test_a_step_goes_down_the_gradient_of_the_terms() -> None:
 def test_it_learns_a_task_that_words_tell_apart() -> None:
     features, indicator = task()
     known, held = slice(100), slice(100, None)
-    model = Embedding(**SMALL).fit(features[known], indicator[known], CLASSES)
+    model = LowRankLinear(**SMALL).fit(features[known], indicator[known], CLASSES)
     scores = model.decision_function(features[held])
     assert scores.dtype == np.float32
     truth = indicator[held]
@@ -90,7 +90,7 @@ def test_it_learns_a_task_that_words_tell_apart() -> None:
 def test_the_seed_alone_settles_chance() -> None:
     features, indicator = task()
     first, second, other = (
-        Embedding(**SMALL, random_state=seed).fit(features, indicator, CLASSES).terms_.tobytes()
+        LowRankLinear(**SMALL, random_state=seed).fit(features, indicator, CLASSES).terms_.tobytes()
         for seed in (1, 1, 2)
     )
     assert first == second
@@ -99,14 +99,14 @@ def test_the_seed_alone_settles_chance() -> None:
 
 def test_cross_lists_of_a_rare_class_help_it() -> None:
     # Half of the rare class's words stand in papers of its own, all in papers listed under it.
-    chance = np.random.default_rng(2)
+    rng = np.random.default_rng(2)
     words = np.eye(42, dtype=np.float32)
     common, listed = np.repeat([0, 1], 100), np.arange(200) % 2
-    others = words[common] + listed[:, None] * words[chance.integers(2, 42, 200)]
+    others = words[common] + listed[:, None] * words[rng.integers(2, 42, 200)]
     known, unseen = sp.csr_matrix(np.vstack([others, words[2:22]])), sp.csr_matrix(words[22:])
     classes = np.eye(CLASSES, dtype=np.uint8)[[*common, *[2] * 20]]
     member = np.array([[*listed, *[1] * 20]], np.uint8).T
-    model = Embedding(**{**SMALL, "size": 4}, listed_weight=1.0)
+    model = LowRankLinear(**{**SMALL, "size": 4}, listed_weight=1.0)
     told, untold = (
         softmax(model.fit(known, indicator, CLASSES).decision_function(unseen)[:, :CLASSES], 1)
         for indicator in (np.hstack([classes, member]), classes)
@@ -116,7 +116,7 @@ def test_cross_lists_of_a_rare_class_help_it() -> None:
 
 def test_a_score_is_the_sum_of_its_words_and_the_intercept() -> None:
     features, indicator = task()
-    model = Embedding(**SMALL).fit(features, indicator, CLASSES)
+    model = LowRankLinear(**SMALL).fit(features, indicator, CLASSES)
     for row in (0, 7, 31):
         total = model.parts(features[row]).sum(axis=0) + model.intercept_
         wanted = model.decision_function(features[row])[0]
@@ -127,7 +127,7 @@ def test_a_label_or_a_term_that_no_paper_has_breaks_nothing() -> None:
     features, indicator = task()
     empty = sp.csr_matrix((features.shape[0], 1), dtype=np.float32)
     absent = np.insert(indicator, [1, 5], 0, axis=1)
-    model = Embedding(**SMALL).fit(sp.hstack([empty, features]).tocsr(), absent, CLASSES + 1)
+    model = LowRankLinear(**SMALL).fit(sp.hstack([empty, features]).tocsr(), absent, CLASSES + 1)
     scores = model.decision_function(sp.hstack([empty, features]).tocsr())
     assert np.isfinite(scores).all()
     assert not (scores[:, : CLASSES + 1].argmax(axis=1) == 1).any()

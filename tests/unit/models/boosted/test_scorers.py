@@ -17,8 +17,8 @@ CLASSES = 3
 
 def task(rows: int = 60, terms: int = 12) -> tuple[sp.csr_matrix, Any]:
     """Return sparse counts, and an indicator of three classes and two listed categories."""
-    chance = np.random.default_rng(4)
-    features = sp.csr_matrix(chance.poisson(0.7, (rows, terms)).astype(np.float32))
+    rng = np.random.default_rng(4)
+    features = sp.csr_matrix(rng.poisson(0.7, (rows, terms)).astype(np.float32))
     classes = np.eye(CLASSES, dtype=np.uint8)[features[:, :CLASSES].toarray().argmax(axis=1)]
     listed = (features[:, 3:5].toarray() > 0).astype(np.uint8)
     return features, np.hstack([classes, listed])

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from shelfmark.config.schema import EngineConfig
 from shelfmark.core.checkpoint import Checkpoint
-from shelfmark.models.boosted.boosting import Growth, Objective, Rows
+from shelfmark.models.boosted.boosting import BoostingRun, Objective, Rows
 from shelfmark.models.boosted.dask import forest, workers
 from shelfmark.models.boosted.dask import ngrams as partitions
 from shelfmark.models.boosted.dask.workers import Workers
@@ -36,17 +36,17 @@ _ALONE = threading.Lock()
 
 
 @contextlib.contextmanager
-def opened(config: EngineConfig) -> Iterator[Cluster]:
+def open_engine(config: EngineConfig) -> Iterator[DaskEngine]:
     """Yield the engine of a configuration.
 
     Raises:
-        ShelfmarkError: as `workers.opened`.
+        ShelfmarkError: as `workers.open_workers`.
     """
-    with workers.opened(config) as those:
-        yield Cluster(those)
+    with workers.open_workers(config) as cluster_workers:
+        yield DaskEngine(cluster_workers)
 
 
-class Cluster:
+class DaskEngine:
     """The engine that works through a client of Dask."""
 
     def __init__(self, workers: Workers) -> None:
@@ -57,17 +57,19 @@ class Cluster:
         self, documents: Sequence[str], reader: Reader, limits: Limits
     ) -> tuple[list[str], Grams]:
         """Count the n-grams of partitions, and put them together by ranges of their first words."""
-        return self._workers.outliving("words", partial(self._count, documents, reader, limits))
+        return self._workers.retry_lost_workers(
+            "words", partial(self._count, documents, reader, limits)
+        )
 
-    def pays(self, work: int) -> bool:
-        """Whoever asks for a cluster wants it used."""
+    def worth_distributing(self, work: int) -> bool:
+        """Always: the cluster was asked for."""
         return True
 
-    def keep_each(
+    def map_to_checkpoint(
         self,
         work: Callable[..., Any],
         named: Sequence[tuple[str, Any]],
-        stages: Checkpoint,
+        checkpoint: Checkpoint,
         matrix: sp.csr_matrix,
         **arrays: np.ndarray[Any, Any],
     ) -> None:
@@ -78,22 +80,22 @@ class Cluster:
             futures = {
                 self._client.submit(_alone, work, item, *given, pure=False): name
                 for name, item in named
-                if name not in stages
+                if name not in checkpoint
             }
             for future in as_completed(list(futures)):
-                stages.save(futures.pop(future), future.result())
+                checkpoint.save(futures.pop(future), future.result())
 
-        self._workers.outliving("linear models", keep_missing)
+        self._workers.retry_lost_workers("linear models", keep_missing)
 
     def grow(
-        self, growth: Growth, objective: Objective, train: Rows, validation: Rows
+        self, run: BoostingRun, objective: Objective, train: Rows, validation: Rows
     ) -> xgboost.Booster:
         """Grow trees over all workers, each with its share of the rows and its own threads.
 
         Raises:
             ShelfmarkError: XGBoost refuses a parameter.
         """
-        return forest.grow(self._workers, growth, objective, train, validation)
+        return forest.grow(self._workers, run, objective, train, validation)
 
     def _count(
         self, documents: Sequence[str], reader: Reader, limits: Limits

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def opened(config: EngineConfig) -> Iterator[Workers]:
+def open_workers(config: EngineConfig) -> Iterator[Workers]:
     """Yield workers: processes started for the block, or one that runs and is left running.
 
     Raises:
@@ -43,7 +43,7 @@ def opened(config: EngineConfig) -> Iterator[Workers]:
         if config.scheduler is None:
             client.register_plugin(_Quiet())
         workers = Workers(client, config)
-        workers.settle(config.workers or 1)
+        workers.wait_until_ready(config.workers or 1)
         threads = sum(client.nthreads().values())
         logger.info("engine: {} workers, {} threads, {}", len(workers.names()), threads, address)
         yield workers
@@ -68,7 +68,7 @@ class Workers:
             raise ShelfmarkError(f"engine: the scheduler is gone: {line(error)}") from error
         return {address: about["name"] for address, about in found.items()}
 
-    def settle(self, count: int) -> None:
+    def wait_until_ready(self, count: int) -> None:
         """Wait for so many workers, and see that all have the versions of this process.
 
         Raises:
@@ -95,11 +95,11 @@ class Workers:
                     differs = f"{where} has {name} {theirs.get(name)}, this process {wanted}"
                     raise ShelfmarkError(f"engine: {differs}; install the same everywhere")
 
-    def meeting_place(self) -> str | None:
+    def tracker_host(self) -> str | None:
         """Return where XGBoost's workers meet: at home, only this machine can come."""
         return "127.0.0.1" if self.config.scheduler is None else None
 
-    def outliving(self, stage: str, work: Callable[[], T]) -> T:
+    def retry_lost_workers(self, stage: str, work: Callable[[], T]) -> T:
         """Do some work, and again if a worker it was shared with is lost meanwhile.
 
         Raises:
@@ -114,7 +114,7 @@ class Workers:
                     raise
                 logger.warning("{}: a worker was lost; it goes on with those there are", stage)
                 logger.debug("{}: {}", stage, line(error))
-                self.settle(len(before))
+                self.wait_until_ready(len(before))
         raise ShelfmarkError(f"engine: {LOSSES + 1} workers were lost; is their memory short?")
 
     def _lost(self, before: set[str]) -> bool:
