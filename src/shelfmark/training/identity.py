@@ -1,8 +1,9 @@
-"""What settles the numbers of a model: who shares it may go on from what another has finished."""
+"""The key of a training: runs that share it compute the same numbers, so one can resume another."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -14,19 +15,38 @@ from shelfmark.data.splits import Splits
 from shelfmark.models import artifact
 from shelfmark.models.boosted import boosting
 
+PACKAGE = Path(__file__).parents[1]
+# The code that computes what a checkpoint holds. The splits have a digest of their own.
+CODE = (
+    "arxiv/taxonomy.py",
+    "core/checkpoint.py",
+    "core/parallel.py",
+    "data/labels.py",
+    "data/targets.py",
+    "models/boosted",
+    "tfidf",
+)
+
 
 def key_of(settings: Config, splits: Splits) -> str:
-    """Return a key that two runs share if they fit the same numbers to the last bit.
+    """Return a key that two runs share if they compute the same numbers to the last bit.
 
-    By the same code and libraries, that is, and on as many threads, of which the order of sums
-    depends. Names, paths and where a run is recorded are no part of it.
+    That takes the same settings, splits, code and libraries, and as many threads, on which the
+    order of sums depends. Names, paths and where a run is recorded are no part of it.
     """
     settled = settings.model_dump(mode="json", include={"seed", "features", "model"})
     settled["model"]["n_jobs"] = boosting.thread_count(settings.model)
     known = ("internal_api", "version", "architecture", "num_threads")
     libraries = [{name: found.get(name) for name in known} for found in threadpool_info()]
     libraries.sort(key=orjson.dumps)
-    # Rather than the commit, which says nothing of changes that are not committed yet.
-    code = [files.sha256(path) for path in sorted(Path(__file__).parents[1].rglob("*.py"))]
+    # The files, not the commit: changes that are not committed yet count too.
+    code = [files.sha256(path) for path in code_files()]
     parts = [settled, splits.digest, artifact.versions(), libraries, code]
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:10]
+
+
+def code_files() -> Iterator[Path]:
+    """Yield the modules on which the numbers of a model depend, in a fixed order."""
+    for name in CODE:
+        path = PACKAGE / name
+        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]

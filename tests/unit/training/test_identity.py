@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import orjson
@@ -45,9 +48,7 @@ def test_a_run_goes_on_only_from_stages_of_the_same_settings(
     assert key(known, override) != key(known)
 
 
-def test_names_and_places_are_no_reason_to_start_afresh(
-    known: splits.Splits, tmp_path: Path
-) -> None:
+def test_names_and_places_are_no_part_of_the_key(known: splits.Splits, tmp_path: Path) -> None:
     elsewhere = ["name=mine", "log_level=ERROR", "tracking=wandb", *paths_in(tmp_path)]
     assert key(known, *elsewhere, "predict.min_precision=0.9") == key(known)
     spelt_out = ("model.learning_rate=0.2", "model.early_stopping=10", "model.rounds=30",
@@ -82,17 +83,57 @@ def test_a_run_goes_on_only_on_as_many_threads_of_the_libraries(known: splits.Sp
         assert key(known) == one
 
 
-def test_a_run_goes_on_only_by_the_same_code_and_libraries(
-    known: splits.Splits, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("module", "counts"),
+    [
+        ("models/boosted/heads.py", True),
+        ("models/boosted/dask/workers.py", True),
+        ("tfidf/tokens.py", True),
+        ("data/labels.py", True),
+        ("core/checkpoint.py", True),
+        ("service/app.py", False),
+        ("monitoring/reference.py", False),
+        ("core/console.py", False),
+    ],
+)
+def test_a_run_is_resumed_only_by_the_code_that_computes_the_same(
+    known: splits.Splits,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    module: str,
+    counts: bool,
 ) -> None:
     before = key(known)
-    shutil.copytree(Path(identity.__file__).parent, tmp_path / "code")
-    monkeypatch.setattr(identity, "__file__", str(tmp_path / "code" / "identity.py"))
+    shutil.copytree(identity.PACKAGE, tmp_path / "code")
+    monkeypatch.setattr(identity, "PACKAGE", tmp_path / "code")
     assert key(known) == before
-    with (tmp_path / "code" / "sources" / "csv.py").open("a") as file:
+    with (tmp_path / "code" / module).open("a") as file:
         file.write("# changed, committed or not")
-    assert key(known) != before
-    monkeypatch.undo()
+    assert (key(known) != before) == counts
+
+
+def test_a_run_is_resumed_only_by_the_same_libraries(
+    known: splits.Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = key(known)
     versions = artifact.versions() | {"scikit-learn": "0.1"}
     monkeypatch.setattr(artifact, "versions", lambda: versions)
     assert key(known) != before
+
+
+def test_the_key_covers_all_modules_that_fitting_imports() -> None:
+    # These read and write files, name types or print: they compute no number of a model.
+    others = {"errors", "config.schema", "arxiv.text", "core.arrays", "core.console", "core.files",
+              "core.pickles", "core.storage"}  # fmt: skip
+    code = "import sys, shelfmark.models.boosted.fit\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = {
+        name.removeprefix("shelfmark.")
+        for name in done.stdout.split()
+        if name.startswith("shelfmark.") and not hasattr(importlib.import_module(name), "__path__")
+    }
+    covered = {
+        ".".join(path.relative_to(identity.PACKAGE).with_suffix("").parts)
+        for path in identity.code_files()
+    }
+    assert imported - covered == others
