@@ -14,7 +14,7 @@ from shelfmark.service.responses import json_response
 
 # The part of the model card that GET /model answers with.
 PUBLIC_KEYS = ("name", "created", "git_commit", "classes", "listed", "rounds", "metrics",
-               "versions", "files", "caution")  # fmt: skip
+               "versions", "files", "thresholds")  # fmt: skip
 
 
 def create_router(service: PredictionService) -> APIRouter:
