@@ -1,7 +1,7 @@
-"""Say in Markdown what changed from one data card to another: `data_card_diff.py OLD NEW`.
+"""Describe the difference between data cards in Markdown: `data_card_diff.py OLD NEW`.
 
-Each is a card.json or a folder that holds some, as data/ does. Standard library alone, so that a
-workflow needs no environment.
+Each argument is a card.json or a folder of splits, such as data/. The script needs only the
+standard library, so that a workflow needs no environment.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 Card = dict[str, Any]
 SPLITS = ("train", "validation", "test")
-MOST = 30  # rows of a table; a comment has a limit
+MOST = 30  # rows of a table; the length of a comment is limited
 
 
-def cards(place: Path) -> dict[str, Card]:
-    """Return the cards of a file or a folder by their sources."""
+def read_cards(place: Path) -> dict[str, Card]:
+    """Return the cards of a file or a folder by source."""
     files = [place] if place.is_file() else sorted(place.glob("*/card.json"))
     found: dict[str, Card] = {}
     for file in files:
@@ -28,31 +28,31 @@ def cards(place: Path) -> dict[str, Card]:
     return found
 
 
-def flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Return a mapping of mappings as one, its keys joined by dots."""
+def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Return a nested mapping as a flat one with dotted keys."""
     if not isinstance(node, dict):
         return {prefix: node}
     pairs: dict[str, Any] = {}
     for key, value in node.items():
-        pairs |= flat(value, f"{prefix}.{key}".lstrip("."))
+        pairs |= flatten(value, f"{prefix}.{key}".lstrip("."))
     return pairs
 
 
-def rows(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return what differs: the key, the old and the new value, None where there was or is none."""
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return the differences: key, old value, new value; None if a value is missing."""
     keys = [*old, *(key for key in new if key not in old)]
     return [(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
 
 
-def counts(card: Card) -> dict[str, Any]:
-    """Return how many papers there are of what."""
+def paper_counts(card: Card) -> dict[str, Any]:
+    """Return the numbers of papers read, kept, dropped by reason, and in each split."""
     dropped = {f"dropped: {reason}": n for reason, n in card.get("dropped", {}).items()}
     sizes = {f"split {name}": n for name, n in card.get("splits", {}).items()}
     return {"read": card.get("read"), "kept": card.get("kept"), **dropped, **sizes}
 
 
-def by_label(card: Card) -> dict[str, Any]:
-    """Return the papers of each label, of all splits together."""
+def label_counts(card: Card) -> dict[str, Any]:
+    """Return the number of papers of each label in all splits together."""
     total: dict[str, Any] = {}
     for split in SPLITS:
         for label, number in card.get("labels", {}).get(split, {}).items():
@@ -60,22 +60,22 @@ def by_label(card: Card) -> dict[str, Any]:
     return total
 
 
-def shown(value: Any) -> str:
-    """Return a value for a table's cell."""
+def format_value(value: Any) -> str:
+    """Return a value as the text of a table cell."""
     if value is None:
         return "–"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"`{value}`"
 
 
-def change(old: Any, new: Any) -> str:
-    """Return by how much a number has changed."""
+def format_change(old: Any, new: Any) -> str:
+    """Return the change of a number, absolute and relative."""
     if not (isinstance(old, int) and isinstance(new, int)) or isinstance(old, bool):
         return ""
     return f"{new - old:+,}" + (f" ({(new - old) / old:+.1%})" if old else "")
 
 
-def table(title: str, differing: list[tuple[str, Any, Any]]) -> Iterator[str]:
-    """Yield a table of what differs, nothing where nothing does."""
+def difference_table(title: str, differing: list[tuple[str, Any, Any]]) -> Iterator[str]:
+    """Yield a table of the differences, or nothing if there are none."""
     if not differing:
         return
     ranked = sorted(differing, key=lambda row: -abs((row[2] or 0) - (row[1] or 0))) if all(
@@ -83,13 +83,13 @@ def table(title: str, differing: list[tuple[str, Any, Any]]) -> Iterator[str]:
     ) else differing  # fmt: skip
     yield f"\n| {title} | before | now | change |\n| --- | ---: | ---: | ---: |"
     for key, old, new in ranked[:MOST]:
-        yield f"| {key} | {shown(old)} | {shown(new)} | {change(old, new)} |"
+        yield f"| {key} | {format_value(old)} | {format_value(new)} | {format_change(old, new)} |"
     if len(ranked) > MOST:
         yield f"\nand {len(ranked) - MOST} more"
 
 
-def compared(name: str, old: Card | None, new: Card | None) -> Iterator[str]:
-    """Yield the lines about one source."""
+def describe_source(name: str, old: Card | None, new: Card | None) -> Iterator[str]:
+    """Yield the lines on one source."""
     yield f"\n### {name}"
     if new is None:
         yield "\nis gone."
@@ -97,19 +97,23 @@ def compared(name: str, old: Card | None, new: Card | None) -> Iterator[str]:
     if old is None:
         yield "\nis new."
         old = {}
-    settings = [*rows(flat(old.get("config", {})), flat(new["config"]))]
-    settings += rows(
-        flat(old.get("submitted", {}), "submitted"), flat(new["submitted"], "submitted")
+    settings = [*differences(flatten(old.get("config", {})), flatten(new["config"]))]
+    settings += differences(
+        flatten(old.get("submitted", {}), "submitted"), flatten(new["submitted"], "submitted")
     )
-    settings += rows(
+    settings += differences(
         {"source_sha256": old.get("source_sha256")}, {"source_sha256": new["source_sha256"]}
     )
-    settings += rows({"recipe": old.get("recipe")}, {"recipe": new["recipe"]})
-    settings += rows(flat(old.get("schema", {}), "column"), flat(new["schema"], "column"))
+    settings += differences({"recipe": old.get("recipe")}, {"recipe": new["recipe"]})
+    settings += differences(
+        flatten(old.get("schema", {}), "column"), flatten(new["schema"], "column")
+    )
     lines = [
-        *table("papers", rows(counts(old), counts(new))),
-        *table("label", rows(by_label(old), by_label(new))),
-        *table("setting", [(key, _quoted(before), _quoted(now)) for key, before, now in settings]),
+        *difference_table("papers", differences(paper_counts(old), paper_counts(new))),
+        *difference_table("label", differences(label_counts(old), label_counts(new))),
+        *difference_table(
+            "setting", [(key, _quoted(before), _quoted(now)) for key, before, now in settings]
+        ),
     ]
     if lines:
         yield from lines
@@ -123,12 +127,12 @@ def _quoted(value: Any) -> str | None:
     return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def difference(old: Path, new: Path) -> str:
+def render_page(old: Path, new: Path) -> str:
     """Return the page on all sources of both sides."""
-    before, now = cards(old), cards(new)
+    before, now = read_cards(old), read_cards(new)
     lines = ["## What this changes in the data"]
     for name in sorted(before.keys() | now.keys()):
-        lines += compared(name, before.get(name), now.get(name))
+        lines += describe_source(name, before.get(name), now.get(name))
     if len(lines) == 1:
         lines.append("\nNo data card on either side.")
     return "\n".join(lines) + "\n"
@@ -138,6 +142,6 @@ if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit("usage: data_card_diff.py OLD NEW")
     try:
-        sys.stdout.write(difference(Path(sys.argv[1]), Path(sys.argv[2])))
+        sys.stdout.write(render_page(Path(sys.argv[1]), Path(sys.argv[2])))
     except (OSError, ValueError, LookupError) as problem:
         sys.exit(f"error: {type(problem).__name__}: {problem}")

@@ -1,7 +1,8 @@
-"""Gathers the pages of the site in build/pages: those of docs/, and those made of the code.
+"""Writes the pages of the site to build/pages: those of docs/, and those generated from the code.
 
-A link of docs/ to a file of the project leads to a page that shows the file, so that the site is
-whole wherever it is published. Zensical builds it from there; `inv docs` calls both.
+A link of docs/ to a file of the repository becomes a link to a page that shows the file, so that
+the site works wherever it is published. Zensical builds the site from build/pages; `inv docs` runs
+both steps.
 """
 
 from __future__ import annotations
@@ -26,39 +27,39 @@ ADDRESS = "localhost:8001"  # beside the service
 
 
 def main(words: list[str]) -> None:
-    """Write all pages; with `--serve`, show them, and write them again whenever docs/ changes."""
-    gather(PAGES)
+    """Write all pages; with `--serve`, serve them, and write them again if docs/ changes."""
+    write_pages(PAGES)
     if "--serve" not in words:
         return
     command = [sys.executable, "-m", "zensical", "serve", "--dev-addr", ADDRESS]
     with subprocess.Popen(command, cwd=ROOT) as shown:
-        before = state()
+        before = modification_times()
         try:
             while shown.poll() is None:
                 time.sleep(1)
-                if (now := state()) != before:
-                    gather(PAGES)
+                if (now := modification_times()) != before:
+                    write_pages(PAGES)
                     before = now
         except KeyboardInterrupt:
             shown.terminate()
 
 
-def state() -> dict[Path, float]:
-    """Return when each file of docs/ was last changed."""
+def modification_times() -> dict[Path, float]:
+    """Return the modification time of each file of docs/."""
     return {path: path.stat().st_mtime for path in DOCS.rglob("*") if path.is_file()}
 
 
-def gather(folder: Path) -> None:
-    """Write all pages into a folder; files that stay as they were are not touched."""
-    pages = {"reference/configuration.md": config_page.page(),
-             "reference/commands.md": reference_pages.commands(),
-             **reference_pages.api()}  # fmt: skip
+def write_pages(folder: Path) -> None:
+    """Write all pages into a folder; unchanged files are not rewritten."""
+    pages = {"reference/configuration.md": config_page.render_page(),
+             "reference/commands.md": reference_pages.render_commands(),
+             **reference_pages.render_api()}  # fmt: skip
     for file in sorted(DOCS.glob("*.md")):
         pages[file.name] = file.read_text(encoding="utf-8")
-    pages["environment.md"] = reference_pages.environment(pages["environment.md"])
+    pages["environment.md"] = reference_pages.render_environment(pages["environment.md"])
     shown: dict[str, Path] = {}
-    pages = {name: with_links(name, text, shown) for name, text in pages.items()}
-    pages |= {name: file_page(path) for name, path in shown.items()}
+    pages = {name: rewrite_links(name, text, shown) for name, text in pages.items()}
+    pages |= {name: render_file(path) for name, path in shown.items()}
     for old in folder.rglob("*.md"):
         if old.relative_to(folder).as_posix() not in pages:
             old.unlink()
@@ -70,11 +71,11 @@ def gather(folder: Path) -> None:
     shutil.copytree(DOCS / "pictures", folder / "pictures", dirs_exist_ok=True)
 
 
-def with_links(name: str, text: str, shown: dict[str, Path]) -> str:
-    """Return a page whose links to files of the project lead to pages, noted in `shown`.
+def rewrite_links(name: str, text: str, shown: dict[str, Path]) -> str:
+    """Return a page whose links to files of the repository lead to pages, added to `shown`.
 
     Raises:
-        ValueError: a link leads to what is not there.
+        ValueError: the target of a link does not exist.
     """
 
     def moved(match: re.Match[str]) -> str:
@@ -83,21 +84,21 @@ def with_links(name: str, text: str, shown: dict[str, Path]) -> str:
         if inside.is_relative_to(DOCS):
             return match[0]
         if not inside.exists():
-            raise ValueError(f"{name}: {place} is not there")
+            raise ValueError(f"{name}: {place} does not exist")
         if inside == ROOT / "README.md":
             page = "index.md"
         else:
-            # Zensical passes over names that begin with a dot.
+            # Zensical ignores names that begin with a dot.
             page = f"files/{inside.relative_to(ROOT).as_posix().lstrip('.')}.md"
             shown[page] = inside
         return f"]({os.path.relpath(page, Path(name).parent).replace(os.sep, '/')}{anchor})"
 
-    parts = FENCED.split(text)  # those at odd places are code
+    parts = FENCED.split(text)  # parts at odd positions are code
     parts[::2] = [LINK.sub(moved, part) for part in parts[::2]]
     return "".join(parts)
 
 
-def file_page(path: Path) -> str:
+def render_file(path: Path) -> str:
     """Return a page that shows a file, or each file of a folder."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     lines = [f"# {path.relative_to(ROOT).as_posix()}", ""]

@@ -1,4 +1,4 @@
-"""The pages of commands and of the Python API, and the tables of environment variables."""
+"""The reference pages: commands, the Python API, and the tables of environment variables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from invoke import Task
 
 import tasks
-from scripts.config_page import row
+from scripts.config_page import table_row
 from shelfmark.cli.command import Command
 from shelfmark.cli.overrides import Override
 from shelfmark.service import settings
@@ -22,21 +22,21 @@ SOURCE = ROOT / "src" / "shelfmark"
 COMMANDS = """\
 # Commands
 
-`shelfmark --help` lists them, `shelfmark COMMAND --help` explains one. In a checkout,
-`uv run inv COMMAND` is `uv run shelfmark COMMAND`; the developers' own commands are of `inv` alone.
-Both install the packages that a command needs. Words such as `model.max_depth=4` are
-[configuration keys](configuration.md).
+`shelfmark --help` lists the commands, and `shelfmark COMMAND --help` describes one of them. In a
+checkout, `uv run inv COMMAND` is the same as `uv run shelfmark COMMAND`; the commands for
+developers exist only under `inv`. Both install the packages that a command needs. Arguments such
+as `model.max_depth=4` set [configuration keys](configuration.md).
 """
 WORDS = "any number of key=value, +key=value, ~key"
 OVERVIEW = """\
-Made of the docstrings, one page a room. A room imports only from the rooms below it, and
-`inv lint` holds it to that; [the architecture](../../architecture.md) shows them together. Shapes
-of arrays are (rows, columns).
+These pages are generated from the docstrings, one page per room. A room imports only from the
+rooms below it, which `inv lint` checks; [the architecture](../../architecture.md) shows all rooms.
+Shapes of arrays are (rows, columns).
 """
 
 
-def environment(page: str) -> str:
-    """Return the page of the environment, its two marks replaced by the settings' own tables."""
+def render_environment(page: str) -> str:
+    """Return the page of the environment with its two marks replaced by tables of the settings."""
     for kind in (settings.Settings, MonitorSettings):
         mark = f"<!-- table of {kind.__name__} -->"
         if mark not in page:
@@ -45,14 +45,14 @@ def environment(page: str) -> str:
     return page
 
 
-def commands() -> str:
-    """Return the page of all commands: what each does, its options and their defaults."""
-    pages = {name: _task(task) for name, task in tasks.namespace.tasks.items()}
-    pages |= {name: _command(command) for name, command in tasks.COMMANDS.items()}
+def render_commands() -> str:
+    """Return the page of all commands: description, options and defaults."""
+    pages = {name: _render_task(task) for name, task in tasks.namespace.tasks.items()}
+    pages |= {name: _render_command(command) for name, command in tasks.COMMANDS.items()}
     return "\n".join([COMMANDS, *(pages[name] for name in sorted(pages))])
 
 
-def _command(command: click.Command) -> str:
+def _render_command(command: click.Command) -> str:
     first, _, rest = inspect.cleandoc(command.help or "").partition("\n")
     context, rows = click.Context(command), []
     for parameter in command.params:
@@ -63,67 +63,71 @@ def _command(command: click.Command) -> str:
             words = WORDS if isinstance(parameter.type, Override) else ""
             rows.append((parameter.make_metavar(context), None, words))
     examples = "\n".join(command.examples) if isinstance(command, Command) else ""
-    return _section(str(command.name), first, f"{rest}\n\n{examples}", rows)
+    return _render_section(str(command.name), first, f"{rest}\n\n{examples}", rows)
 
 
-def _task(task: Task[None]) -> str:
+def _render_task(task: Task[None]) -> str:
     first, _, rest = inspect.cleandoc(task.__doc__ or "").partition("\n")
     rows = [
         (f"--{argument.name.replace('_', '-')}", argument.default, argument.help or "")
         for argument in task.get_arguments()
     ]
-    return _section(str(task.name), first, rest, rows)
+    return _render_section(str(task.name), first, rest, rows)
 
 
-def _section(name: str, first: str, rest: str, options: list[tuple[str, object, str]]) -> str:
+def _render_section(
+    name: str, first: str, rest: str, options: list[tuple[str, object, str]]
+) -> str:
     lines = [f"## {name}", "", first, ""]
     if rest.strip():
         lines += ["```text", *rest.strip("\n").splitlines(), "```", ""]
     rows = []
     for option, default, help_text in options:
         shown = "" if default in (None, "", False) else f"`{str(default).lower()}`"
-        rows.append(row([f"`{option}`", shown, help_text]))
+        rows.append(table_row([f"`{option}`", shown, help_text]))
     if rows:
         lines += ["| option | default | meaning |", "| --- | --- | --- |", *rows, ""]
     return "\n".join(lines)
 
 
-def api() -> dict[str, str]:
-    """Return the pages of the API by their path: an overview, and a page for each room."""
+def render_api() -> dict[str, str]:
+    """Return the pages of the API by path: an overview, and a page per room."""
     pages, overview = {}, ["# Python API", "", OVERVIEW]
-    for room, modules in rooms().items():
+    for room, modules in list_rooms().items():
         entries = [f"::: shelfmark.{module}\n" for module in modules]
-        pages[f"reference/api/{room}.md"] = "\n".join([f"# {room}", "", about(room), "", *entries])
+        pages[f"reference/api/{room}.md"] = "\n".join(
+            [f"# {room}", "", summary(room), "", *entries]
+        )
         overview += [
             f"## [{room}]({room}.md)",
             "",
-            about(room),
+            summary(room),
             "",
             "| module | |",
             "| --- | --- |",
         ]
-        overview += [f"| [`{x}`]({room}.md#shelfmark.{x}) | {about(x)} |" for x in modules] + [""]
+        overview += [f"| [`{x}`]({room}.md#shelfmark.{x}) | {summary(x)} |" for x in modules] + [""]
     return {"reference/api/index.md": "\n".join(overview)} | pages
 
 
-def rooms() -> dict[str, list[str]]:
+def list_rooms() -> dict[str, list[str]]:
     """Return the rooms, each with its modules, in the order of the imports from the ground up."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
     names = [name.removeprefix("shelfmark.") for row in layers[::-1] for name in row.split(" | ")]
-    return {name: modules_of(name) for name in names if (SOURCE / name).is_dir()}
+    return {name: list_modules(name) for name in names if (SOURCE / name).is_dir()}
 
 
-def modules_of(room: str) -> list[str]:
+def list_modules(room: str) -> list[str]:
     """Return the modules of a room, those of its own folders behind the others."""
     files = sorted((SOURCE / room).rglob("*.py"), key=lambda x: (len(x.parts), x))
     paths = [x.relative_to(SOURCE).with_suffix("") for x in files if x.stem != "__init__"]
     return [".".join(path.parts) for path in paths]
 
 
-def about(module: str) -> str:
-    """Return the first line of a module's docstring."""
+def summary(module: str) -> str:
+    """Return the first line of the docstring of a module or a room."""
     path = SOURCE / module.replace(".", "/")
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    told = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    return told.partition("\n")[0]
+    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0]

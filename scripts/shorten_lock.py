@@ -1,8 +1,8 @@
-"""Take out of uv.lock what depends on the machine that wrote it: addresses, files, metadata.
+"""Remove from uv.lock what depends on the machine that wrote it: addresses, files, metadata.
 
-What stays pins every version, marker and dependency, and serves a laptop, a company mirror and an
-offline runner alike; uv fills the rest in again wherever it runs. Standard library alone, so that
-the pre-commit hook needs no environment.
+The short form pins every version, marker and dependency, and works on a laptop, with a company
+mirror and on an offline runner. uv adds the rest again wherever it runs. The script needs only the
+standard library, so that the pre-commit hook needs no environment.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def shorten(lock: str) -> str:
 
 
 def main() -> int:
-    """Shorten the file in place; exit status 1 says that there was something to shorten."""
+    """Shorten the file in place; with --check, return 1 if it had to be shortened."""
     long = LOCK.read_text(encoding="utf-8")
     short = shorten(long)
     if short == long:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pages that the site is built from."""
     folder = tmp_path_factory.mktemp("docs") / "build" / "pages"
-    make_site.gather(folder)
+    make_site.write_pages(folder)
     return folder
 
 
