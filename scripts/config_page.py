@@ -12,9 +12,8 @@ from pydantic import BaseModel
 
 from shelfmark.cloud.submission import CloudConfig
 from shelfmark.config import groups
-from shelfmark.config.drift import DriftConfig
 from shelfmark.config.load import compose_values
-from shelfmark.config.schema import Config
+from shelfmark.config.schema import Config, DriftConfig
 
 CONFIGS = groups.CONFIGS
 VERTEX = "cloud=vertex_cpu"
@@ -46,7 +45,7 @@ def render_page() -> str:
         intro = notes.get(name, "")
         lines += [f"## {name}", "", *([f"{intro[0].upper()}{intro[1:]}.", ""] if intro else [])]
         lines += key_table(Config, base, notes, [name])
-        lines += choice_table(name, base) if name in groups.groups() else []
+        lines += choice_table(name, base) if name in groups.list_groups() else []
     cloud = compose_values([VERTEX])
     lines += ["## cloud", "", f"Only for `inv submit` and `inv preflight`, with `{VERTEX}`.", ""]
     lines += key_table(CloudConfig, cloud["cloud"], notes, prefix="cloud.")
@@ -79,7 +78,7 @@ def choice_table(group: str, base: Any) -> list[str]:
     """Return a table of a group's choices: purpose, and the keys that differ from the base."""
     lines = ["| choice | purpose | sets |", "| --- | --- | --- |"]
     before = dict(flatten(base))
-    for name in groups.groups()[group]:
+    for name in groups.list_groups()[group]:
         wanted = [f"{group}={name}", *([VERTEX] if group.startswith("cloud") else [])]
         after = dict(flatten(compose_values(wanted)))
         changed = [
@@ -133,7 +132,7 @@ def read_meanings() -> dict[str, str]:
     base = yaml.safe_load((CONFIGS / "config.yaml").read_text(encoding="utf-8"))
     chosen = {group: name for one in base["defaults"] if isinstance(one, dict)
               for group, name in one.items()}  # fmt: skip
-    for group in sorted({*groups.groups()} - {"experiment"}):
+    for group in sorted({*groups.list_groups()} - {"experiment"}):
         files = sorted((CONFIGS / group).glob("*.yaml"), key=lambda x: x.stem != chosen.get(group))
         for file in files:
             for key, text in read_comments(file).items():

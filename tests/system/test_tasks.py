@@ -34,7 +34,7 @@ def test_the_list_of_tasks_explains_each(tmp_path: Path) -> None:
 def test_help_lists_the_groups_and_examples(tmp_path: Path, words: list[str]) -> None:
     done = inv(*words, cwd=tmp_path)
     assert done.stdout.startswith("Usage: inv train ")
-    for group, names in groups.groups().items():
+    for group, names in groups.list_groups().items():
         assert (f"{group}={'|'.join(names)}" in done.stdout) is not group.startswith("cloud")
     assert "experiment=fast model.max_depth=4" in done.stdout
 

@@ -20,7 +20,7 @@ from shelfmark.cli.overrides import Override, OverridesCommand, overrides_argume
 
 def limits() -> list[str]:
     """Return the keys of configs/drift.yaml, as completion offers them."""
-    from shelfmark.config.drift import DriftConfig
+    from shelfmark.config.schema import DriftConfig
 
     return [f"{key}=" for key in DriftConfig.model_fields]
 
@@ -65,7 +65,7 @@ def drift(
 
     if log.partition("://")[0] in storage.GOOGLE:
         require_extra("gcsfs", "gs")
-    from shelfmark.config.drift import load_drift_config
+    from shelfmark.config.load import load_drift_config
     from shelfmark.core import files
     from shelfmark.monitoring import detect
 

@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from shelfmark.cli.command import Command
-from shelfmark.config.groups import CLOUD, groups
+from shelfmark.config.groups import CLOUD, list_groups
 
 if TYPE_CHECKING:
     from shelfmark.config.schema import Config
@@ -90,7 +90,9 @@ def cloud_choices() -> list[str]:
 
 def _groups(cloud: bool) -> dict[str, list[str]]:
     return {
-        group: names for group, names in groups().items() if cloud or not group.startswith(CLOUD)
+        group: names
+        for group, names in list_groups().items()
+        if cloud or not group.startswith(CLOUD)
     }
 
 

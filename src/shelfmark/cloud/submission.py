@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from shelfmark.cloud.account import Account
-from shelfmark.config.groups import CLOUD, groups, is_cloud
+from shelfmark.config.groups import CLOUD, is_cloud_override, list_groups
 from shelfmark.config.load import compose_values, validate_config
 from shelfmark.config.schema import Config, Strict
 from shelfmark.errors import ShelfmarkError
@@ -92,13 +92,15 @@ def read(overrides: Sequence[str]) -> Submission:
     chosen = values.pop(CLOUD, None)
     training = validate_config(Config, values)
     if chosen is None:
-        known = ", ".join(f"cloud={name}" for name in groups()[CLOUD])
+        known = ", ".join(f"cloud={name}" for name in list_groups()[CLOUD])
         raise ShelfmarkError(f"say where the job runs: {known}")
     cloud = validate_config(_Composed, {CLOUD: chosen}).cloud
     _check_reach(training, cloud)
     what = training.name or "-".join(filter(None, (training.data.source, training.experiment)))
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{what}"[:100]
-    return Submission(name, cloud, training, [word for word in overrides if not is_cloud(word)])
+    return Submission(
+        name, cloud, training, [word for word in overrides if not is_cloud_override(word)]
+    )
 
 
 def _check_reach(training: Config, cloud: CloudConfig) -> None:

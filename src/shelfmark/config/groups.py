@@ -1,6 +1,7 @@
 """The groups of the configuration: the folders of `configs/` that config.yaml chooses from.
 
-Other folders there, such as that of the sweeps, are read by others and never by Hydra.
+Hydra does not read the other folders there, such as that of the sweeps. This module imports nothing
+heavy: the help of the command line needs it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from pathlib import Path
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 CHOICE = re.compile(r"^  - (\w+): \w+", re.MULTILINE)  # a line of the defaults: `- data: sample`
-NO_CHOICE = {"account"}  # taken in by the others of its group
-CLOUD = "cloud"  # what this group and its keys say is for `inv submit` alone
+NO_CHOICE = {"account"}  # included by the other files of its group
+CLOUD = "cloud"  # a group for `inv submit` alone
 
 
-def groups() -> dict[str, list[str]]:
-    """Return the choices of each group, for help and hints; `cloud/machine` is within `cloud`."""
+def list_groups() -> dict[str, list[str]]:
+    """Return the choices of each group; `cloud/machine` is a group within `cloud`."""
     base = (CONFIGS / "config.yaml").read_text(encoding="utf-8")
     return {
         folder.relative_to(CONFIGS).as_posix(): sorted(
@@ -26,7 +27,7 @@ def groups() -> dict[str, list[str]]:
     }
 
 
-def is_cloud(override: str) -> bool:
-    """Whether an override is about the cloud: cloud=vertex_cpu, cloud/machine=…, cloud.region=…."""
+def is_cloud_override(override: str) -> bool:
+    """Whether an override concerns the cloud: cloud=vertex_cpu, cloud/machine=…, cloud.region=…."""
     key = override.lstrip("+~").partition("=")[0]
     return key == CLOUD or key.startswith((f"{CLOUD}.", f"{CLOUD}/"))

@@ -1,17 +1,20 @@
-"""The configuration of a run: composed by Hydra from `configs/`, checked before any work.
+"""The configuration of a run: composed by Hydra from `configs/`, validated before any work.
 
-Hydra is imported only when a configuration is composed, so that serving does without it.
+Hydra is imported only when a configuration is composed: the service runs without it.
 """
 
 from __future__ import annotations
 
+import copy
+import functools
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from shelfmark.config import groups
-from shelfmark.config.schema import RENAMED_KEYS, Config
+from shelfmark.config.schema import RENAMED_KEYS, Config, DriftConfig
 from shelfmark.errors import ShelfmarkError, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -21,20 +24,45 @@ def load_config(overrides: Sequence[str] = ()) -> Config:
     """Compose the configuration from `configs/` and overrides such as `experiment=fast`.
 
     Raises:
-        ShelfmarkError: an override is malformed or names no key, a type or a value is wrong, or
-            it is about the cloud.
+        ShelfmarkError: an override is malformed or names no key, a type or value is wrong, or an
+            override concerns the cloud.
     """
-    values = compose_values(list(overrides))
+    values = compose_values(overrides)
     if groups.CLOUD in values:
-        raise ShelfmarkError("cloud: this command works here; inv submit sends a training there")
+        raise ShelfmarkError("cloud: this command runs here; inv submit sends a training there")
     return validate_config(Config, values)
 
 
-def validate_config(model: type[Model], values: dict[str, Any]) -> Model:
-    """Return composed values as what they should be.
+def load_drift_config(overrides: Sequence[str] = ()) -> DriftConfig:
+    """Return the limits of `configs/drift.yaml`, with overrides such as `level=0.01`.
 
     Raises:
-        ShelfmarkError: a key is not known, a type or a value is wrong; names the nearest known key.
+        ShelfmarkError: a key is unknown, or a value is wrong.
+    """
+    import yaml
+
+    path = groups.CONFIGS / "drift.yaml"
+    try:
+        values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for override in overrides:
+            key, _, value = override.partition("=")
+            if key not in DriftConfig.model_fields:
+                raise ShelfmarkError(f"{key}: no such key{nearest(key, DriftConfig.model_fields)}")
+            values[key] = yaml.safe_load(value)
+        return DriftConfig.model_validate(values)
+    except (OSError, yaml.YAMLError) as error:
+        raise ShelfmarkError(f"{path}: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(map(str, problem["loc"]))
+        raise ShelfmarkError(f"{key}: {problem['input']!r}: {problem['msg'].lower()}") from error
+
+
+def validate_config(model: type[Model], values: dict[str, Any]) -> Model:
+    """Return composed values as a model of the schema.
+
+    Raises:
+        ShelfmarkError: a key is unknown, or a type or value is wrong; names the nearest known key.
     """
     try:
         return model.model_validate(values)
@@ -42,12 +70,57 @@ def validate_config(model: type[Model], values: dict[str, Any]) -> Model:
         raise ShelfmarkError(_first_problem(error, model)) from error
 
 
-def compose_values(overrides: list[str]) -> dict[str, Any]:
-    """Compose the values from `configs/` and overrides, not checked yet.
+def compose_values(overrides: Sequence[str]) -> dict[str, Any]:
+    """Compose the values from `configs/` and overrides, before any validation.
+
+    Hydra takes half a second for a composition. The one of the chosen groups is therefore cached,
+    and overrides of single values are applied to a copy; Hydra composes all that is not so simple,
+    and so reports every error.
 
     Raises:
         ShelfmarkError: an override is malformed or names no key.
     """
+    values = _compose_from_cache(overrides)
+    return _compose(overrides) if values is None else values
+
+
+def _compose_from_cache(overrides: Sequence[str]) -> dict[str, Any] | None:
+    """Return the composed values, None if an override is more than a choice or a single value."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import OverrideType
+    from hydra.errors import HydraException
+
+    chosen = _choices_among(overrides)
+    rest = [override for override in overrides if override not in chosen]
+    try:
+        values = copy.deepcopy(_cached_composition(tuple(chosen), _files_state()))
+        for override in OverridesParser.create().parse_overrides(rest):
+            plain = override.type is OverrideType.CHANGE and not override.is_sweep_override()
+            if not plain or override.package or override.key_or_group in groups.list_groups():
+                return None
+            *sections, name = override.key_or_group.split(".")
+            section = functools.reduce(operator.getitem, sections, values)
+            value = override.value()
+            if isinstance(section[name], dict) or set("${?\\") & set(str(value)):
+                return None
+            section[name] = value
+    except (ShelfmarkError, HydraException, KeyError, TypeError):
+        return None
+    return values
+
+
+@functools.cache
+def _cached_composition(chosen: tuple[str, ...], state: object) -> dict[str, Any]:
+    return _compose(chosen)
+
+
+def _files_state() -> tuple[tuple[str, int, int], ...]:
+    """Return what changes with any file of the configuration."""
+    paths = sorted(groups.CONFIGS.rglob("*.yaml"))
+    return tuple((str(path), (s := path.stat()).st_mtime_ns, s.st_size) for path in paths)
+
+
+def _compose(overrides: Sequence[str]) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
@@ -58,31 +131,33 @@ def compose_values(overrides: list[str]) -> dict[str, Any]:
     try:
         with initialize_config_dir(str(groups.CONFIGS.resolve()), version_base="1.3"):
             try:
-                compose_values = compose("config", overrides=overrides, return_hydra_config=True)
-            except HydraException as error:
-                base = OmegaConf.to_container(compose("config", overrides=_chosen(overrides)))
+                composed = compose("config", overrides=list(overrides), return_hydra_config=True)
+            except (HydraException, ValueError) as error:
+                base = OmegaConf.to_container(
+                    compose("config", overrides=_choices_among(overrides))
+                )
                 raise ShelfmarkError(_hint(overrides, base, _short(error))) from error
-            chosen = compose_values.hydra.runtime.choices.get("experiment")
+            experiment = composed.hydra.runtime.choices.get("experiment")
             values = OmegaConf.masked_copy(
-                compose_values, [str(key) for key in compose_values if key != "hydra"]
+                composed, [str(key) for key in composed if key != "hydra"]
             )
             plain = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ShelfmarkError(_short(error)) from error
     assert isinstance(plain, dict)
-    return {**{str(key): value for key, value in plain.items()}, "experiment": chosen}
+    return {**{str(key): value for key, value in plain.items()}, "experiment": experiment}
 
 
-def _chosen(overrides: Sequence[str]) -> list[str]:
-    """Return the overrides that choose what there is: they decide which other keys there are."""
-    choices = groups.groups()
+def _choices_among(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that choose a file of a group: they decide which other keys exist."""
+    choices = groups.list_groups()
     pairs = (override.partition("=") for override in overrides)
     return ["=".join((key, value)) for key, _, value in pairs if value in choices.get(key, ())]
 
 
 def _hint(overrides: Sequence[str], base: Any, message: str) -> str:
-    """Say which override names nothing or replaces a mapping, and what it may have meant."""
-    keys, choices = list(_flat(base)), groups.groups()
+    """Return which override names no key or replaces a mapping, and the nearest known key."""
+    keys, choices = list(_flat(base)), groups.list_groups()
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
         if present := _present_key(key):
@@ -94,7 +169,7 @@ def _hint(overrides: Sequence[str], base: Any, message: str) -> str:
         elif key not in keys:
             return f"{key}: no such key{nearest(key, [*keys, *choices])}"
         elif f"override {key}=" in message or f"override '{key}'" in message:
-            return f"{key}: a mapping cannot be replaced; take it away: ~{key} +{override}"
+            return f"{key}: a mapping cannot be replaced; remove it first: ~{key} +{override}"
     return message
 
 
@@ -115,24 +190,24 @@ def _flat(node: Any, prefix: str = "") -> Iterator[str]:
 
 def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     problem = error.errors()[0]
-    # Branches of a union end the place with a type's name, which is not part of the key.
-    place = ".".join(str(part) for part in problem["loc"] if str(part).isidentifier() or part == 0)
+    # The location of an error within a union ends with the name of a type.
+    key = ".".join(str(part) for part in problem["loc"] if str(part).isidentifier() or part == 0)
     if problem["type"] == "extra_forbidden":
-        if present := _present_key(place):
-            return f"{place}: this key is now {present}"
-        section = place.rpartition(".")[0]
+        if present := _present_key(key):
+            return f"{key}: this key is now {present}"
+        section = key.rpartition(".")[0]
         known = [f"{section}.{name}".lstrip(".") for name in _fields(section, model)]
-        return f"{place}: no such key{nearest(place, known)}"
+        return f"{key}: no such key{nearest(key, known)}"
     message = problem["msg"].removeprefix("Value error, ")
-    given = problem["input"]
-    shown = "" if isinstance(given, dict) else f"{given!r}: "
-    return f"{place}: {shown}{message[0].lower()}{message[1:]}"
+    value = problem["input"]
+    shown = "" if isinstance(value, dict) else f"{value!r}: "
+    return f"{key}: {shown}{message[0].lower()}{message[1:]}"
 
 
 def _fields(section: str, model: type[BaseModel]) -> list[str]:
     for part in filter(None, section.split(".")):
         annotation = model.model_fields[part].annotation
-        # A section that may be null is the first branch of a union.
+        # The section is the first branch of a union if it may be null.
         section_type = next(iter(get_args(annotation)), annotation)
         if not (isinstance(section_type, type) and issubclass(section_type, BaseModel)):
             return []

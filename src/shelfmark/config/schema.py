@@ -289,3 +289,20 @@ def with_present_keys(values: dict[str, Any]) -> dict[str, Any]:
         if isinstance(section, dict) and key in section:
             section[new.rpartition(".")[2]] = section.pop(key)
     return values
+
+
+class DriftConfig(Strict):
+    """What counts as drift, and when a new model replaces the old one: `configs/drift.yaml`."""
+
+    level: Fraction
+    min_papers: int = Field(ge=20)  # five folds of four papers
+    max_papers: int = Field(ge=20)
+    domain_papers: int = Field(ge=20)
+    numbers: float = Field(ge=0)
+    shares: float = Field(ge=0, le=1)
+    text: float = Field(ge=0.5, le=1)
+    accuracy: float = Field(ge=0, le=1)
+    calibration: float = Field(ge=0, le=1)
+    newest: Fraction
+    chance: Fraction
+    keep: int = Field(ge=1)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from shelfmark.config.drift import DriftConfig
+from shelfmark.config.schema import DriftConfig
 from shelfmark.evaluation import metrics
 from shelfmark.monitoring import fingerprint, statistics
 from shelfmark.monitoring.reference import Reference, mean_tfidf

@@ -17,7 +17,8 @@ import orjson
 from loguru import logger
 from rich.table import Table
 
-from shelfmark.config.drift import DriftConfig, load_drift_config
+from shelfmark.config.load import load_drift_config
+from shelfmark.config.schema import DriftConfig
 from shelfmark.core import console, files, provenance
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact

@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from shelfmark.config.drift import DriftConfig
+from shelfmark.config.schema import DriftConfig
 from shelfmark.monitoring import compare as drift
 from shelfmark.monitoring import fingerprint
 from shelfmark.monitoring.compare import Comparison, DriftTest

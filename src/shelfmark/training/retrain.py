@@ -19,9 +19,8 @@ import pyarrow.compute as pc
 from loguru import logger
 
 from shelfmark.arxiv.papers import Paper
-from shelfmark.config.drift import DriftConfig
 from shelfmark.config.load import validate_config
-from shelfmark.config.schema import Config
+from shelfmark.config.schema import Config, DriftConfig
 from shelfmark.core import files, provenance
 from shelfmark.core.arrays import Ints
 from shelfmark.data import sources

@@ -101,7 +101,7 @@ def test_the_spec_is_shown_without_any_account(log: Callable[[], str]) -> None:
     assert "DIGEST becomes that of the tag latest" in log()
 
 
-@pytest.mark.parametrize("machine", groups.groups()["cloud/machine"])
+@pytest.mark.parametrize("machine", groups.list_groups()["cloud/machine"])
 def test_every_machine_is_a_real_one(machine: str) -> None:
     pool = built(f"cloud/machine={machine}")["jobSpec"]["workerPoolSpecs"][0]
     assert pool["machineSpec"]["machineType"] == machine

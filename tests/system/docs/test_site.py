@@ -107,7 +107,7 @@ def test_every_key_has_a_type_a_default_and_a_meaning(pages: Path) -> None:
     wanted -= {"experiment", "cloud", "data.options.papers"}  # told as groups, and in their source
     assert wanted <= set(told)
     assert [key for key, meaning in told.items() if not meaning.strip()] == []
-    for group, names in config_page.groups.groups().items():
+    for group, names in config_page.groups.list_groups().items():
         for name in names:
             assert group == "cloud" or f"[`{group}={name}`]" in page, (group, name)
 

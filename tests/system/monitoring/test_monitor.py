@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from shelfmark.config.drift import load_drift_config
+from shelfmark.config.load import load_drift_config
 from shelfmark.core import files
 from shelfmark.data.sources import sample
 from shelfmark.errors import ShelfmarkError

@@ -17,7 +17,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from shelfmark.config.drift import load_drift_config
+from shelfmark.config.load import load_drift_config
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import charts
 from shelfmark.experiments.benchmarks import load_figures

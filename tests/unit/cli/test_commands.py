@@ -53,7 +53,7 @@ def test_the_version_is_that_of_the_package(typed: Typed) -> None:
 @pytest.mark.parametrize(("name", "cloud"), [("train", False), ("submit", True)])
 def test_help_lists_the_groups_of_the_configuration(typed: Typed, name: str, cloud: bool) -> None:
     _, out, _ = typed(name, "--help")
-    for group, names in groups.groups().items():
+    for group, names in groups.list_groups().items():
         assert (f"\n  {group}={'|'.join(names)}\n" in out) is (
             cloud or not group.startswith("cloud")
         )

@@ -48,7 +48,7 @@ def test_seed_is_the_published_setting() -> None:
 
 
 def test_every_kind_of_model_has_the_parts_it_stands_on() -> None:
-    kinds = {kind: load_config([f"model={kind}"]).model for kind in groups.groups()["model"]}
+    kinds = {kind: load_config([f"model={kind}"]).model for kind in groups.list_groups()["model"]}
     parts = {
         kind: (
             model.classifier,
@@ -93,10 +93,10 @@ def test_last_wins_base_group_experiment_command_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "group", [name for name in groups.groups() if not name.startswith("cloud")]
+    "group", [name for name in groups.list_groups() if not name.startswith("cloud")]
 )
 def test_every_choice_of_a_group_composes(group: str) -> None:
-    for choice in groups.groups()[group]:
+    for choice in groups.list_groups()[group]:
         load_config([f"{group}={choice}"])
 
 
@@ -159,7 +159,7 @@ def test_lists_quotes_blanks_and_dates_arrive() -> None:
         (["data.labels=cs"], "data.labels: 'cs': input should be a valid list"),
         (
             ["experiment=twelve", "data.labels=[cs.AI,cs.CL]"],
-            "data.labels: a mapping cannot be replaced; take it away: "
+            "data.labels: a mapping cannot be replaced; remove it first: "
             "~data.labels +data.labels=[cs.AI,cs.CL]",
         ),
         (["data.max_papers=0"], "data.max_papers: 0: input should be greater than or equal to 1"),

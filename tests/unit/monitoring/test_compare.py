@@ -11,7 +11,8 @@ import pytest
 from scipy.stats import binom, ks_2samp, wasserstein_distance
 
 from shelfmark.arxiv.text import clean_text, join_texts
-from shelfmark.config.drift import DriftConfig, load_drift_config
+from shelfmark.config.load import load_drift_config
+from shelfmark.config.schema import DriftConfig
 from shelfmark.data.sources import sample
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.artifact import Model

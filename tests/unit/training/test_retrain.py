@@ -9,8 +9,7 @@ import numpy as np
 import orjson
 import pytest
 
-from shelfmark.config.drift import load_drift_config
-from shelfmark.config.load import load_config
+from shelfmark.config.load import load_config, load_drift_config
 from shelfmark.data.sources import sample
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import metrics

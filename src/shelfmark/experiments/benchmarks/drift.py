@@ -25,9 +25,8 @@ from rich.table import Table
 from scipy.stats import binomtest
 
 from shelfmark.arxiv.text import MATHS, join_texts
-from shelfmark.config.drift import DriftConfig, load_drift_config
-from shelfmark.config.load import load_config
-from shelfmark.config.schema import Config
+from shelfmark.config.load import load_config, load_drift_config
+from shelfmark.config.schema import Config, DriftConfig
 from shelfmark.core import console
 from shelfmark.core.arrays import Ints
 from shelfmark.data import sources

@@ -92,7 +92,7 @@ def _told(plan: Plan, best: Outcome) -> str:
 
 
 def _groups() -> set[str]:
-    return set(groups.groups())
+    return set(groups.list_groups())
 
 
 def _at(settings: Values, key: str) -> Any:

@@ -72,7 +72,7 @@ def test_a_new_source_is_a_file_and_a_yaml(barred: Path, tmp_path: Path) -> None
 def test_every_data_config_names_a_source_and_every_source_has_one() -> None:
     folder = Path(inspect.getfile(sources)).parent
     modules = {file.stem for file in folder.glob("*.py")} - {"__init__"}
-    assert modules == set(groups.groups()["data"])
+    assert modules == set(groups.list_groups()["data"])
     for name in modules:
         assert load_config([f"data={name}"]).data.source == name
 

@@ -28,7 +28,7 @@ def written(folder: Path, content: dict[str, Any]) -> str:
 
 
 def test_a_sweep_is_no_group_of_the_configuration() -> None:
-    assert "sweep" not in groups.groups()
+    assert "sweep" not in groups.list_groups()
     with pytest.raises(ShelfmarkError, match="sweep: no such key"):
         load_config(["+sweep=fast"])
 
