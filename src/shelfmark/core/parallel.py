@@ -90,11 +90,20 @@ def _ctrl_c_blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    arrived: list[int] = []
+    in_main = threading.current_thread() is threading.main_thread()
+    # The mask is for the started process, which inherits it. Here another thread, such as one of
+    # OpenBLAS, still takes the signal, and Python would interrupt the main thread half-way.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handler = signal.signal(signal.SIGINT, lambda *_: arrived.append(1)) if in_main else None
     try:
         yield
     finally:
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if arrived:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _begin_worker() -> None:
