@@ -1,4 +1,8 @@
-"""To wait for a moment in the life of another process, and to kill it there and nowhere else."""
+"""Waiting for an event in another process, and killing a process exactly then.
+
+No test rests on the speed of the machine: what it waits for is an event, `PATIENCE` only ends a
+test that hangs, and what must not end by itself meanwhile lasts `FOREVER`.
+"""
 
 from __future__ import annotations
 
@@ -9,39 +13,56 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-SOON = 60  # seconds in which a program has done what it is to do at once, on a busy machine too
-PATIENCE = 600  # seconds in which a long piece of work comes to a moment
-LOOK = 0.005  # seconds between two looks
-STOPPED = 0.05  # seconds within which all processes of a group stand still
+import psutil
+
+PATIENCE = 600  # seconds after which a test fails that waits for an event
+FOREVER = 36_000  # seconds that no test waits
+POLL = 0.005  # seconds between two looks
 
 
-def until(holds: Callable[[], object], seconds: float = SOON) -> None:
-    """Wait for something to be so.
+def until(holds: Callable[[], object], seconds: float = PATIENCE) -> None:
+    """Wait until a condition holds.
 
     Raises:
-        AssertionError: it is not so in time.
+        AssertionError: the condition does not hold in time.
     """
-    last_moment = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < last_moment, "it did not come to pass"
-        time.sleep(LOOK)
+        assert time.monotonic() < deadline, "condition not met in time"
+        time.sleep(POLL)
 
 
 def kill_group_when(process: subprocess.Popen[Any], holds: Callable[[], object]) -> None:
-    """Kill a process that leads a group, and the others in it, while something is so.
+    """Kill a process that leads a group, and the rest of the group, while a condition holds.
 
-    They stand still while the second look is taken, so that it is so still when they die.
+    The condition is checked again while all of them are stopped, so that it holds when they die.
 
     Raises:
-        AssertionError: the process ends before, or it is not so in time.
+        AssertionError: the process ends before, or the condition does not hold in time.
     """
     while True:
-        until(lambda: holds() or process.poll() is not None, PATIENCE)
+        until(lambda: holds() or process.poll() is not None)
         assert process.poll() is None, process.communicate()
         os.killpg(process.pid, signal.SIGSTOP)
-        time.sleep(STOPPED)
+        until(lambda: all(map(_stands_still, _group(process.pid))))
         if holds():
             break
         os.killpg(process.pid, signal.SIGCONT)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+
+
+def _group(leader: int) -> list[int]:
+    try:
+        children = psutil.Process(leader).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+    return [leader, *(child.pid for child in children)]
+
+
+def _stands_still(pid: int) -> bool:
+    try:
+        status: str = psutil.Process(pid).status()
+    except psutil.NoSuchProcess:
+        return True
+    return status in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_TRACING_STOP)

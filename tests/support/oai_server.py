@@ -78,7 +78,7 @@ class Repository:
         dead: tokens that are refused.
         asked: the arguments of each request.
         agents: the user agent of each.
-        times: when each came.
+        now: the clock by which `times` says when each came.
     """
 
     papers: list[Held]
@@ -90,6 +90,7 @@ class Repository:
     asked: list[dict[str, str]] = field(default_factory=list)
     agents: list[str] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
+    now: Callable[[], float] = time.time
     url: str = ""
 
     @property
@@ -157,7 +158,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         held = self.repository
         asked = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
-        held.times.append(time.time())
+        held.times.append(held.now())
         held.agents.append(self.headers["User-Agent"])
         held.asked.append(asked)
         body = held.answer(dict(asked))

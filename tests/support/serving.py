@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2 as httpx
+from filelock import BaseFileLock, FileLock, Timeout
 
-from tests.support.moments import until
+from tests.support.moments import PATIENCE, until
 
+RESERVED: list[BaseFileLock] = []  # held until the process ends
 ROBOT = "We train a robot arm for grasping with motion planning."
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that no other test process is given while this one lives.
+
+    The ports lie below those that systems give to connections, which could take one before its
+    server binds it.
+    """
+    folder = Path(tempfile.gettempdir(), f"test-ports-{getpass.getuser()}")
+    folder.mkdir(exist_ok=True)
+    for port in range(20_000, 30_000):
+        lock = FileLock(folder / str(port))
+        with contextlib.suppress(Timeout, OSError), socket.socket() as probe:
+            lock.acquire(timeout=0)
+            probe.bind(("127.0.0.1", port))
+            RESERVED.append(lock)
+            return port
+        lock.release()
+    raise AssertionError("no port is free")
 
 
 def start(home: Path, port: int, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
@@ -57,12 +74,12 @@ def running(home: Path, *arguments: str, **env: str) -> Iterator[httpx.Client]:
     port = free_port()
     process = start(home, port, *arguments, **env)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
             wait_until_ready(process, client)
             yield client
     finally:
         process.send_signal(signal.SIGTERM)
-        status = process.wait(timeout=30)
+        status = process.wait(timeout=PATIENCE)
     log = log_of(home, port).read_text()
     assert "Traceback" not in log, log
     assert status == 0

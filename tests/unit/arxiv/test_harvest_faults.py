@@ -12,6 +12,7 @@ import pytest
 from shelfmark import __version__
 from shelfmark.errors import ShelfmarkError
 from tests.support import oai_server
+from tests.support.moments import FOREVER
 from tests.support.oai_server import Fault, Held, Repository
 from tests.unit.arxiv.conftest import SINCE, Clock, fetch, held, ids, left, token
 
@@ -86,7 +87,7 @@ def test_an_answer_without_an_end_is_refused(
 
 def test_a_silent_server_is_given_up(repository: Repository, tmp_path: Path, clock: Clock) -> None:
     woken = threading.Event()
-    repository.faults = {2: lambda handler, body: woken.wait(30) or None}
+    repository.faults = {2: lambda handler, body: woken.wait(FOREVER) or None}
     fetch(repository, tmp_path / "papers.jsonl", clock, idle_timeout=0.3)
     woken.set()
     assert len(ids(tmp_path / "papers.jsonl")) == 47

@@ -16,6 +16,7 @@ from shelfmark.arxiv import harvest, oai
 from shelfmark.errors import ShelfmarkError
 from tests.conftest import ROOT
 from tests.support import oai_server
+from tests.support.moments import FOREVER, PATIENCE
 from tests.support.oai_server import Repository
 from tests.unit.arxiv.conftest import SINCE, Clock, fetch, left
 
@@ -101,17 +102,17 @@ def test_a_killed_harvest_goes_on_to_the_same_file(
     def stall(handler: oai_server.Handler, body: bytes) -> None:
         handler.send(body[:2000], length=len(body))
         halfway.set()
-        go.wait(300)
+        go.wait(FOREVER)
 
     repository.faults = {4: stall}
     with command(repository, out) as run:
-        assert halfway.wait(300)
+        assert halfway.wait(PATIENCE)
         run.send_signal(signal.SIGKILL)
-        run.wait(60)
+        run.wait(PATIENCE)
     go.set()
     assert left(tmp_path) <= {"papers.jsonl.partial", "papers.jsonl.partial-journal"}
     with command(repository, out) as run:
-        said, problems = run.communicate(timeout=300)
+        said, problems = run.communicate(timeout=PATIENCE)
     assert run.returncode == 0, problems
     assert out.read_bytes() == undisturbed
     assert repository.asked[4] == repository.asked[3]

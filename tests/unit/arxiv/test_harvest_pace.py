@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from shelfmark import __version__
-from shelfmark.arxiv import harvest, oai
+from shelfmark.arxiv import oai
 from shelfmark.errors import ShelfmarkError
 from tests.support import oai_server
 from tests.support.oai_server import Fault, Repository
-from tests.unit.arxiv.conftest import SINCE, Clock, fetch
+from tests.unit.arxiv.conftest import Clock, fetch
 
 
 @pytest.mark.parametrize(
@@ -35,13 +35,13 @@ def test_three_seconds_lie_between_requests_over_restarts_too(
     assert clock.waits[4:] == [2.0] + [3.0] * 4
 
 
-def test_the_server_sees_the_interval(repository: Repository, tmp_path: Path) -> None:
-    asked = oai.Repository(repository.url, interval=0.2)
+def test_the_server_sees_the_interval(repository: Repository, tmp_path: Path, clock: Clock) -> None:
+    repository.now = clock.now
     repository.faults = {2: oai_server.broken, 3: oai_server.status(503, Retry_After="0")}
-    harvest.harvest_papers(tmp_path / "papers.jsonl", SINCE, (), asked)
+    fetch(repository, tmp_path / "papers.jsonl", clock, interval=0.2)
     times = repository.times
     assert len(times) == 7
-    assert min(b - a for a, b in itertools.pairwise(times)) > 0.19
+    assert min(b - a for a, b in itertools.pairwise(times)) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(

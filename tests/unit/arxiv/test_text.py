@@ -160,7 +160,8 @@ def test_masking_never_fails(text: str) -> None:
 
 
 @pytest.mark.parametrize("sign", [r"\( ", r"\[ ", "$$ ", "$ ", r"\' ", r"\v{ ", "\\", r"\'{", "{ "])
-def test_a_hostile_text_takes_no_longer_than_others(sign: str) -> None:
-    started = time.perf_counter()
-    join_texts("", clean_text(sign * 20_000), "mask")
-    assert time.perf_counter() - started < 5
+def test_a_hostile_text_takes_time_in_proportion_to_its_length(sign: str) -> None:
+    # A quarter of a second of computing; of the square of the length, more than a thousand.
+    started = time.thread_time()
+    join_texts("", clean_text(sign * 1_000_000), "mask")
+    assert time.thread_time() - started < 100

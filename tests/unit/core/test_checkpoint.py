@@ -182,7 +182,7 @@ with checkpoint.open_checkpoint(Path(sys.argv[1]), "key") as stages:
     stages.save("words", [1, 2])
     (stages.folder / f".partial-{sys.argv[2]}-trees.pkl").write_bytes(b"half")
     print("ready", flush=True)
-    time.sleep(600)
+    time.sleep(36_000)
 """
 
 
@@ -212,12 +212,12 @@ def test_old_stages_are_forgotten_unless_a_run_is_still_at_them(tmp_path: Path) 
     old, recent = leave(tmp_path, "old"), leave(tmp_path, "recent")
     foreign = tmp_path / f"{UNFINISHED}123-of-an-earlier-version"
     foreign.mkdir()
-    age(old, MAX_AGE + 60)
-    age(foreign, MAX_AGE + 60)
-    age(recent, MAX_AGE - 60)
+    age(old, MAX_AGE + 3600)
+    age(foreign, MAX_AGE + 3600)
+    age(recent, MAX_AGE - 3600)
     with checkpoint.open_checkpoint(tmp_path, "live") as live:
         live.save("words", 1)
-        age(live.folder, MAX_AGE + 60)
+        age(live.folder, MAX_AGE + 3600)
         with checkpoint.open_checkpoint(tmp_path, "key"):
             pass
         assert live.load("words") == 1

@@ -18,7 +18,7 @@ from pathlib import Path
 from shelfmark.core import files
 held = files.try_lock(Path(sys.argv[1]))
 print(held is not None, flush=True)
-time.sleep(600)
+time.sleep(36_000)
 """
 
 

@@ -18,23 +18,29 @@ from shelfmark.data import prepare, sources
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.errors import ShelfmarkError
 from tests.conftest import paths_in
-from tests.support.moments import until
+from tests.support.moments import FOREVER, PATIENCE, until
 from tests.support.records import record, write
 
-FOREVER = """
+ENDLESS = """
 import sys, time
 from shelfmark.core import parallel
 if __name__ == "__main__":
-    for _ in parallel.map_in_order(time.sleep, iter([0, 0, 600, 600]), 2):
+    for _ in parallel.map_in_order(time.sleep, iter([0, 0, 36_000, 36_000]), 2):
         print("ready", flush=True)
 """
 STOPPED = """
-import time
+import os, time
+from pathlib import Path
 from shelfmark.core import console
 from shelfmark.core import parallel
+
+def work(seconds):
+    Path(f"begun-{{os.getpid()}}").touch()
+    time.sleep(seconds)
+
 if __name__ == "__main__":
     with console.one_line_errors():
-        list(parallel.map_in_order(time.sleep, [{seconds}] * 400, 2, {wait_on_interrupt}))
+        list(parallel.map_in_order(work, [{seconds}] * 36_000, 2, {wait_on_interrupt}))
 """
 
 
@@ -67,10 +73,10 @@ def test_without_workers_the_work_is_done_here() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")
-@pytest.mark.parametrize("later", [0, 0.1, 3])
-@pytest.mark.parametrize(("seconds", "wait_on_interrupt"), [(0.5, True), (600, False)])
+@pytest.mark.parametrize("moment", ["start", "soon after", "work"])
+@pytest.mark.parametrize(("seconds", "wait_on_interrupt"), [(0.5, True), (FOREVER, False)])
 def test_ctrl_c_gives_one_line_once_the_items_begun_are_done_or_at_once(
-    tmp_path: Path, later: float, seconds: float, wait_on_interrupt: bool
+    tmp_path: Path, moment: str, seconds: float, wait_on_interrupt: bool
 ) -> None:
     (tmp_path / "stopped.py").write_text(
         STOPPED.format(seconds=seconds, wait_on_interrupt=wait_on_interrupt)
@@ -84,9 +90,12 @@ def test_ctrl_c_gives_one_line_once_the_items_begun_are_done_or_at_once(
     ) as parent:
         try:
             until(lambda: len(children_of(parent.pid)) >= 2)
-            time.sleep(later)
+            if moment == "soon after":
+                time.sleep(0.1)
+            if moment == "work":
+                until(lambda: len(list(tmp_path.glob("begun-*"))) == 2)
             os.killpg(parent.pid, signal.SIGINT)
-            said = parent.communicate(timeout=30)[1]
+            said = parent.communicate(timeout=PATIENCE)[1]
         finally:
             parent.kill()
     assert said == "stopped: nothing half-written was kept\n"
@@ -95,7 +104,7 @@ def test_ctrl_c_gives_one_line_once_the_items_begun_are_done_or_at_once(
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
-    (tmp_path / "forever.py").write_text(FOREVER)
+    (tmp_path / "forever.py").write_text(ENDLESS)
     parent = subprocess.Popen(
         [sys.executable, "forever.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     )
@@ -105,7 +114,7 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     assert children
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
-    until(lambda: not any(alive(pid) for pid in children), 10)
+    until(lambda: not any(alive(pid) for pid in children))
 
 
 def children_of(pid: int) -> list[int]:
