@@ -1,15 +1,15 @@
-# The service: what answering needs, and nothing else. The models are mounted at /models, or one is
-# put inside: --target with-model --build-arg MODEL=20261122-110021-sample-fast
-# The drift service, with the libraries of the comparison beside them: --target monitor
+# The service, with only what predictions need. Models are mounted at /models, or one is built in:
+# --target with-model --build-arg MODEL=20261122-110021-sample-fast
+# The drift service, with the libraries of the comparison: --target monitor
 
-# A model opens with the minor version of Python it was trained with, so all images have the same.
+# A model loads only under the minor version of Python that trained it, so all images share it.
 ARG PYTHON=3.12-slim-bookworm
 
 FROM python:${PYTHON} AS build
 RUN pip install --no-cache-dir --root-user-action ignore uv==0.13.9
 WORKDIR /app
 COPY pyproject.toml uv.lock ./
-# The lock's versions, without what only training and the commands need or what those alone bring.
+# Locked versions, without the packages that only training and the commands need.
 RUN uv export --quiet --frozen --no-emit-project --output-file requirements.txt \
         --prune hydra-core --prune invoke --prune matplotlib --prune pandas --prune pyarrow \
     && uv venv --quiet /opt/venv \
@@ -26,7 +26,7 @@ RUN uv export --quiet --frozen --no-emit-project --output-file requirements.txt 
         --python /opt/venv --requirement requirements.txt
 
 FROM python:${PYTHON} AS base
-# /logs and /reports are open to any user, so that `docker run --user` and volumes can write there.
+# /logs and /reports are writable by any user, for `docker run --user` and volumes.
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp shelfmark \
     && mkdir --mode 1777 /logs /reports
 COPY --from=build /app/src /app/src
@@ -61,5 +61,5 @@ ARG MODEL
 COPY models/${MODEL} /models/${MODEL}
 ENV SHELFMARK_MODEL=$MODEL
 
-# Last, so that it is what a build without --target makes.
+# The last stage is the default target.
 FROM service AS api

@@ -1,13 +1,13 @@
 # Training: docker run IMAGE experiment=fast. Writes to data/, models/ and reports/ in /training.
 
-# A model opens with the minor version of Python it was trained with, so both images have the same.
+# A model loads only under the minor version of Python that trained it, so both images share it.
 ARG PYTHON=3.12-slim-bookworm
 
 FROM python:${PYTHON} AS build
 RUN pip install --no-cache-dir --root-user-action ignore uv==0.13.9
 WORKDIR /app
 COPY pyproject.toml uv.lock ./
-# The lock's versions; W&B and the bucket's file system too, which a job in the cloud may ask for.
+# Locked versions, with W&B and the bucket's file system, which a job in the cloud may need.
 RUN uv export --quiet --frozen --no-emit-project --output-file requirements.txt \
         --extra wandb --extra gs --prune invoke \
     && uv venv --quiet /opt/venv \
@@ -17,7 +17,7 @@ COPY src src
 RUN /opt/venv/bin/python -m compileall -q src
 
 FROM python:${PYTHON} AS train
-# /training is open to any user, so that `docker run --user` can write into a mounted folder.
+# /training is writable by any user, so that `docker run --user` can write to a mounted folder.
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp shelfmark \
     && mkdir --mode 1777 /training /training/data /training/models /training/reports
 COPY --from=build /opt/venv /opt/venv
@@ -33,6 +33,6 @@ ENV PATH=/opt/venv/bin:$PATH \
 LABEL org.opencontainers.image.revision=$COMMIT
 USER 10001
 WORKDIR /training
-# A training ends by itself; its exit status says how.
+# A training ends by itself, with an exit status.
 HEALTHCHECK NONE
 ENTRYPOINT ["python", "-m", "shelfmark.cloud.job"]

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds the images and tries them without a container engine: Debian's buildah, in a chroot, as
-# root, on a base image made here of Debian and a copy of a CPython of the version that the
-# Dockerfiles name. The base and the storage stay in $SHELFMARK_TRY_IMAGES for the next time.
+# Builds and tests the images without a container engine: by Debian's buildah, in a chroot, as root.
+# The base image is made of Debian and a copy of a CPython of the version that the Dockerfiles name.
+# The base image and the storage are cached in $SHELFMARK_TRY_IMAGES.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 HOME_OF_ALL=${SHELFMARK_TRY_IMAGES:-${XDG_CACHE_HOME:-$HOME/.cache}/shelfmark-try-images}
-MOST=600 # MB of the service's image
+MOST=600 # largest size of the service's image in MB
 FORBIDDEN='^(wandb|dvc|gcsfs|google|matplotlib|hydra|invoke|pandas|pyarrow|pytest)'
 
 say() { printf '\n== %s\n' "$*"; }
@@ -44,12 +44,12 @@ clean_up() {
     for container in "${containers[@]}"; do
         buildah rm "$container" >/dev/null || true
     done
-    buildah rmi --prune >/dev/null 2>&1 || true # the layers in between
+    buildah rmi --prune >/dev/null 2>&1 || true # intermediate layers
     rm -rf "$work"
 }
 trap clean_up EXIT
 
-python_home() { # the folder of a CPython of that version, wherever it was installed
+python_home() { # the folder of an installed CPython of that version
     local candidate
     for candidate in "$(command -v "python$version" || true)" \
         "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$version".*/bin/python3 \
@@ -67,7 +67,7 @@ make_base() {
     python=$(python_home)
     debootstrap --variant=minbase --include=ca-certificates,libssl3,libffi8,zlib1g,libbz2-1.0,liblzma5,libsqlite3-0,libreadline8,libuuid1,libexpat1 \
         "$release" "$root" >"$work/debootstrap.log" || { tail "$work/debootstrap.log"; exit 1; }
-    # As small as the image of the same name: no documents, no lists, no symbols, no tests.
+    # As small as the official image: without documents, package lists, symbols and tests.
     rm -rf "$root"/var/{cache/apt,lib/apt/lists}/* "$root"/usr/share/{doc,man,locale,info}/*
     (cd "$python" && tar c --exclude=__pycache__ --exclude=test --exclude='*.a' --exclude=idlelib \
         --exclude=tkinter --exclude=site-packages --exclude='config-*' \
@@ -83,7 +83,7 @@ make_base() {
     local base
     base=$(buildah from scratch)
     containers+=("$base")
-    # Behind a proxy that signs anew, its certificates: in this base alone, never in a Dockerfile.
+    # Certificates of a TLS-inspecting proxy: only in this base image, never in a Dockerfile.
     if [ -n "${SSL_CERT_FILE:-}" ]; then
         cp -L "$SSL_CERT_FILE" "$root/etc/ssl/certs/ca-certificates.crt"
         buildah config --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
@@ -103,7 +103,7 @@ build() { # name, arguments of buildah bud
         { tail -20 "$work/build.log"; fail "$name does not build"; }
 }
 
-start_of() { # the image's own command, a word a line
+start_of() { # the image's command, one word per line
     buildah inspect --type image "shelfmark-$1" | python3 -c '
 import json, sys
 config = json.load(sys.stdin)["Docker"]["config"]
@@ -122,11 +122,11 @@ inside() { # container, arguments and command of buildah run
     buildah run --isolation chroot "${given[@]}" "$container" -- "$@"
 }
 
-megabytes() { # what `docker images` calls its size
+megabytes() { # the size as `docker images` reports it
     buildah images --format '{{.Size}}' "shelfmark-$1"
 }
 
-last_child() { # the process that a chain of wrappers has started in the end
+last_child() { # the last process in a chain of wrappers
     local pid=$1 child
     while child=$(pgrep -P "$pid" | head -1) && [ -n "$child" ]; do pid=$child; done
     echo "$pid"
@@ -146,7 +146,7 @@ container=$(buildah from --pull-never shelfmark-train)
 containers+=("$container")
 mapfile -t command < <(start_of train)
 given=(--volume "$work/models:/training/models:rw")
-# No network at all: a namespace of its own.
+# Without a network: in a separate namespace.
 export -f buildah inside
 export HOME_OF_ALL
 unshare --net bash -c 'given=(--volume "$1:/training/models:rw"); shift; inside "$@"' - \
@@ -247,7 +247,7 @@ say "api, the model inside"
 mkdir -p "$work/context/models"
 cp -r "$work/models/tried" "$work/context/models"
 cp .dockerignore "$work/context"
-# The stage alone, upon the image that is there: without an engine's cache the rest takes minutes.
+# Only the last stage, on the existing image: without a build cache the other stages take minutes.
 sed -n 's/^FROM service AS with-model/FROM localhost\/shelfmark-api/; /shelfmark-api$/,/^$/p' \
     dockerfiles/api.dockerfile >"$work/with-model.dockerfile"
 build api-with-model --build-arg MODEL=tried --file "$work/with-model.dockerfile" "$work/context"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tries two built images where Docker runs: trains without a network, then serves that model, asks
-# for a prediction and stops. try-images.sh does the same without an engine.
+# Tests two built images with Docker: trains without a network, serves that model, requests a
+# prediction and stops. try-images.sh does the same without a container engine.
 set -euo pipefail
 train=${1:?image of training} api=${2:?image of the service}
 
@@ -11,7 +11,7 @@ clean_up() {
 trap clean_up EXIT
 clean_up
 
-# A named volume takes over the folder's permissions, wherever the engine's disk is.
+# A named volume inherits the folder's permissions, wherever the engine's disk is.
 docker volume create tried-models >/dev/null
 docker run --rm --network none --volume tried-models:/training/models "$train" \
     experiment=fast name=tried
