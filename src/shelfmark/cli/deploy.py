@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from shelfmark.cli.command import Command
+
+if TYPE_CHECKING:
+    from shelfmark.cloud.account import Account
 
 WITHOUT = "docker run and inv serve work as they are"
 STAYS = "the traffic stays where it was"
@@ -41,6 +45,7 @@ def cloud_init(
 ) -> None:  # fmt: skip
     """Make bucket, repository, service accounts, secrets and alerts; what is there stays."""
     from shelfmark.cloud import account, gcloud, setup
+    from shelfmark.core.project import checkout
     from shelfmark.data import dvc
 
     ours = setup.account_of(project, region, bucket)
@@ -53,8 +58,12 @@ def cloud_init(
         click.echo(setup.listed(needed))
         return
     setup.carry_out(needed, sys.stdin.read().strip() if wandb_key else "", click.echo)
+    root = checkout()
+    if root is None:
+        _print_account(ours)
+        return
     account.write(ours)
-    remote = dvc.set_remote(bucket, setup.FOLDER.parent)
+    remote = dvc.set_remote(bucket, root)
     click.echo(f"{account.FILE.name} and {remote.name} filled in; commit them, they hold no secret")
 
 
@@ -103,9 +112,25 @@ def rollback(dry_run: bool) -> None:
         click.echo(f"{_with_account('rollback')} has the traffic")
 
 
+def _print_account(ours: Account) -> None:
+    """Print the overrides that stand for the file of the account, which only a checkout has."""
+    values = ours.model_dump(mode="json", exclude_none=True).items()
+    words = " ".join(f"cloud.{key}={value}" for key, value in values)
+    click.echo(f"the project is ready; with submit and preflight, type {words}")
+
+
+def _require_checkout(name: str) -> None:
+    from shelfmark.core.project import checkout
+    from shelfmark.errors import ShelfmarkError
+
+    if checkout() is None:
+        raise ShelfmarkError(f"{name} needs a checkout of Shelfmark, whose commit it deploys")
+
+
 def _with_account(name: str, *arguments: str | bool) -> str:
     from shelfmark.cloud import account, gcloud
 
+    _require_checkout(name)
     ours = account.read()
     account.require(ours, "project", "region", "bucket", "repository", without=WITHOUT)
     gcloud.require(WITHOUT)
@@ -119,6 +144,7 @@ def _print_commands(name: str, *arguments: str | bool) -> None:
     """Print the commands of a task; missing names stand in them in capitals."""
     from shelfmark.cloud import account, deploy, gcloud
 
+    _require_checkout(name)
     commands = getattr(deploy, f"{name}_commands")(account.spelt_out(account.read()), *arguments)
     click.echo("\n".join(gcloud.typed(command) for command in commands))
 

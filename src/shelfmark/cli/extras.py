@@ -7,7 +7,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-from shelfmark.core import provenance
+from shelfmark.core import project, provenance
 from shelfmark.errors import ShelfmarkError
 
 
@@ -40,7 +40,7 @@ def _require(module: str, needs: list[str], install: str) -> None:
         found = None
     if found is not None and found.origin is not None:  # a mere folder of that name has none
         return
-    checkout, uv = provenance.checkout(), shutil.which("uv")
+    checkout, uv = project.checkout(), shutil.which("uv")
     if checkout is None or uv is None:
         package = module.partition(".")[0]
         raise ShelfmarkError(f"this needs {package}, which is not installed: {install}")

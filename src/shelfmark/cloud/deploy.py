@@ -17,13 +17,13 @@ from shelfmark.cloud.account import Account
 from shelfmark.cloud.gcloud import Command
 from shelfmark.cloud.setup import email
 from shelfmark.config.schema import VERSION
+from shelfmark.core.project import ROOT
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.aliases import PRODUCTION
 from shelfmark.models.artifact import CARD
 from shelfmark.service import probe
 from shelfmark.training import train
 
-ROOT = Path(__file__).parents[3]
 SERVICE = ROOT / "cloud" / "service.yaml"
 DOCKERFILE = ROOT / "dockerfiles" / "api.dockerfile"
 NAME = "shelfmark"

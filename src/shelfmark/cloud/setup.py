@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import ValidationError
 
 from shelfmark.cloud import gcloud
 from shelfmark.cloud.account import Account
 from shelfmark.cloud.gcloud import Command
+from shelfmark.core.project import project_folder
 from shelfmark.errors import ShelfmarkError
 
-FOLDER = Path(__file__).parents[3] / "cloud"
+FOLDER = project_folder("cloud")
 REPOSITORY = "shelfmark"
 SECRET = "wandb-api-key"  # noqa: S105 - its name in Secret Manager
 APIS = ("aiplatform", "artifactregistry", "cloudbuild", "iamcredentials", "monitoring", "run",

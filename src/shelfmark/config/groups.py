@@ -7,9 +7,10 @@ heavy: the help of the command line needs it.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-CONFIGS = Path(__file__).parents[3] / "configs"
+from shelfmark.core.project import project_folder
+
+CONFIGS = project_folder("configs")
 CHOICE = re.compile(r"^  - (\w+): \w+", re.MULTILINE)  # a line of the defaults: `- data: sample`
 NO_CHOICE = {"account"}  # included by the other files of its group
 CLOUD = "cloud"  # a group for `inv submit` alone

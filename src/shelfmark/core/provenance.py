@@ -6,17 +6,13 @@ import re
 import shlex
 import sys
 from datetime import UTC, datetime
-from pathlib import Path, PurePath
+from pathlib import PurePath
+
+from shelfmark.core import project
 
 TASKS = ("inv", "invoke")
 PROGRAM = "shelfmark"
 PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")
-
-
-def checkout() -> Path | None:
-    """Return the folder of the checkout that this package is part of, None if it is installed."""
-    root = Path(__file__).parents[3]
-    return root if (root / "pyproject.toml").is_file() and (root / "uv.lock").is_file() else None
 
 
 def is_invoke() -> bool:
@@ -42,7 +38,7 @@ def command() -> str | None:
         start += [".".join(package[len(package) - 1 - package[::-1].index(PROGRAM) :])]
     else:
         return None
-    if checkout() is not None:
+    if project.checkout() is not None:
         start = ["uv", "run", *start]
     return PASSWORD.sub("…", shlex.join([*start, *sys.argv[1:]]))
 

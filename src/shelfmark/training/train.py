@@ -21,6 +21,7 @@ from shelfmark.core.checkpoint import (
     open_checkpoint,
     remove_unfinished,
 )
+from shelfmark.core.project import checkout
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import Splits
 from shelfmark.errors import ShelfmarkError
@@ -161,6 +162,8 @@ def git_commit() -> str | None:
     """Return the commit of the code that runs: an image says its own; None outside a checkout."""
     if stated := os.environ.get("SHELFMARK_COMMIT"):
         return stated
+    if checkout() is None:  # git would answer for a repository that the environment lies in
+        return None
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shelfmark.cli import extras
-from shelfmark.core import provenance
+from shelfmark.core import project
 from shelfmark.errors import ShelfmarkError
 
 
@@ -26,7 +26,7 @@ def uv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
 
     monkeypatch.setattr(extras.shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(extras.subprocess, "run", run)
-    monkeypatch.setattr(provenance, "checkout", lambda: Path("/checkout"))
+    monkeypatch.setattr(project, "checkout", lambda: Path("/checkout"))
     return calls
 
 
@@ -71,7 +71,7 @@ def test_a_mere_folder_of_that_name_is_no_package(
 def test_installed_elsewhere_one_line_names_what_installs_it(
     uv: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provenance, "checkout", lambda: None)
+    monkeypatch.setattr(project, "checkout", lambda: None)
     with pytest.raises(ShelfmarkError, match=r'nowhere.*: pip install "shelfmark\[wandb\]"$'):
         extras.require_extra("nowhere.inside", "wandb")
     monkeypatch.setattr(extras, "find_spec", lambda _: None)

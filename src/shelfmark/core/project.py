@@ -1,0 +1,22 @@
+"""The project's files outside the package: in a checkout, or the copies that a wheel brings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+ROOT = PACKAGE.parents[1]  # of the project, where the package is part of a checkout
+
+
+def checkout() -> Path | None:
+    """Return the folder of the checkout that this package is part of, None if it is installed."""
+    return ROOT if (ROOT / "pyproject.toml").is_file() and (ROOT / "uv.lock").is_file() else None
+
+
+def project_folder(name: str) -> Path:
+    """Return a folder of the project such as `configs`: the wheel's copy, else the project's own.
+
+    An image has neither a checkout nor a wheel, but the folder where a checkout has it.
+    """
+    packaged = PACKAGE / "project" / name
+    return packaged if packaged.is_dir() else ROOT / name
