@@ -107,7 +107,7 @@ def test_a_revision_that_fails_its_check_gets_no_traffic(
     ours: Account, ready: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = deploy.deploy(ours)
-    monkeypatch.setattr("shelfmark.service.probe.SECONDS", 0.0)
+    monkeypatch.setattr("shelfmark.service.probe.READY_SECONDS", 0.0)
     ready.update(address="http://127.0.0.1:9")  # where nobody listens
     with pytest.raises(ShelfmarkError) as told:
         deploy.deploy(ours)
