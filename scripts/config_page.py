@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from shelfmark.cloud.submission import CloudConfig
+from shelfmark.cloud.spec import CloudConfig
 from shelfmark.config import groups
 from shelfmark.config.load import compose_values
 from shelfmark.config.schema import Config, DriftConfig

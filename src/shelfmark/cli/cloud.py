@@ -35,17 +35,17 @@ def submit(overrides: tuple[str, ...], dry_run: bool, wait: bool) -> None:
     JOB, for logs and cancel, is the number or the full name that it prints.
     """
     require_cloud()
-    from shelfmark.cloud import submit as sending
+    from shelfmark.cloud.submit import preview, send_job
     from shelfmark.core import console
 
     if dry_run:
-        click.echo(sending.show(overrides))
+        click.echo(preview(overrides))
         return
-    jobs, job = sending.send(overrides)
+    jobs, job = send_job(overrides)
     click.echo(job.name)
     if wait:
         with console.one_line_errors(GOES_ON):
-            jobs.wait(job.name, tell=click.echo)
+            jobs.wait(job.name, on_change=click.echo)
 
 
 @click.command("preflight", cls=OverridesCommand, cloud=True)
@@ -53,11 +53,11 @@ def submit(overrides: tuple[str, ...], dry_run: bool, wait: bool) -> None:
 def preflight(overrides: tuple[str, ...]) -> None:
     """Check whether a job could run: credentials, APIs, bucket, image, machine, quota."""
     require_cloud()
-    from shelfmark.cloud import submit as sending
+    from shelfmark.cloud import submit
     from shelfmark.errors import ShelfmarkError
 
     chosen = any(word.startswith("cloud=") for word in overrides)
-    _, findings = sending.look(overrides if chosen else [*overrides, "cloud=vertex_cpu"])
+    _, findings = submit.preflight(overrides if chosen else [*overrides, "cloud=vertex_cpu"])
     marks = {True: "ok", False: "wrong", None: "hint"}
     for finding in findings:
         click.echo(f"{marks[finding.right]:<5}  {finding.what:<7}  {finding.text}")
@@ -77,9 +77,9 @@ def jobs(count: int, project: str, region: str) -> None:
     require_cloud()
     from shelfmark.cloud import vertex
 
-    for job in vertex.opened(project, region).newest(count):
+    for job in vertex.open_jobs(project, region).list_newest(count):
         number, made = job.name.rpartition("/")[2], f"{job.create_time:%Y-%m-%d %H:%M}"
-        click.echo(f"{number:<20}  {vertex.state_of(job):<10}  {made}  {job.display_name}")
+        click.echo(f"{number:<20}  {vertex.job_state(job):<10}  {made}  {job.display_name}")
 
 
 @click.command("logs", cls=Command, stopped=GOES_ON)
@@ -90,9 +90,9 @@ def jobs(count: int, project: str, region: str) -> None:
 def logs(job: str, follow: bool, project: str, region: str) -> None:
     """Print what a job has written; JOB is its number or full name."""
     require_cloud()
-    from shelfmark.cloud import logs, vertex
+    from shelfmark.cloud import vertex
 
-    for line in logs.lines(vertex.opened(project, region, job), job, follow):
+    for line in vertex.stream_logs(vertex.open_jobs(project, region, job), job, follow):
         click.echo(f"{line.time}  {line.severity:<8}  {line.text}")
 
 
@@ -105,7 +105,7 @@ def cancel(job: str, project: str, region: str) -> None:
     require_cloud()
     from shelfmark.cloud import vertex
 
-    vertex.opened(project, region, job).cancel(job)
+    vertex.open_jobs(project, region, job).cancel(job)
     click.echo("asked to end; inv jobs shows when it has")
 
 

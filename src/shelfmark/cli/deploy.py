@@ -48,21 +48,21 @@ def cloud_init(
     from shelfmark.core.project import checkout
     from shelfmark.data import dvc
 
-    ours = setup.account_of(project, region, bucket)
+    ours = setup.make_account(project, region, bucket)
     number = "PROJECT_NUMBER"
     if not dry_run:
-        gcloud.require(WITHOUT)
+        gcloud.require_login(WITHOUT)
         number = gcloud.run(["projects", "describe", project, "--format=value(projectNumber)"])
-    needed = setup.steps(ours, number=number, github=github, channel=channel, secret=wandb_key)
+    needed = setup.plan_steps(ours, number=number, github=github, channel=channel, secret=wandb_key)
     if dry_run:
-        click.echo(setup.listed(needed))
+        click.echo(setup.as_script(needed))
         return
-    setup.carry_out(needed, sys.stdin.read().strip() if wandb_key else "", click.echo)
+    setup.apply(needed, sys.stdin.read().strip() if wandb_key else "", click.echo)
     root = checkout()
     if root is None:
         _print_account(ours)
         return
-    account.write(ours)
+    account.write_account(ours)
     remote = dvc.set_remote(bucket, root)
     click.echo(f"{account.FILE.name} and {remote.name} filled in; commit them, they hold no secret")
 
@@ -131,9 +131,9 @@ def _with_account(name: str, *arguments: str | bool) -> str:
     from shelfmark.cloud import account, gcloud
 
     _require_checkout(name)
-    ours = account.read()
-    account.require(ours, "project", "region", "bucket", "repository", without=WITHOUT)
-    gcloud.require(WITHOUT)
+    ours = account.read_account()
+    account.require_keys(ours, "project", "region", "bucket", "repository", without=WITHOUT)
+    gcloud.require_login(WITHOUT)
     from shelfmark.cloud import deploy  # with the libraries of models, so only now
 
     result: str = getattr(deploy, name)(ours, *arguments)
@@ -145,8 +145,9 @@ def _print_commands(name: str, *arguments: str | bool) -> None:
     from shelfmark.cloud import account, deploy, gcloud
 
     _require_checkout(name)
-    commands = getattr(deploy, f"{name}_commands")(account.spelt_out(account.read()), *arguments)
-    click.echo("\n".join(gcloud.typed(command) for command in commands))
+    ours = account.with_placeholders(account.read_account())
+    commands = getattr(deploy, f"{name}_commands")(ours, *arguments)
+    click.echo("\n".join(gcloud.as_shell(command) for command in commands))
 
 
 COMMANDS = (cloud_init, build, deploy, rollback)

@@ -1,7 +1,7 @@
-"""Whose cloud it is: project, region, bucket, images' repository and service account, in one file.
+"""The account in Google Cloud: project, region, bucket, images' repository and service account.
 
-The file is part of the configuration group `cloud`, so that an override such as
-`cloud.region=europe-west4` wins over it for one command. It holds names, never a secret.
+Its file is part of the configuration group `cloud`, so that an override such as
+`cloud.region=europe-west4` replaces a value for one command. It holds names, never a secret.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
 
 FILE = CONFIGS / "cloud" / "account.yaml"
-SHOWN = FILE.relative_to(CONFIGS.parent).as_posix()
+DISPLAYED_PATH = FILE.relative_to(CONFIGS.parent).as_posix()
 
 # An organisation's own domain may stand before the project's id.
 Project = Annotated[str, Field(pattern=r"^([a-z][a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
@@ -28,7 +28,7 @@ Email = Annotated[str, Field(pattern=r"^[a-z0-9.-]+@[a-z0-9.-]+$")]
 
 
 class Account(Strict):
-    """The names that differ from one user to the next; null where one is not given yet."""
+    """The names that differ from one user to the next; None where one is missing."""
 
     project: Project | None = None
     region: Region | None = None
@@ -37,11 +37,11 @@ class Account(Strict):
     service_account: Email | None = None
 
 
-def read(path: Path | None = None) -> Account:
-    """Return what the file says.
+def read_account(path: Path | None = None) -> Account:
+    """Return the account of a file, by default `FILE`.
 
     Raises:
-        ShelfmarkError: the file is not there, damaged, or a name in it cannot be one.
+        ShelfmarkError: the file is missing or damaged, or a name in it is invalid.
     """
     from omegaconf import OmegaConf
     from yaml import YAMLError
@@ -58,11 +58,11 @@ def read(path: Path | None = None) -> Account:
         raise ShelfmarkError(f"{path}: {key}: {first['input']!r}: {first['msg']}") from error
 
 
-def write(account: Account, path: Path = FILE) -> None:
-    """Fill the file in; its comments stay as they are.
+def write_account(account: Account, path: Path = FILE) -> None:
+    """Write the values of an account into its file; the comments stay as they are.
 
     Raises:
-        ShelfmarkError: the file is not there, or cannot be written.
+        ShelfmarkError: the file is missing, or cannot be written.
     """
     values = account.model_dump(mode="json")
     try:
@@ -78,29 +78,30 @@ def write(account: Account, path: Path = FILE) -> None:
             file.write(f"{line}\n".encode())
 
 
-def missing(account: Account, *keys: str) -> list[str]:
-    """Return those of the keys that have no value yet."""
+def missing_keys(account: Account, *keys: str) -> list[str]:
+    """Return those of the keys whose value is missing."""
     return [key for key in keys if getattr(account, key) is None]
 
 
-def spelt_out(account: Account) -> Account:
-    """Return the account with a word in capitals for what is missing, to show and never to use."""
-    capitals = {key: key.upper() for key in missing(account, *Account.model_fields)}
+def with_placeholders(account: Account) -> Account:
+    """Return the account with a word in capitals for each missing value, for dry runs only."""
+    capitals = {key: key.upper() for key in missing_keys(account, *Account.model_fields)}
     return account.model_copy(update=capitals)
 
 
-def require(account: Account, *keys: str, without: str) -> None:
-    """Let pass an account that has all of these keys.
+def require_keys(account: Account, *keys: str, without: str) -> None:
+    """Raise if the account lacks any of these keys.
 
     Args:
-        account: what the file and the overrides say.
+        account: as the file and the overrides make it.
         keys: names of its fields.
         without: what works without an account, for the error.
 
     Raises:
-        ShelfmarkError: one line that names the missing keys, what fills them in, and `without`.
+        ShelfmarkError: one line that names the missing keys, the command that fills them in, and
+            `without`.
     """
-    if lacking := missing(account, *keys):
+    if lacking := missing_keys(account, *keys):
         raise ShelfmarkError(
-            f"no {', '.join(lacking)} in {SHOWN}: run inv cloud-init; without an account, {without}"
+            f"no {', '.join(lacking)} in {DISPLAYED_PATH}: run inv cloud-init; without an account, {without}"
         )

@@ -1,4 +1,4 @@
-"""Puts an image and a model into service: started beside the old ones, tried, then moved to."""
+"""Deploys an image and a model: a revision without traffic, its check, then the traffic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loguru import logger
 from shelfmark.cloud import gcloud
 from shelfmark.cloud.account import Account
 from shelfmark.cloud.gcloud import Command
-from shelfmark.cloud.setup import email
+from shelfmark.cloud.setup import service_account_email
 from shelfmark.config.schema import VERSION
 from shelfmark.core.project import ROOT
 from shelfmark.errors import ShelfmarkError
@@ -32,32 +32,32 @@ DIGEST = "@sha256:"
 
 
 def deploy(ours: Account, model: str = PRODUCTION, image: str = "") -> str:
-    """Start a revision without traffic, try it, and move the traffic to it.
+    """Start a revision without traffic, check it, and move the traffic to it.
 
     Args:
         ours: the account, complete.
-        model: a version in the bucket's models/, or an alias there, a file that names one.
-        image: by its digest or a tag; none: the one built from the commit checked out here.
+        model: a version in the bucket's models/, or an alias there, a file that names a version.
+        image: by its digest or a tag; by default the image of the commit checked out here.
 
     Returns:
         The name of the revision that serves now.
 
     Raises:
-        ShelfmarkError: the model or the image is not there, or the revision fails its check. The
+        ShelfmarkError: the model or the image is missing, or the revision fails its check. The
             traffic stays where it was.
     """
-    model = version_of(ours, model)
-    image = by_digest(ours, image or _built(ours))
-    before = serving(described(ours))
-    document = filled_in(ours, model, image, before)
+    model = resolve_version(ours, model)
+    image = pin_image(ours, image or _image_of_commit(ours))
+    before = serving_revision(describe_service(ours))
+    document = render_service(ours, model, image, before)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "service.json")
         file.write_text(json.dumps(document), encoding="utf-8")
-        made = gcloud.answered(_replace(ours, str(file)))
+        made = gcloud.run_json(_replace(ours, str(file)))
     revision = str(made["status"]["latestCreatedRevisionName"])
     logger.info("{} started, without traffic", revision)
     try:
-        category = probe.check_service(address(made, CANDIDATE), _token(made["status"]["url"]))
+        category = probe.check_service(revision_url(made, CANDIDATE), _token(made["status"]["url"]))
     except ShelfmarkError as error:
         stays = f"the traffic stays with {before}" if before else "there was no revision before it"
         raise ShelfmarkError(f"{revision} fails its check: {error}; {stays}") from error
@@ -67,11 +67,11 @@ def deploy(ours: Account, model: str = PRODUCTION, image: str = "") -> str:
 
 
 def deploy_commands(ours: Account, model: str = PRODUCTION, image: str = "") -> list[Command]:
-    """Return the commands of `deploy`; what only their answers tell stands in capitals."""
+    """Return the commands of `deploy`, with capitals for what only their answers give."""
     return [
         _cat(ours, model),
         _cat(ours, f"{model}/{CARD}"),
-        _digest(ours, image or _built(ours)),
+        _digest(ours, image or _image_of_commit(ours)),
         _describe(ours),
         _replace(ours, "FILE"),
         _move(ours, "NEW_REVISION", "REVISION_NOW"),
@@ -79,29 +79,29 @@ def deploy_commands(ours: Account, model: str = PRODUCTION, image: str = "") -> 
 
 
 def rollback_commands(ours: Account) -> list[Command]:
-    """Return the commands of `rollback`; what only their answers tell stands in capitals."""
+    """Return the commands of `rollback`, with capitals for what only their answers give."""
     return [_describe(ours), _move(ours, "REVISION_BEFORE", "REVISION_NOW")]
 
 
 def build(ours: Account, model: str = PRODUCTION, deploy: bool = True) -> str:
-    """Send this checkout to Cloud Build, which does what cloudbuild.yaml says, and wait for it.
+    """Send this checkout to Cloud Build, which runs cloudbuild.yaml, and wait for its end.
 
     Returns:
         The service's image.
 
     Raises:
-        ShelfmarkError: this is no checkout, or the build fails.
+        ShelfmarkError: this is no git checkout, or the build fails.
     """
     [command] = build_commands(ours, model, deploy)
-    gcloud.shown(command)
-    return _built(ours)
+    gcloud.run_visible(command)
+    return _image_of_commit(ours)
 
 
 def build_commands(ours: Account, model: str = PRODUCTION, deploy: bool = True) -> list[Command]:
-    """Return the command that sends the checkout, as the account that may build.
+    """Return the command that sends the checkout, run as the account that may build.
 
     Raises:
-        ShelfmarkError: this is no checkout.
+        ShelfmarkError: this is no git checkout.
     """
     commit = train.git_commit()
     if commit is None:
@@ -115,7 +115,7 @@ def build_commands(ours: Account, model: str = PRODUCTION, deploy: bool = True) 
     }
     return [[
         "builds", "submit", str(ROOT), f"--config={ROOT / 'cloudbuild.yaml'}",
-        f"--service-account=projects/{ours.project}/serviceAccounts/{email(ours, 'build')}",
+        f"--service-account=projects/{ours.project}/serviceAccounts/{service_account_email(ours, 'build')}",
         f"--gcs-source-staging-dir=gs://{ours.bucket}/builds",
         "--substitutions=" + ",".join(f"{name}={value}" for name, value in filled.items()),
         *_where(ours),
@@ -123,31 +123,35 @@ def build_commands(ours: Account, model: str = PRODUCTION, deploy: bool = True) 
 
 
 def rollback(ours: Account) -> str:
-    """Give the traffic back to the revision before; called again, to the newer one.
+    """Move the traffic back to the previous revision; a second call moves it to the newer one.
+
+    Returns:
+        The name of the revision that serves now.
 
     Raises:
-        ShelfmarkError: there is no revision to go back to.
+        ShelfmarkError: there is no previous revision.
     """
-    service = described(ours)
-    now = serving(service)
-    before = tagged(service, PREVIOUS).get("revisionName")
+    service = describe_service(ours)
+    now = serving_revision(service)
+    before = tagged_traffic(service, PREVIOUS).get("revisionName")
     if not before or before == now:
         raise ShelfmarkError(f"no revision before {now or 'the first'} to go back to")
     gcloud.run(_move(ours, before, now))
     return str(before)
 
 
-def version_of(ours: Account, model: str) -> str:
-    """Return the version of a model in the bucket that the image can open.
+def resolve_version(ours: Account, model: str) -> str:
+    """Return the version that a name or an alias in the bucket stands for.
 
     Raises:
-        ShelfmarkError: there is none of that name, or it was trained with another Python.
+        ShelfmarkError: there is no such model, or it was trained with another Python than the
+            image has.
     """
     models = f"gs://{ours.bucket}/models"
-    named, model = model, gcloud.found(_cat(ours, model)) or model
+    named, model = model, gcloud.run_or_none(_cat(ours, model)) or model
     if not re.fullmatch(VERSION, model):
         raise ShelfmarkError(f"{model}: not the name of a version")
-    card = gcloud.found(_cat(ours, f"{model}/{CARD}"))
+    card = gcloud.run_or_none(_cat(ours, f"{model}/{CARD}"))
     if card is None and named == model == PRODUCTION:
         raise ShelfmarkError(
             f"{models} has no {PRODUCTION}: inv promote VERSION --models {models} names one"
@@ -161,7 +165,7 @@ def version_of(ours: Account, model: str) -> str:
         made_with = str(json.loads(card)["versions"]["python"])
     except (ValueError, LookupError, TypeError) as error:
         raise ShelfmarkError(f"{models}/{model}/{CARD}: damaged ({error})") from error
-    if made_with != (here := python_of_image()):
+    if made_with != (here := image_python()):
         raise ShelfmarkError(
             f"model {model} was trained with Python {made_with}, the image has {here}: "
             f"train it in the training image, or set ARG PYTHON in dockerfiles/"
@@ -169,19 +173,19 @@ def version_of(ours: Account, model: str) -> str:
     return model
 
 
-def python_of_image(dockerfile: Path = DOCKERFILE) -> str:
+def image_python() -> str:
     """Return the minor version of Python in the service's image."""
-    stated = re.search(r"^ARG PYTHON=(\d+\.\d+)", dockerfile.read_text("utf-8"), re.MULTILINE)
-    assert stated, dockerfile
-    return stated[1]
+    match = re.search(r"^ARG PYTHON=(\d+\.\d+)", DOCKERFILE.read_text("utf-8"), re.MULTILINE)
+    assert match, DOCKERFILE
+    return match[1]
 
 
-def registry(ours: Account) -> str:
+def image_registry(ours: Account) -> str:
     """Return the address of the images' repository."""
     return f"{ours.region}-docker.pkg.dev/{ours.project}/{ours.repository}"
 
 
-def by_digest(ours: Account, image: str) -> str:
+def pin_image(ours: Account, image: str) -> str:
     """Return an image by its digest.
 
     Raises:
@@ -189,20 +193,20 @@ def by_digest(ours: Account, image: str) -> str:
     """
     if DIGEST in image:
         return image
-    digest = gcloud.found(_digest(ours, image))
+    digest = gcloud.run_or_none(_digest(ours, image))
     if not digest:
         raise ShelfmarkError(f"no image {image}: push this commit, and the build makes it")
     return f"{image.rpartition(':')[0]}@{digest}"
 
 
-def filled_in(ours: Account, model: str, image: str, before: str | None) -> dict[str, Any]:
-    """Return the service as it is to be: the new revision under a tag, the traffic where it was."""
+def render_service(ours: Account, model: str, image: str, before: str | None) -> dict[str, Any]:
+    """Return the service with the new revision under a tag, and the traffic where it was."""
     text = Template(SERVICE.read_text(encoding="utf-8")).substitute(
         project=ours.project,
         bucket=ours.bucket,
         image=image,
         model=model,
-        service_account=email(ours, "serve"),
+        service_account=service_account_email(ours, "serve"),
     )
     document: dict[str, Any] = yaml.safe_load(text)
     new = {"latestRevision": True, "tag": CANDIDATE}
@@ -214,14 +218,14 @@ def filled_in(ours: Account, model: str, image: str, before: str | None) -> dict
     return document
 
 
-def described(ours: Account) -> dict[str, Any] | None:
-    """Return the service as it is, None where there is none yet."""
-    told = gcloud.found([*_describe(ours), "--format=json"])
-    return json.loads(told) if told else None
+def describe_service(ours: Account) -> dict[str, Any] | None:
+    """Return the service as gcloud describes it, None if it does not exist yet."""
+    text = gcloud.run_or_none([*_describe(ours), "--format=json"])
+    return json.loads(text) if text else None
 
 
-def serving(service: dict[str, Any] | None) -> str | None:
-    """Return the revision that has all the traffic or most of it."""
+def serving_revision(service: dict[str, Any] | None) -> str | None:
+    """Return the revision that has most of the traffic, None if there is no revision."""
     shares = service["status"].get("traffic", []) if service else []
     ranked = sorted((share for share in shares if share.get("percent")), key=_percent)
     return str(ranked[-1]["revisionName"]) if ranked else None
@@ -231,19 +235,19 @@ def _percent(share: dict[str, Any]) -> int:
     return int(share["percent"])
 
 
-def tagged(service: dict[str, Any] | None, tag: str) -> dict[str, Any]:
-    """Return what the service says of a tag."""
+def tagged_traffic(service: dict[str, Any] | None, tag: str) -> dict[str, Any]:
+    """Return the entry of the service's traffic that has a tag, empty if there is no such entry."""
     shares = service["status"].get("traffic", []) if service else []
     return next((share for share in shares if share.get("tag") == tag), {})
 
 
-def address(service: dict[str, Any], tag: str) -> str:
-    """Return the address under which a revision answers though it has no traffic."""
-    return str(tagged(service, tag).get("url") or service["status"]["url"])
+def revision_url(service: dict[str, Any], tag: str) -> str:
+    """Return the address of a tagged revision, which answers also without traffic."""
+    return str(tagged_traffic(service, tag).get("url") or service["status"]["url"])
 
 
-def _built(ours: Account) -> str:
-    return f"{registry(ours)}/api:{train.git_commit()}"
+def _image_of_commit(ours: Account) -> str:
+    return f"{image_registry(ours)}/api:{train.git_commit()}"
 
 
 def _cat(ours: Account, path: str) -> Command:
@@ -274,11 +278,11 @@ def _where(ours: Account) -> list[str]:
 
 
 def _token(audience: str) -> str:
-    """Return a token that lets this account ask the service; a person's takes no audience."""
+    """Return a token for this account's requests to the service; a person's takes no audience."""
     command = ["auth", "print-identity-token"]
     for more in ([f"--audiences={audience}"], []):
         try:
             return gcloud.run([*command, *more])
         except ShelfmarkError as error:
             logger.debug("{}", error)
-    return ""  # a service that anyone may ask
+    return ""  # a public service

@@ -10,15 +10,15 @@ from typing import Any
 
 from shelfmark.errors import ShelfmarkError
 
-Command = list[str]  # without the program's own name
+Command = list[str]  # the words behind `gcloud`
 ABSENT = ("NOT_FOUND", "not found", "does not exist", "Cannot find", "404")
 
 
-def require(without: str) -> None:
-    """Let pass a machine that has gcloud and is signed in.
+def require_login(without: str) -> None:
+    """Raise unless gcloud is installed and signed in.
 
     Args:
-        without: what works without, for the error.
+        without: what works without it, for the error.
 
     Raises:
         ShelfmarkError: one line that says what is missing.
@@ -27,43 +27,43 @@ def require(without: str) -> None:
         raise ShelfmarkError(
             f"gcloud is not installed: cloud.google.com/sdk; without it, {without}"
         )
-    if not _done(["config", "get-value", "account"]).stdout.strip():
+    if not _execute(["config", "get-value", "account"]).stdout.strip():
         raise ShelfmarkError(f"nobody is signed in: gcloud auth login; without, {without}")
 
 
-def typed(command: Command) -> str:
-    """Return a command as one would type it."""
+def as_shell(command: Command) -> str:
+    """Return a command as a line for a shell."""
     return f"gcloud {shlex.join(command)}"
 
 
-def run(command: Command, given: str | None = None) -> str:
-    """Run one command and return what it prints.
+def run(command: Command, stdin: str | None = None) -> str:
+    """Run one command and return its standard output.
 
     Args:
         command: the words behind `gcloud`.
-        given: what it reads, as a secret is that must not stand among the words.
+        stdin: what the command reads, such as a secret that no command line may show.
 
     Raises:
-        ShelfmarkError: it failed; in its own words.
+        ShelfmarkError: it failed; with gcloud's reason.
     """
-    done = _done(command, given)
+    done = _execute(command, stdin)
     if done.returncode:
         raise ShelfmarkError(f"gcloud {' '.join(command[:4])}: {_reason(done.stderr)}")
     return done.stdout.strip()
 
 
-def shown(command: Command) -> None:
-    """Run a command that takes long, its output on the screen.
+def run_visible(command: Command) -> None:
+    """Run a command that takes long, with its output on the terminal.
 
     Raises:
         ShelfmarkError: it failed.
     """
     if subprocess.run(_words(command), check=False).returncode:
-        raise ShelfmarkError(f"gcloud {' '.join(command[:2])} failed; it says why above")
+        raise ShelfmarkError(f"gcloud {' '.join(command[:2])} failed; its output is above")
 
 
-def answered(command: Command) -> Any:
-    """Run a command with --format=json and return what it tells.
+def run_json(command: Command) -> Any:
+    """Run a command with --format=json and return the value that it prints.
 
     Raises:
         ShelfmarkError: it failed.
@@ -71,13 +71,13 @@ def answered(command: Command) -> Any:
     return json.loads(run([*command, "--format=json"]) or "null")
 
 
-def found(command: Command) -> str | None:
-    """Return what a command prints of a thing, None where there is no such thing.
+def run_or_none(command: Command) -> str | None:
+    """Return what a command prints about a resource, None if the resource does not exist.
 
     Raises:
         ShelfmarkError: it failed for another reason.
     """
-    done = _done(command)
+    done = _execute(command)
     if done.returncode == 0:
         return done.stdout.strip() or None
     if any(sign in done.stderr for sign in ABSENT):
@@ -85,9 +85,9 @@ def found(command: Command) -> str | None:
     raise ShelfmarkError(f"gcloud {' '.join(command[:4])}: {_reason(done.stderr)}")
 
 
-def _done(command: Command, given: str | None = None) -> subprocess.CompletedProcess[str]:
+def _execute(command: Command, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        _words(command), input=given or "", capture_output=True, text=True, check=False
+        _words(command), input=stdin or "", capture_output=True, text=True, check=False
     )
 
 
@@ -97,7 +97,7 @@ def _words(command: Command) -> list[str]:
 
 
 def _reason(stderr: str) -> str:
-    """Return the line that says what went wrong."""
+    """Return the line of gcloud's output that gives the reason of a failure."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")]
     return (errors or lines or ["failed"])[0].removeprefix("ERROR: ")

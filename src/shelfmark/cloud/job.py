@@ -1,13 +1,15 @@
-"""What a training does inside a managed job, whose disk is gone once the job ends or moves.
+"""A training inside a managed job, whose disk is lost when the job ends or moves.
 
-Vertex AI names two folders of a bucket: AIP_MODEL_DIR for what a job leaves, AIP_CHECKPOINT_DIR for
-what the next try goes on from. Here the finished stages of a training are copied to the second as
-they come, and brought back when the job begins again on an empty disk; the model and its reports
-are copied to the first. Elsewhere than in a job nothing of this happens.
+Vertex AI names two folders of a bucket: AIP_MODEL_DIR for a job's output and AIP_CHECKPOINT_DIR for
+its checkpoints. The finished stages of a training are copied to the second as they appear, and
+restored when the job starts again on an empty disk; the model and its report are copied to the
+first. Outside a job the training runs unchanged.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import contextlib
 import os
 import re
@@ -21,7 +23,7 @@ from typing import Any
 
 from loguru import logger
 
-from shelfmark.cloud.secret import bring_wandb_key
+from shelfmark.cloud import rest
 from shelfmark.config.load import load_config
 from shelfmark.config.schema import VERSION, Config
 from shelfmark.core import checkpoint, console, files, storage
@@ -30,37 +32,42 @@ from shelfmark.models import artifact
 from shelfmark.training.train import train
 
 MODEL, STAGES = "AIP_MODEL_DIR", "AIP_CHECKPOINT_DIR"
-MOUNT = "SHELFMARK_GCS_MOUNT"  # where a job finds all buckets as folders
+MOUNT = "SHELFMARK_GCS_MOUNT"  # the folder in which a job has all buckets as folders
+SECRET_NAME = "WANDB_SECRET"  # noqa: S105 - names projects/P/secrets/S/versions/latest
+WANDB_KEY, WANDB_MODE = "WANDB_API_KEY", "WANDB_MODE"
 REPORTS = "reports"
 SECONDS = 0.5  # between two looks for finished stages
 
 
-def within(settings: Config, work: Callable[[Config], Path]) -> Path:
-    """Train: in a managed job with its outputs in its bucket, elsewhere as it is.
+def run_in_job(settings: Config, work: Callable[[Config], Path]) -> Path:
+    """Run a training; in a managed job, with checkpoints and output in the job's bucket.
 
-    The model is called by the job's folder unless it has a name of its own, so that all tries of a
-    job make the same one; a try that finds it finished does nothing.
+    The model takes the name of the job's folder unless `name` is set, so that all attempts of a
+    job make the same model; an attempt that finds it finished does nothing.
 
     Args:
-        settings: the training's.
+        settings: the configuration of the training.
         work: trains, and returns the folder of the model.
+
+    Returns:
+        The folder of the model.
 
     Raises:
         ShelfmarkError: as `work`, or the bucket does not take the model.
     """
     if not os.environ.get(MODEL):
         return work(settings)
-    output = Folder.of(os.environ[MODEL])
-    settings = _named(settings, output)
+    output = BucketFolder.open(os.environ[MODEL])
+    settings = _with_name(settings, output)
     if settings.tracking.kind == "wandb":
-        bring_wandb_key()
+        set_wandb_key()
     models = Path(settings.paths.models)
     if f"{settings.name}/{artifact.CARD}" in output:
-        logger.info("model: {}/{}, finished by an earlier try", output.address, settings.name)
+        logger.info("model: {}/{}, finished by an earlier attempt", output.address, settings.name)
         return models / str(settings.name)
-    stages = Folder.of(os.environ.get(STAGES) or f"{output.parent}/checkpoints")
+    stages = BucketFolder.open(os.environ.get(STAGES) or f"{output.parent}/checkpoints")
     _restore(stages, models)
-    with _copied_as_they_come(models, stages):
+    with _copying_stages(models, stages):
         folder = work(settings)
     _deliver(folder, Path(settings.paths.reports) / folder.name, output)
     stages.clear()
@@ -68,12 +75,12 @@ def within(settings: Config, work: Callable[[Config], Path]) -> Path:
 
 
 @dataclass(frozen=True)
-class Folder:
-    """A folder of a bucket, through the job's mount where there is one, else over the network.
+class BucketFolder:
+    """A folder of a bucket, through the job's mount if there is one, else over the network.
 
     Args:
         address: gs://BUCKET/PATH, for people.
-        system: a file system of fsspec, None for the mount.
+        system: a file system of fsspec, None if the mount is used.
         root: the folder's path there.
     """
 
@@ -82,11 +89,11 @@ class Folder:
     root: str
 
     @classmethod
-    def of(cls, address: str) -> Folder:
+    def open(cls, address: str) -> BucketFolder:
         """Return the folder at an address.
 
         Raises:
-            ShelfmarkError: it is no place of a bucket, or cannot be reached.
+            ShelfmarkError: the address is not in a bucket, or cannot be reached.
         """
         address = address.rstrip("/")
         mount = Path(os.environ.get(MOUNT, "/gcs"))
@@ -108,7 +115,7 @@ class Folder:
             return bool(self.system.isfile(f"{self.root}/{name}"))
 
     def names(self) -> list[str]:
-        """Return the files below, by their path from here."""
+        """Return the relative paths of all files below, sorted."""
         if self.system is None:
             found = [path.as_posix() for path in Path(self.root).rglob("*") if path.is_file()]
         else:
@@ -117,19 +124,19 @@ class Folder:
         return sorted(str(PurePosixPath(path).relative_to(self.root)) for path in found)
 
     def put(self, source: Path, name: str) -> None:
-        """Copy a file of the disk here; whoever looks sees all of it or nothing."""
+        """Copy a file from the disk; readers see the whole file or nothing."""
         if self.system is not None:  # an object of a bucket appears when it is whole
             with storage.user_errors(f"{self.address}/{name}"):
                 self.system.put_file(str(source), f"{self.root}/{name}")
             return
         target = Path(self.root, name)
-        files.clear_leftovers(target.parent)  # of a try that was killed
+        files.clear_leftovers(target.parent)  # of an attempt that was killed
         # One write from beginning to end, which is what the mount is made for.
         with source.open("rb") as read, files.atomic_write(target) as written:
             shutil.copyfileobj(read, written, 1 << 20)
 
     def get(self, name: str, target: Path) -> None:
-        """Copy a file from here to the disk."""
+        """Copy a file to the disk."""
         with files.atomic_write(target) as written:
             if self.system is None:
                 with Path(self.root, name).open("rb") as read:
@@ -139,7 +146,7 @@ class Folder:
                     self.system.get_file(f"{self.root}/{name}", written.name)
 
     def clear(self) -> None:
-        """Remove the files below, as far as they can be."""
+        """Remove all files below; an error is logged only."""
         try:
             if self.system is None:
                 shutil.rmtree(self.root, ignore_errors=True)
@@ -150,16 +157,16 @@ class Folder:
             logger.warning("{} is not cleared: {}", self.address, error)
 
 
-def _named(settings: Config, output: Folder) -> Config:
-    """Name the model by the job's folder, gs://BUCKET/jobs/NAME/model, unless it has a name."""
+def _with_name(settings: Config, output: BucketFolder) -> Config:
+    """Name the model after the job's folder, gs://BUCKET/jobs/NAME/model, unless it has a name."""
     name = output.parent.rpartition("/")[2]
     if settings.name or not re.match(VERSION, name):
         return settings
     return settings.model_copy(update={"name": name})
 
 
-def _restore(stages: Folder, models: Path) -> None:
-    """Bring back what an earlier try of this job has finished; what is unusable is left alone."""
+def _restore(stages: BucketFolder, models: Path) -> None:
+    """Copy the stages that an earlier attempt has finished to the disk, and nothing else."""
     names = [name for name in stages.names() if _is_stage(PurePosixPath(name))]
     for name in names:
         if not (models / name).exists():
@@ -169,15 +176,15 @@ def _restore(stages: Folder, models: Path) -> None:
 
 
 @contextlib.contextmanager
-def _copied_as_they_come(models: Path, stages: Folder) -> Iterator[None]:
-    """Copy finished stages to the bucket while the block runs, and what is left at its end."""
+def _copying_stages(models: Path, stages: BucketFolder) -> Iterator[None]:
+    """Copy finished stages to the bucket while the block runs, and the rest at its end."""
     copied: dict[Path, tuple[int, int]] = {}
     ended = threading.Event()
 
     def copy() -> None:
         try:
             _copy_new(models, stages, copied)
-        except (OSError, ShelfmarkError) as error:  # the training itself has no need of it
+        except (OSError, ShelfmarkError) as error:  # the training does not depend on it
             logger.warning("stages are not copied to {}: {}", stages.address, error)
 
     def copy_on() -> None:
@@ -194,10 +201,10 @@ def _copied_as_they_come(models: Path, stages: Folder) -> Iterator[None]:
         copy()
 
 
-def _copy_new(models: Path, stages: Folder, copied: dict[Path, tuple[int, int]]) -> None:
+def _copy_new(models: Path, stages: BucketFolder, copied: dict[Path, tuple[int, int]]) -> None:
     for path in models.glob(f"{checkpoint.UNFINISHED}*/*.pkl"):
         name = path.relative_to(models)
-        with contextlib.suppress(FileNotFoundError):  # removed meanwhile: the model is finished
+        with contextlib.suppress(FileNotFoundError):  # removed: the model is finished
             state = path.stat()
             mark = (state.st_mtime_ns, state.st_size)
             if _is_stage(PurePosixPath(name.as_posix())) and copied.get(path) != mark:
@@ -214,11 +221,11 @@ def _is_stage(name: PurePosixPath) -> bool:
     )
 
 
-def _deliver(model: Path, report: Path, output: Folder) -> None:
-    """Copy the report, then the model, its card last, and then name it as the latest.
+def _deliver(model: Path, report: Path, output: BucketFolder) -> None:
+    """Copy the report, then the model with its card last, and then point `latest` at it.
 
     Raises:
-        ShelfmarkError: the bucket does not take them; the stages are kept for another try.
+        ShelfmarkError: the bucket does not take them; the stages stay for another attempt.
     """
     try:
         for path in sorted(path for path in report.rglob("*") if path.is_file()):
@@ -237,12 +244,43 @@ def _deliver(model: Path, report: Path, output: Folder) -> None:
     logger.info("model: {}/{}", output.address, model.name)
 
 
+def set_wandb_key() -> None:
+    """Set W&B's key from the secret that the job names; without it, W&B records offline.
+
+    A training matters more than its record, so that no error here stops it.
+    """
+    name = os.environ.get(SECRET_NAME)
+    if not name or os.environ.get(WANDB_KEY):
+        return
+    try:
+        os.environ[WANDB_KEY] = _read_secret(name)
+    except ShelfmarkError as error:
+        logger.warning("no W&B key from {}: {}; recorded offline", name, error)
+        os.environ.setdefault(WANDB_MODE, "offline")
+
+
+def _read_secret(name: str) -> str:
+    """Return a secret's value; no error of this function shows a part of it."""
+    url = f"{rest.base_url('secretmanager.googleapis.com')}/v1/{name}:access"
+    try:
+        answer = rest.request(rest.open_session(), "GET", url)
+    except ModuleNotFoundError as error:
+        raise ShelfmarkError("google-auth is not installed: the gs extra brings it") from error
+    try:
+        value = base64.b64decode(answer.json()["payload"]["data"], validate=True).decode().strip()
+    except (ValueError, KeyError, TypeError, binascii.Error):
+        raise ShelfmarkError("Secret Manager's answer holds no text") from None
+    if not value:
+        raise ShelfmarkError("the secret is empty")
+    return value
+
+
 def main(overrides: Sequence[str]) -> None:
-    """Train by overrides such as `experiment=fast`, as a container or a cluster calls it."""
+    """Train with overrides such as `experiment=fast`, as a container or a cluster calls it."""
     with console.one_line_errors("the same command goes on from what was finished"):
         settings = load_config(overrides)
         console.configure_logging(settings.log_level)
-        within(settings, train)
+        run_in_job(settings, train)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Google's REST services: where each is, as whom it is asked, for how long, and its errors.
+"""Google's REST services: their addresses, credentials, time limits and errors.
 
-The one place where tests put a program of their own: with SHELFMARK_GOOGLE_ENDPOINT set, every
-service is asked there, and without credentials, so that no token goes astray.
+With SHELFMARK_GOOGLE_ENDPOINT set, every service is asked at that address, and without
+credentials, so that a test's server never receives a token.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ BUSY = (429, 503)
 WITHOUT = "inv train trains here, and inv submit --dry-run shows what would be sent"
 
 
-def base(host: str) -> str:
-    """Return the URL that a service of Google's is asked at, such as storage.googleapis.com."""
+def base_url(host: str) -> str:
+    """Return the URL of a service of Google's, given its host, such as storage.googleapis.com."""
     return os.environ.get(ENDPOINT) or f"https://{host}"
 
 
-def credentials() -> Any:
-    """Return the credentials of this machine: a person's by gcloud, or a job's own.
+def find_credentials() -> Any:
+    """Return the credentials of this machine: a person's by gcloud, or those of the job.
 
     Raises:
-        ShelfmarkError: there are none, or their file is damaged.
+        ShelfmarkError: they are missing, or their file is damaged.
     """
     import google.auth
     from google.auth.credentials import AnonymousCredentials
@@ -45,50 +45,57 @@ def credentials() -> Any:
         ) from error
 
 
-def session() -> Any:
-    """Return a session that proves who asks, and asks anew where a service is busy.
+def open_session() -> Any:
+    """Return a session with credentials, which asks again where a service is busy.
 
     Raises:
-        ShelfmarkError: there are no credentials.
+        ShelfmarkError: credentials are missing.
     """
     from google.auth.transport.requests import AuthorizedSession
     from requests.adapters import HTTPAdapter
     from urllib3.util import Retry
 
-    patient = Retry(
+    retry = Retry(
         total=TRIES - 1,
         backoff_factor=0.5,
         status_forcelist=BUSY,
-        # Everything sent this way only reads, so that it may be sent twice.
+        # Every request of this session only reads, so that it may be sent twice.
         allowed_methods=None,
         raise_on_status=False,
     )
-    opened = AuthorizedSession(credentials())  # type: ignore[no-untyped-call]
-    opened.mount("https://", HTTPAdapter(max_retries=patient))
-    opened.mount("http://", HTTPAdapter(max_retries=patient))
-    return opened
+    session = AuthorizedSession(find_credentials())  # type: ignore[no-untyped-call]
+    session.mount("https://", HTTPAdapter(max_retries=retry))
+    session.mount("http://", HTTPAdapter(max_retries=retry))
+    return session
 
 
-def ask(session: Any, method: str, url: str, **given: Any) -> Any:
+def request(session: Any, method: str, url: str, **options: Any) -> Any:
     """Return a service's answer with a status below 400.
 
+    Args:
+        session: as `open_session` returns it.
+        method: of HTTP.
+        url: of the resource.
+        options: of requests.Session.request, such as `json` or `params`.
+
     Raises:
-        ShelfmarkError: the service refuses, is not reached, or takes too long; with its reason.
+        RefusedError: the service answers with a status of 400 or more.
+        ShelfmarkError: it cannot be reached, takes too long, or refuses the credentials.
     """
     from google.auth.exceptions import GoogleAuthError
     from requests import RequestException
 
     try:
-        answer = session.request(method, url, timeout=SECONDS, **given)
+        answer = session.request(method, url, timeout=SECONDS, **options)
     except GoogleAuthError as error:
         raise ShelfmarkError(
             f"Google rejects these credentials ({_first_line(error)}): "
             f"run gcloud auth application-default login; without an account, {WITHOUT}"
         ) from error
     except RequestException as error:
-        raise ShelfmarkError(f"{_place(url)} is not reached: {type(error).__name__}") from error
+        raise ShelfmarkError(f"{_host(url)} is not reached: {type(error).__name__}") from error
     if answer.status_code >= 400:
-        raise refused(answer.status_code, reason(answer), _place(url))
+        raise refusal(answer.status_code, refusal_reason(answer), _host(url))
     return answer
 
 
@@ -98,28 +105,28 @@ class RefusedError(ShelfmarkError):
     status = 0
 
 
-def refused(status: int, why: str, place: str) -> RefusedError:
+def refusal(status: int, why: str, host: str) -> RefusedError:
     """Return the error for a status of 400 or more."""
     advice = {
         401: "; run gcloud auth application-default login",
         403: "; a role or an enabled API is missing: inv preflight names it",
         429: "; Google's quota is used up: wait, or ask for more",
     }
-    error = RefusedError(f"{place} answers {status}: {_first_line(why)}{advice.get(status, '')}")
+    error = RefusedError(f"{host} answers {status}: {_first_line(why)}{advice.get(status, '')}")
     error.status = status
     return error
 
 
-def reason(answer: Any) -> str:
-    """Return what the body of an answer says of its refusal."""
+def refusal_reason(answer: Any) -> str:
+    """Return the reason that the body of a refusal gives."""
     try:
-        told = answer.json()["error"]
-        return str(told["message"] if isinstance(told, dict) else told)
+        error = answer.json()["error"]
+        return str(error["message"] if isinstance(error, dict) else error)
     except (ValueError, KeyError, TypeError):
         return str(answer.reason or "no reason given")
 
 
-def _place(url: str) -> str:
+def _host(url: str) -> str:
     return url.partition("://")[2].partition("/")[0]
 
 

@@ -1,4 +1,4 @@
-"""What a project needs before anything runs in it, as gcloud commands; those that are done stay."""
+"""Sets a Google Cloud project up by gcloud commands; what exists already stays as it is."""
 
 from __future__ import annotations
 
@@ -31,26 +31,27 @@ GITHUB = "https://token.actions.githubusercontent.com"
 
 @dataclass(frozen=True)
 class Step:
-    """One thing of the project.
+    """One resource of the project.
 
     Args:
         what: its name for a person.
-        make: the command that makes it.
-        there: the command that tells of it if it is there; none where making it twice does no harm.
-        secret: whether `make` reads a secret from standard input.
+        create: the command that creates it.
+        describe: the command that describes it if it exists; None where creating it twice does no
+            harm.
+        reads_secret: whether `create` reads a secret from standard input.
     """
 
     what: str
-    make: Command
-    there: Command | None = None
-    secret: bool = False
+    create: Command
+    describe: Command | None = None
+    reads_secret: bool = False
 
 
-def account_of(project: str, region: str, bucket: str) -> Account:
-    """Return the account that these names make.
+def make_account(project: str, region: str, bucket: str) -> Account:
+    """Return the account with these names, its repository and its service account.
 
     Raises:
-        ShelfmarkError: one of them cannot be such a name.
+        ShelfmarkError: one of the names is invalid.
     """
     names = {"project": project, "region": region, "bucket": bucket, "repository": REPOSITORY}
     try:
@@ -58,39 +59,39 @@ def account_of(project: str, region: str, bucket: str) -> Account:
     except ValidationError as error:
         first = error.errors()[0]
         raise ShelfmarkError(f"--{first['loc'][0]} {first['input']}: {first['msg']}") from error
-    return ours.model_copy(update={"service_account": email(ours, "train")})
+    return ours.model_copy(update={"service_account": service_account_email(ours, "train")})
 
 
-def email(account: Account, role: str) -> str:
-    """Return the address of one of the service accounts."""
+def service_account_email(account: Account, role: str) -> str:
+    """Return the address of a service account, given a key of `ACCOUNTS`."""
     return f"shelfmark-{role}@{account.project}.iam.gserviceaccount.com"
 
 
-def steps(
+def plan_steps(
     ours: Account, *, number: str = "", github: str = "", channel: str = "", secret: bool = False
 ) -> list[Step]:
-    """Return what the project needs, in the order in which it can be made.
+    """Return the resources that the project needs, in the order in which they can be created.
 
     Args:
         ours: the account, with project, region and bucket.
         number: the project's number, for `github`.
-        github: OWNER/REPOSITORY whose workflows may sign in without a key; none: no such way.
-        channel: the notification channel that alerts tell.
-        secret: whether W&B's key is to be kept.
+        github: OWNER/REPOSITORY whose workflows may sign in without a key; empty to disable.
+        channel: the notification channel of the alerts; empty to disable.
+        secret: whether Secret Manager is to hold W&B's key.
 
     Raises:
-        ShelfmarkError: `github` is no repository's name.
+        ShelfmarkError: `github` is not the name of a repository.
     """
     project = f"--project={ours.project}"
     apis = [f"{api}.googleapis.com" for api in APIS]
     return [
         Step("APIs", ["services", "enable", *apis, project]),
-        *_places(ours, project),
+        *_storage(ours, project),
         *_accounts(ours, project),
         *_roles(ours, project),
         *(_secret(ours, project) if secret else ()),
         *(_github(ours, project, number, github) if github else ()),
-        *_watch(project, channel),
+        *_monitoring(project, channel),
     ]
 
 
@@ -99,11 +100,11 @@ def _accounts(ours: Account, project: str) -> Iterator[Step]:
         yield Step(
             f"service account {role}",
             [*ACCOUNT, "create", f"shelfmark-{role}", f"--display-name={what}", project],
-            [*ACCOUNT, "describe", email(ours, role), project],
+            [*ACCOUNT, "describe", service_account_email(ours, role), project],
         )
 
 
-def _places(ours: Account, project: str) -> Iterator[Step]:
+def _storage(ours: Account, project: str) -> Iterator[Step]:
     bucket, place = f"gs://{ours.bucket}", f"--location={ours.region}"
     yield Step(
         f"bucket {ours.bucket}",
@@ -120,7 +121,7 @@ def _places(ours: Account, project: str) -> Iterator[Step]:
 
 
 def _roles(ours: Account, project: str) -> Iterator[Step]:
-    """Yield the least each service account needs; granting twice changes nothing."""
+    """Yield the fewest roles that each service account needs; granting twice changes nothing."""
     bucket = ["storage", "buckets", "add-iam-policy-binding", f"gs://{ours.bucket}", project]
     whole = ["projects", "add-iam-policy-binding", str(ours.project)]
     repository = ["artifacts", "repositories", "add-iam-policy-binding", REPOSITORY,
@@ -146,32 +147,32 @@ def _roles(ours: Account, project: str) -> Iterator[Step]:
         ("build", _act_as(ours, "build", project), "iam.serviceAccountUser", []),
     ]
     for role, where, name, more in grants:
-        member = f"--member=serviceAccount:{email(ours, role)}"
+        member = f"--member=serviceAccount:{service_account_email(ours, role)}"
         yield Step(f"{role} has {name}", [*where, member, f"--role=roles/{name}", *more])
 
 
 def _act_as(ours: Account, role: str, project: str) -> Command:
-    return [*ACCOUNT, "add-iam-policy-binding", email(ours, role), project]
+    return [*ACCOUNT, "add-iam-policy-binding", service_account_email(ours, role), project]
 
 
 def _secret(ours: Account, project: str) -> Iterator[Step]:
-    kept = ["--data-file=-", project]
+    from_stdin = ["--data-file=-", project]
     yield Step(
         f"secret {SECRET}",
-        ["secrets", "create", SECRET, "--replication-policy=automatic", *kept],
+        ["secrets", "create", SECRET, "--replication-policy=automatic", *from_stdin],
         ["secrets", "describe", SECRET, project],
-        secret=True,
+        reads_secret=True,
     )
     yield Step(
         f"train reads {SECRET}",
         ["secrets", "add-iam-policy-binding", SECRET, project,
-         f"--member=serviceAccount:{email(ours, 'train')}",
+         f"--member=serviceAccount:{service_account_email(ours, 'train')}",
          "--role=roles/secretmanager.secretAccessor"],
     )  # fmt: skip
 
 
 def _github(ours: Account, project: str, number: str, github: str) -> Iterator[Step]:
-    """Yield the way in for workflows: main may build and deploy, every branch may read."""
+    """Yield the sign-in of GitHub's workflows: main may build and deploy, every branch may read."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", github):
         raise ShelfmarkError(f"--github {github}: not of the form OWNER/REPOSITORY")
     pools = ["iam", "workload-identity-pools"]
@@ -186,10 +187,10 @@ def _github(ours: Account, project: str, number: str, github: str) -> Iterator[S
          f"--attribute-condition=assertion.repository=='{github}'"],
         [*pools, "providers", "describe", *provider],
     )  # fmt: skip
-    everyone = f"principalSet://iam.googleapis.com/projects/{number}/locations/global/workloadIdentityPools/github"
+    principals = f"principalSet://iam.googleapis.com/projects/{number}/locations/global/workloadIdentityPools/github"
     for role, who in (
-        ("build", f"{everyone}/attribute.ref/refs/heads/main"),
-        ("read", f"{everyone}/attribute.repository/{github}"),
+        ("build", f"{principals}/attribute.ref/refs/heads/main"),
+        ("read", f"{principals}/attribute.repository/{github}"),
     ):
         yield Step(
             f"workflows act as {role}",
@@ -198,16 +199,16 @@ def _github(ours: Account, project: str, number: str, github: str) -> Iterator[S
         )  # fmt: skip
 
 
-def _watch(project: str, channel: str) -> Iterator[Step]:
-    """Yield the alerts and the dashboard; they are told apart by the name shown to people."""
+def _monitoring(project: str, channel: str) -> Iterator[Step]:
+    """Yield the alerts and the dashboard; each is found again by its display name."""
     # Alpha, because the older gcloud has no other; newer ones have both.
-    told = [f"--notification-channels={channel}"] if channel else []
+    notify = [f"--notification-channels={channel}"] if channel else []
     policies = ["alpha", "monitoring", "policies"]
     for file in sorted((FOLDER / "alerts").glob("*.json")):
         name = f"displayName='Shelfmark: {file.stem.replace('_', ' ')}'"
         yield Step(
             f"alert {file.stem}",
-            [*policies, "create", f"--policy-from-file={file}", *told, project],
+            [*policies, "create", f"--policy-from-file={file}", *notify, project],
             [*policies, "list", f"--filter={name}", "--format=value(name)", project],
         )
     dashboards = ["monitoring", "dashboards"]
@@ -218,24 +219,29 @@ def _watch(project: str, channel: str) -> Iterator[Step]:
     )
 
 
-def listed(needed: list[Step]) -> str:
-    """Return the commands as one would type them, each behind the one that looks first."""
+def as_script(steps: list[Step]) -> str:
+    """Return the commands as a shell script, each behind the command that looks first."""
     lines = []
-    for step in needed:
-        looks = f"{gcloud.typed(step.there)} || " if step.there else ""
-        lines += [f"# {step.what}", f"{looks}{gcloud.typed(step.make)}"]
+    for step in steps:
+        unless = f"{gcloud.as_shell(step.describe)} || " if step.describe else ""
+        lines += [f"# {step.what}", f"{unless}{gcloud.as_shell(step.create)}"]
     return "\n".join(lines)
 
 
-def carry_out(needed: list[Step], secret: str, tell: Callable[[str], None]) -> None:
-    """Make what is not there yet, one step after the other; a second call goes on where it stopped.
+def apply(steps: list[Step], secret: str, report: Callable[[str], None]) -> None:
+    """Create what is missing, one step after the other; a second call continues a stopped one.
+
+    Args:
+        steps: as `plan_steps` returns them.
+        secret: what a step with `reads_secret` reads.
+        report: receives one line for each step.
 
     Raises:
-        ShelfmarkError: gcloud refuses a step; those before it stay.
+        ShelfmarkError: gcloud refuses a step; the earlier ones stay.
     """
-    for step in needed:
-        if step.there and gcloud.found(step.there):
-            tell(f"there   {step.what}")
+    for step in steps:
+        if step.describe and gcloud.run_or_none(step.describe):
+            report(f"there   {step.what}")
             continue
-        gcloud.run(step.make, secret if step.secret else None)
-        tell(f"{'made' if step.there else 'settled':7} {step.what}")
+        gcloud.run(step.create, secret if step.reads_secret else None)
+        report(f"{'made' if step.describe else 'settled':7} {step.what}")

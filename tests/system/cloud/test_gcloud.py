@@ -18,8 +18,7 @@ from typing import Any
 
 import pytest
 
-from shelfmark.cloud import deploy
-from shelfmark.cloud import setup as init
+from shelfmark.cloud import deploy, setup
 from shelfmark.cloud.account import Account
 from shelfmark.cloud.gcloud import Command
 
@@ -29,7 +28,7 @@ CHANNEL = "projects/my-project/notificationChannels/1"
 
 @pytest.fixture
 def ours() -> Account:
-    return init.account_of("my-project", "europe-west4", "my-bucket")
+    return setup.make_account("my-project", "europe-west4", "my-bucket")
 
 
 class Kept(BaseHTTPRequestHandler):
@@ -88,12 +87,14 @@ def gcloud(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_alerts_and_dashboard_arrive_whole(ours: Account, cloud: list[Any]) -> None:
-    watched = [step for step in init.steps(ours) if step.what.startswith(("alert", "dashboard"))]
+    watched = [
+        step for step in setup.plan_steps(ours) if step.what.startswith(("alert", "dashboard"))
+    ]
     for step in watched:
-        done = gcloud(*step.make)
+        done = gcloud(*step.create)
         assert done.returncode == 0, done.stderr
     sent = [document for verb, _, document in cloud if verb == "POST"]
-    files = [*sorted((init.FOLDER / "alerts").glob("*.json")), init.FOLDER / "dashboard.json"]
+    files = [*sorted((setup.FOLDER / "alerts").glob("*.json")), setup.FOLDER / "dashboard.json"]
     assert len(sent) == len(files) == 5
     for document, file in zip(sent, files, strict=True):
         ours_now = json.loads(file.read_text(encoding="utf-8"))
@@ -105,7 +106,7 @@ def test_alerts_and_dashboard_arrive_whole(ours: Account, cloud: list[Any]) -> N
 
 
 def test_the_service_arrives_whole(ours: Account, cloud: list[Any], tmp_path: Path) -> None:
-    document = deploy.filled_in(ours, "newest", "image@sha256:0", "shelfmark-00001")
+    document = deploy.render_service(ours, "newest", "image@sha256:0", "shelfmark-00001")
     file = tmp_path / "service.json"
     file.write_text(json.dumps(document))
     done = gcloud("run", "services", "replace", str(file), *deploy._where(ours), "--async")
@@ -120,7 +121,7 @@ def test_the_service_arrives_whole(ours: Account, cloud: list[Any], tmp_path: Pa
 def test_a_field_that_there_is_not_never_arrives(
     ours: Account, cloud: list[Any], tmp_path: Path
 ) -> None:
-    document = deploy.filled_in(ours, "newest", "image@sha256:0", None)
+    document = deploy.render_service(ours, "newest", "image@sha256:0", None)
     document["spec"]["template"]["spec"]["concurrency"] = 3
     file = tmp_path / "service.json"
     file.write_text(json.dumps(document))
@@ -132,10 +133,12 @@ def test_a_field_that_there_is_not_never_arrives(
 
 def every_command(ours: Account) -> list[Command]:
     """All that the tasks may run, with words that stand for what is known only then."""
-    steps = init.steps(ours, number="123456", github="me/shelfmark", channel=CHANNEL, secret=True)
+    steps = setup.plan_steps(
+        ours, number="123456", github="me/shelfmark", channel=CHANNEL, secret=True
+    )
     return [
-        *(step.make for step in steps),
-        *(step.there for step in steps if step.there),
+        *(step.create for step in steps),
+        *(step.describe for step in steps if step.describe),
         *deploy.build_commands(ours),
         *deploy.deploy_commands(ours),
         *deploy.rollback_commands(ours),

@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from shelfmark.cloud import job, rest, secret
+from shelfmark.cloud import job, rest
 from shelfmark.cloud.job import MOUNT
 from shelfmark.config.load import load_config
 from shelfmark.config.schema import Config
@@ -129,7 +129,7 @@ def test_a_killed_job_goes_on_on_an_empty_disk_and_ends_with_the_same_model(
 
     before = {path: path.stat().st_mtime_ns for path in delivered.rglob("*")}
     said = cluster.run("third")
-    assert f"gs://my-bucket/jobs/{NAME}/model/{NAME}, finished by an earlier try" in said
+    assert f"gs://my-bucket/jobs/{NAME}/model/{NAME}, finished by an earlier attempt" in said
     assert {path: path.stat().st_mtime_ns for path in delivered.rglob("*")} == before
 
     assert len(google.sent("GET", ":access")) == 1
@@ -164,7 +164,7 @@ def test_a_bucket_that_takes_nothing_is_told_and_all_is_kept(
     output.mkdir(parents=True)
     (output / "model").write_text("a file where a folder should be")
     with pytest.raises(ShelfmarkError, match=f"finished, but gs://my-bucket/jobs/{NAME}/model"):
-        job.within(load_config(), work)
+        job.run_in_job(load_config(), work)
     assert Path("models", NAME, "card.json").exists()
     kept = output / "checkpoints" / ".unfinished-0123456789-1" / "words.pkl"
     assert kept.read_bytes() == b"words"
@@ -173,12 +173,12 @@ def test_a_bucket_that_takes_nothing_is_told_and_all_is_kept(
 def test_a_model_with_a_name_of_its_own_keeps_it(
     work: Callable[[Config], Path], tmp_path: Path
 ) -> None:
-    job.within(load_config(["name=mine"]), work)
+    job.run_in_job(load_config(["name=mine"]), work)
     output = tmp_path / "gcs" / "my-bucket" / "jobs" / NAME
     assert (output / "model" / "latest").read_text() == "mine"
     artifact.check(output / "model" / "mine")
     assert not (output / "checkpoints").exists()
-    assert job.within(load_config(["name=mine"]), lambda settings: Path("never")) == Path(
+    assert job.run_in_job(load_config(["name=mine"]), lambda settings: Path("never")) == Path(
         "models", "mine"
     )
 
@@ -187,14 +187,17 @@ def test_elsewhere_than_in_a_job_nothing_is_different(
     work: Callable[[Config], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(job.MODEL)
-    job.within(load_config(["name=mine"]), work)
+    job.run_in_job(load_config(["name=mine"]), work)
     assert list((tmp_path / "gcs" / "my-bucket").iterdir()) == []
 
 
 @pytest.fixture
 def wandb_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(secret.NAME, f"{SECRET}/versions/latest")
-    for name in (secret.KEY, secret.MODE):  # set by what is tested, and so taken back after it
+    monkeypatch.setenv(job.SECRET_NAME, f"{SECRET}/versions/latest")
+    for name in (
+        job.WANDB_KEY,
+        job.WANDB_MODE,
+    ):  # set by what is tested, and so taken back after it
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
 
@@ -205,9 +208,9 @@ def test_the_key_of_wandb_is_fetched_into_the_process_alone(
 ) -> None:
     google.secrets[SECRET] = f"{KEY}\n".encode()
     google.refusals = [(503, "busy")]
-    secret.bring_wandb_key()
-    assert os.environ[secret.KEY] == KEY
-    assert secret.MODE not in os.environ
+    job.set_wandb_key()
+    assert os.environ[job.WANDB_KEY] == KEY
+    assert job.WANDB_MODE not in os.environ
     assert KEY not in log()
 
 
@@ -231,9 +234,9 @@ def test_without_the_key_a_run_is_recorded_offline(
     if value is not None:
         google.secrets[SECRET] = value
     google.refusals = [refusal] if refusal else []
-    secret.bring_wandb_key()
-    assert secret.KEY not in os.environ
-    assert os.environ[secret.MODE] == "offline"
+    job.set_wandb_key()
+    assert job.WANDB_KEY not in os.environ
+    assert os.environ[job.WANDB_MODE] == "offline"
     assert told in log()
     assert "recorded offline" in log()
 
@@ -244,9 +247,9 @@ def test_a_secret_s_server_that_says_nothing_is_not_waited_for(
     monkeypatch.setattr(rest, "SECONDS", 0.1)
     monkeypatch.setattr(rest, "TRIES", 2)
     google.slow = 2.0
-    secret.bring_wandb_key()
+    job.set_wandb_key()
     assert "is not reached" in log()
-    assert os.environ[secret.MODE] == "offline"
+    assert os.environ[job.WANDB_MODE] == "offline"
 
 
 def test_a_folder_of_the_mount_is_read_and_written_whole(
@@ -254,7 +257,7 @@ def test_a_folder_of_the_mount_is_read_and_written_whole(
 ) -> None:
     monkeypatch.setenv(MOUNT, str(tmp_path / "gcs"))
     (tmp_path / "gcs" / "my-bucket").mkdir(parents=True)
-    check_folder(job.Folder.of("gs://my-bucket/some/where/"), tmp_path)
+    check_folder(job.BucketFolder.open("gs://my-bucket/some/where/"), tmp_path)
     found = [path for path in (tmp_path / "gcs").rglob("*") if path.is_file()]
     assert found == []
 
@@ -262,7 +265,7 @@ def test_a_folder_of_the_mount_is_read_and_written_whole(
 def test_a_folder_of_a_bucket_is_read_and_written_over_the_network(
     tmp_path: Path, gcs: str
 ) -> None:
-    check_folder(job.Folder.of(f"{gcs}/some/where/"), tmp_path)
+    check_folder(job.BucketFolder.open(f"{gcs}/some/where/"), tmp_path)
 
 
 def test_without_a_mount_a_job_s_outputs_go_over_the_network(
@@ -271,11 +274,11 @@ def test_without_a_mount_a_job_s_outputs_go_over_the_network(
     monkeypatch.setenv(job.MODEL, f"{gcs}/jobs/{NAME}/model/")
     monkeypatch.setenv(job.STAGES, f"{gcs}/jobs/{NAME}/checkpoints/")
     with pytest.raises(KeyboardInterrupt):
-        job.within(load_config(), lambda settings: interrupted(work(settings)))
+        job.run_in_job(load_config(), lambda settings: interrupted(work(settings)))
     shutil.rmtree("models")
-    output = job.Folder.of(f"{gcs}/jobs/{NAME}")
+    output = job.BucketFolder.open(f"{gcs}/jobs/{NAME}")
     assert output.names() == ["checkpoints/.unfinished-0123456789-1/words.pkl"]
-    job.within(load_config(), lambda settings: brought_back(work, settings))
+    job.run_in_job(load_config(), lambda settings: brought_back(work, settings))
     assert {name.partition("/")[0] for name in output.names()} == {"model"}
     assert Registry(f"{gcs}/jobs/{NAME}/model").open("latest").card["name"] == "quick"
 
@@ -289,7 +292,7 @@ def brought_back(work: Callable[[Config], Path], settings: Config) -> Path:
     return work(settings)
 
 
-def check_folder(folder: job.Folder, here: Path) -> None:
+def check_folder(folder: job.BucketFolder, here: Path) -> None:
     """Check that files go to a folder, are found there, come back, and are removed."""
     assert folder.names() == []
     (here / "one").write_bytes(b"1" * 100_000)
@@ -312,4 +315,4 @@ def check_folder(folder: job.Folder, here: Path) -> None:
 
 def test_an_address_that_is_none_is_told() -> None:
     with pytest.raises(ShelfmarkError, match="nowhere://x"):
-        job.Folder.of("nowhere://x/y")
+        job.BucketFolder.open("nowhere://x/y")

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from shelfmark.cloud import digests, logs, machines, rest, spec, submission, vertex
-from shelfmark.cloud import submit as sending
+from shelfmark.cloud import rest, spec, submit, vertex
 from shelfmark.cloud.account import Account
-from shelfmark.cloud.vertex import Jobs, Patience
+from shelfmark.cloud.vertex import Jobs, RetryPolicy
 from shelfmark.config import groups
 from shelfmark.config.load import load_config
 from shelfmark.errors import ShelfmarkError
@@ -27,7 +26,7 @@ OURS = [
     "cloud.service_account=train@my-project.iam.gserviceaccount.com",
 ]
 NOBODY = [f"cloud.{name}=null" for name in Account.model_fields]  # whatever the file says
-HURRIED = Patience(request=5, first=0.01, longest=0.05, altogether=1.0, look=0.01)
+HURRIED = RetryPolicy(timeout=5, first_delay=0.01, longest_delay=0.05, total=1.0, poll=0.01)
 WANDB = ["tracking=wandb", "cloud.wandb_secret=wandb-key"]
 KEY = b"0123456789abcdef0123456789abcdef01234567"
 
@@ -41,7 +40,7 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
 
 def built(*overrides: str) -> Any:
     """Return the spec that is shown for overrides, read as JSON."""
-    return json.loads(sending.show([*OURS, *overrides]))
+    return json.loads(submit.preview([*OURS, *overrides]))
 
 
 def test_the_job_runs_the_very_overrides_of_inv_train() -> None:
@@ -92,7 +91,7 @@ def test_what_is_set_of_the_job_arrives() -> None:
 
 
 def test_the_spec_is_shown_without_any_account(log: Callable[[], str]) -> None:
-    job = json.loads(sending.show(["experiment=best", "cloud=vertex_cpu", *NOBODY]))
+    job = json.loads(submit.preview(["experiment=best", "cloud=vertex_cpu", *NOBODY]))
     container = job["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]
     assert container["imageUri"] == "REGION-docker.pkg.dev/PROJECT/REPOSITORY/train@sha256:DIGEST"
     assert job["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"].startswith("gs://BUCKET/jobs/")
@@ -106,7 +105,7 @@ def test_every_machine_is_a_real_one(machine: str) -> None:
     pool = built(f"cloud/machine={machine}")["jobSpec"]["workerPoolSpecs"][0]
     assert pool["machineSpec"]["machineType"] == machine
     text = (groups.CONFIGS / "cloud" / "machine" / f"{machine}.yaml").read_text(encoding="utf-8")
-    cores, memory = machines.MACHINES[machine]
+    cores, memory = spec.MACHINES[machine]
     assert f"# {cores} " in text
     assert f", {memory:.0f} GB" in text
 
@@ -145,12 +144,12 @@ def test_every_machine_is_a_real_one(machine: str) -> None:
 )
 def test_a_mistake_is_told_before_anything_is_sent(overrides: list[str], line: str) -> None:
     with pytest.raises(ShelfmarkError, match=line):
-        sending.show([*OURS, *overrides])
+        submit.preview([*OURS, *overrides])
 
 
 def test_a_job_needs_a_cloud_and_a_training_here_none() -> None:
     with pytest.raises(ShelfmarkError, match="say where the job runs: cloud=vertex_cpu"):
-        sending.show(["experiment=best"])
+        submit.preview(["experiment=best"])
     with pytest.raises(ShelfmarkError, match="inv submit sends a training there"):
         load_config(["cloud=vertex_cpu"])
     assert "cloud" not in load_config().model_dump()
@@ -158,8 +157,8 @@ def test_a_job_needs_a_cloud_and_a_training_here_none() -> None:
 
 def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
     """Return the fields of a good job after a change to its worker pool."""
-    wanted = submission.read(OURS)
-    values = spec.fields(wanted, f"europe-west4-docker.pkg.dev/p/r/train@{DIGEST}")
+    wanted = spec.compose_submission(OURS)
+    values = spec.job_fields(wanted, f"europe-west4-docker.pkg.dev/p/r/train@{DIGEST}")
     change(values["jobSpec"]["workerPoolSpecs"][0])
     return values
 
@@ -178,38 +177,38 @@ def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
             lambda pool: pool["containerSpec"].update(
                 env=[{"name": "WANDB_API_KEY", "value": "x"}]
             ),
-            "WANDB_API_KEY would lie open",
+            "WANDB_API_KEY would be readable",
         ),
     ],
 )
 def test_what_google_s_types_let_pass_is_refused_here(
     change: Callable[[dict[str, Any]], Any], line: str
 ) -> None:
-    spec.build(changed(lambda pool: None))
+    spec.build_job(changed(lambda pool: None))
     with pytest.raises(ShelfmarkError, match=line):
-        spec.build(changed(change))
+        spec.build_job(changed(change))
 
 
 def test_a_job_is_sent_once_watched_and_ends(google: Google) -> None:
-    jobs, job = sending.send([*OURS, "experiment=fast"], HURRIED)
+    jobs, job = submit.send_job([*OURS, "experiment=fast"], HURRIED)
     [sent] = google.sent("POST", "/customJobs")
     image = sent["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["imageUri"]
     assert image == f"europe-west4-docker.pkg.dev/my-project/shelfmark/train@{DIGEST}"
     assert job.name == JOBS.removeprefix("/v1/") + "/7000000000"
-    assert vertex.console(job) == (
+    assert vertex.console_url(job) == (
         "https://console.cloud.google.com/vertex-ai/locations/europe-west4/training/7000000000"
         "?project=my-project"
     )
     told: list[str] = []
     ended = jobs.wait(job.name, told.append)
     assert told == ["QUEUED", "PENDING", "RUNNING", "SUCCEEDED"]
-    assert vertex.state_of(ended) == "SUCCEEDED"
+    assert vertex.job_state(ended) == "SUCCEEDED"
 
 
 def test_a_failed_job_tells_why(google: Google) -> None:
     google.course = ["JOB_STATE_RUNNING", "JOB_STATE_FAILED"]
     google.reason = "The replica workerpool0-0 exited with a non-zero status of 1.\nmore"
-    jobs, job = sending.send(OURS, HURRIED)
+    jobs, job = submit.send_job(OURS, HURRIED)
     with pytest.raises(ShelfmarkError, match=r"7000000000 failed: The replica .* inv logs 70000"):
         jobs.wait(job.name, lambda state: None)
 
@@ -217,14 +216,14 @@ def test_a_failed_job_tells_why(google: Google) -> None:
 def test_jobs_are_listed_over_pages_and_cancelled(google: Google) -> None:
     jobs = Jobs("my-project", "europe-west4", HURRIED)
     google.course = ["JOB_STATE_RUNNING"] * 5
-    made = [sending.send(OURS, HURRIED)[1].name for _ in range(3)]
-    assert [job.name for job in jobs.newest(20)] == made[::-1]
-    assert [job.name for job in jobs.newest(1)] == made[:1:-1]
+    made = [submit.send_job(OURS, HURRIED)[1].name for _ in range(3)]
+    assert [job.name for job in jobs.list_newest(20)] == made[::-1]
+    assert [job.name for job in jobs.list_newest(1)] == made[:1:-1]
     jobs.cancel("7000000001")
     assert google.asked[-1][1].endswith("/7000000001:cancel")
     with pytest.raises(ShelfmarkError, match="7000000001 cancelled: no reason given"):
         jobs.wait(made[1], lambda state: None)
-    assert vertex.state_of(jobs.get(made[0])) == "RUNNING"
+    assert vertex.job_state(jobs.get(made[0])) == "RUNNING"
     with pytest.raises(ShelfmarkError, match="404: The CustomJob does not exist"):
         jobs.get("99")
     with pytest.raises(ShelfmarkError, match="latest: a job is its number, or projects/my-project"):
@@ -235,7 +234,7 @@ def test_a_refusal_is_one_line_with_google_s_reason(google: Google) -> None:
     jobs = Jobs("my-project", "europe-west4", HURRIED)
     google.refusals = [(403, "Permission 'aiplatform.customJobs.list' denied.\nDetails")]
     with pytest.raises(ShelfmarkError) as told:
-        jobs.newest(1)
+        jobs.list_newest(1)
     assert str(told.value) == (
         "europe-west4-aiplatform.googleapis.com answers 403: Permission "
         "'aiplatform.customJobs.list' denied; a role or an enabled API is missing: "
@@ -245,20 +244,20 @@ def test_a_refusal_is_one_line_with_google_s_reason(google: Google) -> None:
 
 def test_a_busy_service_is_asked_again_and_gets_the_job_once(google: Google) -> None:
     jobs = Jobs("my-project", "europe-west4", HURRIED)
-    job = spec.build(changed(lambda pool: None))
+    job = spec.build_job(changed(lambda pool: None))
     google.refusals = [(429, "Quota exceeded.")] * 3
     sent = jobs.submit(job)
     assert len(google.sent("POST", "/customJobs")) == 4
     assert len(google.jobs) == 1
     google.refusals = [(503, "Try again."), (429, "Quota exceeded.")]
-    assert vertex.state_of(jobs.get(sent.name)) == "QUEUED"
+    assert vertex.job_state(jobs.get(sent.name)) == "QUEUED"
 
 
 def test_a_job_that_may_have_been_taken_is_not_sent_again(google: Google) -> None:
     jobs = Jobs("my-project", "europe-west4", HURRIED)
     google.refusals = [(503, "The service is currently unavailable.")]
     with pytest.raises(ShelfmarkError, match="answers 503: The service is currently unavailable"):
-        jobs.submit(spec.build(changed(lambda pool: None)))
+        jobs.submit(spec.build_job(changed(lambda pool: None)))
     assert len(google.sent("POST", "/customJobs")) == 1
 
 
@@ -266,15 +265,15 @@ def test_a_service_that_stays_busy_is_given_up(google: Google) -> None:
     jobs = Jobs("my-project", "europe-west4", HURRIED)
     google.refusals = [(429, "Quota exceeded.")] * 1000
     with pytest.raises(ShelfmarkError, match="answers 429: Quota exceeded; Google's quota is used"):
-        jobs.newest(1)
+        jobs.list_newest(1)
     assert 2 < len(google.asked) < 300, "each wait is longer than the one before"
 
 
 def test_no_request_waits_for_ever(google: Google) -> None:
-    jobs = Jobs("my-project", "europe-west4", Patience(request=0.2, first=0.01, altogether=0.5))
+    jobs = Jobs("my-project", "europe-west4", RetryPolicy(timeout=0.2, first_delay=0.01, total=0.5))
     google.slow = 3.0
     with pytest.raises(ShelfmarkError, match="is not reached .*Timeout"):
-        jobs.submit(spec.build(changed(lambda pool: None)))
+        jobs.submit(spec.build_job(changed(lambda pool: None)))
 
 
 def entry(number: int, **payload: Any) -> dict[str, Any]:
@@ -283,21 +282,21 @@ def entry(number: int, **payload: Any) -> dict[str, Any]:
 
 
 def test_logs_are_read_over_pages_and_followed_to_the_end(google: Google) -> None:
-    jobs, job = sending.send(OURS, HURRIED)
+    jobs, job = submit.send_job(OURS, HURRIED)
     google.page = 2
     google.entries = [
         entry(1, textPayload="one\n"),
         entry(2, jsonPayload={"message": "two"}),
         entry(3, jsonPayload={"other": 3}),
     ]
-    found = list(logs.lines(jobs, job.name, follow=False))
+    found = list(vertex.stream_logs(jobs, job.name, follow=False))
     assert [line.text for line in found] == ["one", "two", "{'other': 3}"]
     assert found[0].time == "2026-11-22 10:00:01"
     body = google.sent("POST", "/v2/entries:list")[0]
     assert body["resourceNames"] == ["projects/my-project"]
     assert 'resource.labels.job_id="7000000000"' in body["filter"]
     texts = []
-    for line in logs.lines(jobs, job.name, follow=True):
+    for line in vertex.stream_logs(jobs, job.name, follow=True):
         texts.append(line.text)
         if line.text == "two" and len(google.entries) == 3:
             google.entries.insert(1, entry(4, textPayload="late"))
@@ -306,16 +305,16 @@ def test_logs_are_read_over_pages_and_followed_to_the_end(google: Google) -> Non
 
 def test_a_tag_becomes_the_digest_it_has_now(google: Google) -> None:
     image = "europe-west4-docker.pkg.dev/my-project/shelfmark/train"
-    assert digests.resolved(rest.session(), f"{image}:latest") == f"{image}@{DIGEST}"
-    assert digests.resolved(rest.session(), image) == f"{image}@{DIGEST}"
-    assert digests.resolved(rest.session(), f"{image}@{DIGEST}") == f"{image}@{DIGEST}"
+    assert submit.resolve_digest(rest.open_session(), f"{image}:latest") == f"{image}@{DIGEST}"
+    assert submit.resolve_digest(rest.open_session(), image) == f"{image}@{DIGEST}"
+    assert submit.resolve_digest(rest.open_session(), f"{image}@{DIGEST}") == f"{image}@{DIGEST}"
     for missing in (f"{image}:v2", f"{image}@sha256:{'0' * 64}"):
         with pytest.raises(ShelfmarkError, match=f"there is no {missing}: build and push it"):
-            digests.resolved(rest.session(), missing)
+            submit.resolve_digest(rest.open_session(), missing)
 
 
 def findings(*overrides: str) -> dict[str, tuple[bool | None, str]]:
-    found = sending.look([*OURS, *overrides])[1]
+    found = submit.preflight([*OURS, *overrides])[1]
     return {finding.what: (finding.right, finding.text) for finding in found}
 
 
@@ -343,14 +342,14 @@ def test_each_thing_that_is_wrong_is_named_and_nothing_is_sent(google: Google) -
     assert "gcloud services enable aiplatform.googleapis.com artifactr" in found["APIs"][1]
     assert "us-central1, the job would run in europe-west4" in found["bucket"][1]
     with pytest.raises(ShelfmarkError, match=r"not sent: APIs: .*; bucket: .*; image: .*; machine"):
-        sending.send([*OURS, *WANDB, "cloud.machine.type=n9-mega"])
+        submit.send_job([*OURS, *WANDB, "cloud.machine.type=n9-mega"])
     assert not google.jobs
 
 
 def test_a_hint_stops_nothing(google: Google, log: Callable[[], str]) -> None:
     google.quotas = {"": 2200, "europe-west4": 2}
     google.location = "EU"
-    sending.send(OURS, HURRIED)
+    submit.send_job(OURS, HURRIED)
     assert "europe-west4: 2 cores, 4 wanted: ask for more" in log()
     assert len(google.jobs) == 1
 
@@ -363,14 +362,14 @@ def test_a_bucket_of_another_is_told_as_google_tells_it(google: Google) -> None:
 
 def test_a_key_is_in_no_spec_and_no_log(google: Google, log: Callable[[], str]) -> None:
     google.secrets["projects/my-project/secrets/wandb-key"] = KEY
-    sending.send([*OURS, *WANDB], HURRIED)
+    submit.send_job([*OURS, *WANDB], HURRIED)
     [sent] = google.sent("POST", "/customJobs")
     [variable] = sent["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["env"]
     assert variable == {
         "name": "WANDB_SECRET",
         "value": "projects/my-project/secrets/wandb-key/versions/latest",
     }
-    everything = log() + sending.show([*OURS, *WANDB]) + json.dumps(google.asked)
+    everything = log() + submit.preview([*OURS, *WANDB]) + json.dumps(google.asked)
     assert KEY.decode() not in everything
 
 
@@ -378,7 +377,7 @@ def test_without_an_account_one_line_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with pytest.raises(ShelfmarkError) as told:
-        sending.send(["cloud=vertex_cpu", *NOBODY, "cloud.project=my-project"])
+        submit.send_job(["cloud=vertex_cpu", *NOBODY, "cloud.project=my-project"])
     assert str(told.value) == (
         "no region, service_account, bucket, repository in configs/cloud/account.yaml: "
         "run inv cloud-init; without an account, inv train trains here, and "
@@ -389,4 +388,4 @@ def test_without_an_account_one_line_says_what_is_missing(
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     with pytest.raises(ShelfmarkError, match="no Google credentials: run gcloud auth applic"):
-        sending.send(OURS)
+        submit.send_job(OURS)

@@ -14,7 +14,7 @@ import pytest
 
 import tasks
 from shelfmark.cli.overrides import OVERRIDE
-from shelfmark.cloud import submission
+from shelfmark.cloud import spec
 from shelfmark.config.load import load_config
 from tests.support.moments import PATIENCE, until
 from tests.support.serving import free_port
@@ -177,7 +177,7 @@ def test_the_overrides_of_the_tables_compose(cell: str) -> None:
         words |= {word.partition("=")[0]: word for word in code}
         given = list(words.values())
         if any(word.lstrip("+").startswith("cloud") for word in given):
-            submission.read(["cloud=vertex_cpu", *given])
+            spec.compose_submission(["cloud=vertex_cpu", *given])
         else:
             load_config(given)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shelfmark.cloud.account import Account
-from shelfmark.cloud.setup import account_of
+from shelfmark.cloud.setup import make_account
 from tests.conftest import ROOT
 
 
@@ -51,4 +51,4 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 @pytest.fixture
 def ours() -> Account:
-    return account_of("my-project", "europe-west4", "my-bucket")
+    return make_account("my-project", "europe-west4", "my-bucket")

@@ -27,14 +27,14 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_what_is_written_is_read_and_the_comments_stay(path: Path) -> None:
-    account.write(Account(), path)
+    account.write_account(Account(), path)
     empty = path.read_text()
     assert empty.count("#") == 6
-    account.write(OURS, path)
-    assert account.read(path) == OURS
+    account.write_account(OURS, path)
+    assert account.read_account(path) == OURS
     assert path.read_text().count("#") == 6
-    account.write(Account(), path)
-    assert account.read(path) == Account()
+    account.write_account(Account(), path)
+    assert account.read_account(path) == Account()
     assert path.read_text() == empty
 
 
@@ -52,20 +52,20 @@ def test_what_is_written_is_read_and_the_comments_stay(path: Path) -> None:
 def test_a_name_that_cannot_be_one_is_told(path: Path, text: str, line: str) -> None:
     path.write_text(text)
     with pytest.raises(ShelfmarkError, match=line):
-        account.read(path)
+        account.read_account(path)
 
 
 def test_no_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ShelfmarkError, match="cannot be read"):
-        account.read(tmp_path / "none.yaml")
+        account.read_account(tmp_path / "none.yaml")
 
 
 def test_what_is_missing_is_named_with_what_fills_it_in() -> None:
-    account.require(OURS, *Account.model_fields, without="nothing")
+    account.require_keys(OURS, *Account.model_fields, without="nothing")
     partly = OURS.model_copy(update={"region": None, "bucket": None})
-    assert account.missing(partly, "project", "bucket", "region") == ["bucket", "region"]
+    assert account.missing_keys(partly, "project", "bucket", "region") == ["bucket", "region"]
     with pytest.raises(ShelfmarkError) as told:
-        account.require(partly, "project", "bucket", "region", without="inv train works")
+        account.require_keys(partly, "project", "bucket", "region", without="inv train works")
     assert str(told.value) == (
         "no bucket, region in configs/cloud/account.yaml: run inv cloud-init; "
         "without an account, inv train works"

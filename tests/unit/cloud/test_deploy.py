@@ -34,7 +34,7 @@ def address(home: Path) -> Iterator[str]:
 @pytest.fixture
 def ready(project: Project, address: str) -> Project:
     """A project with an image and a model, and a service that will answer."""
-    card = json.dumps({"versions": {"python": deploy.python_of_image()}})
+    card = json.dumps({"versions": {"python": deploy.image_python()}})
     objects = {f"{MODELS}/production": "newest\n"}
     objects |= {f"{MODELS}/{name}/card.json": card for name in ("newest", "older")}
     images = {f"{REGISTRY}/api:abc": DIGEST}
@@ -61,9 +61,9 @@ def test_a_first_revision_then_a_second_and_back(ours: Account, ready: Project) 
     moved = ready["documents"][1]["spec"]["traffic"]
     assert moved[0] == {"revisionName": first, "percent": 100}
     assert moved[1] == {"latestRevision": True, "tag": "candidate", "percent": 0}
-    assert deploy.serving(deploy.described(ours)) == second
+    assert deploy.serving_revision(deploy.describe_service(ours)) == second
     assert deploy.rollback(ours) == first
-    assert deploy.serving(deploy.described(ours)) == first
+    assert deploy.serving_revision(deploy.describe_service(ours)) == first
     assert deploy.rollback(ours) == second
 
 
@@ -84,7 +84,7 @@ def test_the_commands_that_a_dry_run_prints_are_those_that_run(
 
 
 def test_a_dry_run_needs_no_account(ours: Account) -> None:
-    nobody = account.spelt_out(Account(region=ours.region))
+    nobody = account.with_placeholders(Account(region=ours.region))
     typed = [" ".join(command) for command in deploy.deploy_commands(nobody)]
     assert any("gs://BUCKET/models/production" in line for line in typed)
     assert all("None" not in line for line in typed)
@@ -114,7 +114,7 @@ def test_a_revision_that_fails_its_check_gets_no_traffic(
     assert str(told.value).endswith(f"the traffic stays with {first}")
     assert "shelfmark-00002 fails its check" in str(told.value)
     assert verbs(ready)[-1] == "replace"
-    assert deploy.serving(deploy.described(ours)) == first
+    assert deploy.serving_revision(deploy.describe_service(ours)) == first
 
 
 @pytest.mark.parametrize(
@@ -154,4 +154,4 @@ def test_nothing_to_go_back_to_is_told(ours: Account, ready: Project) -> None:
 
 def test_the_python_of_the_image_is_read_from_its_dockerfile() -> None:
     minor = platform.python_version_tuple()[:2]
-    assert deploy.python_of_image().split(".")[0] == minor[0]
+    assert deploy.image_python().split(".")[0] == minor[0]

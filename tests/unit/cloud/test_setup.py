@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shelfmark.cloud import setup as init
+from shelfmark.cloud import setup
 from shelfmark.cloud.account import Account
 from shelfmark.errors import ShelfmarkError
 from tests.unit.cloud.conftest import Project
@@ -20,13 +20,15 @@ ROOT = Path(__file__).parents[3]
 CHANNEL = "projects/my-project/notificationChannels/1"
 
 
-def needed(ours: Account) -> list[init.Step]:
-    return init.steps(ours, number="123456", github="me/shelfmark", channel=CHANNEL, secret=True)
+def needed(ours: Account) -> list[setup.Step]:
+    return setup.plan_steps(
+        ours, number="123456", github="me/shelfmark", channel=CHANNEL, secret=True
+    )
 
 
 def made(ours: Account, secret: str = "") -> list[str]:
     told: list[str] = []
-    init.carry_out(needed(ours), secret, told.append)
+    setup.apply(needed(ours), secret, told.append)
     return told
 
 
@@ -60,12 +62,12 @@ def test_a_secret_stands_on_no_command_line(ours: Account, project: Project) -> 
 def test_no_account_may_more_than_it_needs(ours: Account) -> None:
     grants: dict[str, set[str]] = {}
     for step in needed(ours):
-        words = dict(word.split("=", 1) for word in step.make if "=" in word)
+        words = dict(word.split("=", 1) for word in step.create if "=" in word)
         if "--role" in words:
             who = words["--member"].removeprefix("serviceAccount:").partition("@")[0]
             grants.setdefault(who, set()).add(words["--role"].removeprefix("roles/"))
     page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
-    for role in init.ACCOUNTS:
+    for role in setup.ACCOUNTS:
         mine = grants.pop(f"shelfmark-{role}")
         assert not [name for name in mine if name.rpartition(".")[2] in ("admin", "owner", "editor")
                     and name != "cloudbuild.builds.editor"]  # fmt: skip
@@ -87,12 +89,12 @@ def test_no_account_may_more_than_it_needs(ours: Account) -> None:
 )
 def test_a_name_that_cannot_be_one_is_told(names: tuple[str, str, str], line: str) -> None:
     with pytest.raises(ShelfmarkError, match=line):
-        init.account_of(*names)
+        setup.make_account(*names)
 
 
 def test_a_repository_that_cannot_be_one_is_told(ours: Account) -> None:
     with pytest.raises(ShelfmarkError, match="--github me' || true"):
-        init.steps(ours, github="me' || true")
+        setup.plan_steps(ours, github="me' || true")
 
 
 def invoke(*words: str) -> subprocess.CompletedProcess[str]:
@@ -110,7 +112,7 @@ def test_a_dry_run_prints_all_and_runs_nothing(ours: Account, project: Project) 
     assert done.returncode == 0, done.stderr
     assert not project["calls"]
     shown = [line for line in done.stdout.splitlines() if line.startswith("gcloud ")]
-    expected = init.steps(ours, number="PROJECT_NUMBER", github="me/shelfmark")
+    expected = setup.plan_steps(ours, number="PROJECT_NUMBER", github="me/shelfmark")
     assert len(shown) == len(expected)
     assert shlex.split(shown[0])[1:] == expected[0].make
 
