@@ -103,5 +103,6 @@ def require_keys(account: Account, *keys: str, without: str) -> None:
     """
     if lacking := missing_keys(account, *keys):
         raise ShelfmarkError(
-            f"no {', '.join(lacking)} in {DISPLAYED_PATH}: run inv cloud-init; without an account, {without}"
+            f"no {', '.join(lacking)} in {DISPLAYED_PATH}: run inv cloud-init; "
+            f"without an account, {without}"
         )

@@ -113,9 +113,10 @@ def build_commands(ours: Account, model: str = PRODUCTION, deploy: bool = True) 
         "_MODEL": model,
         "_DEPLOY": str(deploy).lower(),
     }
+    builder = service_account_email(ours, "build")
     return [[
         "builds", "submit", str(ROOT), f"--config={ROOT / 'cloudbuild.yaml'}",
-        f"--service-account=projects/{ours.project}/serviceAccounts/{service_account_email(ours, 'build')}",
+        f"--service-account=projects/{ours.project}/serviceAccounts/{builder}",
         f"--gcs-source-staging-dir=gs://{ours.bucket}/builds",
         "--substitutions=" + ",".join(f"{name}={value}" for name, value in filled.items()),
         *_where(ours),

@@ -161,7 +161,7 @@ def test_the_service_is_limited_and_asked_how_it_does() -> None:
 
 def our_metrics() -> set[str]:
     """Return the names that /metrics tells."""
-    page = Telemetry().page().decode()
+    page = Telemetry().exposition().decode()
     names = set(re.findall(r"^# TYPE (\S+)", page, re.MULTILINE))
     return names | {f"{name}_bucket" for name in names}
 

@@ -197,7 +197,7 @@ def wandb_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         job.WANDB_KEY,
         job.WANDB_MODE,
-    ):  # set by what is tested, and so taken back after it
+    ):  # set by the tested code, reset after
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
 

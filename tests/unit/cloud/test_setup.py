@@ -114,7 +114,7 @@ def test_a_dry_run_prints_all_and_runs_nothing(ours: Account, project: Project) 
     shown = [line for line in done.stdout.splitlines() if line.startswith("gcloud ")]
     expected = setup.plan_steps(ours, number="PROJECT_NUMBER", github="me/shelfmark")
     assert len(shown) == len(expected)
-    assert shlex.split(shown[0])[1:] == expected[0].make
+    assert shlex.split(shown[0])[1:] == expected[0].create
 
 
 def test_without_an_account_each_task_says_what_is_missing(
