@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from shelfmark.service.app import create_app
 from shelfmark.service.settings import Settings
-from tests.support.moments import SOON
+from tests.support.moments import PATIENCE
 from tests.support.serving import ROBOT
 from tests.support.threaded_service import HeldModel, threaded_service
 
@@ -76,7 +76,7 @@ def test_beyond_its_limit_it_is_busy_and_says_when_to_come_again(
     home: Path, held_model: HeldModel
 ) -> None:
     chosen = Settings(models=str(home / "models"), model="quick", max_in_flight=1,
-                      request_seconds=SOON)  # fmt: skip
+                      request_seconds=PATIENCE)  # fmt: skip
     body = {"text": ROBOT}
     with threaded_service(chosen) as client, ThreadPoolExecutor(1) as pool:
         first = pool.submit(client.post, "/predict", json=body)
@@ -98,7 +98,7 @@ def test_a_body_that_never_ends_and_an_answer_that_takes_too_long_are_given_up(
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"
     with threaded_service(chosen) as client:
         address = (client.base_url.host, client.base_url.port)
-        with socket.create_connection(address, timeout=SOON) as slow:
+        with socket.create_connection(address, timeout=PATIENCE) as slow:
             slow.sendall(head)
             assert slow.recv(4096).startswith(b"HTTP/1.1 504 ")
         late = client.post("/predict", json={"text": ROBOT})

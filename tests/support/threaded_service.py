@@ -16,7 +16,7 @@ from shelfmark.service import batching
 from shelfmark.service.app import create_app
 from shelfmark.service.server import HeaderTimeoutProtocol
 from shelfmark.service.settings import Settings
-from tests.support.moments import SOON, until
+from tests.support.moments import PATIENCE, until
 
 
 @contextlib.contextmanager
@@ -32,7 +32,7 @@ def threaded_service(settings: Settings) -> Iterator[httpx.Client]:
     try:
         until(lambda: server.started or not thread.is_alive())
         port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=SOON) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
             yield client
     finally:
         server.should_exit = True
@@ -48,12 +48,12 @@ class HeldModel:
         monkeypatch.setattr(batching, "answer_each", self._answer_each)
 
     def wait_until_called(self) -> None:
-        assert self.called.wait(SOON)
+        assert self.called.wait(PATIENCE)
 
     def release(self) -> None:
         self._released.set()
 
     def _answer_each(self, *arguments: Any) -> Any:
         self.called.set()
-        assert self._released.wait(SOON)
+        assert self._released.wait(PATIENCE)
         return answer_each(*arguments)
