@@ -58,7 +58,9 @@ def _render_command(command: click.Command) -> str:
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             names = " ".join([*parameter.opts, *parameter.secondary_opts])
-            rows.append((names, parameter.get_default(context), parameter.help or ""))
+            default = None if parameter.required else parameter.get_default(context)
+            about = f"{parameter.help or ''}{' Required.' if parameter.required else ''}"
+            rows.append((names, default, about.strip()))
         else:
             words = WORDS if isinstance(parameter.type, Override) else ""
             rows.append((parameter.make_metavar(context), None, words))
