@@ -23,7 +23,7 @@ from shelfmark.core import provenance
 # Invoke forbids it, and each command would compile its libraries again, which takes it seconds.
 sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in os.environ
 ROOT = Path(__file__).parent
-EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "drift")  # what the tests try
+EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "evidently")  # what the tests try
 BENCHES = ("data", "features", "models", "growth")
 ON_REQUEST = ("cluster",)  # measured only when named
 

@@ -21,7 +21,7 @@ RUN /opt/venv/bin/python -m compileall -q src
 
 FROM build AS build-monitor
 RUN uv export --quiet --frozen --no-emit-project --output-file requirements.txt \
-        --extra drift --prune hydra-core --prune invoke --prune matplotlib \
+        --prune hydra-core --prune invoke --prune matplotlib \
     && uv pip install --quiet --no-cache --no-deps --compile-bytecode \
         --python /opt/venv --requirement requirements.txt
 

@@ -49,18 +49,20 @@ def limits() -> list[str]:
 @click.option(
     "--harvest", default="", help="Papers to train it on, in arXiv's format, for --retrain-if."
 )
+@click.option("--evidently", is_flag=True, help="Draw the page of the Evidently library too.")
 @model_option
 @models_option
 @reports_option
 def drift(
     overrides: tuple[str, ...], log: str, papers: str, labels: str, since: str, retrain_if: bool,
-    harvest: str, model: str, models: Path, reports: Path,
+    harvest: str, evidently: bool, model: str, models: Path, reports: Path,
 ) -> None:  # fmt: skip
     """Compare new papers with those of validation: status 0 no drift, 2 drift, 3 too little data.
 
     Limits are the keys of configs/drift.yaml: drift --log logs --since 7d level=0.01
     """
-    require_extra("evidently", "drift")
+    if evidently:
+        require_extra("evidently", "evidently")
     from shelfmark.core import storage
 
     if log.partition("://")[0] in storage.GOOGLE:
@@ -73,8 +75,9 @@ def drift(
     if retrain_if:  # a mistake shows before the work
         files.require_file(harvest, "--harvest")
     found = detect.detect_drift(
-        models / model, reports, limits, log=log, papers=papers, since=since, truth=labels
-    )
+        models / model, reports, limits, log=log, papers=papers, since=since, truth=labels,
+        evidently=evidently,
+    )  # fmt: skip
     if retrain_if and found["alarm"]:
         from shelfmark.training import retrain
 
@@ -87,7 +90,6 @@ def drift(
 @port_option
 def monitor(host: str, port: int) -> None:
     """Serve drift: POST /drift/run, GET /drift/latest, the page /monitoring, /health, /metrics."""
-    require_extra("evidently", "drift")
     from shelfmark.service import monitor
 
     monitor.serve(host, port)
@@ -109,7 +111,6 @@ def monitor(host: str, port: int) -> None:
 )  # fmt: skip
 def bench_drift(overrides: tuple[str, ...], draws: int, repeats: int) -> None:
     """Measure the false-alarm rate and the detection rate of drift, on real papers."""
-    require_extra("evidently", "drift")
     from shelfmark.experiments.benchmarks import drift
 
     drift.run(overrides, draws, repeats)

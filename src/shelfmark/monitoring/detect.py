@@ -24,16 +24,18 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.monitoring import compare as drift
 from shelfmark.monitoring import reference, windows
+from shelfmark.monitoring.evidently import load_evidently, render_evidently_page
 from shelfmark.monitoring.windows import Window
 
-REPORT, PAGE, GAUGES, MORE = "drift.json", "index.html", "drift.prom", "evidently.html"
+REPORT, PAGE, GAUGES = "drift.json", "index.html", "drift.prom"
+EVIDENTLY = "evidently.html"
 FOLDER = "drift"
 EXIT_STATUS = {drift.NONE: 0, drift.DRIFT: 2, drift.TOO_LITTLE: 3}  # 1 is an error, as everywhere
 
 
 def detect_drift(
     model: Path, reports: Path, limits: DriftConfig, *, log: str = "", papers: str = "",
-    since: str = "", truth: str = "",
+    since: str = "", truth: str = "", evidently: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Compare a window with a model's reference, write the report and return it.
 
@@ -45,6 +47,7 @@ def detect_drift(
         papers: file of papers.
         since: from when on, as `windows.parse_since` understands it.
         truth: file of papers with the true labels of what is in the log.
+        evidently: whether to draw Evidently's own page too.
 
     Raises:
         ShelfmarkError: model, log or papers cannot be read, the report not written, or another run
@@ -54,6 +57,8 @@ def detect_drift(
         raise ShelfmarkError("give --log FOLDER or --papers FILE")
     if truth and not log:
         raise ShelfmarkError("--labels go with --log; a file of papers has its own")
+    if evidently:  # a missing library shows before the work
+        load_evidently()
     folder = reports / FOLDER
     with files.report_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +76,7 @@ def detect_drift(
             opened = artifact.load(model)
             card = opened.card
             window = windows.from_papers(papers, opened, since, limits.max_papers)
-        return _write(card, known, window, limits, folder)
+        return _write(card, known, window, limits, folder, evidently)
 
 
 def _write(
@@ -80,10 +85,10 @@ def _write(
     window: Window,
     limits: DriftConfig,
     folder: Path,
+    evidently: bool,
 ) -> dict[str, Any]:
     from shelfmark.monitoring import page as drift_page
     from shelfmark.monitoring import report as drift_report
-    from shelfmark.monitoring import statistics as drift_statistics
     from shelfmark.monitoring.fingerprint import Sketcher
 
     found = drift.compare(known, window, limits)
@@ -96,15 +101,10 @@ def _write(
         (aside / REPORT).write_bytes(written)
         (aside / PAGE).write_text(drift_page.render_page(report), encoding="utf-8")
         (aside / GAUGES).write_bytes(drift_report.prometheus_gauges(report))
-        if min(len(window.rows), len(known.rows)) >= limits.min_papers:
-            # Columns that either side has not are no columns to Evidently.
-            names, counted = (
-                [name for name in kind
-                 if known.rows[name].notna().any() and window.rows[name].notna().any()]
-                for kind in (drift.SHARES, drift.NUMBERS)
-            )  # fmt: skip
-            more = drift_statistics.evidently_page(known.rows, window.rows, names, counted)
-            (aside / MORE).write_text(more, encoding="utf-8")
+        if evidently and min(len(window.rows), len(known.rows)) >= limits.min_papers:
+            columns = list(drift.SHARES), list(drift.NUMBERS)
+            content = render_evidently_page(known.rows, window.rows, *columns)
+            (aside / EVIDENTLY).write_text(content, encoding="utf-8")
     artifact.point_latest_at(target)
     _forget(folder, limits.keep)
     _show(drift_report.headline(report), drift_report.test_rows(found.found))

@@ -49,7 +49,7 @@ def reports(home: Path, log: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """Reports of one run of inv drift."""
     folder = tmp_path_factory.mktemp("reports")
     done = inv("drift", "--log", str(log), "--since", "7d", "--models", str(home / "models"),
-               "--reports", str(folder), "domain_papers=100", cwd=home)  # fmt: skip
+               "--reports", str(folder), "--evidently", "domain_papers=100", cwd=home)  # fmt: skip
     assert done.returncode == detect.EXIT_STATUS["drift"] == 2, done.stderr
     assert "Drift in 150 papers" in done.stdout
     return folder

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binom, ks_2samp, wasserstein_distance
+from scipy.stats import binom
 
 from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.load import load_drift_config
@@ -20,7 +20,6 @@ from shelfmark.monitoring import compare as drift
 from shelfmark.monitoring import page as drift_page
 from shelfmark.monitoring import reference as references
 from shelfmark.monitoring import report as drift_report
-from shelfmark.monitoring import statistics as drift_statistics
 from shelfmark.monitoring.compare import DRIFT, NONE, TOO_LITTLE, UNKNOWN, DriftTest
 from shelfmark.monitoring.fingerprint import sketcher_for
 from shelfmark.monitoring.reference import Reference
@@ -174,48 +173,6 @@ def test_holm() -> None:
     drift.adjust_p_values(found)
     # The example of the method's usual textbook case.
     assert [one.adjusted for one in found] == [0.03, 0.06, 0.06, 0.02, None]
-
-
-def test_numbers_are_those_of_scipy_by_evidently() -> None:
-    chance = np.random.default_rng(0)
-    old, new = pd.Series(chance.normal(size=300)), pd.Series(chance.normal(0.2, size=200))
-    p, distance = drift_statistics.compare_numbers(old, new)
-    assert p == pytest.approx(ks_2samp(old, new).pvalue)
-    assert distance == pytest.approx(wasserstein_distance(old, new) / np.std(old))
-
-
-def test_shares() -> None:
-    a = pd.Series(["x"] * 60 + ["y"] * 40)
-    same, apart = (
-        drift_statistics.compare_shares(a, a),
-        drift_statistics.compare_shares(a, pd.Series(["z"] * 100)),
-    )
-    assert same == (pytest.approx(1), 0)
-    assert apart[0] < 1e-20
-    assert apart[1] == pytest.approx(1)
-    assert drift_statistics.compare_shares(a[:60], a[:60]) == (1, 0)
-    rare = pd.Series(["x"] * 199 + ["once"]), pd.Series(["x"] * 199 + ["other"])
-    assert drift_statistics.compare_shares(*rare)[0] == 1
-
-
-def test_shares_of_a_window_as_large_as_the_reference_raise_few_alarms() -> None:
-    # Evidently's own chi-square takes the reference as exact, and fails this.
-    chance, names = np.random.default_rng(0), list("abcdefgh")
-    found = [
-        drift_statistics.compare_shares(*(pd.Series(chance.choice(names, 500)) for _ in "ab"))[0]
-        for _ in range(200)
-    ]
-    assert np.sum(np.array(found) <= 0.05) <= binom.ppf(0.999, 200, 0.05)
-    import evidently.legacy.calculations.stattests as theirs
-    from evidently.legacy.core import ColumnType
-
-    chance = np.random.default_rng(0)
-    wrong = [
-        theirs.chi_stat_test(*(pd.Series(chance.choice(names, 500)) for _ in "ab"),
-                             ColumnType.Categorical, None).drift_score
-        for _ in range(200)
-    ]  # fmt: skip
-    assert np.sum(np.array(wrong) <= 0.05) > binom.ppf(0.999, 200, 0.05)
 
 
 def test_the_page_says_what_moved_and_runs_nothing_of_the_papers(model: Model, pool: Pool) -> None:

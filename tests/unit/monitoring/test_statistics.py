@@ -1,10 +1,12 @@
-"""The classifier of old and new: it knows a shift, and no more of a draw than chance does."""
+"""Two samples: a shift is seen, and two draws of one population are silent."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
+import pytest
 import scipy.sparse as sp
-from scipy.stats import binom, mannwhitneyu
+from scipy.stats import binom, chisquare, mannwhitneyu
 
 from shelfmark.data.sources import sample
 from shelfmark.monitoring import fingerprint, statistics
@@ -61,3 +63,43 @@ def test_the_rank_test_is_that_of_mann_and_whitney() -> None:
                           use_continuity=False)  # fmt: skip
     assert auc == wanted.statistic / 4000
     assert abs(p - wanted.pvalue) < 1e-12
+
+
+def test_numbers_differ_by_standard_deviations_of_the_old() -> None:
+    old = pd.Series(np.random.default_rng(0).normal(100, 20, 500))
+    p, distance = statistics.compare_numbers(old, old + 10)
+    assert distance == pytest.approx(10 / np.std(old))
+    assert p < 1e-6
+    assert statistics.compare_numbers(old, old) == (1, 0)
+    # Numbers that are all equal have no deviation to measure by.
+    assert statistics.compare_numbers(old * 0, old * 0 + 0.01)[1] == pytest.approx(10)
+
+
+def test_shares() -> None:
+    a = pd.Series(["x"] * 60 + ["y"] * 40)
+    same = statistics.compare_shares(a, a)
+    apart = statistics.compare_shares(a, pd.Series(["z"] * 100))
+    assert same == (pytest.approx(1), 0)
+    assert apart[0] < 1e-20
+    assert apart[1] == pytest.approx(1)
+    assert statistics.compare_shares(a[:60], a[:60]) == (1, 0)
+    rare = pd.Series(["x"] * 199 + ["once"]), pd.Series(["x"] * 199 + ["other"])
+    assert statistics.compare_shares(*rare)[0] == 1
+
+
+def test_the_distance_of_shares_is_that_of_jensen_and_shannon() -> None:
+    old, new = pd.Series(list("aaab")), pd.Series(list("abbbbbbb"))
+    p, q = np.array([0.75, 0.25]), np.array([0.125, 0.875])
+    middle = (p + q) / 2
+    divergence = (p @ np.log2(p / middle) + q @ np.log2(q / middle)) / 2
+    assert statistics.compare_shares(old, new)[1] == pytest.approx(np.sqrt(divergence))
+
+
+def test_shares_of_a_window_as_large_as_the_reference_raise_few_alarms() -> None:
+    rng, names = np.random.default_rng(0), list("abcdefgh")
+    pairs = [[pd.Series(rng.choice(names, 500)) for _ in range(2)] for _ in range(200)]
+    most = binom.ppf(0.999, 200, 0.05)
+    assert np.sum([statistics.compare_shares(*pair)[0] <= 0.05 for pair in pairs]) <= most
+    # The test that takes the reference as exact fails this.
+    counts = [[part.value_counts()[names] for part in pair] for pair in pairs]
+    assert np.sum([chisquare(new, old).pvalue <= 0.05 for old, new in counts]) > most
