@@ -70,10 +70,10 @@ def robustness(
 )
 def report(models: str, reports: Path, models_folder: Path, data_folder: Path) -> None:
     """Write reports/README.md, with its figures and pictures, from the runs on disk."""
-    from shelfmark.reports import write
+    from shelfmark.reports.write import write_report
 
     names = [name for name in models.split(",") if name]
-    write.write(reports, models_folder, data_folder, names)
+    write_report(reports, models_folder, data_folder, names)
 
 
 COMMANDS = (evaluate, robustness, report)

@@ -110,11 +110,11 @@ def classify_new(
     from shelfmark.arxiv import harvest, oai
     from shelfmark.reports import moderators
 
-    chosen = moderators.chosen(models / model, days)  # before hours of fetching
+    chosen = moderators.check_model(models / model, days)  # before hours of fetching
     asked = oai.Repository(url or oai.ARXIV, contact, interval)
     done = harvest.harvest_papers(folder / "papers.jsonl", since, sets.split(","), asked)
     click.echo(done)
-    click.echo(moderators.write(chosen, done, folder, days))
+    click.echo(moderators.write_table(chosen, done, folder, days))
     click.echo(oai.THANKS)
 
 

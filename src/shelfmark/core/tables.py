@@ -15,16 +15,19 @@ class Table:
         rows: the cells of each row, as many as there are columns.
         title: what stands above it in a terminal.
         note: what stands below it in a terminal.
+        text_columns: how many of the first columns hold text, aligned to the left in Markdown.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     title: str = ""
     note: str = ""
+    text_columns: int = 1
 
     def markdown(self) -> str:
-        """Return the table in Markdown, all columns but the first aligned to the right."""
-        lines = [self.columns, ["---", *["---:"] * (len(self.columns) - 1)], *self.rows]
+        """Return the table in Markdown, the columns of numbers aligned to the right."""
+        numbers = len(self.columns) - self.text_columns
+        lines = [self.columns, ["---"] * self.text_columns + ["---:"] * numbers, *self.rows]
         return "\n".join(f"| {' | '.join(_escaped(cell) for cell in line)} |" for line in lines)
 
 

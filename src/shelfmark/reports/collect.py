@@ -1,33 +1,38 @@
-"""The runs on disk that a report draws from, as each command left them."""
+"""The runs on disk that a report shows, their figures and their pictures."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from loguru import logger
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError, nearest
-from shelfmark.reports import charts
 
 PAGE, FIGURES = "README.md", "figures"  # of the report
 METRICS, CARD, DRIFT = "metrics.json", "card.json", "drift.json"
-SHOWN = ("confusion.png", "reliability.png")  # of an evaluation
-TOO_MUCH = ("examples",)  # of a drift report: texts of papers stay here
+EVALUATION_PICTURES = ("confusion.png", "reliability.png")
+PRIVATE_KEYS = ("examples",)  # of a drift report: the texts of papers are not published
+# The keywords of a PNG under which a chart names its run and the time of its figures.
+RUN_KEYWORD, CREATED_KEYWORD = "Source", "Creation Time"
+COLOURS = 64  # enough for charts, at a quarter of the bytes
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run: what it measured, and the pictures of it.
+    """One run: its figures and its pictures.
 
     Args:
-        name: its folder's name among the report's figures.
-        figures: what `metrics.json` holds; `kind`, `created`, `command` and, but for data, `model`.
-        pictures: files that show these figures.
+        name: of its folder among the figures of the report.
+        figures: the content of `metrics.json`; it has `kind`, `created`, `command` and, except for
+            data, `model`.
+        pictures: files of charts that show these figures.
     """
 
     name: str
@@ -36,19 +41,34 @@ class Run:
 
     @property
     def model(self) -> str:
-        """The name of the model it is about."""
+        """The name of its model."""
         return str(self.figures.get("model"))
+
+    @property
+    def command(self) -> str | None:
+        """The command that made it, if it was recorded."""
+        return self.figures.get("command")
+
+    @property
+    def created(self) -> str | None:
+        """The time of its figures in ISO 8601, if it was recorded."""
+        return self.figures.get("created")
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether its papers are synthetic."""
+        return bool(self.figures.get("synthetic"))
 
 
 @dataclass
 class Runs:
-    """All runs of a report, those of each kind by the time they were made.
+    """All runs of a report, those of each kind in the order of their creation.
 
     Args:
         evaluations: on the test split, one of each model.
         trainings: by the model's name.
-        data: the splits that those models learnt from.
-        drift: the newest comparison.
+        data: the splits that those models were trained on.
+        drift: the newest comparison with new papers.
         robustness: one of each model.
         loads: one of each model.
     """
@@ -60,127 +80,130 @@ class Runs:
     robustness: list[Run] = field(default_factory=list)
     loads: list[Run] = field(default_factory=list)
 
-    def every(self) -> list[Run]:
-        """Return all of them."""
+    def all_runs(self) -> list[Run]:
+        """Return the runs of every kind."""
         drift = [self.drift] if self.drift else []
         models = [*self.trainings.values(), *self.evaluations]
         return [*self.data, *models, *drift, *self.robustness, *self.loads]
 
 
-def find(reports: Path, models: Path, data: Path, names: Sequence[str] = ()) -> Runs:
+def find_runs(reports: Path, models: Path, data: Path, names: Sequence[str] = ()) -> Runs:
     """Return the newest run of each kind and model.
 
     Args:
         reports: folder of the runs.
-        models: folder of the models, whose cards tell of their training.
+        models: folder of the models, whose cards describe their training.
         data: folder of the splits.
-        names: the models to tell of; without any, all that were measured on the test split. The
-            comparison with new papers is the newest, of whatever model.
+        names: the models to report; by default all that were evaluated on the test split. The
+            comparison with new papers is the newest one, whatever its model.
 
     Raises:
-        ShelfmarkError: there is no run, a model that was named was not measured, or a file is
-            damaged.
+        ShelfmarkError: there is no run, a named model was not evaluated, or a file is damaged.
     """
-    found = [run for path in sorted(reports.glob(f"*/{METRICS}")) if (run := _run(path))]
-    newest = {(run.figures["kind"], run.model): run for run in sorted(found, key=_created)}
-    measured = _of_kind(newest, "evaluation")
+    paths = sorted(reports.glob(f"*/{METRICS}"))
+    found = [run for path in paths if (run := _read_run(path))]
+    newest = {(run.figures["kind"], run.model): run for run in sorted(found, key=_creation_time)}
+    evaluated = _select_kind(newest, "evaluation")
     for name in names:
-        if name not in measured:
+        if name not in evaluated:
             raise ShelfmarkError(
-                f"no evaluation of {name} on the test split in {reports}{nearest(name, measured)}; "
-                f"make it: inv evaluate --model {name}"
+                f"no evaluation of {name} on the test split in {reports}"
+                f"{nearest(name, evaluated)}; evaluate it: inv evaluate --model {name}"
             )
     wanted = set(names) or {run.model for run in newest.values()}
-    told = Runs(
-        evaluations=[measured[name] for name in names or measured],
-        drift=_drift(reports),
-        robustness=[x for m, x in _of_kind(newest, "robustness").items() if m in wanted],
-        loads=[x for m, x in _of_kind(newest, "load").items() if m in wanted],
+    runs = Runs(
+        evaluations=[evaluated[name] for name in names or evaluated],
+        drift=_find_drift(reports),
+        robustness=[
+            run for model, run in _select_kind(newest, "robustness").items() if model in wanted
+        ],
+        loads=[run for model, run in _select_kind(newest, "load").items() if model in wanted],
     )
-    if not told.every():
+    if not runs.all_runs():
         raise ShelfmarkError(
-            f"no run to report in {reports}: train a model and measure it, inv train, inv evaluate"
+            f"no run to report in {reports}: train and evaluate a model, inv train, inv evaluate"
         )
-    for run in told.evaluations:
-        if (training := _training(models / run.model)) is not None:
-            told.trainings[run.model] = training
-    told.data = _data(data, told)
-    return told
+    for run in runs.evaluations:
+        if (training := _read_training(models / run.model)) is not None:
+            runs.trainings[run.model] = training
+    runs.data = _find_data(data, runs)
+    return runs
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Return what a file of figures holds.
+def read_figures(path: Path) -> dict[str, Any]:
+    """Return the content of a file of figures.
 
     Raises:
-        ShelfmarkError: it cannot be read, or holds no object.
+        ShelfmarkError: the file cannot be read, or is not a JSON object.
     """
     try:
-        found = orjson.loads(path.read_bytes())
+        figures = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
-        raise ShelfmarkError(f"{path} cannot be read: {error}; make that run again") from error
-    if not isinstance(found, dict):
-        raise ShelfmarkError(f"{path} holds no figures; make that run again")
-    return found
+        raise ShelfmarkError(f"{path} cannot be read: {error}; repeat that run") from error
+    if not isinstance(figures, dict):
+        raise ShelfmarkError(f"{path} has no figures; repeat that run")
+    return figures
 
 
-def pictures_of(folder: Path, created: str | None, names: Sequence[str] = ()) -> tuple[Path, ...]:
-    """Return the pictures of a run's folder, or those named, that say they show its very figures.
+def find_pictures(folder: Path, created: str | None, names: Sequence[str] = ()) -> tuple[Path, ...]:
+    """Return the pictures of a run's folder, or those named, that are marked with its figures.
 
     Raises:
-        ShelfmarkError: one is damaged.
+        ShelfmarkError: a picture is damaged.
     """
     shown = []
     for path in sorted(folder.glob("*.png")):
         if names and path.name not in names:
             continue
-        if charts.mark(path) == (folder.name, created):
+        if read_picture_source(path) == (folder.name, created):
             shown.append(path)
         else:
             logger.warning("{} does not show the figures beside it: left out", path)
     return tuple(shown)
 
 
-def _run(path: Path) -> Run | None:
-    """Return the run of a file, None if a report does not tell of its kind."""
-    figures = read(path)
-    if "per_class" in figures:  # evaluations of before do not say what they are
+def _read_run(path: Path) -> Run | None:
+    """Return the run of a file, or None if its kind is not part of a report."""
+    figures = read_figures(path)
+    if "per_class" in figures:  # older evaluations do not name their kind
         figures = {"kind": "evaluation", "created": None, "command": None, **figures}
     kind = figures.get("kind")
     if kind == "evaluation":
         if figures.get("split") != "test":
             return None
-        return Run(path.parent.name, figures, pictures_of(path.parent, figures["created"], SHOWN))
+        pictures = find_pictures(path.parent, figures["created"], EVALUATION_PICTURES)
+        return Run(path.parent.name, figures, pictures)
     if kind in ("robustness", "load"):
-        pictures = pictures_of(path.parent, figures.get("created"))
+        pictures = find_pictures(path.parent, figures.get("created"))
         return Run(path.parent.name, figures, pictures)
     return None
 
 
-def _created(run: Run) -> str:
+def _creation_time(run: Run) -> str:
     return run.figures.get("created") or ""
 
 
-def _of_kind(newest: dict[tuple[str, str], Run], kind: str) -> dict[str, Run]:
+def _select_kind(newest: dict[tuple[str, str], Run], kind: str) -> dict[str, Run]:
     """Return the runs of a kind by their models, oldest first."""
     return {model: run for (one, model), run in newest.items() if one == kind}
 
 
-def _drift(reports: Path) -> Run | None:
-    """Return the newest comparison, without the papers it quotes."""
+def _find_drift(reports: Path) -> Run | None:
+    """Return the newest comparison, without the papers that it quotes."""
     for path in sorted(reports.glob(f"drift/[0-9]*/{DRIFT}"), reverse=True):
-        figures = {"kind": "drift", "command": None, "synthetic": False, **read(path)}
-        words = figures.pop("words", None)  # kept beside what else the test of words says
+        figures = {"kind": "drift", "command": None, "synthetic": False, **read_figures(path)}
+        words = figures.pop("words", None)  # they belong to the test of the words
         figures["tests"] = [one | {"words": words if one["test"] == "text" else None}
                             for one in figures["tests"]]  # fmt: skip
-        return Run("drift", {k: v for k, v in figures.items() if k not in TOO_MUCH})
+        return Run("drift", {k: v for k, v in figures.items() if k not in PRIVATE_KEYS})
     return None
 
 
-def _training(folder: Path) -> Run | None:
-    """Return what a model's card tells of its training, None where it is gone."""
+def _read_training(folder: Path) -> Run | None:
+    """Return the training that a model's card records, or None if the model is gone."""
     if not (folder / CARD).is_file():
         return None
-    card = read(folder / CARD)
+    card = read_figures(folder / CARD)
     seconds = card.get("seconds", {})
     figures = {
         "kind": "training",
@@ -195,20 +218,63 @@ def _training(folder: Path) -> Run | None:
     return Run(f"{card['name']}-training", figures)
 
 
-def _data(folder: Path, told: Runs) -> list[Run]:
-    """Return the cards of the splits that the models learnt from, each once."""
+def _find_data(folder: Path, runs: Runs) -> list[Run]:
+    """Return the cards of the splits that the models were trained on, each once."""
     cards = {files.sha256(path): path for path in sorted(folder.glob(f"*/{CARD}"))}
-    learnt: dict[str, list[str]] = {}
-    for run in told.evaluations:
-        learnt.setdefault(run.figures.get("data_card_sha256", ""), []).append(run.model)
+    trained: dict[str, list[str]] = {}
+    for run in runs.evaluations:
+        trained.setdefault(run.figures.get("data_card_sha256", ""), []).append(run.model)
     found = []
-    for digest, models in learnt.items():
+    for digest, models in trained.items():
         if (path := cards.get(digest)) is None:
-            logger.warning("the splits that {} learnt from are gone", ", ".join(models))
+            logger.warning("the splits that {} was trained on are gone", ", ".join(models))
             continue
-        first = min((told.trainings[x] for x in models if x in told.trainings), key=_created,
+        first = min((runs.trainings[x] for x in models if x in runs.trainings), key=_creation_time,
                     default=None)  # fmt: skip
-        made = {key: first.figures[key] if first else None for key in ("command", "created")}
-        figures = {"kind": "data", **made, "models": models, "sha256": digest, **read(path)}
+        origin = {key: first.figures[key] if first else None for key in ("command", "created")}
+        figures = {"kind": "data", **origin, "models": models, "sha256": digest,
+                   **read_figures(path)}  # fmt: skip
         found.append(Run(f"data-{path.parent.name}", figures))
     return found
+
+
+class PictureSource(NamedTuple):
+    """The run that a chart names in its PNG, and the time of its figures; None where missing."""
+
+    run: str | None
+    created: str | None
+
+
+def read_picture_source(path: Path) -> PictureSource:
+    """Return the run that a chart shows.
+
+    Raises:
+        ShelfmarkError: the file is not a readable picture.
+    """
+    with _open_picture(path) as image:
+        return PictureSource(image.info.get(RUN_KEYWORD), image.info.get(CREATED_KEYWORD))
+
+
+def shrink_picture(path: Path, run: str, created: str) -> bytes:
+    """Return a chart with fewer colours, marked with the run that it shows, as a PNG.
+
+    Raises:
+        ShelfmarkError: the file is not a readable picture.
+    """
+    with _open_picture(path) as image:
+        info = PngImagePlugin.PngInfo()
+        info.add_text(RUN_KEYWORD, run)
+        info.add_text(CREATED_KEYWORD, created)
+        reduced = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    content = io.BytesIO()
+    reduced.save(content, "PNG", optimize=True, pnginfo=info)
+    return content.getvalue()
+
+
+def _open_picture(path: Path) -> Image.Image:
+    try:
+        image = Image.open(path)
+        image.load()
+    except (OSError, SyntaxError, UnidentifiedImageError) as error:
+        raise ShelfmarkError(f"{path} is not a readable picture: {error}") from error
+    return image

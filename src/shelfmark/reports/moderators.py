@@ -1,4 +1,4 @@
-"""The moderators' table: newly submitted papers, those that need a moderator's eye first."""
+"""The moderators' table: new papers, those that need a moderator's attention first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import io
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -20,38 +20,38 @@ from loguru import logger
 
 from shelfmark.arxiv.harvest import HarvestResult
 from shelfmark.arxiv.papers import BadRecordError, Paper, is_withdrawn
-from shelfmark.core import console, files, parallel
+from shelfmark.core import console, files, pages, parallel
 from shelfmark.data.sources import snapshot
 from shelfmark.errors import ShelfmarkError
-from shelfmark.reports.moderation_page import page
 
 if TYPE_CHECKING:
     from shelfmark.models.artifact import Model
 
 BATCH = 64  # papers
-WORTH_SHARING = 16  # batches that repay the start of other processes
-MOST_WORDS = 6
-# A spreadsheet takes a cell that begins so for a formula, and would run it.
+MIN_PARALLEL = 16  # batches that repay the start of other processes
+MAX_WORDS = 6
+# A spreadsheet runs a cell that starts with one of these as a formula.
 FORMULA = re.compile(r"[=+\-@\t\r\n]")
 AGREES, DISAGREES, NOT_SURE = "agrees", "disagrees", "not sure"
+SIGNS = {DISAGREES: "✗", NOT_SURE: "?", AGREES: "✓"}  # so that the colour is not all
 
 
 @dataclass(frozen=True)
 class Row:
-    """A paper as a moderator sees it.
+    """One paper of the table.
 
     Args:
         id: arXiv's identifier.
         title: on one line.
-        primary: the category its author chose.
-        shelf: the model's.
-        name: the full name of that.
-        confidence: the model's probability for it.
+        primary: the category that its author chose.
+        shelf: the category that the model predicts.
+        name: the full name of that category.
+        confidence: its probability.
         verdict: agrees, disagrees or not sure.
-        same: whether the shelf is the author's, sure or not.
-        note: why a confident model says nothing of the author's category.
-        cross_lists: suggested, and not among the paper's own.
-        words: those that spoke most for the shelf, the strongest first.
+        same: whether the prediction is the author's category, confident or not.
+        note: why the model has no verdict on the author's category.
+        cross_lists: suggested categories that the paper does not list.
+        words: those that contribute most to the prediction, the strongest first.
     """
 
     id: str
@@ -68,11 +68,11 @@ class Row:
 
     @property
     def link(self) -> str:
-        """The paper's page at arXiv."""
+        """The address of the paper on arXiv."""
         return f"https://arxiv.org/abs/{self.id}"
 
     def cells(self) -> dict[str, str]:
-        """Return what the table says of it, by column."""
+        """Return the cells of the CSV file by column."""
         return {
             "id": self.id,
             "link": self.link,
@@ -87,11 +87,33 @@ class Row:
         }
 
 
-def chosen(folder: Path, days: int) -> Path:
-    """Return a model's own folder, seen to be sound: hours of fetching may lie before its use.
+@dataclass(frozen=True)
+class Summary:
+    """The files of a table, and how many papers have each verdict.
+
+    Args:
+        stem: path of the files, without `.csv` and `.html`.
+        papers: rows of the table.
+        verdicts: number of papers by verdict.
+    """
+
+    stem: Path
+    papers: int
+    verdicts: Counter[str]
+
+    def __str__(self) -> str:
+        counts = self.verdicts
+        return (
+            f"{self.stem}.csv and .html: {self.papers:,} papers, {counts[DISAGREES]:,} disagree, "
+            f"{counts[NOT_SURE]:,} not sure, {counts[AGREES]:,} agree"
+        )
+
+
+def check_model(folder: Path, days: int) -> Path:
+    """Return the folder of a model, after a check that spares hours of fetching in vain.
 
     Raises:
-        ShelfmarkError: there is no sound model, or the days are fewer than none.
+        ShelfmarkError: the model is missing or damaged, or the days are negative.
     """
     if days < 0:
         raise ShelfmarkError(f"--days: {days}: give 0 or more")
@@ -101,56 +123,69 @@ def chosen(folder: Path, days: int) -> Path:
     return folder.resolve()  # `latest` may be another by then
 
 
-def write(folder: Path, harvest: HarvestResult, out: Path, days: int) -> str:
-    """Classify the papers a harvest brought, and write the table as CSV and as a page.
+def write_table(folder: Path, harvest: HarvestResult, out: Path, days: int) -> Summary:
+    """Classify the papers of a harvest, and write the table as CSV and as an HTML page.
 
-    Papers submitted more than `days` before the harvest's first day are old ones that changed, and
-    withdrawn ones carry no content: both are left out.
+    The table leaves out papers submitted more than `days` before the harvest's first day, which are
+    updates of old ones, and withdrawn papers, which have no content.
 
     Args:
-        folder: a model's.
-        harvest: where the papers are.
-        out: folder of the tables, named by the repository's day.
+        folder: of the model.
+        harvest: its papers.
+        out: folder of the tables, which the day of the repository names.
         days: how long before the first day a new paper may have been submitted.
 
     Returns:
-        What was written, on one line.
+        The files and the verdicts.
 
     Raises:
-        ShelfmarkError: the model cannot be read, or the tables not be written.
+        ShelfmarkError: the model cannot be read, or the table cannot be written.
     """
-    papers = _new(harvest, days)
+    papers = _read_new_papers(harvest, days)
     batches = iter(lambda: list(itertools.islice(papers, BATCH)), [])
-    first = list(itertools.islice(batches, WORTH_SHARING))
-    workers = None if len(first) == WORTH_SHARING else 0
+    first = list(itertools.islice(batches, MIN_PARALLEL))
+    workers = None if len(first) == MIN_PARALLEL else 0
     rows: list[Row] = []
-    work = functools.partial(_rows_of_batch, folder)
+    work = functools.partial(_classify_batch, folder)
     answered = parallel.map_in_order(work, itertools.chain(first, batches), workers)
     with contextlib.closing(answered), console.progress("predicting") as bar:
         for found in answered:
             rows += found
             bar.advance(len(found))
-    rows.sort(key=_attention)
-    verdicts = Counter(row.verdict for row in rows)
-    stem = out / f"moderators-{harvest.day}"
-    _write_csv(rows, stem.with_suffix(".csv"))
-    with files.atomic_write(stem.with_suffix(".html")) as file:
-        cells = [(row.cells(), row.name) for row in rows]
-        said = f"Changes since {harvest.since}, asked for on {harvest.day}. Model {folder.name}."
-        file.write(page(cells, said).encode())
-    return (
-        f"{stem}.csv and .html: {len(rows):,} papers, {verdicts[DISAGREES]:,} disagree, "
-        f"{verdicts[NOT_SURE]:,} not sure, {verdicts[AGREES]:,} agree"
+    rows.sort(key=_attention_order)
+    summary = Summary(
+        out / f"moderators-{harvest.day}", len(rows), Counter(row.verdict for row in rows)
+    )
+    _write_csv(rows, summary.stem.with_suffix(".csv"))
+    source = f"Changes since {harvest.since}, harvested on {harvest.day}. Model {folder.name}."
+    with files.atomic_write(summary.stem.with_suffix(".html")) as file:
+        file.write(render_page(rows, source).encode())
+    return summary
+
+
+def render_page(rows: Sequence[Row], source: str) -> str:
+    """Return the table as an HTML page that needs no other file.
+
+    Args:
+        rows: in the order of the table.
+        source: a line that names the harvest and the model.
+    """
+    return pages.render(
+        "reports/templates/moderators.html",
+        rows=rows,
+        source=source,
+        verdicts=Counter(row.verdict for row in rows),
+        signs=SIGNS,
     )
 
 
-def _new(harvest: HarvestResult, days: int) -> Iterator[Paper]:
+def _read_new_papers(harvest: HarvestResult, days: int) -> Iterator[Paper]:
     """Yield the papers of a harvest that are newly submitted and not withdrawn."""
     oldest = harvest.since - timedelta(days=days)
     with files.open_decompressed(harvest.path) as lines:
         for line in lines:
             try:
-                if _changed(line) < harvest.since.isoformat():
+                if _update_date(line) < harvest.since.isoformat():
                     continue
                 paper = snapshot.paper(line)
             except BadRecordError as error:
@@ -160,31 +195,31 @@ def _new(harvest: HarvestResult, days: int) -> Iterator[Paper]:
                 yield paper
 
 
-def _changed(line: bytes) -> str:
+def _update_date(line: bytes) -> str:
     try:
         return str(orjson.loads(line).get("update_date") or "")
     except (orjson.JSONDecodeError, AttributeError):
-        raise BadRecordError("a line that holds no record") from None
+        raise BadRecordError("a line without a record") from None
 
 
 @functools.cache
-def _model(folder: Path) -> Model:
+def _load_model(folder: Path) -> Model:
     from shelfmark.models import artifact
 
     return artifact.load(folder, threads=1)
 
 
-def _rows_of_batch(folder: Path, papers: list[Paper]) -> list[Row]:
+def _classify_batch(folder: Path, papers: list[Paper]) -> list[Row]:
     from shelfmark.models import answers
 
     asked = [
         answers.Asked(paper.title, paper.abstract, 1, True, paper.categories[0]) for paper in papers
     ]
-    found = answers.answer_each(_model(folder), asked)
-    return [_row(*pair) for pair in zip(papers, found, strict=True)]
+    found = answers.answer_each(_load_model(folder), asked)
+    return [_make_row(*pair) for pair in zip(papers, found, strict=True)]
 
 
-def _row(paper: Paper, answer: dict[str, Any]) -> Row:
+def _make_row(paper: Paper, answer: dict[str, Any]) -> Row:
     own = answer["primary"]
     verdict, note = NOT_SURE, ""
     if not own["known"]:
@@ -203,18 +238,18 @@ def _row(paper: Paper, answer: dict[str, Any]) -> Row:
         same=own["agrees"],
         note=note,
         cross_lists=tuple(name for name in lists if name not in paper.categories),
-        words=tuple(x["word"] for x in answer["why"]["words"] if x["weight"] > 0)[:MOST_WORDS],
+        words=tuple(x["word"] for x in answer["why"]["words"] if x["weight"] > 0)[:MAX_WORDS],
     )
 
 
-def _attention(row: Row) -> tuple[int, float, str]:
-    """Order by need: confident disagreements, doubts, agreements; the oddest of each first."""
+def _attention_order(row: Row) -> tuple[int, float, str]:
+    """Return the sort key: disagreements, unsure papers, agreements; the most striking first."""
     if row.verdict == DISAGREES:
         place = 0
     elif row.verdict == AGREES:
         place = 4
     elif row.note:
-        place = 3  # the model can say least of these
+        place = 3  # the model does not know the author's category
     else:
         place = 2 if row.same else 1
     return place, row.confidence if row.same else -row.confidence, row.id
@@ -223,13 +258,13 @@ def _attention(row: Row) -> tuple[int, float, str]:
 def _write_csv(rows: list[Row], path: Path) -> None:
     empty = Row("", "", "", "", "", 0.0, "", False, "", (), ())
     with files.atomic_write(path) as file:
-        # The mark at the start tells spreadsheets that this is UTF-8.
+        # The byte order mark at the start lets spreadsheets recognise UTF-8.
         text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
         table = csv.writer(text)
         table.writerow(empty.cells())
-        table.writerows([_safe(cell) for cell in row.cells().values()] for row in rows)
+        table.writerows([_escape_formula(cell) for cell in row.cells().values()] for row in rows)
         text.detach()
 
 
-def _safe(cell: str) -> str:
+def _escape_formula(cell: str) -> str:
     return f"'{cell}" if FORMULA.match(cell) else cell

@@ -1,87 +1,176 @@
-"""`inv report`: the page of all runs on disk, with the figures and pictures it draws from.
+"""Write the report: the page of all runs on disk, with the figures and pictures that it shows.
 
-It writes `reports/README.md` and `reports/figures/<run>/`, with the `metrics.json` of each run and
-the pictures that the page shows: small enough for git, where the runs themselves do not go.
+`reports/README.md` is the page, `reports/figures/<run>/` has the `metrics.json` of each run and the
+pictures of the page. They are small enough for git, which the runs themselves are not.
 """
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 import orjson
 from loguru import logger
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
-from shelfmark.core import files, provenance
-from shelfmark.reports import charts
-from shelfmark.reports import collect as report_runs
-from shelfmark.reports import text as report_text
-from shelfmark.reports.collect import FIGURES, METRICS, PAGE, Run, Runs
+from shelfmark.core import files, pages, provenance
+from shelfmark.errors import ShelfmarkError
+from shelfmark.reports import sections
+from shelfmark.reports.collect import FIGURES, METRICS, PAGE, Run, Runs, find_runs, shrink_picture
+
+COMMAND = "uv run inv report"
+MOST_ROWS = 20  # of a table that is not folded
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
-def write(
+def write_report(
     reports: Path = Path("reports"),
     models: Path = Path("models"),
     data: Path = Path("data"),
     names: Sequence[str] = (),
 ) -> Path:
-    """Write the report and return its page; a report of before stays until this one is whole.
+    """Write the report and return its page; the previous report stays until this one is complete.
 
     Args:
-        reports: folder of the runs, in which the report is written too.
+        reports: folder of the runs, where the report is written too.
         models: folder of the models.
         data: folder of the splits.
-        names: the models to tell of; without any, all that were measured on the test split.
+        names: the models to report; by default all that were evaluated on the test split.
 
     Raises:
-        ShelfmarkError: there is nothing to report, a file is damaged, or the disk does not take it.
+        ShelfmarkError: there is no run, a file is damaged, or the disk is full.
     """
-    runs = report_runs.find(reports, models, data, names)
+    runs = find_runs(reports, models, data, names)
     files.clear_leftovers(reports)
     aside = reports / f"{files.PARTIAL}{os.getpid()}-report"
     try:
         with files.report_write_errors(reports / PAGE):
-            _gather(runs, aside / FIGURES)
-            (aside / PAGE).write_text(
-                report_text.page(runs, provenance.command()), encoding="utf-8"
-            )
-            _take_place(aside, reports)
+            _copy_figures(runs, aside / FIGURES)
+            page = render_report(runs, provenance.command())
+            (aside / PAGE).write_text(page, encoding="utf-8")
+            _replace_report(aside, reports)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     logger.info("report: {}", reports / PAGE)
     return reports / PAGE
 
 
-def _gather(runs: Runs, folder: Path) -> None:
-    """Copy the figures of each run, and its pictures with fewer bytes."""
-    for run in runs.every():
+def render_report(runs: Runs, command: str | None) -> str:
+    """Return the report in Markdown, which depends on nothing but the runs.
+
+    Args:
+        runs: those it shows.
+        command: that writes it, if it is known.
+    """
+    page = pages.render(
+        "reports/templates/report.md",
+        command=command or COMMAND,
+        synthetic=any(run.synthetic for run in runs.all_runs()),
+        data=[sections.describe_data(run) for run in runs.data],
+        comparison=sections.compare_models(runs),
+        trainings=runs.trainings,
+        errors=[sections.describe_errors(run) for run in runs.evaluations],
+        drift=sections.describe_drift(runs.drift) if runs.drift else None,
+        robustness=[sections.describe_robustness(run) for run in runs.robustness],
+        loads=[sections.describe_load(run) for run in runs.loads],
+        missing=_missing_runs(runs),
+        most_rows=MOST_ROWS,
+        code=sections.code,
+        count="{:,}".format,
+        minute=_minute,
+    )
+    return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
+
+
+def _missing_runs(runs: Runs) -> dict[str, str]:
+    """Return each kind of run that there is none of, with the command that makes it."""
+    model = runs.evaluations[-1].model if runs.evaluations else "latest"
+    kinds: dict[str, tuple[str, object]] = {
+        "evaluation on the test split": ("evaluate --model {}", runs.evaluations),
+        "comparison with new papers": ("drift --model {} --papers FILE", runs.drift),
+        "measurement of robustness": ("robustness --model {}", runs.robustness),
+        "load test": ("load-test --model {}", runs.loads),
+    }
+    return {
+        kind: f"uv run inv {command.format(model)}"
+        for kind, (command, found) in kinds.items()
+        if not found
+    }
+
+
+def _minute(created: str | None) -> str:
+    return f"{created[:16].replace('T', ' ')} UTC" if created else "at a time not recorded"
+
+
+def _copy_figures(runs: Runs, folder: Path) -> None:
+    """Copy the figures of each run, and its pictures in fewer bytes."""
+    for run in runs.all_runs():
         target = folder / run.name
         target.mkdir(parents=True)
-        (target / METRICS).write_bytes(_lines(run))
+        (target / METRICS).write_bytes(_serialise(run))
         for picture in run.pictures:
-            (target / picture.name).write_bytes(
-                charts.smaller(picture, run.name, run.figures["created"])
-            )
+            small = shrink_picture(picture, run.name, run.figures["created"])
+            (target / picture.name).write_bytes(small)
 
 
-def _lines(run: Run) -> bytes:
-    """Return a run's figures as JSON with a line for each key, for git to compare."""
+def _serialise(run: Run) -> bytes:
+    """Return a run's figures as JSON with one key a line, so that git shows what changed."""
     rows = (orjson.dumps(key) + b": " + orjson.dumps(x) for key, x in run.figures.items())
     return b"{\n" + b",\n".join(rows) + b"\n}\n"
 
 
-def _take_place(aside: Path, reports: Path) -> None:
-    """Put a whole report where the one of before is, which comes back if that fails."""
-    figures, before = reports / FIGURES, aside / "before"
+def _replace_report(aside: Path, reports: Path) -> None:
+    """Replace the previous report by a complete one; a failure restores the previous one."""
+    figures, previous = reports / FIGURES, aside / "previous"
     if figures.exists():
-        figures.rename(before)
+        figures.rename(previous)
     try:
         (aside / FIGURES).rename(figures)
         (aside / PAGE).replace(reports / PAGE)
     except OSError:
         shutil.rmtree(figures, ignore_errors=True)
-        if before.exists():
-            before.rename(figures)
+        if previous.exists():
+            previous.rename(figures)
         raise
+
+
+def render_html(text: str, folder: Path) -> str:
+    """Return a report as one HTML page that needs no other file: its pictures are embedded.
+
+    Args:
+        text: the report in Markdown.
+        folder: of its pictures.
+
+    Raises:
+        ShelfmarkError: a picture is missing, or lies outside the folder.
+    """
+    reader = MarkdownIt("commonmark", {"html": True}).enable("table")
+    tokens = reader.parse(COMMENT.sub("", text))
+    for token in tokens:
+        for child in token.children or []:
+            if child.type == "image":
+                child.attrs["src"] = _embed_picture(str(child.attrs["src"]), folder)
+            if child.type == "link_open" and "://" not in str(child.attrs.get("href")):
+                child.attrs.pop("href")  # the file that it names does not come with the page
+    content = reader.renderer.render(tokens, reader.options, {})
+    content = content.replace("<table>", '<div class="scroll" tabindex="0"><table>')
+    content = content.replace("</table>", "</table></div>")
+    return pages.render("reports/templates/report.html", title=_title(tokens), content=content)
+
+
+def _title(tokens: list[Token]) -> str:
+    return next((token.content for token in tokens if token.type == "inline"), "Reports")
+
+
+def _embed_picture(source: str, folder: Path) -> str:
+    """Return a picture as a data URL."""
+    path = (folder / unquote(source)).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        raise ShelfmarkError(f"{folder / source} is missing: write the report again, inv report")
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

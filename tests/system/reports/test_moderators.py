@@ -21,7 +21,6 @@ from shelfmark.arxiv.harvest_store import ChangeCounts
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import answers, artifact
 from shelfmark.reports import moderators as moderation
-from shelfmark.reports.moderation_page import page
 from tests.support import oai_server, records
 from tests.support.oai_server import Held, Repository
 
@@ -65,7 +64,7 @@ def test_a_row_says_what_the_model_says(
         paper(3, "hep-lat", ROBOT),
     ]
     assert "hep-lat" not in model.classes
-    said = moderation.write(folder, harvested(tmp_path, papers), tmp_path, 30)
+    summary = moderation.write_table(folder, harvested(tmp_path, papers), tmp_path, 30)
     rows = {row["id"]: row for row in table(tmp_path)}
     asked = [
         answers.Asked(one["title"], one["abstract"], 1, True, one["categories"].split()[0])
@@ -90,7 +89,7 @@ def test_a_row_says_what_the_model_says(
     assert rows["1501.00003"]["note"] == "the model does not know hep-lat"
     assert rows["1501.00002"]["title"] == "Galaxies far away"
     assert [row["verdict"] for row in table(tmp_path)] == ["disagrees", "not sure", "agrees"]
-    assert said == (
+    assert str(summary) == (
         f"{tmp_path}/moderators-2026-11-20.csv and .html: 3 papers, 1 disagree, 1 not sure, 1 agree"
     )
 
@@ -111,7 +110,9 @@ def test_the_order_is_that_of_need() -> None:
         row("surely this", "agrees", 0.99, True),
     ]
     given = [wanted[place] for place in (8, 2, 5, 0, 7, 3, 1, 6, 4)]
-    assert [row.id for row in sorted(given, key=moderation._attention)] == [x.id for x in wanted]
+    assert [row.id for row in sorted(given, key=moderation._attention_order)] == [
+        x.id for x in wanted
+    ]
 
 
 def test_old_papers_and_those_of_before_and_withdrawn_ones_are_left_out(
@@ -128,11 +129,11 @@ def test_old_papers_and_those_of_before_and_withdrawn_ones_are_left_out(
     given = harvested(tmp_path, papers)
     with given.path.open("ab") as file:
         file.write(b"[1]\n")
-    moderation.write(folder, given, tmp_path, 30)
+    moderation.write_table(folder, given, tmp_path, 30)
     assert [row["id"] for row in table(tmp_path)] == ["1501.00001"]
     assert "left out of the table: unknown category 'cs.XX'" in log()
-    assert "left out of the table: a line that holds no record" in log()
-    moderation.write(folder, given, tmp_path, 40)
+    assert "left out of the table: a line without a record" in log()
+    moderation.write_table(folder, given, tmp_path, 40)
     assert [row["id"] for row in table(tmp_path)] == ["1501.00001", "1501.00003"]
 
 
@@ -142,9 +143,9 @@ def test_many_papers_are_shared_among_processes_and_come_out_the_same(
     papers = [paper(i, "cs.RO", f"{ROBOT if i % 3 else GALAXY} {i}") for i in range(20)]
     given = harvested(tmp_path, papers)
     for name in ("alone", "shared"):
-        moderation.write(folder, given, tmp_path / name, 30)
+        moderation.write_table(folder, given, tmp_path / name, 30)
         monkeypatch.setattr(moderation, "BATCH", 8)
-        monkeypatch.setattr(moderation, "WORTH_SHARING", 2)
+        monkeypatch.setattr(moderation, "MIN_PARALLEL", 2)
     for end in ("csv", "html"):
         name = f"moderators-2026-11-20.{end}"
         assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "shared" / name).read_bytes()
@@ -152,7 +153,8 @@ def test_many_papers_are_shared_among_processes_and_come_out_the_same(
 
 
 def test_no_papers_make_an_empty_table(folder: Path, tmp_path: Path) -> None:
-    assert ": 0 papers" in moderation.write(folder, harvested(tmp_path, []), tmp_path, 30)
+    summary = moderation.write_table(folder, harvested(tmp_path, []), tmp_path, 30)
+    assert ": 0 papers" in str(summary)
     head = (tmp_path / "moderators-2026-11-20.csv").read_text(encoding="utf-8-sig")
     assert head == "id,link,title,primary,shelf,confidence,verdict,cross_lists,words,note\n"
 
@@ -160,7 +162,7 @@ def test_no_papers_make_an_empty_table(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@"])
 def test_no_cell_is_a_formula(folder: Path, tmp_path: Path, sign: str) -> None:
     title = f'{sign}HYPERLINK("http://x","a, b")'
-    moderation.write(
+    moderation.write_table(
         folder, harvested(tmp_path, [paper(1, "cs.RO", ROBOT, title=title)]), tmp_path, 30
     )
     assert table(tmp_path)[0]["title"] == f"'{title}"
@@ -184,9 +186,11 @@ class Links(html.parser.HTMLParser):
 
 
 def test_the_page_stands_alone_and_nothing_in_it_runs() -> None:
-    evil = replace(ROW, title="<script>alert(1)</script> <img src=x onerror=y>", words=("<b>",),
-                   note="a < b", cross_lists=("<i>",))  # fmt: skip
-    written = page([(evil.cells(), "<u>")], "Model <m>.")
+    evil = replace(
+        ROW, name="<u>", title="<script>alert(1)</script> <img src=x onerror=y>", words=("<b>",),
+        note="a < b", cross_lists=("<i>",),
+    )  # fmt: skip
+    written = moderation.render_page([evil], "Model <m>.")
     parsed = Links()
     parsed.feed(written)
     assert not parsed.tags & {"script", "img", "link", "iframe", "b", "i", "u", "m"}
@@ -199,10 +203,10 @@ def test_the_page_stands_alone_and_nothing_in_it_runs() -> None:
 
 def test_a_wrong_model_is_told_before_anything_is_fetched(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(ShelfmarkError, match="no model in"):
-        moderation.chosen(tmp_path, 30)
+        moderation.check_model(tmp_path, 30)
     with pytest.raises(ShelfmarkError, match="--days: -1"):
-        moderation.chosen(folder, -1)
-    assert moderation.chosen(folder, 0) == folder.resolve()
+        moderation.check_model(folder, -1)
+    assert moderation.check_model(folder, 0) == folder.resolve()
 
 
 def run(

@@ -22,10 +22,9 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import charts
 from shelfmark.experiments.benchmarks import load_figures
 from shelfmark.monitoring import detect
-from shelfmark.reports import check as report_check
-from shelfmark.reports import html as report_html
-from shelfmark.reports import models as report_models
 from shelfmark.reports import write as report
+from shelfmark.reports.check import check_report
+from shelfmark.reports.write import render_html, write_report
 from tests.system.test_tasks import inv
 
 ROOT = Path(__file__).parents[3]
@@ -172,7 +171,7 @@ def test_one_wrong_digit_is_found(reports: Path) -> None:
                 "\n".join([*lines[:number], wrong, *lines[number + 1 :]]), encoding="utf-8"
             )
             tried += 1
-            if not any(f"README.md:{number + 1}:" in x for x in report_check.check(reports)):
+            if not any(f"README.md:{number + 1}:" in x for x in check_report(reports)):
                 missed.append(wrong)
     assert tried > 40
     # 0.8125 is both 0.812 and 0.813; a sentence has some numbers, of which one may be another.
@@ -185,12 +184,12 @@ def test_a_typed_number_without_a_source_is_found(reports: Path) -> None:
     done = script("check", reports)
     assert done.returncode == 1
     (line,) = done.stdout.splitlines()
-    assert line.endswith("0.99 is not the figure that should stand there")
+    assert line.endswith("0.99 is not among the figures that its mark names")
 
 
 def test_a_missing_picture_is_found(reports: Path) -> None:
     (reports / "figures" / "tiny-test" / "confusion.png").unlink()
-    (line,) = report_check.check(reports)
+    (line,) = check_report(reports)
     assert "confusion.png: it or its metrics.json is missing" in line
     done = script("html", reports)
     assert done.returncode == 1
@@ -202,13 +201,13 @@ def test_a_missing_picture_is_found(reports: Path) -> None:
 @pytest.mark.parametrize(
     ("created", "found"),
     [
-        ("2099-01-01T00:00:00+00:00", "is older than its run"),
-        ("2001-01-01T00:00:00+00:00", "is not of its run"),
+        ("2099-01-01T00:00:00+00:00", "it is older than its figures"),
+        ("2001-01-01T00:00:00+00:00", "it is newer than its figures"),
     ],
 )
 def test_a_picture_of_other_figures_is_found(reports: Path, created: str, found: str) -> None:
     rewritten(reports / "figures" / "tiny-test", lambda figures: figures.update(created=created))
-    lines = [x for x in report_check.check(reports) if ".png" in x]
+    lines = [x for x in check_report(reports) if ".png" in x]
     assert len(lines) == 2
     assert all(found in line for line in lines)
 
@@ -218,21 +217,21 @@ def test_a_picture_of_another_run_is_found(reports: Path) -> None:
     folder.rename(folder.with_name("other-test"))
     page = page_of(reports).replace("tiny-test", "other-test")
     (reports / "README.md").write_text(page, encoding="utf-8")
-    lines = report_check.check(reports)
+    lines = check_report(reports)
     assert len(lines) == 2
-    assert all("it does not show other-test, but tiny-test" in line for line in lines)
+    assert all("it shows tiny-test, not other-test" in line for line in lines)
 
 
 def test_figures_that_are_gone_are_found(reports: Path) -> None:
     shutil.rmtree(reports / "figures" / "drift")
-    assert any("there are no figures drift/tests" in x for x in report_check.check(reports))
+    assert any("there are no figures drift/tests" in x for x in check_report(reports))
 
 
 def test_a_run_made_again_since_is_found(reports: Path) -> None:
     shutil.copytree(reports / "figures" / "tiny-test", reports / "tiny-test")
-    assert report_check.check(reports) == []
+    assert check_report(reports) == []
     rewritten(reports / "tiny-test", lambda x: x.update(created="2099-01-01T00:00:00+00:00"))
-    (line,) = report_check.check(reports)
+    (line,) = check_report(reports)
     assert "tiny-test/metrics.json is newer" in line.replace("\\", "/")
 
 
@@ -241,7 +240,7 @@ def test_the_page_of_this_repository_holds(tmp_path: Path) -> None:
     shutil.copy(ROOT / "reports" / "README.md", tmp_path)
     if (ROOT / "reports" / "figures").exists():
         shutil.copytree(ROOT / "reports" / "figures", tmp_path / "figures")
-    assert report_check.check(tmp_path) == []
+    assert check_report(tmp_path) == []
 
 
 def test_one_page_holds_everything(reports: Path) -> None:
@@ -256,12 +255,12 @@ def test_one_page_holds_everything(reports: Path) -> None:
 def test_no_picture_from_elsewhere_gets_into_the_page(reports: Path, tmp_path: Path) -> None:
     (tmp_path.parent / "secret.png").write_bytes(b"secret")
     with pytest.raises(ShelfmarkError, match="is missing"):
-        report_html.page("![x](../secret.png)", tmp_path)
+        render_html("![x](../secret.png)", tmp_path)
 
 
 def test_no_runs_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(ShelfmarkError, match="no run to report in .*inv train, inv evaluate"):
-        report.write(tmp_path, tmp_path, tmp_path)
+        write_report(tmp_path, tmp_path, tmp_path)
     assert list(tmp_path.iterdir()) == []
     done = script("check", tmp_path)
     assert done.returncode == 1
@@ -270,13 +269,13 @@ def test_no_runs_are_one_line(tmp_path: Path) -> None:
 
 def test_a_model_that_was_not_measured_is_named(work: Path) -> None:
     with pytest.raises(ShelfmarkError, match="no evaluation of tinny on .* did you mean tiny?"):
-        report.write(work / "reports", work / "models", work / "data", ["tinny"])
+        write_report(work / "reports", work / "models", work / "data", ["tinny"])
 
 
 def test_a_kind_without_runs_is_told_with_its_command(work: Path, tmp_path: Path) -> None:
     shutil.copytree(work / "reports" / "tiny-test", tmp_path / "tiny-test")
     # Neither the model nor its splits are there any more.
-    report.write(tmp_path, tmp_path / "models", tmp_path / "data")
+    write_report(tmp_path, tmp_path / "models", tmp_path / "data")
     page = page_of(tmp_path)
     missing = page.split("## Missing")[1]
     assert re.findall("- No (.*?) yet", missing) == [
@@ -284,23 +283,23 @@ def test_a_kind_without_runs_is_told_with_its_command(work: Path, tmp_path: Path
     ]  # fmt: skip
     assert "`uv run inv robustness --model tiny`" in missing
     assert "## Drift" not in page
-    assert report_check.check(tmp_path) == []
+    assert check_report(tmp_path) == []
 
 
 def test_a_long_table_is_folded_and_held_to_its_figures_all_the_same(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report_models, "MANY", 3)
+    monkeypatch.setattr(report, "MOST_ROWS", 3)
     shutil.copytree(work / "reports" / "tiny-test", tmp_path / "tiny-test")
-    report.write(tmp_path, work / "models", work / "data")
+    write_report(tmp_path, work / "models", work / "data")
     page = page_of(tmp_path)
     assert page.count("<details>") == page.count("</details>") == 2
-    html = report_html.page(page, tmp_path)
+    html = render_html(page, tmp_path)
     assert re.search("<summary>Papers of each label</summary>\\s*<div class=.scroll", html)
-    assert report_check.check(tmp_path) == []
+    assert check_report(tmp_path) == []
     page = page.replace("<summary>Figures", "<summary>0.123 Figures")
     (tmp_path / "README.md").write_text(page, encoding="utf-8")
-    assert len(report_check.check(tmp_path)) == 1
+    assert len(check_report(tmp_path)) == 1
 
 
 def test_pictures_that_do_not_show_the_run_are_left_out(
@@ -308,7 +307,7 @@ def test_pictures_that_do_not_show_the_run_are_left_out(
 ) -> None:
     folder = shutil.copytree(work / "reports" / "tiny-test", tmp_path / "tiny-test")
     rewritten(Path(folder), lambda figures: figures.update(created="2099-01-01T00:00:00+00:00"))
-    report.write(tmp_path, work / "models", work / "data")
+    write_report(tmp_path, work / "models", work / "data")
     assert "![" not in page_of(tmp_path)
     assert log().count("does not show the figures beside it") == 2
 
@@ -323,9 +322,9 @@ def test_a_picture_is_shown_if_it_says_that_it_is_of_the_run(
         charts.save_figure(Figure(figsize=(1, 1)), picture, "tiny-robustness", ROBUST["created"])
     else:
         Image.new("RGB", (8, 8), "white").save(picture)
-    report.write(tmp_path, work / "models", work / "data")
+    write_report(tmp_path, work / "models", work / "data")
     assert ("![years of tiny](figures/tiny-robustness/years.png)" in page_of(tmp_path)) is shown
-    assert report_check.check(tmp_path) == []
+    assert check_report(tmp_path) == []
 
 
 def before_and_after(folder: Path) -> dict[str, bytes]:
@@ -338,7 +337,7 @@ def test_a_failed_report_leaves_the_one_of_before(work: Path, reports: Path) -> 
     folder = shutil.copytree(work / "reports" / "tiny-test", reports / "tiny-test")
     (Path(folder) / "metrics.json").write_text('{"kind": "evaluation"')
     with pytest.raises(ShelfmarkError, match="cannot be read"):
-        report.write(reports, work / "models", work / "data")
+        write_report(reports, work / "models", work / "data")
     assert before_and_after(reports) == before
 
 
@@ -350,7 +349,7 @@ def test_a_page_that_cannot_be_put_in_place_brings_the_old_figures_back(
     (reports / "README.md").mkdir()  # which no file can replace
     figures = {path: path.read_bytes() for path in (reports / "figures").rglob("*.*")}
     with pytest.raises(ShelfmarkError, match="cannot write"):
-        report.write(reports, work / "models", work / "data")
+        write_report(reports, work / "models", work / "data")
     assert {path: path.read_bytes() for path in (reports / "figures").rglob("*.*")} == figures
     assert not list(reports.glob(".partial-*"))
 
@@ -360,15 +359,15 @@ def test_a_killed_report_leaves_the_one_of_before(work: Path, reports: Path) -> 
     shutil.copytree(work / "reports" / "tiny-test", reports / "tiny-test")
     before = before_and_after(reports)
     code = f"""
-import sys, time
+import threading
 from pathlib import Path
-from shelfmark.reports import write as report
-from shelfmark.reports import text as report_text
+from shelfmark.reports import write
 def page(*arguments):  # all figures are gathered, the page is not written
     print("now", flush=True)
-    time.sleep(120)
-report_text.page = page
-report.write(Path({str(reports)!r}), Path({str(work / "models")!r}), Path({str(work / "data")!r}))
+    threading.Event().wait()
+write.render_report = page
+folders = {[str(reports), str(work / "models"), str(work / "data")]!r}
+write.write_report(*map(Path, folders))
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -376,9 +375,9 @@ report.write(Path({str(reports)!r}), Path({str(work / "models")!r}), Path({str(w
         process.send_signal(signal.SIGKILL)
     assert before_and_after(reports) == before
     assert list(reports.glob(".partial-*"))
-    report.write(reports, work / "models", work / "data")
+    write_report(reports, work / "models", work / "data")
     assert not list(reports.glob(".partial-*"))
-    assert report_check.check(reports) == []
+    assert check_report(reports) == []
 
 
 @pytest.mark.parametrize(

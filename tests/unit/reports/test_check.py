@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from shelfmark.reports import numbers as report_numbers
-from shelfmark.reports.numbers import Source
+from shelfmark.reports.check import Source, find_unsourced_numbers, narrow_sources
 
 FIGURES: dict[str, Any] = {
     "model": "five",
@@ -37,8 +36,8 @@ FIGURES: dict[str, Any] = {
         "more “2019”",
     ],
 )
-def test_roundings_stand(text: str) -> None:
-    assert report_numbers.unfounded(text, [Source(FIGURES, "five", False)]) == []
+def test_roundings_are_right(text: str) -> None:
+    assert find_unsourced_numbers(text, [Source(FIGURES, "five", False)]) == []
 
 
 @pytest.mark.parametrize(
@@ -60,16 +59,16 @@ def test_roundings_stand(text: str) -> None:
         ("0.777", ["0.777"]),
     ],
 )
-def test_what_stands_nowhere_is_told(text: str, found: list[str]) -> None:
-    assert report_numbers.unfounded(text, [Source(FIGURES, "five", False)]) == found
+def test_other_numbers_are_found(text: str, found: list[str]) -> None:
+    assert find_unsourced_numbers(text, [Source(FIGURES, "five", False)]) == found
 
 
-def test_deeper_figures_count_where_all_of_it_is_meant() -> None:
-    assert report_numbers.unfounded("0.777", [Source(FIGURES, "five", True)]) == []
+def test_deeper_figures_count_if_the_whole_tree_is_named() -> None:
+    assert find_unsourced_numbers("0.777", [Source(FIGURES, "five", True)]) == []
 
 
-def test_nothing_stands_in_no_source() -> None:
-    assert report_numbers.unfounded("one of 7", []) == ["7"]
+def test_without_a_source_no_number_is_right() -> None:
+    assert find_unsourced_numbers("one of 7", []) == ["7"]
 
 
 @pytest.mark.parametrize(
@@ -84,5 +83,5 @@ def test_nothing_stands_in_no_source() -> None:
     ],
 )
 def test_names_lead_to_their_figures(names: list[str], trees: list[Any]) -> None:
-    found = report_numbers.narrowed([Source(FIGURES, "five", False)], names)
+    found = narrow_sources([Source(FIGURES, "five", False)], names)
     assert [source.tree for source in found] == trees
