@@ -1,0 +1,242 @@
+"""The Python interface: load a model and ask it, or train one.
+
+The same functions serve the command line, so both give the same answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from shelfmark.errors import ShelfmarkError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from shelfmark.config.schema import Config
+    from shelfmark.core.arrays import Floats
+    from shelfmark.models.artifact import Model
+    from shelfmark.models.explain import Explanation
+
+Paper = str | tuple[str, str]  # a text, or title and abstract
+BATCH = 1024  # papers, as `predict --file` takes them
+COLUMNS = ("title", "abstract")
+
+
+class PaperClassifier:
+    """A trained model that classifies papers; `load` opens one.
+
+    A paper is a text (`str`) or a tuple (title, abstract). Where papers are many they are a list or
+    another iterable of these, or a DataFrame with the columns `title` and `abstract`.
+
+    Args:
+        model: an opened artifact.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __repr__(self) -> str:
+        return f"<PaperClassifier {self.name}: {len(self.classes)} classes>"
+
+    @property
+    def name(self) -> str:
+        """The model's name, a folder of the models."""
+        return self._model.version
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The model card: configuration, data, classes, figures on validation."""
+        return self._model.card
+
+    @property
+    def classes(self) -> list[str]:
+        """The labels, in the order of the columns of `predict_proba`."""
+        return list(self._model.classes)
+
+    @overload
+    def predict(  # type: ignore[overload-overlap] # a text is an iterable of texts too
+        self, papers: Paper, *, top_k: int = ..., explain: bool = ...
+    ) -> dict[str, Any]: ...
+
+    @overload
+    def predict(
+        self, papers: Iterable[Paper] | pd.DataFrame, *, top_k: int = ..., explain: bool = ...
+    ) -> list[dict[str, Any]]: ...
+
+    def predict(
+        self,
+        papers: Paper | Iterable[Paper] | pd.DataFrame,
+        *,
+        top_k: int = 5,
+        explain: bool = False,
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """Classify one paper or many.
+
+        Args:
+            papers: a paper, or many of them.
+            top_k: how many categories the ranking has.
+            explain: whether to add which words decided.
+
+        Returns:
+            One answer for one paper, a list of them in the same order for many.
+
+        Raises:
+            ShelfmarkError: a paper has no text, there is none, or `top_k` is below 1.
+        """
+        from shelfmark.models import answers
+
+        if top_k < 1:
+            raise ShelfmarkError(f"top_k: {top_k}: should be 1 or more")
+        found = [
+            answer
+            for batch in _batches(_pairs(papers))
+            for answer in answers.answer(self._model, batch, top_k, explain)
+        ]
+        return found[0] if isinstance(papers, str | tuple) else found
+
+    def predict_proba(self, papers: Paper | Iterable[Paper] | pd.DataFrame) -> Floats:
+        """Return the probability of each class.
+
+        Returns:
+            Shape (papers, classes), float32, one row for one paper.
+
+        Raises:
+            ShelfmarkError: a paper has no text, or there is none.
+        """
+        import numpy as np
+
+        return np.concatenate(
+            [
+                self._model.probabilities([self._model.text(*pair) for pair in batch])[0]
+                for batch in _batches(_pairs(papers))
+            ]
+        )
+
+    def explain(self, paper: Paper, category: str | None = None) -> Explanation:
+        """Return what each word of a paper adds to the margin of a class.
+
+        Args:
+            paper: a text, or (title, abstract).
+            category: one of `classes`; the most probable one if not given.
+
+        Raises:
+            ShelfmarkError: the paper has no text, or there is no such class.
+        """
+        from shelfmark.errors import nearest
+        from shelfmark.models.explain import explain
+
+        if not isinstance(paper, str | tuple):
+            raise ShelfmarkError(f"a {type(paper).__name__}: explain takes one paper")
+        [pair] = _pairs(paper)
+        if category is None:
+            category = self.classes[int(self.predict_proba(paper).argmax())]
+        elif category not in self.classes:
+            raise ShelfmarkError(f"{category}: no such class{nearest(category, self.classes)}")
+        return explain(self._model, self._model.text(*pair), category)
+
+
+def load(
+    model: str | Path = "latest", models: str | Path = "models", *, threads: int | None = None
+) -> PaperClassifier:
+    """Open a trained model.
+
+    Args:
+        model: the model's folder, a name or an alias in the folder of the models, or an address
+            such as gs://bucket/models/production.
+        models: folder or address of the models, where a name is looked up.
+        threads: how many the trees use; one a core if not given.
+
+    Raises:
+        ShelfmarkError: there is no such model, it was made with other versions, or is damaged.
+    """
+    from shelfmark.core import storage
+    from shelfmark.models import artifact
+
+    name = str(model)
+    if storage.is_remote(name):
+        models, _, name = name.rstrip("/").rpartition("/")
+    elif Path(name, artifact.CARD).is_file() or Path(name).name != name:
+        return PaperClassifier(artifact.load(Path(name), threads))
+    if storage.is_remote(str(models)):
+        from shelfmark.models.registry import Registry
+
+        registry = Registry(str(models))  # keeps the copy until all of it is read
+        return PaperClassifier(artifact.load(registry.folder(name), threads))
+    return PaperClassifier(artifact.load(Path(models, name), threads))
+
+
+def load_config(overrides: str | Sequence[str] = ()) -> Config:
+    """Return the configuration of a training, as overrides such as `experiment=fast` change it.
+
+    Raises:
+        ShelfmarkError: an override names nothing, or a value is wrong.
+    """
+    from shelfmark.config.load import load_config
+
+    return load_config([overrides] if isinstance(overrides, str) else list(overrides))
+
+
+def train(overrides: str | Sequence[str] | Config = ()) -> Path:
+    """Train a model, as `shelfmark train` does, and return its folder, which `load` opens.
+
+    Args:
+        overrides: such as ["experiment=fast", "model.max_depth=4"], or a whole configuration.
+
+    Raises:
+        ShelfmarkError: the configuration, the data or the disk do not allow it.
+    """
+    from shelfmark.config.schema import Config
+    from shelfmark.training.train import train
+
+    return train(overrides if isinstance(overrides, Config) else load_config(overrides))
+
+
+def _pairs(papers: object) -> list[tuple[str, str]]:
+    """Return papers as (title, abstract).
+
+    Raises:
+        ShelfmarkError: one has no text, or there is none.
+    """
+    if isinstance(papers, str | tuple):
+        return [_pair(papers, "the paper")]
+    if hasattr(papers, "columns") and hasattr(papers, "itertuples"):
+        pairs = list(_rows(papers))
+    elif isinstance(papers, Iterable) and not isinstance(papers, bytes | dict):
+        pairs = [_pair(paper, f"paper {number}") for number, paper in enumerate(papers)]
+    else:
+        raise ShelfmarkError(
+            f"{type(papers).__name__}: give a text, a tuple (title, abstract), a list of these, "
+            "or a DataFrame with the columns title and abstract"
+        )
+    if not pairs:
+        raise ShelfmarkError("no papers: give at least one")
+    return pairs
+
+
+def _pair(paper: object, place: str) -> tuple[str, str]:
+    pair = ("", paper) if isinstance(paper, str) else paper
+    if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(x, str) for x in pair)):
+        raise ShelfmarkError(f"{place} is {paper!r:.60}: give a text, or a tuple (title, abstract)")
+    if not any(text.strip() for text in pair):
+        raise ShelfmarkError(f"{place} has no text")
+    return pair
+
+
+def _rows(frame: Any) -> Iterator[tuple[str, str]]:
+    """Yield the papers of a DataFrame; where one of the two cells is missing the other counts."""
+    import pandas as pd
+
+    for column in COLUMNS:
+        if column not in frame.columns:
+            raise ShelfmarkError(f"the DataFrame has no column {column}: it needs title, abstract")
+    titles, abstracts = (frame[column] for column in COLUMNS)
+    for place, title, abstract in zip(frame.index, titles, abstracts, strict=True):
+        cells = ["" if not isinstance(x, str) and pd.isna(x) else x for x in (title, abstract)]
+        yield _pair(tuple(cells), f"row {place}")
+
+
+def _batches(pairs: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    for start in range(0, len(pairs), BATCH):
+        yield pairs[start : start + BATCH]
