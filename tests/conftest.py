@@ -59,7 +59,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data, a model and its run record, as `inv train` leaves them."""
     folder = tmp_path_factory.mktemp("home")
     console.configure_logging("WARNING")
-    train.train(load_config([*QUICK, "name=quick", *paths_in(folder)]))
+    train.train_model(load_config([*QUICK, "name=quick", *paths_in(folder)]))
     return folder
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from wandb.proto.wandb_internal_pb2 import Record
 
-from shelfmark.training import wandb_record
+from shelfmark.training import wandb
 
 
 @dataclass
@@ -72,5 +72,5 @@ def at(file: Path) -> Recorded:
     """Return what a file holds."""
     content = file.read_bytes()
     assert content[:4] == b":W&B"
-    assert wandb_record.HEADER == 7
-    return Recorded([Record.FromString(part) for part in wandb_record.read(file)])
+    assert wandb.HEADER == 7
+    return Recorded([Record.FromString(part) for part in wandb.read_records(file)])

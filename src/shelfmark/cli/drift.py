@@ -81,7 +81,7 @@ def drift(
     if retrain_if and found["alarm"]:
         from shelfmark.training import retrain
 
-        retrain.run(models / model, Path(harvest), reports, limits)
+        retrain.retrain_and_compare(models / model, Path(harvest), reports, limits)
     raise SystemExit(detect.EXIT_STATUS[found["verdict"]])
 
 

@@ -75,7 +75,7 @@ def sync(folder: Path, seconds: float) -> None:
     require_extra("wandb", "wandb")
     from shelfmark.training import wandb_sync
 
-    if not wandb_sync.sync(folder, seconds):
+    if not wandb_sync.sync_runs(folder, seconds):
         click.echo(f"nothing to send in {folder}")
 
 

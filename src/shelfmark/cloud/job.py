@@ -28,8 +28,9 @@ from shelfmark.config.load import load_config
 from shelfmark.config.schema import VERSION, Config
 from shelfmark.core import checkpoint, console, files, storage
 from shelfmark.errors import ShelfmarkError
+from shelfmark.evaluation import evaluate
 from shelfmark.models import artifact
-from shelfmark.training.train import train
+from shelfmark.training.train import TrainingResult, train_model
 
 MODEL, STAGES = "AIP_MODEL_DIR", "AIP_CHECKPOINT_DIR"
 MOUNT = "SHELFMARK_GCS_MOUNT"  # the folder in which a job has all buckets as folders
@@ -39,7 +40,7 @@ REPORTS = "reports"
 SECONDS = 0.5  # between two looks for finished stages
 
 
-def run_in_job(settings: Config, work: Callable[[Config], Path]) -> Path:
+def run_in_job(settings: Config, work: Callable[[Config], TrainingResult]) -> TrainingResult:
     """Run a training; in a managed job, with checkpoints and output in the job's bucket.
 
     The model takes the name of the job's folder unless `name` is set, so that all attempts of a
@@ -47,10 +48,10 @@ def run_in_job(settings: Config, work: Callable[[Config], Path]) -> Path:
 
     Args:
         settings: the configuration of the training.
-        work: trains, and returns the folder of the model.
+        work: the training.
 
     Returns:
-        The folder of the model.
+        The result of the training.
 
     Raises:
         ShelfmarkError: as `work`, or the bucket does not take the model.
@@ -64,14 +65,15 @@ def run_in_job(settings: Config, work: Callable[[Config], Path]) -> Path:
     models = Path(settings.paths.models)
     if f"{settings.name}/{artifact.CARD}" in output:
         logger.info("model: {}/{}, finished by an earlier attempt", output.address, settings.name)
-        return models / str(settings.name)
+        return TrainingResult(models / str(settings.name))
     stages = BucketFolder.open(os.environ.get(STAGES) or f"{output.parent}/checkpoints")
     _restore(stages, models)
     with _copying_stages(models, stages):
-        folder = work(settings)
+        result = work(settings)
+    folder = result.folder
     _deliver(folder, Path(settings.paths.reports) / folder.name, output)
     stages.clear()
-    return folder
+    return result
 
 
 @dataclass(frozen=True)
@@ -280,7 +282,9 @@ def main(overrides: Sequence[str]) -> None:
     with console.one_line_errors("the same command goes on from what was finished"):
         settings = load_config(overrides)
         console.configure_logging(settings.log_level)
-        run_in_job(settings, train)
+        result = run_in_job(settings, train_model)
+        if result.report is not None:
+            evaluate.show(result.report)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Champion and challenger: a new model takes the old one's place only if it is better.
+"""Retraining: a challenger replaces the champion only if it is better.
 
-Both are measured on the newest papers of a harvest, which neither was fitted on. The challenger is
-trained in `models/challengers/`, where nobody looks for the latest model; it moves to `models/` as
-the latest when it wins, and stays where it is when it does not.
+Both are measured on the newest papers of a harvest, on which neither was fitted. The challenger is
+trained in `models/challengers/`, so that it is not the latest model; it moves to `models/` as the
+latest if it wins, and stays there if it loses.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from loguru import logger
 from shelfmark.arxiv.papers import Paper
 from shelfmark.config.load import validate_config
 from shelfmark.config.schema import Config, DriftConfig
-from shelfmark.core import files, provenance
+from shelfmark.core import files, pages, provenance
 from shelfmark.core.arrays import Ints
+from shelfmark.core.tables import Table
 from shelfmark.data import sources
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
@@ -33,18 +34,18 @@ from shelfmark.training import train
 
 CHALLENGERS = "challengers"
 RESAMPLES = 1000
-FIGURES = ("accuracy", "top3", "macro_f1", "weighted_f1", "log_loss", "calibration_error")
+COMPARED_FIGURES = ("accuracy", "top3", "macro_f1", "weighted_f1", "log_loss", "calibration_error")
 
 
 @dataclass(frozen=True)
-class Duel:
-    """The outcome on papers that neither model was fitted on.
+class Comparison:
+    """Two models on papers on which neither was fitted.
 
     Args:
         champion: figures of the old model.
-        challenger: the same of the new.
-        chance: share of resamples of the papers in which the new one has the higher macro-F1.
-        won: whether the new one is kept.
+        challenger: figures of the new model.
+        chance: share of the resamples in which the challenger has the higher macro-F1.
+        won: whether the challenger replaces the champion.
     """
 
     champion: dict[str, float]
@@ -53,56 +54,62 @@ class Duel:
     won: bool
 
 
-def run(champion: Path, harvest: Path, reports: Path, limits: DriftConfig) -> Path:
-    """Train a challenger on a harvest, measure both, and keep the better as the latest.
+def retrain_and_compare(champion: Path, harvest: Path, reports: Path, limits: DriftConfig) -> Path:
+    """Train a challenger on a harvest, measure both models, and make the better one the latest.
 
     Args:
         champion: folder of the old model.
-        harvest: papers in arXiv's format, which reach beyond those the old model was trained on.
+        harvest: papers in arXiv's format, some newer than those the old model was trained on.
         reports: folder of the reports.
-        limits: which share of the papers is the newest, and how sure the choice must be.
+        limits: the share of the newest papers, and the required chance of the challenger.
 
     Returns:
-        The folder of the model that is the latest now.
+        The folder of the latest model.
 
     Raises:
-        ShelfmarkError: there are too few papers newer than the champion's, or training fails. The
-            latest model is as it was.
+        ShelfmarkError: too few papers are newer than the champion's, or training fails. The latest
+            model is unchanged.
     """
     champion = champion.resolve()
     old = artifact.load(champion)
-    settings = _settings(old, champion, harvest, limits)
-    made = train.train(settings)
-    new = artifact.load(made)
+    folder = train.train_model(_challenger_config(old, champion, harvest, limits)).folder
+    new = artifact.load(folder)
     newest = open_splits(Path(new.card["data"]["folder"])).read("test")
     if newest.num_rows < limits.min_papers:
         raise ShelfmarkError(
             f"--harvest: {newest.num_rows:,} papers are newer than those of {old.version}, "
-            f"{limits.min_papers:,} are needed; {new.version} stays in {made.parent}"
+            f"{limits.min_papers:,} are needed; {new.version} stays in {folder.parent}"
         )
-    duel = compare(old, new, newest, limits)
-    winner = champion
-    if duel.won:
-        winner = champion.parent / new.version
-        with files.report_write_errors(winner):
-            made.rename(winner)
-            (made.parent / artifact.LATEST).unlink(missing_ok=True)  # which named it there
-        artifact.point_latest_at(winner)
-    _write(old, new, duel, newest, reports / f"{new.version}-duel")
-    told = "takes the place of" if duel.won else "does not beat"
-    logger.info("{} {} {}: {}", new.version, told, old.version, reports / f"{new.version}-duel")
+    comparison = compare_models(old, new, newest, limits)
+    winner = _promote(folder, champion.parent) if comparison.won else champion
+    report = reports / f"{new.version}-comparison"
+    _write_report(old, new, comparison, newest, report)
+    outcome = "replaces" if comparison.won else "does not beat"
+    logger.info("{} {} {}: {}", new.version, outcome, old.version, report)
     return winner
 
 
-def _settings(old: artifact.Model, champion: Path, harvest: Path, limits: DriftConfig) -> Config:
-    """Return the champion's own configuration, its data the harvest, divided by time."""
+def _promote(challenger: Path, models: Path) -> Path:
+    """Move a challenger to the models as the latest, and return its new folder."""
+    winner = models / challenger.name
+    with files.report_write_errors(winner):
+        challenger.rename(winner)
+        (challenger.parent / artifact.LATEST).unlink(missing_ok=True)  # it named the challenger
+    artifact.point_latest_at(winner)
+    return winner
+
+
+def _challenger_config(
+    old: artifact.Model, champion: Path, harvest: Path, limits: DriftConfig
+) -> Config:
+    """Return the champion's configuration with the harvest as its data, split by time."""
     files.require_file(harvest, "--harvest")
     days = sorted(_days(harvest))
     known = _last_day(old)
     if not days or days[-1] <= known:
-        last = days[-1] if days else "none"
+        last = days[-1] if days else "no day"
         raise ShelfmarkError(
-            f"--harvest: its newest paper is of {last}, {old.version} knows papers up to {known}"
+            f"--harvest: its newest paper is of {last}, {old.version} has papers up to {known}"
         )
     test = max(days[int(len(days) * (1 - limits.newest))], known + timedelta(1))
     before = [day for day in days if day < test]
@@ -116,7 +123,7 @@ def _settings(old: artifact.Model, champion: Path, harvest: Path, limits: DriftC
 
 
 def _days(harvest: Path) -> list[date]:
-    """Return the day of submission of every readable paper."""
+    """Return the day of submission of each readable paper."""
     records = sources.records("snapshot", harvest, {})
     days = []
     for chunk in iter(lambda: list(itertools.islice(records, 2048)), []):
@@ -126,82 +133,105 @@ def _days(harvest: Path) -> list[date]:
 
 
 def _last_day(old: artifact.Model) -> date:
-    """Return the day of the newest paper that a model may have been fitted on."""
+    """Return the day of the newest paper of a model's splits."""
     submitted = old.card["data"].get("submitted")
-    if submitted is None:  # a card of before
+    if submitted is None:  # an older card
         submitted = open_splits(Path(old.card["data"]["folder"])).card["submitted"]
     return date.fromisoformat(submitted["last"])
 
 
-def compare(
+def compare_models(
     old: artifact.Model, new: artifact.Model, papers: pa.Table, limits: DriftConfig
-) -> Duel:
+) -> Comparison:
     """Measure two models on the same labelled papers.
 
-    The challenger must have the higher macro-F1 in `limits.chance` of the resamples of the papers,
-    drawn for both alike (the paired bootstrap, Efron and Tibshirani 1993), and no higher log loss.
+    The challenger wins if its macro-F1 is higher in `limits.chance` of the resamples of the papers,
+    drawn for both alike (the paired bootstrap, Efron and Tibshirani 1993), and its log loss is no
+    higher.
     """
     names = sorted(set(pc.unique(papers["label"]).to_pylist()))
     truth = np.array([names.index(label) for label in papers["label"].to_pylist()], np.int64)
-    both = [evaluate.predict_table(one, papers) for one in (old, new)]
-    figures = [
-        {name: float(value) for name, value in metrics.score_probabilities(
-            one.targets, one.probabilities, list(one.classes)).items() if name in FIGURES}
-        for one in both
-    ]  # fmt: skip
-    given = [_numbered(one, names) for one in both]
-    for one, answers in zip(figures, given, strict=True):
-        one["macro_f1"] = metrics.macro_f1(
-            truth, answers, len(names)
-        )  # over the same labels for both
-    chance = np.random.default_rng(0)
-    better = 0
+    both = [evaluate.predict_table(model, papers) for model in (old, new)]
+    predicted = [_numbered(answers, names) for answers in both]
+    champion, challenger = (_figures(answers) for answers in both)
+    for figures, labels in zip((champion, challenger), predicted, strict=True):
+        figures["macro_f1"] = metrics.macro_f1(truth, labels, len(names))  # over the same labels
+    chance = _chance_second_is_better(truth, predicted[0], predicted[1], len(names))
+    won = chance >= limits.chance and challenger["log_loss"] <= champion["log_loss"]
+    return Comparison(champion, challenger, chance, won)
+
+
+def _figures(answers: Answers) -> dict[str, float]:
+    figures = metrics.score_probabilities(
+        answers.targets, answers.probabilities, list(answers.classes)
+    )
+    return {name: float(value) for name, value in figures.items() if name in COMPARED_FIGURES}
+
+
+def _chance_second_is_better(truth: Ints, first: Ints, second: Ints, labels: int) -> float:
+    """Return the share of resamples in which the second one has the higher macro-F1."""
+    rng, better = np.random.default_rng(0), 0
     for _ in range(RESAMPLES):
-        rows = chance.integers(0, len(truth), len(truth))
-        first, second = (metrics.macro_f1(truth[rows], one[rows], len(names)) for one in given)
-        better += second > first
-    share = better / RESAMPLES
-    won = share >= limits.chance and figures[1]["log_loss"] <= figures[0]["log_loss"]
-    return Duel(figures[0], figures[1], share, won)
+        rows = rng.integers(0, len(truth), len(truth))
+        scores = [metrics.macro_f1(truth[rows], one[rows], labels) for one in (first, second)]
+        better += scores[1] > scores[0]
+    return better / RESAMPLES
 
 
 def _numbered(answers: Answers, names: list[str]) -> Ints:
-    """Return each answer as a number among the names, or the number after the last."""
-    place = [names.index(label) if label in names else len(names) for label in answers.classes]
-    return np.asarray(np.array(place, np.int64)[answers.probabilities.argmax(axis=1)])
+    """Return each predicted label as a number among the names, `len(names)` for another label."""
+    numbers = [names.index(label) if label in names else len(names) for label in answers.classes]
+    return np.asarray(np.array(numbers, np.int64)[answers.probabilities.argmax(axis=1)])
 
 
-def _write(
-    old: artifact.Model, new: artifact.Model, duel: Duel, papers: pa.Table, folder: Path
+def _write_report(
+    old: artifact.Model,
+    new: artifact.Model,
+    comparison: Comparison,
+    papers: pa.Table,
+    folder: Path,
 ) -> None:
     span = pc.min_max(papers["submitted"]).as_py()
     report = {
-        "kind": "duel",
+        "kind": "comparison",
         **provenance.stamp(),
         "synthetic": new.card["data"]["synthetic"],
-        "champion": {"model": old.version, **duel.champion},
-        "challenger": {"model": new.version, **duel.challenger},
+        "champion": {"model": old.version, **comparison.champion},
+        "challenger": {"model": new.version, **comparison.challenger},
         "papers": papers.num_rows,
         "first": span["min"],
         "last": span["max"],
-        "chance_challenger_is_better": duel.chance,
-        "latest": new.version if duel.won else old.version,
+        "chance_challenger_is_better": comparison.chance,
+        "latest": new.version if comparison.won else old.version,
     }
-    lines = [
-        f"# {old.version} and {new.version} on {papers.num_rows:,} new papers",
-        "",
-        f"Submitted from {span['min']} to {span['max']}; neither model was fitted on them.",
-        "",
-        f"| | champion {old.version} | challenger {new.version} |",
-        "| --- | ---: | ---: |",
-        *(f"| {evaluate.FIGURES[name]} | {duel.champion[name]:.4f} | {duel.challenger[name]:.4f} |"
-          for name in FIGURES),
-        "",
-        f"The challenger has the higher macro F1 in {duel.chance:.1%} of {RESAMPLES:,} resamples: "
-        f"{'it is the latest model now' if duel.won else 'the champion stays'}.",
-        "",
-    ]  # fmt: skip
-    with files.atomic_write(folder / "duel.json") as file:
+    page = pages.render(
+        "training/templates/comparison.md",
+        champion=old.version,
+        challenger=new.version,
+        papers=papers.num_rows,
+        first=span["min"],
+        last=span["max"],
+        table=comparison_table(old.version, new.version, comparison).markdown(),
+        chance=comparison.chance,
+        resamples=RESAMPLES,
+        won=comparison.won,
+    )
+    with files.atomic_write(folder / "comparison.json") as file:
         file.write(orjson.dumps(report, option=orjson.OPT_INDENT_2))
     with files.atomic_write(folder / "README.md") as file:
-        file.write("\n".join(lines).encode())
+        file.write(page.encode())
+
+
+def comparison_table(champion: str, challenger: str, comparison: Comparison) -> Table:
+    """Return the figures of both models, a row for each figure."""
+    return Table(
+        ("", f"champion {champion}", f"challenger {challenger}"),
+        [
+            (
+                evaluate.FIGURES[name],
+                f"{comparison.champion[name]:.4f}",
+                f"{comparison.challenger[name]:.4f}",
+            )
+            for name in COMPARED_FIGURES
+        ],
+    )

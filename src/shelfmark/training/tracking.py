@@ -1,4 +1,4 @@
-"""Where a run is recorded: files always, and W&B where asked."""
+"""The record of a run: files of its folder, and W&B with `tracking=wandb`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,19 @@ from shelfmark.config.schema import Config
 from shelfmark.core import files
 from shelfmark.training.wandb import WandbRun
 
-Terms = dict[str, list[tuple[str, float]]]  # of each class, with their weights
-# Of a model's card, recorded with the model.
-ABOUT = ("name", "key", "created", "git_commit", "data", "classes", "rounds", "metrics", "files")
+Terms = dict[str, list[tuple[str, float]]]  # the terms of each class, with their weights
+# The parts of a model's card that are recorded with the model.
+MODEL_METADATA = (
+    "name",
+    "key",
+    "created",
+    "git_commit",
+    "data",
+    "classes",
+    "rounds",
+    "metrics",
+    "files",
+)
 
 
 class Run(Protocol):
@@ -24,28 +34,28 @@ class Run(Protocol):
 
     @property
     def wants_report(self) -> bool:
-        """Whether pictures and terms would be recorded: they take seconds to make."""
+        """Whether pictures and terms are recorded: they take seconds to compute."""
 
     def log(self, step: int, values: dict[str, float]) -> None:
         """Record the values of one step."""
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Record what the run came to."""
+        """Record the summary of the run."""
 
-    def report(self, pictures: list[Path], terms: Terms) -> None:
+    def log_report(self, pictures: list[Path], terms: Terms) -> None:
         """Record pictures, and the telling terms of each class."""
 
-    def keep(self, model: Path, about: dict[str, Any]) -> None:
-        """Record the model itself, with what is to be known about it."""
+    def log_model(self, model: Path, metadata: dict[str, Any]) -> None:
+        """Record the model and its metadata."""
 
     def close(self, failed: bool) -> None:
-        """End the record, finished or not."""
+        """Close the record of a finished or failed run."""
 
 
 class LocalRun:
     """Writes `history.jsonl` and `run.json` into a folder: no account, no network.
 
-    Pictures and models are files already, in folders of their own.
+    Pictures and models are files already.
     """
 
     wants_report = False
@@ -55,36 +65,36 @@ class LocalRun:
         self._start = {"config": config.model_dump(mode="json"), "origin": origin}
         with files.report_write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            # Of an earlier run by this name: its history is written anew, from the first step.
+            # An earlier run of this name: its history is replaced from the first step.
             self._summary.unlink(missing_ok=True)
             self._history = (folder / "history.jsonl").open("wb")
 
     def log(self, step: int, values: dict[str, float]) -> None:
-        """Append one line, to be read at once."""
+        """Append one line and flush it."""
         with files.report_write_errors(Path(self._history.name)):
             self._history.write(orjson.dumps({"step": step, **values}) + b"\n")
             self._history.flush()
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Write the configuration, what the run came from, and the summary side by side."""
+        """Write the configuration, the origin and the summary."""
         whole = {**self._start, "summary": summary}
         with files.atomic_write(self._summary) as file:
             file.write(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
 
-    def report(self, pictures: list[Path], terms: Terms) -> None:
-        """Leave them where they are."""
+    def log_report(self, pictures: list[Path], terms: Terms) -> None:
+        """Do nothing: they are files already."""
 
-    def keep(self, model: Path, about: dict[str, Any]) -> None:
-        """Leave it where it is."""
+    def log_model(self, model: Path, metadata: dict[str, Any]) -> None:
+        """Do nothing: it is a folder already."""
 
     def close(self, failed: bool) -> None:
-        """Close the history, finished or not."""
-        with contextlib.suppress(OSError):  # of a line that is told to be missing
+        """Close the history of a finished or failed run."""
+        with contextlib.suppress(OSError):  # the error of the last line was reported before
             self._history.close()
 
 
 class Recorder:
-    """Tells every place where the run is recorded the same."""
+    """Records a run in several places at once."""
 
     def __init__(self, runs: list[Run]) -> None:
         self._runs = runs
@@ -92,7 +102,7 @@ class Recorder:
 
     @property
     def wants_report(self) -> bool:
-        """Whether any place would record pictures and terms."""
+        """Whether any place records pictures and terms."""
         return any(run.wants_report for run in self._runs)
 
     def log(self, step: int, values: dict[str, float]) -> None:
@@ -104,32 +114,33 @@ class Recorder:
             run.log(step, values)
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Record what the run came to everywhere, beside its best round, counted from 0."""
+        """Record the summary everywhere, with the best round, counted from 0."""
         for run in self._runs:
             run.finish({**summary, **self._best})
 
-    def report(self, pictures: list[Path], terms: Terms) -> None:
-        """Record pictures and the telling terms of each class wherever they are wanted."""
+    def log_report(self, pictures: list[Path], terms: Terms) -> None:
+        """Record pictures and the telling terms of each class everywhere."""
         for run in self._runs:
-            run.report(pictures, terms)
+            run.log_report(pictures, terms)
 
-    def keep(self, model: Path, card: dict[str, Any]) -> None:
-        """Record a saved model everywhere, with the parts of its card that tell it from others."""
-        about = {key: card[key] for key in ABOUT}
-        about["classes"] = [entry["label"] for entry in card["classes"]]
+    def log_model(self, model: Path, card: dict[str, Any]) -> None:
+        """Record a saved model everywhere, with parts of its card as metadata."""
+        metadata = {key: card[key] for key in MODEL_METADATA}
+        metadata["classes"] = [entry["label"] for entry in card["classes"]]
         for run in self._runs:
-            run.keep(model, about)
+            run.log_model(model, metadata)
 
 
 @contextlib.contextmanager
-def start(config: Config, name: str, origin: dict[str, Any] | None = None) -> Iterator[Recorder]:
-    """Open the run's record under `paths.reports/<name>` and, with `tracking=wandb`, at W&B.
+def start_run(
+    config: Config, name: str, origin: dict[str, Any] | None = None
+) -> Iterator[Recorder]:
+    """Open the record of a run in `paths.reports/<name>` and, with `tracking=wandb`, at W&B.
 
     Args:
-        config: what the run does; its `tracking` says where it is recorded.
-        name: the run's name, for people.
-        origin: what the run came from: the training's `key`, the `data_card_sha256`, the
-            `git_commit`.
+        config: the configuration of the run.
+        name: the name of the run.
+        origin: the training's `key`, `data_card_sha256` and `git_commit`.
 
     Raises:
         ShelfmarkError: the folder cannot be written, or the wandb extra is not installed.

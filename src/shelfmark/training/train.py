@@ -1,4 +1,4 @@
-"""Training, as a table of contents: data, model, figures, artifact."""
+"""One training: data, model, figures, artifact."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import subprocess
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,48 +35,73 @@ from shelfmark.monitoring import reference
 from shelfmark.training import identity, tracking
 
 
-def train(settings: Config) -> Path:
-    """Make the splits, fit on train, measure on validation, and save the artifact.
+@dataclass(frozen=True)
+class TrainingResult:
+    """The result of a training.
 
-    Returns:
-        The artifact's folder.
+    Args:
+        folder: the model's folder.
+        report: the figures on the validation split, as `evaluate.build_report` has them but without
+            baselines; None if an earlier run had measured the model.
+    """
+
+    folder: Path
+    report: dict[str, Any] | None = None
+
+
+def train_model(settings: Config) -> TrainingResult:
+    """Prepare the splits, fit on train, measure on validation, and save the model.
+
+    A model that a killed run with the same configuration had saved is completed instead.
 
     Raises:
         ShelfmarkError: the data, the configuration or the disk do not allow it.
     """
-    name = settings.name or name_of(settings)
-    models = Path(settings.paths.models)
-    if (models / name).exists():
-        return finish(models / name, settings)
+    name = settings.name or default_name(settings)
+    folder = Path(settings.paths.models) / name
+    if folder.exists():
+        return complete_saved_run(folder, settings)
     with open_engine(settings.engine) as engine:
-        return learn(settings, name, engine)
+        return _train_new(settings, name, engine)
 
 
-def learn(settings: Config, name: str, engine: Engine) -> Path:
-    """Do what `train` says, on an engine, under a name that is free."""
+def _train_new(settings: Config, name: str, engine: Engine) -> TrainingResult:
     models = Path(settings.paths.models)
     splits = prepare_splits(settings)
     key = identity.key_of(settings, splits)
     origin = {"key": key, "data_card_sha256": splits.digest, "git_commit": git_commit()}
-    with tracking.start(settings, name, origin) as run, open_checkpoint(models, key) as checkpoint:
-        made, figures = fit_and_measure(settings, name, key, splits, run.log, checkpoint, engine)
-        headline, rounds = made.card["metrics"]["validation"], made.card["rounds"]
-        run.finish({**headline, "rounds": rounds, "model": str(models / name)})
+    with (
+        tracking.start_run(settings, name, origin) as run,
+        open_checkpoint(models, key) as checkpoint,
+    ):
+        model, figures = fit_and_measure(settings, name, key, splits, run.log, checkpoint, engine)
+        run.finish(_summary(model, models / name))
         if run.wants_report:
-            validation = splits.read("validation")
-            report = evaluate.build_report(made, splits, "validation", validation, figures)
-            pictures = evaluate.write_report(report, Path(settings.paths.reports))
-            run.report(pictures, report["telling_terms"])
-        folder = artifact.save(
-            made, models, reference.reference_parquet(made, splits.read("validation"))
-        )
-        run.keep(folder, artifact.read_card(folder))
-    synthetic = splits.card["synthetic"]
-    evaluate.show(
-        {**figures, "model": name, "split": "validation", "synthetic": synthetic, "baselines": {}}
-    )
+            _log_report(run, model, splits, figures, Path(settings.paths.reports))
+        validation = splits.read("validation")
+        folder = artifact.save(model, models, reference.reference_parquet(model, validation))
+        run.log_model(folder, artifact.read_card(folder))
     logger.info("model: {} (also {})", folder, models / artifact.LATEST)
-    return folder
+    synthetic = splits.card["synthetic"]
+    measured = {"model": name, "split": "validation", "synthetic": synthetic, "baselines": {}}
+    return TrainingResult(folder, {**figures, **measured})
+
+
+def _summary(model: artifact.Model, folder: Path) -> dict[str, Any]:
+    card = model.card
+    return {**card["metrics"]["validation"], "rounds": card["rounds"], "model": str(folder)}
+
+
+def _log_report(
+    run: tracking.Recorder,
+    model: artifact.Model,
+    splits: Splits,
+    figures: dict[str, Any],
+    reports: Path,
+) -> None:
+    validation = splits.read("validation")
+    report = evaluate.build_report(model, splits, "validation", validation, figures)
+    run.log_report(evaluate.write_report(report, reports), report["telling_terms"])
 
 
 def fit_and_measure(
@@ -87,50 +113,49 @@ def fit_and_measure(
     checkpoint: Checkpoint,
     engine: Engine = LOCAL,
 ) -> tuple[artifact.Model, dict[str, Any]]:
-    """Fit on train and measure on validation; nothing is saved.
+    """Fit on train and measure on validation, without saving the model.
 
     Returns:
-        The model, whose card holds the headline of its figures, and all of them.
+        The model, whose card holds the headline figures, and all figures.
 
     Raises:
         ShelfmarkError: the data or the configuration do not allow it.
     """
     validation = splits.read("validation")
     fitted = fit_model(settings, splits.read("train"), validation, callback, checkpoint, engine)
-    made = artifact.Model(fitted.pipeline, describe(settings, name, key, splits, fitted))
-    answers = evaluate.predict_table(made, validation)
-    made.card["thresholds"] = confidence.choose(answers, settings.predict.min_precision)
-    figures = evaluate.score_answers(answers, made)
+    model = artifact.Model(fitted.pipeline, build_card(settings, name, key, splits, fitted))
+    answers = evaluate.predict_table(model, validation)
+    model.card["thresholds"] = confidence.choose(answers, settings.predict.min_precision)
+    figures = evaluate.score_answers(answers, model)
     headline = {figure: figures.get(figure) for figure in evaluate.FIGURES}
-    made.card["metrics"] = {"validation": headline}
-    return dataclasses.replace(
-        made, about=model_card.render_model_card(made.card, figures)
-    ), figures
+    model.card["metrics"] = {"validation": headline}
+    about = model_card.render_model_card(model.card, figures)
+    return dataclasses.replace(model, about=about), figures
 
 
-def finish(folder: Path, settings: Config) -> Path:
-    """Finish what is left of a run that was killed once its model was saved.
+def complete_saved_run(folder: Path, settings: Config) -> TrainingResult:
+    """Complete a run that was killed after its model was saved.
 
     Raises:
-        ShelfmarkError: the name is taken by another's model.
+        ShelfmarkError: the folder holds the model of another run.
     """
     card: dict[str, Any] = {}
     with contextlib.suppress(ShelfmarkError):
         card = artifact.read_card(folder)
-    ours = card.get("config") == settings.model_dump(mode="json")
-    if not ours or not has_unfinished(folder.parent, card["key"]):
+    same = card.get("config") == settings.model_dump(mode="json")
+    if not same or not has_unfinished(folder.parent, card["key"]):
         raise ShelfmarkError(f"name={folder.name}: {folder} exists already, choose another name")
     files.clear_leftovers(folder.parent)
     artifact.point_latest_at(folder)
     remove_unfinished(folder.parent, card["key"])
     logger.info("model: {} (also {}), saved before", folder, folder.parent / artifact.LATEST)
-    return folder
+    return TrainingResult(folder)
 
 
-def describe(
+def build_card(
     settings: Config, name: str, key: str, splits: Splits, fitted: Fitted
 ) -> dict[str, Any]:
-    """Return what a model's card says of how it came to be."""
+    """Return a model's card: the run, its configuration, data and classes."""
     return {
         "name": name,
         "key": key,
@@ -152,14 +177,17 @@ def describe(
     }
 
 
-def name_of(settings: Config) -> str:
-    """Return a model's name that sorts by time and says what it is: 20260102-030405-sample-fast."""
+def default_name(settings: Config) -> str:
+    """Return a name of the time, the data and the experiment: 20260102-030405-sample-fast."""
     parts = (f"{datetime.now(UTC):%Y%m%d-%H%M%S}", settings.data.source, settings.experiment)
     return "-".join(part for part in parts if part)
 
 
 def git_commit() -> str | None:
-    """Return the commit of the code that runs: an image says its own; None outside a checkout."""
+    """Return the commit of the running code, None outside a checkout.
+
+    An image names its commit in `SHELFMARK_COMMIT`.
+    """
     if stated := os.environ.get("SHELFMARK_COMMIT"):
         return stated
     if checkout() is None:  # git would answer for a repository that the environment lies in

@@ -1,4 +1,4 @@
-"""The record of a run at W&B, or beside it on disk until `inv sync` sends it."""
+"""The record of a run at W&B, or on disk until `inv sync` sends it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from loguru import logger
 from shelfmark.config.schema import Config
 from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
-from shelfmark.training import wandb_record
 
 FOLDER = "wandb"  # in the run's folder
-# In it: held while the run is written, and where it was written, for offline runs name their files.
+# In it: a file locked while the run is written, and the path of the folder, for a run names files.
 LOCK, PLACE = "lock", "place"
 FOLDERS = {
     "WANDB_DIR": ".",
@@ -28,26 +27,30 @@ FOLDERS = {
     "WANDB_CONFIG_DIR": f"{FOLDER}/config",
     "WANDB_ARTIFACT_DIR": f"{FOLDER}/artifacts",
 }
-# Whoever sets one of these has the last word.
+# Variables that are set already are kept.
 DEFAULTS = {
-    "WANDB_SILENT": "true",  # what matters of it is in our log
-    "WANDB_ERROR_REPORTING": "false",  # of W&B's own errors, told on our standard error too
+    "WANDB_SILENT": "true",  # our log has the messages that matter
+    "WANDB_ERROR_REPORTING": "false",  # W&B's own error reports, which also go to standard error
     "WANDB_HTTP_TIMEOUT": "10",
     "WANDB_INIT_TIMEOUT": "20",
     "WANDB_FINISH_TIMEOUT": "120",  # the rest is left to inv sync
 }
+# Of W&B's record on disk: a header, then chunks in LevelDB's log format.
+HEADER = 7  # bytes, of the file and of each chunk: CRC-32 (4), length (2), kind (1)
+BLOCK = 32768  # bytes; a chunk never crosses the border of a block
+WHOLE, LAST = 1, 4  # kinds; 2 and 3 begin and continue a record that LAST ends
 NO_ACCOUNT = "no key: set WANDB_API_KEY or call `uv run --extra wandb wandb login`"
-LATER = "what is recorded is sent by inv sync"
+LATER = "inv sync sends what is recorded"
 
 
 class WandbRun:
-    """Sends the same to W&B; whatever fails there is said once and never stops a training.
+    """Sends a run to W&B; a failure there is logged once and never stops a training.
 
     Args:
         name: the run's name at W&B.
-        folder: the run's folder; all that W&B writes goes into its folder `wandb`.
+        folder: the run's folder; W&B writes only to its folder `wandb`.
         config: the configuration.
-        origin: what the run came from; its `key` groups a training that went on with its beginning.
+        origin: as in `tracking.start_run`; its `key` groups the parts of a resumed training.
 
     Raises:
         ShelfmarkError: the wandb extra is not installed.
@@ -57,7 +60,7 @@ class WandbRun:
         self._tracking, self._experiment, self._next_step = config.tracking, config.experiment, 0
         self._folder = folder.resolve()
         self._open = contextlib.ExitStack()
-        self._open.enter_context(environment(self._folder))
+        self._open.enter_context(wandb_environment(self._folder))
         try:
             import wandb
         except ModuleNotFoundError:
@@ -71,7 +74,7 @@ class WandbRun:
 
     @property
     def wants_report(self) -> bool:
-        """Whether pictures and terms would be recorded."""
+        """Whether pictures and terms are recorded."""
         return self._run is not None
 
     def log(self, step: int, values: dict[str, float]) -> None:
@@ -80,10 +83,10 @@ class WandbRun:
         self._send(lambda run: run.log(values, step=step, commit=True))
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Send what the run came to."""
+        """Send the summary."""
         self._send(lambda run: run.summary.update(summary))
 
-    def report(self, pictures: list[Path], terms: dict[str, list[tuple[str, float]]]) -> None:
+    def log_report(self, pictures: list[Path], terms: dict[str, list[tuple[str, float]]]) -> None:
         """Send the pictures, and the telling terms as a table, as the step after the last."""
         rows = [[label, *term] for label, found in terms.items() for term in found]
 
@@ -94,12 +97,12 @@ class WandbRun:
 
         self._send(send)
 
-    def keep(self, model: Path, about: dict[str, Any]) -> None:
+    def log_model(self, model: Path, metadata: dict[str, Any]) -> None:
         """Send a model's folder as a version of the project's model."""
 
         def send(run: Any) -> None:
             name = re.sub(r"[^\w.-]", "-", self._tracking.project)
-            made = self._wandb.Artifact(name, type="model", metadata=about)
+            made = self._wandb.Artifact(name, type="model", metadata=metadata)
             # Copied, so that the offline run stays whole when the model is moved or removed.
             made.add_dir(str(model), skip_cache=True)
             aliases = ["latest", model.name, *filter(None, [self._experiment])]
@@ -108,21 +111,21 @@ class WandbRun:
         self._send(send)
 
     def close(self, failed: bool) -> None:
-        """End the W&B run, finished or not."""
+        """Close the W&B run, finished or failed."""
         with self._open:
             self._send(lambda run: run.finish(exit_code=int(failed)))
-            with contextlib.suppress(Exception):  # of what has failed before
+            with contextlib.suppress(Exception):  # a failure was logged before
                 if self._run is None and self._wandb.run is not None:
                     self._wandb.run.finish(exit_code=int(failed))
-            # Waits until W&B's own process has written all, and would exit if that has died.
-            # A sweep's agent asks for its next run through the same process, and ends it itself.
+            # Waits until W&B's process has written everything; exits if that process has died.
+            # The agent of a sweep uses the same process for its next run, and ends it itself.
             if "WANDB_SWEEP_ID" not in os.environ:
                 with contextlib.suppress(Exception, SystemExit):
                     self._wandb.teardown()
             self._send(self._mark)
 
     def _start(self, name: str, config: Config, origin: dict[str, Any]) -> Any:
-        """Return a run at W&B, or offline where it is asked for or W&B cannot be reached."""
+        """Return a run at W&B, offline if the user asks for that or W&B cannot be reached."""
         place = self._folder / FOLDER
         place.mkdir(exist_ok=True)
         (place / PLACE).write_text(f"{self._folder}\n", encoding="utf-8")
@@ -142,7 +145,7 @@ class WandbRun:
         return run
 
     def _trouble(self) -> str | None:
-        """Return why nothing can be sent to W&B now, None if it can."""
+        """Return why W&B cannot be reached, None if it can."""
         try:
             return None if self._wandb.login(prompt=False, verify=True) else NO_ACCOUNT
         except Exception as error:
@@ -158,28 +161,26 @@ class WandbRun:
             dir=str(self._folder),
             config={**config.model_dump(mode="json"), "origin": origin},
             settings=self._wandb.Settings(
-                # The commit is ours to tell: W&B would send the changes since, whatever is in them.
+                # W&B would send all uncommitted changes, which may hold secrets.
                 disable_git=True,
                 git_commit=origin.get("git_commit"),
                 finish_timeout_raises=True,
-                x_transaction_log_flush_interval=1.0,  # seconds; what a killed run may lose
+                x_transaction_log_flush_interval=1.0,  # seconds that a killed run may lose
             ),
         )
 
     def _mark(self, run: Any) -> None:
-        """Mark a run that has arrived as W&B's own sync marks it, and see that no other is cut."""
+        """Mark a sent run as W&B's own sync does; check the record of an offline one."""
         record = Path(run.settings.sync_file)
         if not run.offline:
             record.with_name(f"{record.name}.synced").touch()
-        elif not self._ends(record):  # W&B tells of it in its own log alone
+        elif not self._ends(record):  # W&B reports it only in its own log
             raise OSError(f"the end of {record} is not written; is the disk full?")
 
     def _ends(self, record: Path) -> bool:
         from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
-        kinds = [
-            Record.FromString(part).WhichOneof("record_type") for part in wandb_record.read(record)
-        ]
+        kinds = [Record.FromString(part).WhichOneof("record_type") for part in read_records(record)]
         return "exit" in kinds[-2:]
 
     def _send(self, action: Callable[[Any], object]) -> None:
@@ -189,40 +190,63 @@ class WandbRun:
     def _attempt(self, action: Callable[[], Any]) -> Any:
         try:
             return action()
-        except Exception as error:  # W&B raises errors of many kinds, none of them ours to mend
+        except Exception as error:  # W&B raises errors of many kinds
             rest = f"; {LATER}" if self._run else ""
             logger.warning("W&B: {}; the run goes on without it{}", _line(error), rest)
             self._run = None
 
 
+def read_records(file: Path) -> Iterator[bytes]:
+    """Yield the records of W&B's record on disk, each a serialized `Record`, to its end or cut.
+
+    Source: https://github.com/google/leveldb/blob/main/doc/log_format.md; W&B's own header counts
+    to the first block.
+    """
+    content, place, parts = file.read_bytes(), HEADER, b""
+    while place + HEADER <= len(content):
+        room = BLOCK - place % BLOCK
+        if room < HEADER:  # filled up with zeros
+            place += room
+            continue
+        length = int.from_bytes(content[place + 4 : place + 6], "little")
+        kind, start = content[place + 6], place + HEADER
+        if start + length > len(content):
+            return
+        parts += content[start : start + length]
+        if kind in (WHOLE, LAST):
+            yield parts
+            parts = b""
+        place = start + length
+
+
 @contextlib.contextmanager
-def environment(folder: Path) -> Iterator[None]:
-    """Keep everything that W&B writes in a run's folder while the block runs."""
-    before, raising, noted = dict(os.environ), logging.raiseExceptions, server()
+def wandb_environment(folder: Path) -> Iterator[None]:
+    """Direct all files of W&B to a run's folder while the block runs."""
+    before, raising, saved = dict(os.environ), logging.raiseExceptions, configured_server()
     os.environ |= {name: str(folder / inside) for name, inside in FOLDERS.items()}
-    for name, value in {**DEFAULTS, **noted}.items():
+    for name, value in {**DEFAULTS, **saved}.items():
         os.environ.setdefault(name, value)
-    logging.raiseExceptions = False  # W&B's own log on a full disk would fill the screen
+    logging.raiseExceptions = False  # on a full disk W&B's log would fill the screen
     try:
         yield
     finally:
         logging.raiseExceptions = raising
-        for name in {*FOLDERS, *DEFAULTS, *noted}:
+        for name in {*FOLDERS, *DEFAULTS, *saved}:
             os.environ.pop(name, None)
             if name in before:
                 os.environ[name] = before[name]
 
 
-def server() -> dict[str, str]:
-    """Return the server that `wandb login --host` has noted where a run will not look."""
+def configured_server() -> dict[str, str]:
+    """Return the server that `wandb login --host` has saved, which a run does not read."""
     folder = Path(os.environ.get("WANDB_CONFIG_DIR", "~/.config/wandb")).expanduser()
-    noted = configparser.ConfigParser(interpolation=None)
+    saved = configparser.ConfigParser(interpolation=None)
     with contextlib.suppress(OSError, configparser.Error, UnicodeDecodeError):
-        noted.read(folder / "settings", encoding="utf-8")
-    url = noted.get("default", "base_url", fallback=None)
+        saved.read(folder / "settings", encoding="utf-8")
+    url = saved.get("default", "base_url", fallback=None)
     return {"WANDB_BASE_URL": url} if url else {}
 
 
 def _line(error: Exception) -> str:
-    """Return the first line of an error, or what kind it is."""
+    """Return the first line of an error, else its type."""
     return str(error).partition("\n")[0].rstrip(".") or type(error).__name__

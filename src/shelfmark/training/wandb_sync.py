@@ -1,4 +1,4 @@
-"""Sending the runs that W&B does not have yet, by W&B's own `wandb sync`."""
+"""Send the runs that W&B lacks, by W&B's own `wandb sync`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from loguru import logger
 
 from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
-from shelfmark.training.wandb import FOLDER, LOCK, NO_ACCOUNT, PLACE
+from shelfmark.training.wandb import FOLDER, HEADER, LOCK, NO_ACCOUNT, PLACE
 
-HEADER = 7  # bytes; a record that has no more was killed before it began
-# Enough for a network that stumbles; a server that is gone is told within half a minute.
-PATIENCE = {
+# Enough retries for a poor network; an unreachable server is reported within half a minute.
+RETRIES = {
     "WANDB__GRAPHQL_RETRY_MAX": "4",
     "WANDB__GRAPHQL_RETRY_WAIT_MAX_SECONDS": "5",
     "WANDB__FILE_STREAM_RETRY_MAX": "4",
@@ -30,21 +29,21 @@ PATIENCE = {
 AGAIN = "inv sync again sends the rest"
 
 
-def sync(reports: Path, seconds: float = 3600) -> int:
-    """Send every run under a folder of reports that W&B does not have; return how many.
+def sync_runs(reports: Path, seconds: float = 3600) -> int:
+    """Send every run in a folder of reports that W&B lacks; return their number.
 
-    Runs that are still written are left for later, and two at the same time never send one twice.
+    Runs that are still written are skipped, and two syncs at a time never send one twice.
 
     Args:
         reports: the folder; each run is in its `<name>/wandb`.
-        seconds: the longest time for all.
+        seconds: the time limit for all.
 
     Raises:
-        ShelfmarkError: no account, no network, a run's files are elsewhere, or time is up; what has
-            been sent is marked as sent.
+        ShelfmarkError: no account, no network, a run was moved, or time is up; runs that were sent
+            are marked as sent.
     """
     with contextlib.ExitStack() as stack:
-        found = unsent(reports)
+        found = unsent_records(reports)
         held = {place for place in {*map(_home, found)} if stack.enter_context(_held(place))}
         records = [record for record in found if _home(record) in held]
         for place in sorted(held):
@@ -54,28 +53,29 @@ def sync(reports: Path, seconds: float = 3600) -> int:
     return len(records)
 
 
-def unsent(reports: Path) -> list[Path]:
-    """Return the records of runs under a folder that hold something W&B does not have."""
+def unsent_records(reports: Path) -> list[Path]:
+    """Return the records in a folder that W&B lacks."""
+    # A record of nothing but its header was killed before the run began.
     records = reports.glob(f"**/{FOLDER}/*run-*/run-*.wandb")
-    return sorted(file for file in records if not sent(file) and file.stat().st_size > HEADER)
+    return sorted(file for file in records if not is_sent(file) and file.stat().st_size > HEADER)
 
 
-def sent(record: Path) -> bool:
-    """Whether a record is marked as arrived, by `wandb sync` or by the run that wrote it."""
+def is_sent(record: Path) -> bool:
+    """Whether a record is marked as sent, by `wandb sync` or by the run that wrote it."""
     return record.with_name(f"{record.name}.synced").exists()
 
 
 def _home(record: Path) -> Path:
-    """Return the folder of the run that a record is of."""
+    """Return the folder of the run that wrote a record."""
     return record.parents[2].resolve()
 
 
 @contextlib.contextmanager
 def _held(home: Path) -> Iterator[bool]:
-    """Hold a run's folder so that nobody else sends it; False if somebody writes or sends it."""
+    """Lock a run's folder against other syncs; False if it is written or sent now."""
     lock = files.try_lock(home / FOLDER / LOCK)
     if lock is None:
-        logger.warning("W&B: {} is in use, left for later", home)
+        logger.warning("W&B: {} is in use, skipped", home)
         yield False
         return
     with lock:
@@ -83,7 +83,7 @@ def _held(home: Path) -> Iterator[bool]:
 
 
 def _check_place(home: Path) -> None:
-    """Check that a run is where it was written: its model would be missed in silence otherwise."""
+    """Check that a run was not moved: W&B would silently skip its model."""
     with contextlib.suppress(FileNotFoundError):
         before = (home / FOLDER / PLACE).read_text(encoding="utf-8").rstrip("\n")
         if before != str(home):
@@ -92,7 +92,7 @@ def _check_place(home: Path) -> None:
 
 def _send(records: list[Path], seconds: float) -> None:
     said = _wandb_sync(records, seconds)
-    left = [record for record in records if not sent(record)]
+    left = [record for record in records if not is_sent(record)]
     logger.info("W&B: {} of {} runs sent", len(records) - len(left), len(records))
     for place in re.findall(r"View run .* at (\S+)", said):
         logger.info("W&B: {}", place)
@@ -101,15 +101,19 @@ def _send(records: list[Path], seconds: float) -> None:
 
 
 def _wandb_sync(records: list[Path], seconds: float) -> str:
-    """Call `wandb sync` on some records and return what it says.
+    """Call `wandb sync` on some records and return its output.
 
-    Its exit status is 0 whatever happened: the marks tell what has arrived.
+    Its exit status is always 0: the marks show what was sent.
     """
     command = [sys.executable, "-m", "wandb", "sync", "--include-online", *map(str, records)]
     with tempfile.TemporaryDirectory() as scratch:
         folders = {"WANDB_DIR": scratch, "WANDB_CACHE_DIR": scratch, "WANDB_DATA_DIR": scratch}
-        env = {**PATIENCE, **os.environ, **folders, "WANDB_ERROR_REPORTING": "false"}
-        for name in ("WANDB_SILENT", "WANDB_QUIET", "WANDB_MODE"):  # told not to speak, or to send
+        env = {**RETRIES, **os.environ, **folders, "WANDB_ERROR_REPORTING": "false"}
+        for name in (
+            "WANDB_SILENT",
+            "WANDB_QUIET",
+            "WANDB_MODE",
+        ):
             env.pop(name, None)
         try:
             done = subprocess.run(
@@ -128,7 +132,7 @@ def _wandb_sync(records: list[Path], seconds: float) -> str:
 
 
 def _reason(said: str) -> str:
-    """Return why `wandb sync` could not send a run, from what it says."""
+    """Return why `wandb sync` could not send a run, from its output."""
     if "No API key configured" in said:
         return f"{NO_ACCOUNT}; the record in files is whole without"
     errors = re.findall(r"(?:wandb: ERROR|Error:) (.+)", said) or said.splitlines() or ["no answer"]

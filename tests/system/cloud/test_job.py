@@ -22,10 +22,12 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.registry import Registry
 from shelfmark.training import train
+from shelfmark.training.train import TrainingResult
 from tests.conftest import QUICK, paths_in
 from tests.support.moments import kill_group_when
 from tests.support.vertex_server import Google, running
 
+Training = Callable[[Config], TrainingResult]
 NAME = "20261122-100000-sample-fast"
 WORDS = [
     *QUICK,
@@ -120,7 +122,7 @@ def test_a_killed_job_goes_on_on_an_empty_disk_and_ends_with_the_same_model(
     assert not stages.exists()
 
     alone = cluster.root / "alone"
-    train.train(load_config([*WORDS, f"name={NAME}", *paths_in(alone)]))
+    train.train_model(load_config([*WORDS, f"name={NAME}", *paths_in(alone)]))
     assert outcome(
         delivered / NAME, delivered / "reports" / NAME, cluster.root / "second"
     ) == outcome(alone / "models" / NAME, alone / "reports" / NAME, alone)
@@ -138,7 +140,7 @@ def test_a_killed_job_goes_on_on_an_empty_disk_and_ends_with_the_same_model(
 
 
 @pytest.fixture
-def work(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Config], Path]:
+def work(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
     """Stands for a training: a stage is kept, and the model is there."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(job.MODEL, f"gs://my-bucket/jobs/{NAME}/model/")
@@ -146,19 +148,19 @@ def work(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
     monkeypatch.setenv(job.MOUNT, str(tmp_path / "gcs"))
     (tmp_path / "gcs" / "my-bucket").mkdir(parents=True)
 
-    def trained(settings: Config) -> Path:
+    def trained(settings: Config) -> TrainingResult:
         stage = Path("models", ".unfinished-0123456789-1", "words.pkl")
         stage.parent.mkdir(parents=True, exist_ok=True)
         stage.write_bytes(b"words")
         folder = Path("models", str(settings.name))
         shutil.copytree(home / "models" / "quick", folder)
-        return folder
+        return TrainingResult(folder)
 
     return trained
 
 
 def test_a_bucket_that_takes_nothing_is_told_and_all_is_kept(
-    work: Callable[[Config], Path], tmp_path: Path
+    work: Training, tmp_path: Path
 ) -> None:
     output = tmp_path / "gcs" / "my-bucket" / "jobs" / NAME
     output.mkdir(parents=True)
@@ -170,21 +172,17 @@ def test_a_bucket_that_takes_nothing_is_told_and_all_is_kept(
     assert kept.read_bytes() == b"words"
 
 
-def test_a_model_with_a_name_of_its_own_keeps_it(
-    work: Callable[[Config], Path], tmp_path: Path
-) -> None:
+def test_a_model_with_a_name_of_its_own_keeps_it(work: Training, tmp_path: Path) -> None:
     job.run_in_job(load_config(["name=mine"]), work)
     output = tmp_path / "gcs" / "my-bucket" / "jobs" / NAME
     assert (output / "model" / "latest").read_text() == "mine"
     artifact.check(output / "model" / "mine")
     assert not (output / "checkpoints").exists()
-    assert job.run_in_job(load_config(["name=mine"]), lambda settings: Path("never")) == Path(
-        "models", "mine"
-    )
+    assert job.run_in_job(load_config(["name=mine"]), never).folder == Path("models", "mine")
 
 
 def test_elsewhere_than_in_a_job_nothing_is_different(
-    work: Callable[[Config], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    work: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(job.MODEL)
     job.run_in_job(load_config(["name=mine"]), work)
@@ -269,7 +267,7 @@ def test_a_folder_of_a_bucket_is_read_and_written_over_the_network(
 
 
 def test_without_a_mount_a_job_s_outputs_go_over_the_network(
-    work: Callable[[Config], Path], gcs: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    work: Training, gcs: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(job.MODEL, f"{gcs}/jobs/{NAME}/model/")
     monkeypatch.setenv(job.STAGES, f"{gcs}/jobs/{NAME}/checkpoints/")
@@ -283,11 +281,15 @@ def test_without_a_mount_a_job_s_outputs_go_over_the_network(
     assert Registry(f"{gcs}/jobs/{NAME}/model").open("latest").card["name"] == "quick"
 
 
-def interrupted(folder: Path) -> Path:
+def never(settings: Config) -> TrainingResult:
+    raise AssertionError("trained again")
+
+
+def interrupted(result: TrainingResult) -> TrainingResult:
     raise KeyboardInterrupt
 
 
-def brought_back(work: Callable[[Config], Path], settings: Config) -> Path:
+def brought_back(work: Training, settings: Config) -> TrainingResult:
     assert Path("models", ".unfinished-0123456789-1", "words.pkl").read_bytes() == b"words"
     return work(settings)
 

@@ -74,7 +74,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trained(home: Path, name: str, *overrides: str) -> artifact.Model:
     settings = load_config([*PAPERS, f"name={name}", *overrides, *paths_in(home)])
-    return artifact.load(train.train(settings), threads=1)
+    return artifact.load(train.train_model(settings).folder, threads=1)
 
 
 def on(fleet: LocalCluster) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ GOES_ON = "stopped: the same command goes on from what was finished"
 TRAINER = """
 import json, os, resource, signal, sys
 from shelfmark.models.boosted import engine
-from shelfmark.training import train
+from shelfmark.cloud import job
 from shelfmark.monitoring import fingerprint
 
 fingerprint._identifier()  # unpacks a file of its own
@@ -51,7 +51,7 @@ def run(arguments, moment, room, shared):
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
     if shared:
         engine.WORTH_DISTRIBUTING = 0
-    train.main(arguments)
+    job.main(arguments)
     return 0
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("WANDB_API_KEY", KEY)
         before = dict(os.environ)
         words = [*QUICK, "tracking=wandb", f"name={NAME}", *paths_in(home)]
-        train.train(load_config(words))
+        train.train_model(load_config(words))
         assert dict(os.environ) == before
         yield home
 
@@ -167,14 +167,14 @@ def short_run(
     model = folder / "models" / "small"
     model.mkdir(parents=True, exist_ok=True)
     (model / "pipeline.pkl").write_bytes(b"0123456789" * 10)
-    card = {key: key for key in tracking.ABOUT} | {"classes": [{"label": "cs.AI"}]}
-    with tracking.start(settings(folder), "mine", {"key": "k"}) as run:
+    card = {key: key for key in tracking.MODEL_METADATA} | {"classes": [{"label": "cs.AI"}]}
+    with tracking.start_run(settings(folder), "mine", {"key": "k"}) as run:
         for step in range(4):
             run.log(step, {"validation": 1 / (step + 1)})
             during(step)
         run.finish({"accuracy": 0.75})
         if keep:
-            run.keep(model, card)
+            run.log_model(model, card)
 
 
 def check_local(folder: Path) -> None:
@@ -201,7 +201,7 @@ def test_what_was_logged_arrives_at_once(
 def test_a_training_that_fails_is_told_as_failed(tmp_path: Path, server: WandbServer) -> None:
     with (
         pytest.raises(RuntimeError, match="half-way"),
-        tracking.start(settings(tmp_path), "mine") as run,
+        tracking.start_run(settings(tmp_path), "mine") as run,
     ):
         run.log(0, {"validation": 0.5})
         raise RuntimeError("half-way")
@@ -286,7 +286,7 @@ from shelfmark.core import console
 from shelfmark.training import tracking
 
 console.configure_logging()
-with console.one_line_errors(), tracking.start(load_config(sys.argv[1:]), "mine") as run:
+with console.one_line_errors(), tracking.start_run(load_config(sys.argv[1:]), "mine") as run:
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
     pid = open(f"/proc/self/task/{__import__('os').getpid()}/children").read().split()
     for each in map(int, pid):
@@ -353,7 +353,7 @@ def test_a_training_outlives_the_process_of_wandb(command: list[str], tmp_path: 
         _, said = run.communicate(timeout=600)
     assert run.returncode == 0, said
     assert said.count("WARNING W&B") == 1
-    assert "; the run goes on without it; what is recorded is sent by inv sync" in said
+    assert "; the run goes on without it; inv sync sends what is recorded" in said
     assert "Traceback" not in said
     assert len(said.splitlines()) < 10
     assert artifact.load(tmp_path / "models" / "mine").version == "mine"

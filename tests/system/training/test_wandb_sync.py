@@ -38,16 +38,16 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from matplotlib.figure import Figure
 
     Figure().savefig(picture)
-    card = {key: key for key in tracking.ABOUT} | {"classes": [{"label": "cs.AI"}]}
+    card = {key: key for key in tracking.MODEL_METADATA} | {"classes": [{"label": "cs.AI"}]}
     settings = load_config(["tracking=wandb", *paths_in(home)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "offline")
-        with tracking.start(settings, "mine", {"key": "k"}) as run:
+        with tracking.start_run(settings, "mine", {"key": "k"}) as run:
             for step in range(3):
                 run.log(step, {"validation": 1 / (step + 1)})
             run.finish({"accuracy": 0.75})
-            run.report([picture], {"cs.AI": [("neuron", 0.5)]})
-            run.keep(model, card)
+            run.log_report([picture], {"cs.AI": [("neuron", 0.5)]})
+            run.log_model(model, card)
     shutil.rmtree(model)  # the offline run has its own copy
     return home / "reports"
 
@@ -71,7 +71,7 @@ def test_what_arrives_is_what_was_logged_and_it_is_sent_once(
     reports: Path, server: WandbServer, log: Callable[[], str]
 ) -> None:
     told = wandb_record.read(reports / "mine")
-    assert wandb_sync.sync(reports) == 1
+    assert wandb_sync.sync_runs(reports) == 1
     ((number, run),) = server.runs.items()
     assert f"{server.url}/me/shelfmark/runs/{number}" in log()
     assert (run.name, run.group, run.ended) == ("mine", "k", True)
@@ -92,7 +92,7 @@ def test_what_arrives_is_what_was_logged_and_it_is_sent_once(
     assert {x["alias"] for x in model["aliases"]} == {"latest", "mine"}
     assert {name: server.files[f"{place}/{name}"] for name in FILES} == FILES
     asked = len(server.asked)
-    assert wandb_sync.sync(reports) == 0
+    assert wandb_sync.sync_runs(reports) == 0
     assert len(server.asked) == asked
     assert KEY not in log()
 
@@ -103,18 +103,18 @@ def test_a_server_that_refuses_is_one_line_and_the_run_is_sent_later(
 ) -> None:
     server.status = status
     with pytest.raises(ShelfmarkError, match=r"mine is not sent: .*; inv sync again") as raised:
-        wandb_sync.sync(reports)
+        wandb_sync.sync_runs(reports)
     assert "\n" not in str(raised.value)
-    assert wandb_sync.unsent(reports)
+    assert wandb_sync.unsent_records(reports)
     server.status = 200
-    assert wandb_sync.sync(reports) == 1
-    assert not wandb_sync.unsent(reports)
+    assert wandb_sync.sync_runs(reports) == 1
+    assert not wandb_sync.unsent_records(reports)
 
 
 def test_time_is_limited(reports: Path, server: WandbServer) -> None:
     with pytest.raises(ShelfmarkError, match="not all sent in 0 s"):
-        wandb_sync.sync(reports, seconds=0.01)
-    assert wandb_sync.unsent(reports)
+        wandb_sync.sync_runs(reports, seconds=0.01)
+    assert wandb_sync.unsent_records(reports)
 
 
 def test_a_run_that_is_written_is_left_for_later(
@@ -123,8 +123,8 @@ def test_a_run_that_is_written_is_left_for_later(
     held = files.try_lock(reports / "mine" / "wandb" / "lock")
     assert held
     with held:
-        assert wandb_sync.sync(reports) == 0
-    assert "in use, left for later" in log()
+        assert wandb_sync.sync_runs(reports) == 0
+    assert "in use, skipped" in log()
     assert server.asked == []
 
 
@@ -133,7 +133,7 @@ def test_a_run_whose_files_are_elsewhere_is_not_sent_without_them(
 ) -> None:
     shutil.copytree(reports, tmp_path / "moved", symlinks=True)
     with pytest.raises(ShelfmarkError, match=f"names files in {reports / 'mine'}"):
-        wandb_sync.sync(tmp_path / "moved")
+        wandb_sync.sync_runs(tmp_path / "moved")
     assert server.asked == []
 
 
@@ -141,7 +141,7 @@ def test_a_run_that_was_killed_before_it_began_is_no_run(tmp_path: Path) -> None
     folder = tmp_path / "mine" / "wandb" / "offline-run-1-a"
     folder.mkdir(parents=True)
     (folder / "run-a.wandb").write_bytes(b":W&B\x00\x00\x00")
-    assert wandb_sync.sync(tmp_path) == 0
+    assert wandb_sync.sync_runs(tmp_path) == 0
 
 
 def test_the_command_says_what_is_missing_in_one_line(

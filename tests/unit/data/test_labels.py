@@ -270,7 +270,7 @@ HOMES = {
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    return train.train(load_config([*QUICK, "name=own", OVERRIDE, *paths_in(folder)]))
+    return train.train_model(load_config([*QUICK, "name=own", OVERRIDE, *paths_in(folder)])).folder
 
 
 def test_an_answer_under_labels_of_ones_own(trained: Path) -> None:

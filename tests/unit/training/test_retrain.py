@@ -41,17 +41,17 @@ def weak(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A champion that learnt from few papers."""
     folder = tmp_path_factory.mktemp("weak")
     few = ["data.options.papers=250", "data.min_papers=5", "model.rounds=3", "features.min_df=8"]
-    return train.train(load_config([*QUICK, *few, "name=weak", *paths_in(folder)]))
+    return train.train_model(load_config([*QUICK, *few, "name=weak", *paths_in(folder)])).folder
 
 
 def test_a_better_challenger_becomes_the_latest(weak: Path, tmp_path: Path) -> None:
     file = harvest(tmp_path / "new.jsonl", 1200)
-    latest = retrain.run(weak.parent / "latest", file, tmp_path, LIMITS)
+    latest = retrain.retrain_and_compare(weak.parent / "latest", file, tmp_path, LIMITS)
     assert latest.name.endswith("-challenger")
     assert (weak.parent / "latest").resolve() == latest
     assert artifact.load(latest).version == latest.name
     assert not list((weak.parent / "challengers").iterdir())
-    (report,) = tmp_path.glob("*-duel/duel.json")
+    (report,) = tmp_path.glob("*-comparison/comparison.json")
     told = orjson.loads(report.read_bytes())
     assert told["latest"] == latest.name
     assert told["challenger"]["macro_f1"] > told["champion"]["macro_f1"]
@@ -69,9 +69,9 @@ def test_a_worse_challenger_changes_nothing_and_stays_to_be_looked_at(
     models = home / "models"
     file = harvest(tmp_path / "few.jsonl", 260)
     before = (models / "latest").resolve()
-    assert retrain.run(before, file, tmp_path, LIMITS) == before
+    assert retrain.retrain_and_compare(before, file, tmp_path, LIMITS) == before
     assert (models / "latest").resolve() == before
-    (report,) = tmp_path.glob("*-duel/duel.json")
+    (report,) = tmp_path.glob("*-comparison/comparison.json")
     told = orjson.loads(report.read_bytes())
     assert told["latest"] == before.name
     loser = models / "challengers" / told["challenger"]["model"]
@@ -81,7 +81,10 @@ def test_a_worse_challenger_changes_nothing_and_stays_to_be_looked_at(
 
 @pytest.mark.parametrize(
     ("count", "first", "said"),
-    [(60, date(2000, 1, 1), "knows papers up to"), (120, NEW, "are newer than|change data")],
+    [
+        (60, date(2000, 1, 1), "has papers up to"),
+        (120, NEW, "are newer than|change data"),
+    ],
 )
 def test_too_few_new_papers_is_one_line(
     home: Path, tmp_path: Path, count: int, first: date, said: str
@@ -89,7 +92,7 @@ def test_too_few_new_papers_is_one_line(
     before = (home / "models" / "latest").resolve()
     file = harvest(tmp_path / "papers.jsonl", count, first)
     with pytest.raises(ShelfmarkError, match=said):
-        retrain.run(before, file, tmp_path, LIMITS)
+        retrain.retrain_and_compare(before, file, tmp_path, LIMITS)
     assert (home / "models" / "latest").resolve() == before
 
 

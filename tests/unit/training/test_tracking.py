@@ -24,7 +24,7 @@ def settings(tmp_path: Path, *overrides: str) -> schema.Config:
 
 
 def test_a_local_run_keeps_every_step_and_the_summary(tmp_path: Path) -> None:
-    with tracking.start(settings(tmp_path, "seed=11"), "mine", {"key": "k"}) as run:
+    with tracking.start_run(settings(tmp_path, "seed=11"), "mine", {"key": "k"}) as run:
         run.log(0, {"validation": 0.5})
         run.log(1, {"validation": 0.25})
         run.finish({"accuracy": 0.75})
@@ -40,7 +40,7 @@ def test_a_local_run_keeps_every_step_and_the_summary(tmp_path: Path) -> None:
 def test_what_was_logged_survives_a_training_that_fails(tmp_path: Path) -> None:
     with (
         pytest.raises(RuntimeError, match="half-way"),
-        tracking.start(settings(tmp_path), "mine") as run,
+        tracking.start_run(settings(tmp_path), "mine") as run,
     ):
         run.log(0, {"validation": 0.5})
         raise RuntimeError("half-way")
@@ -49,7 +49,7 @@ def test_what_was_logged_survives_a_training_that_fails(tmp_path: Path) -> None:
 
 def test_a_step_is_on_disk_as_soon_as_it_is_logged(tmp_path: Path) -> None:
     history = tmp_path / "reports" / "mine" / "history.jsonl"
-    with tracking.start(settings(tmp_path), "mine") as run:
+    with tracking.start_run(settings(tmp_path), "mine") as run:
         for step in range(3):
             run.log(step, {"validation": 0.5})
             assert history.read_bytes().count(b"\n") == step + 1
@@ -59,11 +59,11 @@ def test_the_record_of_an_earlier_run_by_the_same_name_is_never_mixed_with_the_n
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "reports" / "mine"
-    with tracking.start(settings(tmp_path), "mine") as run:
+    with tracking.start_run(settings(tmp_path), "mine") as run:
         run.log(0, {"validation": 0.5})
         run.log(1, {"validation": 0.4})
         run.finish({"accuracy": 0.75})
-    with tracking.start(settings(tmp_path), "mine") as run:
+    with tracking.start_run(settings(tmp_path), "mine") as run:
         assert [path.name for path in folder.iterdir()] == ["history.jsonl"]
         run.log(0, {"validation": 0.3})
     assert (folder / "history.jsonl").read_bytes() == b'{"step":0,"validation":0.3}\n'
@@ -77,7 +77,7 @@ from shelfmark.training import tracking
 
 settings = load_config(sys.argv[2:])
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-with console.one_line_errors(), tracking.start(settings, "mine") as run:
+with console.one_line_errors(), tracking.start_run(settings, "mine") as run:
     run.log(0, {"validation": 0.5})
     run.log(1, {"validation": 0.25})
     run.finish({"accuracy": 0.75})
@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be_written_gives_one_line(tmp_path: Path) -> None:
     (tmp_path / "reports").write_text("a file")
     with (
         pytest.raises(ShelfmarkError, match="cannot write"),
-        tracking.start(settings(tmp_path), "mine"),
+        tracking.start_run(settings(tmp_path), "mine"),
     ):
         pass
 
@@ -123,6 +123,6 @@ def test_a_missing_wandb_says_how_to_install_it(
     monkeypatch.setattr(builtins, "__import__", without_wandb)
     with (
         pytest.raises(ShelfmarkError, match="uv sync --extra wandb"),
-        tracking.start(settings(tmp_path, "tracking=wandb"), "mine"),
+        tracking.start_run(settings(tmp_path, "tracking=wandb"), "mine"),
     ):
         pass

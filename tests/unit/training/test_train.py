@@ -34,7 +34,7 @@ def test_the_figures_on_the_card_are_those_of_validation(home: Path, model: arti
         assert figures.get(name) == value
 
 
-def test_the_caution_on_the_card_is_chosen_on_validation(model: artifact.Model) -> None:
+def test_the_thresholds_on_the_card_are_chosen_on_validation(model: artifact.Model) -> None:
     folder = Path(model.card["data"]["folder"])
     table = splits.open_splits(folder).read("validation")
     chosen = confidence.choose(evaluate.predict_table(model, table), 0.75)
@@ -43,7 +43,7 @@ def test_the_caution_on_the_card_is_chosen_on_validation(model: artifact.Model) 
 
 
 def test_training_twice_gives_the_same_predictions(home: Path, model: artifact.Model) -> None:
-    again = train.train(load_config([*QUICK, "name=again", *paths_in(home)]))
+    again = train.train_model(load_config([*QUICK, "name=again", *paths_in(home)])).folder
     texts = ["a robot arm", "galaxy halo redshift", "prior and posterior of a kernel"]
     twin = artifact.load(again, threads=1)
     for ours, theirs in zip(twin.probabilities(texts), model.probabilities(texts), strict=True):
@@ -52,7 +52,7 @@ def test_training_twice_gives_the_same_predictions(home: Path, model: artifact.M
 
 def test_a_model_without_trees_and_cross_lists_is_trained_too(tmp_path: Path) -> None:
     linear = ["model=linear", "model.stack.min_listed=null", "name=linear"]
-    folder = train.train(load_config([*QUICK, *linear, *paths_in(tmp_path)]))
+    folder = train.train_model(load_config([*QUICK, *linear, *paths_in(tmp_path)])).folder
     card = artifact.read_card(folder)
     assert card["metrics"]["validation"]["accuracy"] > 0.5
     assert card["metrics"]["validation"]["cross_lists_precision"] is None
@@ -68,11 +68,11 @@ def test_every_round_is_on_record(home: Path, model: artifact.Model) -> None:
 
 def test_a_taken_name_stops_before_any_work(home: Path) -> None:
     with pytest.raises(ShelfmarkError, match="name=quick: .* exists already"):
-        train.train(load_config([*QUICK, "name=quick", *paths_in(home)]))
+        train.train_model(load_config([*QUICK, "name=quick", *paths_in(home)]))
 
 
 def test_a_name_says_when_and_what() -> None:
-    name = train.name_of(load_config(["experiment=fast"]))
+    name = train.default_name(load_config(["experiment=fast"]))
     assert name.endswith("-sample-fast")
     assert len(name.split("-")[0]) == 8
 

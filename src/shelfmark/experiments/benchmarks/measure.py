@@ -87,7 +87,7 @@ def train(settings: Config) -> dict[str, Any]:
     """Time a whole training, from the splits to the saved model, and tell its figures."""
     prepare_splits(settings)
     started = time.perf_counter()
-    card = artifact.read_card(training.train(settings))
+    card = artifact.read_card(training.train_model(settings).folder)
     return {
         "papers": card["data"]["papers"]["train"],
         "seconds": time.perf_counter() - started,

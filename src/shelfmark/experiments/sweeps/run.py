@@ -57,7 +57,7 @@ def _lacking() -> str | None:
 
 def _logged_in() -> bool:
     """Whether `wandb login` has left a key for the server, in the file that it keeps them in."""
-    url = {"WANDB_BASE_URL": "https://api.wandb.ai", **wandb_run.server(), **os.environ}
+    url = {"WANDB_BASE_URL": "https://api.wandb.ai", **wandb_run.configured_server(), **os.environ}
     host = urlsplit(url["WANDB_BASE_URL"]).netloc
     places = [os.environ.get("NETRC"), "~/.netrc", "~/_netrc"]
     for place in filter(None, places):

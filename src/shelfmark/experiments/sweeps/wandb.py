@@ -42,7 +42,7 @@ def run(plan: Plan, folder: Path, trials: int, joined: str = "") -> list[Outcome
     with files.report_write_errors(records):
         records.mkdir(parents=True, exist_ok=True)
     try:
-        with wandb_run.environment(records):
+        with wandb_run.wandb_environment(records):
             sweep_id = joined or wandb.sweep(_form(plan, trials), entity=entity, project=project)
             logger.success("another agent joins in by --engine wandb --study {}", sweep_id)
             wandb.agent(sweep_id, agent.trial, entity, project, trials)
@@ -78,7 +78,7 @@ class _Agent:
         why = "stopped by W&B"
         try:
             name = f"{self._plan.name}-{os.environ['WANDB_RUN_ID']}"
-            with tracking.start(self._settings(values), name) as record:
+            with tracking.start_run(self._settings(values), name) as record:
                 figures = sweep_trial.measure(self._plan, values, record.log)
                 record.finish(figures)
             state, why = "complete", ""
