@@ -188,9 +188,10 @@ def train(overrides: str | Sequence[str] | Config = ()) -> Path:
         ShelfmarkError: the configuration, the data or the disk do not allow it.
     """
     from shelfmark.config.schema import Config
-    from shelfmark.training.train import train
+    from shelfmark.training.train import train_model
 
-    return train(overrides if isinstance(overrides, Config) else load_config(overrides))
+    settings = overrides if isinstance(overrides, Config) else load_config(overrides)
+    return train_model(settings).folder
 
 
 def _pairs(papers: object) -> list[tuple[str, str]]:
