@@ -1,5 +1,6 @@
 """The report as one HTML page, and its check.
 
+uv run python reports/report.py page     write README.md again from its figures: its wording changed
 uv run python reports/report.py html     write reports/report.html, a page that needs no other file
 uv run python reports/report.py check    print each wrong figure; exit status 1 if there is any
 """
@@ -10,10 +11,9 @@ import argparse
 from pathlib import Path
 
 from shelfmark.core import console, files
-from shelfmark.errors import ShelfmarkError
 from shelfmark.reports.check import check_report
-from shelfmark.reports.collect import PAGE
-from shelfmark.reports.write import render_html
+from shelfmark.reports.collect import read_page
+from shelfmark.reports.write import render_html, rewrite_page
 
 
 def main() -> None:
@@ -21,13 +21,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("html", "check"))
+    parser.add_argument("what", choices=("page", "html", "check"))
     parser.add_argument(
         "--reports", type=Path, default=Path(__file__).parent, help="folder of the report"
     )
     arguments = parser.parse_args()
     with console.one_line_errors("the previous page is unchanged"):
-        if arguments.what == "html":
+        if arguments.what == "page":
+            print(rewrite_page(arguments.reports))
+        elif arguments.what == "html":
             write_html(arguments.reports)
         else:
             check(arguments.reports)
@@ -35,12 +37,9 @@ def main() -> None:
 
 def write_html(reports: Path) -> None:
     """Write the HTML page and print its path."""
-    try:
-        text = (reports / PAGE).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ShelfmarkError(f"no report in {reports}: write it with inv report") from error
+    page = render_html(read_page(reports), reports)
     with files.atomic_write(reports / "report.html") as file:
-        file.write(render_html(text, reports).encode())
+        file.write(page.encode())
     print(reports / "report.html")
 
 

@@ -24,6 +24,7 @@ from shelfmark.reports.collect import (
     METRICS,
     PAGE,
     read_figures,
+    read_page,
     read_picture_source,
 )
 from shelfmark.reports.sections import NO_KEY, SOURCE_MARK
@@ -45,11 +46,8 @@ def check_report(reports: Path) -> list[str]:
     Raises:
         ShelfmarkError: there is no report.
     """
-    try:
-        text = (reports / PAGE).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ShelfmarkError(f"no report in {reports}: write it with inv report") from error
-    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
+    reader = MarkdownIt("commonmark", {"html": True}).enable("table")
+    tokens = reader.parse(read_page(reports))
     return [
         *_NumberChecker(reports).check(tokens),
         *_check_pictures(tokens, reports),

@@ -130,6 +130,46 @@ def find_runs(reports: Path, models: Path, data: Path, names: Sequence[str] = ()
     return runs
 
 
+def read_page(reports: Path) -> str:
+    """Return the page of a report in Markdown.
+
+    Raises:
+        ShelfmarkError: there is no report.
+    """
+    try:
+        return (reports / PAGE).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ShelfmarkError(f"no report in {reports}: write it with inv report") from error
+
+
+def read_published_runs(reports: Path, models: Sequence[str]) -> Runs:
+    """Return the runs that a written report shows, from its own figures.
+
+    Args:
+        reports: folder of the report.
+        models: their order in the report.
+
+    Raises:
+        ShelfmarkError: a file is damaged.
+    """
+    kinds: dict[str, list[Run]] = {}
+    for path in sorted((reports / FIGURES).glob(f"*/{METRICS}")):
+        pictures = tuple(sorted(path.parent.glob("*.png")))
+        run = Run(path.parent.name, read_figures(path), pictures)
+        kinds.setdefault(run.figures["kind"], []).append(run)
+    order = {model: number for number, model in enumerate(models)}
+    for runs in kinds.values():
+        runs.sort(key=lambda run: order.get(run.figures.get("models", [run.model])[0], len(order)))
+    return Runs(
+        evaluations=kinds.get("evaluation", []),
+        trainings={run.model: run for run in kinds.get("training", [])},
+        data=kinds.get("data", []),
+        drift=next(iter(kinds.get("drift", [])), None),
+        robustness=kinds.get("robustness", []),
+        loads=kinds.get("load", []),
+    )
+
+
 def read_figures(path: Path) -> dict[str, Any]:
     """Return the content of a file of figures.
 

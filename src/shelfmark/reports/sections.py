@@ -41,27 +41,27 @@ SCORES = {
 }
 PER_CLASS = {"precision": "precision", "recall": "recall", "f1": "F1", "papers": "papers"}
 CONFUSED_PAIRS = {
-    "one_for_other": "first taken for second",
-    "other_for_one": "second for first",
-    "share": "share of the papers of both",
+    "one_for_other": "first predicted as second",
+    "other_for_one": "second predicted as first",
+    "share": "share of their papers",
 }
 DRIFT_TESTS = {
     "papers": "papers",
-    "effect": "moved by",
-    "threshold": "alarm from",
-    "adjusted": "p, corrected",
+    "effect": "effect size",
+    "threshold": "threshold",
+    "adjusted": "adjusted p-value",
 }
 CHANGES = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
-    "abstained": "not answered with confidence",
-    "confident_precision": "accuracy of confident answers",
+    "abstained": "abstention rate",
+    "confident_precision": "selective accuracy",
 }
 YEARS = {"papers": "papers", **{key: CHANGES[key] for key in ("accuracy", "macro_f1", "abstained")}}
 LOAD = {
-    "requests_per_second": ("requests a second", ",.0f"),
-    "papers_per_second": ("papers a second", ",.0f"),
-    "p50_ms": ("median ms", ",.1f"),
+    "requests_per_second": ("requests/s", ",.0f"),
+    "papers_per_second": ("papers/s", ",.0f"),
+    "p50_ms": ("p50 ms", ",.1f"),
     "p95_ms": ("p95 ms", ",.1f"),
     "p99_ms": ("p99 ms", ",.1f"),
     "errors": ("errors", ",d"),
@@ -173,7 +173,7 @@ def compare_models(runs: Runs) -> FigureTable:
         sources += [run.name, *([f"{training.name}/seconds"] if training else [])]
         if (linear := figures["baselines"].get(LINEAR)) is not None:
             scores = [_number(linear.get(key)) for key in SCORES]
-            rows.append([f"{code(LINEAR)} beside {code(run.model)}", "", *scores, ""])
+            rows.append([f"{code(LINEAR)}, baseline of {code(run.model)}", "", *scores, ""])
             sources.append(f"{run.name}/baselines")
     heads = {"papers": "papers", **SCORES, "total": "seconds to train"}
     return _table(sources, ["model"], heads, rows)
@@ -215,8 +215,8 @@ def describe_drift(run: Run) -> DriftSection:
     return DriftSection(
         run,
         escape(headline(run.figures)),
-        _table(sources, ["what moved", "how"], {}, changed) if changed else None,
-        _table(sources, ["what", "verdict"], DRIFT_TESTS, rows),
+        _table(sources, ["changed", "how"], {}, changed) if changed else None,
+        _table(sources, ["test", "verdict"], DRIFT_TESTS, rows),
     )
 
 
@@ -236,11 +236,11 @@ def describe_robustness(run: Run) -> RobustnessSection:
         for tested, one in found.items()
     ]  # fmt: skip
     sources = [run.name, f"{run.name}/changes"]
-    heads = {**CHANGES, "difference": "accuracy won or lost, with its interval"}
-    words = ["trained to the end of, tested on"]
+    heads = {**CHANGES, "difference": "difference in accuracy (interval)"}
+    words = ["trained up to, tested on"]
     return RobustnessSection(
         run,
-        _table(sources, ["papers"], heads, changes),
+        _table(sources, ["change"], heads, changes),
         _table([f"{run.name}/years"], words, YEARS, years) if years else None,
     )
 
@@ -261,8 +261,8 @@ def describe_load(run: Run) -> LoadSection:
     limits = {"value": "measured", "limit": "budget"}
     return LoadSection(
         run,
-        _table([f"{run.name}/phases"], ["asked"], heads, phases),
-        _table([f"{run.name}/budgets"], ["what", ""], limits, budgets),
+        _table([f"{run.name}/phases"], ["phase"], heads, phases),
+        _table([f"{run.name}/budgets"], ["metric", "result"], limits, budgets),
     )
 
 

@@ -22,10 +22,22 @@ from markdown_it.token import Token
 from shelfmark.core import files, pages, provenance
 from shelfmark.errors import ShelfmarkError
 from shelfmark.reports import sections
-from shelfmark.reports.collect import FIGURES, METRICS, PAGE, Run, Runs, find_runs, shrink_picture
+from shelfmark.reports.collect import (
+    FIGURES,
+    METRICS,
+    PAGE,
+    Run,
+    Runs,
+    find_runs,
+    read_page,
+    read_published_runs,
+    shrink_picture,
+)
 
 COMMAND = "uv run inv report"
 MOST_ROWS = 20  # of a table that is not folded
+CODE = re.compile(r"`(.+?)`")
+MODELS = re.compile(r"--models[ =]([\w,.-]+)")
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
@@ -86,6 +98,20 @@ def render_report(runs: Runs, command: str | None) -> str:
         minute=_minute,
     )
     return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
+
+
+def rewrite_page(reports: Path) -> Path:
+    """Write the page of a report again from its own figures, after a change of its wording.
+
+    Raises:
+        ShelfmarkError: there is no report, or its figures are damaged.
+    """
+    command = next(iter(CODE.findall(read_page(reports))), None)
+    models = MODELS.findall(command or "")
+    runs = read_published_runs(reports, models[0].split(",") if models else ())
+    with files.atomic_write(reports / PAGE) as file:
+        file.write(render_report(runs, command).encode())
+    return reports / PAGE
 
 
 def _missing_runs(runs: Runs) -> dict[str, str]:

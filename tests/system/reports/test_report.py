@@ -108,7 +108,7 @@ def test_the_page_tells_of_every_run(work: Path) -> None:
     card = orjson.loads((work / "models" / "tiny" / "card.json").read_bytes())
     assert f"| `tiny` (synthetic papers) | 149 | {figures['accuracy']:.4f} |" in page
     linear = figures["baselines"]["linear SVM"]["accuracy"]
-    assert f"| `linear SVM` beside `tiny` |  | {linear:.4f} |" in page
+    assert f"| `linear SVM`, baseline of `tiny` |  | {linear:.4f} |" in page
     assert f" {sum(card['seconds'].values()):,.0f} |" in page
     for label, one in figures["per_class"].items():
         assert f"| `{label}` |" in page
@@ -119,11 +119,11 @@ def test_the_page_tells_of_every_run(work: Path) -> None:
     assert "| `2013`, `2014` | 1,234 | 0.5123 | 0.5000 | 0.4000 |" in page
     assert "| `typos` | 0.6500 | 0.6000 | 0.4000 |  | -0.060 (-0.091 to +0.010) |" in page
     assert "| `predict` | 1,250 | 1,250 |" in page
-    for title in ("Drift", "Robustness", "Load test", "What cannot be told apart"):
+    for title in ("Drift", "Robustness", "Load test", "Most confused pairs"):
         assert f"# {title}\n" in page
     assert "Missing" not in page
     assert "| `categories given` | Categories given changed: " in page
-    assert "synthetic papers: they say nothing of real ones" in page
+    assert "They say nothing about real ones" in page
 
 
 def test_below_each_figure_stands_the_command_that_made_it(work: Path) -> None:
@@ -295,9 +295,9 @@ def test_a_long_table_is_folded_and_held_to_its_figures_all_the_same(
     page = page_of(tmp_path)
     assert page.count("<details>") == page.count("</details>") == 2
     html = render_html(page, tmp_path)
-    assert re.search("<summary>Papers of each label</summary>\\s*<div class=.scroll", html)
+    assert re.search("<summary>Papers per label</summary>\\s*<div class=.scroll", html)
     assert check_report(tmp_path) == []
-    page = page.replace("<summary>Figures", "<summary>0.123 Figures")
+    page = page.replace("<summary>Scores", "<summary>0.123 Scores")
     (tmp_path / "README.md").write_text(page, encoding="utf-8")
     assert len(check_report(tmp_path)) == 1
 
