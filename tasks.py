@@ -55,11 +55,11 @@ def uv(*command: str, groups: Iterable[str] = (), extras: Iterable[str] = ()) ->
     "words", nargs=-1, type=NameOrOverride(choices), metavar="[BENCHMARK]... [OVERRIDES]..."
 )
 def bench(words: tuple[str, ...]) -> None:
-    """Measure data, features, models and growth, or those named, and print one table of ratios.
+    """Benchmark data, features, models and growth, or the given ones, in one table.
 
-    One more is measured only when it is named: cluster.
+    The benchmark cluster runs only if it is given.
 
-    Takes the overrides of train, so that it runs on real papers too.
+    Overrides, as for train, select for example real papers.
     """
     from shelfmark.errors import ShelfmarkError, nearest
     from shelfmark.experiments.benchmarks import speed
@@ -77,9 +77,9 @@ def bench(words: tuple[str, ...]) -> None:
 @click.command("test", cls=Command)
 @click.argument("tier", type=click.Choice(["all"]), required=False)
 def test(tier: str | None) -> None:
-    """Run the first tier of the tests: all but tests/system, with the development group alone.
+    """Run the first tier of the tests: all except tests/system, with only the development group.
 
-    test all: install every extra and run all tests, with coverage of the package.
+    test all installs every extra and runs all tests, with coverage of the package.
     """
     if tier == "all":
         uv("pytest", "--cov", groups=["dev", "docs"], extras=EXTRAS)
@@ -89,23 +89,23 @@ def test(tier: str | None) -> None:
 
 @task
 def format(c: Context) -> None:
-    """Bring the code into its one form."""
+    """Format the code."""
     uv("ruff", "format", groups=["dev"])
     uv("ruff", "check", "--fix", groups=["dev"])
 
 
 @task
 def lint(c: Context) -> None:
-    """Check the code's form and its types."""
+    """Check format, lint rules, imports and types."""
     uv("ruff", "format", "--check", groups=["dev"])
     uv("ruff", "check", groups=["dev"])
     uv("lint-imports", groups=["dev"])
     uv("mypy", groups=["dev"], extras=EXTRAS)  # whose types it reads
 
 
-@task(help={"serve": "show it at http://localhost:8001, rebuilt with each change of docs/"})
+@task(help={"serve": "serve it at http://localhost:8001, and rebuild it if docs/ changes"})
 def docs(c: Context, serve: bool = False) -> None:
-    """Build the site of the documentation into site/, a warning being an error."""
+    """Build the documentation into site/; a warning is an error."""
     uv("python", "-m", "scripts.make_site", *(["--serve"] if serve else []), groups=["docs"])
     if not serve:
         uv("zensical", "build", "--strict", groups=["docs"])
@@ -113,13 +113,13 @@ def docs(c: Context, serve: bool = False) -> None:
 
 @task(lint, docs)
 def check(c: Context) -> None:
-    """Everything that must hold before a commit: the form, the types, the pages, all tests."""
+    """Run all checks before a commit: lint, types, documentation, all tests."""
     run(test, ["all"], "inv test")
 
 
 @task
 def lock(c: Context) -> None:
-    """Settle the versions of all dependencies, in the lock's short form that names no index."""
+    """Lock the versions of all dependencies, in the short form without index addresses."""
     run_program("uv", "lock")
     run_program(sys.executable, str(ROOT / "scripts" / "shorten_lock.py"))
 

@@ -10,10 +10,10 @@ from shelfmark.cli.overrides import OverridesCommand, cloud_overrides_argument
 
 GOES_ON = "the job goes on; inv cancel JOB ends it"
 project_option = click.option(
-    "--project", default="", help="The one of configs/cloud/account.yaml if not given."
+    "--project", default="", help="By default that of configs/cloud/account.yaml."
 )
 region_option = click.option(
-    "--region", default="", help="The one of configs/cloud/account.yaml if not given."
+    "--region", default="", help="By default that of configs/cloud/account.yaml."
 )
 job_argument = click.argument("job", metavar="JOB")
 
@@ -24,15 +24,18 @@ def require_cloud() -> None:
 
 
 @click.command(
-    "submit", cls=OverridesCommand, cloud=True, stopped="look with inv jobs whether it was sent"
+    "submit",
+    cls=OverridesCommand,
+    cloud=True,
+    stopped="inv jobs shows whether the job was submitted",
 )
 @cloud_overrides_argument
 @click.option("--dry-run", is_flag=True, help="Print the job's spec and send nothing.")
 @click.option("--wait", is_flag=True, help="Wait until the job has ended.")
 def submit(overrides: tuple[str, ...], dry_run: bool, wait: bool) -> None:
-    """Send a training to Vertex AI, checked before: the overrides of train, and cloud=vertex_cpu.
+    """Check a training and submit it to Vertex AI: the overrides of train, and cloud=vertex_cpu.
 
-    JOB, for logs and cancel, is the number or the full name that it prints.
+    It prints the full name of the job, which logs and cancel take as JOB.
     """
     require_cloud()
     from shelfmark.cloud.submit import preview, send_job
@@ -68,12 +71,12 @@ def preflight(overrides: tuple[str, ...]) -> None:
 @click.command("jobs", cls=Command)
 @click.option(
     "--count", type=click.IntRange(1), default=20, show_default=True,
-    help="How many, the newest first.",
+    help="Number of jobs, the newest first.",
 )  # fmt: skip
 @project_option
 @region_option
 def jobs(count: int, project: str, region: str) -> None:
-    """List the jobs sent to Vertex AI, with their state."""
+    """List the jobs on Vertex AI with their states."""
     require_cloud()
     from shelfmark.cloud import vertex
 
@@ -84,11 +87,11 @@ def jobs(count: int, project: str, region: str) -> None:
 
 @click.command("logs", cls=Command, stopped=GOES_ON)
 @job_argument
-@click.option("--follow", is_flag=True, help="Go on until the job has ended.")
+@click.option("--follow", is_flag=True, help="Follow the log until the job ends.")
 @project_option
 @region_option
 def logs(job: str, follow: bool, project: str, region: str) -> None:
-    """Print what a job has written; JOB is its number or full name."""
+    """Print the log of a job; JOB is its number or full name."""
     require_cloud()
     from shelfmark.cloud import vertex
 

@@ -50,7 +50,7 @@ class OverridesBashComplete(BashComplete):
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script by which a shell completes commands, options and overrides."""
+    """Print a shell script that completes commands, options and overrides."""
     kind = get_completion_class(shell)
     assert kind is not None
     click.echo(kind(ctx.find_root().command, {}, PROGRAM, VARIABLE).source())

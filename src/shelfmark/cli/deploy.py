@@ -12,18 +12,16 @@ from shelfmark.cli.command import Command
 if TYPE_CHECKING:
     from shelfmark.cloud.account import Account
 
-WITHOUT = "docker run and inv serve work as they are"
-STAYS = "the traffic stays where it was"
+WITHOUT = "docker run and inv serve still work"
+STAYS = "the traffic is unchanged"
 dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Print the commands and run none of them."
+    "--dry-run", is_flag=True, help="Print the commands without running them."
 )
 
 
-@click.command("cloud-init", cls=Command, stopped="the same command goes on from what was made")
-@click.option(
-    "--project", required=True, help="Id of the Google Cloud project, which exists already."
-)
-@click.option("--region", required=True, help="Where everything is, as europe-west4.")
+@click.command("cloud-init", cls=Command, stopped="the same command creates what is missing")
+@click.option("--project", required=True, help="Id of an existing Google Cloud project.")
+@click.option("--region", required=True, help="Region of all resources, as europe-west4.")
 @click.option(
     "--bucket", required=True, help="Name of the bucket for data, models and runs, without gs://."
 )
@@ -36,14 +34,14 @@ dry_run_option = click.option(
 )  # fmt: skip
 @click.option(
     "--wandb-key", is_flag=True,
-    help="Keep W&B's key, read from standard input, in Secret Manager.",
+    help="Store the W&B key, read from standard input, in Secret Manager.",
 )  # fmt: skip
 @dry_run_option
 def cloud_init(
     project: str, region: str, bucket: str, github: str, channel: str, wandb_key: bool,
     dry_run: bool,
 ) -> None:  # fmt: skip
-    """Make bucket, repository, service accounts, secrets and alerts; what is there stays."""
+    """Create bucket, repository, service accounts, secrets and alerts, if they are missing."""
     from shelfmark.cloud import account, gcloud, setup
     from shelfmark.core.project import checkout
     from shelfmark.data import dvc
@@ -67,18 +65,18 @@ def cloud_init(
     click.echo(f"{account.FILE.name} and {remote.name} filled in; commit them, they hold no secret")
 
 
-@click.command("build", cls=Command, stopped="the build goes on; gcloud builds cancel ends it")
+@click.command("build", cls=Command, stopped="the build continues; gcloud builds cancel stops it")
 @click.option(
     "--version", default="production", show_default=True,
     help="Model in the bucket to deploy, or an alias.",
 )  # fmt: skip
 @click.option(
     "--deploy/--no-deploy", default=True, show_default=True,
-    help="Deploy too; otherwise build, try and push alone.",
+    help="Deploy too; otherwise only build, test and push.",
 )  # fmt: skip
 @dry_run_option
 def build(version: str, deploy: bool, dry_run: bool) -> None:
-    """Build, try and push both images of this commit in Cloud Build, then deploy."""
+    """Build, test and push both images of this commit in Cloud Build, then deploy."""
     if dry_run:
         _print_commands("build", version, deploy)
     else:
@@ -91,11 +89,11 @@ def build(version: str, deploy: bool, dry_run: bool) -> None:
 )
 @click.option(
     "--image", default="",
-    help="Of the service, by digest or tag; the one of this commit if not given.",
+    help="Image of the service, by digest or tag; that of this commit if not given.",
 )  # fmt: skip
 @dry_run_option
 def deploy(version: str, image: str, dry_run: bool) -> None:
-    """Start a revision without traffic, try it, then move the traffic to it."""
+    """Start a revision without traffic, check it, then move the traffic to it."""
     if dry_run:
         _print_commands("deploy", version, image)
     else:
@@ -105,7 +103,7 @@ def deploy(version: str, image: str, dry_run: bool) -> None:
 @click.command("rollback", cls=Command, stopped=STAYS)
 @dry_run_option
 def rollback(dry_run: bool) -> None:
-    """Give the traffic back to the revision before; again, to the newer one."""
+    """Move the traffic back to the previous revision; again, to the newer one."""
     if dry_run:
         _print_commands("rollback")
     else:

@@ -25,7 +25,7 @@ def limits() -> list[str]:
     return [f"{key}=" for key in DriftConfig.model_fields]
 
 
-@click.command("drift", cls=Command, stopped="the last report is as it was")
+@click.command("drift", cls=Command, stopped="the last report is unchanged")
 @click.argument("overrides", nargs=-1, type=Override(limits))
 @click.option(
     "--log", default="", help="Folder of the prediction log, a file of it, or gs://bucket/folder."
@@ -36,20 +36,18 @@ def limits() -> list[str]:
 )  # fmt: skip
 @click.option(
     "--labels", default="",
-    help="File of papers that has the true labels of those in the log, by id.",
+    help="File of papers with the true labels of the papers in the log, by id.",
 )  # fmt: skip
 @click.option(
     "--since", default="",
-    help="From when on: 7d, 24h, 90m, 2w or 2026-11-01; all if not given.",
+    help="Start of the window: 7d, 24h, 90m, 2w or 2026-11-01; the whole log if not given.",
 )  # fmt: skip
 @click.option(
     "--retrain-if", is_flag=True,
-    help="Train a new model when there is drift, and keep it only if it is better.",
+    help="If there is drift, train a new model, and keep it only if it is better.",
 )  # fmt: skip
-@click.option(
-    "--harvest", default="", help="Papers to train it on, in arXiv's format, for --retrain-if."
-)
-@click.option("--evidently", is_flag=True, help="Draw the page of the Evidently library too.")
+@click.option("--harvest", default="", help="Training papers for --retrain-if, in arXiv's format.")
+@click.option("--evidently", is_flag=True, help="Write the page of the Evidently library too.")
 @model_option
 @models_option
 @reports_option
@@ -57,7 +55,7 @@ def drift(
     overrides: tuple[str, ...], log: str, papers: str, labels: str, since: str, retrain_if: bool,
     harvest: str, evidently: bool, model: str, models: Path, reports: Path,
 ) -> None:  # fmt: skip
-    """Compare new papers with those of validation: status 0 no drift, 2 drift, 3 too little data.
+    """Detect drift from the validation papers: status 0 no drift, 2 drift, 3 too little data.
 
     Limits are the keys of configs/drift.yaml: drift --log logs --since 7d level=0.01
     """
@@ -89,7 +87,7 @@ def drift(
 @host_option
 @port_option
 def monitor(host: str, port: int) -> None:
-    """Serve drift: POST /drift/run, GET /drift/latest, the page /monitoring, /health, /metrics."""
+    """Serve the drift monitor: POST /drift/run, GET /drift/latest, /monitoring, /metrics."""
     from shelfmark.service import monitor
 
     monitor.serve(host, port)
@@ -103,11 +101,11 @@ def monitor(host: str, port: int) -> None:
 @overrides_argument
 @click.option(
     "--draws", type=click.IntRange(1), default=200, show_default=True,
-    help="Windows of each size without drift.",
+    help="Number of windows of each size without drift.",
 )  # fmt: skip
 @click.option(
     "--repeats", type=click.IntRange(1), default=40, show_default=True,
-    help="Windows of each size of each kind of drift.",
+    help="Number of windows of each size for each kind of drift.",
 )  # fmt: skip
 def bench_drift(overrides: tuple[str, ...], draws: int, repeats: int) -> None:
     """Measure the false-alarm rate and the detection rate of drift, on real papers."""

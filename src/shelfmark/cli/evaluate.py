@@ -15,48 +15,48 @@ from shelfmark.cli.options import model_option, models_option, reports_option
 @click.option("--split", default="test", show_default=True, help="test, validation or train.")
 @click.option(
     "--baselines/--no-baselines", default=True, show_default=True,
-    help="Fit and compare the baselines too.",
+    help="Fit and evaluate the baselines too.",
 )  # fmt: skip
 @models_option
 @reports_option
 def evaluate(model: str, split: str, baselines: bool, models: Path, reports: Path) -> None:
-    """Measure a model on the test split, beside two baselines: figures, table and pictures."""
+    """Evaluate a model on the test split, with two baselines: metrics, tables and charts."""
     from shelfmark.evaluation import evaluate
 
     evaluate.show(evaluate.evaluate_model(models / model, reports, split, baselines=baselines))
 
 
-@click.command("robustness", cls=Command, stopped="the last report is as it was")
+@click.command("robustness", cls=Command, stopped="the last report is unchanged")
 @model_option
 @click.option("--split", default="validation", show_default=True, help="validation, test or train.")
 @click.option(
     "--papers", type=click.IntRange(1), default=2000, show_default=True,
-    help="At most so many papers, and of each year.",
+    help="Largest number of papers, also of each year.",
 )  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(0), default=7, show_default=True,
-    help="Determines which papers, and how they are changed.",
+    help="Random seed that selects the papers and determines their changes.",
 )  # fmt: skip
 @click.option(
     "--years", default="",
-    help="Train to the end of each, 2013,2014, and test on the four years after.",
+    help="Train up to the end of each year, as 2013,2014, and test on the four following years.",
 )  # fmt: skip
 @models_option
 @reports_option
 def robustness(
     model: str, split: str, papers: int, seed: int, years: str, models: Path, reports: Path
 ) -> None:
-    """Measure a model on mistyped, cut, stuffed and otherwise changed papers, and over time."""
+    """Evaluate a model on perturbed papers (typos, truncation, stuffing, …) and over time."""
     from shelfmark.experiments.robustness import report as robustness_report
     from shelfmark.experiments.robustness import run as robustness_run
 
     robustness_report.show(robustness_run.run(models / model, reports, split, papers, seed, years))
 
 
-@click.command("report", cls=Command, stopped="the last report is as it was")
+@click.command("report", cls=Command, stopped="the last report is unchanged")
 @click.option(
     "--models", default="",
-    help="Names of the models to report on, as five,twelve; all that were measured if not given.",
+    help="Names of the models to report on, as five,twelve; all evaluated models if not given.",
 )  # fmt: skip
 @click.option(
     "--reports", type=Path, default="reports", show_default=True,
@@ -69,7 +69,7 @@ def robustness(
     "--data-folder", type=Path, default="data", show_default=True, help="Folder of the splits."
 )
 def report(models: str, reports: Path, models_folder: Path, data_folder: Path) -> None:
-    """Write reports/README.md, with its figures and pictures, from the runs on disk."""
+    """Write reports/README.md, with its metrics and charts, from the runs on disk."""
     from shelfmark.reports.write import write_report
 
     names = [name for name in models.split(",") if name]

@@ -42,7 +42,7 @@ class Commands(click.Group):
 @click.version_option(package.__version__, prog_name="shelfmark")
 @click.pass_context
 def shelfmark(ctx: click.Context) -> None:
-    """Classify arXiv papers: train a model, measure it, serve it and watch it."""
+    """Classify arXiv papers: train, evaluate, serve and monitor a model."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

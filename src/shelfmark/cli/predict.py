@@ -24,9 +24,11 @@ from shelfmark.cli.options import model_option, models_option
 @model_option
 @click.option(
     "--top-k", type=click.IntRange(1), default=5, show_default=True,
-    help="How many categories the ranking has.",
+    help="Number of categories in the ranking.",
 )  # fmt: skip
-@click.option("--explain", is_flag=True, help="Add to each answer which words decided.")
+@click.option(
+    "--explain", is_flag=True, help="Add the words that contribute most to each prediction."
+)
 @models_option
 def predict(
     text: str, file: str, out: str, model: str, top_k: int, explain: bool, models: Path
@@ -68,7 +70,7 @@ def repository_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--since", default="",
-            help="First day of the changes, 2026-11-01; that of the last harvest if not given.",
+            help="First day of the changes, as 2026-11-01; that of the last harvest if not given.",
         ),
     ):  # fmt: skip
         command = option(command)
@@ -79,10 +81,10 @@ def repository_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @repository_options
 @click.option(
     "--out", type=Path, default="harvest/papers.jsonl", show_default=True,
-    help="File to write, or to bring up to date.",
+    help="File to write or to update.",
 )  # fmt: skip
 def harvest(since: str, sets: str, contact: str, url: str, interval: float, out: Path) -> None:
-    """Bring new papers from arXiv by OAI-PMH into a file as data=snapshot reads it."""
+    """Fetch new papers from arXiv by OAI-PMH into a file for data=snapshot."""
     from shelfmark.arxiv import harvest, oai
 
     asked = oai.Repository(url or oai.ARXIV, contact, interval)
@@ -95,18 +97,18 @@ def harvest(since: str, sets: str, contact: str, url: str, interval: float, out:
 @model_option
 @click.option(
     "--folder", type=Path, default="harvest", show_default=True,
-    help="Where the papers and the tables are kept.",
+    help="Folder of the papers and the tables.",
 )  # fmt: skip
 @click.option(
     "--days", type=click.IntRange(0), default=30, show_default=True,
-    help="Papers submitted so many days before --since are updates of old ones, left out.",
+    help="Leave out papers submitted more than so many days before --since, as updates.",
 )  # fmt: skip
 @models_option
 def classify_new(
     since: str, sets: str, contact: str, url: str, interval: float, model: str, folder: Path,
     days: int, models: Path,
 ) -> None:  # fmt: skip
-    """Harvest, classify what is new, and write the moderators' table as CSV and as a page."""
+    """Harvest and classify new papers, and write the moderators' table as CSV and HTML."""
     from shelfmark.arxiv import harvest, oai
     from shelfmark.reports import moderators
 

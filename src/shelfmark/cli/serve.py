@@ -40,20 +40,20 @@ def serve(host: str, port: int, model: str, workers: int) -> None:
 )  # fmt: skip
 @click.option(
     "--alias", default="production", show_default=True,
-    help="The name that the service loads by: SHELFMARK_MODEL.",
+    help="Alias that the service loads, as in SHELFMARK_MODEL.",
 )  # fmt: skip
-@click.option("--source", default="", help="Folder of the version, to be copied to the bucket.")
+@click.option("--source", default="", help="Folder of the version to copy to the bucket.")
 @reports_option
 @click.option(
-    "--force", is_flag=True, help="Accept figures that are worse or cannot be compared."
+    "--force", is_flag=True, help="Accept metrics that are worse or cannot be compared."
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check only.")
-@click.option("--back", is_flag=True, help="Give the alias back to the version before.")
+@click.option("--back", is_flag=True, help="Point the alias back at the previous version.")
 def promote(
     version: str | None, models: str, alias: str, source: str, reports: Path, force: bool,
     dry_run: bool, back: bool,
 ) -> None:  # fmt: skip
-    """Give a version the alias that the service loads, once it has passed every check."""
+    """Point the alias that the service loads at a version, if it passes every check."""
     from shelfmark.errors import ShelfmarkError
     from shelfmark.evaluation import promote
 
@@ -65,7 +65,7 @@ def promote(
         raise ShelfmarkError(f"{version} is not promoted: a check failed")
 
 
-@click.command("ship-log", cls=Command, stopped="what has not been moved stays where it was")
+@click.command("ship-log", cls=Command, stopped="the remaining files stay in the folder")
 @click.option("--folder", type=Path, required=True, help="Folder of the prediction log.")
 @click.option("--to", required=True, help="Folder or bucket (gs://...) to move to.")
 def ship_log(folder: Path, to: str) -> None:
@@ -78,15 +78,15 @@ def ship_log(folder: Path, to: str) -> None:
 @click.command("load-test", cls=Command)
 @click.option(
     "--url", default="",
-    help="A service that runs (its key in $SHELFMARK_API_KEY); one is started if not given.",
+    help="URL of a running service (its key in $SHELFMARK_API_KEY); one is started if not given.",
 )  # fmt: skip
 @click.option(
     "--file", default="",
-    help="Papers to ask about, as predict --file reads them; synthetic if not given.",
+    help="Papers to send, as for predict --file; synthetic if not given.",
 )  # fmt: skip
 @click.option(
     "--users", type=click.IntRange(1), default=32, show_default=True,
-    help="How many ask at the same time.",
+    help="Number of concurrent users.",
 )  # fmt: skip
 @click.option(
     "--seconds", type=Number(min=0, min_open=True), default=30.0, show_default=True,
@@ -94,7 +94,7 @@ def ship_log(folder: Path, to: str) -> None:
 )  # fmt: skip
 @click.option(
     "--workers", type=click.IntRange(1), default=1, show_default=True,
-    help="Processes of the service that is started.",
+    help="Worker processes of the started service.",
 )  # fmt: skip
 @model_option
 @models_option
@@ -103,7 +103,7 @@ def load_test(
     url: str, file: str, users: int, seconds: float, workers: int, model: str, models: Path,
     reports: Path,
 ) -> None:  # fmt: skip
-    """Put many users on the service; fail past a budget of speed, errors or memory."""
+    """Load-test the service; fail if a budget of speed, errors or memory is exceeded."""
     require_locust()
     from shelfmark.experiments.benchmarks import load
 

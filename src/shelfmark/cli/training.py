@@ -21,16 +21,16 @@ from shelfmark.cli.overrides import (
 @overrides_argument
 @click.option(
     "--push", is_flag=True,
-    help="Track the folder of the splits by DVC and copy it to the bucket.",
+    help="Track the folder of the splits with DVC and copy it to the bucket.",
 )  # fmt: skip
 @click.option(
     "--pull", is_flag=True,
-    help="Fetch from the bucket what data.dvc tracks and is missing here.",
+    help="Fetch missing files that data.dvc tracks from the bucket.",
 )  # fmt: skip
 def data(overrides: tuple[str, ...], push: bool, pull: bool) -> None:
     """Make the Parquet splits and the data card.
 
-    With --push or --pull alone no splits are made.
+    With only --push or --pull, no splits are made.
     """
     from shelfmark.data import dvc, pointer
     from shelfmark.data.prepare import prepare_splits
@@ -52,7 +52,7 @@ def data(overrides: tuple[str, ...], push: bool, pull: bool) -> None:
 @click.command("train", cls=OverridesCommand)
 @overrides_argument
 def train(overrides: tuple[str, ...]) -> None:
-    """Make the splits where they are missing, train, measure on validation, save the model."""
+    """Train a model: make missing splits, fit, evaluate on validation, save."""
     if "tracking=wandb" in overrides:
         require_extra("wandb", "wandb")
     if "engine=dask" in overrides:
@@ -62,16 +62,16 @@ def train(overrides: tuple[str, ...]) -> None:
     main(overrides)
 
 
-@click.command("sync", cls=Command, stopped="what has not been sent stays where it was")
+@click.command("sync", cls=Command, stopped="unsent runs stay in the folder")
 @click.option(
     "--folder", default="reports", show_default=True, help="Folder of the reports.", type=Path
 )
 @click.option(
     "--seconds", type=Number(min=0, min_open=True), default=3600.0, show_default=True,
-    help="Longest time for all.",
+    help="Time limit for all runs together.",
 )  # fmt: skip
 def sync(folder: Path, seconds: float) -> None:
-    """Send the runs to W&B that it does not have: recorded offline, killed or cut off."""
+    """Send offline and interrupted runs to W&B."""
     require_extra("wandb", "wandb")
     from shelfmark.training import wandb_sync
 
@@ -86,20 +86,20 @@ def sync(folder: Path, seconds: float) -> None:
         "sweep fast",
         "sweep stacked data=snapshot data.path=arxiv.zip --trials 100 --workers 2",
     ],
-    stopped="the same command goes on with the trials that are left",
+    stopped="the same command resumes with the remaining trials",
 )
 @click.argument("words", nargs=-1, type=NameOrOverride(choices), metavar="[NAME] [OVERRIDES]...")
 @click.option(
     "--trials", type=click.IntRange(1), default=None,
-    help="How many in all, with those done before; the file's run_cap if not given.",
+    help="Total number of trials, finished ones included; run_cap of the file if not given.",
 )  # fmt: skip
 @click.option(
     "--workers", type=click.IntRange(1), default=1, show_default=True,
-    help="Processes that share the trials.",
+    help="Number of processes that share the trials.",
 )  # fmt: skip
 @click.option(
     "--study", default="",
-    help="Name or path.db of another study; at W&B, a sweep to take part in.",
+    help="Name or path.db of another study; at W&B, id of a sweep to join.",
 )  # fmt: skip
 @click.option(
     "--engine", default="auto", show_default=True,
@@ -108,9 +108,9 @@ def sync(folder: Path, seconds: float) -> None:
 def sweep(
     words: tuple[str, ...], trials: int | None, workers: int, study: str, engine: str
 ) -> None:
-    """Search configurations as a file of configs/sweep says, and print the best as an experiment.
+    """Search hyperparameters as a file of configs/sweep defines, and write the best experiment.
 
-    Takes the overrides of train, for all trials.
+    Overrides, as for train, apply to all trials.
     """
     from shelfmark.core import console
     from shelfmark.experiments.sweeps import run as sweep_run

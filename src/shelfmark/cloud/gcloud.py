@@ -28,7 +28,7 @@ def require_login(without: str) -> None:
             f"gcloud is not installed: cloud.google.com/sdk; without it, {without}"
         )
     if not _execute(["config", "get-value", "account"]).stdout.strip():
-        raise ShelfmarkError(f"nobody is signed in: gcloud auth login; without, {without}")
+        raise ShelfmarkError(f"not signed in: run gcloud auth login; without an account, {without}")
 
 
 def as_shell(command: Command) -> str:

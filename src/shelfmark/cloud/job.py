@@ -279,7 +279,7 @@ def _read_secret(name: str) -> str:
 
 def main(overrides: Sequence[str]) -> None:
     """Train with overrides such as `experiment=fast`, as a container or a cluster calls it."""
-    with console.one_line_errors("the same command goes on from what was finished"):
+    with console.one_line_errors("the same command resumes from the finished stages"):
         settings = load_config(overrides)
         console.configure_logging(settings.log_level)
         result = run_in_job(settings, train_model)

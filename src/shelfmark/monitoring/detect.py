@@ -137,7 +137,7 @@ def latest_report(reports: Path) -> Path | None:
 def main(words: Sequence[str]) -> None:
     """Run by words, as `inv monitor` starts it: model, reports, log, labels, since, overrides."""
     console.configure_logging()
-    with console.one_line_errors("the last report is as it was"):
+    with console.one_line_errors("the last report is unchanged"):
         model, reports, log, truth, since, *overrides = words
         limits = load_drift_config(overrides)
         report = detect_drift(Path(model), Path(reports), limits, log=log, since=since, truth=truth)

@@ -142,7 +142,7 @@ def test_every_command_is_told_with_its_options(pages: Path) -> None:
     page = (pages / "reference" / "commands.md").read_text(encoding="utf-8")
     for word in ("train", "promote", "classify-new", "ship-log", "cloud-init", "docs"):
         assert f"\n## {word}\n" in page
-    assert "| `--force` |  | Accept figures that are worse or cannot be compared. |" in page
+    assert "| `--force` |  | Accept metrics that are worse or cannot be compared. |" in page
     assert "| `--split` | `test` | test, validation or train. |" in page
     assert "experiment=all|" not in page  # the groups are told with the keys
 

@@ -24,7 +24,7 @@ from tests.support.moments import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, signals and limits")
 
-GOES_ON = "stopped: the same command goes on from what was finished"
+GOES_ON = "stopped: the same command resumes from the finished stages"
 # Imports once what takes longer than such a training, then forks a process for each.
 TRAINER = """
 import json, os, resource, signal, sys

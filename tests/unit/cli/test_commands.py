@@ -164,7 +164,7 @@ def test_ctrl_c_is_one_line_that_says_what_becomes_of_the_work(
     monkeypatch.setattr("shelfmark.monitoring.shipping.ship_log", interrupt)
     status, out, err = typed("ship-log", "--folder", "logs", "--to", "archive")
     assert (status, out) == (130, "")
-    assert err == "stopped: what has not been moved stays where it was\n"
+    assert err == "stopped: the remaining files stay in the folder\n"
 
 
 def test_help_loads_no_library_of_models_or_of_tables() -> None:

@@ -124,12 +124,12 @@ def test_without_an_account_each_task_says_what_is_missing(
     done = invoke("cloud-init", *NAMES)
     assert done.returncode == 1
     assert done.stderr == (
-        "error: nobody is signed in: gcloud auth login; without, "
-        "docker run and inv serve work as they are\n"
+        "error: not signed in: run gcloud auth login; without an account, "
+        "docker run and inv serve still work\n"
     )
     for task in ("deploy", "rollback", "build"):
         done = invoke(task)
         assert done.returncode == 1
         assert "no project, region, bucket, repository in configs/cloud/account.yaml" in done.stderr
-        assert "docker run and inv serve work as they are" in done.stderr
+        assert "docker run and inv serve still work" in done.stderr
         assert len(done.stderr.splitlines()) == 1
