@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from shelfmark.monitoring import prediction_log
 from shelfmark.service.app import create_app
 from shelfmark.service.settings import Settings
-from tests.support.moments import until
+from tests.support.moments import PATIENCE, until
 from tests.support.serving import ROBOT, free_port, log_of, start, wait_until_ready
 
 
@@ -40,7 +40,7 @@ def test_a_log_without_a_folder_to_write_in_is_one_line(home: Path, tmp_path: Pa
     taken = tmp_path / "taken"
     taken.write_text("a file")
     process = start(home, port := free_port(), SHELFMARK_LOG_FOLDER=str(taken))
-    assert process.wait(timeout=120) != 0
+    assert process.wait(timeout=PATIENCE) != 0
     log = log_of(home, port).read_text()
     assert "Traceback" not in log
     assert str(taken) in log
@@ -53,7 +53,7 @@ def test_a_full_disk_drops_lines_that_are_counted_and_no_answer(home: Path, tmp_
     port = free_port()
     process = start(home, port, SHELFMARK_LOG_FOLDER=str(folder))
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
             wait_until_ready(process, client)
 
             def asked(wanted: str) -> None:
@@ -68,6 +68,6 @@ def test_a_full_disk_drops_lines_that_are_counted_and_no_answer(home: Path, tmp_
             asked('shelfmark_log_lines{outcome="written"} 2.0')
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE) == 0
     lines = [line for file in folder.glob("*.jsonl") for line in prediction_log.read_lines(file)]
     assert [line["category"] for line in lines] == ["cs.RO", "cs.RO"]

@@ -16,6 +16,7 @@ from shelfmark.service.app import create_app
 from shelfmark.service.server import serve
 from shelfmark.service.settings import Settings, settings_table
 from tests.conftest import ROOT
+from tests.support.moments import PATIENCE
 from tests.support.serving import ROBOT, free_port, log_of, start, wait_until_ready
 
 
@@ -41,7 +42,7 @@ def test_sigterm_ends_it_cleanly_and_port_is_obeyed(home: Path) -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
         wait_until_ready(process, client)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=PATIENCE) == 0
     assert "Traceback" not in log_of(home, port).read_text()
 
 

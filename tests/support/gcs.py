@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.support.moments import until
+from tests.support.moments import PATIENCE, until
 from tests.support.serving import free_port
 
 BUCKET = "bucket"
@@ -36,7 +36,7 @@ def running() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         yield url, process
     finally:
         process.kill()
-        process.wait(timeout=60)
+        process.wait(timeout=PATIENCE)
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -55,7 +55,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 def gcs(emulator: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of an empty bucket, which all in this process and its children find."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
-    with urlopen(f"{emulator}/wipe?keep-buckets=1", timeout=60):
+    with urlopen(f"{emulator}/wipe?keep-buckets=1", timeout=PATIENCE):
         return f"gs://{BUCKET}"
 
 

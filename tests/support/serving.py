@@ -41,11 +41,16 @@ def free_port() -> int:
     raise AssertionError("no port is free")
 
 
-def start(home: Path, port: int, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
-    """Start the service as `inv serve` does, in a folder with models; its log is `log_of` it."""
+def start(
+    home: Path, port: int, *arguments: str, before: str = "", **env: str
+) -> subprocess.Popen[bytes]:
+    """Start the service as `inv serve` does, in a folder with models; its log is `log_of` it.
+
+    `before` is Python that its process runs first.
+    """
     serve = f"server.serve('127.0.0.1', {', '.join([str(port), *arguments])})"
     imports = "from shelfmark.core import console\nfrom shelfmark.service import server\n"
-    code = f"{imports}with console.one_line_errors(): {serve}"
+    code = f"{before}\n{imports}with console.one_line_errors(): {serve}"
     # To a file: a pipe that nobody reads would stop it.
     with log_of(home, env.get("PORT", port)).open("wb") as log:
         return subprocess.Popen(

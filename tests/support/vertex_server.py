@@ -11,13 +11,14 @@ import base64
 import contextlib
 import json
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.support.moments import FOREVER
 
 JOBS = "/v1/projects/my-project/locations/europe-west4/customJobs"
 DIGEST = "sha256:" + "ab" * 32
@@ -40,7 +41,7 @@ class Google:
     course: list[str] = field(default_factory=lambda: [*RUN, "JOB_STATE_SUCCEEDED"])
     reason: str = ""  # of a failed job
     refusals: list[tuple[int, str]] = field(default_factory=list)  # of the next requests
-    slow: float = 0.0  # seconds before each answer
+    answering: threading.Event = field(default_factory=threading.Event)  # no answer before it
     enabled: set[str] = field(
         default_factory=lambda: {
             "aiplatform", "storage", "artifactregistry", "logging", "secretmanager"
@@ -66,7 +67,7 @@ class Google:
         parts = urlsplit(target)
         path, query = unquote(parts.path), parse_qs(parts.query)
         self.asked.append((method, path, body))
-        time.sleep(self.slow)
+        self.answering.wait(FOREVER)
         if self.refusals:
             raise RefusalError(*self.refusals.pop(0))
         if path.startswith(JOBS):
@@ -191,9 +192,11 @@ def running() -> Iterator[Google]:
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     google.url = f"http://127.0.0.1:{server.server_port}"
+    google.answering.set()
     try:
         yield google
     finally:
+        google.answering.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from shelfmark.service.telemetry import Telemetry
+from tests.support.moments import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 DOCKERFILES = sorted((ROOT / "dockerfiles").glob("*.dockerfile"))
@@ -24,7 +25,9 @@ OF_MONITOR = {"shelfmark_drift_alarm", "shelfmark_drift_score"}
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     words = [str(word) for word in command]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        words, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
 
 
 def test_hadolint_finds_nothing() -> None:

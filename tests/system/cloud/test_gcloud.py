@@ -21,6 +21,7 @@ import pytest
 from shelfmark.cloud import deploy, setup
 from shelfmark.cloud.account import Account
 from shelfmark.cloud.gcloud import Command
+from tests.support.moments import PATIENCE
 
 pytestmark = pytest.mark.skipif(shutil.which("gcloud") is None, reason="no gcloud here")
 CHANNEL = "projects/my-project/notificationChannels/1"
@@ -82,7 +83,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tupl
 def gcloud(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["gcloud", *words, "--quiet"],
-        env=os.environ, capture_output=True, text=True, timeout=300, check=False,
+        env=os.environ, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
 
@@ -157,7 +158,7 @@ def test_every_command_is_one_that_gcloud_knows(ours: Account, tmp_path: Path) -
     file = tmp_path / "commands.json"
     file.write_text(json.dumps([{"command_string": command} for command in commands]))
     lint = ["gcloud", "meta", "lint-gcloud-commands", f"--commands-file={file}"]
-    done = subprocess.run(lint, capture_output=True, text=True, timeout=300, check=True)
+    done = subprocess.run(lint, capture_output=True, text=True, timeout=PATIENCE, check=True)
     judged = {one["command_string"]: one["error_message"] for one in json.loads(done.stdout)}
     wrong = {command: error for command, error in judged.items() if error}
     assert len(judged) == len(set(commands))

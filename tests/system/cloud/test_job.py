@@ -24,7 +24,7 @@ from shelfmark.models.registry import Registry
 from shelfmark.training import train
 from shelfmark.training.train import TrainingResult
 from tests.conftest import QUICK, paths_in
-from tests.support.moments import kill_group_when
+from tests.support.moments import PATIENCE, kill_group_when
 from tests.support.vertex_server import Google, running
 
 Training = Callable[[Config], TrainingResult]
@@ -72,7 +72,7 @@ class Cluster:
     def run(self, machine: str, *words: str) -> str:
         """Run the training to its end, and return what it wrote."""
         with self.start(machine, *words) as process:
-            said = process.communicate(timeout=300)[1]
+            said = process.communicate(timeout=PATIENCE)[1]
         assert process.returncode == 0, said
         return said
 

@@ -23,6 +23,7 @@ from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import SPLITS, Splits
 from shelfmark.errors import ShelfmarkError
 from tests.support.gcs import BUCKET, running
+from tests.support.moments import PATIENCE
 from tests.support.packing import zipped
 
 Settings = Callable[..., Config]
@@ -38,7 +39,7 @@ def put(address: str, content: bytes) -> str:
     query = urlencode({"uploadType": "media", "name": name})
     url = f"{host}/upload/storage/v1/b/{bucket}/o?{query}"
     kind = {"Content-Type": "application/octet-stream"}
-    with urlopen(Request(url, content, kind), timeout=30):
+    with urlopen(Request(url, content, kind), timeout=PATIENCE):
         return address
 
 

@@ -9,7 +9,6 @@ import os
 import random
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,8 +20,9 @@ from shelfmark.core import files
 from shelfmark.data import sources
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import CARD, Splits
+from tests.support.moments import PATIENCE, until
+from tests.support.prepared import adds_up, contents, prepare_elsewhere, refused
 from tests.support.records import halves, made, write
-from tests.unit.data.prepare.conftest import adds_up, contents, prepare_elsewhere, refused
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX")
 
@@ -59,14 +59,11 @@ def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def kill_when(run: subprocess.Popen[str], moment: Callable[[], bool]) -> None:
     """Kill a process as soon as a moment has come; it must not have ended by itself."""
-    limit = time.monotonic() + 60
-    while not moment():
-        assert run.poll() is None, f"ended before the moment: {run.communicate()[1]}"
-        assert time.monotonic() < limit
-        time.sleep(0.001)
+    until(lambda: moment() or run.poll() is not None)
+    assert run.poll() is None, f"ended before the moment: {run.communicate()[1]}"
     run.send_signal(signal.SIGKILL)
     # Ends only once its workers, which write to the same pipe, have ended too.
-    run.communicate(timeout=30)
+    run.communicate(timeout=PATIENCE)
     assert run.returncode == -signal.SIGKILL
 
 

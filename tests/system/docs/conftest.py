@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts import make_site
+from tests.support.moments import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,6 +33,8 @@ def site(pages: Path) -> Path:
         settings.replace('paths = ["src"]', f'paths = ["{source}"]'), encoding="utf-8"
     )
     build = [sys.executable, "-m", "zensical", "build", "--strict"]
-    done = subprocess.run(build, cwd=home, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        build, cwd=home, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return home / "site"

@@ -15,6 +15,7 @@ import httpx2 as httpx
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from tests.support.moments import PATIENCE
 from tests.support.serving import running
 from tests.system.service.page.conftest import CHROMIUM
 
@@ -81,7 +82,7 @@ def run(code: str, language: str, page: Page | None, address: str) -> str:
         "python": [sys.executable, "-W", "error", "-c", code],
     }
     done = subprocess.run(
-        command[language], env=env, capture_output=True, text=True, timeout=60, check=False
+        command[language], env=env, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -120,7 +120,8 @@ def test_what_is_counted_is_what_was_asked_and_answered(
     assert "503" in figures.first_error
     answered = len(figures.milliseconds)
     assert answered <= figures.papers <= 2 * answered
-    assert 0.5 < figures.seconds < 5
+    # Three users, each of whom waits for one answer at a time, cannot wait for longer.
+    assert 0 < figures.milliseconds.sum() / 1000 <= 3 * figures.seconds
     assert figures.memory == []
 
 

@@ -25,7 +25,7 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.sweeps import run as sweep
 from shelfmark.models import artifact
 from tests.conftest import ROOT, paths_in
-from tests.support.moments import kill_group_when, until
+from tests.support.moments import PATIENCE, kill_group_when, until
 
 # Trees alone, of few papers and four classes: a trial takes a second or two.
 QUICK = (
@@ -236,7 +236,7 @@ def test_a_killed_search_of_several_workers_goes_on_where_it_was(tmp_path: Path)
 
     kill_group_when(inv(*words, cwd=tmp_path), lambda: {"COMPLETE", "RUNNING"} <= set(states()))
     again = inv(*words, cwd=tmp_path)
-    told = again.communicate(timeout=900)
+    told = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, told
     assert states().count("COMPLETE") == len(rates)
     assert states().count("FAIL") >= 1, "what was running has been begun again"
@@ -294,12 +294,14 @@ def dashboard(searched: Path) -> Iterator[str]:
 
 
 def test_the_dashboard_shows_the_study(dashboard: str) -> None:
-    with urllib.request.urlopen(f"{dashboard}/dashboard", timeout=30) as page:
+    with urllib.request.urlopen(f"{dashboard}/dashboard", timeout=PATIENCE) as page:
         assert b"Optuna Dashboard" in page.read()
-    with urllib.request.urlopen(f"{dashboard}/api/studies", timeout=30) as answer:
+    with urllib.request.urlopen(f"{dashboard}/api/studies", timeout=PATIENCE) as answer:
         (study,) = orjson.loads(answer.read())["study_summaries"]
     assert study["study_name"] == "grid"
-    with urllib.request.urlopen(f"{dashboard}/api/studies/{study['study_id']}", timeout=30) as page:
+    with urllib.request.urlopen(
+        f"{dashboard}/api/studies/{study['study_id']}", timeout=PATIENCE
+    ) as page:
         detail = orjson.loads(page.read())
     assert [trial["state"] for trial in detail["trials"]] == ["Complete", "Pruned", "Complete"]
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.support.moments import PATIENCE
 from tests.support.wandb_server import KEY
 from tests.support.wandb_sweep_server import SweepServer
 from tests.system.experiments.test_sweep import QUICK, written
@@ -45,7 +46,7 @@ def inv(folder: Path, server: SweepServer, *words: str, **more: str) -> Any:
     environment = {**os.environ, **home, **server.environment(), **more}
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "sweep", *words]
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
 
 

@@ -25,7 +25,7 @@ from shelfmark.service import monitor
 from shelfmark.service.app import create_app
 from shelfmark.service.monitor import MonitorSettings
 from shelfmark.service.settings import Settings
-from tests.support.moments import until
+from tests.support.moments import PATIENCE, until
 from tests.support.serving import free_port
 from tests.system.test_tasks import inv
 
@@ -129,25 +129,26 @@ def test_runs_go_one_at_a_time_and_a_killed_one_leaves_the_last_report(
     code = f"from shelfmark.service import monitor; monitor.serve('127.0.0.1', {port})"
     process = subprocess.Popen([sys.executable, "-c", code], env=env, stderr=subprocess.DEVNULL)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
             until(lambda: _answers(client))
             assert client.post("/drift/run", headers=KEY).status_code == 202
+            until(lambda: bool(_children(process.pid)))
+            (child,) = _children(process.pid)
+            os.kill(child, signal.SIGSTOP)
             refused = client.post("/drift/run", headers=KEY)
             assert (refused.status_code, refused.json()["status"]) == (409, 409)
-            until(lambda: bool(_children(process.pid)))
-            for child in _children(process.pid):
-                os.kill(child, signal.SIGKILL)
+            os.kill(child, signal.SIGKILL)
             until(lambda: not client.get("/drift/run").json()["running"])
             assert client.get("/drift/run").json()["last"]["outcome"] == "failed"
             assert detect.latest_report(reports) == before
             assert client.get("/drift/latest").json()["verdict"] == "drift"
             assert client.post("/drift/run", headers=KEY).status_code == 202
-            until(lambda: not client.get("/drift/run").json()["running"], 300)
+            until(lambda: not client.get("/drift/run").json()["running"])
             assert client.get("/drift/run").json()["last"]["outcome"] == "report"
             assert detect.latest_report(reports) != before
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def _answers(client: httpx.Client) -> bool:

@@ -22,6 +22,7 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.models import answers, artifact
 from shelfmark.reports import moderators as moderation
 from tests.support import oai_server, records
+from tests.support.moments import PATIENCE
 from tests.support.oai_server import Held, Repository
 
 ROOT = Path(__file__).parents[3]
@@ -217,7 +218,7 @@ def run(
     env = {**os.environ, **places, "no_proxy": "127.0.0.1"}
     return subprocess.run(
         [*command, "--models", str(home / "models"), "--model", model, *words],
-        cwd=cwd, capture_output=True, text=True, env=env, timeout=300, check=False,
+        cwd=cwd, capture_output=True, text=True, env=env, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from shelfmark.monitoring import detect
 from shelfmark.reports import write as report
 from shelfmark.reports.check import check_report
 from shelfmark.reports.write import render_html, write_report
+from tests.support.moments import PATIENCE
 from tests.system.test_tasks import inv
 
 ROOT = Path(__file__).parents[3]
@@ -48,7 +49,7 @@ ROBUST: dict[str, Any] = {
 
 def script(what: str, reports: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(SCRIPT), what, "--reports", str(reports)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")

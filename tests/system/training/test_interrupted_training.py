@@ -20,7 +20,7 @@ import pytest
 from shelfmark.data import splits
 from shelfmark.models import artifact
 from tests.conftest import QUICK, paths_in
-from tests.support.moments import until
+from tests.support.moments import PATIENCE, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, signals and limits")
 
@@ -240,7 +240,7 @@ def command(trainer: Trainer, home: Path) -> subprocess.Popen[str]:
 
 
 def wait_for(home: Path, name: str) -> None:
-    until(lambda: name in kept(home), 120)
+    until(lambda: name in kept(home))
 
 
 def test_a_kill_and_ctrl_c_from_outside_lose_nothing_that_was_finished(
@@ -276,7 +276,7 @@ def test_processes_end_with_a_killed_training_and_what_they_finished_is_kept(
     os.kill(pid, signal.SIGKILL)
     # Told only once the last process that could still write into the log is gone.
     assert trainer.end().code == -signal.SIGKILL
-    assert time.monotonic() - started < 60  # a hang, not a busy machine
+    assert time.monotonic() - started < PATIENCE
     ended = trainer.run(home, "again")
     assert ended.code == 0, ended.log
     assert "svm-whole: read from the checkpoint" in ended.log

@@ -227,7 +227,7 @@ def test_a_server_that_fails_makes_it_an_offline_run_with_one_warning(
     server.status = 500
     started = time.monotonic()
     short_run(tmp_path)
-    assert time.monotonic() - started < 300  # a hang, not a busy machine
+    assert time.monotonic() - started < PATIENCE
     check_offline(tmp_path, log(), "the run goes on offline")
 
 
@@ -259,7 +259,7 @@ def test_a_server_that_goes_away_is_waited_for_no_longer_than_told(
 
     started = time.monotonic()
     short_run(tmp_path, fail, keep=False)
-    assert time.monotonic() - started < 300  # a hang, not a busy machine
+    assert time.monotonic() - started < PATIENCE
     check_local(tmp_path)
     assert log().count("WARNING") == 1
     assert "Timed out finishing run; the run goes on without it" in log()
@@ -301,7 +301,7 @@ def test_no_room_for_wandb_is_one_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-c", FULL, "tracking=wandb", *paths_in(tmp_path)]
     env = {**os.environ, "WANDB_MODE": "offline"}
     done = subprocess.run(
-        command, capture_output=True, text=True, env=env, check=False, timeout=600
+        command, capture_output=True, text=True, env=env, check=False, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
@@ -350,7 +350,7 @@ def test_a_training_outlives_the_process_of_wandb(command: list[str], tmp_path: 
         wait_for_rounds(tmp_path, 2)
         (core,) = children(run.pid, "wandb-core")
         os.kill(core, signal.SIGKILL)
-        _, said = run.communicate(timeout=600)
+        _, said = run.communicate(timeout=PATIENCE)
     assert run.returncode == 0, said
     assert said.count("WARNING W&B") == 1
     assert "; the run goes on without it; inv sync sends what is recorded" in said
@@ -373,7 +373,9 @@ def test_a_killed_training_leaves_what_it_told_and_the_next_stands_beside_it(
     killed = wandb_record.read(tmp_path / "reports" / "mine")
     assert killed.rows[: len(rounds)] == rounds
     assert not killed.of("exit")
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600, check=True)
+    done = subprocess.run(
+        command, env=env, capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
     assert "read from the checkpoint" in done.stderr
     records = sorted((tmp_path / "reports" / "mine" / "wandb").glob("*run-*-*/run-*.wandb"))
     assert len(records) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.training import tracking, wandb_sync
 from tests.conftest import paths_in
 from tests.support import wandb_record
+from tests.support.moments import FOREVER
 from tests.support.wandb_record import ours
 from tests.support.wandb_server import KEY, WandbServer
 from tests.system.test_tasks import inv
@@ -112,8 +114,11 @@ def test_a_server_that_refuses_is_one_line_and_the_run_is_sent_later(
 
 
 def test_time_is_limited(reports: Path, server: WandbServer) -> None:
-    with pytest.raises(ShelfmarkError, match="not all sent in 0 s"):
-        wandb_sync.sync_runs(reports, seconds=0.01)
+    answer = threading.Event()
+    server.answers["UpsertBucket"] = lambda _: answer.wait(FOREVER)
+    with pytest.raises(ShelfmarkError, match="not all sent in 1 s"):
+        wandb_sync.sync_runs(reports, seconds=1)
+    answer.set()
     assert wandb_sync.unsent_records(reports)
 
 

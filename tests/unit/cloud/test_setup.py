@@ -14,6 +14,7 @@ import pytest
 from shelfmark.cloud import setup
 from shelfmark.cloud.account import Account
 from shelfmark.errors import ShelfmarkError
+from tests.support.moments import PATIENCE
 from tests.unit.cloud.conftest import Project
 
 ROOT = Path(__file__).parents[3]
@@ -100,7 +101,7 @@ def test_a_repository_that_cannot_be_one_is_told(ours: Account) -> None:
 def invoke(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "invoke", *words]
     return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
 

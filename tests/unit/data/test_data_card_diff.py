@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.moments import PATIENCE
+
 SCRIPT = Path(__file__).parents[3] / "scripts" / "data_card_diff.py"
 FIELDS = ("source", "config", "splits", "labels", "dropped", "files", "submitted", "schema")
 
@@ -31,7 +33,7 @@ def put(folder: Path, card: dict[str, Any], name: str = "splits") -> Path:
 
 def told(*places: Path) -> str:
     command = [sys.executable, str(SCRIPT), *map(str, places)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     return done.stdout
 
 
@@ -78,6 +80,6 @@ def test_no_card_at_all_is_told(tmp_path: Path) -> None:
 def test_a_damaged_card_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "card.json").write_text("{")
     command = [sys.executable, str(SCRIPT), str(tmp_path / "card.json"), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("error: JSONDecodeError")

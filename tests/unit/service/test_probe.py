@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from shelfmark.errors import ShelfmarkError
 from shelfmark.service import probe
 from shelfmark.service.settings import Settings
+from tests.support.moments import PATIENCE
 from tests.support.serving import free_port
 from tests.support.threaded_service import threaded_service
 
@@ -21,7 +22,7 @@ from tests.support.threaded_service import threaded_service
 def asked(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "shelfmark.service.probe", *arguments],
-        env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, **env}, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
 

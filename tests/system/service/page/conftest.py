@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.browser import Open
+from tests.support.moments import PATIENCE
 from tests.support.serving import free_port, start, wait_until_ready
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -33,7 +34,7 @@ def serving(home: Path, **env: str) -> Iterator[str]:
         yield address
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")

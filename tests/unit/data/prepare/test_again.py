@@ -16,8 +16,8 @@ from shelfmark.config.schema import Config
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import CARD, SPLITS, Splits
 from shelfmark.errors import ShelfmarkError
+from tests.support.prepared import PAPERS, contents, prepare_elsewhere
 from tests.support.records import lines, made, record
-from tests.unit.data.prepare.conftest import PAPERS, contents, prepare_elsewhere
 
 
 def test_what_fits_is_not_written_again(

@@ -16,8 +16,8 @@ from shelfmark.config.schema import Config
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.errors import ShelfmarkError
 from tests.support.packing import PACKERS, zipped
+from tests.support.prepared import adds_up, labels_of, refused
 from tests.support.records import WORDS, halves, lines, made
-from tests.unit.data.prepare.conftest import adds_up, labels_of, refused
 
 GOOD = lines(halves(600))
 TABLE = pa.BufferOutputStream()

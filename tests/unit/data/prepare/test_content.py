@@ -20,8 +20,8 @@ from shelfmark.core import files
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.sources import sample
 from shelfmark.data.splits import CARD, SCHEMA, SPLITS, Splits, split_of
+from tests.support.prepared import PAPERS, adds_up, contents, labels_of, refused, rows
 from tests.support.records import WORDS, created, halves, made, record, write
-from tests.unit.data.prepare.conftest import PAPERS, adds_up, contents, labels_of, refused, rows
 
 # --- what is written
 
