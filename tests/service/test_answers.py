@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import httpx2 as httpx
+import orjson
 import pytest
 from fastapi.testclient import TestClient
 
@@ -33,8 +34,10 @@ def test_the_service_answers_as_the_command_line_does(
     papers = [(paper.title, paper.abstract) for _, paper in sample.records(None, 30)]
     body = {"papers": [{"title": title, "abstract": text} for title, text in papers], "top_k": 3}
     given = client.post("/predict", json=body).json()["predictions"]
-    wanted = answers.answer(model, papers, top_k=3)
-    assert given == [json.loads(json.dumps({**one, "model": "quick"})) for one in wanted]
+    wanted = answers.answer_papers(model, papers, top_k=3)
+    assert given == [
+        orjson.loads(orjson.dumps(one.to_json() | {"model": "quick"})) for one in wanted
+    ]
     assert any(one["cross_lists"] for one in given)
     assert {one["confident"] for one in given} == {True, False}
 
@@ -110,7 +113,7 @@ def test_a_failure_inside_tells_nothing_of_it(
     def fail(*arguments: Any) -> None:
         raise RuntimeError("/secret/path")
 
-    monkeypatch.setattr(batching, "answer_each", fail)
+    monkeypatch.setattr(batching, "answer_queries", fail)
     answer = client.post("/predict", json={"text": ROBOT})
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"

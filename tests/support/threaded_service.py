@@ -11,7 +11,7 @@ import httpx2 as httpx
 import pytest
 import uvicorn
 
-from shelfmark.models.answers import answer_each
+from shelfmark.models.answers import answer_queries
 from shelfmark.service import batching
 from shelfmark.service.app import create_app
 from shelfmark.service.server import HeaderTimeoutProtocol
@@ -40,12 +40,12 @@ def threaded_service(settings: Settings) -> Iterator[httpx.Client]:
 
 
 class HeldModel:
-    """Stands in for `answer_each`: it answers only after the test has released it."""
+    """Stands in for `answer_queries`: it answers only after the test has released it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.called = threading.Event()
         self._released = threading.Event()
-        monkeypatch.setattr(batching, "answer_each", self._answer_each)
+        monkeypatch.setattr(batching, "answer_queries", self._answer_queries)
 
     def wait_until_called(self) -> None:
         assert self.called.wait(PATIENCE)
@@ -53,7 +53,7 @@ class HeldModel:
     def release(self) -> None:
         self._released.set()
 
-    def _answer_each(self, *arguments: Any) -> Any:
+    def _answer_queries(self, *arguments: Any) -> Any:
         self.called.set()
         assert self._released.wait(PATIENCE)
-        return answer_each(*arguments)
+        return answer_queries(*arguments)

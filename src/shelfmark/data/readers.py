@@ -27,8 +27,8 @@ Record = tuple[int, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A paper to classify: the line it stood in, its identifier where it has one, its text."""
+class InputRecord:
+    """A paper to classify: its line in the file, its identifier or None, its text."""
 
     line: int
     id: str | None
@@ -37,14 +37,14 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A line that is no paper, and why."""
+class InvalidRecord:
+    """A line that holds no paper, and its error."""
 
     line: int
     error: str
 
 
-def batches(source: str, setting: str = "--file") -> Iterator[list[Record]]:
+def read_batches(source: str, setting: str = "--file") -> Iterator[list[Record]]:
     """Stream the records of a file: text lines, JSON lines, CSV or Parquet, compressed or not.
 
     `-` reads standard input: a batch is what has come, and none waits for more. Where the name
@@ -124,15 +124,15 @@ def _csv(file: IO[bytes], place: Location) -> Iterator[Record]:
             raise ShelfmarkError(f"{place}: line {rows.line_num}: {error}") from error
 
 
-def question(line: int, record: Any) -> Question | Unreadable:
+def parse_record(line: int, record: Any) -> InputRecord | InvalidRecord:
     """Return the paper in a record with `text`, or `title` and `abstract` (or `summary`)."""
     if isinstance(record, bytes):
         try:
             record = orjson.loads(record)
         except orjson.JSONDecodeError as error:
-            return Unreadable(line, f"broken JSON: {error}")
+            return InvalidRecord(line, f"broken JSON: {error}")
     if not isinstance(record, dict):
-        return Unreadable(line, "not an object with text, or title and abstract")
+        return InvalidRecord(line, "not an object with text, or title and abstract")
     title, abstract = record.get("title"), record.get("text")
     if abstract is None:
         abstract = next((record[name] for name in ABSTRACTS if record.get(name)), None)
@@ -140,8 +140,8 @@ def question(line: int, record: Any) -> Question | Unreadable:
         title = None
     for name, value in (("title", title), ("text or abstract", abstract)):
         if value is not None and not isinstance(value, str):
-            return Unreadable(line, f"{name} is {type(value).__name__}, not text")
+            return InvalidRecord(line, f"{name} is {type(value).__name__}, not text")
     if not (title or "").strip() and not (abstract or "").strip():
-        return Unreadable(line, "no text: give text, or title and abstract")
+        return InvalidRecord(line, "no text: give text, or title and abstract")
     ident = record.get("id")
-    return Question(line, None if ident is None else str(ident), title or "", abstract or "")
+    return InputRecord(line, None if ident is None else str(ident), title or "", abstract or "")

@@ -79,9 +79,9 @@ def _sums(model: Model) -> Check:
 
 
 def _empty(model: Model) -> Check:
-    (answer,) = answers.answer(model, [("", "")])
-    told = f"{answer['category']} with {answer['confidence']:.2f}"
-    return Check("no text, no confident answer", not answer["confident"], told)
+    (answer,) = answers.answer_papers(model, [("", "")])
+    told = f"{answer.category} with {answer.confidence:.2f}"
+    return Check("no text, no confident answer", not answer.confident, told)
 
 
 def _alone(model: Model) -> Check:

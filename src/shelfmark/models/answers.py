@@ -1,12 +1,13 @@
-"""What the model says of papers, as the command line and the service give it."""
+"""The answer of a model to a paper: the one record of the command line, the service and the log."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from pydantic import ConfigDict
 
 from shelfmark.arxiv import taxonomy
 from shelfmark.core.arrays import Floats
@@ -18,97 +19,200 @@ Ranked = list[tuple[int, float]]  # the numbers of classes and their probabiliti
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A paper and what is asked of it; a text alone is an abstract without a title.
+class PaperQuery:
+    """A paper and what is asked about it; a text alone is an abstract without a title.
 
     Args:
         title: as it came.
         abstract: as it came.
-        top_k: how many categories the ranking shows.
-        why: whether to tell the words that decided.
-        primary: the category its author chose, to compare with.
-        id: what names it, given back with the answer.
+        top_k: length of the ranking.
+        explain: whether the answer names the words that decided.
+        primary: the category that the author chose, to compare with.
+        id: returned with the answer.
     """
 
     title: str
     abstract: str
     top_k: int = 5
-    why: bool = False
+    explain: bool = False
     primary: str | None = None
     id: str | None = None
 
 
-def answer(
-    model: Model, papers: Sequence[tuple[str, str]], top_k: int = 5, why: bool = False
-) -> list[dict[str, Any]]:
-    """Answer as `answer_each` does, the same question for papers given as (title, abstract)."""
-    return answer_each(model, [Asked(*paper, top_k, why) for paper in papers])
+# The records below have neither slots nor frozen attributes: thousands are made a second, and
+# orjson writes them as fast as dicts only so.
+@dataclass
+class Rank:
+    """A category of the ranking, and its probability."""
+
+    category: str
+    name: str
+    group: str | None
+    probability: float
 
 
-def answer_each(model: Model, asked: Sequence[Asked]) -> list[dict[str, Any]]:
-    """Classify papers; all go through the vectorizer and the trees once.
+@dataclass
+class CrossList:
+    """A category suggested as a cross-list, and its probability."""
 
-    Returns:
-        For each paper: category, name, archive, group, confidence (a probability), whether that is
-        enough to act on (confident), the ranking of the `top_k` most probable categories, up to two
-        cross_lists and, if asked for, the words that decided (why) and what becomes of the author's
-        own category (primary), with the paper's id where it has one. Archive and group are null
-        where the papers of a label do not share one.
+    category: str
+    name: str
+    probability: float
+
+
+@dataclass
+class Word:
+    """A word, its share of the margin, and where it stands in the text, in characters."""
+
+    word: str
+    weight: float
+    places: list[tuple[int, int]]
+
+
+@dataclass
+class Explanation:
+    """The explanation of a category: margin = base + the weights of the words + rest."""
+
+    category: str
+    margin: float
+    base: float
+    words: list[Word]
+    rest: float
+    text: str
+
+
+@dataclass
+class AuthorCategory:
+    """The rank of the category that the author chose, and the ranking of the others."""
+
+    category: str
+    name: str
+    known: bool
+    agrees: bool
+    probability: float | None
+    rank: int | None
+    others: list[Rank]
+
+
+_OPTIONAL = ("why", "primary", "id")
+
+
+@dataclass
+class Answer:
+    """The answer to one paper.
+
+    Archive and group are null where the papers of a category do not share one. `why`, `primary` and
+    `id` are there where the query asked for them.
+
+    Args:
+        category: the most probable one.
+        name: its name at arXiv.
+        archive: the archive of the category.
+        group: the group of the archive.
+        confidence: the probability of the category.
+        confident: whether that is enough to act on, by the model's thresholds.
+        ranking: the most probable categories, best first.
+        cross_lists: at most two other categories under which the paper may be listed too.
+        why: the words that decided.
+        primary: the rank of the author's own category.
+        id: that of the query.
+        model: the version that answered.
     """
-    if not asked:
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # for the service's OpenAPI document
+
+    category: str
+    name: str
+    archive: str | None
+    group: str | None
+    confidence: float
+    confident: bool
+    ranking: list[Rank]
+    cross_lists: list[CrossList]
+    why: Explanation | None = None
+    primary: AuthorCategory | None = None
+    id: str | None = None
+    model: str = field(kw_only=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer as a dict that `orjson.dumps` takes, without what was not asked for."""
+        values = self.__dict__.copy()
+        for name in _OPTIONAL:
+            if values[name] is None:
+                del values[name]
+        return values
+
+
+def answer_papers(
+    model: Model, papers: Sequence[tuple[str, str]], top_k: int = 5, explain: bool = False
+) -> list[Answer]:
+    """Answer papers given as (title, abstract), all with the same options."""
+    return answer_queries(model, [PaperQuery(*paper, top_k, explain) for paper in papers])
+
+
+def answer_queries(model: Model, queries: Sequence[PaperQuery]) -> list[Answer]:
+    """Answer queries in their order; all papers are classified in one pass."""
+    if not queries:
         return []
-    texts = [model.text(one.title, one.abstract) for one in asked]
+    texts = [model.text(query.title, query.abstract) for query in queries]
     probabilities, lists = model.probabilities(texts)
     thresholds = model.card["thresholds"]
     limits = [thresholds["confident_from"][label] for label in model.classes]
-    sure = confidence.confident(probabilities, limits).tolist()
+    confident = confidence.confident(probabilities, limits).tolist()
     rankings = _rankings(probabilities)
-    suggestions = _cross_lists(lists, model.card["listed"], thresholds["cross_lists_from"])
+    cross_lists = _cross_lists(lists, model.card["listed"], thresholds["cross_lists_from"])
+    version = model.version
     answers = []
-    for one, text, row, confident, suggested in zip(
-        asked, texts, rankings, sure, suggestions, strict=True
+    for query, text, row, sure, suggested in zip(
+        queries, texts, rankings, confident, cross_lists, strict=True
     ):
-        found = {
-            **model.shelves[row[0][0]],
-            "confidence": row[0][1],
-            "confident": confident,
-            "ranking": _ranking(model, row[: one.top_k]),
-            "cross_lists": suggested,
-        }
-        if one.why:
-            found["why"] = explain.why(model, text, found["category"])
-        if one.primary is not None:
-            found["primary"] = _primary(model, one.primary, row, one.top_k)
-        if one.id is not None:
-            found["id"] = one.id
-        answers.append(found)
+        number, probability = row[0]
+        answer = Answer(
+            *model.shelves[number],
+            probability,
+            sure,
+            _ranking(model, row[: query.top_k]),
+            suggested,
+            model=version,
+        )
+        if query.explain:
+            answer.why = explain_text(model, text, answer.category)
+        if query.primary is not None:
+            answer.primary = _author_category(model, query.primary, row, query.top_k)
+        answer.id = query.id
+        answers.append(answer)
     return answers
+
+
+def explain_text(model: Model, text: str, category: str) -> Explanation:
+    """Return the strongest words for and against a category of a cleaned text."""
+    explanation = explain.explain(model, text, category)
+    strongest = explanation.strongest()
+    places = explain.places(model, text, [word for word, _ in strongest])
+    words = [Word(word, weight, places[word]) for word, weight in strongest]
+    rest = explanation.margin - explanation.base - sum(weight for _, weight in strongest)
+    return Explanation(category, explanation.margin, explanation.base, words, rest, text)
 
 
 def _rankings(probabilities: Floats) -> list[Ranked]:
     # A stable sort of the negatives keeps equal probabilities in the order of the classes.
     best = np.argsort(-probabilities, axis=1, kind="stable")
-    chances = np.take_along_axis(probabilities, best, axis=1).astype(np.float64).round(6)
+    sorted_ = np.take_along_axis(probabilities, best, axis=1).astype(np.float64).round(6)
     return [
         list(zip(numbers, values, strict=True))
-        for numbers, values in zip(best.tolist(), chances.tolist(), strict=True)
+        for numbers, values in zip(best.tolist(), sorted_.tolist(), strict=True)
     ]
 
 
-def _ranking(model: Model, row: Ranked) -> list[dict[str, Any]]:
+def _ranking(model: Model, row: Ranked) -> list[Rank]:
     shelves = model.shelves
     return [
-        {
-            "category": shelves[number]["category"],
-            "name": shelves[number]["name"],
-            "group": shelves[number]["group"],
-            "probability": chance,
-        }
-        for number, chance in row
+        Rank(shelf.category, shelf.name, shelf.group, probability)
+        for shelf, probability in [(shelves[number], value) for number, value in row]
     ]
 
 
-def _primary(model: Model, category: str, row: Ranked, top_k: int) -> dict[str, Any]:
+def _author_category(model: Model, category: str, row: Ranked, top_k: int) -> AuthorCategory:
     """Return where the author's own category stands in a whole ranking, and the others."""
     known = taxonomy.current_name(category)
     label = labels.label_of(model.targets.data, known) if known else None
@@ -116,33 +220,26 @@ def _primary(model: Model, category: str, row: Ranked, top_k: int) -> dict[str, 
         (place for place, (number, _) in enumerate(row) if model.classes[number] == label), None
     )
     others = [pair for number, pair in enumerate(row) if number != place][:top_k]
-    return {
-        "category": category,
-        "name": taxonomy.full_name(known or category),
-        "known": place is not None,
-        "agrees": place == 0,
-        "probability": None if place is None else row[place][1],
-        "rank": None if place is None else place + 1,
-        "others": _ranking(model, others),
-    }
+    return AuthorCategory(
+        category=category,
+        name=taxonomy.full_name(known or category),
+        known=place is not None,
+        agrees=place == 0,
+        probability=None if place is None else row[place][1],
+        rank=None if place is None else place + 1,
+        others=_ranking(model, others),
+    )
 
 
-def _cross_lists(
-    lists: Floats, names: list[str], least: float | None
-) -> list[list[dict[str, Any]]]:
+def _cross_lists(lists: Floats, names: list[str], least: float | None) -> list[list[CrossList]]:
     """Return the suggested cross-lists of each paper, the most probable first."""
-    found: list[list[dict[str, Any]]] = [[] for _ in lists]
+    found: list[list[CrossList]] = [[] for _ in lists]
     if least is not None:
         rows, columns = np.nonzero(confidence.suggested(lists, least))
         order = np.lexsort((columns, -lists[rows, columns], rows))
-        chances = lists[rows, columns].astype(np.float64).round(6)
+        values = lists[rows, columns].astype(np.float64).round(6)
         for place in order.tolist():
             name = names[columns[place]]
-            found[rows[place]].append(
-                {
-                    "category": name,
-                    "name": taxonomy.full_name(name),
-                    "probability": float(chances[place]),
-                }
-            )
+            cross_list = CrossList(name, taxonomy.full_name(name), float(values[place]))
+            found[rows[place]].append(cross_list)
     return found

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -36,6 +36,22 @@ REFERENCE, ABOUT = "reference.parquet", "MODEL_CARD.md"
 LATEST = "latest"
 # A pickle fits the very versions that wrote it and no others.
 PINNED = ("scikit-learn", "xgboost", "numpy", "scipy")
+
+
+class Shelf(NamedTuple):
+    """A class in arXiv's taxonomy.
+
+    Args:
+        category: the label.
+        name: its name at arXiv.
+        archive: the archive of all its papers, None where they do not share one.
+        group: the group of all its papers, None where they do not share one.
+    """
+
+    category: str
+    name: str
+    archive: str | None
+    group: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,17 +91,11 @@ class Model:
         return Targets(tuple(self.classes), tuple(self.card["listed"]), data)
 
     @cached_property
-    def shelves(self) -> list[dict[str, Any]]:
-        """Each class with its name, and the archive and group that all its papers share."""
+    def shelves(self) -> list[Shelf]:
+        """Each class with its place in arXiv's taxonomy."""
+        data = self.targets.data
         return [
-            {
-                "category": label,
-                "name": taxonomy.full_name(label),
-                "archive": archive,
-                "group": group,
-            }
-            for label in self.classes
-            for archive, group in [_home(label, self.targets.data)]
+            Shelf(label, taxonomy.full_name(label), *_home(label, data)) for label in self.classes
         ]
 
     @cached_property

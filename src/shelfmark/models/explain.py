@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -97,25 +96,3 @@ def _tokens(vectorizer: TfidfVectorizer, text: str) -> list[tuple[str, int, int]
     found = re.finditer(vectorizer.token_pattern, prepare(text))
     tokens = [(match[0], origins[match.start()], origins[match.end() - 1] + 1) for match in found]
     return [token for token in tokens if token[0] not in stop]
-
-
-def why(model: Model, text: str, category: str) -> dict[str, Any]:
-    """Return an explanation as answers carry it.
-
-    Returns:
-        category, margin, base, words (the strongest: word, weight, places in the text) and rest,
-        the sum of all other words: margin = base + weights + rest.
-    """
-    explanation = explain(model, text, category)
-    strongest = explanation.strongest()
-    where = places(model, text, [word for word, _ in strongest])
-    return {
-        "category": category,
-        "margin": explanation.margin,
-        "base": explanation.base,
-        "words": [
-            {"word": word, "weight": weight, "places": where[word]} for word, weight in strongest
-        ],
-        "rest": explanation.margin - explanation.base - sum(weight for _, weight in strongest),
-        "text": text,
-    }

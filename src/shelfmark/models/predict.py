@@ -1,4 +1,4 @@
-"""From texts to answers: one text, or a file of many as a stream of JSON lines."""
+"""Classify texts of the command line: one text, or a file of papers as a stream of JSON lines."""
 
 from __future__ import annotations
 
@@ -15,31 +15,34 @@ import orjson
 
 from shelfmark.core import console, files, parallel
 from shelfmark.data import readers
-from shelfmark.data.readers import Question, Record, Unreadable
+from shelfmark.data.readers import InputRecord, InvalidRecord, Record
 from shelfmark.errors import ShelfmarkError
 
 if TYPE_CHECKING:
+    from shelfmark.models.answers import Answer
     from shelfmark.models.artifact import Model
 
-Wanted = dict[str, Any]  # the options of `answers.answer`
+Options = dict[str, Any]  # the options of `answers.answer_papers`
 
-WORTH_SHARING = 16  # batches that repay the start of other processes
+WORTH_DISTRIBUTING = 16  # batches: fewer do not repay the start of other processes
 
 
-def predict_text(folder: Path, text: str, out: str, top_k: int = 5, why: bool = False) -> None:
+def predict_text(folder: Path, text: str, out: str, top_k: int = 5, explain: bool = False) -> None:
     """Classify one text into one JSON line, by the model in a folder.
 
     Raises:
         ShelfmarkError: the text is blank, there is no such model, or the output cannot be written.
     """
-    wanted = _wanted(top_k, why)
+    options = _options(top_k, explain)
     record = (1, {"text": text})
-    if isinstance(asked := readers.question(*record), Unreadable):
+    if isinstance(asked := readers.parse_record(*record), InvalidRecord):
         raise ShelfmarkError(f"--text: {asked.error}")
-    _write(folder, [[record]], out, wanted)
+    _write(folder, [[record]], out, options)
 
 
-def predict_file(folder: Path, source: str, out: str, top_k: int = 5, why: bool = False) -> None:
+def predict_file(
+    folder: Path, source: str, out: str, top_k: int = 5, explain: bool = False
+) -> None:
     """Classify a file, or `-` for standard input, into JSON lines, by the model in a folder.
 
     Lines keep their order; one that is no paper gives `{"line", "error"}` in its place. A named
@@ -49,33 +52,38 @@ def predict_file(folder: Path, source: str, out: str, top_k: int = 5, why: bool 
     Raises:
         ShelfmarkError: the file or the model cannot be read, or the output not written.
     """
-    wanted = _wanted(top_k, why)
-    batches = readers.batches(source)
+    options = _options(top_k, explain)
+    batches = readers.read_batches(source)
     if source == "-":
-        _write(folder, batches, out, wanted)
+        _write(folder, batches, out, options)
         return
-    first = list(itertools.islice(batches, WORTH_SHARING))
-    shared = len(first) == WORTH_SHARING
-    _write(folder, itertools.chain(first, batches), out, wanted, shared=shared)
+    first = list(itertools.islice(batches, WORTH_DISTRIBUTING))
+    distributed = len(first) == WORTH_DISTRIBUTING
+    _write(folder, itertools.chain(first, batches), out, options, distributed=distributed)
 
 
-def _wanted(top_k: int, why: bool) -> Wanted:
+def _options(top_k: int, explain: bool) -> Options:
     if top_k < 1:
         raise ShelfmarkError(f"--top-k: {top_k}: give 1 or more")
-    return {"top_k": top_k, "why": why}
+    return {"top_k": top_k, "explain": explain}
 
 
 def _write(
-    folder: Path, batches: Iterable[list[Record]], out: str, wanted: Wanted, *, shared: bool = False
+    folder: Path,
+    batches: Iterable[list[Record]],
+    out: str,
+    options: Options,
+    *,
+    distributed: bool = False,
 ) -> None:
-    if shared:
+    if distributed:
         # By its own name: another model may become the latest while the processes start.
         answers = parallel.map_in_order(
-            functools.partial(_answer_in_worker, folder.resolve(), wanted), batches
+            functools.partial(_answer_in_worker, folder.resolve(), options), batches
         )
     else:
         answers = parallel.map_in_order(
-            functools.partial(_answer_batch, _load(folder), wanted), batches, workers=0
+            functools.partial(_answer_batch, _load(folder), options), batches, workers=0
         )
     with (
         _output(out) as sink,
@@ -88,8 +96,8 @@ def _write(
             bar.advance(lines)
 
 
-def _answer_in_worker(folder: Path, wanted: Wanted, batch: list[Record]) -> tuple[int, bytes]:
-    return _answer_batch(_model_of_worker(folder), wanted, batch)
+def _answer_in_worker(folder: Path, options: Options, batch: list[Record]) -> tuple[int, bytes]:
+    return _answer_batch(_model_of_worker(folder), options, batch)
 
 
 @functools.cache
@@ -106,22 +114,24 @@ def _load(folder: Path, threads: int | None = None) -> Model:
     return artifact.load(folder, threads)
 
 
-def _answer_batch(model: Model, wanted: Wanted, batch: list[Record]) -> tuple[int, bytes]:
+def _answer_batch(model: Model, options: Options, batch: list[Record]) -> tuple[int, bytes]:
     """Return how many lines there are in a batch, and their answers as JSON lines."""
     from shelfmark.models import answers
 
-    asked = [readers.question(*record) for record in batch]
-    papers = [(item.title, item.abstract) for item in asked if isinstance(item, Question)]
-    found = iter(answers.answer(model, papers, **wanted))
+    asked = [readers.parse_record(*record) for record in batch]
+    papers = [(item.title, item.abstract) for item in asked if isinstance(item, InputRecord)]
+    found = iter(answers.answer_papers(model, papers, **options))
     return len(batch), b"".join(
         orjson.dumps(_line(item, found), option=orjson.OPT_APPEND_NEWLINE) for item in asked
     )
 
 
-def _line(item: Question | Unreadable, answers: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    if isinstance(item, Question):
-        return {"line": item.line, "id": item.id, **next(answers)}
-    return {"line": item.line, "error": item.error}
+def _line(item: InputRecord | InvalidRecord, answers: Iterator[Answer]) -> dict[str, Any]:
+    if isinstance(item, InvalidRecord):
+        return {"line": item.line, "error": item.error}
+    line = {"line": item.line, "id": item.id, **next(answers).to_json()}
+    del line["model"]  # the same in every line, and named by who asked
+    return line
 
 
 @contextlib.contextmanager

@@ -67,8 +67,8 @@ class Registry:
         model = artifact.load(self.folder(version), threads=1)
         # What is made at the first question, of one paper and of many, is made now.
         paper = ("Warm up", "The first prediction takes longer than those that come after it.")
-        answers.answer(model, [paper], why=True)
-        answers.answer(model, [paper] * WARM)
+        answers.answer_papers(model, [paper], explain=True)
+        answers.answer_papers(model, [paper] * WARM)
         return model
 
     def folder(self, version: str) -> Path:

@@ -27,7 +27,7 @@ from shelfmark.core import storage
 from shelfmark.core.arrays import Ints
 from shelfmark.core.files import Location
 from shelfmark.data import labels, readers
-from shelfmark.data.readers import Question
+from shelfmark.data.readers import InputRecord
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.artifact import Model
 from shelfmark.monitoring import fingerprint, prediction_log, reference
@@ -226,7 +226,7 @@ def _add_labels(lines: list[dict[str, Any]], truth: str, data: DataConfig) -> No
     for line in lines:
         if (name := _paper(line.get("id"))) is not None:
             by_paper.setdefault(name, []).append(line)
-    for _, record in itertools.chain.from_iterable(readers.batches(truth, "--labels")):
+    for _, record in itertools.chain.from_iterable(readers.read_batches(truth, "--labels")):
         fields = record_fields(record)
         found, name = find_label(fields, data), _paper(fields.get("id"))
         if found is not None and name is not None:
@@ -278,14 +278,14 @@ def from_papers(path: str, model: Model, since: str, most: int) -> Window:
     """
     first = parse_since(since, time.time())
     kept, left_out = Reservoir(most), Counter[str]()
-    for line, record in (pair for batch in readers.batches(path) for pair in batch):
+    for line, record in (pair for batch in readers.read_batches(path) for pair in batch):
         fields = record_fields(record)
         # A text beside both of its parts would be read without its title.
         whole = fields.get("title") and fields.get("abstract")
         fields = {k: v for k, v in fields.items() if k != "text" or not whole}
-        asked = readers.question(line, fields)
+        asked = readers.parse_record(line, fields)
         moment = _moment(fields)
-        if not isinstance(asked, Question):
+        if not isinstance(asked, InputRecord):
             left_out["not understood"] += 1
         elif moment is None or moment >= first:
             text = model.text(asked.title, asked.abstract)

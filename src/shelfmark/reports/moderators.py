@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 from loguru import logger
@@ -25,6 +25,7 @@ from shelfmark.data.sources import snapshot
 from shelfmark.errors import ShelfmarkError
 
 if TYPE_CHECKING:
+    from shelfmark.models.answers import Answer
     from shelfmark.models.artifact import Model
 
 BATCH = 64  # papers
@@ -213,32 +214,35 @@ def _classify_batch(folder: Path, papers: list[Paper]) -> list[Row]:
     from shelfmark.models import answers
 
     asked = [
-        answers.Asked(paper.title, paper.abstract, 1, True, paper.categories[0]) for paper in papers
+        answers.PaperQuery(paper.title, paper.abstract, 1, True, paper.categories[0])
+        for paper in papers
     ]
-    found = answers.answer_each(_load_model(folder), asked)
+    found = answers.answer_queries(_load_model(folder), asked)
     return [_make_row(*pair) for pair in zip(papers, found, strict=True)]
 
 
-def _make_row(paper: Paper, answer: dict[str, Any]) -> Row:
-    own = answer["primary"]
+def _make_row(paper: Paper, answer: Answer) -> Row:
+    own, why = answer.primary, answer.why
+    assert own is not None, "asked for"
+    assert why is not None, "asked for"
     verdict, note = NOT_SURE, ""
-    if not own["known"]:
-        note = f"the model does not know {own['category']}"
-    elif answer["confident"]:
-        verdict = AGREES if own["agrees"] else DISAGREES
-    lists = [entry["category"] for entry in answer["cross_lists"]]
+    if not own.known:
+        note = f"the model does not know {own.category}"
+    elif answer.confident:
+        verdict = AGREES if own.agrees else DISAGREES
+    lists = [cross_list.category for cross_list in answer.cross_lists]
     return Row(
         id=paper.id,
         title=" ".join(paper.title.split()),
         primary=paper.categories[0],
-        shelf=answer["category"],
-        name=answer["name"] or "",
-        confidence=answer["confidence"],
+        shelf=answer.category,
+        name=answer.name,
+        confidence=answer.confidence,
         verdict=verdict,
-        same=own["agrees"],
+        same=own.agrees,
         note=note,
         cross_lists=tuple(name for name in lists if name not in paper.categories),
-        words=tuple(x["word"] for x in answer["why"]["words"] if x["weight"] > 0)[:MAX_WORDS],
+        words=tuple(x.word for x in why.words if x.weight > 0)[:MAX_WORDS],
     )
 
 

@@ -10,15 +10,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-from shelfmark.models.answers import Asked, answer_each
+from shelfmark.models.answers import Answer, PaperQuery, answer_queries
 from shelfmark.models.artifact import Model
 
 MAX_BATCH = 256  # papers, unless a single request has more
 
-BatchAnswer = tuple[Model, list[dict[str, Any]]]
-PendingRequest = tuple[Sequence[Asked], "asyncio.Future[BatchAnswer]"]
+BatchAnswer = tuple[Model, list[Answer]]
+PendingRequest = tuple[Sequence[PaperQuery], "asyncio.Future[BatchAnswer]"]
 
 
 class Batcher:
@@ -34,7 +33,7 @@ class Batcher:
         self._thread = ThreadPoolExecutor(1, "predict")
         self._loop_task: asyncio.Task[None] | None = None
 
-    async def answer(self, queries: Sequence[Asked]) -> BatchAnswer:
+    async def answer(self, queries: Sequence[PaperQuery]) -> BatchAnswer:
         """Return the answers, and the one model that gave them.
 
         Raises:
@@ -82,7 +81,7 @@ class Batcher:
 def _answer_batch(model: Model, batch: list[PendingRequest]) -> list[BatchAnswer | Exception]:
     """Answer all requests at once; if that fails, each alone, so that none fails for another."""
     try:
-        answers = iter(answer_each(model, [query for queries, _ in batch for query in queries]))
+        answers = iter(answer_queries(model, [query for queries, _ in batch for query in queries]))
         return [(model, [next(answers) for _ in queries]) for queries, _ in batch]
     except Exception as error:
         if len(batch) == 1:

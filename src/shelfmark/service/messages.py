@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from shelfmark.config.schema import VERSION
-from shelfmark.models.answers import Asked
+from shelfmark.models.answers import Answer, PaperQuery
 from shelfmark.service.settings import Settings
 
 MAX_RANKS = 200
@@ -46,7 +46,7 @@ class PaperInput(BaseModel):
     id: str | None = Field(None, max_length=MAX_ID)
     primary: str | None = Field(None, max_length=64)
 
-    def query(self, top_k: int, explain: bool, max_characters: int, field: str = "") -> Asked:
+    def query(self, top_k: int, explain: bool, max_characters: int, field: str = "") -> PaperQuery:
         """Return the paper as the model takes it.
 
         Args:
@@ -70,7 +70,7 @@ class PaperInput(BaseModel):
         if not any(part and part.strip() for part in texts.values()):
             raise InvalidFieldError(field or "body", "no text: give text, or title and abstract")
         abstract = self.text or self.abstract or ""
-        return Asked(self.title or "", abstract, top_k, explain, self.primary, self.id)
+        return PaperQuery(self.title or "", abstract, top_k, explain, self.primary, self.id)
 
 
 class PredictRequest(PaperInput):
@@ -83,7 +83,7 @@ class PredictRequest(PaperInput):
     top_k: int = Field(5, ge=1, le=MAX_RANKS)
     explain: bool = False
 
-    def queries(self, settings: Settings) -> list[Asked | InvalidFieldError]:
+    def queries(self, settings: Settings) -> list[PaperQuery | InvalidFieldError]:
         """Return every paper as the model takes it, an invalid one of a list as its error.
 
         Raises:
@@ -103,7 +103,7 @@ class PredictRequest(PaperInput):
 
     def _query_or_error(
         self, paper: Any, field: str, max_characters: int
-    ) -> Asked | InvalidFieldError:
+    ) -> PaperQuery | InvalidFieldError:
         if not isinstance(paper, dict):
             return InvalidFieldError(field, "should be an object")
         try:
@@ -122,73 +122,6 @@ class LoadRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: str = Field(pattern=VERSION)
-
-
-class Rank(BaseModel):
-    """A category of the ranking, and its probability."""
-
-    category: str
-    name: str
-    group: str | None
-    probability: float
-
-
-class Listing(BaseModel):
-    """A category worth a cross-list, and its probability."""
-
-    category: str
-    name: str
-    probability: float
-
-
-class Word(BaseModel):
-    """A word, its share of the margin, and where it stands in the text, in characters."""
-
-    word: str
-    weight: float
-    places: list[tuple[int, int]]
-
-
-class Why(BaseModel):
-    """The explanation of a category: margin = base + the weights of the words + rest."""
-
-    category: str
-    margin: float
-    base: float
-    words: list[Word]
-    rest: float
-    text: str
-
-
-class Primary(BaseModel):
-    """The rank of the author's category, and the ranking of the others."""
-
-    category: str
-    name: str
-    known: bool
-    agrees: bool
-    probability: float | None
-    rank: int | None
-    others: list[Rank]
-
-
-class Answer(BaseModel):
-    """The answer to one paper."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    category: str
-    name: str
-    archive: str | None
-    group: str | None
-    confidence: float
-    confident: bool
-    ranking: list[Rank]
-    cross_lists: list[Listing]
-    why: Why | None = None
-    primary: Primary | None = None
-    id: str | None = None
-    model: str
 
 
 class PaperError(BaseModel):

@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from shelfmark.models.answers import Asked
+from shelfmark.models.answers import Answer, PaperQuery
 from shelfmark.models.artifact import Model
 from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
 from shelfmark.monitoring.prediction_log import PredictionLog
@@ -62,13 +62,13 @@ class PredictionService:
                 await asyncio.to_thread(self.log.close, LOG_CLOSE_SECONDS)
 
     def record(
-        self, model: Model, queries: list[Asked], answers: list[dict[str, Any]], request_id: str
+        self, model: Model, queries: list[PaperQuery], answers: list[Answer], request_id: str
     ) -> None:
         """Count the answers to a request, and hand them to the prediction log if there is one."""
         outcomes = self.telemetry.papers.labels("unsure"), self.telemetry.papers.labels("confident")
         for query, answer in zip(queries, answers, strict=True):
-            outcomes[answer["confident"]].inc()
-            self.telemetry.categories.labels(answer["category"]).inc()
+            outcomes[answer.confident].inc()
+            self.telemetry.categories.labels(answer.category).inc()
             if self.log is not None:
                 self.log.keep((time.time(), request_id, model, query, answer))
 
@@ -86,11 +86,11 @@ class PredictionService:
         line = {
             "time": moment,
             "request_id": request_id,
-            "model": answer["model"],
-            "category": answer["category"],
-            "confidence": answer["confidence"],
-            "confident": answer["confident"],
-            "probabilities": {x["category"]: x["probability"] for x in answer["ranking"]},
+            "model": answer.model,
+            "category": answer.category,
+            "confidence": answer.confidence,
+            "confident": answer.confident,
+            "probabilities": {rank.category: rank.probability for rank in answer.ranking},
             **text_traits(model, text),
         }
         if query.id is not None:

@@ -166,6 +166,6 @@ def test_a_storage_that_dies_half_way_is_one_line(
 
 def test_a_file_to_classify_is_read_from_there_too(gcs: str) -> None:
     address = put(f"{gcs}/texts.txt", b"a robot arm\na galaxy\n")
-    assert [list(batch) for batch in readers.batches(address)] == [
+    assert [list(batch) for batch in readers.read_batches(address)] == [
         [(1, {"text": "a robot arm\n"}), (2, {"text": "a galaxy\n"})]
     ]

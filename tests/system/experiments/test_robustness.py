@@ -85,14 +85,13 @@ def test_a_changed_paper_is_answered_as_a_users_is(
 ) -> None:
     table = parts.read("validation")
     papers = zip(table["title"].to_pylist(), table["abstract"].to_pylist(), strict=True)
-    given = answers.answer(model, changes.changed("title only", list(papers), 7))
+    given = answers.answer_papers(model, changes.changed("title only", list(papers), 7))
     right = [
-        one["category"] == label
-        for one, label in zip(given, table["label"].to_pylist(), strict=True)
+        one.category == label for one, label in zip(given, table["label"].to_pylist(), strict=True)
     ]
     told = report["changes"]["title only"]
     assert told["accuracy"] == pytest.approx(np.mean(right))
-    assert told["abstained"] == pytest.approx(np.mean([not one["confident"] for one in given]))
+    assert told["abstained"] == pytest.approx(np.mean([not one.confident for one in given]))
 
 
 def test_what_the_figures_must_say(report: dict[str, Any]) -> None:

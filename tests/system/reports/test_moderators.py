@@ -68,22 +68,22 @@ def test_a_row_says_what_the_model_says(
     summary = moderation.write_table(folder, harvested(tmp_path, papers), tmp_path, 30)
     rows = {row["id"]: row for row in table(tmp_path)}
     asked = [
-        answers.Asked(one["title"], one["abstract"], 1, True, one["categories"].split()[0])
+        answers.PaperQuery(one["title"], one["abstract"], 1, True, one["categories"].split()[0])
         for one in papers
     ]
     verdicts = []
-    for one, answer in zip(papers, answers.answer_each(model, asked), strict=True):
+    for one, answer in zip(papers, answers.answer_queries(model, asked), strict=True):
         row = rows[one["id"]]
         assert row["link"] == f"https://arxiv.org/abs/{one['id']}"
         assert row["primary"] == one["categories"].split()[0]
-        assert row["shelf"] == answer["category"]
-        assert float(row["confidence"]) == pytest.approx(answer["confidence"], abs=1e-4)
-        lists = [entry["category"] for entry in answer["cross_lists"]]
+        assert row["shelf"] == answer.category
+        assert float(row["confidence"]) == pytest.approx(answer.confidence, abs=1e-4)
+        lists = [one.category for one in answer.cross_lists]
         assert row["cross_lists"].split() == [x for x in lists if x not in one["categories"]]
-        towards = [x["word"] for x in answer["why"]["words"] if x["weight"] > 0]
+        towards = [x.word for x in answer.why.words if x.weight > 0]
         assert row["words"].split(", ") == towards[:6]
-        sure = answer["confident"] and answer["primary"]["known"]
-        agrees = "agrees" if answer["category"] == row["primary"] else "disagrees"
+        sure = answer.confident and answer.primary.known
+        agrees = "agrees" if answer.category == row["primary"] else "disagrees"
         assert row["verdict"] == (agrees if sure else "not sure")
         verdicts.append(row["verdict"])
     assert verdicts == ["agrees", "disagrees", "not sure"]

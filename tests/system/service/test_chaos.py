@@ -64,7 +64,7 @@ def right(house: Path) -> Right:
     for name in VERSIONS:
         model = artifact.load(house / "models" / name, threads=1)
         found[name] = [
-            orjson.loads(orjson.dumps({**answers.answer(model, [paper])[0], "model": name}))
+            orjson.loads(orjson.dumps(answers.answer_papers(model, [paper])[0].to_json()))
             for paper in PAPERS
         ]
     assert all(one["ranking"] != two["ranking"] for one, two in zip(*found.values(), strict=True))

@@ -53,8 +53,8 @@ def test_a_record_has_the_layout_of_the_snapshot(tmp_path: Path, clock: Clock) -
     first, second = sources.stream("snapshot", out, {})
     assert (first.submitted, first.categories) == (date(2026, 10, 9), ("cs.RO", "cs.LG"))
     assert second.id == "math/0211159"
-    [batch] = readers.batches(str(out))
-    assert [readers.question(*record).id for record in batch] == ["2610.00001", "math/0211159"]
+    [batch] = readers.read_batches(str(out))
+    assert [readers.parse_record(*record).id for record in batch] == ["2610.00001", "math/0211159"]
 
 
 def test_the_file_is_read_as_data_snapshot(tmp_path: Path, clock: Clock) -> None:

@@ -277,11 +277,11 @@ def test_an_answer_under_labels_of_ones_own(trained: Path) -> None:
     model = artifact.load(trained, threads=1)
     assert model.classes == list(OWN)
     for label, answer in zip(
-        TEXTS, answers.answer(model, [("", text) for text in TEXTS.values()]), strict=True
+        TEXTS, answers.answer_papers(model, [("", text) for text in TEXTS.values()]), strict=True
     ):
-        assert answer["category"] == label
-        assert (answer["archive"], answer["group"]) == HOMES[label]
-        names = {rank["category"]: rank["name"] for rank in answer["ranking"]}
+        assert answer.category == label
+        assert (answer.archive, answer.group) == HOMES[label]
+        names = {rank.category: rank.name for rank in answer.ranking}
         assert names == {name: name for name in OWN} | {"cs": "Computer Science"}
 
 

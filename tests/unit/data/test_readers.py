@@ -15,7 +15,7 @@ def test_a_line_is_given_out_before_the_next_has_come(monkeypatch: pytest.Monkey
     reading, writing = os.pipe()
     with os.fdopen(reading) as standard_input, os.fdopen(writing, "wb", buffering=0) as typed:
         monkeypatch.setattr(sys, "stdin", standard_input)
-        batches = readers.batches("-")
+        batches = readers.read_batches("-")
         typed.write(b"a robot\na gal")
         assert next(batches) == [(1, {"text": "a robot\n"})]
         typed.write(b'axy\n{"text": 1}')
@@ -30,7 +30,7 @@ def test_many_lines_come_in_whole_batches(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(sys, "stdin", standard_input)
         typed.write(b"\n" * 5000)
         typed.close()
-        batches = list(readers.batches("-"))
+        batches = list(readers.read_batches("-"))
     assert max(map(len, batches)) <= readers.BATCH
     assert [line for batch in batches for line, _ in batch] == list(range(1, 5001))
 
@@ -40,4 +40,4 @@ def test_a_standard_input_that_fails_is_no_end(monkeypatch: pytest.MonkeyPatch) 
     with os.fdopen(reading), os.fdopen(writing, "w") as standard_input:
         monkeypatch.setattr(sys, "stdin", standard_input)
         with pytest.raises(ShelfmarkError, match="standard input: "):
-            list(readers.batches("-"))
+            list(readers.read_batches("-"))

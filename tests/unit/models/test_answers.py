@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from shelfmark.arxiv import taxonomy
 from shelfmark.data.sources import sample
 from shelfmark.models import answers, artifact
+from shelfmark.models.answers import PaperQuery
 
 ROBOT = "We train a robot arm for grasping with motion planning."
 GALAXY = "Star formation and dust in a galaxy with a massive halo."
@@ -30,35 +32,36 @@ def cautious(model: artifact.Model, **changes: Any) -> artifact.Model:
 
 
 def test_an_answer_ranks_and_names(model: artifact.Model) -> None:
-    (answer,) = answers.answer(model, [("Robots", ROBOT)], top_k=3)
-    assert answer["category"] == "cs.RO"
-    assert answer["name"] == "Robotics"
-    assert (answer["archive"], answer["group"]) == ("cs", "cs")
-    probabilities = [rank["probability"] for rank in answer["ranking"]]
+    (answer,) = answers.answer_papers(model, [("Robots", ROBOT)], top_k=3)
+    assert answer.category == "cs.RO"
+    assert answer.name == "Robotics"
+    assert (answer.archive, answer.group) == ("cs", "cs")
+    probabilities = [rank.probability for rank in answer.ranking]
     assert len(probabilities) == 3
     assert probabilities == sorted(probabilities, reverse=True)
-    assert answer["confidence"] == probabilities[0]
+    assert answer.confidence == probabilities[0]
 
 
 def test_all_probabilities_sum_to_one(model: artifact.Model) -> None:
-    (answer,) = answers.answer(model, [("", GALAXY)], top_k=99)
-    assert len(answer["ranking"]) == len(model.classes)
-    assert sum(rank["probability"] for rank in answer["ranking"]) == pytest.approx(1, abs=1e-4)
+    (answer,) = answers.answer_papers(model, [("", GALAXY)], top_k=99)
+    assert len(answer.ranking) == len(model.classes)
+    assert sum(rank.probability for rank in answer.ranking) == pytest.approx(1, abs=1e-4)
 
 
 def test_a_list_answers_as_its_members_do(model: artifact.Model) -> None:
     asked = [("", ROBOT), ("", GALAXY), ("Title only: galaxy", "")]
-    assert answers.answer(model, asked) == [answers.answer(model, [one])[0] for one in asked]
-    assert answers.answer(model, []) == []
+    assert answers.answer_papers(model, asked) == [
+        answers.answer_papers(model, [one])[0] for one in asked
+    ]
+    assert answers.answer_papers(model, []) == []
 
 
 def test_words_of_the_title_count_for_more_than_the_same_words_in_the_abstract(
     model: artifact.Model,
 ) -> None:
     def chance(title: str, abstract: str) -> float:
-        (answer,) = answers.answer(model, [(title, abstract)], top_k=99)
-        ranking = answer["ranking"]
-        return next(x["probability"] for x in ranking if x["category"] == "astro-ph.GA")
+        (answer,) = answers.answer_papers(model, [(title, abstract)], top_k=99)
+        return next(x.probability for x in answer.ranking if x.category == "astro-ph.GA")
 
     assert chance("Galaxy halo", ROBOT) > chance("", f"Galaxy halo {ROBOT}")
 
@@ -68,11 +71,11 @@ def test_an_answer_is_confident_from_the_probability_on_that_the_card_names(
 ) -> None:
     limits = model.card["thresholds"]["confident_from"]
     assert set(limits) == set(model.classes)
-    found = answers.answer(model, papers())
+    found = answers.answer_papers(model, papers())
     for answer in found:
-        limit = limits[answer["category"]]
-        assert answer["confident"] == (limit is not None and answer["confidence"] >= limit - 1e-6)
-    assert {answer["confident"] for answer in found} == {True, False}
+        limit = limits[answer.category]
+        assert answer.confident == (limit is not None and answer.confidence >= limit - 1e-6)
+    assert {answer.confident for answer in found} == {True, False}
 
 
 @pytest.mark.parametrize("least", [0.02, 0.2])
@@ -81,35 +84,52 @@ def test_cross_lists_are_the_two_most_probable_other_categories_if_probable_enou
 ) -> None:
     texts = [model.text(*paper) for paper in papers()]
     _, lists = model.probabilities(texts)
-    found = answers.answer(cautious(model, cross_lists_from=least), papers())
+    found = answers.answer_papers(cautious(model, cross_lists_from=least), papers())
     for answer, row in zip(found, lists, strict=True):
         best = [int(place) for place in np.argsort(-row)[:2] if row[place] >= least]
-        assert answer["cross_lists"] == [
-            {
-                "category": model.card["listed"][place],
-                "name": taxonomy.full_name(model.card["listed"][place]),
-                "probability": pytest.approx(row[place], abs=1e-6),
-            }
+        assert answer.cross_lists == [
+            answers.CrossList(
+                model.card["listed"][place],
+                taxonomy.full_name(model.card["listed"][place]),
+                pytest.approx(row[place], abs=1e-6),
+            )
             for place in best
         ]
-        assert answer["category"] not in [one["category"] for one in answer["cross_lists"]]
-    assert len({len(answer["cross_lists"]) for answer in found}) > 1
+        assert answer.category not in [one.category for one in answer.cross_lists]
+    assert len({len(answer.cross_lists) for answer in found}) > 1
 
 
 def test_a_model_that_has_learnt_no_cross_lists_suggests_none(model: artifact.Model) -> None:
     silent = cautious(model, cross_lists_from=None)
-    assert all(answer["cross_lists"] == [] for answer in answers.answer(silent, papers()))
+    assert all(answer.cross_lists == [] for answer in answers.answer_papers(silent, papers()))
 
 
 def test_why_names_the_words_that_decided_and_where_they_stand(model: artifact.Model) -> None:
-    (plain,) = answers.answer(model, [("Robots", ROBOT)])
-    (answer,) = answers.answer(model, [("Robots", ROBOT)], why=True)
-    why = answer.pop("why")
-    assert answer == plain
-    assert why["category"] == "cs.RO"
-    told = {word["word"]: word for word in why["words"]}
-    assert told["robot"]["weight"] > 0
-    assert [why["text"][start:end] for start, end in told["robot"]["places"]] == ["robot"]
+    (plain,) = answers.answer_papers(model, [("Robots", ROBOT)])
+    (answer,) = answers.answer_papers(model, [("Robots", ROBOT)], explain=True)
+    why = answer.why
+    assert why is not None
+    assert dataclasses.replace(answer, why=None) == plain
+    assert why.category == "cs.RO"
+    words = {word.word: word for word in why.words}
+    assert words["robot"].weight > 0
+    assert [why.text[start:end] for start, end in words["robot"].places] == ["robot"]
+
+
+def test_an_answer_is_written_without_what_was_not_asked_for(model: artifact.Model) -> None:
+    queries = [PaperQuery("Robots", ROBOT), PaperQuery("", ROBOT, 2, True, "cs.AI", "7")]
+    plain, full = answers.answer_queries(model, queries)
+    keys = ["category", "name", "archive", "group", "confidence", "confident", "ranking",
+            "cross_lists"]  # fmt: skip
+    assert list(plain.to_json()) == [*keys, "model"]
+    assert list(full.to_json()) == [*keys, "why", "primary", "id", "model"]
+    assert plain.model == model.version
+    written = orjson.loads(orjson.dumps(full.to_json()))
+    assert list(written["ranking"][0]) == ["category", "name", "group", "probability"]
+    assert list(written["why"]) == ["category", "margin", "base", "words", "rest", "text"]
+    assert list(written["primary"]) == [
+        "category", "name", "known", "agrees", "probability", "rank", "others",
+    ]  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None)
@@ -117,5 +137,5 @@ def test_why_names_the_words_that_decided_and_where_they_stand(model: artifact.M
 def test_any_text_gets_an_answer_that_is_json(
     model: artifact.Model, title: str, abstract: str
 ) -> None:
-    (answer,) = answers.answer(model, [(title, abstract)], why=True)
-    assert orjson.loads(orjson.dumps(answer))["category"] in model.classes
+    (answer,) = answers.answer_papers(model, [(title, abstract)], explain=True)
+    assert orjson.loads(orjson.dumps(answer.to_json()))["category"] in model.classes

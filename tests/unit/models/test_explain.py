@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from shelfmark.models import artifact, explain
+from shelfmark.models.answers import explain_text
 from shelfmark.models.boosted import features
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 from tests.support import tables
@@ -151,14 +152,14 @@ def test_a_category_that_is_no_class_is_refused() -> None:
 def test_an_answer_to_why_holds_the_strongest_words_their_places_and_the_rest() -> None:
     model = fitted("stacked")
     text = shown(model, 1)[0]
-    told = explain.why(model, text, model.classes[0])
-    assert told["category"] == model.classes[0]
-    assert 0 < len(told["words"]) <= explain.MOST_WORDS
-    strengths = [abs(word["weight"]) for word in told["words"]]
+    found = explain_text(model, text, model.classes[0])
+    assert found.category == model.classes[0]
+    assert 0 < len(found.words) <= explain.MOST_WORDS
+    strengths = [abs(word.weight) for word in found.words]
     assert strengths == sorted(strengths, reverse=True)
-    total = told["base"] + sum(word["weight"] for word in told["words"]) + told["rest"]
-    assert total == pytest.approx(told["margin"])
-    assert all(word["places"] for word in told["words"])
+    total = found.base + sum(word.weight for word in found.words) + found.rest
+    assert total == pytest.approx(found.margin)
+    assert all(word.places for word in found.words)
 
 
 # --- where a term stands

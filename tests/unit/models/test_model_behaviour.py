@@ -13,8 +13,8 @@ ABSTRACT = (
 
 
 def probabilities(model: artifact.Model, text: str) -> dict[str, float]:
-    (answer,) = answers.answer(model, [("", text)], top_k=99)
-    return {rank["category"]: rank["probability"] for rank in answer["ranking"]}
+    (answer,) = answers.answer_papers(model, [("", text)], top_k=99)
+    return {rank.category: rank.probability for rank in answer.ranking}
 
 
 @pytest.mark.parametrize(

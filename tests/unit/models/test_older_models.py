@@ -16,7 +16,7 @@ import pytest
 from shelfmark.config.schema import Config
 from shelfmark.core import pickles
 from shelfmark.models import answers, artifact
-from shelfmark.models.answers import Asked
+from shelfmark.models.answers import PaperQuery
 
 DATA = Path(__file__).parent / "data"
 OLDER = sorted(folder.name for folder in DATA.iterdir())
@@ -42,10 +42,14 @@ def model(folder: Path) -> artifact.Model:
 
 def test_an_older_model_answers_as_it_did(folder: Path, model: artifact.Model) -> None:
     cases = orjson.loads((folder / "answers.json").read_bytes())
-    asked = [Asked(**{key: value for key, value in case.items() if key != "answer"})
-             for case in cases]  # fmt: skip
-    for case, answer in zip(cases, answers.answer_each(model, asked), strict=True):
-        same(answer, case["answer"])
+    asked = [
+        PaperQuery(*(case[key] for key in ("title", "abstract", "top_k", "why", "primary", "id")))
+        for case in cases
+    ]
+    for case, answer in zip(cases, answers.answer_queries(model, asked), strict=True):
+        written = orjson.loads(orjson.dumps(answer.to_json()))
+        assert written.pop("model") == folder.name
+        same(written, case["answer"])
 
 
 def same(found: Any, wanted: Any) -> None:

@@ -37,14 +37,15 @@ def test_a_line_holds_what_is_answered(folder: Path, model: artifact.Model, tmp_
     (tmp_path / "in.jsonl").write_bytes(records.lines(papers))
     out = tmp_path / "out.jsonl"
     parts = [(paper.get("title", ""), paper.get("text", ROBOT)) for paper in papers]
-    for why in (False, True):
-        given = answered(folder, tmp_path / "in.jsonl", out, top_k=2, why=why)
-        wanted = answers.answer(model, parts, top_k=2, why=why)
+    for explain in (False, True):
+        given = answered(folder, tmp_path / "in.jsonl", out, top_k=2, explain=explain)
+        wanted = answers.answer_papers(model, parts, top_k=2, explain=explain)
         places = [{"line": number, "id": None} for number in (1, 2, 3)]
-        assert given == [
-            orjson.loads(orjson.dumps(place | one))
+        assert [line | {"model": model.version} for line in given] == [
+            orjson.loads(orjson.dumps(place | one.to_json()))
             for place, one in zip(places, wanted, strict=True)
         ]
+        assert not [line for line in given if "model" in line]
 
 
 def test_text_lines(folder: Path, tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_a_long_file_is_shared_among_processes_and_answered_the_same(
     assert [line["line"] for line in alone] == list(range(1, 501))
     wanted = ["cs.RO", "astro-ph.GA", None, "astro-ph.GA", None] * 100
     assert [line.get("category") for line in alone] == wanted
-    monkeypatch.setattr(predict, "WORTH_SHARING", 2)
+    monkeypatch.setattr(predict, "WORTH_DISTRIBUTING", 2)
     assert answered(folder, tmp_path / "papers", tmp_path / "shared.jsonl") == alone
     with pytest.raises(ShelfmarkError, match="no model in"):
         answered(tmp_path, tmp_path / "papers", tmp_path / "none.jsonl")

@@ -105,11 +105,11 @@ def _read(file: str | None) -> Papers:
     if not file:
         made = sample.records(None, PAPERS)
         return [{"title": paper.title, "abstract": paper.abstract} for _, paper in made]
-    found = (readers.question(*one) for batch in readers.batches(file) for one in batch)
+    found = (readers.parse_record(*one) for batch in readers.read_batches(file) for one in batch)
     papers = (
         {"title": one.title[:LONGEST], "abstract": one.abstract[:LONGEST]}
         for one in found
-        if isinstance(one, readers.Question) and one.abstract.strip()
+        if isinstance(one, readers.InputRecord) and one.abstract.strip()
     )
     if not (some := list(itertools.islice(papers, PAPERS))):
         raise ShelfmarkError(f"--file: {file} holds no paper with an abstract")

@@ -27,7 +27,7 @@ from shelfmark.core import console
 from shelfmark.data import sources
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.experiments.benchmarks import memory
-from shelfmark.models import artifact, explain
+from shelfmark.models import answers, artifact
 from shelfmark.models.boosted import features
 from shelfmark.models.boosted.engine import Engine, open_engine
 from shelfmark.models.boosted.fit import fit_model
@@ -174,7 +174,7 @@ def latency(settings: Config, folder: str) -> dict[str, Any]:
         "clean": lambda i: opened.text(papers[i].title, papers[i].abstract),
         "features": lambda i: features.transform(steps, [texts[i]]),
         "score": lambda i: opened.decision.predict_proba(rows[i]),
-        "explain": lambda i: explain.why(opened, texts[i], label),
+        "explain": lambda i: answers.explain_text(opened, texts[i], label),
     }
     return {
         name: statistics.median(_timed(partial(part, i))[0] for i in range(len(texts)))

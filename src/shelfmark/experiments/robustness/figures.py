@@ -63,9 +63,9 @@ def answer(model: Model, sample: Sample, papers: Sequence[Paper], bar: console.B
     place = {name: number for number, name in enumerate(sample.names)}
     given, sure = [], []
     for start in range(0, len(papers), evaluate.BATCH):
-        part = answers.answer(model, papers[start : start + evaluate.BATCH], top_k=1)
-        given += [place[one["category"]] for one in part]
-        sure += [one["confident"] for one in part]
+        part = answers.answer_papers(model, papers[start : start + evaluate.BATCH], top_k=1)
+        given += [place[one.category] for one in part]
+        sure += [one.confident for one in part]
         bar.advance(len(part))
     return Told(np.array(given, np.int64), np.array(sure, np.bool_))
 

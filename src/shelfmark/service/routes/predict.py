@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from shelfmark.models.answers import Asked
+from shelfmark.models.answers import Answer, PaperQuery
 from shelfmark.service.auth import API_KEY, check_key, document_key
-from shelfmark.service.messages import Answer, Answers, PredictRequest
+from shelfmark.service.messages import Answers, PredictRequest
 from shelfmark.service.prediction_service import PredictionService
 from shelfmark.service.problems import document_problems
 from shelfmark.service.responses import json_response
@@ -35,19 +35,17 @@ def create_router(service: PredictionService) -> APIRouter:
         """Predict the category of a paper, or of each paper of a list."""
         check_key(service.settings.api_key, request, API_KEY)
         papers = body.queries(service.settings)
-        queries = [paper for paper in papers if isinstance(paper, Asked)]
+        queries = [paper for paper in papers if isinstance(paper, PaperQuery)]
         model, answers = await service.batcher.answer(queries)
-        for answer in answers:
-            answer["model"] = model.version
         service.telemetry.batches.observe(len(papers))
         service.telemetry.papers.labels("refused").inc(len(papers) - len(queries))
         service.record(model, queries, answers, request.state.request_id)
         if body.papers is None:
-            return json_response(answers[0])
+            return json_response(answers[0].to_json())
         in_order = iter(answers)
         predictions = [
-            next(in_order)
-            if isinstance(paper, Asked)
+            next(in_order).to_json()
+            if isinstance(paper, PaperQuery)
             else {"error": paper.problem, "field": paper.field}
             for paper in papers
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import orjson
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -16,14 +17,15 @@ from tests.support.serving import ROBOT
 @pytest.mark.parametrize("confident", [True, False])
 def test_one_paper(page: Page, model: artifact.Model, confident: bool) -> None:
     papers = [(paper.title, paper.abstract) for _, paper in sample.records(None, 60)]
-    found = answers.answer(model, papers)
+    found = answers.answer_papers(model, papers)
     title, abstract = next(
         paper
         for paper, one in zip(papers, found, strict=True)
-        if one["confident"] is confident and one["cross_lists"]
+        if one.confident is confident and one.cross_lists
     )
     ask(page, title, abstract)
-    [wanted] = answers.answer(model, [(title, abstract)], why=True)
+    [answer] = answers.answer_papers(model, [(title, abstract)], explain=True)
+    wanted = orjson.loads(orjson.dumps(answer.to_json()))
     heading = page.locator(".shelf")
     expect(heading).to_have_text(f"{wanted['category']} {wanted['name']}")
     expect(heading).to_be_focused()
@@ -52,7 +54,8 @@ def test_one_paper(page: Page, model: artifact.Model, confident: bool) -> None:
 def test_signs_beyond_the_basic_plane_move_no_mark(page: Page, model: artifact.Model) -> None:
     text = f"𝒜𝒜 🤖 🤖🏽 e\u0301 {ROBOT} 𝒜 <b>galaxy</b> 🌌 robot"
     ask(page, "On 𝒜", text)
-    why = answers.answer(model, [("On 𝒜", text)], why=True)[0]["why"]
+    [answer] = answers.answer_papers(model, [("On 𝒜", text)], explain=True)
+    why = orjson.loads(orjson.dumps(answer.why))
     marks = page.locator(".text mark").evaluate_all(
         "nodes => nodes.map((node) => [node.className, node.textContent])"
     )
