@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from shelfmark.config.schema import Config
     from shelfmark.core.arrays import Floats
+    from shelfmark.models.answers import Answer
     from shelfmark.models.artifact import Model
     from shelfmark.models.explain import Explanation
 
@@ -58,12 +59,12 @@ class PaperClassifier:
     @overload
     def predict(  # type: ignore[overload-overlap] # a text is an iterable of texts too
         self, papers: Paper, *, top_k: int = ..., explain: bool = ...
-    ) -> dict[str, Any]: ...
+    ) -> Answer: ...
 
     @overload
     def predict(
         self, papers: Iterable[Paper] | pd.DataFrame, *, top_k: int = ..., explain: bool = ...
-    ) -> list[dict[str, Any]]: ...
+    ) -> list[Answer]: ...
 
     def predict(
         self,
@@ -71,7 +72,7 @@ class PaperClassifier:
         *,
         top_k: int = 5,
         explain: bool = False,
-    ) -> dict[str, Any] | list[dict[str, Any]]:
+    ) -> Answer | list[Answer]:
         """Classify one paper or many.
 
         Args:
@@ -92,7 +93,7 @@ class PaperClassifier:
         found = [
             answer
             for batch in _batches(_pairs(papers))
-            for answer in answers.answer(self._model, batch, top_k, explain)
+            for answer in answers.answer_papers(self._model, batch, top_k, explain)
         ]
         return found[0] if isinstance(papers, str | tuple) else found
 
