@@ -113,7 +113,7 @@ def render_api() -> dict[str, str]:
 
 
 def list_rooms() -> dict[str, list[str]]:
-    """Return the rooms, each with its modules, in the order of the imports from the ground up."""
+    """Return the rooms with their modules, from the lowest layer up."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
     names = [name.removeprefix("shelfmark.") for row in layers[::-1] for name in row.split(" | ")]
@@ -121,7 +121,7 @@ def list_rooms() -> dict[str, list[str]]:
 
 
 def list_modules(room: str) -> list[str]:
-    """Return the modules of a room, those of its own folders behind the others."""
+    """Return the modules of a room, those in subfolders last."""
     files = sorted((SOURCE / room).rglob("*.py"), key=lambda x: (len(x.parts), x))
     paths = [x.relative_to(SOURCE).with_suffix("") for x in files if x.stem != "__init__"]
     return [".".join(path.parts) for path in paths]
