@@ -244,7 +244,7 @@ def test_a_secret_s_server_that_says_nothing_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(rest, "SECONDS", 0.1)
     monkeypatch.setattr(rest, "TRIES", 2)
-    google.slow = 2.0
+    google.answering.clear()
     job.set_wandb_key()
     assert "is not reached" in log()
     assert os.environ[job.WANDB_MODE] == "offline"

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from shelfmark.arxiv.papers import Paper
 from shelfmark.data.sources import sample
 from tests.support import packing, records
 from tests.system.docs.commands import ROOT
@@ -76,7 +77,7 @@ class Sandbox:
             subprocess.run(["git", *who, *name], cwd=self.folder, env=self.env, check=True)
 
     @staticmethod
-    def _known(paper: sample.Paper) -> sample.Paper:
+    def _known(paper: Paper) -> Paper:
         """Return a paper of the sample, its statistics in the place of the README's cs.AI."""
         swapped = tuple("cs.AI" if name == "stat.ML" else name for name in paper.categories)
         return replace(paper, categories=swapped)

@@ -15,6 +15,7 @@ import orjson
 import pytest
 
 from shelfmark.core import files
+from shelfmark.core.arrays import Floats
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import behaviour, promote
 from shelfmark.models import aliases, artifact, registry
@@ -238,7 +239,7 @@ def test_a_model_that_fails_to_behave_is_kept_out(model: artifact.Model) -> None
 class _Flawed(artifact.Model):
     """Answers by the number of capitals and by the place in the list."""
 
-    def probabilities(self, texts: list[str]) -> tuple[artifact.Floats, artifact.Floats]:
+    def probabilities(self, texts: list[str]) -> tuple[Floats, Floats]:
         classes, lists = super().probabilities(texts)
         classes[:] = 0.001
         classes[:, 0] = [
