@@ -1,4 +1,4 @@
-"""The service while things go wrong: killed workers, swapped models, slow and greedy clients."""
+"""The service under faults: killed workers, replaced models, slow and greedy clients."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n
 
 @pytest.fixture(scope="module")
 def house(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two models that never agree: in the second the classes stand in reverse."""
+    """A folder with two models that never agree: the second has the classes in reverse."""
     house = tmp_path_factory.mktemp("house")
     for name in VERSIONS:
         folder = house / "models" / name
@@ -59,7 +59,7 @@ def house(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def right(house: Path) -> Right:
-    """What the versions answer, computed in this process."""
+    """The answers of both versions, computed in this process."""
     found = {}
     for name in VERSIONS:
         model = artifact.load(house / "models" / name, threads=1)
@@ -71,7 +71,7 @@ def right(house: Path) -> Right:
     return found
 
 
-# The supervisor logs whom it asks whether it lives, and waits for the answer without an end.
+# The supervisor logs each health check, and waits for its answer without a timeout.
 HEALTH_CHECKS = f"""
 import functools, sys
 from uvicorn.supervisors import multiprocess
@@ -87,7 +87,7 @@ multiprocess.Process.ping = ping
 
 @contextlib.contextmanager
 def served(house: Path, workers: int, before: str = "") -> Iterator[Served]:
-    """Run the service while the block does; every worker is ready when it begins."""
+    """Run the service while the block runs; every worker is ready when it starts."""
     port = free_port()
     process = start(house, port, "'one'", str(workers), before=before, **LIMITS)
     url, log = f"http://127.0.0.1:{port}", log_of(house, port)
@@ -106,7 +106,7 @@ def served(house: Path, workers: int, before: str = "") -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def server(house: Path) -> Iterator[str]:
-    """One service of one worker, for all that it should get over."""
+    """One service of one worker, for the faults that it survives."""
     with served(house, 1) as (process, url, log):
         yield url
         assert process.poll() is None
@@ -115,15 +115,15 @@ def server(house: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def pair(house: Path) -> Iterator[Served]:
-    """One service of two workers, for what kills a worker and then all."""
+    """One service of two workers, for the tests that kill one of them and then all."""
     with served(house, 2) as running:
         yield running
 
 
 class Crowd:
-    """Clients that ask all the while the block runs, and what they were answered.
+    """Clients that send requests while the block runs, and the responses they get.
 
-    One whose connection breaks asks again if they are `patient`, else it goes home.
+    A client whose connection breaks continues if they are `patient`, and stops otherwise.
     """
 
     def __init__(self, url: str, clients: int = 4, patient: bool = False) -> None:
@@ -162,15 +162,15 @@ class Crowd:
                 self.answers.append((asked, answer.status_code, answer.json()))
                 self._over.wait(0.03)  # the service has other work to do in these tests
 
-    def see_that_all_is_right(self, right: Right, broken: int = 0) -> None:
+    def assert_all_right(self, right: Right, broken: int = 0) -> None:
         assert len(self.broken) <= broken, self.broken
         for asked, status, answer in self.answers:
             assert status == 200, answer
             found = answer["predictions"] if len(asked) > 1 else [answer]
             assert found == [right[answer["model"]][number] for number in asked]
 
-    def see_that_it_is_answered(self, more: int = 20) -> None:
-        """Wait until so many more have been answered."""
+    def wait_for_answers(self, more: int = 20) -> None:
+        """Wait until so many more requests are answered."""
         enough = len(self.answers) + more
         until(lambda: len(self.answers) >= enough)
 
@@ -188,28 +188,30 @@ def workers_of(process: subprocess.Popen[bytes]) -> set[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
-def test_a_killed_worker_is_missed_by_nobody_and_comes_back(pair: Served, right: Right) -> None:
+def test_a_killed_worker_is_replaced_and_its_clients_are_answered(
+    pair: Served, right: Right
+) -> None:
     process, url, log = pair
     before = workers_of(process)
     assert len(before) == 2
     with Crowd(url, patient=True) as crowd:
-        crowd.see_that_it_is_answered()
+        crowd.wait_for_answers()
         os.kill(min(before), signal.SIGKILL)
-        crowd.see_that_it_is_answered()
+        crowd.wait_for_answers()
         until(lambda: log.read_text().count("serving one") == 3)
-        crowd.see_that_it_is_answered()
+        crowd.wait_for_answers()
     assert len(workers_of(process) - {min(before)}) == 2
-    crowd.see_that_all_is_right(right, broken=4)  # what the dead one had in hand, and no more
+    crowd.assert_all_right(right, broken=4)  # at most the requests in flight of the killed worker
 
 
 def waits_for(worker: int, log: Path) -> bool:
-    """Whether the supervisor has asked a worker whether it lives, and has no answer."""
+    """Whether a health check of a worker has no answer yet."""
     lines = log.read_text().splitlines()
     return lines.count(f"asking {worker}") > lines.count(f"answered {worker}")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
-def test_a_worker_killed_while_its_health_is_checked_comes_back_at_once(house: Path) -> None:
+def test_a_worker_killed_during_a_health_check_is_replaced_at_once(house: Path) -> None:
     with served(house, 2, HEALTH_CHECKS) as (process, _, log):
         worker = min(workers_of(process))
         os.kill(worker, signal.SIGSTOP)
@@ -220,16 +222,16 @@ def test_a_worker_killed_while_its_health_is_checked_comes_back_at_once(house: P
         until(lambda: log.read_text().count("serving one") == 3)
 
 
-def test_what_is_in_hand_at_sigterm_is_answered(pair: Served, right: Right) -> None:
+def test_requests_in_flight_at_sigterm_are_answered(pair: Served, right: Right) -> None:
     process, url, log = pair
     body = orjson.dumps({"papers": [{"text": text} for _, text in PAPERS]})
     head = HEAD + b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % len(body)
     with Crowd(url) as crowd, contextlib.ExitStack() as stack:
-        crowd.see_that_it_is_answered()
+        crowd.wait_for_answers()
         lines = [stack.enter_context(connected(url)) for _ in range(8)]
         for line in lines:
             line.sendall(head)
-        for line in lines:  # which says that the request is in hand
+        for line in lines:  # which shows that the request is in flight
             assert line.recv(100).startswith(b"HTTP/1.1 100 ")
         process.send_signal(signal.SIGTERM)
         until(lambda: log.read_text().count("Shutting down") == 2)
@@ -240,14 +242,14 @@ def test_what_is_in_hand_at_sigterm_is_answered(pair: Served, right: Right) -> N
             assert given.startswith(b"HTTP/1.1 200 ")
             assert orjson.loads(given.partition(b"\r\n\r\n")[2])["predictions"] == right["one"]
         assert process.wait(PATIENCE) == 0
-    crowd.see_that_all_is_right(right, broken=4)
+    crowd.assert_all_right(right, broken=4)
 
 
-def test_fifty_swaps_of_the_model_are_noticed_in_no_answer(server: str, right: Right) -> None:
+def test_fifty_replacements_of_the_model_change_no_answer(server: str, right: Right) -> None:
     with httpx.Client(base_url=server, timeout=PATIENCE) as client, Crowd(server) as crowd:
         for version in VERSIONS:
             client.post("/load", json={"version": version}, headers=ADMIN)
-            crowd.see_that_it_is_answered(8)  # two of each client, the second asked since
+            crowd.wait_for_answers(8)  # two of each client, the second asked since
         for turn in range(1, 51):
             version = VERSIONS[turn % 2]
             loaded = client.post("/load", json={"version": version}, headers=ADMIN)
@@ -255,7 +257,7 @@ def test_fifty_swaps_of_the_model_are_noticed_in_no_answer(server: str, right: R
             answer = client.post("/predict", json={"text": PAPERS[0][1]}).json()
             assert answer == right[version][0]
     assert {answer["model"] for _, _, answer in crowd.answers} == set(VERSIONS)
-    crowd.see_that_all_is_right(right)
+    crowd.assert_all_right(right)
 
 
 def damaged(house: Path, how: str) -> str:
@@ -272,7 +274,7 @@ def damaged(house: Path, how: str) -> str:
     return how
 
 
-def test_all_workers_serve_the_version_that_one_was_told_of_and_so_do_later_ones(
+def test_all_workers_and_later_ones_serve_the_version_that_one_loads(
     house: Path,
 ) -> None:
     with served(house, 2) as (process, url, log):
@@ -304,7 +306,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("how", ["flipped", "truncated", "missing", "card"])
-def test_a_damaged_model_is_refused_and_the_old_one_goes_on(
+def test_a_damaged_model_is_refused_and_the_current_one_stays(
     house: Path, server: str, right: Right, how: str
 ) -> None:
     version = damaged(house, how)
@@ -312,12 +314,12 @@ def test_a_damaged_model_is_refused_and_the_old_one_goes_on(
         client.post("/load", json={"version": "one"}, headers=ADMIN)
         with Crowd(server, clients=2) as crowd:
             refused = client.post("/load", json={"version": version}, headers=ADMIN)
-            crowd.see_that_it_is_answered()
+            crowd.wait_for_answers()
         assert 400 <= refused.status_code < 500
         assert refused.headers["content-type"] == "application/problem+json"
         assert client.get("/ready").json()["model"] == "one"
     assert {answer["model"] for _, _, answer in crowd.answers} == {"one"}
-    crowd.see_that_all_is_right(right)
+    crowd.assert_all_right(right)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -337,9 +339,11 @@ def still_takes(line: socket.socket, byte: bytes) -> bool:
     return False
 
 
-def test_slow_clients_keep_nobody_waiting_and_are_shown_out(server: str, right: Right) -> None:
+def test_slow_clients_delay_nobody_and_are_disconnected(server: str, right: Right) -> None:
     with contextlib.ExitStack() as stack, Crowd(server) as crowd:
-        for _ in range(150):  # with a body that never comes, and more than are worked on at a time
+        for _ in range(
+            150
+        ):  # with a body that never comes, and more than the limit of requests in flight
             line = stack.enter_context(connected(server))
             line.sendall(HEAD + b"Content-Length: 1000\r\n\r\n{")
         lines = [stack.enter_context(connected(server)) for _ in range(50)]
@@ -347,8 +351,8 @@ def test_slow_clients_keep_nobody_waiting_and_are_shown_out(server: str, right: 
         while lines:
             assert time.monotonic() < deadline
             lines = [line for line in lines if still_takes(line, b"P")]
-            crowd.see_that_it_is_answered()
-    crowd.see_that_all_is_right(right)
+            crowd.wait_for_answers()
+    crowd.assert_all_right(right)
 
 
 def test_bodies_too_large_are_refused_while_others_are_answered(server: str, right: Right) -> None:
@@ -358,9 +362,9 @@ def test_bodies_too_large_are_refused_while_others_are_answered(server: str, rig
         lines = [stack.enter_context(connected(server)) for _ in range(20)]
         for number, line in enumerate(lines):
             line.sendall(HEAD + (streamed if number % 2 else announced))
-        crowd.see_that_it_is_answered()
+        crowd.wait_for_answers()
         for line in lines:
             given = line.recv(1 << 16)
             assert given.startswith(b"HTTP/1.1 413 ")
             assert b"application/problem+json" in given
-    crowd.see_that_all_is_right(right)
+    crowd.assert_all_right(right)
