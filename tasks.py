@@ -17,6 +17,7 @@ from invoke import Collection, Context, Exit, Parser, Program, Task, task
 from shelfmark.cli.command import Command, run
 from shelfmark.cli.extras import require_extra
 from shelfmark.cli.main import shelfmark
+from shelfmark.cli.output import print_table
 from shelfmark.cli.overrides import NameOrOverride, OverridesCommand, choices
 from shelfmark.core import provenance
 
@@ -62,7 +63,7 @@ def bench(words: tuple[str, ...]) -> None:
     Overrides, as for train, select for example real papers.
     """
     from shelfmark.errors import ShelfmarkError, nearest
-    from shelfmark.experiments.benchmarks import speed
+    from shelfmark.experiments.benchmarks.speed import run_benchmarks
 
     named = [word for word in words if "=" not in word and not word.startswith("~")]
     known = [*BENCHES, *ON_REQUEST]
@@ -71,7 +72,8 @@ def bench(words: tuple[str, ...]) -> None:
             raise ShelfmarkError(f"{name}: no such benchmark{nearest(name, known)}")
     if "cluster" in named:
         require_extra("distributed", "dask")
-    speed.run(named or list(BENCHES), [word for word in words if word not in named])
+    overrides = [word for word in words if word not in named]
+    print_table(run_benchmarks(named or list(BENCHES), overrides))
 
 
 @click.command("test", cls=Command)

@@ -15,6 +15,7 @@ from shelfmark.cli.options import (
     port_option,
     reports_option,
 )
+from shelfmark.cli.output import print_table
 from shelfmark.cli.overrides import Override, OverridesCommand, overrides_argument
 
 
@@ -109,9 +110,10 @@ def monitor(host: str, port: int) -> None:
 )  # fmt: skip
 def bench_drift(overrides: tuple[str, ...], draws: int, repeats: int) -> None:
     """Measure the false-alarm rate and the detection rate of drift, on real papers."""
-    from shelfmark.experiments.benchmarks import drift
+    from shelfmark.experiments.benchmarks.drift import measure_detection
 
-    drift.run(overrides, draws, repeats)
+    for table in measure_detection(overrides, draws, repeats):
+        print_table(table)
 
 
 COMMANDS = (drift, monitor, bench_drift)

@@ -15,6 +15,7 @@ from shelfmark.cli.options import (
     port_option,
     reports_option,
 )
+from shelfmark.cli.output import print_table
 
 
 @click.command("serve", cls=Command)
@@ -105,9 +106,12 @@ def load_test(
 ) -> None:  # fmt: skip
     """Load-test the service; fail if a budget of speed, errors or memory is exceeded."""
     require_locust()
-    from shelfmark.experiments.benchmarks import load
+    from shelfmark.experiments.benchmarks.load import run_load_test
 
-    load.run(url, file, users, seconds, workers, model, str(models), str(reports))
+    test = run_load_test(url, file, users, seconds, workers, model, str(models), str(reports))
+    print_table(test.table())
+    click.echo("\n".join(test.summary()))
+    test.require_budgets()
 
 
 COMMANDS = (serve, promote, ship_log, load_test)

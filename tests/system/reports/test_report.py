@@ -20,7 +20,7 @@ from PIL import Image
 from shelfmark.config.load import load_drift_config
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import charts
-from shelfmark.experiments.benchmarks import load_figures
+from shelfmark.experiments.benchmarks.load import LoadTest, PhaseFigures
 from shelfmark.monitoring import detect
 from shelfmark.reports import write as report
 from shelfmark.reports.check import check_report
@@ -68,14 +68,14 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     times = np.linspace(5.0, 50.0, 2500)
     phases = {
-        name: load_figures.Figures(times, 2500, 2.0, 0, "", 0.2, [150.0, 151.0, 152.0])
+        name: PhaseFigures(times, 2500, 2.0, 0, "", 0.2, [150.0, 151.0, 152.0])
         for name in ("health", "predict", "lists of 64")
     }
     about = {
         "model": "tiny", "synthetic": True, "command": "uv run inv load-test", "users": 32,
         "created": "2026-11-22T10:00:00+00:00", "seconds_a_phase": 30.0, "workers": 1,
     }  # fmt: skip
-    load_figures.write(about, phases, reports / "tiny-load")
+    LoadTest("tiny", phases).write(about, reports / "tiny-load")
     (reports / "tiny-robustness").mkdir()
     (reports / "tiny-robustness" / "metrics.json").write_bytes(orjson.dumps(ROBUST))
     done = inv("report", "--models", "tiny", cwd=folder)

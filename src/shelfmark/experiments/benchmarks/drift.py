@@ -1,9 +1,9 @@
-"""Does `inv drift` see drift, and is it silent without? Rates over many draws of real papers.
+"""The false-alarm rate and the detection rate of `inv drift`, over many draws of real papers.
 
 A model is trained on some papers of 2013-2015. References and windows are drawn from the others:
-windows of the very same papers must raise no alarm more often than the configured level; of papers
-that are changed, or of others, each should. Where true labels come later they would help; here they
-are known only for false alarms, where more tests can go wrong.
+windows of the same papers must raise an alarm no more often than the configured level; windows of
+changed or other papers should raise one each. True labels, which would help, are known only where
+false alarms are counted: there they add tests that can fail.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
-from rich.table import Table
 from scipy.stats import binomtest
 
 from shelfmark.arxiv.text import MATHS, join_texts
@@ -29,6 +27,7 @@ from shelfmark.config.load import load_config, load_drift_config
 from shelfmark.config.schema import Config, DriftConfig
 from shelfmark.core import console
 from shelfmark.core.arrays import Ints
+from shelfmark.core.tables import Table
 from shelfmark.data import sources
 from shelfmark.data.cleaning import clean
 from shelfmark.data.labels import label_of
@@ -42,18 +41,18 @@ from shelfmark.monitoring.reference import Reference
 from shelfmark.monitoring.windows import Window
 
 SIZES = (200, 1000, 5000)  # papers of a window
-KEPT = 2500  # papers of a reference
-TRAINED, STOPPED = 8000, 1000  # papers for training, and for stopping it
-MOST = 8000  # papers that a shift is drawn from
+REFERENCE = 2500  # papers of a reference
+TRAINED, VALIDATED = 8000, 1000  # papers for training, and for early stopping
+POOL = 8000  # papers that the windows of a shift are drawn from
 FIVE = ("cs.AI", "cs.CL", "cs.CV", "cs.LG", "cs.RO")
 OTHERS = ("math.NA", "math.FA", "math.CA", "cond-mat.quant-gas", "physics.ins-det")
-BASE = ("experiment=fast", "data.level=archive", "model.n_jobs=1")  # quick, and labels enough
+BASE = ("experiment=fast", "data.level=archive", "model.n_jobs=1")  # quick, with enough labels
 COMMAND = re.compile(r"\\[A-Za-z]+|[\\{}^_$~]")
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Papers as the model saw them: rows of a reference and their wide buckets."""
+class Described:
+    """Papers as monitoring describes them: the rows of a reference, and their hashed terms."""
 
     rows: pd.DataFrame
     terms: sp.csr_matrix
@@ -64,135 +63,170 @@ class Case:
     """Where references and windows are drawn from.
 
     Args:
-        name: what is shifted.
+        name: the shift.
         old: papers of references.
-        new: papers of windows; None: the old ones, those that are in no reference.
+        new: papers of windows; None for the old papers that are in no reference.
         labelled: whether the window's true labels are known.
         folded: whether the windows come from a log without texts.
         fixed: whether all draws share one reference, as in use.
     """
 
     name: str
-    old: Seen
-    new: Seen | None
+    old: Described
+    new: Described | None
     labelled: bool = False
     folded: bool = False
     fixed: bool = False
 
 
-def run(overrides: Sequence[str], draws: int, repeats: int) -> None:
-    """Train, draw and compare, and print two tables of rates.
+@dataclass(frozen=True)
+class CaseRates:
+    """The alarms of one case.
 
     Args:
-        overrides: of `inv train`, to say where the papers are; a snapshot.
+        name: of the case.
+        draws: windows of each size.
+        alarms: windows that raised an alarm, for each of `SIZES`.
+        tests: how often each test raised one, over all sizes.
+    """
+
+    name: str
+    draws: int
+    alarms: list[int]
+    tests: Counter[str]
+
+    def row(self) -> list[str]:
+        """Return the cells of a table: a rate with its 95 % interval for each size, the tests."""
+        rates = [_format_rate(count, self.draws) for count in self.alarms]
+        tests = ", ".join(f"{test} {count}" for test, count in self.tests.most_common())
+        return [self.name, *rates, tests]
+
+
+def measure_detection(overrides: Sequence[str], draws: int, repeats: int) -> list[Table]:
+    """Train a model, draw windows and compare them.
+
+    Args:
+        overrides: of `inv train`, to name the papers; a snapshot.
         draws: windows of each size without a shift.
         repeats: windows of each size of each shift.
+
+    Returns:
+        The false-alarm rates and the detection rates, a row for each case.
 
     Raises:
         ShelfmarkError: there are too few papers of these years.
     """
     settings, limits = load_config([*BASE, *overrides]), load_drift_config()
-    silent, shifted = _cases(settings)
+    stable, shifted = _make_cases(settings)
+    columns = ("", *(f"{size:,} papers" for size in SIZES), "by")
+    tables = []
     for title, cases, count in (
-        (f"False alarms without drift, {draws} draws each, level {limits.level:g}", silent, draws),
-        (f"Drift seen, {repeats} draws each, window without labels", shifted, repeats),
+        (f"False alarms without drift, {draws} draws each, level {limits.level:g}", stable, draws),
+        (f"Detected drift, {repeats} draws each, window without labels", shifted, repeats),
     ):
-        table = Table(title=title, title_justify="left")
-        for heading in ("", *(f"{size:,} papers" for size in SIZES), "by"):
-            table.add_column(heading)
         with console.progress("comparing", len(cases) * len(SIZES) * count) as bar:
-            for case in cases:
-                cells, by = [], Counter[str]()
-                for size in SIZES:
-                    alarms = 0
-                    for one in _alarms(case, size, count, limits):
-                        alarms += bool(one)
-                        by.update(one)
-                        bar.advance()
-                    cells.append(_rate(alarms, count))
-                table.add_row(case.name, *cells, ", ".join(f"{k} {n}" for k, n in by.most_common()))
-        console.STDOUT.print(table)
+            rows = [_measure_case(case, count, limits, bar).row() for case in cases]
+        tables.append(Table(columns, rows, title=title))
+    return tables
 
 
-def _rate(found: int, count: int) -> str:
-    low, high = binomtest(found, count).proportion_ci(method="exact")
-    return f"{found / count:.1%} ({low:.1%} to {high:.1%})"
+def _measure_case(case: Case, count: int, limits: DriftConfig, bar: console.Bar) -> CaseRates:
+    alarms, tests = [], Counter[str]()
+    for size in SIZES:
+        alarms.append(0)
+        for raised in _draw_alarms(case, size, count, limits):
+            alarms[-1] += bool(raised)
+            tests.update(raised)
+            bar.advance()
+    return CaseRates(case.name, count, alarms, tests)
 
 
-def _alarms(case: Case, size: int, count: int, limits: DriftConfig) -> Iterator[list[str]]:
-    """Yield the tests that raise an alarm for each of some windows."""
+def _format_rate(alarms: int, draws: int) -> str:
+    low, high = binomtest(alarms, draws).proportion_ci(method="exact")
+    return f"{alarms / draws:.1%} ({low:.1%} to {high:.1%})"
+
+
+def _draw_alarms(case: Case, size: int, count: int, limits: DriftConfig) -> Iterator[list[str]]:
+    """Yield the names of the tests that raise an alarm, for each window drawn."""
     for number in range(count):
         order = np.random.default_rng([7, 0 if case.fixed else number]).permutation(
             case.old.terms.shape[0]
         )
-        kept = min(KEPT, len(order) // 2)
-        old = _reference(case.old, order[:kept])
-        chance = np.random.default_rng([size, number])
+        split = min(REFERENCE, len(order) // 2)
+        old = _reference(case.old, order[:split])
+        rng = np.random.default_rng([size, number])
         if case.new is None:
-            window = _window(case, case.old, chance.permutation(order[kept:])[:size])
+            window = _window(case, case.old, rng.permutation(order[split:])[:size])
         else:
-            window = _window(case, case.new, chance.permutation(case.new.terms.shape[0])[:size])
+            window = _window(case, case.new, rng.permutation(case.new.terms.shape[0])[:size])
         if len(window.rows) < size:
             raise ShelfmarkError(f"{case.name}: {len(window.rows):,} papers, {size:,} are needed")
         yield [one.test for one in drift.compare(old, window, limits).alarms]
 
 
-def _reference(seen: Seen, rows: Ints) -> Reference:
-    terms = seen.terms[rows]
-    return Reference(seen.rows.iloc[rows], terms, reference.mean_tfidf(terms), [])
+def _reference(pool: Described, rows: Ints) -> Reference:
+    terms = pool.terms[rows]
+    return Reference(pool.rows.iloc[rows], terms, reference.mean_tfidf(terms), [])
 
 
-def _window(case: Case, seen: Seen, rows: Ints) -> Window:
-    taken = seen.rows.iloc[rows].assign(time=np.nan).reset_index(drop=True)
+def _window(case: Case, pool: Described, rows: Ints) -> Window:
+    taken = pool.rows.iloc[rows].assign(time=np.nan).reset_index(drop=True)
     if not case.labelled:
         taken["label"] = None
-    terms = seen.terms[rows]
+    terms = pool.terms[rows]
     return Window(
         case.name, taken, np.arange(len(rows)), fingerprint.fold(terms) if case.folded else terms
     )
 
 
-def _cases(settings: Config) -> tuple[list[Case], list[Case]]:
-    """Return what must be silent and what must not."""
-    papers = _read(settings)
+def _make_cases(settings: Config) -> tuple[list[Case], list[Case]]:
+    """Return the cases without a shift, and those with one."""
+    papers = _read_papers(settings)
     year = pc.year(papers["submitted"]).to_numpy()
-    first = [names[0] for names in papers["categories"].to_pylist()]
     then, now = np.flatnonzero((year >= 2013) & (year <= 2015)), np.flatnonzero(year == 2019)
-    chance = np.random.default_rng(0)
-    then = chance.permutation(then)
-    if len(then) < TRAINED + STOPPED + KEPT + max(SIZES):
+    rng = np.random.default_rng(0)
+    then = rng.permutation(then)
+    if len(then) < TRAINED + VALIDATED + REFERENCE + max(SIZES):
         raise ShelfmarkError(f"{len(then):,} papers of 2013-2015 are too few for this measurement")
-    made = _fitted(settings, papers.take(then[: TRAINED + STOPPED]))
-    rest = then[TRAINED + STOPPED :]
-    pool = papers.take(rest)
-    old = _seen(made, pool)
-    five = np.array([first[row] in FIVE for row in rest])
-    # One era holds too few of the other five.
-    others = np.array([first[row] in OTHERS for row in range(len(first))])
-    others[then[: TRAINED + STOPPED]] = False
-    some = pool.take(chance.permutation(len(rest))[:MOST])
+    fitted, rest = then[: TRAINED + VALIDATED], then[TRAINED + VALIDATED :]
+    model = _fit_model(settings, papers.take(fitted))
+    old = _describe(model, papers.take(rest))
+    some = papers.take(rest).take(rng.permutation(len(rest))[:POOL])
     shifted = {
-        "papers of 2019": papers.take(chance.permutation(now)[:MOST]),
-        "TeX stripped": _changed(some, _without_tex),
-        "abstracts cut in half": _changed(some, _half),
+        "papers of 2019": papers.take(rng.permutation(now)[:POOL]),
+        "TeX stripped": _with_abstracts(some, _without_tex),
+        "abstracts cut in half": _with_abstracts(some, _half),
     }
-    other = papers.take(chance.permutation(np.flatnonzero(others))[:MOST])
-    cases = [Case(name, old, _seen(made, table)) for name, table in shifted.items()]
-    of_five = Seen(old.rows[five], old.terms[np.flatnonzero(five)])
-    cases.append(Case("five categories, then another five", of_five, _seen(made, other)))
+    cases = [Case(name, old, _describe(model, table)) for name, table in shifted.items()]
+    cases.append(_other_categories(model, papers, old, fitted, rest, rng))
     cases += [
         Case(f"{case.name}, log without texts", case.old, case.new, folded=True) for case in cases
     ]
-    silent = [
+    stable = [
         Case("the very same, labels known", old, None, labelled=True),
         Case("the same, log without texts", old, None, folded=True),
         Case("the same, one reference for all", old, None, labelled=True, fixed=True),
     ]
-    return silent, cases
+    return stable, cases
 
 
-def _read(settings: Config) -> pa.Table:
-    """Return all papers worth keeping, each once, with a label."""
+def _other_categories(
+    model: artifact.Model, papers: pa.Table, old: Described, fitted: Ints, rest: Ints,
+    rng: np.random.Generator,
+) -> Case:  # fmt: skip
+    """Return the case of references of five categories, and windows of another five."""
+    primary = np.array([names[0] for names in papers["categories"].to_pylist()])
+    five = np.isin(primary[rest], FIVE)
+    # From all years: 2013-2015 hold too few of them.
+    others = np.isin(primary, OTHERS)
+    others[fitted] = False
+    other = papers.take(rng.permutation(np.flatnonzero(others))[:POOL])
+    of_five = Described(old.rows[five], old.terms[np.flatnonzero(five)])
+    return Case("five categories, then another five", of_five, _describe(model, other))
+
+
+def _read_papers(settings: Config) -> pa.Table:
+    """Return all papers that cleaning keeps, with a label each."""
     records = sources.records(settings.data.source, _path(settings), settings.data.options)
     parts = []
     with console.progress("reading papers") as bar:
@@ -209,7 +243,7 @@ def _path(settings: Config) -> Path | None:
     return Path(settings.data.path) if settings.data.path else None
 
 
-def _fitted(settings: Config, papers: pa.Table) -> artifact.Model:
+def _fit_model(settings: Config, papers: pa.Table) -> artifact.Model:
     train, validation = papers.slice(0, TRAINED), papers.slice(TRAINED)
     common = [
         entry["values"] for entry in pc.value_counts(train["label"]).to_pylist()
@@ -228,13 +262,13 @@ def _fitted(settings: Config, papers: pa.Table) -> artifact.Model:
     return artifact.Model(fitted.pipeline, card)
 
 
-def _seen(made: artifact.Model, papers: pa.Table) -> Seen:
+def _describe(model: artifact.Model, papers: pa.Table) -> Described:
     texts, labels = papers["text"].to_pylist(), papers["label"].to_pylist()
-    rows = pd.DataFrame(reference.describe_papers(made, texts, labels))
-    return Seen(windows.coerce_dtypes(rows), sketcher_for(made).transform(texts))
+    rows = pd.DataFrame(reference.describe_papers(model, texts, labels))
+    return Described(windows.coerce_dtypes(rows), sketcher_for(model).transform(texts))
 
 
-def _changed(papers: pa.Table, change: Any) -> pa.Table:
+def _with_abstracts(papers: pa.Table, change: Callable[[str], str]) -> pa.Table:
     pairs = zip(papers["title"].to_pylist(), papers["abstract"].to_pylist(), strict=True)
     texts = pa.array([join_texts(title, change(abstract)) for title, abstract in pairs])
     return papers.set_column(papers.schema.get_field_index("text"), "text", texts)

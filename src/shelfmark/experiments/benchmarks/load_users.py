@@ -1,4 +1,4 @@
-"""The users of `inv load-test`: a locust file, run in a process of its own that prints a JSON line.
+"""The users of `inv load-test`: a locust file, run in a child process that prints a JSON line.
 
 Locust patches the sockets and threads of every process that imports it: no module imports this one.
 """
@@ -16,9 +16,10 @@ import gevent  # type: ignore[import-untyped]
 import orjson
 from locust import FastHttpUser, constant, events, task
 from locust.env import Environment
+from locust.runners import Runner
 
 SECONDS = float(os.environ["SHELFMARK_LOAD_SECONDS"])
-# One body a line; without any, the users ask whether the service is alive.
+# One body a line; without any, the users request /health.
 BODIES = Path(os.environ["SHELFMARK_LOAD_BODIES"]).read_bytes().splitlines()
 PAPERS = [len(orjson.loads(body).get("papers", "1")) for body in BODIES]
 HEADERS = {
@@ -28,47 +29,55 @@ HEADERS = {
 
 
 class User(FastHttpUser):
-    """Asks one thing after another, each as soon as the last is answered."""
+    """Sends one request after another, each as soon as the last is answered."""
 
     wait_time = constant(0)
     turns = itertools.cycle(zip(BODIES, PAPERS, strict=True))
 
     @task
-    def ask(self) -> None:
-        """Ask the next thing."""
+    def send_request(self) -> None:
+        """Send the next request."""
         if not BODIES:
             self.client.get("/health")
             return
         body, papers = next(self.turns)
-        # The body goes as it is: handed over as `json`, every request would be encoded anew.
+        # Encoded once: given as `json`, the body would be encoded again for each request.
         self.client.request("POST", "/predict", data=body, headers=HEADERS, context={"n": papers})  # type: ignore[arg-type]
 
 
 class Record:
-    """What became of the requests."""
+    """The outcomes of all requests."""
 
     def __init__(self) -> None:
+        self._runner: Runner | None = None
         self.milliseconds: list[float] = []
         self.papers = 0
         self.errors = 0
         self.first_error = ""
-        self.began = self.ended = self.worked = 0.0
+        self.started_at = self.last_answer_at = self.cpu_seconds = 0.0
 
     def begin(self, environment: Environment, **more: Any) -> None:
-        """Start the clocks, and end the run in time; locust's own limit counts its preparations."""
-        assert environment.runner is not None
-        gevent.spawn_later(SECONDS, environment.runner.quit)
-        self.began, self.worked = time.perf_counter(), time.process_time()
+        """Start the clocks."""
+        self._runner = environment.runner
+        self.started_at, self.cpu_seconds = time.perf_counter(), time.process_time()
 
-    def note(
+    def schedule_end(self, **more: Any) -> None:
+        """End the run after its length, counted from when all users ask.
+
+        Locust's own limit includes its preparations.
+        """
+        assert self._runner is not None
+        gevent.spawn_later(SECONDS, self._runner.quit)
+
+    def add(
         self,
         response_time: float,
         exception: Exception | None,
         context: dict[str, int],
         **more: Any,
     ) -> None:
-        """Take down one request."""
-        self.ended = time.perf_counter()
+        """Record one request."""
+        self.last_answer_at = time.perf_counter()
         if exception is not None:
             self.errors += 1
             self.first_error = self.first_error or str(exception) or type(exception).__name__
@@ -78,27 +87,28 @@ class Record:
 
     def end(self, **more: Any) -> None:
         """Stop the clocks."""
-        self.worked = time.process_time() - self.worked
+        self.cpu_seconds = time.process_time() - self.cpu_seconds
 
-    def tell(self, **more: Any) -> None:
-        """Print everything as the last line."""
-        seconds = max(self.ended - self.began, 1e-9)
-        told = {
+    def write(self, **more: Any) -> None:
+        """Write everything to standard output, as its last line."""
+        seconds = max(self.last_answer_at - self.started_at, 1e-9)
+        values = {
             "milliseconds": self.milliseconds,
             "papers": self.papers,
             "errors": self.errors,
             "first_error": self.first_error,
             "seconds": seconds,
-            "own_cpu": self.worked / seconds,
+            "own_cpu": self.cpu_seconds / seconds,
         }
-        sys.stdout.write(f"{orjson.dumps(told).decode()}\n")
+        sys.stdout.write(f"{orjson.dumps(values).decode()}\n")
 
 
 record = Record()
 for event, listener in (
     (events.test_start, record.begin),
-    (events.request, record.note),
+    (events.spawning_complete, record.schedule_end),
+    (events.request, record.add),
     (events.test_stop, record.end),
-    (events.quit, record.tell),
+    (events.quit, record.write),
 ):
     event.add_listener(listener)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Single measurements for `inv bench`, each made in a process of its own that prints one line."""
+"""Single measurements for `inv bench`; each runs in a child process that prints one JSON line."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ VECTORIZERS: dict[str, Callable[..., TfidfVectorizer]] = {
 }
 
 
-def data(settings: Config) -> dict[str, Any]:
+def time_preprocessing(settings: Config) -> dict[str, Any]:
     """Time preprocessing from the source file to the Parquet splits."""
     with tempfile.TemporaryDirectory() as folder:
         elsewhere = settings.model_copy(
@@ -55,36 +55,36 @@ def data(settings: Config) -> dict[str, Any]:
         return {"papers": splits.card["read"], "seconds": time.perf_counter() - started}
 
 
-def vectorize(settings: Config, engine: str, least: str) -> dict[str, Any]:
+def time_vectorizer(settings: Config, engine: str, least: str) -> dict[str, Any]:
     """Time an engine's TF-IDF on training papers: fit and transform, transform, one document."""
     table = prepare_splits(settings).read("train", ["text"])
-    texts = _some(table, VECTORIZED)["text"].to_pylist()
-    made = VECTORIZERS[engine](
+    texts = _sample(table, VECTORIZED)["text"].to_pylist()
+    vectorizer = VECTORIZERS[engine](
         ngram_range=(1, 3), min_df=int(least), sublinear_tf=True, dtype=np.float32
     )
 
-    def fit_afresh() -> tuple[TfidfVectorizer, Any]:
-        fresh = clone(made)
-        return fresh, fresh.fit_transform(texts)
+    def fit_clone() -> tuple[TfidfVectorizer, Any]:
+        cloned = clone(vectorizer)
+        return cloned, cloned.fit_transform(texts)
 
-    fit, (made, fitted) = _repeated(fit_afresh)
-    again, transformed = _repeated(lambda: made.transform(texts))
+    fit, (fitted, fit_matrix) = _repeated(fit_clone)
+    transform, matrix = _repeated(lambda: fitted.transform(texts))
     single = [
-        _timed(partial(made.transform, [text]))[0]
+        _timed(partial(fitted.transform, [text]))[0]
         for _ in range(REPEATS)
         for text in texts[:ONE_BY_ONE]
     ]
     return {
         "papers": len(texts),
         "fit": fit,
-        "transform": again,
+        "transform": transform,
         "one": statistics.median(single),
-        "digest": _digest(made, fitted) + _digest(made, transformed),
+        "digest": _digest(fitted, fit_matrix) + _digest(fitted, matrix),
     }
 
 
-def train(settings: Config) -> dict[str, Any]:
-    """Time a whole training, from the splits to the saved model, and tell its figures."""
+def time_training(settings: Config) -> dict[str, Any]:
+    """Time a whole training, from the splits to the saved model, and return its figures."""
     prepare_splits(settings)
     started = time.perf_counter()
     card = artifact.read_card(training.train_model(settings).folder)
@@ -97,20 +97,20 @@ def train(settings: Config) -> dict[str, Any]:
     }
 
 
-def grow(settings: Config, limit: str) -> dict[str, Any]:
-    """Time the fitting of a model on so many of the training papers."""
+def time_fit(settings: Config, limit: str) -> dict[str, Any]:
+    """Time the fit of a model on a number of the training papers."""
     splits = prepare_splits(settings)
-    papers = _some(splits.read("train"), int(limit))
+    papers = _sample(splits.read("train"), int(limit))
     seconds, fitted = _timed(
         lambda: fit_model(settings, papers, splits.read("validation"), lambda step, losses: None)
     )
     return {"papers": papers.num_rows, "seconds": seconds, "rounds": fitted.rounds}
 
 
-def share(settings: Config, limit: str) -> dict[str, Any]:
-    """Time the parts of a fit that the engine does, and count what they move."""
+def time_engine(settings: Config, limit: str) -> dict[str, Any]:
+    """Time the parts of a fit that the engine does, and count the bytes that they move."""
     splits = prepare_splits(settings)
-    papers, validation = _some(splits.read("train"), int(limit)), splits.read("validation")
+    papers, validation = _sample(splits.read("train"), int(limit)), splits.read("validation")
     with open_engine(settings.engine) as engine:
         timed = _TimedEngine(engine)
         before = _moved()
@@ -123,33 +123,33 @@ def share(settings: Config, limit: str) -> dict[str, Any]:
 
 
 class _TimedEngine:
-    """An engine that notes how long each kind of work took."""
+    """An engine that adds up the seconds of each kind of work."""
 
     def __init__(self, engine: Engine) -> None:
         self.seconds = {"words": 0.0, "scores": 0.0, "trees": 0.0}
-        self.count = self._noting("words", engine.count)
-        self.map_to_checkpoint = self._noting("scores", engine.map_to_checkpoint)
-        self.grow = self._noting("trees", engine.grow)
+        self.count = self._timing("words", engine.count)
+        self.map_to_checkpoint = self._timing("scores", engine.map_to_checkpoint)
+        self.grow = self._timing("trees", engine.grow)
         self.worth_distributing = engine.worth_distributing
 
-    def _noting(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        def noted(*arguments: Any, **named: Any) -> Any:
+    def _timing(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def run_timed(*arguments: Any, **named: Any) -> Any:
             seconds, result = _timed(partial(work, *arguments, **named))
             self.seconds[name] += seconds
             return result
 
-        return noted
+        return run_timed
 
 
 def _moved() -> int:
-    """Return the bytes that this machine has sent to itself, 0 where the system does not tell."""
+    """Return the bytes that this machine has sent to itself, 0 where they are not counted."""
     table = Path("/proc/net/dev")
     lines = table.read_text(encoding="ascii").splitlines() if table.exists() else []
     found = [line.partition(":")[2].split() for line in lines if line.strip().startswith("lo:")]
     return int(found[0][0]) if found else 0
 
 
-def predict(settings: Config, folder: str) -> dict[str, Any]:
+def time_file_prediction(settings: Config, folder: str) -> dict[str, Any]:
     """Time `inv predict --file` as a user runs it, on papers of the source."""
     with tempfile.TemporaryDirectory() as place:
         file = Path(place, "papers.jsonl")
@@ -163,18 +163,18 @@ def predict(settings: Config, folder: str) -> dict[str, Any]:
     return {"papers": len(lines), "seconds": seconds}
 
 
-def latency(settings: Config, folder: str) -> dict[str, Any]:
+def time_answer(settings: Config, folder: str) -> dict[str, Any]:
     """Time the parts of a single answer, with one thread, as the service gives it."""
-    opened = artifact.load(Path(folder), threads=1)
+    model = artifact.load(Path(folder), threads=1)
     papers = list(itertools.islice(_papers(settings), ONE_BY_ONE))
-    texts = [opened.text(paper.title, paper.abstract) for paper in papers]
-    steps, label = opened.pipeline.steps[:-1], opened.classes[0]
+    texts = [model.text(paper.title, paper.abstract) for paper in papers]
+    steps, label = model.pipeline.steps[:-1], model.classes[0]
     rows = [features.transform(steps, [text]) for text in texts]
     work: dict[str, Callable[[int], Any]] = {
-        "clean": lambda i: opened.text(papers[i].title, papers[i].abstract),
+        "clean": lambda i: model.text(papers[i].title, papers[i].abstract),
         "features": lambda i: features.transform(steps, [texts[i]]),
-        "score": lambda i: opened.decision.predict_proba(rows[i]),
-        "explain": lambda i: answers.explain_text(opened, texts[i], label),
+        "score": lambda i: model.decision.predict_proba(rows[i]),
+        "explain": lambda i: answers.explain_text(model, texts[i], label),
     }
     return {
         name: statistics.median(_timed(partial(part, i))[0] for i in range(len(texts)))
@@ -192,8 +192,8 @@ def _papers(settings: Config) -> Iterator[Paper]:
                 yield paper
 
 
-def _some(table: pa.Table, count: int | None) -> pa.Table:
-    """Return so many papers of a table, chosen by chance and the same every time."""
+def _sample(table: pa.Table, count: int | None) -> pa.Table:
+    """Return a random sample of a table's papers, the same on every call."""
     if count is None or count >= table.num_rows:
         return table
     return table.take(np.random.default_rng(0).permutation(table.num_rows)[:count])
@@ -228,13 +228,13 @@ def _digest(vectorizer: TfidfVectorizer, matrix: Any) -> str:
 
 
 MEASUREMENTS: dict[str, Callable[..., dict[str, Any]]] = {
-    "data": data,
-    "vectorize": vectorize,
-    "train": train,
-    "grow": grow,
-    "share": share,
-    "predict": predict,
-    "latency": latency,
+    "data": time_preprocessing,
+    "vectorize": time_vectorizer,
+    "train": time_training,
+    "grow": time_fit,
+    "share": time_engine,
+    "predict": time_file_prediction,
+    "latency": time_answer,
 }
 
 

@@ -1,4 +1,4 @@
-"""How much memory a process and all it has started hold at most."""
+"""The memory of a process and of all processes that it starts."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
-INTERVAL = 0.2  # seconds between two looks
+import psutil
+
+INTERVAL = 0.2  # seconds between two samples
 
 
 def own_peak_mb() -> float:
-    """Return this process's largest resident memory in MB, 0 where the system does not tell."""
+    """Return this process's largest resident memory in MB, 0 where the system does not report it.
+
+    psutil reports the present memory only, so that the peak comes from getrusage.
+    """
     try:
         import resource
     except ImportError:  # Windows
@@ -22,53 +26,55 @@ def own_peak_mb() -> float:
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
-class Watch:
-    """Looks now and then at what a process and its descendants hold, shared pages counted once.
+class PeakMonitor:
+    """Samples the memory of a process and its descendants, shared pages counted once.
 
-    Only Linux tells; elsewhere `peak_mb` stays 0.
+    `peak_mb` stays 0 where the system does not report proportional set sizes: only Linux does.
     """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self._ended = threading.Event()
+        self._pid = process.pid
+        self._stopped = threading.Event()
         self.peak_mb = 0.0
 
     def run(self) -> None:
-        """Look until the watch is ended."""
-        while not self._ended.wait(INTERVAL):
-            self.peak_mb = max(self.peak_mb, sum(map(held_mb, family(self._process.pid))))
+        """Sample until the monitor is stopped."""
+        while not self._stopped.wait(INTERVAL):
+            self.peak_mb = max(self.peak_mb, tree_mb(self._pid))
 
-    def end(self) -> None:
-        """Look no more."""
-        self._ended.set()
+    def stop(self) -> None:
+        """Take no more samples."""
+        self._stopped.set()
 
 
 @contextlib.contextmanager
-def watched(process: subprocess.Popen[str]) -> Iterator[Watch]:
-    """Watch a process while the block runs."""
-    watch = Watch(process)
-    thread = threading.Thread(target=watch.run, daemon=True)
+def monitor_peak(process: subprocess.Popen[str]) -> Iterator[PeakMonitor]:
+    """Monitor a process while the block runs."""
+    monitor = PeakMonitor(process)
+    thread = threading.Thread(target=monitor.run, daemon=True)
     thread.start()
     try:
-        yield watch
+        yield monitor
     finally:
-        watch.end()
+        monitor.stop()
         thread.join()
 
 
-def family(pid: int) -> list[int]:
-    """Return a process and all its descendants."""
-    children: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            children += map(int, (task / "children").read_text().split())
-    return [pid, *(member for child in children for member in family(child))]
+def tree_mb(pid: int) -> float:
+    """Return the proportional set size in MB of a process and its descendants.
+
+    A page that two processes share counts half for each of them.
+    """
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return 0.0
+    return sum(map(_pss_mb, family))
 
 
-def held_mb(pid: int) -> float:
-    """Return the proportional set size of a process: a page of two counts half for each."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) / 1024
-    return 0.0
+def _pss_mb(process: psutil.Process) -> float:
+    try:
+        return getattr(process.memory_full_info(), "pss", 0) / (1 << 20)
+    except psutil.Error:  # ended, or of another user
+        return 0.0

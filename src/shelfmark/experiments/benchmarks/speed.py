@@ -1,4 +1,4 @@
-"""`inv bench`: speed and memory, each measured in a process of its own, told as ratios."""
+"""`inv bench`: speed and memory, each measured in a separate process, and their ratios."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import orjson
-from rich.table import Table
 
 from shelfmark.config.load import load_config
 from shelfmark.core import console
+from shelfmark.core.tables import Table
 from shelfmark.errors import ShelfmarkError
-from shelfmark.experiments.benchmarks import memory, scaling
+from shelfmark.experiments.benchmarks import memory
 
 REPEATS = 3
 SEED_ROUNDS = 10  # of the seed experiment's thousand: the rest is extrapolated
@@ -24,151 +25,210 @@ SHARED = (5_000, 20_000)  # the same, by this machine and by a cluster
 STAGES = ("words", "scores", "trees", "rest")
 LINKS = {"1 Gbit/s": 1.25e8, "10 Gbit/s": 1.25e9}  # bytes a second
 
-Row = tuple[str, str, str, str]
+MOST_WORKERS = 64  # up to which a break-even point is searched
+
+Measurement = dict[str, Any]  # numbers by name, as the child process prints them
+Times = Mapping[str, float]  # seconds of each stage, and the bytes "moved"
 
 
-def run(names: Sequence[str], overrides: Sequence[str]) -> None:
-    """Run benchmarks by name, with the overrides of `inv train`, and print one table.
+class Row(NamedTuple):
+    """A line of the table: a measurement here, beside another, and their ratio."""
+
+    what: str
+    here: str = ""
+    beside: str = ""
+    ratio: str = ""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """An estimate of how long a training takes on more workers than were measured.
+
+    Each stage follows Amdahl's law through the times of one worker and of two. The bytes moved grow
+    by the same amount with each worker as with the second, and pass through one link in sequence.
+    Source: Amdahl 1967, Validity of the single processor approach to achieving large scale
+    computing capabilities.
+
+    Args:
+        one: seconds of each stage by one worker of one thread, and the bytes moved.
+        two: the same by two of them.
+        most: the largest number of workers that a stage can use, where there is a limit.
+        link: bytes a second of the network.
+    """
+
+    one: Times
+    two: Times
+    most: Mapping[str, int]
+    link: float
+
+    def seconds(self, workers: int) -> float:
+        """Return the estimated seconds for a number of workers of one thread each."""
+        stages = [name for name in self.one if name != "moved"]
+        moved = self.one["moved"] + (workers - 1) * max(self.two["moved"] - self.one["moved"], 0)
+        work = sum(self._stage(name, min(workers, self.most.get(name, workers))) for name in stages)
+        return work + moved / self.link
+
+    def break_even(self, alone: float) -> int | None:
+        """Return the fewest workers that take less than one machine alone, None if over 64."""
+        enough = (count for count in range(1, MOST_WORKERS + 1) if self.seconds(count) < alone)
+        return next(enough, None)
+
+    def _stage(self, name: str, workers: int) -> float:
+        one, two = self.one[name], self.two[name]
+        shared = min(max(2 * (one - two), 0), one)
+        return one - shared + shared / workers
+
+
+def run_benchmarks(names: Sequence[str], overrides: Sequence[str]) -> Table:
+    """Run benchmarks by name, with the overrides of `inv train`.
+
+    Args:
+        names: keys of `BENCHMARKS`.
+        overrides: of the configuration.
+
+    Returns:
+        The columns of `Row`, a row for each measurement.
 
     Raises:
-        ShelfmarkError: the configuration or the data do not allow it.
+        ShelfmarkError: a name is unknown, or the configuration or the data do not allow it.
     """
     load_config(overrides)  # a mistake shows before any measurement
-    table = Table(title=f"inv bench {' '.join(overrides)}", title_justify="left")
-    for heading in ("", "here", "beside", "ratio"):
-        table.add_column(heading)
+    rows: list[Row] = []
     with console.progress("measuring", len(names)) as bar:
         for name in names:
-            for row in BENCHMARKS[name](overrides):
-                table.add_row(*row)
-            table.add_section()
+            rows += BENCHMARKS[name](overrides)
             bar.advance()
-    console.STDOUT.print(table)
+    title = " ".join(["inv bench", *overrides])
+    return Table(("", "here", "beside", "ratio"), rows, title=title)
 
 
 def bench_data(overrides: Sequence[str]) -> list[Row]:
-    """Preprocessing, from the source file to the Parquet splits."""
-    runs = [_measured("data", overrides) for _ in range(REPEATS)]
+    """Measure preprocessing, from the source file to the Parquet splits."""
+    runs = [_measure("data", overrides) for _ in range(REPEATS)]
     seconds = statistics.median(one["seconds"] for one in runs)
     peak = max(one["peak_mb"] for one in runs)
     speed = f"{runs[0]['papers'] / seconds:,.0f} papers/s, {peak:,.0f} MB"
-    return [(f"preprocess {runs[0]['papers']:,} papers", speed, "", "")]
+    return [Row(f"preprocess {runs[0]['papers']:,} papers", speed)]
 
 
 def bench_features(overrides: Sequence[str]) -> list[Row]:
-    """The TF-IDF of real abstracts in 1-3-grams, beside scikit-learn's."""
+    """Measure the TF-IDF of real abstracts in 1-3-grams, beside scikit-learn's."""
     rows: list[Row] = []
     for least in (1, 5):
         ours, theirs = (
-            _measured("vectorize", overrides, engine, str(least))
+            _measure("vectorize", overrides, engine, str(least))
             for engine in ("ours", "scikit-learn")
         )
         same = "equal to the last bit" if ours["digest"] == theirs["digest"] else "NOT EQUAL"
         what = f"TF-IDF of {ours['papers']:,} papers, 1-3-grams, min_df={least}: "
         rows += [
-            (what + "fit_transform", *_beside(ours, theirs, "fit", "scikit-learn")),
-            ("  transform", *_beside(ours, theirs, "transform", "scikit-learn")),
-            ("  one document", *_beside(ours, theirs, "one", "scikit-learn")),
-            ("  peak memory", *_beside(ours, theirs, "peak_mb", "scikit-learn")),
-            ("  terms, idf and matrix", same, "", ""),
+            Row(what + "fit_transform", *_compare(ours, theirs, "fit", "scikit-learn")),
+            Row("  transform", *_compare(ours, theirs, "transform", "scikit-learn")),
+            Row("  one document", *_compare(ours, theirs, "one", "scikit-learn")),
+            Row("  peak memory", *_compare(ours, theirs, "peak_mb", "scikit-learn")),
+            Row("  terms, idf and matrix", same),
         ]
     return rows
 
 
 def bench_models(overrides: Sequence[str]) -> list[Row]:
-    """Training: the model to ship beside the linear one and the earlier project's setting."""
+    """Measure training: the best model beside the linear one and the earlier project's setting."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [f"paths.models={folder}/models", f"paths.reports={folder}/reports"]
-        best = _measured("train", [*overrides, *paths, "experiment=best", "name=best"])
-        linear = _measured("train", [*overrides, *paths, "model=linear", "name=linear"])
+        best = _measure("train", [*overrides, *paths, "experiment=best", "name=best"])
+        linear = _measure("train", [*overrides, *paths, "model=linear", "name=linear"])
         short = [f"model.rounds={SEED_ROUNDS}", "model.early_stopping=null", "name=seed"]
-        seed = _measured("train", [*overrides, *paths, "experiment=seed", *short])
+        seed = _measure("train", [*overrides, *paths, "experiment=seed", *short])
         whole = load_config(["experiment=seed"]).model.rounds
         seed["seconds"] += seed["trees"] * (whole / SEED_ROUNDS - 1)
         rows = [
-            (f"train {best['papers']:,} papers, experiment=best", _told(best), "", ""),
-            ("  beside model=linear", "", _told(linear), _ratio(linear, best, "seconds")),
-            (f"  beside experiment=seed, {whole:,} rounds by {SEED_ROUNDS}", "",
-             f"{seed['seconds']:,.0f} s", _ratio(seed, best, "seconds")),
-            ("  peak memory", f"{best['peak_mb']:,.0f} MB", "", ""),
+            Row(f"train {best['papers']:,} papers, experiment=best", _summarize(best)),
+            Row("  beside model=linear", "", _summarize(linear), _ratio(linear, best, "seconds")),
+            Row(f"  beside experiment=seed, {whole:,} rounds by {SEED_ROUNDS}", "",
+                f"{seed['seconds']:,.0f} s", _ratio(seed, best, "seconds")),
+            Row("  peak memory", f"{best['peak_mb']:,.0f} MB"),
         ]  # fmt: skip
-        return rows + _answers(overrides, f"{folder}/models/best")
+        return rows + _bench_answers(overrides, f"{folder}/models/best")
 
 
-def _answers(overrides: Sequence[str], model: str) -> list[Row]:
-    file = _median("predict", overrides, model)
-    one = _measured("latency", overrides, model)
+def _bench_answers(overrides: Sequence[str], model: str) -> list[Row]:
+    file = _measure_median("predict", overrides, model)
+    one = _measure("latency", overrides, model)
     parts = " + ".join(f"{1000 * one[name]:.1f} {name}" for name in ("clean", "features", "score"))
     total = 1000 * sum(one[name] for name in ("clean", "features", "score"))
     speed = f"{file['papers'] / file['seconds']:,.0f} papers/s, {file['peak_mb']:,.0f} MB"
     return [
-        (f"inv predict --file, {file['papers']:,} papers", speed, "", ""),
-        ("one prediction, one thread", f"{total:.1f} ms", f"{parts}", ""),
-        ("  its explanation", f"{1000 * one['explain']:.1f} ms", "", ""),
+        Row(f"inv predict --file, {file['papers']:,} papers", speed),
+        Row("one prediction, one thread", f"{total:.1f} ms", parts),
+        Row("  its explanation", f"{1000 * one['explain']:.1f} ms"),
     ]
 
 
 def bench_growth(overrides: Sequence[str]) -> list[Row]:
-    """Training on more and more papers, all their categories to choose from."""
+    """Measure training on more and more papers, with all categories."""
     kept = [word for word in overrides if not word.startswith(("data.labels", "experiment="))]
-    runs = [_measured("grow", [*kept, "experiment=all"], str(count)) for count in GROWTH]
+    runs = [_measure("grow", [*kept, "experiment=all"], str(count)) for count in GROWTH]
     first = runs[0]
     return [
-        (f"train {one['papers']:,} papers, experiment=all", f"{one['seconds']:,.0f} s",
-         f"{one['peak_mb']:,.0f} MB", f"{one['papers'] / first['papers']:.1f}x the papers, "
-         f"{one['seconds'] / first['seconds']:.1f}x the time")
+        Row(f"train {one['papers']:,} papers, experiment=all", f"{one['seconds']:,.0f} s",
+            f"{one['peak_mb']:,.0f} MB", f"{one['papers'] / first['papers']:.1f}x the papers, "
+            f"{one['seconds'] / first['seconds']:.1f}x the time")
         for one in runs
     ]  # fmt: skip
 
 
 def bench_cluster(overrides: Sequence[str]) -> list[Row]:
-    """The same training by this machine, by a cluster of one and of two workers, and estimates."""
+    """Measure a training by this machine and by a cluster of one and two workers; estimate more."""
     kept = [word for word in overrides if not word.startswith(("data.labels", "engine"))]
     kept += [] if any(word.startswith("experiment=") for word in kept) else ["experiment=all"]
     stack = load_config(kept).model.stack
     most = {"scores": (stack.folds or 0) + 1} if stack else {}
-    return [row for count in SHARED for row in _shared(kept, count, most)]
+    return [row for count in SHARED for row in _bench_shares(kept, count, most)]
 
 
-def _shared(overrides: Sequence[str], count: int, most: dict[str, int]) -> list[Row]:
+def _bench_shares(overrides: Sequence[str], count: int, most: dict[str, int]) -> list[Row]:
     one_thread = [*overrides, "engine=dask", "engine.threads=1"]
-    alone = _measured("share", overrides, str(count))
+    alone = _measure("share", overrides, str(count))
     one, two = (
-        _measured("share", [*one_thread, f"engine.workers={workers}"], str(count))
+        _measure("share", [*one_thread, f"engine.workers={workers}"], str(count))
         for workers in (1, 2)
     )
     rows = [
-        (f"train {alone['papers']:,} papers, this machine", *_parts(alone), ""),
-        ("  a cluster of 1 worker with 1 thread", *_parts(one), _ratio(alone, one, "seconds")),
-        ("  of 2 workers", *_parts(two), _ratio(alone, two, "seconds")),
+        Row(f"train {alone['papers']:,} papers, this machine", *_stages(alone)),
+        Row(
+            "  a cluster of 1 worker with 1 thread",
+            *_stages(one),
+            _ratio(alone, one, "seconds"),
+        ),
+        Row("  of 2 workers", *_stages(two), _ratio(alone, two, "seconds")),
     ]
     for name, link in LINKS.items():
         first, second = ({part: run[part] for part in (*STAGES, "moved")} for run in (one, two))
-        law = scaling.Scaling(first, second, most, link)
-        guess = ", ".join(f"{law.seconds(workers):,.0f} s of {workers}" for workers in (4, 8, 16))
-        pays = law.pays_from(alone["seconds"])
-        rows.append((f"  estimated, over {name}", guess, "",
-                     f"pays from {pays} workers" if pays else "never pays"))  # fmt: skip
+        law = Scaling(first, second, most, link)
+        estimate = ", ".join(
+            f"{law.seconds(workers):,.0f} s of {workers}" for workers in (4, 8, 16)
+        )
+        enough = law.break_even(alone["seconds"])
+        rows.append(Row(f"  estimated, over {name}", estimate, "",
+                        f"faster from {enough} workers" if enough else "never faster"))  # fmt: skip
     return rows
 
 
-def _parts(run: dict[str, Any]) -> tuple[str, str]:
+def _stages(run: Measurement) -> tuple[str, str]:
     parts = " + ".join(f"{run[name]:,.1f} {name}" for name in STAGES)
     return f"{run['seconds']:,.1f} s", f"{parts}; {run['moved'] / 1e6:,.0f} MB moved"
 
 
-def _told(run: dict[str, Any]) -> str:
+def _summarize(run: Measurement) -> str:
     return f"{run['seconds']:,.0f} s, accuracy {run['accuracy']:.4f}, F1 {run['macro_f1']:.4f}"
 
 
-def _ratio(slow: dict[str, Any], fast: dict[str, Any], name: str) -> str:
+def _ratio(slow: Measurement, fast: Measurement, name: str) -> str:
     ratio = slow[name] / fast[name]
     return f"{ratio:.1f}x" if ratio >= 1 else f"1/{1 / ratio:.1f}"
 
 
-def _beside(
-    ours: dict[str, Any], other: dict[str, Any], name: str, whose: str
-) -> tuple[str, str, str]:
+def _compare(ours: Measurement, other: Measurement, name: str, whose: str) -> tuple[str, str, str]:
     unit, scale = {"one": ("ms", 1000), "peak_mb": ("MB", 1)}.get(name, ("s", 1))
     here, there = (
         f"{run[name] * scale:,.{2 if scale == 1000 else 1}f} {unit}" for run in (ours, other)
@@ -176,17 +236,17 @@ def _beside(
     return here, f"{there} {whose}", _ratio(other, ours, name)
 
 
-def _median(name: str, overrides: Sequence[str], *arguments: str) -> dict[str, Any]:
+def _measure_median(name: str, overrides: Sequence[str], *arguments: str) -> Measurement:
     """Repeat a measurement and return the median of each of its numbers."""
-    runs = [_measured(name, overrides, *arguments) for _ in range(REPEATS)]
+    runs = [_measure(name, overrides, *arguments) for _ in range(REPEATS)]
     return {
         key: value if isinstance(value, str) else statistics.median(run[key] for run in runs)
         for key, value in runs[0].items()
     }
 
 
-def _measured(name: str, overrides: Sequence[str], *arguments: str) -> dict[str, Any]:
-    """Run one measurement in a fresh process, so that memory and caches are its own."""
+def _measure(name: str, overrides: Sequence[str], *arguments: str) -> Measurement:
+    """Run one measurement in a new process, so that no other shares its memory and caches."""
     command = [
         sys.executable,
         "-m",
@@ -196,12 +256,12 @@ def _measured(name: str, overrides: Sequence[str], *arguments: str) -> dict[str,
         *overrides,
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    with memory.watched(process) as watch:
-        out, complaints = process.communicate()
+    with memory.monitor_peak(process) as monitor:
+        out, errors = process.communicate()
     if process.returncode:
-        raise ShelfmarkError(complaints.strip().splitlines()[-1].removeprefix("error: "))
-    result: dict[str, Any] = orjson.loads(out.splitlines()[-1])
-    return result | {"peak_mb": max(watch.peak_mb, result["own_mb"])}
+        raise ShelfmarkError(errors.strip().splitlines()[-1].removeprefix("error: "))
+    result: Measurement = orjson.loads(out.splitlines()[-1])
+    return result | {"peak_mb": max(monitor.peak_mb, result["own_mb"])}
 
 
 BENCHMARKS: dict[str, Callable[[Sequence[str]], list[Row]]] = {

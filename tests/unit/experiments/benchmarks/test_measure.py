@@ -19,24 +19,26 @@ def settings(home: Path) -> Config:
 
 
 def test_both_vectorizers_read_the_same_papers_to_the_same_bits(settings: Config) -> None:
-    ours, theirs = (measure.vectorize(settings, engine, "2") for engine in measure.VECTORIZERS)
+    ours, theirs = (
+        measure.time_vectorizer(settings, engine, "2") for engine in measure.VECTORIZERS
+    )
     assert ours["papers"] == theirs["papers"] > 1000
     assert ours["digest"] == theirs["digest"]
 
 
 def test_the_digest_tells_the_smallest_difference_apart(settings: Config) -> None:
-    two, three = (measure.vectorize(settings, "ours", least) for least in ("2", "3"))
+    two, three = (measure.time_vectorizer(settings, "ours", least) for least in ("2", "3"))
     assert two["digest"] != three["digest"]
 
 
 def test_growth_takes_as_many_papers_as_asked(settings: Config) -> None:
-    found = measure.grow(settings, "200")
+    found = measure.time_fit(settings, "200")
     assert found["papers"] == 200
     assert found["rounds"] > 0
 
 
 def test_an_answer_has_its_parts(settings: Config, model: artifact.Model, home: Path) -> None:
-    found = measure.latency(settings, str(home / "models" / "quick"))
+    found = measure.time_answer(settings, str(home / "models" / "quick"))
     assert set(found) == {"clean", "features", "score", "explain"}
     assert all(seconds > 0 for seconds in found.values())
 
@@ -44,5 +46,5 @@ def test_an_answer_has_its_parts(settings: Config, model: artifact.Model, home: 
 def test_a_file_is_predicted_as_a_user_would(
     settings: Config, model: artifact.Model, home: Path
 ) -> None:
-    found = measure.predict(settings, str(home / "models" / "quick"))
+    found = measure.time_file_prediction(settings, str(home / "models" / "quick"))
     assert found["papers"] == settings.data.options["papers"]
