@@ -19,9 +19,7 @@ def settings(home: Path) -> Config:
 
 
 def test_both_vectorizers_read_the_same_papers_to_the_same_bits(settings: Config) -> None:
-    ours, theirs = (
-        measure.time_vectorizer(settings, engine, "2") for engine in measure.VECTORIZERS
-    )
+    ours, theirs = (measure.time_vectorizer(settings, name, "2") for name in measure.VECTORIZERS)
     assert ours["papers"] == theirs["papers"] > 1000
     assert ours["digest"] == theirs["digest"]
 
