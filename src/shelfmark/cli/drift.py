@@ -73,15 +73,16 @@ def drift(
     limits = load_drift_config(overrides)
     if retrain_if:  # a mistake shows before the work
         files.require_file(harvest, "--harvest")
-    found = detect.detect_drift(
+    report = detect.detect_drift(
         models / model, reports, limits, log=log, papers=papers, since=since, truth=labels,
         evidently=evidently,
     )  # fmt: skip
-    if retrain_if and found["alarm"]:
+    print_table(report.table())
+    if retrain_if and report.alarm:
         from shelfmark.training import retrain
 
         retrain.retrain_and_compare(models / model, Path(harvest), reports, limits)
-    raise SystemExit(detect.EXIT_STATUS[found["verdict"]])
+    raise SystemExit(detect.EXIT_STATUS[report.verdict])
 
 
 @click.command("monitor", cls=Command)

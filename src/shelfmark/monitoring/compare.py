@@ -1,9 +1,9 @@
-"""What moved between a reference and a window: the tests, their correction, and the verdict."""
+"""The comparison of a window with a reference: tests, their correction, and the verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,256 +12,240 @@ import pandas as pd
 from scipy.stats import norm
 
 from shelfmark.config.schema import DriftConfig
+from shelfmark.core.arrays import Floats
 from shelfmark.evaluation import metrics
 from shelfmark.monitoring import fingerprint, statistics
+from shelfmark.monitoring.records import (
+    DRIFT,
+    NO_DRIFT,
+    TOO_LITTLE,
+    DriftTest,
+    Verdict,
+    WindowPart,
+)
 from shelfmark.monitoring.reference import Reference, mean_tfidf
 from shelfmark.monitoring.statistics import ClassifierTest
 from shelfmark.monitoring.windows import Window
 
-DRIFT, NONE, TOO_LITTLE, UNKNOWN = "drift", "no drift", "too little data", "not known"
 NUMBERS = {"confidence": "confidence", "words": "length in words", "unknown": "unknown words"}
-SHARES = {"predicted": "categories given", "language": "languages", "label": "true categories"}
-PARTS = 10  # at most, of a window's time, of which each is compared by itself
-PART = 50  # papers of such a part on the average
-LEAST = 20  # papers of one that is compared
-CERTAIN = 0.01  # p-value of such a part
+SHARES = {"predicted": "predicted categories", "language": "languages", "label": "true categories"}
+MOST_PARTS = 10  # of a window's time
+PAPERS_A_PART = 50  # on average
+LEAST_PAPERS = 20  # of a part that is compared
+PART_LEVEL = 0.01  # p-value of a part that moved
 
-
-@dataclass
-class DriftTest:
-    """What one test says.
-
-    Args:
-        test: its name, in the report and the gauge.
-        title: what it compares, in words.
-        unit: of `old` and `new`: share, words, points, AUC, or none.
-        threshold: least effect of an alarm.
-        papers: of the window that it read.
-        status: one of the four above.
-        effect: how much moved; what is the same has none, an AUC has 0.5.
-        p: p-value; None where it was not tested.
-        adjusted: that of all tests together, after Holm.
-        old: the reference's mean.
-        new: the window's mean.
-        since: when it began, as ISO 8601, where the window tells.
-        parts: the window's parts in time: start, papers, mean, effect, moved.
-    """
-
-    test: str
-    title: str
-    unit: str
-    threshold: float
-    papers: int = 0
-    status: str = UNKNOWN
-    effect: float | None = None
-    p: float | None = None
-    adjusted: float | None = None
-    old: float | None = None
-    new: float | None = None
-    since: str | None = None
-    parts: list[dict[str, Any]] = field(default_factory=list)
-
-
+# Of a reference and a window: the p-value and the effect.
 Measure = Callable[[Any, Any], tuple[float, float]]
 
 
 @dataclass
 class Comparison:
-    """All that is found of one window.
+    """The result of all tests of one window.
 
     Args:
         verdict: drift, no drift, or too little data.
-        found: each test's.
-        classifier: what the classifier of old and new learnt; None where it had too little.
-        moved: how far the mean TF-IDF vector turned, 1 less the cosine; None without words.
+        tests: the result of each test.
+        classifier: what the classifier of old and new papers learnt; None with too little data.
+        mean_tfidf_turned: 1 minus the cosine between the mean TF-IDF vectors; None without words.
     """
 
-    verdict: str
-    found: list[DriftTest]
+    verdict: Verdict
+    tests: list[DriftTest]
     classifier: ClassifierTest | None
-    moved: float | None
+    mean_tfidf_turned: float | None
 
     @property
     def alarms(self) -> list[DriftTest]:
         """The tests that found drift."""
-        return [one for one in self.found if one.status == DRIFT]
-
-    def tests(self) -> list[dict[str, Any]]:
-        """Return what the tests found, for a file."""
-        return [asdict(one) for one in self.found]
+        return [test for test in self.tests if test.status == DRIFT]
 
 
 def compare(reference: Reference, window: Window, limits: DriftConfig) -> Comparison:
     """Compare a window with a reference by every test there is data for.
 
-    The chance of one false alarm or more, over all tests, is at most `limits.level` (Holm 1979).
+    The probability of at least one false alarm, over all tests, is at most `limits.level`
+    (Holm 1979).
     """
     old, new = reference.rows, window.rows
-    found = [
-        *(_numbers(name, title, old, new, limits) for name, title in NUMBERS.items()),
-        *(_shares(name, title, old, new, limits) for name, title in SHARES.items()),
-        *_by_labels(old, new, limits),
+    classifier, text = _compare_texts(reference, window, limits)
+    tests = [
+        *(_compare_numbers(name, old, new, limits) for name in NUMBERS),
+        *(_compare_shares(name, old, new, limits) for name in SHARES),
+        _compare_accuracy(old, new, limits),
+        _compare_calibration(old, new, limits),
+        text,
     ]
-    told, text = _text(reference, window, limits)
-    found.append(text)
-    adjust_p_values(found)
-    for one in found:
-        if one.adjusted is not None and one.effect is not None:
-            alarm = one.adjusted <= limits.level and one.effect >= one.threshold
-            one.status = DRIFT if alarm else NONE
-            one.since = _since(one.parts) if alarm else None
+    adjust_p_values(tests)
+    for test in tests:
+        _judge(test, limits.level)
     turned = None
     if window.terms is not None and window.terms.shape[0]:
-        turned = _angle(reference.mean, mean_tfidf(window.terms))
-    return Comparison(_verdict(found, len(old), len(new), limits), found, told, turned)
+        turned = _cosine_distance(reference.mean, mean_tfidf(window.terms))
+    return Comparison(_verdict(tests, len(old), len(new), limits), tests, classifier, turned)
 
 
-def _verdict(found: list[DriftTest], old: int, new: int, limits: DriftConfig) -> str:
-    states = {one.status for one in found}
+def adjust_p_values(tests: list[DriftTest]) -> None:
+    """Correct the p-values of tests for their number, by Holm's step-down method."""
+    tested = sorted((test for test in tests if test.p is not None), key=lambda test: test.p or 0.0)
+    highest = 0.0
+    for rank, test in enumerate(tested):
+        assert test.p is not None
+        highest = max(highest, min(1.0, test.p * (len(tested) - rank)))
+        test.adjusted = highest
+
+
+def _judge(test: DriftTest, level: float) -> None:
+    """Set the status of a test that had data enough, and the start of its change."""
+    if test.adjusted is not None and test.effect is not None:
+        alarm = test.adjusted <= level and test.effect >= test.threshold
+        test.status = DRIFT if alarm else NO_DRIFT
+        test.since = _since(test.parts) if alarm else None
+
+
+def _verdict(tests: list[DriftTest], old: int, new: int, limits: DriftConfig) -> Verdict:
+    states = {test.status for test in tests}
     if DRIFT in states:
         return DRIFT
     enough = min(old, new) >= limits.min_papers
-    return NONE if enough and NONE in states else TOO_LITTLE
+    return NO_DRIFT if enough and NO_DRIFT in states else TOO_LITTLE
 
 
-def adjust_p_values(found: list[DriftTest]) -> None:
-    """Correct the p-values of tests for their number, by Holm's step-down method."""
-    tested = sorted((one for one in found if one.p is not None), key=lambda one: one.p or 0.0)
-    highest = 0.0
-    for rank, one in enumerate(tested):
-        assert one.p is not None
-        highest = max(highest, min(1.0, one.p * (len(tested) - rank)))
-        one.adjusted = highest
-
-
-def _numbers(
-    name: str, title: str, old: pd.DataFrame, new: pd.DataFrame, limits: DriftConfig
+def _compare_numbers(
+    name: str, old: pd.DataFrame, new: pd.DataFrame, limits: DriftConfig
 ) -> DriftTest:
     unit = "words" if name == "words" else "share"
-    one = DriftTest(name, title, unit, limits.numbers)
+    test = DriftTest(test=name, title=NUMBERS[name], unit=unit, threshold=limits.numbers)
     before, after = old[name].dropna(), new[[name, "time"]].dropna(subset=name)
-    if _tested(one, before, after[name], limits, statistics.compare_numbers):
-        one.old, one.new = float(before.mean()), float(after[name].mean())
-        one.parts = _parts(one, before, after[name], after["time"], statistics.compare_numbers)
-    return one
+    return _measure(test, before, after[name], after["time"], limits, statistics.compare_numbers)
 
 
-def _shares(
-    name: str, title: str, old: pd.DataFrame, new: pd.DataFrame, limits: DriftConfig
+def _compare_shares(
+    name: str, old: pd.DataFrame, new: pd.DataFrame, limits: DriftConfig
 ) -> DriftTest:
-    one = DriftTest(name, title, "", limits.shares)
+    test = DriftTest(test=name, title=SHARES[name], threshold=limits.shares)
     before, after = old[name].dropna(), new[[name, "time"]].dropna(subset=name)
-    if _tested(one, before, after[name], limits, statistics.compare_shares):
-        one.parts = _parts(one, before, after[name], after["time"], statistics.compare_shares)
-    return one
+    return _measure(test, before, after[name], after["time"], limits, statistics.compare_shares)
 
 
-def _by_labels(old: pd.DataFrame, new: pd.DataFrame, limits: DriftConfig) -> list[DriftTest]:
-    """Compare how often the model was right, and how much more sure than right."""
-    sides = []
-    for rows in (old, new):
-        known = rows[rows["label"].notna()]
-        sides.append((known, (known["label"] == known["predicted"]).astype(float)))
-    (before, right), (after, now_right) = sides
-    accuracy = DriftTest("accuracy", "accuracy", "share", limits.accuracy)
-    gap = DriftTest("calibration", "confidence less accuracy", "points", limits.calibration)
-    pairs: list[tuple[DriftTest, pd.Series[float], pd.Series[float], Measure]] = [
-        (accuracy, right, now_right, _right_or_wrong),
-        (gap, before["confidence"] - right, after["confidence"] - now_right, _means),
-    ]
-    for one, then, now, measure in pairs:
-        if _tested(one, then, now, limits, measure):
-            one.old, one.new = float(then.mean()), float(now.mean())
-            one.parts = _parts(one, then, now, after["time"], measure)
-    return [accuracy, gap]
+def _compare_accuracy(old: pd.DataFrame, new: pd.DataFrame, limits: DriftConfig) -> DriftTest:
+    test = DriftTest(test="accuracy", title="accuracy", unit="share", threshold=limits.accuracy)
+    (_, before), (known, after) = _hits(old), _hits(new)
+    return _measure(test, before, after, known["time"], limits, _proportions)
 
 
-def _tested(one: DriftTest, before: Any, after: Any, limits: DriftConfig, measure: Measure) -> bool:
-    """Test where there is data enough; say so where there is not."""
-    one.papers = len(after)
-    if not len(before) or not len(after):
-        return False
-    if min(len(before), len(after)) < limits.min_papers:
-        one.status = TOO_LITTLE
-        return False
-    one.p, one.effect = measure(before, after)
-    return True
+def _compare_calibration(old: pd.DataFrame, new: pd.DataFrame, limits: DriftConfig) -> DriftTest:
+    """Compare how much more confident than right the model is."""
+    test = DriftTest(test="calibration", title="confidence minus accuracy", unit="points",
+                     threshold=limits.calibration)  # fmt: skip
+    before, after = (known["confidence"] - hits for known, hits in (_hits(old), _hits(new)))
+    return _measure(test, before, after, _hits(new)[0]["time"], limits, _means)
 
 
-def _right_or_wrong(old: pd.Series[float], new: pd.Series[float]) -> tuple[float, float]:
+def _hits(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series[float]]:
+    """Return the rows with a true label, and 1 for each right answer."""
+    known = rows[rows["label"].notna()]
+    return known, (known["label"] == known["predicted"]).astype(float)
+
+
+def _measure(
+    test: DriftTest,
+    old: pd.Series[Any],
+    new: pd.Series[Any],
+    moments: pd.Series[float],
+    limits: DriftConfig,
+    measure: Measure,
+) -> DriftTest:
+    """Fill in the result of a test, of all papers and of each part of the window's time."""
+    test.papers = len(new)
+    if not len(old) or not len(new):
+        return test
+    if min(len(old), len(new)) < limits.min_papers:
+        test.status = TOO_LITTLE
+        return test
+    test.p, test.effect = measure(old, new)
+    if test.unit:
+        test.old, test.new = float(old.mean()), float(new.mean())
+    test.parts = _compare_parts(test, old, new, moments, measure)
+    return test
+
+
+def _proportions(old: pd.Series[float], new: pd.Series[float]) -> tuple[float, float]:
+    """Return the p-value of the chi-square test, and the distance of the proportions."""
     p, _ = statistics.compare_shares(old.astype(str), new.astype(str))
     return p, abs(float(new.mean() - old.mean()))
 
 
 def _means(old: pd.Series[float], new: pd.Series[float]) -> tuple[float, float]:
-    """Return the p-value of Welch's test, of samples large enough for the normal's tail."""
+    """Return the p-value of Welch's test, for samples large enough for the normal's tail."""
     apart = abs(float(new.mean() - old.mean()))
     deviation = float(np.sqrt(old.var() / len(old) + new.var() / len(new)))
     return float(2 * norm.sf(apart / deviation)) if deviation else float(not apart), apart
 
 
-def _text(
+def _compare_texts(
     reference: Reference, window: Window, limits: DriftConfig
 ) -> tuple[ClassifierTest | None, DriftTest]:
-    one = DriftTest("text", "words of the texts", "AUC", limits.text)
+    test = DriftTest(test="text", title="words of the texts", unit="AUC", threshold=limits.text)
     if window.terms is None or not window.terms.shape[0]:
-        return None, one
-    one.papers = window.terms.shape[0]
-    if min(one.papers, reference.terms.shape[0]) < limits.min_papers:
-        one.status = TOO_LITTLE
-        return None, one
+        return None, test
+    test.papers = window.terms.shape[0]
+    if min(test.papers, reference.terms.shape[0]) < limits.min_papers:
+        test.status = TOO_LITTLE
+        return None, test
     wide = window.terms.shape[1] == fingerprint.WIDE
     old = reference.terms if wide else fingerprint.fold(reference.terms)
-    told = statistics.two_sample_classifier(old, window.terms, limits.domain_papers)
-    one.p, one.effect, one.old, one.new = told.p, told.auc, 0.5, told.auc
-
-    def rank(before: Any, after: Any) -> tuple[float, float]:
-        auc, p = statistics.rank_test(np.asarray(before), np.asarray(after))
-        return p, auc
-
-    moments = window.rows["time"].iloc[window.with_terms[told.new]]
-    one.parts = _parts(
-        one, told.old_scores, pd.Series(told.new_scores, index=moments.index), moments, rank
-    )
-    return told, one
+    found = statistics.two_sample_classifier(old, window.terms, limits.domain_papers)
+    test.p, test.effect, test.old, test.new = found.p, found.auc, 0.5, found.auc
+    moments = window.rows["time"].iloc[window.with_terms[found.new]]
+    scores = pd.Series(found.new_scores, index=moments.index)
+    test.parts = _compare_parts(test, found.old_scores, scores, moments, _ranks)
+    return found, test
 
 
-def _parts(
-    one: DriftTest, old: Any, new: pd.Series[Any], moments: pd.Series[float], measure: Measure
-) -> list[dict[str, Any]]:
-    """Compare equal parts of the window's time with the reference, each by itself."""
+def _ranks(old: Any, new: Any) -> tuple[float, float]:
+    auc, p = statistics.rank_test(np.asarray(old), np.asarray(new))
+    return p, auc
+
+
+def _compare_parts(
+    test: DriftTest, old: Any, new: pd.Series[Any], moments: pd.Series[float], measure: Measure
+) -> list[WindowPart]:
+    """Compare each of the equal parts of the window's time with the reference."""
     known = moments.notna()
     values, at = new[known], moments[known].to_numpy()
     if not len(at) or at.min() == at.max():
         return []
-    count = min(PARTS, max(2, len(at) // PART))
+    count = min(MOST_PARTS, max(2, len(at) // PAPERS_A_PART))
     edges = np.linspace(at.min(), at.max(), count + 1)
     place = np.clip(np.searchsorted(edges, at, side="right") - 1, 0, count - 1)
-    parts = []
-    for number in range(count):
-        part = values[place == number]
-        if len(part) >= LEAST:
-            p, effect = measure(old, part)
-            mean = float(part.mean()) if one.unit in ("share", "words", "points") else None
-            parts.append(
-                {
-                    "start": iso_time(edges[number]),
-                    "papers": len(part),
-                    "mean": mean,
-                    "effect": effect,
-                    "moved": bool(p <= CERTAIN and effect >= one.threshold),
-                }
-            )
-    return parts
+    parts = ((edges[number], values[place == number]) for number in range(count))
+    return [
+        _compare_part(test, iso_time(start), old, part, measure)
+        for start, part in parts
+        if len(part) >= LEAST_PAPERS
+    ]
 
 
-def _since(parts: list[dict[str, Any]]) -> str | None:
-    """Return the start of the last run of parts that moved, if it goes on to the end."""
+def _compare_part(
+    test: DriftTest, start: str, old: Any, part: pd.Series[Any], measure: Measure
+) -> WindowPart:
+    p, effect = measure(old, part)
+    return WindowPart(
+        start=start,
+        papers=len(part),
+        mean=float(part.mean()) if test.unit in ("share", "words", "points") else None,
+        effect=effect,
+        moved=bool(p <= PART_LEVEL and effect >= test.threshold),
+    )
+
+
+def _since(parts: list[WindowPart]) -> str | None:
+    """Return the start of the last run of parts that moved, if it lasts to the end."""
     since = None
     for part in reversed(parts):
-        if not part["moved"]:
+        if not part.moved:
             break
-        since = str(part["start"])
+        since = part.start
     return since
 
 
@@ -270,16 +254,16 @@ def iso_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _angle(old: Any, new: Any) -> float:
+def _cosine_distance(old: Floats, new: Floats) -> float:
     length = float(np.linalg.norm(old) * np.linalg.norm(new))
     return 1 - float(old @ new) / length if length else 0.0
 
 
 def calibration_error(rows: pd.DataFrame) -> float | None:
-    """Return the expected calibration error of the rows whose label is known, None of none."""
-    known = rows[rows["label"].notna()]
+    """Return the expected calibration error of the rows with a true label; None without any."""
+    known, hits = _hits(rows)
     if not len(known):
         return None
-    right = (known["label"] == known["predicted"]).to_numpy()
-    sure = known["confidence"].to_numpy(np.float32)[:, None]
-    return metrics.calibration_error(metrics.reliability_bins(np.where(right, 0, -1), sure))
+    confidence = known["confidence"].to_numpy(np.float32)[:, None]
+    targets = np.where(hits.to_numpy() > 0, 0, -1)
+    return metrics.calibration_error(metrics.reliability_bins(targets, confidence))

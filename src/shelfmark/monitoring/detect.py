@@ -13,30 +13,31 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
 from loguru import logger
-from rich.table import Table
 
 from shelfmark.config.load import load_drift_config
 from shelfmark.config.schema import DriftConfig
 from shelfmark.core import console, files, provenance
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
-from shelfmark.monitoring import compare as drift
-from shelfmark.monitoring import reference, windows
+from shelfmark.monitoring import compare, reference, windows
 from shelfmark.monitoring.evidently import load_evidently, render_evidently_page
+from shelfmark.monitoring.fingerprint import Sketcher
+from shelfmark.monitoring.page import render_page
+from shelfmark.monitoring.records import DRIFT, NO_DRIFT, TOO_LITTLE, DriftReport
+from shelfmark.monitoring.report import build_report, prometheus_gauges
 from shelfmark.monitoring.windows import Window
 
 REPORT, PAGE, GAUGES = "drift.json", "index.html", "drift.prom"
 EVIDENTLY = "evidently.html"
 FOLDER = "drift"
-EXIT_STATUS = {drift.NONE: 0, drift.DRIFT: 2, drift.TOO_LITTLE: 3}  # 1 is an error, as everywhere
+EXIT_STATUS: dict[str, int] = {NO_DRIFT: 0, DRIFT: 2, TOO_LITTLE: 3}  # 1 is an error, as everywhere
 
 
 def detect_drift(
     model: Path, reports: Path, limits: DriftConfig, *, log: str = "", papers: str = "",
     since: str = "", truth: str = "", evidently: bool = False,
-) -> dict[str, Any]:  # fmt: skip
+) -> DriftReport:  # fmt: skip
     """Compare a window with a model's reference, write the report and return it.
 
     Args:
@@ -86,30 +87,24 @@ def _write(
     limits: DriftConfig,
     folder: Path,
     evidently: bool,
-) -> dict[str, Any]:
-    from shelfmark.monitoring import page as drift_page
-    from shelfmark.monitoring import report as drift_report
-    from shelfmark.monitoring.fingerprint import Sketcher
-
-    found = drift.compare(known, window, limits)
+) -> DriftReport:
+    found = compare.compare(known, window, limits)
     sketcher = Sketcher(card["config"]["features"])
-    report = drift_report.build_report(card["name"], known, window, found, limits, sketcher)
-    report |= {"command": provenance.command(), "synthetic": card["data"]["synthetic"]}
+    report = build_report(card["name"], known, window, found, limits, sketcher)
+    report.command, report.synthetic = provenance.command(), card["data"]["synthetic"]
     target = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     with files.atomic_folder(target) as aside:
-        written = orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
-        (aside / REPORT).write_bytes(written)
-        (aside / PAGE).write_text(drift_page.render_page(report), encoding="utf-8")
-        (aside / GAUGES).write_bytes(drift_report.prometheus_gauges(report))
+        (aside / REPORT).write_bytes(report.to_json())
+        (aside / PAGE).write_text(render_page(report), encoding="utf-8")
+        (aside / GAUGES).write_bytes(prometheus_gauges(report))
         if evidently and min(len(window.rows), len(known.rows)) >= limits.min_papers:
-            columns = list(drift.SHARES), list(drift.NUMBERS)
+            columns = list(compare.SHARES), list(compare.NUMBERS)
             content = render_evidently_page(known.rows, window.rows, *columns)
             (aside / EVIDENTLY).write_text(content, encoding="utf-8")
     artifact.point_latest_at(target)
     _forget(folder, limits.keep)
-    _show(drift_report.headline(report), drift_report.test_rows(found.found))
     logger.info("report: {}", target / PAGE)
-    return orjson.loads(written)  # type: ignore[no-any-return]
+    return report
 
 
 def _forget(folder: Path, keep: int) -> None:
@@ -117,15 +112,6 @@ def _forget(folder: Path, keep: int) -> None:
     made = sorted(path for path in folder.glob("*/") if not path.is_symlink())
     for path in [path for path in made if not path.name.startswith(".")][:-keep]:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _show(title: str, rows: list[list[str]]) -> None:
-    table = Table(title=title, title_justify="left")
-    for heading in ("", "verdict", "papers", "moved by", "alarm from", "p, corrected"):
-        table.add_column(heading, justify="left" if heading in ("", "verdict") else "right")
-    for row in rows:
-        table.add_row(*row)
-    console.STDOUT.print(table)
 
 
 def latest_report(reports: Path) -> Path | None:
@@ -141,7 +127,7 @@ def main(words: Sequence[str]) -> None:
         model, reports, log, truth, since, *overrides = words
         limits = load_drift_config(overrides)
         report = detect_drift(Path(model), Path(reports), limits, log=log, since=since, truth=truth)
-        raise SystemExit(EXIT_STATUS[report["verdict"]])
+        raise SystemExit(EXIT_STATUS[report.verdict])
 
 
 if __name__ == "__main__":

@@ -18,8 +18,7 @@ from typing import Any
 from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.core.tables import Table
 from shelfmark.data.splits import SPLITS
-from shelfmark.monitoring import compare as drift
-from shelfmark.monitoring.report import headline, sentence
+from shelfmark.monitoring.records import DriftReport
 from shelfmark.reports.collect import Run, Runs
 
 SOURCE_MARK = re.compile(r"<!-- from (.*?)(?: in (.*?))? -->")
@@ -200,21 +199,18 @@ def describe_errors(run: Run) -> ErrorSection:
 
 def describe_drift(run: Run) -> DriftSection:
     """Return the section on a comparison with new papers."""
-    tests = run.figures["tests"]
-    changed = [
-        [code(test["title"]), escape(sentence(test, test["words"]))]
-        for test in tests
-        if test["status"] == drift.DRIFT
-    ]
+    words = next((test["words"] for test in run.figures["tests"] if test["words"]), None)
+    report = DriftReport.model_validate({**run.figures, "words": words})
+    changed = [[code(test.title), escape(test.sentence(report.words))] for test in report.alarms]
     rows = [
-        [code(test["title"]), test["status"], f"{test['papers']:,}", _number(test["effect"], ".3f"),
-         f"{test['threshold']:g}", _number(test["adjusted"], ".2g")]
-        for test in tests
+        [code(test.title), test.status, f"{test.papers:,}", _number(test.effect, ".3f"),
+         f"{test.threshold:g}", _number(test.adjusted, ".2g")]
+        for test in report.tests
     ]  # fmt: skip
     sources = [f"{run.name}/tests"]
     return DriftSection(
         run,
-        escape(headline(run.figures)),
+        escape(report.headline()),
         _table(sources, ["changed", "how"], {}, changed) if changed else None,
         _table(sources, ["test", "verdict"], DRIFT_TESTS, rows),
     )

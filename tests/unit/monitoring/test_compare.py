@@ -16,13 +16,19 @@ from shelfmark.config.schema import DriftConfig
 from shelfmark.data.sources import sample
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.artifact import Model
-from shelfmark.monitoring import compare as drift
-from shelfmark.monitoring import page as drift_page
+from shelfmark.monitoring import compare
 from shelfmark.monitoring import reference as references
-from shelfmark.monitoring import report as drift_report
-from shelfmark.monitoring.compare import DRIFT, NONE, TOO_LITTLE, UNKNOWN, DriftTest
 from shelfmark.monitoring.fingerprint import sketcher_for
+from shelfmark.monitoring.page import render_page
+from shelfmark.monitoring.records import (
+    DRIFT,
+    NO_DRIFT,
+    TOO_LITTLE,
+    UNKNOWN,
+    DriftTest,
+)
 from shelfmark.monitoring.reference import Reference
+from shelfmark.monitoring.report import build_report, prometheus_gauges
 from shelfmark.monitoring.windows import Window, coerce_dtypes
 
 LIMITS = load_drift_config(["domain_papers=150"])
@@ -70,11 +76,11 @@ def test_draws_of_the_reference_are_silent(model: Model, pool: Pool) -> None:
     limits = load_drift_config(["domain_papers=100", "numbers=0", "shares=0", "text=0.5",
                                 "accuracy=0", "calibration=0"])  # fmt: skip
     draws = 30
-    verdicts = [drift.compare(*divided(model, pool, seed, 250, 120), limits).verdict
+    verdicts = [compare.compare(*divided(model, pool, seed, 250, 120), limits).verdict
                 for seed in range(draws)]  # fmt: skip
     # By significance alone, without the least effects that make it quieter still.
     assert verdicts.count(DRIFT) <= binom.ppf(0.999, draws, limits.level)
-    assert verdicts.count(NONE) == draws - verdicts.count(DRIFT)
+    assert verdicts.count(NO_DRIFT) == draws - verdicts.count(DRIFT)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +97,7 @@ def test_changed_papers_are_seen(
 ) -> None:
     old, new = divided(model, pool, 1)
     texts = [change(text) for text in new.texts or []]
-    found = drift.compare(old, window(model, texts, seen(model, texts)), LIMITS)
+    found = compare.compare(old, window(model, texts, seen(model, texts)), LIMITS)
     assert found.verdict == DRIFT
     assert wanted <= {one.test for one in found.alarms}
 
@@ -111,7 +117,7 @@ def test_other_categories_are_seen_and_since_when(model: Model, pool: Pool) -> N
             ]
         )
     )
-    found = drift.compare(old, window(model, texts, rows), LIMITS)
+    found = compare.compare(old, window(model, texts, rows), LIMITS)
     named = {one.test: one for one in found.alarms}
     assert {"predicted", "label"} <= set(named)
     assert named["predicted"].since is not None
@@ -123,7 +129,7 @@ def test_wrong_answers_and_false_confidence_are_seen_where_labels_are(
 ) -> None:
     old, new = divided(model, pool, 3)
     rows = new.rows.assign(label=np.roll(new.rows["label"], 7), confidence=0.97)
-    found = drift.compare(old, replace(new, rows=rows), LIMITS)
+    found = compare.compare(old, replace(new, rows=rows), LIMITS)
     named = {one.test: one for one in found.alarms}
     assert {"accuracy", "calibration", "confidence"} <= set(named)
     assert "text" not in named
@@ -136,9 +142,9 @@ def test_wrong_answers_and_false_confidence_are_seen_where_labels_are(
 
 def test_small_windows_are_too_little_and_never_no_drift(model: Model, pool: Pool) -> None:
     for old, new in ((400, 0), (400, 1), (400, 99), (99, 200)):
-        found = drift.compare(*divided(model, pool, 4, old, new), LIMITS)
+        found = compare.compare(*divided(model, pool, 4, old, new), LIMITS)
         assert found.verdict == TOO_LITTLE
-        assert {one.status for one in found.found} <= {TOO_LITTLE, UNKNOWN}
+        assert {one.status for one in found.tests} <= {TOO_LITTLE, UNKNOWN}
 
 
 def test_what_is_not_there_is_not_known_and_few_labels_are_too_few(
@@ -147,20 +153,20 @@ def test_what_is_not_there_is_not_known_and_few_labels_are_too_few(
     old, new = divided(model, pool, 5)
     rows = new.rows.assign(unknown=np.nan)
     rows.loc[30:, "label"] = None
-    found = drift.compare(old, replace(new, rows=rows, terms=None), LIMITS)
-    status = {one.test: one.status for one in found.found}
+    found = compare.compare(old, replace(new, rows=rows, terms=None), LIMITS)
+    status = {one.test: one.status for one in found.tests}
     assert status["unknown"] == status["text"] == UNKNOWN
     assert status["accuracy"] == status["calibration"] == status["label"] == TOO_LITTLE
-    assert found.verdict == NONE
+    assert found.verdict == NO_DRIFT
 
 
 def test_a_large_window_with_a_small_change_is_no_alarm(model: Model, pool: Pool) -> None:
     old, new = divided(model, pool, 6, 400, 400)
     loose = replace_limits(LIMITS, numbers=5.0, shares=1.0, text=1.0)
     texts = [text.replace(" the ", " ") for text in new.texts or []]
-    found = drift.compare(old, window(model, texts, seen(model, texts)), loose)
-    assert min(one.adjusted for one in found.found if one.adjusted is not None) < 0.001
-    assert found.verdict == NONE
+    found = compare.compare(old, window(model, texts, seen(model, texts)), loose)
+    assert min(one.adjusted for one in found.tests if one.adjusted is not None) < 0.001
+    assert found.verdict == NO_DRIFT
 
 
 def replace_limits(limits: DriftConfig, **changes: float) -> DriftConfig:
@@ -168,9 +174,11 @@ def replace_limits(limits: DriftConfig, **changes: float) -> DriftConfig:
 
 
 def test_holm() -> None:
-    found = [DriftTest(str(p), "", "", 0.1, p=p) for p in (0.01, 0.04, 0.03, 0.005)]
-    found.append(DriftTest("none", "", "", 0.1))
-    drift.adjust_p_values(found)
+    found = [
+        DriftTest(test=str(p), title="", threshold=0.1, p=p) for p in (0.01, 0.04, 0.03, 0.005)
+    ]
+    found.append(DriftTest(test="none", title="", threshold=0.1))
+    compare.adjust_p_values(found)
     # The example of the method's usual textbook case.
     assert [one.adjusted for one in found] == [0.03, 0.06, 0.06, 0.02, None]
 
@@ -180,17 +188,19 @@ def test_the_page_says_what_moved_and_runs_nothing_of_the_papers(model: Model, p
     evil = "<script>alert(1)</script> zebrafish "
     texts = [evil + text for text in new.texts or []]
     window_ = window(model, texts, seen(model, texts, new.rows["label"].tolist()))
-    found = drift.compare(old, window_, LIMITS)
-    report = drift_report.build_report("quick", old, window_, found, LIMITS, sketcher_for(model))
-    assert "zebrafish" in [row["word"] for row in report["words"]["more"]]
-    assert report["examples"][0]["text"].startswith("<script>")
-    page = drift_page.render_page(report)
+    found = compare.compare(old, window_, LIMITS)
+    report = build_report("quick", old, window_, found, LIMITS, sketcher_for(model))
+    assert report.words is not None
+    assert "zebrafish" in [row.word for row in report.words.more]
+    assert (report.examples[0].text or "").startswith("<script>")
+    page = render_page(report)
     assert "<script" not in page
     assert "zebrafish" in page
     assert "&lt;script&gt;" in page
-    assert "http" not in page
+    assert "http:" not in page
+    assert "https:" not in page
     assert "words of the texts" in page[page.index("<h1") : page.index("<svg")]
-    gauges = drift_report.prometheus_gauges(report).decode()
+    gauges = prometheus_gauges(report).decode()
     assert "shelfmark_drift_alarm 1.0" in gauges
     assert 'shelfmark_drift_score{test="text"}' in gauges
 
@@ -198,11 +208,11 @@ def test_the_page_says_what_moved_and_runs_nothing_of_the_papers(model: Model, p
 def test_the_page_without_drift_and_with_too_little(model: Model, pool: Pool) -> None:
     for new, word, alarm in ((200, "No drift in 200 papers", 0), (5, "Too little data", 0)):
         pair = divided(model, pool, 8, 400, new)
-        found = drift.compare(*pair, LIMITS)
-        report = drift_report.build_report("quick", *pair, found, LIMITS, sketcher_for(model))
-        assert f'">{word}' in drift_page.render_page(report)
-        assert report["examples"] == []
-        assert f"shelfmark_drift_alarm {alarm}.0" in drift_report.prometheus_gauges(report).decode()
+        found = compare.compare(*pair, LIMITS)
+        report = build_report("quick", *pair, found, LIMITS, sketcher_for(model))
+        assert f'">{word}' in render_page(report)
+        assert report.examples == []
+        assert f"shelfmark_drift_alarm {alarm}.0" in prometheus_gauges(report).decode()
 
 
 def test_limits_from_words() -> None:
