@@ -47,6 +47,30 @@ QUICK = (
 )
 
 
+# Files whose tests take longest, the longest first: several processes share the files, and none is
+# to begin a long one when the others are done.
+LONGEST = (
+    "system/docs/test_commands.py", "system/models/test_dask.py", "system/service/test_chaos.py",
+    "system/training/test_interrupted_training.py", "system/experiments/test_sweep.py",
+    "system/training/test_wandb.py", "system/data/test_dvc.py", "system/monitoring/test_monitor.py",
+    "system/test_tasks.py", "system/reports/test_report.py", "system/experiments/test_load_test.py",
+    "system/experiments/test_robustness.py", "system/cloud/test_job.py",
+    "system/cloud/test_gcloud.py", "system/docs/test_site.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, then the rest of tests/system, then all others."""
+    tests = Path(__file__).parent
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        file = item.path.relative_to(tests).as_posix()
+        rank = LONGEST.index(file) if file in LONGEST else len(LONGEST)
+        return rank, not file.startswith("system/")
+
+    items.sort(key=place)
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):

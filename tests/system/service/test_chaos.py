@@ -120,6 +120,13 @@ def pair(house: Path) -> Iterator[Served]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def watched_pair(house: Path) -> Iterator[Served]:
+    """Another one, whose supervisor logs its health checks, for three tests in their order."""
+    with served(house, 2, HEALTH_CHECKS) as running:
+        yield running
+
+
 class Crowd:
     """Clients that send requests while the block runs, and the responses they get.
 
@@ -211,15 +218,17 @@ def waits_for(worker: int, log: Path) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
-def test_a_worker_killed_during_a_health_check_is_replaced_at_once(house: Path) -> None:
-    with served(house, 2, HEALTH_CHECKS) as (process, _, log):
-        worker = min(workers_of(process))
-        os.kill(worker, signal.SIGSTOP)
-        until(lambda: psutil.Process(worker).status() == psutil.STATUS_STOPPED)
-        until(lambda: waits_for(worker, log))
-        os.kill(worker, signal.SIGKILL)
-        until(lambda: worker not in workers_of(process))  # its answer would be waited for
-        until(lambda: log.read_text().count("serving one") == 3)
+def test_a_worker_killed_during_a_health_check_is_replaced_at_once(
+    watched_pair: Served,
+) -> None:
+    process, _, log = watched_pair
+    worker = min(workers_of(process))
+    os.kill(worker, signal.SIGSTOP)
+    until(lambda: psutil.Process(worker).status() == psutil.STATUS_STOPPED)
+    until(lambda: waits_for(worker, log))
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: worker not in workers_of(process))  # its answer would be waited for
+    until(lambda: log.read_text().count("serving one") == 3)
 
 
 def test_requests_in_flight_at_sigterm_are_answered(pair: Served, right: Right) -> None:
@@ -275,26 +284,26 @@ def damaged(house: Path, how: str) -> str:
 
 
 def test_all_workers_and_later_ones_serve_the_version_that_one_loads(
-    house: Path,
+    watched_pair: Served,
 ) -> None:
-    with served(house, 2) as (process, url, log):
-        loaded = httpx.post(f"{url}/load", json={"version": "two"}, headers=ADMIN, timeout=PATIENCE)
-        assert loaded.status_code == 200
+    process, url, log = watched_pair
+    with httpx.Client(base_url=url, timeout=PATIENCE) as client:
+        assert client.post("/load", json={"version": "two"}, headers=ADMIN).status_code == 200
         until(lambda: log.read_text().count("serving two") == 2)
         os.kill(min(workers_of(process)), signal.SIGKILL)
         until(lambda: log.read_text().count("serving two") == 3)
-        page = httpx.get(f"{url}/metrics", timeout=PATIENCE).text
-        assert 'shelfmark_model{version="two"} 1.0' in page
-        assert 'shelfmark_model{version="one"} 1.0' not in page
+        page = client.get("/metrics").text
+    assert 'shelfmark_model{version="two"} 1.0' in page
+    assert 'shelfmark_model{version="one"} 1.0' not in page
 
 
-def test_workers_end_with_the_process_that_started_them(house: Path) -> None:
-    with served(house, 2) as (process, _, _):
-        workers = workers_of(process)
-        assert len(workers) == 2
-        process.kill()
-        process.wait(PATIENCE)
-        until(lambda: not any(alive(worker) for worker in workers))
+def test_workers_end_with_the_process_that_started_them(watched_pair: Served) -> None:
+    process, _, _ = watched_pair
+    workers = workers_of(process)
+    assert len(workers) == 2
+    process.kill()
+    process.wait(PATIENCE)
+    until(lambda: not any(alive(worker) for worker in workers))
 
 
 def alive(pid: int) -> bool:
