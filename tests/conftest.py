@@ -1,4 +1,4 @@
-"""What the tests share: a small model trained once, through the very code of `inv train`."""
+"""What the tests share: a small model trained once, through the very code of `shelfmark train`."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with data, a model and its run record, as `inv train` leaves them."""
+    """A folder with data, a model and its run record, as `shelfmark train` leaves them."""
     folder = tmp_path_factory.mktemp("home")
     console.configure_logging("WARNING")
     train.train_model(load_config([*QUICK, "name=quick", *paths_in(folder)]))

@@ -26,7 +26,7 @@ def test_a_start_without_a_model_names_the_command_that_trains_one(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ShelfmarkError) as error:
         serve("127.0.0.1")
-    assert str(error.value) == "no model in models/latest: train one with inv train"
+    assert str(error.value) == "no model in models/latest: train one with shelfmark train"
 
 
 def test_an_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def free_port() -> int:
 def start(
     home: Path, port: int, *arguments: str, before: str = "", **env: str
 ) -> subprocess.Popen[bytes]:
-    """Start the service as `inv serve` does, in a folder with models; its log is `log_of` it.
+    """Start the service as `shelfmark serve` does, in a folder with models; its log is `log_of` it.
 
     `before` is Python that its process runs first.
     """

@@ -69,7 +69,7 @@ def papers(count: int) -> pa.Table:
 
 
 def fit(train: pa.Table, validation: pa.Table, *overrides: str) -> artifact.Model:
-    """Return a model fitted on tables as `inv train` fits one, quickly."""
+    """Return a model fitted on tables as `shelfmark train` fits one, quickly."""
     settings = load_config([*SETTINGS, *overrides])
     fitted = fit_model(settings, train, validation, silent)
     card = {

@@ -8,7 +8,7 @@ from shelfmark.cli.command import Command
 from shelfmark.cli.extras import require_extra
 from shelfmark.cli.overrides import OverridesCommand, cloud_overrides_argument
 
-GOES_ON = "the job goes on; inv cancel JOB ends it"
+GOES_ON = "the job goes on; shelfmark cancel JOB ends it"
 project_option = click.option(
     "--project", default="", help="By default that of configs/cloud/account.yaml."
 )
@@ -27,7 +27,7 @@ def require_cloud() -> None:
     "submit",
     cls=OverridesCommand,
     cloud=True,
-    stopped="inv jobs shows whether the job was submitted",
+    stopped="shelfmark jobs shows whether the job was submitted",
 )
 @cloud_overrides_argument
 @click.option("--dry-run", is_flag=True, help="Print the job's spec and send nothing.")
@@ -109,7 +109,7 @@ def cancel(job: str, project: str, region: str) -> None:
     from shelfmark.cloud import vertex
 
     vertex.open_jobs(project, region, job).cancel(job)
-    click.echo("asked to end; inv jobs shows when it has")
+    click.echo("asked to end; shelfmark jobs shows when it has")
 
 
 COMMANDS = (submit, preflight, jobs, logs, cancel)

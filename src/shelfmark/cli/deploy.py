@@ -12,7 +12,7 @@ from shelfmark.cli.command import Command
 if TYPE_CHECKING:
     from shelfmark.cloud.account import Account
 
-WITHOUT = "docker run and inv serve still work"
+WITHOUT = "docker run and shelfmark serve still work"
 STAYS = "the traffic is unchanged"
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Print the commands without running them."

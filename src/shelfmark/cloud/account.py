@@ -51,7 +51,9 @@ def read_account(path: Path | None = None) -> Account:
         values: Any = OmegaConf.to_container(OmegaConf.load(path))
         return Account.model_validate(values)
     except (OSError, YAMLError) as error:
-        raise ShelfmarkError(f"{path} cannot be read ({error}); run inv cloud-init") from error
+        raise ShelfmarkError(
+            f"{path} cannot be read ({error}); run shelfmark cloud-init"
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
@@ -103,6 +105,6 @@ def require_keys(account: Account, *keys: str, without: str) -> None:
     """
     if lacking := missing_keys(account, *keys):
         raise ShelfmarkError(
-            f"no {', '.join(lacking)} in {DISPLAYED_PATH}: run inv cloud-init; "
+            f"no {', '.join(lacking)} in {DISPLAYED_PATH}: run shelfmark cloud-init; "
             f"without an account, {without}"
         )

@@ -155,7 +155,7 @@ def resolve_version(ours: Account, model: str) -> str:
     card = gcloud.run_or_none(_cat(ours, f"{model}/{CARD}"))
     if card is None and named == model == PRODUCTION:
         raise ShelfmarkError(
-            f"{models} has no {PRODUCTION}: inv promote VERSION --models {models} names one"
+            f"{models} has no {PRODUCTION}: shelfmark promote VERSION --models {models} names one"
         )
     if card is None:
         raise ShelfmarkError(

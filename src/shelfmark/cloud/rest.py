@@ -16,7 +16,7 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 SECONDS = 30.0  # for the answer to one request
 TRIES = 5
 BUSY = (429, 503)
-WITHOUT = "inv train trains here, and inv submit --dry-run shows what would be sent"
+WITHOUT = "shelfmark train trains here, and shelfmark submit --dry-run shows what would be sent"
 
 
 def base_url(host: str) -> str:
@@ -109,7 +109,7 @@ def refusal(status: int, why: str, host: str) -> RefusedError:
     """Return the error for a status of 400 or more."""
     advice = {
         401: "; run gcloud auth application-default login",
-        403: "; a role or an enabled API is missing: inv preflight names it",
+        403: "; a role or an enabled API is missing: shelfmark preflight names it",
         429: "; Google's quota is used up: wait, or ask for more",
     }
     error = RefusedError(f"{host} answers {status}: {_first_line(why)}{advice.get(status, '')}")

@@ -96,7 +96,7 @@ class Submission:
         name: of the job, of the folder of its output and, unless `name` is set, of the model.
         cloud: where and how it runs.
         training: its configuration.
-        overrides: the words that `inv train` would be given.
+        overrides: the words that `shelfmark train` would be given.
     """
 
     name: str
@@ -119,7 +119,7 @@ class Submission:
 
 
 def compose_submission(overrides: Sequence[str]) -> Submission:
-    """Compose and check a training and its cloud, from the overrides of `inv submit`.
+    """Compose and check a training and its cloud, from the overrides of `shelfmark submit`.
 
     Raises:
         ShelfmarkError: no cloud is chosen, one of the two configurations is invalid, or the

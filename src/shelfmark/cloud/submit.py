@@ -1,4 +1,4 @@
-"""From the overrides of `inv submit` to a job: previewed, checked, sent."""
+"""From the overrides of `shelfmark submit` to a job: previewed, checked, sent."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def preview(overrides: Sequence[str]) -> str:
     image = f"{name}@{digest or f'sha256:{UNKNOWN_DIGEST}'}"
     values = spec.job_fields(replace(wanted, cloud=filled), image)
     if lacking:
-        logger.warning("still missing: {}; inv cloud-init fills them in", ", ".join(lacking))
+        logger.warning("still missing: {}; shelfmark cloud-init fills them in", ", ".join(lacking))
     return spec.job_json(spec.build_job(values)).replace(UNKNOWN_DIGEST, "DIGEST")
 
 

@@ -130,7 +130,7 @@ class Jobs:
         if state != "SUCCEEDED":
             reason = current.error.message.strip().partition("\n")[0] or "no reason given"
             number = current.name.rpartition("/")[2]
-            raise ShelfmarkError(f"job {number} {state.lower()}: {reason}; inv logs {number}")
+            raise ShelfmarkError(f"job {number} {state.lower()}: {reason}; shelfmark logs {number}")
         return current
 
     def watch(self, job: str) -> Iterator[Any]:
@@ -182,7 +182,7 @@ class Jobs:
         except (RequestException, GoogleAuthError, ConnectionError) as error:
             raise ShelfmarkError(
                 f"{self._host} is not reached ({type(error).__name__}): not known to be {done}; "
-                "look with inv jobs"
+                "look with shelfmark jobs"
             ) from error
 
 

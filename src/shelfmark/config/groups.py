@@ -13,7 +13,7 @@ from shelfmark.core.project import project_folder
 CONFIGS = project_folder("configs")
 CHOICE = re.compile(r"^  - (\w+): \w+", re.MULTILINE)  # a line of the defaults: `- data: sample`
 NO_CHOICE = {"account"}  # included by the other files of its group
-CLOUD = "cloud"  # a group for `inv submit` alone
+CLOUD = "cloud"  # a group for `shelfmark submit` alone
 
 
 def list_groups() -> dict[str, list[str]]:

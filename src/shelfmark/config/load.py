@@ -29,7 +29,9 @@ def load_config(overrides: Sequence[str] = ()) -> Config:
     """
     values = compose_values(overrides)
     if groups.CLOUD in values:
-        raise ShelfmarkError("cloud: this command runs here; inv submit sends a training there")
+        raise ShelfmarkError(
+            "cloud: this command runs here; shelfmark submit sends a training there"
+        )
     return validate_config(Config, values)
 
 

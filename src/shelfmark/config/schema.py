@@ -256,7 +256,7 @@ class EngineConfig(Strict):
 
 
 class Config(Strict):
-    """Everything `inv train` does is settled by this."""
+    """Everything `shelfmark train` does is settled by this."""
 
     name: str | None = Field(pattern=VERSION)
     seed: int = Field(ge=0, lt=2**31)

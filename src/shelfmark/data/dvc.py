@@ -24,7 +24,7 @@ from shelfmark.errors import ShelfmarkError
 UNSET = "YOUR-BUCKET"  # in the address of a clone whose bucket is not set; no bucket's name
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 OWN = {"endpointurl", "credentialpath", "allow_anonymous_login"}  # how DVC is to log in
-SET_IT = "run inv cloud-init --bucket NAME, or dvc remote modify gcs url gs://NAME/dvc"
+SET_IT = "run shelfmark cloud-init --bucket NAME, or dvc remote modify gcs url gs://NAME/dvc"
 
 
 def set_remote(bucket: str, root: Path = Path()) -> Path:
@@ -81,7 +81,7 @@ def push(data: Path) -> None:
         ShelfmarkError: there is nothing to push, no bucket is set, it cannot be reached or written.
     """
     if not pointer.tracked(data):
-        raise ShelfmarkError(f"there are no splits in {data}: make them with inv data")
+        raise ShelfmarkError(f"there are no splits in {data}: make them with shelfmark data")
     url = _reached(data)
     path = data.resolve().with_name(f"{data.resolve().name}.dvc")
     before = path.read_bytes() if path.exists() else b""

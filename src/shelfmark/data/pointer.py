@@ -168,7 +168,7 @@ def kept(folder: Path, name: str, expected: str) -> Path:
     """
     path = cached(folder, expected)
     if not path.exists():
-        raise ShelfmarkError(f"{name} is not on the remote: run inv data --push where it is")
+        raise ShelfmarkError(f"{name} is not on the remote: run shelfmark data --push where it is")
     if md5(path) != expected:
         raise ShelfmarkError(f"{path} is damaged: remove it and pull again")
     return path

@@ -58,7 +58,7 @@ class Splits:
             return pq.read_table(path, columns=columns, schema=SCHEMA)
         except (OSError, pa.ArrowInvalid) as error:
             raise ShelfmarkError(
-                f"cannot read {path}: {error}; remove {self.folder} and run inv data again"
+                f"cannot read {path}: {error}; remove {self.folder} and run shelfmark data again"
             ) from error
 
     @property
@@ -76,7 +76,7 @@ def open_splits(folder: Path) -> Splits:
     try:
         return Splits(folder, orjson.loads((folder / CARD).read_bytes()))
     except (OSError, orjson.JSONDecodeError) as error:
-        raise ShelfmarkError(f"no splits in {folder}: make them with inv data") from error
+        raise ShelfmarkError(f"no splits in {folder}: make them with shelfmark data") from error
 
 
 def check(folder: Path, identity: dict[str, Any]) -> None:

@@ -47,8 +47,8 @@ for deciding alone against an author's own choice, and not for texts other than 
 of papers in English.
 
 ```bash
-uv run inv predict --model {name} --text "We train a robot arm to grasp unseen objects."
-SHELFMARK_MODEL={name} uv run inv serve
+shelfmark predict --model {name} --text "We train a robot arm to grasp unseen objects."
+SHELFMARK_MODEL={name} shelfmark serve
 ```"""
 
 
@@ -93,7 +93,7 @@ def _measured(card: dict[str, Any], figures: dict[str, Any]) -> str:
 
 On {figures["papers"]:,} papers of validation. Its probabilities and its limits of confidence were
 settled on the same papers, so that other papers may find them a little worse;
-`uv run inv evaluate --model {card["name"]}` measures it on the test split.
+`shelfmark evaluate --model {card["name"]}` measures it on the test split.
 
 | | |
 | --- | ---: |
@@ -125,10 +125,10 @@ def _limits(card: dict[str, Any], figures: dict[str, Any]) -> str:
   the model learnt one of them.
 - It knows the shelves above and no others: a paper of another one gets one of these all the same,
   if all is well without confidence.
-- It knows papers up to {last}. Words that came later say nothing to it; `uv run inv drift` watches
+- It knows papers up to {last}. Words that came later say nothing to it; `shelfmark drift` watches
   for them.
 - It reads words and not what they mean: a text stuffed with the words of another field goes there.
-  `uv run inv robustness` measures that and more.
+  `shelfmark robustness` measures that and more.
 - English alone.
 - Weakest by F1: {told}.
 - Most often taken for one another: {"; ".join(pairs) or "none"}."""

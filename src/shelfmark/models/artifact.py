@@ -209,7 +209,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     try:
         card = orjson.loads((folder / CARD).read_bytes())
     except OSError:
-        raise ShelfmarkError(f"no model in {folder}: train one with inv train") from None
+        raise ShelfmarkError(f"no model in {folder}: train one with shelfmark train") from None
     except orjson.JSONDecodeError as error:
         raise ShelfmarkError(f"{folder / CARD} is damaged ({error}); train again") from error
     if not isinstance(card, dict):

@@ -1,4 +1,4 @@
-"""One run of `inv drift`: window, comparison, report.
+"""One run of `shelfmark drift`: window, comparison, report.
 
 The last report stays until the next is whole: reports lie in `reports/drift/<time>/`, and
 `reports/drift/latest` names the newest.
@@ -121,7 +121,7 @@ def latest_report(reports: Path) -> Path | None:
 
 
 def main(words: Sequence[str]) -> None:
-    """Run by words, as `inv monitor` starts it: model, reports, log, labels, since, overrides."""
+    """Run by words, as the monitor starts it: model, reports, log, labels, since, overrides."""
     console.configure_logging()
     with console.one_line_errors("the last report is unchanged"):
         model, reports, log, truth, since, *overrides = words

@@ -266,7 +266,7 @@ def from_papers(path: str, model: Model, since: str, most: int) -> Window:
     """Return papers of a file, as a model answers them now, with labels where the file has them.
 
     Args:
-        path: JSON lines, CSV, Parquet or text, as `inv predict --file` reads it. A label is in
+        path: JSON lines, CSV, Parquet or text, as `predict --file` reads it. A label is in
             `label`, or follows from `primary` or the first of `categories`; a time is in `time`
             (seconds), `submitted` (a day), or a snapshot's `versions`.
         model: what answers.

@@ -37,7 +37,7 @@ NUMBER = (
 )
 TOKEN = re.compile(f"{DATE}|{NUMBER}")
 SLACK = Decimal("1.000001")  # for the rounding error of a float times 100
-ADVICE = "write the report again, inv report"
+ADVICE = "write the report again, shelfmark report"
 
 
 def check_report(reports: Path) -> list[str]:

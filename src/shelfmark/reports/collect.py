@@ -108,7 +108,7 @@ def find_runs(reports: Path, models: Path, data: Path, names: Sequence[str] = ()
         if name not in evaluated:
             raise ShelfmarkError(
                 f"no evaluation of {name} on the test split in {reports}"
-                f"{nearest(name, evaluated)}; evaluate it: inv evaluate --model {name}"
+                f"{nearest(name, evaluated)}; evaluate it: shelfmark evaluate --model {name}"
             )
     wanted = set(names) or {run.model for run in newest.values()}
     runs = Runs(
@@ -121,7 +121,8 @@ def find_runs(reports: Path, models: Path, data: Path, names: Sequence[str] = ()
     )
     if not runs.all_runs():
         raise ShelfmarkError(
-            f"no run to report in {reports}: train and evaluate a model, inv train, inv evaluate"
+            f"no run to report in {reports}: train and evaluate a model, "
+            "shelfmark train, shelfmark evaluate"
         )
     for run in runs.evaluations:
         if (training := _read_training(models / run.model)) is not None:
@@ -139,7 +140,7 @@ def read_page(reports: Path) -> str:
     try:
         return (reports / PAGE).read_text(encoding="utf-8")
     except OSError as error:
-        raise ShelfmarkError(f"no report in {reports}: write it with inv report") from error
+        raise ShelfmarkError(f"no report in {reports}: write it with shelfmark report") from error
 
 
 def read_published_runs(reports: Path, models: Sequence[str]) -> Runs:

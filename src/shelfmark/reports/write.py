@@ -198,5 +198,7 @@ def _embed_picture(source: str, folder: Path) -> str:
     """Return a picture as a data URL."""
     path = (folder / unquote(source)).resolve()
     if not path.is_relative_to(folder.resolve()) or not path.is_file():
-        raise ShelfmarkError(f"{folder / source} is missing: write the report again, inv report")
+        raise ShelfmarkError(
+            f"{folder / source} is missing: write the report again, shelfmark report"
+        )
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

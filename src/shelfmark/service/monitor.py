@@ -1,4 +1,4 @@
-"""The drift monitor: runs `inv drift`, one run at a time, and serves the latest report."""
+"""The drift monitor: runs `shelfmark drift`, one run at a time, and serves the latest report."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class MonitorSettings(Settings):
 
 
 class DriftRunner:
-    """Runs `inv drift` in a separate process, at most one at a time."""
+    """Runs `shelfmark drift` in a separate process, at most one at a time."""
 
     def __init__(self, settings: MonitorSettings) -> None:
         self._settings = settings

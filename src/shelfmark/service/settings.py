@@ -46,12 +46,12 @@ class Settings(BaseSettings):
     log_folder: Path | None = Field(
         None, description="folder of the prediction log; disabled without it"
     )
-    log_sketch: bool = Field(True, description="log the hashed words, for inv drift")
+    log_sketch: bool = Field(True, description="log the hashed words, for shelfmark drift")
     log_texts: bool = Field(False, description="log the texts too")
     log_max_bytes: int = Field(64 << 20, ge=1024, description="size at which a log file is closed")
     log_max_seconds: float = Field(3600, gt=0, description="age at which a log file is closed")
 
-    # Set by `inv serve`: the folder in which the workers agree on the version that they serve.
+    # Set by `serve`: the folder in which the workers agree on the version that they serve.
     runtime: Path | None = None
 
 

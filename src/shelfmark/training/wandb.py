@@ -1,4 +1,4 @@
-"""The record of a run at W&B, or on disk until `inv sync` sends it."""
+"""The record of a run at W&B, or on disk until `shelfmark sync` sends it."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ DEFAULTS = {
     "WANDB_ERROR_REPORTING": "false",  # W&B's own error reports, which also go to standard error
     "WANDB_HTTP_TIMEOUT": "10",
     "WANDB_INIT_TIMEOUT": "20",
-    "WANDB_FINISH_TIMEOUT": "120",  # the rest is left to inv sync
+    "WANDB_FINISH_TIMEOUT": "120",  # the rest is left to shelfmark sync
 }
 # Of W&B's record on disk: a header, then chunks in LevelDB's log format.
 HEADER = 7  # bytes, of the file and of each chunk: CRC-32 (4), length (2), kind (1)
 BLOCK = 32768  # bytes; a chunk never crosses the border of a block
 WHOLE, LAST = 1, 4  # kinds; 2 and 3 begin and continue a record that LAST ends
 NO_ACCOUNT = "no key: set WANDB_API_KEY or call `uv run --extra wandb wandb login`"
-LATER = "inv sync sends what is recorded"
+LATER = "shelfmark sync sends what is recorded"
 
 
 class WandbRun:

@@ -26,7 +26,7 @@ RETRIES = {
     "WANDB__FILE_TRANSFER_RETRY_MAX": "4",
     "WANDB__FILE_TRANSFER_RETRY_WAIT_MAX_SECONDS": "5",
 }
-AGAIN = "inv sync again sends the rest"
+AGAIN = "shelfmark sync again sends the rest"
 
 
 def sync_runs(reports: Path, seconds: float = 3600) -> int:

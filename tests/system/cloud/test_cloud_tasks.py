@@ -114,11 +114,12 @@ def test_without_an_account_each_says_what_is_missing_and_what_works(
     status, out, err = inv(*words)
     assert (status, out) == (1, "")
     assert err.startswith("error: no project, region")
-    assert "in configs/cloud/account.yaml: run inv cloud-init; without an account, inv train" in err
+    missing = "in configs/cloud/account.yaml: run shelfmark cloud-init; without an account, "
+    assert f"{missing}shelfmark train" in err
     assert err.count("\n") == 1
 
 
 def test_a_training_here_takes_no_cloud(inv: Typed) -> None:
     status, _, err = inv("train", "cloud=vertex_cpu")
     assert status == 1
-    assert err == "error: cloud: this command works here; inv submit sends a training there\n"
+    assert err == "error: cloud: this command runs here; shelfmark submit sends a training there\n"

@@ -95,7 +95,7 @@ def test_the_spec_is_shown_without_any_account(log: Callable[[], str]) -> None:
     container = job["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]
     assert container["imageUri"] == "REGION-docker.pkg.dev/PROJECT/REPOSITORY/train@sha256:DIGEST"
     assert job["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"].startswith("gs://BUCKET/jobs/")
-    missing = "missing: project, region, service_account, bucket, repository; inv cloud-init"
+    missing = "missing: project, region, service_account, bucket, repository; shelfmark cloud-init"
     assert missing in log()
     assert "DIGEST becomes that of the tag latest" in log()
 
@@ -150,7 +150,7 @@ def test_a_mistake_is_told_before_anything_is_sent(overrides: list[str], line: s
 def test_a_job_needs_a_cloud_and_a_training_here_none() -> None:
     with pytest.raises(ShelfmarkError, match="say where the job runs: cloud=vertex_cpu"):
         submit.preview(["experiment=best"])
-    with pytest.raises(ShelfmarkError, match="inv submit sends a training there"):
+    with pytest.raises(ShelfmarkError, match="shelfmark submit sends a training there"):
         load_config(["cloud=vertex_cpu"])
     assert "cloud" not in load_config().model_dump()
 
@@ -209,7 +209,9 @@ def test_a_failed_job_tells_why(google: Google) -> None:
     google.course = ["JOB_STATE_RUNNING", "JOB_STATE_FAILED"]
     google.reason = "The replica workerpool0-0 exited with a non-zero status of 1.\nmore"
     jobs, job = submit.send_job(OURS, HURRIED)
-    with pytest.raises(ShelfmarkError, match=r"7000000000 failed: The replica .* inv logs 70000"):
+    with pytest.raises(
+        ShelfmarkError, match=r"7000000000 failed: The replica .* shelfmark logs 70000"
+    ):
         jobs.wait(job.name, lambda state: None)
 
 
@@ -238,7 +240,7 @@ def test_a_refusal_is_one_line_with_google_s_reason(google: Google) -> None:
     assert str(told.value) == (
         "europe-west4-aiplatform.googleapis.com answers 403: Permission "
         "'aiplatform.customJobs.list' denied; a role or an enabled API is missing: "
-        "inv preflight names it"
+        "shelfmark preflight names it"
     )
 
 
@@ -380,8 +382,8 @@ def test_without_an_account_one_line_says_what_is_missing(
         submit.send_job(["cloud=vertex_cpu", *NOBODY, "cloud.project=my-project"])
     assert str(told.value) == (
         "no region, service_account, bucket, repository in configs/cloud/account.yaml: "
-        "run inv cloud-init; without an account, inv train trains here, and "
-        "inv submit --dry-run shows what would be sent"
+        "run shelfmark cloud-init; without an account, shelfmark train trains here, and "
+        "shelfmark submit --dry-run shows what would be sent"
     )
     for name in ("HOME", "CLOUDSDK_CONFIG"):
         monkeypatch.setenv(name, str(tmp_path))

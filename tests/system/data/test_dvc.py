@@ -169,7 +169,7 @@ def test_without_a_bucket_nothing_is_tried_and_one_line_says_how_to_set_it(
         with pytest.raises(ShelfmarkError) as told:
             act(clone / "data")
         assert str(told.value) == (
-            f"no bucket is set for {clone / 'data'}: run inv cloud-init --bucket NAME, or "
+            f"no bucket is set for {clone / 'data'}: run shelfmark cloud-init --bucket NAME, or "
             "dvc remote modify gcs url gs://NAME/dvc; all else works without"
         )
 
@@ -203,7 +203,9 @@ def test_what_dvc_says_is_one_line(clone: Path) -> None:
 
 def test_an_empty_folder_is_not_pushed(clone: Path) -> None:
     set_remote("bucket", clone)
-    with pytest.raises(ShelfmarkError, match="there are no splits in .*: make them with inv data"):
+    with pytest.raises(
+        ShelfmarkError, match="there are no splits in .*: make them with shelfmark data"
+    ):
         push(clone / "data")
 
 

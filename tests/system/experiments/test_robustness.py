@@ -288,7 +288,7 @@ def test_the_command(home: Path, tmp_path: Path) -> None:
 
 
 def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ShelfmarkError, match="no model in .*none: train one with inv train"):
+    with pytest.raises(ShelfmarkError, match="no model in .*none: train one with shelfmark train"):
         robustness.run(tmp_path / "none", tmp_path / "reports")
     assert list(tmp_path.iterdir()) == []
 

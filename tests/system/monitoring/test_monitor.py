@@ -1,4 +1,4 @@
-"""inv drift and the drift service, as processes of their own over a log that a service wrote."""
+"""The commands drift and monitor, as processes of their own over a log that a service wrote."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def log(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reports(home: Path, log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Reports of one run of inv drift."""
+    """Reports of one run of shelfmark drift."""
     folder = tmp_path_factory.mktemp("reports")
     done = inv("drift", "--log", str(log), "--since", "7d", "--models", str(home / "models"),
                "--reports", str(folder), "--evidently", "domain_papers=100", cwd=home)  # fmt: skip

@@ -260,7 +260,9 @@ def test_no_picture_from_elsewhere_gets_into_the_page(reports: Path, tmp_path: P
 
 
 def test_no_runs_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ShelfmarkError, match="no run to report in .*inv train, inv evaluate"):
+    with pytest.raises(
+        ShelfmarkError, match="no run to report in .*shelfmark train, shelfmark evaluate"
+    ):
         write_report(tmp_path, tmp_path, tmp_path)
     assert list(tmp_path.iterdir()) == []
     done = script("check", tmp_path)

@@ -240,7 +240,7 @@ def check_offline(folder: Path, said: str, why: str) -> None:
     assert "offline-run" in str(wandb_record.only_record(folder / "reports" / "mine"))
     assert said.count("WARNING") == 1
     assert why in said
-    assert "inv sync" in said
+    assert "shelfmark sync" in said
 
 
 def test_no_account_makes_it_an_offline_run_and_says_how_to_get_one(
@@ -353,7 +353,7 @@ def test_a_training_outlives_the_process_of_wandb(command: list[str], tmp_path: 
         _, said = run.communicate(timeout=PATIENCE)
     assert run.returncode == 0, said
     assert said.count("WARNING W&B") == 1
-    assert "; the run goes on without it; inv sync sends what is recorded" in said
+    assert "; the run goes on without it; shelfmark sync sends what is recorded" in said
     assert "Traceback" not in said
     assert len(said.splitlines()) < 10
     assert artifact.load(tmp_path / "models" / "mine").version == "mine"

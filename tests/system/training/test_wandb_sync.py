@@ -104,7 +104,9 @@ def test_a_server_that_refuses_is_one_line_and_the_run_is_sent_later(
     reports: Path, server: WandbServer, status: int
 ) -> None:
     server.status = status
-    with pytest.raises(ShelfmarkError, match=r"mine is not sent: .*; inv sync again") as raised:
+    with pytest.raises(
+        ShelfmarkError, match=r"mine is not sent: .*; shelfmark sync again"
+    ) as raised:
         wandb_sync.sync_runs(reports)
     assert "\n" not in str(raised.value)
     assert wandb_sync.unsent_records(reports)

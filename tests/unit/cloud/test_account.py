@@ -65,8 +65,8 @@ def test_what_is_missing_is_named_with_what_fills_it_in() -> None:
     partly = OURS.model_copy(update={"region": None, "bucket": None})
     assert account.missing_keys(partly, "project", "bucket", "region") == ["bucket", "region"]
     with pytest.raises(ShelfmarkError) as told:
-        account.require_keys(partly, "project", "bucket", "region", without="inv train works")
+        account.require_keys(partly, "project", "bucket", "region", without="shelfmark train works")
     assert str(told.value) == (
-        "no bucket, region in configs/cloud/account.yaml: run inv cloud-init; "
-        "without an account, inv train works"
+        "no bucket, region in configs/cloud/account.yaml: run shelfmark cloud-init; "
+        "without an account, shelfmark train works"
     )

@@ -1,4 +1,4 @@
-"""inv deploy and inv rollback: the traffic moves only to what has answered.
+"""shelfmark deploy and shelfmark rollback: the traffic moves only to what has answered.
 
 The service that is asked is a real one; gcloud is a program that keeps the state of a service.
 """
@@ -120,7 +120,10 @@ def test_a_revision_that_fails_its_check_gets_no_traffic(
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"objects": {}}, f"{MODELS} has no production: inv promote VERSION --models {MODELS}"),
+        (
+            {"objects": {}},
+            f"{MODELS} has no production: shelfmark promote VERSION --models {MODELS}",
+        ),
         (
             {"objects": {f"{MODELS}/production": "gone"}},
             f"no model gone in {MODELS}: gcloud storage cp --recursive",

@@ -1,4 +1,4 @@
-"""inv cloud-init: what it would run is what gcloud knows, and what is there stays."""
+"""shelfmark cloud-init: what it would run is what gcloud knows, and what is there stays."""
 
 from __future__ import annotations
 
@@ -126,11 +126,11 @@ def test_without_an_account_each_task_says_what_is_missing(
     assert done.returncode == 1
     assert done.stderr == (
         "error: not signed in: run gcloud auth login; without an account, "
-        "docker run and inv serve still work\n"
+        "docker run and shelfmark serve still work\n"
     )
     for task in ("deploy", "rollback", "build"):
         done = invoke(task)
         assert done.returncode == 1
         assert "no project, region, bucket, repository in configs/cloud/account.yaml" in done.stderr
-        assert "docker run and inv serve still work" in done.stderr
+        assert "docker run and shelfmark serve still work" in done.stderr
         assert len(done.stderr.splitlines()) == 1

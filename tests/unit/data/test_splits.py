@@ -213,7 +213,7 @@ def test_a_damaged_split_names_file_and_remedy(folder: Path, damage: str) -> Non
         path.write_bytes({"cut": content[:-100], "empty": b"", "other": b"text" * 99}[damage])
     with pytest.raises(ShelfmarkError, match=r"cannot read .*train\.parquet") as caught:
         open_splits(folder).read("train")
-    assert f"remove {folder} and run inv data again" in str(caught.value)
+    assert f"remove {folder} and run shelfmark data again" in str(caught.value)
 
 
 @pytest.mark.parametrize("card", [None, b"", b'{"kept": 6'])
@@ -221,5 +221,5 @@ def test_a_folder_without_a_whole_card_holds_no_splits(folder: Path, card: bytes
     (folder / CARD).unlink()
     if card is not None:
         (folder / CARD).write_bytes(card)
-    with pytest.raises(ShelfmarkError, match="make them with inv data"):
+    with pytest.raises(ShelfmarkError, match="make them with shelfmark data"):
         open_splits(folder)

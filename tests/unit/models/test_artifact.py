@@ -157,7 +157,7 @@ def test_other_versions_are_refused_with_what_to_do(copy: Path) -> None:
 
 
 def test_a_folder_without_a_model_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(ShelfmarkError, match="no model in .*: train one with inv train"):
+    with pytest.raises(ShelfmarkError, match="no model in .*: train one with shelfmark train"):
         artifact.load(tmp_path / "latest")
 
 

@@ -23,7 +23,7 @@ from shelfmark.experiments.sweeps.spec import Sweep, Values
 from shelfmark.models.boosted.boosting import STAGE, RoundCallback
 from shelfmark.training import identity, train
 
-LOSS = "validation"  # the loss of a round, as `inv train` records it
+LOSS = "validation"  # the loss of a round, as `shelfmark train` records it
 # Parameters that come after the stages of the features, which one trial can do for all others.
 LATE = ("features.chosen_terms", "predict.", "model.")
 EARLY = ("model.stack", "model.classifier")
