@@ -31,7 +31,7 @@ def test_one_text(server: httpx.Client) -> None:
 def test_the_service_answers_as_the_command_line_does(
     client: TestClient, model: artifact.Model
 ) -> None:
-    papers = [(paper.title, paper.abstract) for _, paper in sample.records(None, 30)]
+    papers = [(paper.title, paper.abstract) for _, paper in sample.read_records(None, 30)]
     body = {"papers": [{"title": title, "abstract": text} for title, text in papers], "top_k": 3}
     given = client.post("/predict", json=body).json()["predictions"]
     wanted = answers.answer_papers(model, papers, top_k=3)

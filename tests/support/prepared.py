@@ -21,7 +21,9 @@ from shelfmark.data.splits import SPLITS, Splits
 from tests.support.records import record, write
 
 PAPERS = [
-    paper for paper in sources.stream("sample", None, {"papers": 1500}) if isinstance(paper, Paper)
+    paper
+    for paper in sources.read_papers("sample", None, {"papers": 1500})
+    if isinstance(paper, Paper)
 ]
 
 

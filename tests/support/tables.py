@@ -60,7 +60,7 @@ def table(
 @functools.cache
 def papers(count: int) -> pa.Table:
     """Return so many papers of the sample; cs.CL and the like are their labels."""
-    made = [paper for _, paper in sample.records(None, count)]
+    made = [paper for _, paper in sample.read_records(None, count)]
     return table(
         [paper.categories[0] for paper in made],
         [join_texts(clean_text(paper.title), clean_text(paper.abstract)) for paper in made],

@@ -32,21 +32,21 @@ def data(overrides: tuple[str, ...], push: bool, pull: bool) -> None:
 
     With only --push or --pull, no splits are made.
     """
-    from shelfmark.data import dvc, pointer
+    from shelfmark.data import dvc
     from shelfmark.data.prepare import prepare_splits
 
     settings = load_settings(overrides)
     folder = Path(settings.paths.data)
     if push or pull:
-        dvc.check_remote(folder)
+        dvc.require_remote(folder)
         require_extra("dvc", "dvc")
     if pull:
-        dvc.pull(folder)
+        dvc.pull_data(folder)
     if overrides or not (push or pull):
         prepare_splits(settings)
-        pointer.remember(folder)
+        dvc.add_to_cache(folder)
     if push:
-        dvc.push(folder)
+        dvc.push_data(folder)
 
 
 @click.command("train", cls=OverridesCommand)

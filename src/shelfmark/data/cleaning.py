@@ -1,4 +1,7 @@
-"""Which records become papers worth keeping, with every other one counted by reason."""
+"""Cleaning: records become rows of the splits; dropped and broken records are counted.
+
+Worker processes import this module, so it needs little.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,12 @@ from shelfmark.arxiv.taxonomy import label_at
 from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.schema import DataConfig
 from shelfmark.data import sources
-from shelfmark.data.splits import SCHEMA, SPLITS, split_of
+from shelfmark.data.splits import SCHEMA, SPLITS, assign_split
 from shelfmark.errors import ShelfmarkError
 
-# Broken records are held against the share allowed only once this many were read, so that one
-# near the start of a good file does not stop it; the end of the file is always judged.
-PATIENCE = 1000
+# Records to read before the share of broken ones is compared with the limit, so that one near the
+# start does not stop a good file; at the end it is always compared.
+MIN_READ = 1000
 NO_LETTER_OR_DIGIT = bytes(i for i in range(128) if not chr(i).isalnum())
 CLEANED = pa.schema([field for field in SCHEMA if field.name != "label"])
 
@@ -33,12 +36,17 @@ Row = tuple[str, str, str, str, tuple[str, ...], date]
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """What became of some consecutive records: the rows kept, and a count of the others.
+class CleanedChunk:
+    """The rows of some consecutive records, and counts of the dropped ones.
 
-    `rows` holds title, abstract and text plain; for every row, `ids` and `texts` are hashes that
-    are equal for equal ones, and `days`, `splits` (a place in `SPLITS`) and `primaries` (a place
-    in `categories`) are what the decisions over all chunks need.
+    Args:
+        read: number of records.
+        rows: rows of the schema `CLEANED`.
+        keys: for each row, `id` and `text` are hashes, equal for equal contents; `day` is an
+            ordinal, `split` an index into `SPLITS`, `primary` an index into `categories`.
+        categories: the primary categories of the rows.
+        dropped: number of dropped records by reason.
+        broken: the unreadable records.
     """
 
     read: int
@@ -49,8 +57,8 @@ class Chunk:
     broken: list[BrokenRecord]
 
 
-class Ledger:
-    """Counts what happened to every record read, and stops at too many broken ones."""
+class RecordCounts:
+    """Counts the records that were read, dropped and broken; fails if too many are broken."""
 
     def __init__(self, max_bad: float, origin: str) -> None:
         self.read = 0
@@ -59,11 +67,11 @@ class Ledger:
         self._origin = origin
         self._first: BrokenRecord | None = None
 
-    def add(self, chunk: Chunk) -> None:
+    def add(self, chunk: CleanedChunk) -> None:
         """Count the records of the next chunk.
 
         Raises:
-            ShelfmarkError: the broken ones are more than the share allowed.
+            ShelfmarkError: the share of broken records exceeds the limit.
         """
         self.read += chunk.read
         self.dropped.update(chunk.dropped)
@@ -72,27 +80,27 @@ class Ledger:
         if chunk.broken:
             self.dropped["broken"] += len(chunk.broken)
             self._first = self._first or chunk.broken[0]
-            self._judge(max(self.read, PATIENCE))
+            self._check_share(max(self.read, MIN_READ))
 
     def close(self) -> None:
-        """Judge the whole source once it is read.
+        """Check the counts of the whole source.
 
         Raises:
-            ShelfmarkError: it held nothing, or more broken records than the share allowed.
+            ShelfmarkError: it has no records, or the share of broken records exceeds the limit.
         """
         if self.read == 0:
             raise ShelfmarkError(f"{self._origin}: holds no papers")
-        self._judge(self.read)
+        self._check_share(self.read)
         if self._first:
-            logger.warning("{}, left out", self._told(self._first))
+            logger.warning("{}, skipped", self._describe(self._first))
 
-    def _judge(self, read: int) -> None:
+    def _check_share(self, read: int) -> None:
         broken = self.dropped["broken"]
         if self._first and broken > self._max_bad * read:
-            told = self._told(self._first)
-            raise ShelfmarkError(f"{told}, more than data.max_bad={self._max_bad:g} allows")
+            found = self._describe(self._first)
+            raise ShelfmarkError(f"{found}, more than data.max_bad={self._max_bad:g} allows")
 
-    def _told(self, first: BrokenRecord) -> str:
+    def _describe(self, first: BrokenRecord) -> str:
         broken = self.dropped["broken"]
         return (
             f"{self._origin}: line {first.line}: {first.reason}; "
@@ -100,14 +108,14 @@ class Ledger:
         )
 
 
-def clean(data: DataConfig, records: list[tuple[int, Any]]) -> Chunk:
-    """Turn consecutive raw records into rows worth keeping; a pure function, for any process."""
+def clean_records(data: DataConfig, records: list[tuple[int, Any]]) -> CleanedChunk:
+    """Turn consecutive raw records into rows; a pure function that any process may run."""
     rows: list[Row] = []
     texts, splits, primaries = [], [], []
     places: dict[str, int] = {}
     dropped: Counter[str] = Counter()
     broken = []
-    for paper in sources.understand(data.source, records):
+    for paper in sources.parse_records(data.source, records):
         if isinstance(paper, BrokenRecord):
             broken.append(paper)
             continue
@@ -118,8 +126,8 @@ def clean(data: DataConfig, records: list[tuple[int, Any]]) -> Chunk:
             continue
         text = join_texts(title, abstract, data.maths)
         rows.append((paper.id, title, abstract, text, paper.categories, paper.submitted))
-        texts.append(same_text(title, abstract))
-        splits.append(SPLITS.index(split_of(data, paper.id, paper.submitted)))
+        texts.append(text_key(title, abstract))
+        splits.append(SPLITS.index(assign_split(data, paper.id, paper.submitted)))
         primaries.append(places.setdefault(paper.categories[0], len(places)))
     keys = {
         "id": _hashes(row[0].encode() for row in rows),
@@ -130,16 +138,16 @@ def clean(data: DataConfig, records: list[tuple[int, Any]]) -> Chunk:
     }
     columns = list(zip(*rows, strict=True)) or [()] * len(CLEANED)
     batch = pa.record_batch(columns, schema=CLEANED)
-    return Chunk(len(records), batch, keys, list(places), dropped, broken)
+    return CleanedChunk(len(records), batch, keys, list(places), dropped, broken)
 
 
-def same_text(title: str, abstract: str) -> bytes:
-    """Return what two copies of one paper share: their letters and digits, lower case, as UTF-8."""
+def text_key(title: str, abstract: str) -> bytes:
+    """Return the letters and digits of a paper, lower case, as UTF-8: equal for its copies."""
     return f"{title}{abstract}".casefold().encode().translate(None, NO_LETTER_OR_DIGIT)
 
 
 def _hashes(contents: Iterable[bytes]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return 64 bits for each content, the same in every process."""
+    """Return a 64-bit hash of each content, the same in every process."""
     digests = [hashlib.blake2b(content, digest_size=8).digest() for content in contents]
     return np.frombuffer(b"".join(digests), np.int64)
 
@@ -149,11 +157,11 @@ def _reason_to_drop(data: DataConfig, paper: Paper, abstract: str) -> str | None
         return "withdrawn"
     if papers.is_foreign(paper.comments):
         return "not English"
-    # Plain text has one blank fewer than words, where it has any.
+    # Plain text has one blank less than words, unless it is empty.
     if abstract.count(" ") + bool(abstract) < data.min_words:
         return "too short"
-    # Labels of one's own know no level: what they do not gather is another label's paper.
-    of_own = isinstance(data.labels, dict)
-    if not of_own and label_at(paper.categories[0], data.level) is None:
+    # Custom labels have no level.
+    custom = isinstance(data.labels, dict)
+    if not custom and label_at(paper.categories[0], data.level) is None:
         return f"no {data.level}"
     return None

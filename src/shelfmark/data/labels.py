@@ -1,33 +1,35 @@
-"""Which label a paper gets, which labels there are, and how many papers each may have."""
+"""The labels of papers: how they are chosen, and what a model learns from them."""
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from shelfmark.arxiv.taxonomy import label_among, label_at
 from shelfmark.config.schema import DataConfig
-from shelfmark.core.arrays import Ints
+from shelfmark.core.arrays import Indicator, Ints
 from shelfmark.errors import ShelfmarkError
 
-if TYPE_CHECKING:  # whoever counts papers brings it; serving does without
+if TYPE_CHECKING:  # the service runs without them
     import pandas as pd
+    import pyarrow as pa
 
 LEFT_OUT = -1
 
 
 def label_of(data: DataConfig, category: str) -> str | None:
-    """Return the label of the papers with this primary category, None where they have none."""
+    """Return the label of the papers with this primary category, None if they have no label."""
     if isinstance(data.labels, dict):
         return label_among(category, data.labels)
     return label_at(category, data.level)
 
 
 def choose_labels(data: DataConfig, counts: Counter[str]) -> list[str]:
-    """Choose the labels: those listed or all, with papers enough, the most frequent of them.
+    """Choose the labels: the listed ones or all, with enough papers, the most frequent of them.
 
     Raises:
         ShelfmarkError: a listed label has too few papers, or fewer than two labels are left.
@@ -48,11 +50,11 @@ def choose_labels(data: DataConfig, counts: Counter[str]) -> list[str]:
     return sorted(chosen)
 
 
-def surplus(data: DataConfig, keys: pd.DataFrame, codes: Ints) -> Ints:
-    """Return the rows of `keys` that are more than `data.max_papers` of a label.
+def surplus_rows(data: DataConfig, keys: pd.DataFrame, codes: Ints) -> Ints:
+    """Return the rows of `keys` beyond `data.max_papers` of a label.
 
-    Those with the lowest hashes of their identifiers stay: a choice by chance, and the same in
-    whatever order the papers come.
+    The papers with the lowest hashes of their identifiers stay: a random choice that does not
+    depend on the order of the papers.
 
     Args:
         data: the configuration.
@@ -70,9 +72,92 @@ def surplus(data: DataConfig, keys: pd.DataFrame, codes: Ints) -> Ints:
 
 
 def _room(data: DataConfig, papers: int) -> list[int]:
-    """Return how many of a label's papers each split may hold, together `papers` if by hash."""
+    """Return how many papers of a label each split may hold; by hash they add up to `papers`."""
     if data.split == "time":
         return [papers] * 3
     parts = data.fractions
     shares = (0, parts.train, parts.train + parts.validation, 1)
     return [end - start for start, end in itertools.pairwise(round(papers * x) for x in shares)]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The classes of a model, and the labels that are cross-listed often enough to be learnt.
+
+    Args:
+        classes: the labels, sorted.
+        listed: the cross-listed labels, sorted; they may or may not be classes.
+        data: the configuration, which maps categories to labels.
+    """
+
+    classes: tuple[str, ...]
+    listed: tuple[str, ...]
+    data: DataConfig
+
+    def encode(self, papers: pa.Table) -> Ints:
+        """Return the class of each paper as a number, shape (papers,); -1 for another label."""
+        return _numbered(papers["label"], self.classes)
+
+    def membership(self, papers: pa.Table) -> Indicator:
+        """Return 1 where a paper has a listed label, primary or not, shape (papers, listed)."""
+        rows, names = _named(papers, self.data)
+        column = _numbered(names, self.listed)
+        found = np.zeros((papers.num_rows, len(self.listed)), np.uint8)
+        found[rows[column >= 0], column[column >= 0]] = 1
+        return found
+
+    def label_sets(self, papers: pa.Table) -> list[set[str]]:
+        """Return the labels of all categories of each paper."""
+        rows, names = _named(papers, self.data)
+        found: list[set[str]] = [set() for _ in range(papers.num_rows)]
+        for row, name in zip(rows, names.to_pylist(), strict=True):
+            if name:
+                found[row].add(name)
+        return found
+
+    def indicator(self, papers: pa.Table) -> Indicator:
+        """Return the one-hot classes, then the membership, shape (papers, classes + listed)."""
+        classes = self.encode(papers)[:, None] == np.arange(len(self.classes))
+        return np.hstack([classes.astype(np.uint8), self.membership(papers)])
+
+
+def learn_targets(papers: pa.Table, data: DataConfig, min_listed: int | None) -> Targets:
+    """Return the classes of training papers, and the labels with `min_listed` cross-lists."""
+    classes = tuple(sorted(papers["label"].unique().to_pylist()))
+    if min_listed is None:
+        return Targets(classes, (), data)
+    rows, names = _named(papers, data)
+    first = np.diff(rows, prepend=-1) > 0
+    primary = np.asarray(names)[first].astype(object)
+    own = np.repeat(primary, np.diff([*np.flatnonzero(first), len(rows)]))
+    # A paper may reach one archive by several of its categories.
+    crossed = {(row, name) for row, name, mine in zip(rows, names.to_pylist(), own, strict=True)
+               if name != mine}  # fmt: skip
+    counts = Counter(name for _, name in crossed)
+    listed = sorted(name for name, papers in counts.items() if name and papers >= min_listed)
+    return Targets(classes, tuple(listed), data)
+
+
+def _named(papers: pa.Table, data: DataConfig) -> tuple[Ints, pa.Array]:
+    """Return the row and the label of every category of every paper.
+
+    A category that custom labels do not include keeps its name.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    categories = papers["categories"].combine_chunks()
+    rows = np.asarray(pc.list_parent_indices(categories), np.int64)
+    encoded = pc.dictionary_encode(pc.list_flatten(categories))
+    other = isinstance(data.labels, dict)
+    labels = [label_of(data, x) or (x if other else None) for x in encoded.dictionary.to_pylist()]
+    names = pa.array(labels, pa.string())
+    return rows, names.take(encoded.indices)
+
+
+def _numbered(names: pa.Array | pa.ChunkedArray, known: tuple[str, ...]) -> Ints:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    places = pc.index_in(names, pa.array(known, pa.string()))
+    return np.asarray(pc.fill_null(places, -1), np.int64)

@@ -1,8 +1,8 @@
-"""From a source's papers to Parquet splits: cleaned, deduplicated, labelled, divided.
+"""From the papers of a source to Parquet splits: cleaned, deduplicated, labelled, split.
 
 Two passes keep memory flat however large the source. The first cleans each paper, spills its text
-to disk and keeps a few numbers of it; from those alone the duplicates and the labels are decided;
-the second reads the spill back and writes the splits.
+to disk and keeps a few numbers of it, which determine the duplicates and the labels; the second
+reads the spilled texts and writes the splits.
 """
 
 from __future__ import annotations
@@ -28,41 +28,47 @@ from shelfmark.config.schema import Config, DataConfig
 from shelfmark.core import console, files, parallel, storage
 from shelfmark.core.arrays import Ints
 from shelfmark.core.files import Location
-from shelfmark.data import dvc as versioning
-from shelfmark.data import sources
-from shelfmark.data.cleaning import CLEANED, Chunk, Ledger, clean
-from shelfmark.data.labels import LEFT_OUT, choose_labels, label_of, surplus
-from shelfmark.data.splits import CARD, SCHEMA, SPLITS, Splits, SplitWriter, check, open_splits
+from shelfmark.data import dvc, sources
+from shelfmark.data.cleaning import CLEANED, CleanedChunk, RecordCounts, clean_records
+from shelfmark.data.labels import LEFT_OUT, choose_labels, label_of, surplus_rows
+from shelfmark.data.splits import (
+    CARD,
+    SCHEMA,
+    SPLITS,
+    Splits,
+    SplitWriter,
+    check_splits,
+    open_splits,
+)
 from shelfmark.errors import ShelfmarkError
 
 KEYS = ("id", "text", "day", "split", "primary", "spilled")
 CHUNK = 2048  # records; some 3 MB
-WORTH_SHARING = 16 << 20  # bytes of a file that repay the start of other processes
-# Raised with every change to cleaning or splitting, so that splits made before are not taken for
-# those of today.
+WORTH_SHARING = 16 << 20  # bytes of a file from which on several processes are faster
+# Raised with every change to cleaning or splitting: older splits are then made again.
 RECIPE = 1
 
 
 def prepare_splits(config: Config) -> Splits:
-    """Return the splits of a configuration: those on disk where they still fit, else new ones.
+    """Return the splits of a configuration: those on disk if they match, else new ones.
 
     Raises:
         ShelfmarkError: the source cannot be read, has too many broken records, or leaves a label
-            or a split without papers. Nothing half-written stays.
+            or a split without papers. No half-written splits stay.
     """
     data, root = config.data, Path(config.paths.data)
     path = files.parse_location(data.path) if data.path else None
-    if sources.find(data.source).SYNTHETIC:
-        logger.warning("source {}: synthetic papers, good for a try, not for a claim", data.source)
+    if sources.find_source(data.source).SYNTHETIC:
+        logger.warning("source {}: synthetic papers, for trying out only", data.source)
     origin = _digest(data, path, root)
-    # The path is no part of it: the same papers elsewhere make the same splits.
+    # Without the path: the same papers elsewhere make the same splits.
     settings = data.model_dump(mode="json", exclude={"path"})
     identity = {"recipe": RECIPE, "source_sha256": origin, "config": settings}
     key = hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
     folder = root / f"{data.source}-{key[:10]}"
     if not (folder / CARD).exists():
         files.clear_leftovers(root)
-        versioning.pulled(folder, functools.partial(check, identity=identity))
+        dvc.pull_splits(folder, functools.partial(check_splits, identity=identity))
     if not (folder / CARD).exists():
         with files.atomic_folder(folder) as aside:
             _write(data, path, identity, aside)
@@ -74,19 +80,19 @@ def prepare_splits(config: Config) -> Splits:
 
 
 def _digest(data: DataConfig, path: Location | None, root: Path) -> str:
-    """Return the SHA-256 of the source, read once for each version of a file on a bucket."""
+    """Return the SHA-256 of the source; a file on a bucket is read once for each version."""
     if not isinstance(path, str):
-        return sources.digest(data.source, path, data.options)
+        return sources.source_digest(data.source, path, data.options)
     note = root / f"{files.DIGEST_PREFIX}{storage.version_digest(path)}"
     if not note.exists():
-        found = sources.digest(data.source, path, data.options)
+        found = sources.source_digest(data.source, path, data.options)
         with files.atomic_write(note) as file:
             file.write(found.encode())
     return note.read_text()
 
 
 def _write(data: DataConfig, path: Location | None, identity: dict[str, Any], folder: Path) -> None:
-    ledger = Ledger(data.max_bad, str(path or data.source))
+    ledger = RecordCounts(data.max_bad, str(path or data.source))
     spill = folder / "spill.arrow"
     keys, categories = _spill(data, path, ledger, spill)
     kept = _without_duplicates(keys, ledger)
@@ -103,12 +109,12 @@ def _write(data: DataConfig, path: Location | None, identity: dict[str, Any], fo
 
 
 def _spill(
-    data: DataConfig, path: Location | None, ledger: Ledger, spill: Path
+    data: DataConfig, path: Location | None, ledger: RecordCounts, spill: Path
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Clean all records; write the rows that may be kept to disk, return numbers for every row.
+    """Clean all records, write the rows that may be kept to disk, and return numbers of all rows.
 
-    The numbers are the `keys` of the chunks, with `primary` a place in the categories returned
-    beside, and `spilled`: a row whose label is not asked for need not be written.
+    The numbers are the `keys` of the chunks, with `primary` an index into the returned categories,
+    and `spilled`, False for a row that no requested label includes.
     """
     frames = [pd.DataFrame({name: np.empty(0, np.int64) for name in KEYS})]
     categories: dict[str, int] = {}
@@ -136,15 +142,19 @@ def _spill(
     return pd.concat(frames, ignore_index=True).astype({"spilled": bool}), list(categories)
 
 
-def _cleaned(data: DataConfig, path: Location | None) -> Iterator[Chunk]:
-    """Return the cleaned records in the order of the source, a large file's by all cores."""
-    records = sources.records(data.source, path, data.options)
+def _cleaned(data: DataConfig, path: Location | None) -> Iterator[CleanedChunk]:
+    """Return the cleaned records in the order of the source; all cores clean a large file."""
+    records = sources.read_records(data.source, path, data.options)
     chunks = iter(lambda: list(itertools.islice(records, CHUNK)), [])
     alone = path is None or files.file_size(path) < WORTH_SHARING
-    return parallel.map_in_order(functools.partial(clean, data), chunks, 0 if alone else None)
+    return parallel.map_in_order(
+        functools.partial(clean_records, data), chunks, 0 if alone else None
+    )
 
 
-def _without_duplicates(keys: pd.DataFrame, ledger: Ledger) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _without_duplicates(
+    keys: pd.DataFrame, ledger: RecordCounts
+) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return the rows to keep: the earliest paper of each identifier, then of each text."""
     earliest_first = keys.sort_values("day", kind="stable")
     one_an_id = earliest_first.drop_duplicates("id")
@@ -158,10 +168,10 @@ def _label(
     data: DataConfig,
     keys: pd.DataFrame,
     categories: list[str],
-    kept: np.ndarray[Any, np.dtype[np.int64]],
-    ledger: Ledger,
+    kept: Ints,
+    ledger: RecordCounts,
 ) -> tuple[list[str], Ints]:
-    """Return the labels and, for every row, the place of its label among them or `LEFT_OUT`."""
+    """Return the labels and, for each row, the index of its label or `LEFT_OUT`."""
     of_category = [label_of(data, name) or "" for name in categories]  # "" is never a label
     category = keys["primary"].to_numpy()[kept]
     labels = choose_labels(data, Counter(np.array(of_category, object)[category]))
@@ -169,7 +179,7 @@ def _label(
     codes = np.full(len(keys), LEFT_OUT)
     codes[kept] = code[category]
     ledger.dropped["other label"] = int((code[category] == LEFT_OUT).sum())
-    more = surplus(data, keys, codes)
+    more = surplus_rows(data, keys, codes)
     codes[more] = LEFT_OUT
     ledger.dropped["more than data.max_papers"] = len(more)
     return labels, codes
@@ -178,13 +188,13 @@ def _label(
 def _write_splits(
     spill: Path, labels: list[str], keys: pd.DataFrame, folder: Path
 ) -> dict[str, Counter[str]]:
-    """Write the labelled rows to their splits, in the order they were read; count the labels."""
+    """Write the labelled rows to their splits in the order of the source; count the labels."""
     counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
-    names = pa.array([*labels, None], pa.string())  # LEFT_OUT finds None
+    names = pa.array([*labels, None], pa.string())  # index LEFT_OUT
     with (
         console.progress("writing splits", len(keys)) as bar,
         contextlib.ExitStack() as stack,
-        # Read, not mapped: every page of a mapped file would count as this process's memory.
+        # Not mapped: every page of a mapped file counts as memory of this process.
         pa.OSFile(str(spill), "rb") as file,
     ):
         paths = (folder / f"{split}.parquet" for split in SPLITS)
@@ -209,16 +219,16 @@ def _write_splits(
 def _write_card(
     data: DataConfig,
     identity: dict[str, Any],
-    ledger: Ledger,
+    ledger: RecordCounts,
     counts: dict[str, Counter[str]],
     folder: Path,
 ) -> None:
-    """Write how the splits came to be: nothing in it depends on the machine or the hour."""
+    """Write the data card; nothing in it depends on the machine or the time."""
     parts = [pq.read_table(folder / f"{split}.parquet", columns=["submitted"]) for split in SPLITS]
     days = pc.min_max(pa.concat_tables(parts)["submitted"]).as_py()
     card = {
         "source": data.source,
-        "synthetic": sources.find(data.source).SYNTHETIC,
+        "synthetic": sources.find_source(data.source).SYNTHETIC,
         **identity,
         "read": ledger.read,
         "kept": sum(counts[split].total() for split in SPLITS),

@@ -1,4 +1,4 @@
-"""Papers to classify: text lines, JSON lines, CSV or Parquet, in batches and as they come."""
+"""Papers to classify: text lines, JSON lines, CSV or Parquet, in batches as they arrive."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from shelfmark.errors import ShelfmarkError
 
 BATCH = 1024  # records
 JSON_LINES = (".json", ".jsonl", ".ndjson")
-ABSTRACTS = ("abstract", "summary")  # what snapshot and CSV call it
+ABSTRACTS = ("abstract", "summary")  # names in the snapshot and the CSV
 
-# The line something stood in, and that: bytes of JSON, or the fields of a row.
+# A line number, and the record of that line: bytes of JSON, or the fields of a row.
 Record = tuple[int, Any]
 
 
@@ -47,44 +47,45 @@ class InvalidRecord:
 def read_batches(source: str, setting: str = "--file") -> Iterator[list[Record]]:
     """Stream the records of a file: text lines, JSON lines, CSV or Parquet, compressed or not.
 
-    `-` reads standard input: a batch is what has come, and none waits for more. Where the name
-    does not tell, a line that opens a JSON object is one and any other is text. `setting` is what
-    an error calls the source.
+    Args:
+        source: the file, or `-` for standard input, of which a batch holds the lines that have
+            arrived. If its suffix is unknown, a line that begins with `{` is JSON, any other text.
+        setting: the name of the source in errors.
 
     Raises:
-        ShelfmarkError: the file is not there, damaged, or has no column with a text.
+        ShelfmarkError: the file is missing or damaged, or has no column with a text.
     """
     if source != "-":
         records = _records(files.require_file(source, setting))
         yield from iter(lambda: list(itertools.islice(records, BATCH)), [])
         return
     numbers = itertools.count(1)
-    # Neither `sys.stdin` nor closed: both would wait at the end for the thread that reads it.
+    # Not `sys.stdin`, and never closed: both would wait at exit for the reading thread.
     stream = io.FileIO(sys.stdin.fileno(), closefd=False)
     for lines in _arriving(io.BufferedReader(stream)):
         yield [(next(numbers), _record(line, "")) for line in lines]
 
 
 def _arriving(stream: io.BufferedReader) -> Iterator[list[bytes]]:
-    """Yield the lines of a stream as they come: all that are there, up to a batch."""
-    come: queue.Queue[bytes | OSError] = queue.Queue(2 * BATCH)
+    """Yield the lines of a stream as they arrive, up to a batch at a time."""
+    arrived: queue.Queue[bytes | OSError] = queue.Queue(2 * BATCH)
 
     def read_ahead() -> None:
         try:
             for line in stream:
-                come.put(line)
-            come.put(b"")
+                arrived.put(line)
+            arrived.put(b"")
         except OSError as error:
-            come.put(error)
+            arrived.put(error)
 
-    # A daemon: it may wait for a line when all else is over.
+    # A daemon: at exit it may still wait for a line.
     threading.Thread(target=read_ahead, daemon=True).start()
     lines: list[bytes] = []
-    while line := come.get():
+    while line := arrived.get():
         if isinstance(line, OSError):
             raise ShelfmarkError(f"standard input: {line.strerror or line}") from line
         lines.append(line)
-        if come.empty() or len(lines) == BATCH:
+        if arrived.empty() or len(lines) == BATCH:
             yield lines
             lines = []
     if lines:
@@ -125,7 +126,7 @@ def _csv(file: IO[bytes], place: Location) -> Iterator[Record]:
 
 
 def parse_record(line: int, record: Any) -> InputRecord | InvalidRecord:
-    """Return the paper in a record with `text`, or `title` and `abstract` (or `summary`)."""
+    """Return the paper of a record with `text`, or `title` and `abstract` (or `summary`)."""
     if isinstance(record, bytes):
         try:
             record = orjson.loads(record)

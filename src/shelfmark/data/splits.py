@@ -1,4 +1,4 @@
-"""The Parquet splits: what they hold, which paper falls in which, and how they are written."""
+"""The Parquet splits: their schema, the assignment of papers, and how they are written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shelfmark.errors import ShelfmarkError
 
 SPLITS = ("train", "validation", "test")
 CARD = "card.json"
-# The one place that says what a split holds; text is what the model reads.
+# The columns of each split; the model reads `text`.
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -32,15 +32,15 @@ SCHEMA = pa.schema(
     ]
 )
 ROW_GROUP = 16384
-# A hash divides labels evenly only on the average: this salt, the first of 1,254 found by counting
-# labels and looking at nothing else, keeps each label of 500 papers or more within a point of its
-# share in every split, on the built-in sample and on a snapshot of 130,000 papers.
+# A hash splits labels evenly only on average. With this salt, the first of 1,254 found by counting
+# labels alone, each label of 500 papers or more is within a point of its share in every split, on
+# the built-in sample and on a snapshot of 130,000 papers.
 SALT = b"1254:"
 
 
 @dataclass(frozen=True)
 class Splits:
-    """A folder of Parquet splits and the card that tells how they came to be."""
+    """A folder of Parquet splits and its data card."""
 
     folder: Path
     card: dict[str, Any]
@@ -49,7 +49,7 @@ class Splits:
         """Return one split as a table of `SCHEMA`, or some of its columns.
 
         Raises:
-            ShelfmarkError: there is no such split, or its file is gone or damaged.
+            ShelfmarkError: the split is unknown, or its file is missing or damaged.
         """
         if split not in SPLITS:
             raise ShelfmarkError(f"no split {split!r}; there are {', '.join(SPLITS)}")
@@ -63,15 +63,15 @@ class Splits:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the card, which names the digest of every file."""
+        """SHA-256 of the card, which holds the digests of the files."""
         return files.sha256(self.folder / CARD)
 
 
 def open_splits(folder: Path) -> Splits:
-    """Open splits that were written before.
+    """Open the splits of a folder.
 
     Raises:
-        ShelfmarkError: there are none in the folder.
+        ShelfmarkError: the folder holds no splits.
     """
     try:
         return Splits(folder, orjson.loads((folder / CARD).read_bytes()))
@@ -79,28 +79,28 @@ def open_splits(folder: Path) -> Splits:
         raise ShelfmarkError(f"no splits in {folder}: make them with shelfmark data") from error
 
 
-def check(folder: Path, identity: dict[str, Any]) -> None:
-    """See that a folder holds whole splits, and those of an identity.
+def check_splits(folder: Path, identity: dict[str, Any]) -> None:
+    """Check that a folder holds complete splits with an identity.
 
     Args:
-        folder: of the splits.
-        identity: what their card must say of how they came to be.
+        folder: the splits.
+        identity: the recipe, source and configuration that their card must name.
 
     Raises:
-        ShelfmarkError: it does not.
+        ShelfmarkError: a file is missing or damaged, or the identity differs.
     """
     card = open_splits(folder).card
     if {name: card.get(name) for name in identity} != orjson.loads(orjson.dumps(identity)):
-        raise ShelfmarkError("these splits came to be in another way")
+        raise ShelfmarkError("these splits have another source or configuration")
     for name, digest in card["files"].items():
         if not (folder / name).is_file() or files.sha256(folder / name) != digest:
             raise ShelfmarkError(f"{name} is missing or not the file its card names")
 
 
-def split_of(data: DataConfig, ident: str, submitted: date) -> str:
+def assign_split(data: DataConfig, ident: str, submitted: date) -> str:
     """Return the split of a paper, by its identifier's hash or by its day of submission.
 
-    The hash depends on nothing but the identifier: papers added later move no other paper.
+    The hash depends only on the identifier: papers added later move no other paper.
     """
     if data.split == "time":
         assert data.cuts.validation is not None
@@ -115,9 +115,9 @@ def split_of(data: DataConfig, ident: str, submitted: date) -> str:
 
 
 class SplitWriter:
-    """Writes one split, in row groups of a fixed size so that its bytes are always the same.
+    """Writes one split in row groups of a fixed size, so that its bytes are reproducible.
 
-    Compression, most of the work, goes on in a thread of its own while the next rows are found.
+    A thread compresses, which is most of the work, while the next rows are prepared.
     """
 
     def __init__(self, path: Path) -> None:
@@ -139,13 +139,13 @@ class SplitWriter:
             self._writer.close()
 
     def add(self, table: pa.Table) -> None:
-        """Take rows of `SCHEMA`, written once there are enough of them."""
+        """Add rows of `SCHEMA`, written once they fill a row group."""
         self._waiting.append(table)
         if sum(part.num_rows for part in self._waiting) >= ROW_GROUP:
             self._flush()
 
     def _flush(self) -> None:
-        # One row group at a time: memory stays flat, and a full disk is noticed.
+        # One row group at a time: memory stays flat, and a full disk is reported.
         self._wait()
         table = pa.concat_tables([SCHEMA.empty_table(), *self._waiting]).combine_chunks()
         self._waiting = []

@@ -105,11 +105,11 @@ def predict_table(model: Model, table: pa.Table) -> Answers:
     return Answers(
         targets.classes,
         probabilities,
-        targets.numbers(table),
+        targets.encode(table),
         targets.listed,
         lists,
         targets.membership(table),
-        targets.shelves(table),
+        targets.label_sets(table),
     )
 
 

@@ -26,7 +26,7 @@ from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.schema import DataConfig, with_present_keys
 from shelfmark.core import files, pickles
 from shelfmark.core.arrays import Floats
-from shelfmark.data.targets import Targets
+from shelfmark.data.labels import Targets
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import features
 from shelfmark.models.boosted.decision import CalibratedClassifier

@@ -313,10 +313,10 @@ def _moment(fields: dict[str, Any]) -> float | None:
     day = fields.get("submitted")
     if day is None and fields.get("versions"):
         from shelfmark.arxiv.papers import BadRecordError
-        from shelfmark.data.sources.snapshot import submitted
+        from shelfmark.data.sources.snapshot import parse_submitted
 
         try:
-            day = submitted(fields["versions"])
+            day = parse_submitted(fields["versions"])
         except BadRecordError:
             return None
     try:

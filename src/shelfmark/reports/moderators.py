@@ -188,7 +188,7 @@ def _read_new_papers(harvest: HarvestResult, days: int) -> Iterator[Paper]:
             try:
                 if _update_date(line) < harvest.since.isoformat():
                     continue
-                paper = snapshot.paper(line)
+                paper = snapshot.parse_paper(line)
             except BadRecordError as error:
                 logger.warning("left out of the table: {}", error)
                 continue

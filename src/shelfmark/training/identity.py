@@ -22,7 +22,6 @@ CODE = (
     "core/checkpoint.py",
     "core/parallel.py",
     "data/labels.py",
-    "data/targets.py",
     "models/boosted",
     "tfidf",
 )

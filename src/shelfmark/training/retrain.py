@@ -124,10 +124,10 @@ def _challenger_config(
 
 def _days(harvest: Path) -> list[date]:
     """Return the day of submission of each readable paper."""
-    records = sources.records("snapshot", harvest, {})
+    records = sources.read_records("snapshot", harvest, {})
     days = []
     for chunk in iter(lambda: list(itertools.islice(records, 2048)), []):
-        found = sources.understand("snapshot", chunk)
+        found = sources.parse_records("snapshot", chunk)
         days += [paper.submitted for paper in found if isinstance(paper, Paper)]
     return days
 

@@ -95,13 +95,13 @@ def test_a_file_that_changes_while_it_is_read_makes_no_splits(
 ) -> None:  # fmt: skip
     content = snapshot_file.read_bytes()
     address = put(f"{gcs}/papers.json", content)
-    stream = sources.records
+    stream = sources.read_records
 
     def changing(*arguments: object) -> object:
         yield from stream(*arguments)  # type: ignore[arg-type]
         put(address, content[: content.rindex(b"\n", 0, -1) + 1])
 
-    monkeypatch.setattr(sources, "records", changing)
+    monkeypatch.setattr(sources, "read_records", changing)
     with pytest.raises(ShelfmarkError, match=f"{address} changed while it was read: run again"):
         prepare_splits(settings(address))
     assert [path for path in (tmp_path / "data").iterdir() if path.is_dir()] == []
@@ -155,7 +155,7 @@ def test_a_storage_that_dies_half_way_is_one_line(
     with running() as (url, process):
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         address = put(f"gs://{BUCKET}/{name}", content)
-        records = sources.records("snapshot", address, {})
+        records = sources.read_records("snapshot", address, {})
         next(records)
         process.kill()
         process.wait()

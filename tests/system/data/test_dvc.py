@@ -16,9 +16,8 @@ import pytest
 
 from shelfmark.config.load import load_config
 from shelfmark.core import storage
-from shelfmark.data import dvc as versioning
-from shelfmark.data import pointer
-from shelfmark.data.dvc import pull, pulled, push, set_remote
+from shelfmark.data import dvc
+from shelfmark.data.dvc import pull_data, pull_splits, push_data, set_remote
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import Splits
 from shelfmark.errors import ShelfmarkError
@@ -52,7 +51,7 @@ def test_after_inv_data_on_a_fresh_clone_dvc_has_nothing_to_say(clone: Path) -> 
     prepare(clone)
     (clone / "data" / ".partial-1-left").mkdir()
     (clone / "data" / ".partial-1-left" / "spill.arrow").write_bytes(b"x")
-    pointer.remember(clone / "data")
+    dvc.add_to_cache(clone / "data")
     command = [sys.executable, "-m", "dvc", "status"]
     done = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("Data and pipelines are up to date.\n", 0)
@@ -64,11 +63,11 @@ def test_a_folder_that_is_not_what_the_pointer_says_is_not_remembered(clone: Pat
     (splits.folder / "train.parquet").write_bytes(
         bytes((splits.folder / "train.parquet").stat().st_size)
     )
-    pointer.remember(clone / "data")
+    dvc.add_to_cache(clone / "data")
     (splits.folder / "more").write_bytes(b"")
-    pointer.remember(clone / "data")
+    dvc.add_to_cache(clone / "data")
     assert not (clone / ".dvc" / "cache").exists()
-    pointer.remember(clone / "elsewhere")
+    dvc.add_to_cache(clone / "elsewhere")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
@@ -94,7 +93,7 @@ def test_what_is_pushed_and_wiped_comes_back_also_after_a_killed_push(
     kill_group_when(killed, lambda: 5 < len(bucket.find(gcs)) < len(before))
     config.write_text(usual)
 
-    push(data)
+    push_data(data)
     assert len(bucket.find(gcs)) == len(before) + 1  # and their listing
     assert "commit what names it: git commit data.dvc" not in log()  # the killed one changed it
     shutil.rmtree(data)
@@ -104,12 +103,12 @@ def test_what_is_pushed_and_wiped_comes_back_also_after_a_killed_push(
     (data / "mine").mkdir()
     (data / "mine" / "7.txt").write_bytes(b"changed here")
 
-    pull(data)
+    pull_data(data)
     assert (data / "other" / "splits").read_bytes() == b"of mine"
     assert contents(data / "mine") == {"7.txt": b"changed here"}
     assert f"{data / 'mine'} is other than what is tracked, and stays" in log()
     shutil.rmtree(data / "mine")
-    pull(data)  # all of it is in the cache
+    pull_data(data)  # all of it is in the cache
     assert contents(data) == before
 
 
@@ -118,8 +117,8 @@ def test_training_pulls_the_splits_it_needs_and_makes_others(
 ) -> None:
     set_remote("bucket", clone)
     first = prepare(clone)
-    push(clone / "data")
-    assert first.folder.name in str(pointer.read(clone / "data").sums())  # type: ignore[union-attr]
+    push_data(clone / "data")
+    assert first.folder.name in str(dvc.read_pointer(clone / "data").digests())  # type: ignore[union-attr]
     before = contents(clone / "data")
     shutil.rmtree(clone / "data")
     shutil.rmtree(clone / ".dvc" / "cache")
@@ -140,23 +139,23 @@ def test_training_pulls_the_splits_it_needs_and_makes_others(
     def unlike(folder: Path) -> None:
         raise ShelfmarkError(f"{len(contents(folder))} files of another making")
 
-    assert not pulled(first.folder, unlike)
+    assert not pull_splits(first.folder, unlike)
     assert f"{first.folder} is made here, not pulled: 4 files of another making" in log()
     assert not first.folder.exists()
     assert other.folder.exists()
 
 
 def test_splits_of_another_making_are_not_taken(clone: Path) -> None:
-    from shelfmark.data.splits import check
+    from shelfmark.data.splits import check_splits
 
     splits = prepare(clone)
     identity = {name: splits.card[name] for name in ("recipe", "source_sha256", "config")}
-    check(splits.folder, identity)
-    with pytest.raises(ShelfmarkError, match="came to be in another way"):
-        check(splits.folder, identity | {"recipe": 0})
+    check_splits(splits.folder, identity)
+    with pytest.raises(ShelfmarkError, match="have another source or config"):
+        check_splits(splits.folder, identity | {"recipe": 0})
     (splits.folder / "test.parquet").write_bytes(b"")
     with pytest.raises(ShelfmarkError, match="test.parquet is missing or not the file"):
-        check(splits.folder, identity)
+        check_splits(splits.folder, identity)
 
 
 def test_without_a_bucket_nothing_is_tried_and_one_line_says_how_to_set_it(
@@ -164,8 +163,8 @@ def test_without_a_bucket_nothing_is_tried_and_one_line_says_how_to_set_it(
 ) -> None:
     folder = prepare(clone).folder
     assert "pulled" not in log()
-    assert not pulled(folder.with_name("other"), lambda folder: None)
-    for act in (push, pull):
+    assert not pull_splits(folder.with_name("other"), lambda folder: None)
+    for act in (push_data, pull_data):
         with pytest.raises(ShelfmarkError) as told:
             act(clone / "data")
         assert str(told.value) == (
@@ -178,7 +177,7 @@ def test_a_wrong_bucket_is_one_line_and_training_goes_on(clone: Path, gcs: str, 
     set_remote("no-such-bucket", clone)
     prepare(clone)
     assert log().count("made here, not pulled: gs://no-such-bucket/dvc: does not exist; check") == 1
-    for act in (push, pull):
+    for act in (push_data, pull_data):
         with pytest.raises(ShelfmarkError, match="gs://no-such-bucket/dvc: does not exist; check"):
             act(clone / "data")
 
@@ -189,7 +188,7 @@ def test_without_credentials_training_goes_on(clone: Path, log: Log) -> None:
     prepare(clone)
     assert "made here, not pulled: gs://bucket/dvc: no Google credentials; log in with" in log()
     with pytest.raises(ShelfmarkError, match="gs://bucket/dvc: no Google credentials"):
-        push(clone / "data")
+        push_data(clone / "data")
 
 
 def test_what_dvc_says_is_one_line(clone: Path) -> None:
@@ -197,7 +196,7 @@ def test_what_dvc_says_is_one_line(clone: Path) -> None:
     text = (clone / ".dvc" / "config").read_text().replace("gs://YOUR-BUCKET/dvc", "nope://place")
     (clone / ".dvc" / "config").write_text(text)
     with pytest.raises(ShelfmarkError, match="^dvc: .*Unsupported URL type nope://") as told:
-        push(clone / "data")
+        push_data(clone / "data")
     assert "\n" not in str(told.value)
 
 
@@ -206,13 +205,13 @@ def test_an_empty_folder_is_not_pushed(clone: Path) -> None:
     with pytest.raises(
         ShelfmarkError, match="there are no splits in .*: make them with shelfmark data"
     ):
-        push(clone / "data")
+        push_data(clone / "data")
 
 
 def test_a_pull_needs_a_pointer(clone: Path) -> None:
     (clone / "data.dvc").unlink()
     with pytest.raises(ShelfmarkError, match=r"there is no .*data.dvc: nothing is tracked here"):
-        pull(clone / "data")
+        pull_data(clone / "data")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +230,7 @@ def test_the_bucket_is_set_and_set_anew(clone: Path, bucket: str, url: str) -> N
         path.write_text(text)
         assert set_remote("first", clone) == path
         set_remote(bucket, clone)
-        assert versioning.remote_of(clone / "data") == url
+        assert dvc.find_remote(clone / "data") == url
         assert ("/mnt/papers" in path.read_text()) == ("/mnt/papers" in text)
         assert path.read_text().count("gs://") == 1
     assert "analytics = false" in path.read_text()
@@ -250,25 +249,25 @@ def test_the_bucket_of_no_repository_is_not_set(tmp_path: Path) -> None:
 
 def test_the_bucket_of_this_clone_alone_wins(clone: Path) -> None:
     (clone / ".dvc" / "config.local").write_text("['remote \"gcs\"']\n    url = gs://mine/dvc\n")
-    assert versioning.remote_of(clone / "data") == "gs://mine/dvc"
+    assert dvc.find_remote(clone / "data") == "gs://mine/dvc"
 
 
 def test_a_damaged_file_of_the_cache_is_not_laid_out(clone: Path) -> None:
     splits = prepare(clone)
-    pointer.remember(clone / "data")
-    known = pointer.read(clone / "data")
+    dvc.add_to_cache(clone / "data")
+    known = dvc.read_pointer(clone / "data")
     assert known is not None
-    sums = known.sums()
-    assert sums == pointer.sums_of(clone / "data")
+    sums = known.digests()
+    assert sums == dvc.file_digests(clone / "data")
     name = f"{splits.folder.name}/card.json"
-    path = pointer.cached(known.folder, sums[name])
+    path = dvc.cache_path(known.folder, sums[name])
     path.chmod(0o644)
     path.write_bytes(b"{}")
     (clone / "there").mkdir()
     with pytest.raises(ShelfmarkError, match="is damaged: remove it and pull again"):
-        pointer.restore(known.folder, {name: sums[name]}, clone / "there")
-    listing = pointer.cached(known.folder, known.listing)
+        dvc.restore_files(known.folder, {name: sums[name]}, clone / "there")
+    listing = dvc.cache_path(known.folder, known.listing)
     listing.chmod(0o644)
     listing.write_bytes(b'[{"md5": "0", "relpath": "../out"}]')
     with pytest.raises(ShelfmarkError, match="lists a file outside of the folder: ../out"):
-        known.sums()
+        known.digests()

@@ -173,7 +173,7 @@ from shelfmark.data.sources.sample import paper, records as made
 
 SYNTHETIC = False
 
-def records(path):
+def read_records(path):
     yield from made(None, 5000)
     raise KeyboardInterrupt
 """

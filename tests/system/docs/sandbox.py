@@ -52,7 +52,7 @@ class Sandbox:
             shutil.copytree(home / name, self.folder / name, symlinks=True, dirs_exist_ok=True)
         (self.folder / "models" / "production").symlink_to("quick")
         papers = records.lines(
-            [records.record(self._known(paper)) for _, paper in sample.records(None, 900)]
+            [records.record(self._known(paper)) for _, paper in sample.read_records(None, 900)]
         )
         for place, content in (
             (root / "shared/arxiv/arxiv.zip", packing.zipped(papers)),

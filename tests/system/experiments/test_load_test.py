@@ -33,7 +33,7 @@ WIDE = {
 @pytest.fixture(scope="module")
 def papers(tmp_path_factory: pytest.TempPathFactory) -> str:
     file = tmp_path_factory.mktemp("papers") / "papers.jsonl"
-    records = itertools.islice(sample.records(None, 100), 100)
+    records = itertools.islice(sample.read_records(None, 100), 100)
     lines = [{"title": paper.title, "abstract": paper.abstract} for _, paper in records]
     file.write_bytes(b"\n".join(map(orjson.dumps, lines)))
     return str(file)

@@ -38,7 +38,7 @@ def log(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("log")
     chosen = Settings(models=str(home / "models"), model="quick", log_folder=folder)
     papers = [{"title": one.title, "abstract": one.abstract[: len(one.abstract) // 3]}
-              for _, one in sample.records(None, 150)]  # fmt: skip
+              for _, one in sample.read_records(None, 150)]  # fmt: skip
     with TestClient(create_app(chosen)) as client:
         assert client.post("/predict", json={"papers": papers}).status_code == 200
     return folder

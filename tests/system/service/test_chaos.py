@@ -27,7 +27,7 @@ from tests.support.serving import free_port, log_of, start, wait_until_ready
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send")
 
-PAPERS = [("", paper.abstract) for _, paper in sample.records(None, 20)]
+PAPERS = [("", paper.abstract) for _, paper in sample.read_records(None, 20)]
 VERSIONS = ("one", "two")
 ADMIN = {"X-Admin-Key": "admin"}
 LIMITS = {

@@ -50,7 +50,7 @@ def test_a_record_has_the_layout_of_the_snapshot(tmp_path: Path, clock: Clock) -
     assert done.counts.new == 2
     assert done.since == date(2026, 11, 1)
     assert done.day == date(2026, 11, 20)
-    first, second = sources.stream("snapshot", out, {})
+    first, second = sources.read_papers("snapshot", out, {})
     assert (first.submitted, first.categories) == (date(2026, 10, 9), ("cs.RO", "cs.LG"))
     assert second.id == "math/0211159"
     [batch] = readers.read_batches(str(out))

@@ -135,7 +135,9 @@ def alive(pid: int) -> bool:
 
 
 def test_shared_work_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    papers = [p for p in sources.stream("sample", None, {"papers": 3000}) if isinstance(p, Paper)]
+    papers = [
+        p for p in sources.read_papers("sample", None, {"papers": 3000}) if isinstance(p, Paper)
+    ]
     path = write(tmp_path / "papers.json", [record(paper) for paper in papers])
     written = []
     for least, name in ((0, "shared"), (1 << 40, "alone")):

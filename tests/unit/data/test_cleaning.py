@@ -20,8 +20,8 @@ from shelfmark.arxiv.papers import BrokenRecord
 from shelfmark.config.load import load_config
 from shelfmark.config.schema import DataConfig
 from shelfmark.data import cleaning, sources
-from shelfmark.data.cleaning import CLEANED, PATIENCE, Chunk, Ledger
-from shelfmark.data.splits import SPLITS, split_of
+from shelfmark.data.cleaning import CLEANED, MIN_READ, CleanedChunk, RecordCounts
+from shelfmark.data.splits import SPLITS, assign_split
 from shelfmark.errors import ShelfmarkError
 
 WORDS = "one two three four five six seven eight nine ten " * 2
@@ -45,11 +45,11 @@ def record(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def read(data: DataConfig, path: Path) -> tuple[list[tuple[Any, ...]], Ledger]:
+def read(data: DataConfig, path: Path) -> tuple[list[tuple[Any, ...]], RecordCounts]:
     """Return the rows of a file as (id, title, abstract, categories, submitted)."""
-    ledger = Ledger(data.max_bad, str(path))
-    records = sources.records(data.source, path, data.options)
-    chunk = cleaning.clean(data, list(records))
+    ledger = RecordCounts(data.max_bad, str(path))
+    records = sources.read_records(data.source, path, data.options)
+    chunk = cleaning.clean_records(data, list(records))
     ledger.add(chunk)
     ledger.close()
     rows = chunk.rows.to_pylist()
@@ -61,7 +61,7 @@ def read(data: DataConfig, path: Path) -> tuple[list[tuple[Any, ...]], Ledger]:
 
 def clean(
     tmp_path: Path, data: DataConfig, records: list[Any], **changes: Any
-) -> tuple[list[tuple[Any, ...]], Ledger]:
+) -> tuple[list[tuple[Any, ...]], RecordCounts]:
     path = tmp_path / "papers.json"
     path.write_bytes(b"".join(orjson.dumps(one) + b"\n" for one in records))
     return read(DataConfig.model_validate(data.model_dump() | changes), path)
@@ -146,7 +146,7 @@ def test_broken_records_are_passed_over_and_told(
     assert len(rows) == 998
     assert ledger.dropped == {"broken": 2}
     (warning,) = [line for line in log().splitlines() if line.startswith("WARNING")]
-    assert "line 401: unknown category 'cs.QQ'; 2 of 1000 records broken, left out" in warning
+    assert "line 401: unknown category 'cs.QQ'; 2 of 1000 records broken, skipped" in warning
     assert f"DEBUG {tmp_path / 'papers.json'}: line 401: unknown category 'cs.QQ'" in log()
 
 
@@ -173,8 +173,8 @@ def numbered(records: list[Any]) -> list[tuple[int, Any]]:
 def test_records_in_pieces_are_cleaned_as_in_one(data: DataConfig) -> None:
     cases = [case for cases in REASONS.values() for case in cases]
     whole = numbered([record(**case) for case in [*cases, {}, {"id": "x"}, {}] * 3])
-    one = cleaning.clean(data, whole)
-    pieces = [cleaning.clean(data, whole[at : at + 7]) for at in range(0, len(whole), 7)]
+    one = cleaning.clean_records(data, whole)
+    pieces = [cleaning.clean_records(data, whole[at : at + 7]) for at in range(0, len(whole), 7)]
     joined = pa.Table.from_batches([piece.rows for piece in pieces])
     assert joined.equals(pa.Table.from_batches([one.rows]))
     assert joined.num_rows == 6
@@ -193,7 +193,7 @@ def test_numbers_stand_for_the_rows(data: DataConfig) -> None:
         record(id="1501.00001v2", title="another", categories="cs.AI"),
         record(id="1501.00002", title="a  title", categories="hep-th"),
     ]
-    chunk = cleaning.clean(data, numbered(records))
+    chunk = cleaning.clean_records(data, numbered(records))
     ids, texts = chunk.keys["id"].tolist(), chunk.keys["text"].tolist()
     assert ids[0] == ids[1] != ids[2]
     assert texts[0] == texts[2] != texts[1]
@@ -201,12 +201,12 @@ def test_numbers_stand_for_the_rows(data: DataConfig) -> None:
     assert primaries == ["hep-th", "cs.AI", "hep-th"]
     day = date(2015, 1, 5)
     assert set(chunk.keys["day"].tolist()) == {day.toordinal()}
-    places = [split_of(data, name, day) for name in chunk.rows["id"].to_pylist()]
+    places = [assign_split(data, name, day) for name in chunk.rows["id"].to_pylist()]
     assert [SPLITS[place] for place in chunk.keys["split"]] == places
 
 
 def test_a_chunk_of_which_nothing_is_kept(data: DataConfig) -> None:
-    chunk = cleaning.clean(data, numbered([record(comments="Withdrawn")]))
+    chunk = cleaning.clean_records(data, numbered([record(comments="Withdrawn")]))
     assert chunk.rows.schema.equals(CLEANED)
     assert chunk.rows.num_rows == 0
     assert {len(column) for column in chunk.keys.values()} == {0}
@@ -214,20 +214,22 @@ def test_a_chunk_of_which_nothing_is_kept(data: DataConfig) -> None:
 
 @given(st.text(), st.text())
 def test_signs_and_blanks_make_no_other_text(title: str, abstract: str) -> None:
-    one = cleaning.same_text(title, abstract)
-    assert cleaning.same_text(f" {title.replace(' ', ' - ')}!", f"({abstract})\n") == one
-    assert cleaning.same_text(title.casefold(), abstract.casefold()) == one
-    assert cleaning.same_text(title, f"{abstract}x") != one
+    one = cleaning.text_key(title, abstract)
+    assert cleaning.text_key(f" {title.replace(' ', ' - ')}!", f"({abstract})\n") == one
+    assert cleaning.text_key(title.casefold(), abstract.casefold()) == one
+    assert cleaning.text_key(title, f"{abstract}x") != one
 
 
-def run_ledger(max_bad: float, broken: list[bool], size: int = 1) -> tuple[Ledger, str | None]:
+def run_ledger(
+    max_bad: float, broken: list[bool], size: int = 1
+) -> tuple[RecordCounts, str | None]:
     """Feed a ledger like a file would, in chunks; return it and what it stopped with."""
-    ledger = Ledger(max_bad, "a.json")
+    ledger = RecordCounts(max_bad, "a.json")
     try:
         for start in range(0, len(broken), size):
             part = broken[start : start + size]
             found = [BrokenRecord(start + line, "why") for line, bad in enumerate(part, 1) if bad]
-            ledger.add(Chunk(len(part), NO_ROWS, {}, [], Counter(), found))
+            ledger.add(CleanedChunk(len(part), NO_ROWS, {}, [], Counter(), found))
         ledger.close()
     except ShelfmarkError as error:
         return ledger, str(error)
@@ -264,7 +266,7 @@ def test_an_early_broken_record_does_not_stop_a_good_file() -> None:
 
 def test_a_hopeless_file_is_not_read_to_its_end() -> None:
     ledger, stopped = run_ledger(0.01, [True] * 1_000_000)
-    assert ledger.read == PATIENCE * 0.01 + 1
+    assert ledger.read == MIN_READ * 0.01 + 1
     assert stopped == (
         "a.json: line 1: why; 11 of 11 records broken, more than data.max_bad=0.01 allows"
     )

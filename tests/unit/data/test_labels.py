@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from shelfmark.config.load import load_config
 from shelfmark.config.schema import DataConfig
-from shelfmark.data.labels import LEFT_OUT, label_of, surplus
+from shelfmark.data.labels import LEFT_OUT, label_of, surplus_rows
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import SPLITS, Splits, open_splits
 from shelfmark.errors import ShelfmarkError
@@ -75,7 +75,7 @@ def kept(data: DataConfig, papers: list[Paper]) -> set[Paper]:
     """Return the labelled papers that are not in surplus."""
     table = pd.DataFrame(papers, columns=["id", "split", "label"], dtype=np.int64)
     codes = table.pop("label").to_numpy()
-    gone = set(surplus(data, table, codes).tolist())
+    gone = set(surplus_rows(data, table, codes).tolist())
     assert all(codes[row] != LEFT_OUT for row in gone)
     labelled = [number for number, code in enumerate(codes) if code != LEFT_OUT]
     return {papers[row] for row in labelled if row not in gone}

@@ -17,7 +17,7 @@ from shelfmark.arxiv.papers import BrokenRecord, is_foreign, is_withdrawn, parse
 from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.load import load_config
 from shelfmark.data import sources
-from shelfmark.data.cleaning import same_text
+from shelfmark.data.cleaning import text_key
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.sources import sample
 from shelfmark.data.splits import SCHEMA, SPLITS, Splits
@@ -69,7 +69,7 @@ def test_no_paper_is_in_two_splits_or_twice_in_one(tables: dict[str, pa.Table]) 
 
 def test_no_text_is_in_two_splits_or_twice_in_one(tables: dict[str, pa.Table]) -> None:
     assert overlap(tables, lambda row: row["text"]) == 0
-    assert overlap(tables, lambda row: same_text(row["title"], row["abstract"])) == 0
+    assert overlap(tables, lambda row: text_key(row["title"], row["abstract"])) == 0
 
 
 def test_every_identifier_is_one_without_a_version(rows: list[dict[str, Any]]) -> None:
@@ -151,7 +151,7 @@ def test_nothing_is_left_that_cleaning_leaves_out(rows: list[dict[str, Any]]) ->
         assert not is_withdrawn(row["abstract"], "")
     unwanted = {
         paper.id
-        for paper in sources.stream("sample", None, {"papers": 2000})
+        for paper in sources.read_papers("sample", None, {"papers": 2000})
         if not isinstance(paper, BrokenRecord)
         and (is_foreign(paper.comments) or is_withdrawn("", paper.comments))
     }

@@ -24,8 +24,8 @@ from shelfmark.data.splits import (
     SCHEMA,
     SPLITS,
     SplitWriter,
+    assign_split,
     open_splits,
-    split_of,
 )
 from shelfmark.errors import ShelfmarkError
 
@@ -77,7 +77,7 @@ IDS = st.from_regex(r"[0-9]{4}\.[0-9]{5}|[a-z]{2,8}/[0-9]{7}", fullmatch=True)
 def test_the_day_has_no_say_in_a_split_by_hash(
     by_hash: DataConfig, ident: str, one: date, other: date
 ) -> None:
-    assert split_of(by_hash, ident, one) == split_of(by_hash, ident, other)
+    assert assign_split(by_hash, ident, one) == assign_split(by_hash, ident, other)
 
 
 def test_places_are_the_same_for_ever(by_hash: DataConfig) -> None:
@@ -89,7 +89,7 @@ def test_places_are_the_same_for_ever(by_hash: DataConfig) -> None:
         "0704.0003": "test",
         "hep-th/9901012": "test",
     }
-    assert {ident: split_of(by_hash, ident, DAY) for ident in wanted} == wanted
+    assert {ident: assign_split(by_hash, ident, DAY) for ident in wanted} == wanted
 
 
 def test_other_fractions_move_only_what_they_must(by_hash: DataConfig) -> None:
@@ -97,7 +97,8 @@ def test_other_fractions_move_only_what_they_must(by_hash: DataConfig) -> None:
         ["data.fractions.train=0.7", "data.fractions.validation=0.2", "data.fractions.test=0.1"]
     ).data
     moves = Counter(
-        (split_of(by_hash, f"{i}", DAY), split_of(smaller, f"{i}", DAY)) for i in range(5000)
+        (assign_split(by_hash, f"{i}", DAY), assign_split(smaller, f"{i}", DAY))
+        for i in range(5000)
     )
     changed = {pair for pair in moves if pair[0] != pair[1]}
     assert changed == {("train", "validation")}
@@ -105,7 +106,7 @@ def test_other_fractions_move_only_what_they_must(by_hash: DataConfig) -> None:
 
 def test_shares_come_close_to_the_fractions(by_hash: DataConfig) -> None:
     number = 50_000
-    counts = Counter(split_of(by_hash, f"1501.{i:06d}", DAY) for i in range(number))
+    counts = Counter(assign_split(by_hash, f"1501.{i:06d}", DAY) for i in range(number))
     wanted = {"train": 0.8, "validation": 0.1, "test": 0.1}
     for split, share in wanted.items():
         assert counts[split] / number == pytest.approx(share, abs=0.005)
@@ -115,7 +116,7 @@ def test_label_shares_of_each_split_are_those_of_the_whole(by_hash: DataConfig) 
     labels = 7
     counts: dict[str, Counter[int]] = {split: Counter() for split in SPLITS}
     for i in range(100_000):
-        counts[split_of(by_hash, f"{1000 + i // 9999}.{i % 9999:05d}", DAY)][i % labels] += 1
+        counts[assign_split(by_hash, f"{1000 + i // 9999}.{i % 9999:05d}", DAY)][i % labels] += 1
     for split in SPLITS:
         for label in range(labels):
             share = counts[split][label] / counts[split].total()
@@ -134,7 +135,7 @@ def test_label_shares_of_each_split_are_those_of_the_whole(by_hash: DataConfig) 
     ],
 )
 def test_a_split_by_time_cuts_at_the_first_day(by_time: DataConfig, day: date, split: str) -> None:
-    assert split_of(by_time, "any", day) == split
+    assert assign_split(by_time, "any", day) == split
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -142,7 +143,7 @@ def test_a_split_by_time_cuts_at_the_first_day(by_time: DataConfig, day: date, s
 def test_no_later_paper_is_split_before_an_earlier_one(
     by_time: DataConfig, days: list[date]
 ) -> None:
-    places = [SPLITS.index(split_of(by_time, "any", day)) for day in sorted(days)]
+    places = [SPLITS.index(assign_split(by_time, "any", day)) for day in sorted(days)]
     assert places == sorted(places)
 
 

@@ -21,7 +21,7 @@ GALAXY = "Star formation and dust in a galaxy with a massive halo."
 
 
 def papers() -> list[tuple[str, str]]:
-    return [(paper.title, paper.abstract) for _, paper in sample.records(None, 200)]
+    return [(paper.title, paper.abstract) for _, paper in sample.read_records(None, 200)]
 
 
 def cautious(model: artifact.Model, **changes: Any) -> artifact.Model:

@@ -39,7 +39,7 @@ Pool = tuple[list[str], pd.DataFrame]
 @pytest.fixture(scope="module")
 def pool(model: Model) -> Pool:
     """Papers of the sample as the model sees them."""
-    made = [paper for _, paper in sample.records(None, 900)]
+    made = [paper for _, paper in sample.read_records(None, 900)]
     texts = [join_texts(clean_text(paper.title), clean_text(paper.abstract)) for paper in made]
     return texts, seen(model, texts, [paper.categories[0] for paper in made])
 

@@ -32,7 +32,7 @@ def test_a_sketch_comes_back_as_the_folded_buckets(text: str) -> None:
 
 
 def test_folding_leaves_what_it_folds_as_it_was() -> None:
-    wide = PLAIN.transform([one.abstract for _, one in sample.records(None, 20)])
+    wide = PLAIN.transform([one.abstract for _, one in sample.read_records(None, 20)])
     before = wide.copy()
     folded = fingerprint.fold(wide)
     assert folded.nnz < wide.nnz  # so that some buckets fell together

@@ -17,7 +17,7 @@ SKETCHER = Sketcher({"strip_accents": None, "stop_words": None})
 
 def rows(count: int) -> sp.csr_matrix:
     return fingerprint.fold(
-        SKETCHER.transform([one.abstract for _, one in sample.records(None, count)])
+        SKETCHER.transform([one.abstract for _, one in sample.read_records(None, count)])
     )
 
 

@@ -24,7 +24,7 @@ NEW = date(2021, 1, 1)
 def harvest(path: Path, count: int, first: date = NEW, skip: int = 2000) -> Path:
     """Write papers of the sample as arXiv's snapshot has them, submitted from a day on."""
     with path.open("wb") as file:
-        for number, (_, paper) in enumerate(sample.records(None, skip + count)):
+        for number, (_, paper) in enumerate(sample.read_records(None, skip + count)):
             if number < skip:
                 continue
             day = first + timedelta(days=(number - skip) // 4)

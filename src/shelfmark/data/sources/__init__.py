@@ -1,8 +1,8 @@
-"""Where papers come from: one module a source, found by the name of its `data` config.
+"""The sources of papers: one module each, found by the name in `data.source`.
 
-A source is a module here with `SYNTHETIC`, `records` and `paper`, and a file of the same name in
-`configs/data`; nothing else names it. Reading is apart from understanding, so that the records of
-any source can be shared out among processes.
+A source is a module here with `SYNTHETIC`, `read_records` and `parse_paper`, and a file of the same
+name in `configs/data`; no other code names it. Reading and parsing are separate, so that several
+processes can parse the records of any source.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from shelfmark.errors import ShelfmarkError
 
 
 class Source(Protocol):
-    """What a module of this package offers."""
+    """The functions of a module of this package."""
 
     SYNTHETIC: bool
 
-    def records(self, path: Location | None, **options: Any) -> Iterator[tuple[int, Any]]:
-        """Stream the raw records of a file, or made ones, each with its line counted from 1."""
+    def read_records(self, path: Location | None, **options: Any) -> Iterator[tuple[int, Any]]:
+        """Stream the raw records, each with its line counted from 1."""
 
-    def paper(self, record: Any) -> Paper:
-        """Return the paper in a raw record, or raise BadRecordError with the reason."""
+    def parse_paper(self, record: Any) -> Paper:
+        """Return the paper of a raw record, or raise BadRecordError with the reason."""
 
 
-def find(name: str) -> Source:
+def find_source(name: str) -> Source:
     """Return the source of that name.
 
     Raises:
-        ShelfmarkError: there is none; lists those there are.
+        ShelfmarkError: there is no such source; lists the known ones.
     """
     names = [module.name for module in pkgutil.iter_modules(__path__)]
     if name not in names:
@@ -44,43 +44,45 @@ def find(name: str) -> Source:
     return cast(Source, importlib.import_module(f"{__name__}.{name}"))
 
 
-def records(name: str, path: Location | None, options: dict[str, Any]) -> Iterator[tuple[int, Any]]:
-    """Return the numbered raw records of a source, its options checked against what it takes.
+def read_records(
+    name: str, path: Location | None, options: dict[str, Any]
+) -> Iterator[tuple[int, Any]]:
+    """Return the numbered raw records of a source, after checking its options.
 
     Raises:
-        ShelfmarkError: no such source, an option it does not take, or a path it cannot read.
+        ShelfmarkError: the source or an option is unknown, or the path cannot be read.
     """
-    source = find(name)
-    takes = list(inspect.signature(source.records).parameters)[1:]
+    source = find_source(name)
+    takes = list(inspect.signature(source.read_records).parameters)[1:]
     for option in options:
         if option not in takes:
             known = ", ".join(takes) or "none"
             raise ShelfmarkError(f"data.options.{option}: source {name} takes {known}")
-    return source.records(path, **options)
+    return source.read_records(path, **options)
 
 
-def understand(name: str, numbered: Iterable[tuple[int, Any]]) -> Iterator[Paper | BrokenRecord]:
-    """Return the paper of each raw record of a source, or what is broken about it, in order."""
-    paper = find(name).paper
+def parse_records(name: str, numbered: Iterable[tuple[int, Any]]) -> Iterator[Paper | BrokenRecord]:
+    """Yield the paper of each raw record of a source, a `BrokenRecord` for an unreadable one."""
+    parse_paper = find_source(name).parse_paper
     for line, record in numbered:
         try:
-            yield paper(record)
+            yield parse_paper(record)
         except BadRecordError as error:
             yield BrokenRecord(line, str(error))
 
 
-def stream(
+def read_papers(
     name: str, path: Location | None, options: dict[str, Any]
 ) -> Iterator[Paper | BrokenRecord]:
-    """Return the papers of a source in the order of the file, broken records in their place."""
-    return understand(name, records(name, path, options))
+    """Return the papers of a source in the order of the file, and its broken records."""
+    return parse_records(name, read_records(name, path, options))
 
 
-def digest(name: str, path: Location | None, options: dict[str, Any]) -> str:
-    """Return the SHA-256 of what a source reads: the file, or the papers it makes."""
+def source_digest(name: str, path: Location | None, options: dict[str, Any]) -> str:
+    """Return the SHA-256 of the file that a source reads, or of the papers that it generates."""
     if path is not None:
         return files.sha256(files.require_file(path, "data.path"))
-    sum_ = hashlib.sha256()
-    for paper in stream(name, None, options):
-        sum_.update(repr(paper).encode())
-    return sum_.hexdigest()
+    source_digest = hashlib.sha256()
+    for paper in read_papers(name, None, options):
+        source_digest.update(repr(paper).encode())
+    return source_digest.hexdigest()

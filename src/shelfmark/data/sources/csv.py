@@ -1,4 +1,4 @@
-"""The CSV of 136,238 papers that circulates on Kaggle.
+"""The CSV of 136,238 papers on Kaggle.
 
 Layout: https://www.kaggle.com/datasets/sumitm004/arxiv-scientific-research-papers-dataset
 """
@@ -20,11 +20,11 @@ COLUMNS = ("id", "title", "category_code", "published_date", "summary")
 DATES = ("%m/%d/%y", "%m/%d/%Y", "%d %B %Y")
 
 
-def records(path: Location | None) -> Iterator[tuple[int, dict[str, str | None]]]:
+def read_records(path: Location | None) -> Iterator[tuple[int, dict[str, str | None]]]:
     """Stream the rows of the CSV in the order of the file.
 
     Raises:
-        ShelfmarkError: the file is not there, is no CSV, or has no such columns.
+        ShelfmarkError: the file is missing, is not CSV, or lacks a column.
     """
     file = files.require_file(path, "data.path")
     csv.field_size_limit(1 << 24)
@@ -43,11 +43,11 @@ def records(path: Location | None) -> Iterator[tuple[int, dict[str, str | None]]
             raise ShelfmarkError(f"{file}: line {rows.line_num}: {error}") from error
 
 
-def paper(record: dict[str, str | None]) -> Paper:
+def parse_paper(record: dict[str, str | None]) -> Paper:
     """Return the paper of one row.
 
     Raises:
-        BadRecordError: a column is empty, or not what arXiv writes.
+        BadRecordError: a column is empty or invalid.
     """
     values = {}
     for name in COLUMNS:
@@ -60,15 +60,15 @@ def paper(record: dict[str, str | None]) -> Paper:
         title=values["title"],
         abstract=values["summary"],
         categories=parse_categories(values["category_code"]),
-        submitted=day(values["published_date"]),
+        submitted=parse_day(values["published_date"]),
     )
 
 
-def day(text: str) -> date:
+def parse_day(text: str) -> date:
     """Return the date of `8/1/93`, `08/01/1993`, `1 August 1993` or an ISO date with any time.
 
     Raises:
-        BadRecordError: it is none of these.
+        BadRecordError: it has another form.
     """
     text = text.strip()
     try:
@@ -79,4 +79,4 @@ def day(text: str) -> date:
                 return datetime.strptime(text, pattern).date()
             except ValueError:
                 continue
-    raise BadRecordError(f"column 'published_date' is no date: {text!r:.40}")
+    raise BadRecordError(f"column 'published_date' is not a date: {text!r:.40}")

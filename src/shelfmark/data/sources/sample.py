@@ -1,9 +1,9 @@
-"""Synthetic papers of eight categories, so that everything runs with no download.
+"""Synthetic papers of eight categories, so that everything runs without a download.
 
-They are made to be classified with effort: neighbouring categories share words, most words are
-common to all science, some papers are filed under their cross-list, and a few need cleaning.
-The same papers come out on every machine: all chance comes from `random.Random.random`, the one
-generator whose sequence Python promises to keep.
+They are hard to classify: neighbouring categories share words, most words are common to all
+sciences, some papers have their cross-list as primary category, and a few need cleaning. They are
+the same on every machine: all randomness comes from `random.Random.random`, the one generator whose
+sequence Python guarantees.
 """
 
 from __future__ import annotations
@@ -130,11 +130,15 @@ PEOPLE = (r"Erd\H{o}s", r"Poincar\'e", r"G\"odel", r"L\'evy", "Gauss", r"It\^o",
 CLEANING_CASES = ("withdrawn", "foreign", "short", "version", "copy")
 
 
-def records(path: Location | None, papers: int = 4000) -> Iterator[tuple[int, Paper]]:
-    """Stream that many synthetic papers; a path has no meaning here and is ignored.
+def read_records(path: Location | None, papers: int = 4000) -> Iterator[tuple[int, Paper]]:
+    """Stream synthetic papers.
+
+    Args:
+        path: ignored.
+        papers: how many.
 
     Raises:
-        ShelfmarkError: the number of papers is none.
+        ShelfmarkError: the number of papers is invalid.
     """
     if type(papers) is not int or papers < 1:
         raise ShelfmarkError(f"data.options.papers: {papers!r}: should be a whole number from 1")
@@ -148,14 +152,19 @@ def records(path: Location | None, papers: int = 4000) -> Iterator[tuple[int, Pa
         yield number + 1, made
 
 
-def paper(record: Paper) -> Paper:
+def parse_paper(record: Paper) -> Paper:
     """Return the record, which is a paper already."""
     return record
 
 
 def _needing_care(case: str, paper: Paper, earlier: Paper) -> Paper:
-    """Return the paper in a state that cleaning must notice."""
-    title, abstract, comments, ident = paper.title, paper.abstract, paper.comments, paper.id
+    """Return the paper with a defect that cleaning must find."""
+    title, abstract, comments, ident = (
+        paper.title,
+        paper.abstract,
+        paper.comments,
+        paper.id,
+    )
     if case == "withdrawn":
         comments = "This paper has been withdrawn by the author due to an error in the proof"
     elif case == "foreign":
@@ -170,7 +179,7 @@ def _needing_care(case: str, paper: Paper, earlier: Paper) -> Paper:
 
 
 class _Author:
-    """Writes papers, one after another, out of one stream of random numbers."""
+    """Writes papers, all from one stream of random numbers."""
 
     def __init__(self) -> None:
         self._random = random.Random(SEED).random
@@ -188,7 +197,7 @@ class _Author:
     def paper(self, number: int) -> Paper:
         category = self._category()
         neighbour = self._often(NEIGHBOURS[category])
-        # Some papers lean on their neighbour's words more than on their own.
+        # Some papers use the words of the neighbour more than those of their own category.
         own = 0.10 + 0.40 * self._random()
         near = 0.28 * self._random()
 
@@ -205,7 +214,7 @@ class _Author:
         abstract = " ".join(self._fill(sentence, term) for sentence in sentences)
         submitted = FIRST_DAY + timedelta(days=int(self._random() * DAYS))
         listed = [category] + [neighbour] * (self._random() < 0.1 + near)
-        # Authors do not always agree on which of two shelves comes first.
+        # Authors disagree on which of two categories is the primary one.
         if len(listed) == 2 and self._random() < 0.12:
             listed.reverse()
         return Paper(

@@ -18,12 +18,12 @@ from shelfmark.core.files import Location
 SYNTHETIC = False
 TEXTS = ("id", "title", "abstract", "categories")
 FIELDS = (*TEXTS, "comments", "versions")
-# English whatever the machine's language, as the records are.
+# English, as in the records, whatever the locale.
 NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MONTHS = {name: number for number, name in enumerate(NAMES, 1)}
 
 
-def records(path: Location | None) -> Iterator[tuple[int, Any]]:
+def read_records(path: Location | None) -> Iterator[tuple[int, Any]]:
     """Stream the records of a snapshot in the order of the file: JSON lines as bytes, or rows."""
     file = files.require_file(path, "data.path")
     if files.format_suffix(file) == ".parquet":
@@ -35,12 +35,11 @@ def records(path: Location | None) -> Iterator[tuple[int, Any]]:
                 yield number, line
 
 
-def paper(record: Any) -> Paper:
-    """Return the paper of one record, parsing it first where it is a line of JSON.
+def parse_paper(record: Any) -> Paper:
+    """Return the paper of one record, a line of JSON or a row.
 
     Raises:
-        BadRecordError: broken JSON, or a field is missing, of the wrong type, or not what arXiv
-            writes.
+        BadRecordError: broken JSON, or a field is missing, of the wrong type or invalid.
     """
     if isinstance(record, bytes):
         try:
@@ -55,7 +54,7 @@ def paper(record: Any) -> Paper:
     comments = record.get("comments") or ""
     if not isinstance(comments, str):
         raise BadRecordError(f"field 'comments' is {type(comments).__name__}, not text")
-    day = submitted(record.get("versions"))
+    day = parse_submitted(record.get("versions"))
     return Paper(parse_identifier(ident), title, abstract, parse_categories(names), day, comments)
 
 
@@ -66,13 +65,13 @@ def _not_text(record: dict[str, Any]) -> str:
     return f"field {field!r} is {type(record[field]).__name__}, not text"
 
 
-def submitted(versions: Any) -> date:
-    """Return the day of the first version, from `Mon, 2 Apr 2007 19:18:42 GMT`.
+def parse_submitted(versions: Any) -> date:
+    """Return the day of submission, the one of the first version: `Mon, 2 Apr 2007 19:18:42 GMT`.
 
-    The record's own `update_date` is the day of its last change, not of its submission.
+    `update_date` of a record is the day of its last change.
 
     Raises:
-        BadRecordError: there is no such date.
+        BadRecordError: the date is missing or invalid.
     """
     try:
         _, day, month, year, *_ = versions[0]["created"].split()

@@ -29,7 +29,7 @@ from shelfmark.core import console
 from shelfmark.core.arrays import Ints
 from shelfmark.core.tables import Table
 from shelfmark.data import sources
-from shelfmark.data.cleaning import clean
+from shelfmark.data.cleaning import clean_records
 from shelfmark.data.labels import label_of
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
@@ -227,11 +227,11 @@ def _other_categories(
 
 def _read_papers(settings: Config) -> pa.Table:
     """Return all papers that cleaning keeps, with a label each."""
-    records = sources.records(settings.data.source, _path(settings), settings.data.options)
+    records = sources.read_records(settings.data.source, _path(settings), settings.data.options)
     parts = []
     with console.progress("reading papers") as bar:
         for chunk in iter(lambda: list(itertools.islice(records, 2048)), []):
-            parts.append(pa.Table.from_batches([clean(settings.data, chunk).rows]))
+            parts.append(pa.Table.from_batches([clean_records(settings.data, chunk).rows]))
             bar.advance(len(chunk))
     papers = pa.concat_tables(parts).combine_chunks()
     firsts = [names[0] for names in papers["categories"].to_pylist()]

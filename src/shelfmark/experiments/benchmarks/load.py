@@ -292,7 +292,7 @@ def run_load_test(
 def _read_papers(file: str | None) -> Papers:
     """Return the papers to ask about, each with title and abstract."""
     if not file:
-        made = sample.records(None, PAPERS)
+        made = sample.read_records(None, PAPERS)
         return [{"title": paper.title, "abstract": paper.abstract} for _, paper in made]
     found = (readers.parse_record(*one) for batch in readers.read_batches(file) for one in batch)
     papers = (

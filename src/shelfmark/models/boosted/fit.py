@@ -19,7 +19,7 @@ from shelfmark.arxiv.taxonomy import archive_of
 from shelfmark.config.schema import Config
 from shelfmark.core import console
 from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
-from shelfmark.data.targets import Targets, learn_targets
+from shelfmark.data.labels import Targets, learn_targets
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import features
 from shelfmark.models.boosted.boosting import BoostingRun, RoundCallback
@@ -80,7 +80,7 @@ def fit_model(
     classifier = _classifier(config, targets)
     with _timed(seconds, "trees"):
         grow = partial(engine.grow, BoostingRun(config.model, config.seed, checkpoint, callback))
-        classifier.fit((known, targets.numbers(train)), (unseen, targets.numbers(validation)), grow)
+        classifier.fit((known, targets.encode(train)), (unseen, targets.encode(validation)), grow)
     rounds = classifier.booster_.num_boosted_rounds() if classifier.booster_ else 0
     logger.info("trees: {} rounds kept of {} classes", rounds, len(targets.classes))
     decision = _decision(classifier, targets, train, validation, unseen)
@@ -93,7 +93,7 @@ def _known(validation: pa.Table, targets: Targets) -> pa.Table:
         raise ShelfmarkError(
             "data: the train split has papers of one label alone: change data.cuts"
         )
-    known = validation.filter(pa.array(targets.numbers(validation) >= 0))
+    known = validation.filter(pa.array(targets.encode(validation) >= 0))
     if not known.num_rows:
         raise ShelfmarkError("data: validation has no paper of a label in train: change data.cuts")
     return known
@@ -121,7 +121,7 @@ def _features(
             stack,
             words,
             targets.indicator(train),
-            targets.numbers(train),
+            targets.encode(train),
             checkpoint,
             engine,
         )
@@ -158,11 +158,11 @@ def _decision(
     classifier: Classifier, targets: Targets, train: pa.Table, validation: pa.Table, unseen: Any
 ) -> CalibratedClassifier:
     """Calibrate on validation, and learn there whom to suggest as a cross-list."""
-    margins, answers = classifier.margins(unseen), targets.numbers(validation)
+    margins, answers = classifier.margins(unseen), targets.encode(validation)
     decision = CalibratedClassifier(classifier, temperature_of(margins, answers))
     own = [targets.listed.index(x) if x in targets.listed else -1 for x in targets.classes]
     lists = CrossLists(len(targets.classes), targets.listed, own)
-    lists.learn_habits(targets.numbers(train), targets.membership(train))
+    lists.learn_habits(targets.encode(train), targets.membership(train))
     best, membership = margins.argmax(axis=1), targets.membership(validation)
     # There is nothing to learn where all are listed elsewhere, or none.
     if len(np.unique(membership[lists.asked(best)])) > 1:

@@ -16,7 +16,7 @@ from tests.support.serving import ROBOT
 
 @pytest.mark.parametrize("confident", [True, False])
 def test_one_paper(page: Page, model: artifact.Model, confident: bool) -> None:
-    papers = [(paper.title, paper.abstract) for _, paper in sample.records(None, 60)]
+    papers = [(paper.title, paper.abstract) for _, paper in sample.read_records(None, 60)]
     found = answers.answer_papers(model, papers)
     title, abstract = next(
         paper

@@ -19,7 +19,7 @@ from shelfmark.config.schema import Config
 from shelfmark.core import files
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.sources import sample
-from shelfmark.data.splits import CARD, SCHEMA, SPLITS, Splits, split_of
+from shelfmark.data.splits import CARD, SCHEMA, SPLITS, Splits, assign_split
 from tests.support.prepared import PAPERS, adds_up, contents, labels_of, refused, rows
 from tests.support.records import WORDS, created, halves, made, record, write
 
@@ -98,7 +98,7 @@ def test_rows_hold_the_papers_they_were(splits: Splits) -> None:
 
 def test_the_split_is_that_of_the_identifier(splits: Splits, base: Config) -> None:
     for row in rows(splits):
-        assert row["split"] == split_of(base.data, row["id"], row["submitted"])
+        assert row["split"] == assign_split(base.data, row["id"], row["submitted"])
 
 
 # --- cleaning and duplicates, from record to row

@@ -22,7 +22,9 @@ HEADER = (
     "first_author", "summary", "summary_word_count",
 )  # fmt: skip
 PAPERS = [
-    paper for paper in sources.stream("sample", None, {"papers": 200}) if isinstance(paper, Paper)
+    paper
+    for paper in sources.read_papers("sample", None, {"papers": 200})
+    if isinstance(paper, Paper)
 ]
 
 
@@ -52,7 +54,7 @@ def written(rows: Iterable[dict[str, str]], header: tuple[str, ...] = HEADER) ->
 
 
 def read(path: Path) -> list[Paper | BrokenRecord]:
-    return list(sources.stream("csv", path, {}))
+    return list(sources.read_papers("csv", path, {}))
 
 
 def expected(paper: Paper) -> Paper:
@@ -85,7 +87,7 @@ def test_a_compressed_csv(path: Path, packing: str) -> None:
 def test_a_truncated_compressed_csv(path: Path) -> None:
     packed = path.with_name("a.csv.gz")
     packed.write_bytes(gzip.compress(written(map(row, PAPERS)))[:-3000])
-    papers = sources.stream("csv", packed, {})
+    papers = sources.read_papers("csv", packed, {})
     assert next(papers) == expected(PAPERS[0])
     with pytest.raises(ShelfmarkError, match=r"a\.csv\.gz: damaged or truncated"):
         list(papers)
@@ -157,8 +159,8 @@ def test_a_header_alone_holds_nothing(path: Path) -> None:
         ({"published_date": ""}, "column 'published_date' is empty"),
         ({"id": "704.1"}, "not an arXiv identifier: '704.1'"),
         ({"category_code": "cs.QQ"}, "unknown category 'cs.QQ'"),
-        ({"published_date": "soon"}, "column 'published_date' is no date: 'soon'"),
-        ({"published_date": "13/13/13"}, "column 'published_date' is no date: '13/13/13'"),
+        ({"published_date": "soon"}, "column 'published_date' is not a date: 'soon'"),
+        ({"published_date": "13/13/13"}, "column 'published_date' is not a date: '13/13/13'"),
     ],
 )
 def test_a_bad_row_gives_its_line_and_reason(
@@ -182,7 +184,7 @@ def test_a_row_that_ends_early(path: Path) -> None:
 def test_a_quote_that_never_ends_stops_where_it_is_noticed(path: Path) -> None:
     endless = b'1501.00001,"' + b"one line of many\n" * (1 << 20)
     path.write_bytes(written([row(PAPERS[0], summary="One line.")]) + endless)
-    papers = sources.stream("csv", path, {})
+    papers = sources.read_papers("csv", path, {})
     assert isinstance(next(papers), Paper)
     with pytest.raises(ShelfmarkError, match=r"dataset\.csv: line \d+: field larger than"):
         next(papers)
@@ -203,10 +205,10 @@ def test_a_quote_that_never_ends_stops_where_it_is_noticed(path: Path) -> None:
     ],
 )
 def test_dates_of_every_writing(text: str, day: date) -> None:
-    assert source.day(text) == day
+    assert source.parse_day(text) == day
 
 
 @pytest.mark.parametrize("text", ["", "31/12/1999", "1993", "yesterday", "2007-13-01", "8-1-93"])
 def test_what_is_no_date(text: str) -> None:
-    with pytest.raises(BadRecordError, match="'published_date' is no date"):
-        source.day(text)
+    with pytest.raises(BadRecordError, match="'published_date' is not a date"):
+        source.parse_day(text)

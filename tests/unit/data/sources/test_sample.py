@@ -33,7 +33,7 @@ SHA256 = "a4486bf19e7024880d0d177caec0d88a42130d46f893ffb3b7ad7307270d0a1f"
 def papers() -> list[Paper]:
     return [
         paper
-        for paper in sources.stream("sample", None, {"papers": PAPERS})
+        for paper in sources.read_papers("sample", None, {"papers": PAPERS})
         if isinstance(paper, Paper)
     ]
 
@@ -45,13 +45,12 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
 
 
 def test_the_papers_are_pinned() -> None:
-    assert sources.digest("sample", None, {"papers": PAPERS}) == SHA256
+    assert sources.source_digest("sample", None, {"papers": PAPERS}) == SHA256
 
 
 def test_the_papers_do_not_hang_on_the_hash_seed() -> None:
-    script = (
-        "from shelfmark.data import sources; print(sources.digest('sample', None, {'papers': 500}))"
-    )
+    call = "sources.source_digest('sample', None, {'papers': 500})"
+    script = f"from shelfmark.data import sources; print({call})"
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
@@ -59,21 +58,21 @@ def test_the_papers_do_not_hang_on_the_hash_seed() -> None:
         check=True,
         env=os.environ | {"PYTHONHASHSEED": "20"},
     )
-    assert done.stdout.strip() == sources.digest("sample", None, {"papers": 500})
+    assert done.stdout.strip() == sources.source_digest("sample", None, {"papers": 500})
 
 
 def test_fewer_papers_are_the_first_of_more(papers: list[Paper]) -> None:
-    assert list(sources.stream("sample", None, {"papers": 700})) == papers[:700]
+    assert list(sources.read_papers("sample", None, {"papers": 700})) == papers[:700]
 
 
 def test_a_path_is_ignored(papers: list[Paper]) -> None:
-    assert list(sources.stream("sample", Path("nowhere"), {"papers": 5})) == papers[:5]
+    assert list(sources.read_papers("sample", Path("nowhere"), {"papers": 5})) == papers[:5]
 
 
 @pytest.mark.parametrize("number", [0, -5, "abc", 4.5, None, True])
 def test_a_number_of_papers_that_is_none(number: Any) -> None:
     with pytest.raises(ShelfmarkError, match=r"^data\.options\.papers: .*whole number"):
-        list(sources.stream("sample", None, {"papers": number}))
+        list(sources.read_papers("sample", None, {"papers": number}))
 
 
 def test_there_are_as_many_papers_as_asked_for(papers: list[Paper]) -> None:

@@ -20,12 +20,14 @@ from tests.support.packing import PACKERS
 from tests.support.records import lines, record
 
 PAPERS = [
-    paper for paper in sources.stream("sample", None, {"papers": 300}) if isinstance(paper, Paper)
+    paper
+    for paper in sources.read_papers("sample", None, {"papers": 300})
+    if isinstance(paper, Paper)
 ]
 
 
 def read(path: Path) -> list[Paper | BrokenRecord]:
-    return list(sources.stream("snapshot", path, {}))
+    return list(sources.read_papers("snapshot", path, {}))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_a_file_is_streamed(tmp_path: Path) -> None:
     """The damage at the end does not keep the papers before it from coming."""
     whole = gzip.compress(lines([record(paper) for paper in PAPERS]))
     (tmp_path / "a.json.gz").write_bytes(whole[:-2000])
-    papers = sources.stream("snapshot", tmp_path / "a.json.gz", {})
+    papers = sources.read_papers("snapshot", tmp_path / "a.json.gz", {})
     assert next(papers) == PAPERS[0]
     with pytest.raises(ShelfmarkError, match="damaged or truncated"):
         list(papers)
@@ -69,7 +71,7 @@ def test_the_first_version_gives_the_day_and_not_the_last_change() -> None:
         {"version": "v1", "created": "Mon, 2 Apr 2007 19:18:42 GMT"},
         {"version": "v2", "created": "Tue, 24 Jul 2018 20:10:27 GMT"},
     ]
-    paper = snapshot.paper(record(PAPERS[0], versions=versions, update_date="2018-07-24"))
+    paper = snapshot.parse_paper(record(PAPERS[0], versions=versions, update_date="2018-07-24"))
     assert paper.submitted == date(2007, 4, 2)
 
 
@@ -77,11 +79,11 @@ def test_the_first_version_gives_the_day_and_not_the_last_change() -> None:
 def test_months_are_english_whatever_the_machine_speaks(month: int) -> None:
     name = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()[month - 1]
     created = f"Fri, 09 {name} 1999 00:00:01 GMT"
-    assert snapshot.submitted([{"created": created}]) == date(1999, month, 9)
+    assert snapshot.parse_submitted([{"created": created}]) == date(1999, month, 9)
 
 
 def test_identifiers_categories_and_texts_of_a_record() -> None:
-    paper = snapshot.paper(
+    paper = snapshot.parse_paper(
         record(
             PAPERS[0],
             id="cmp-lg/9404001v2",
@@ -131,7 +133,7 @@ def test_a_bad_record_gives_its_line_and_reason(tmp_path: Path, name: str) -> No
 @pytest.mark.parametrize("versions", NO_DATE, ids=repr)
 def test_a_record_without_a_date(versions: Any) -> None:
     with pytest.raises(BadRecordError, match="^field 'versions' holds no date of the first"):
-        snapshot.paper(record(PAPERS[0], versions=versions))
+        snapshot.parse_paper(record(PAPERS[0], versions=versions))
 
 
 @pytest.mark.parametrize(

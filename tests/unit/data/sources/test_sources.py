@@ -25,12 +25,12 @@ from shelfmark.arxiv.papers import BadRecordError, Paper
 
 SYNTHETIC = False
 
-def records(path, marker="|"):
+def read_records(path, marker="|"):
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             yield number, (number, line.rstrip().split(marker))
 
-def paper(record):
+def parse_paper(record):
     number, parts = record
     if len(parts) != 2:
         raise BadRecordError("not two parts")
@@ -79,17 +79,17 @@ def test_every_data_config_names_a_source_and_every_source_has_one() -> None:
 
 @pytest.mark.parametrize("name", ["csv", "sample", "snapshot"])
 def test_a_source_offers_what_is_asked_of_it(name: str) -> None:
-    source = sources.find(name)
+    source = sources.find_source(name)
     assert source.SYNTHETIC is (name == "sample")
-    assert next(iter(inspect.signature(source.records).parameters)) == "path"
+    assert next(iter(inspect.signature(source.read_records).parameters)) == "path"
     given = load_config([f"data={name}"]).data.options
-    assert set(given) == set(list(inspect.signature(source.records).parameters)[1:])
+    assert set(given) == set(list(inspect.signature(source.read_records).parameters)[1:])
 
 
 @pytest.mark.parametrize("name", ["kaggle", "", "__init__", "sources.csv", "../csv", "os"])
 def test_a_source_there_is_not(name: str) -> None:
     with pytest.raises(ShelfmarkError, match="there are csv, sample, snapshot") as caught:
-        sources.find(name)
+        sources.find_source(name)
     assert repr(name) in str(caught.value)
 
 
@@ -98,28 +98,28 @@ def test_a_source_there_is_not(name: str) -> None:
 )
 def test_an_option_a_source_does_not_take(name: str, takes: str) -> None:
     with pytest.raises(ShelfmarkError) as caught:
-        sources.records(name, None, {"spam": 1})
+        sources.read_records(name, None, {"spam": 1})
     assert str(caught.value) == f"data.options.spam: source {name} takes {takes}"
 
 
 def test_the_digest_of_a_file_is_its_sha256(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b"anything")
     wanted = hashlib.sha256(b"anything").hexdigest()
-    assert sources.digest("snapshot", tmp_path / "a.json", {}) == wanted
+    assert sources.source_digest("snapshot", tmp_path / "a.json", {}) == wanted
 
 
 def test_the_digest_of_made_papers_follows_the_papers() -> None:
-    one, other = (sources.digest("sample", None, {"papers": number}) for number in (30, 31))
+    one, other = (sources.source_digest("sample", None, {"papers": number}) for number in (30, 31))
     assert one != other
-    assert one == sources.digest("sample", None, {"papers": 30})
+    assert one == sources.source_digest("sample", None, {"papers": 30})
 
 
 @pytest.mark.parametrize("name", ["snapshot", "csv"])
 def test_a_source_of_files_needs_a_path(name: str) -> None:
     with pytest.raises(ShelfmarkError, match="data.path is not set"):
-        sources.digest(name, None, {})
+        sources.source_digest(name, None, {})
     with pytest.raises(ShelfmarkError, match="data.path is not set"):
-        next(sources.records(name, None, {}))
+        next(sources.read_records(name, None, {}))
 
 
 def test_papers_and_broken_records_are_values() -> None:

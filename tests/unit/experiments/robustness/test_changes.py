@@ -19,7 +19,7 @@ ABSTRACT = (
     r"We present a method for large problems. It is based on \emph{deep} networks! "
     "The results show that it works well. Is it fast? Yes"
 )
-PAPERS = [(clean_text(x.title), clean_text(x.abstract)) for _, x in sample.records(None, 200)]
+PAPERS = [(clean_text(x.title), clean_text(x.abstract)) for _, x in sample.read_records(None, 200)]
 SEEDS = st.integers(0, 2**31)
 
 

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from shelfmark.config.load import load_config
 from shelfmark.config.schema import DataConfig
-from shelfmark.data import targets
-from shelfmark.data.labels import label_of
-from shelfmark.data.targets import Targets
+from shelfmark.data import labels
+from shelfmark.data.labels import Targets, label_of
 from tests.support.tables import table
 
 CATEGORIES = ["cs.AI", "cs.CC", "cs.DS", "math.PR", "hep-th", "astro-ph"]
@@ -46,39 +45,39 @@ def named(kind: DataConfig, category: str) -> str | None:
 
 def test_classes_are_the_labels_of_train_in_order() -> None:
     papers = filed(DATA[0], "math.PR", "cs.AI", "math.PR cs.DS")
-    assert targets.learn_targets(papers, DATA[0], 1).classes == ("cs.AI", "math.PR")
+    assert labels.learn_targets(papers, DATA[0], 1).classes == ("cs.AI", "math.PR")
 
 
 def test_only_cross_lists_count_towards_being_listed() -> None:
     papers = filed(DATA[0], *["cs.AI"] * 9, "math.PR cs.DS", "cs.AI cs.DS", "cs.DS math.PR")
-    assert targets.learn_targets(papers, DATA[0], 1).listed == ("cs.DS", "math.PR")
-    assert targets.learn_targets(papers, DATA[0], 2).listed == ("cs.DS",)
-    assert targets.learn_targets(papers, DATA[0], None).listed == ()
+    assert labels.learn_targets(papers, DATA[0], 1).listed == ("cs.DS", "math.PR")
+    assert labels.learn_targets(papers, DATA[0], 2).listed == ("cs.DS",)
+    assert labels.learn_targets(papers, DATA[0], None).listed == ()
 
 
 def test_a_paper_reaches_an_archive_once_and_never_its_own() -> None:
     kind = data("archive")
     papers = filed(kind, "cs.AI cs.DS", "math.PR cs.AI cs.DS", "hep-th math.PR")
-    assert targets.learn_targets(papers, kind, 1).listed == ("cs", "math")
-    assert targets.learn_targets(papers, kind, 2).listed == ()
+    assert labels.learn_targets(papers, kind, 1).listed == ("cs", "math")
+    assert labels.learn_targets(papers, kind, 2).listed == ()
 
 
 def test_labels_of_ones_own_gather_and_what_they_leave_out_keeps_its_name() -> None:
     kind = data(labels=OWN)
     papers = filed(kind, "cs.CC cs.DS", "math.PR cs.DS cs.CC", "cs.AI cs.CC", "cs.CC hep-th")
-    assert targets.learn_targets(papers, kind, 1).listed == ("hep-th", "theory")
-    assert targets.learn_targets(papers, kind, 2).listed == ("theory",)
+    assert labels.learn_targets(papers, kind, 1).listed == ("hep-th", "theory")
+    assert labels.learn_targets(papers, kind, 2).listed == ("theory",)
 
 
 def test_a_category_without_a_label_is_never_listed() -> None:
     papers = filed(DATA[0], *["cs.AI astro-ph"] * 5)
-    assert targets.learn_targets(papers, DATA[0], 1).listed == ()
+    assert labels.learn_targets(papers, DATA[0], 1).listed == ()
 
 
 @pytest.mark.parametrize("kind", DATA)
 def test_a_source_without_cross_lists_has_nothing_listed(kind: DataConfig) -> None:
     papers = filed(kind, "cs.AI", "math.PR", "cs.CC")
-    learnt = targets.learn_targets(papers, kind, 1)
+    learnt = labels.learn_targets(papers, kind, 1)
     assert learnt.listed == ()
     assert learnt.membership(papers).shape == (3, 0)
     assert learnt.indicator(papers).shape == (3, len(learnt.classes))
@@ -86,7 +85,7 @@ def test_a_source_without_cross_lists_has_nothing_listed(kind: DataConfig) -> No
 
 def test_numbers_are_places_among_the_classes_and_an_unknown_label_has_none() -> None:
     known = Targets(("cs.AI", "math.PR"), (), DATA[0])
-    assert known.numbers(filed(DATA[0], "math.PR", "cs.DS", "cs.AI")).tolist() == [1, -1, 0]
+    assert known.encode(filed(DATA[0], "math.PR", "cs.DS", "cs.AI")).tolist() == [1, -1, 0]
 
 
 def test_the_indicator_is_one_class_a_paper_then_what_it_names() -> None:
@@ -97,7 +96,9 @@ def test_the_indicator_is_one_class_a_paper_then_what_it_names() -> None:
 
 def test_shelves_hold_every_category_by_its_label() -> None:
     papers = [filed(kind, "cs.AI cs.DS astro-ph", "math.PR") for kind in DATA]
-    found = [Targets((), (), kind).shelves(part) for kind, part in zip(DATA, papers, strict=True)]
+    found = [
+        Targets((), (), kind).label_sets(part) for kind, part in zip(DATA, papers, strict=True)
+    ]
     assert found == [
         [{"cs.AI", "cs.DS"}, {"math.PR"}],
         [{"cs", "astro-ph"}, {"math"}],
@@ -117,10 +118,10 @@ def test_tables_in_slices_and_chunks_give_what_counting_by_hand_gives(
     parts = pa.concat_tables([papers.slice(cut), papers.slice(start, cut - start)])
     names = [[named(kind, x) for x in row] for row in parts["categories"].to_pylist()]
     counts = Counter(name for own, *rest in names for name in {*rest} - {own, None})
-    learnt = targets.learn_targets(parts, kind, least)
+    learnt = labels.learn_targets(parts, kind, least)
     assert learnt.listed == tuple(sorted(x for x, papers in counts.items() if papers >= least))
     wanted = [[name in row for name in learnt.listed] for row in names]
     np.testing.assert_array_equal(
         learnt.membership(parts), np.array(wanted).reshape(len(names), len(learnt.listed))
     )
-    assert learnt.shelves(parts) == [{*row} - {None} for row in names]
+    assert learnt.label_sets(parts) == [{*row} - {None} for row in names]
