@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-SOURCE = Path(__file__).parents[3] / "src" / "shelfmark"
+SOURCE = Path(__file__).parents[2] / "src" / "shelfmark"
 FILES = sorted(SOURCE.rglob("*.py"))
 ALIASES = re.findall(r"^(\w+) = ", (SOURCE / "core/arrays.py").read_text(), re.MULTILINE)
 ARRAY = re.compile(rf"\b({'|'.join(ALIASES)}|NDArray|ndarray|cs[rc]_matrix)\b")
@@ -20,14 +20,21 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def public(tree: ast.Module) -> Iterator[tuple[str, Function]]:
-    """Yield the functions and methods that others may call, each with its full name."""
+    """Yield the functions and methods that others may call, each with its full name.
+
+    The commands of `shelfmark` are left out: their docstrings are their help.
+    """
     for node in tree.body:
-        if isinstance(node, Function) and node.name[0] != "_":
+        if isinstance(node, Function) and node.name[0] != "_" and not is_command(node):
             yield node.name, node
         if isinstance(node, ast.ClassDef) and node.name[0] != "_":
             for one in node.body:
                 if isinstance(one, Function) and (one.name[0] != "_" or one.name == "__init__"):
                     yield f"{node.name}.{one.name}", one
+
+
+def is_command(node: Function) -> bool:
+    return any(".command" in ast.unparse(one) for one in node.decorator_list)
 
 
 def raises(node: ast.AST) -> bool:
