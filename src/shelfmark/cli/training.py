@@ -8,6 +8,7 @@ import click
 
 from shelfmark.cli.command import Command, Number
 from shelfmark.cli.extras import require_extra
+from shelfmark.cli.output import print_table
 from shelfmark.cli.overrides import (
     NameOrOverride,
     OverridesCommand,
@@ -113,14 +114,16 @@ def sweep(
     Overrides, as for train, apply to all trials.
     """
     from shelfmark.core import console
-    from shelfmark.experiments.sweeps import run as sweep_run
+    from shelfmark.experiments.sweeps.run import EXTRAS, choose_engine, run_sweep
 
     console.configure_logging("SUCCESS")
     name, *overrides = words if words and "=" not in words[0] else ("fast", *words)
-    chosen, why = sweep_run.choose(engine)
-    require_extra(chosen, sweep_run.EXTRAS[chosen])
+    chosen, why = choose_engine(engine)
+    require_extra(chosen, EXTRAS[chosen])
     click.echo(f"sweep {name} by {chosen}: {why}", err=True)
-    sweep_run.run(name, overrides, trials or 0, workers, study, chosen)
+    result = run_sweep(name, overrides, trials or 0, workers, study, chosen)
+    print_table(result.table())
+    click.echo(result.experiment)
 
 
 COMMANDS = (data, train, sweep, sync)

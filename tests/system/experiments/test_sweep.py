@@ -1,4 +1,4 @@
-"""Sweeps without an account: trials on disk, given up where others are better, never lost."""
+"""Sweeps without an account: trials on disk, pruned where others are better, never lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shelfmark.config.load import load_config
 from shelfmark.core import console
 from shelfmark.data import splits
 from shelfmark.errors import ShelfmarkError
-from shelfmark.experiments.sweeps import run as sweep
+from shelfmark.experiments.sweeps.run import choose_engine, run_sweep
 from shelfmark.models import artifact
 from tests.conftest import ROOT, paths_in
 from tests.support.moments import PATIENCE, kill_group_when, until
@@ -64,7 +64,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a grid of three has been searched."""
     folder = tmp_path_factory.mktemp("searched")
     console.configure_logging("WARNING")
-    sweep.run(written(folder, "grid", GRID), overrides(folder))
+    run_sweep(written(folder, "grid", GRID), overrides(folder))
     return folder
 
 
@@ -74,7 +74,7 @@ def trials(database: Path) -> list[tuple[int, str]]:
         return list(connection.execute("SELECT number, state FROM trials ORDER BY number"))
 
 
-def test_a_trial_that_learns_less_is_given_up(searched: Path) -> None:
+def test_a_trial_that_learns_less_is_pruned(searched: Path) -> None:
     database = searched / "reports" / "sweeps" / "grid.db"
     assert trials(database) == [(0, "COMPLETE"), (1, "PRUNED"), (2, "COMPLETE")]
     with sqlite3.connect(database) as connection:
@@ -123,32 +123,31 @@ def test_the_test_split_is_never_read(searched: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(splits.Splits, "read", noted)
     file = written(searched, "one", {**GRID, "early_terminate": None})
-    sweep.run(file, overrides(searched, "model.learning_rate=0.3"), study="one")
+    run_sweep(file, overrides(searched, "model.learning_rate=0.3"), study="one")
     assert set(asked) == {"train", "validation"}
 
 
 def test_the_same_command_does_what_is_left_and_more_on_request(
-    tmp_path: Path, searched: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, searched: Path
 ) -> None:
     file = written(searched, "grow", {**GRID, "method": "random", "early_terminate": None})
     shared = overrides(searched)
-    sweep.run(file, shared, trials=1)
+    run_sweep(file, shared, trials=1)
     database = searched / "reports" / "sweeps" / "grow.db"
     assert trials(database) == [(0, "COMPLETE")]
-    capsys.readouterr()
-    sweep.run(file, shared, trials=1)
-    assert "1 trials completed, 0 given up, 0 failed" in capsys.readouterr().out
+    again = run_sweep(file, shared, trials=1)
+    assert again.table().title == "grow: 1 trials completed, 0 pruned, 0 failed"
     assert trials(database) == [(0, "COMPLETE")]
-    sweep.run(file, shared, trials=2)
+    run_sweep(file, shared, trials=2)
     assert trials(database) == [(0, "COMPLETE"), (1, "COMPLETE")]
 
 
 def test_a_study_of_another_search_is_not_mixed_with_this_one(searched: Path) -> None:
     file = str(searched / "grid.yaml")
     with pytest.raises(ShelfmarkError, match="of a search with other configuration: name another"):
-        sweep.run(file, overrides(searched, "features.min_df=4"))
+        run_sweep(file, overrides(searched, "features.min_df=4"))
     with pytest.raises(ShelfmarkError, match="of a search with other papers"):
-        sweep.run(file, overrides(searched, "data.maths=mask"))
+        run_sweep(file, overrides(searched, "data.maths=mask"))
 
 
 def test_values_that_do_not_go_together_fail_one_trial_alone(tmp_path: Path) -> None:
@@ -157,21 +156,22 @@ def test_values_that_do_not_go_together_fail_one_trial_alone(tmp_path: Path) -> 
         "features.max_df": {"values": [0.0001, 0.7]},
     }
     file = written(tmp_path, "mixed", {**GRID, "parameters": parameters})
-    target = sweep.run(file, overrides(tmp_path))
-    assert trials(target.with_suffix(".db")) == [(0, "FAIL"), (1, "COMPLETE")]
-    assert "max_df: 0.7" in target.read_text()
+    result = run_sweep(file, overrides(tmp_path))
+    assert trials(result.path.with_suffix(".db")) == [(0, "FAIL"), (1, "COMPLETE")]
+    assert "max_df: 0.7" in result.experiment
+    assert result.path.read_text() == result.experiment
 
 
 def test_a_search_of_which_nothing_comes_is_one_line(tmp_path: Path) -> None:
     parameters = {"features.max_df": {"values": [0.0001]}}
     file = written(tmp_path, "none", {**GRID, "parameters": parameters})
     with pytest.raises(ShelfmarkError, match="none: no trial was completed: features: "):
-        sweep.run(file, overrides(tmp_path))
+        run_sweep(file, overrides(tmp_path))
 
 
 def test_a_cluster_is_not_silently_left_out(tmp_path: Path) -> None:
     with pytest.raises(ShelfmarkError, match="engine=dask: a sweep trains on this machine"):
-        sweep.run(written(tmp_path, "grid", GRID), overrides(tmp_path, "engine=dask"))
+        run_sweep(written(tmp_path, "grid", GRID), overrides(tmp_path, "engine=dask"))
     assert not (tmp_path / "reports").exists()
 
 
@@ -188,7 +188,7 @@ def test_a_mistake_is_told_before_any_work(
     tmp_path: Path, changed: dict[str, Any], arguments: dict[str, Any], line: str
 ) -> None:
     with pytest.raises(ShelfmarkError) as raised:
-        sweep.run(written(tmp_path, "bad", {**GRID, **changed}), overrides(tmp_path), **arguments)
+        run_sweep(written(tmp_path, "bad", {**GRID, **changed}), overrides(tmp_path), **arguments)
     assert line in str(raised.value)
     assert not (tmp_path / "reports").exists() or "study" in arguments
 
@@ -196,7 +196,7 @@ def test_a_mistake_is_told_before_any_work(
 def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "mine.db").write_text("no database, but some text that is long enough to be none")
     with pytest.raises(ShelfmarkError, match="mine.db: no study") as raised:
-        sweep.run(
+        run_sweep(
             written(tmp_path, "grid", GRID), overrides(tmp_path), study=str(tmp_path / "mine.db")
         )
     assert "\n" not in str(raised.value)
@@ -241,7 +241,7 @@ def test_a_killed_search_of_several_workers_goes_on_where_it_was(tmp_path: Path)
     assert states().count("COMPLETE") == len(rates)
     assert states().count("FAIL") >= 1, "what was running has been begun again"
     assert rates_done(database) == rates
-    assert "kill: 4 trials completed, 0 given up, 0 failed" in told[0]
+    assert "kill: 4 trials completed, 0 pruned, 0 failed" in told[0]
     assert "kill.yaml by optuna: WANDB_MODE=offline, and W&B has no sweeps offline" in told[1]
 
 
@@ -251,7 +251,7 @@ def test_a_trial_killed_before_it_drew_its_values_is_begun_again(tmp_path: Path)
     study = optuna.create_study(storage=f"sqlite:///{database}", study_name="early")
     study.enqueue_trial({"model.learning_rate": 0.3, "features.ngram_range": "[1,1]"})
     study.ask()  # and no more: it is of no worker that still lives
-    sweep.run(written(tmp_path, "early", {**GRID, "early_terminate": None}), overrides(tmp_path))
+    run_sweep(written(tmp_path, "early", {**GRID, "early_terminate": None}), overrides(tmp_path))
     assert rates_done(database) == [0.001, 0.3, 0.5]
     assert [state for _, state in trials(database)] == ["FAIL", *["COMPLETE"] * 3]
 
@@ -261,8 +261,8 @@ def test_two_runs_never_share_a_study(searched: Path) -> None:
 
     lock = files.try_lock(searched / "reports" / "sweeps" / "grid.lock")
     assert lock is not None
-    with lock, pytest.raises(ShelfmarkError, match="another run is at this study"):
-        sweep.run(str(searched / "grid.yaml"), overrides(searched))
+    with lock, pytest.raises(ShelfmarkError, match="another run works on this study"):
+        run_sweep(str(searched / "grid.yaml"), overrides(searched))
 
 
 @pytest.fixture
@@ -346,7 +346,7 @@ def test_the_engine_is_the_one_that_can(
     monkeypatch.setenv("NETRC", str(keys))
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    chosen, told = sweep.choose(asked)
+    chosen, told = choose_engine(asked)
     assert chosen == engine
     assert why in told
     assert "secret" not in told
@@ -358,6 +358,6 @@ def test_asking_for_wandb_without_an_account_is_one_line(
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(ShelfmarkError, match="wandb login, or WANDB_API_KEY; without one, --engi"):
-        sweep.choose("wandb")
+        choose_engine("wandb")
     with pytest.raises(ShelfmarkError, match="--engine wb: there are auto, wandb and optuna"):
-        sweep.choose("wb")
+        choose_engine("wb")

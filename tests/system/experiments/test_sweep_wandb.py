@@ -73,7 +73,7 @@ def test_an_account_has_the_sweep_made_and_worked_on_at_wandb(
         assert len([row for row in run.history if "validation" in row]) == 6
         assert 0 < run.summary["log_loss"] < 3
         assert run.ended
-    assert "mine: 2 trials completed, 0 given up, 0 failed" in done.stdout
+    assert "mine: 2 trials completed, 0 pruned, 0 failed" in done.stdout
     made = (tmp_path / "reports" / "sweeps" / "mine.yaml").read_text()
     assert made.splitlines()[0] == "# @package _global_"
     assert "learning_rate: 0.4" in made

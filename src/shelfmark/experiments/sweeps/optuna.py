@@ -1,4 +1,4 @@
-"""Sweeps on this machine: Optuna chooses, SQLite remembers, processes share the trials."""
+"""Sweeps on this machine: Optuna chooses, SQLite stores, processes share the trials."""
 
 from __future__ import annotations
 
@@ -18,38 +18,37 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from shelfmark.core import console, files, parallel
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
-from shelfmark.experiments.sweeps import trial as sweep_trial
 from shelfmark.experiments.sweeps.spec import SECTIONS, Parameter, Values
-from shelfmark.experiments.sweeps.trial import LOSS, Outcome, Plan
+from shelfmark.experiments.sweeps.trial import LOSS, Outcome, Plan, run_trial
 
 BUSY = 60  # seconds to wait for another process that writes to the database
-ABOUT = "about"  # the study's own note of what its trials share
+ABOUT = "about"  # the attribute of a study that describes what its trials share
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
-def run(plan: Plan, database: Path, trials: int, workers: int) -> list[Outcome]:
-    """Bring a study to a number of trials, and return what became of all of them.
+def search_with_optuna(plan: Plan, database: Path, trials: int, workers: int) -> list[Outcome]:
+    """Bring a study to a number of trials, and return the outcomes of all of them.
 
-    What a killed run left running is begun again; what it finished stays.
+    Trials that a killed run left running start again; its finished trials stay.
 
     Raises:
-        ShelfmarkError: another run is at the study, it is of another search, a worker was killed,
-            or every trial failed.
+        ShelfmarkError: another run works on the study, it belongs to another search, a worker was
+            killed, or no trial was completed.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with _held(database):
-        study = _open(plan, database, 0)
+    with _exclusive(database):
+        study = _open_study(plan, database, 0)
         _check_about(study, plan, database)
-        _begin_again(study)
+        _requeue_killed(study)
         if plan.sweep.method == "grid":
             trials = _enqueue_grid(study, plan, trials)
         left = trials - sum(_counts(trial) for trial in study.trials)
         logger.success("{} of {} trials are done", trials - max(left, 0), trials)
-        work = functools.partial(_one, plan, database, len(study.trials))
+        work = functools.partial(_run_one, plan, database, len(study.trials))
         for number in parallel.map_in_order(
             work, range(left), workers if workers > 1 else 0, wait_on_interrupt=False
         ):
-            _tell(plan, study, number)
+            _log_outcome(plan, study, number)
         outcomes = [_outcome(plan, trial) for trial in study.trials if _counts(trial)]
     if not any(outcome.state == "complete" for outcome in outcomes):
         why = next((outcome.why for outcome in outcomes if outcome.why), "there were none")
@@ -58,20 +57,20 @@ def run(plan: Plan, database: Path, trials: int, workers: int) -> list[Outcome]:
 
 
 @contextlib.contextmanager
-def _held(database: Path) -> Iterator[None]:
-    """Keep a study to this run: what is marked as running there is then of one that was killed."""
+def _exclusive(database: Path) -> Iterator[None]:
+    """Lock a study: trials marked as running are then those of a killed run."""
     path = database.with_suffix(".lock")
     with files.report_write_errors(database):
         database.parent.mkdir(parents=True, exist_ok=True)
         lock = files.try_lock(path)
     if lock is None:
-        raise ShelfmarkError(f"{database}: another run is at this study; give it more --workers")
+        raise ShelfmarkError(f"{database}: another run works on this study; give it more --workers")
     with lock:
         yield
 
 
-def _open(plan: Plan, database: Path, seed: int) -> Study:
-    """Open a study, or make it, with a sampler of its own seed."""
+def _open_study(plan: Plan, database: Path, seed: int) -> Study:
+    """Open or create a study, with a sampler of a given seed."""
     url = f"sqlite:///{database.resolve()}"
     try:
         return optuna.create_study(
@@ -106,7 +105,7 @@ def _pruner(plan: Plan) -> optuna.pruners.BasePruner:
 
 
 def _check_about(study: Study, plan: Plan, database: Path) -> None:
-    """See that a study found on disk is of the same search: only then its figures compare."""
+    """Raise if the study is of another search, whose figures cannot be compared."""
     settings = plan.settings(plan.sweep.candidates()[0])
     shared = settings.model_dump(mode="json", include=set(SECTIONS))
     shared["model"].pop("n_jobs")
@@ -130,10 +129,10 @@ def _check_about(study: Study, plan: Plan, database: Path) -> None:
             )
 
 
-def _begin_again(study: Study) -> None:
-    """Put what a killed run left running back into the queue.
+def _requeue_killed(study: Study) -> None:
+    """Put the trials that a killed run left running back into the queue.
 
-    One that came from the queue and had drawn nothing yet knows its values all the same.
+    A queued trial has its values even if it had drawn none yet.
     """
     again = {trial.user_attrs.get("again") for trial in study.trials}
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
@@ -144,12 +143,12 @@ def _begin_again(study: Study) -> None:
 
 
 def _enqueue_grid(study: Study, plan: Plan, trials: int) -> int:
-    """Queue the first so many configurations of a grid, and return how many there are."""
+    """Queue the first configurations of a grid, and return how many are queued."""
     queued = 0
     for values in plan.sweep.grid():
         if queued == trials:
             break
-        drawn = {key: _named(value) for key, value in values.items() if _is_drawn(plan, key)}
+        drawn = {key: _as_choice(value) for key, value in values.items() if _is_drawn(plan, key)}
         study.enqueue_trial(drawn, skip_if_exists=True)
         queued += 1
     return queued
@@ -159,16 +158,16 @@ def _is_drawn(plan: Plan, key: str) -> bool:
     return plan.sweep.parameters[key].distribution != "constant"
 
 
-def _one(plan: Plan, database: Path, before: int, turn: int) -> int:
-    """Do one trial, and return its number."""
+def _run_one(plan: Plan, database: Path, before: int, turn: int) -> int:
+    """Run one trial, and return its number."""
     console.configure_logging("SUCCESS")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # A seed of its own for each, or every process would draw the same.
-    study = _open(plan, database, seed=before + turn)
+    # A different seed for each trial, or every process would draw the same values.
+    study = _open_study(plan, database, seed=before + turn)
     trial = study.ask()
     try:
         values = _drawn(plan, trial)
-        figures = sweep_trial.measure(plan, values, functools.partial(_report, plan, trial))
+        figures = run_trial(plan, values, functools.partial(_report, plan, trial))
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
     except ShelfmarkError as error:
@@ -181,13 +180,13 @@ def _one(plan: Plan, database: Path, before: int, turn: int) -> int:
 
 
 def _report(plan: Plan, trial: Trial, number: int, losses: dict[str, float]) -> None:
-    """Tell a round's loss, and give the trial up where others were better after as many.
+    """Report a round's loss, and prune the trial if others were better after as many rounds.
 
     Raises:
-        optuna.TrialPruned: it is to be given up.
+        optuna.TrialPruned: the trial is pruned.
     """
     loss = losses[LOSS]
-    # A study has one direction, of its rounds too.
+    # The direction of a study holds for its rounds too.
     trial.report(loss if plan.sweep.metric.goal == "minimize" else -loss, number + 1)
     if trial.should_prune():
         raise optuna.TrialPruned
@@ -195,7 +194,7 @@ def _report(plan: Plan, trial: Trial, number: int, losses: dict[str, float]) -> 
 
 def _drawn(plan: Plan, trial: Trial) -> Values:
     drawn = {key: _suggest(trial, key, found) for key, found in plan.sweep.parameters.items()}
-    values = plan.sweep.settle(drawn)
+    values = plan.sweep.round_values(drawn)
     trial.set_user_attr("values", values)
     return values
 
@@ -205,7 +204,7 @@ def _suggest(trial: Trial, key: str, parameter: Parameter) -> Any:
     if kind == "constant":
         return parameter.value
     if low is None or high is None:
-        by_name = {_named(value): value for value in parameter.values or []}
+        by_name = {_as_choice(value): value for value in parameter.values or []}
         return by_name[trial.suggest_categorical(key, list(by_name))]
     if kind == "int_uniform":
         return trial.suggest_int(key, int(low), int(high))
@@ -214,21 +213,21 @@ def _suggest(trial: Trial, key: str, parameter: Parameter) -> Any:
     return trial.suggest_float(key, low, high, log="log" in kind)
 
 
-def _named(value: Any) -> Any:
-    """Return a value as Optuna keeps choices: a list by its text."""
+def _as_choice(value: Any) -> Any:
+    """Return a value as Optuna stores choices: a list as text."""
     return orjson.dumps(value).decode() if isinstance(value, list) else value
 
 
 def _counts(trial: FrozenTrial) -> bool:
-    """Whether a trial is one of those asked for: not one that was killed and begun again."""
+    """Whether a trial counts: a killed one, which starts again, does not."""
     return trial.state in DONE or (trial.state == TrialState.FAIL and "error" in trial.user_attrs)
 
 
 def _outcome(plan: Plan, trial: FrozenTrial) -> Outcome:
-    told = trial.intermediate_values
+    losses = trial.intermediate_values
     figures = dict(trial.user_attrs.get("figures", {}))
-    if trial.state == TrialState.PRUNED and told:
-        figures = {LOSS: min(map(abs, told.values())), "rounds": len(told)}
+    if trial.state == TrialState.PRUNED and losses:
+        figures = {LOSS: min(map(abs, losses.values())), "rounds": len(losses)}
     state = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned"}.get(
         trial.state, "failed"
     )
@@ -236,13 +235,13 @@ def _outcome(plan: Plan, trial: FrozenTrial) -> Outcome:
     return Outcome(trial.number, values, state, figures, why)  # type: ignore[arg-type]
 
 
-def _tell(plan: Plan, study: Study, number: int) -> None:
-    """Say on one line what became of a trial."""
+def _log_outcome(plan: Plan, study: Study, number: int) -> None:
+    """Log the outcome of a trial on one line."""
     outcome, name = _outcome(plan, study.trials[number]), plan.sweep.metric.name
     if outcome.state == "failed":
-        told = f"failed: {outcome.why}"
+        text = f"failed: {outcome.why}"
     elif outcome.state == "pruned":
-        told = f"given up after {outcome.figures['rounds']} rounds"
+        text = f"pruned after {outcome.figures['rounds']} rounds"
     else:
-        told = f"{name} {outcome.figures[name]:.4f}, best {study.best_value:.4f}"
-    logger.success("trial {}: {}", number, told)
+        text = f"{name} {outcome.figures[name]:.4f}, best {study.best_value:.4f}"
+    logger.success("trial {}: {}", number, text)

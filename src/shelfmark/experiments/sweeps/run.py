@@ -1,6 +1,6 @@
-"""Sweeps: one file, searched at W&B where there is an account, on this machine where there is none.
+"""Sweeps: a search file, run at W&B with an account and by Optuna on this machine without one.
 
-Neither library is needed to choose between them.
+The choice between the two needs neither library.
 """
 
 from __future__ import annotations
@@ -8,45 +8,92 @@ from __future__ import annotations
 import netrc
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from loguru import logger
 
+from shelfmark.config.groups import list_groups
 from shelfmark.config.load import load_config
-from shelfmark.core import console
+from shelfmark.core import files, pages
+from shelfmark.core.tables import Table
 from shelfmark.errors import ShelfmarkError
-from shelfmark.experiments.sweeps import report as sweep_report
-from shelfmark.experiments.sweeps import spec as sweep_file
-from shelfmark.experiments.sweeps import trial as sweep_trial
+from shelfmark.experiments.sweeps.spec import SECTIONS, Values, read_sweep
+from shelfmark.experiments.sweeps.trial import LOSS, Outcome, Plan, open_plan
 from shelfmark.training import wandb as wandb_run
 
 Engine = Literal["wandb", "optuna"]
 EXTRAS: dict[Engine, str] = {"wandb": "wandb", "optuna": "sweep"}
-TRIALS = 20  # where neither the file nor the command line says how many
+TRIALS = 20  # where neither the file nor the command line gives a number
+SHOWN = 10
+FIGURES = {LOSS: "loss", "log_loss": "log loss", "accuracy": "accuracy", "macro_f1": "macro F1"}
 
 
-def choose(asked: str = "auto") -> tuple[Engine, str]:
-    """Return the engine of a sweep and why it is that one.
+@dataclass(frozen=True)
+class SweepResult:
+    """The outcome of a sweep.
+
+    Args:
+        plan: what its trials share.
+        outcomes: of all trials.
+        path: of the best trial's experiment.
+        experiment: its text.
+    """
+
+    plan: Plan
+    outcomes: list[Outcome]
+    path: Path
+    experiment: str
+
+    def table(self) -> Table:
+        """Return the best trials, and how many were pruned or failed."""
+        metric, ranked = self.plan.sweep.metric.name, rank_outcomes(self.plan, self.outcomes)
+        pruned, failed = (
+            sum(outcome.state == state for outcome in self.outcomes)
+            for state in ("pruned", "failed")
+        )
+        counts = f"{len(ranked)} trials completed, {pruned} pruned, {failed} failed"
+        figures = FIGURES if metric in FIGURES else {metric: metric, **FIGURES}
+        drawn = self.plan.sweep.drawn_keys()
+        rows = [
+            [
+                str(outcome.number),
+                *(_format_value(outcome.figures.get(key)) for key in figures),
+                str(outcome.figures["rounds"]),
+                *(_format_value(outcome.values.get(key)) for key in drawn),
+            ]
+            for outcome in ranked[:SHOWN]
+        ]
+        short = [key.rpartition(".")[2] for key in drawn]
+        columns = ("trial", *figures.values(), "rounds", *short)
+        return Table(columns, rows, title=f"{self.plan.name}: {counts}")
+
+
+def choose_engine(asked: str = "auto") -> tuple[Engine, str]:
+    """Return the engine of a sweep, and the reason for it.
+
+    Args:
+        asked: auto, wandb or optuna.
 
     Raises:
-        ShelfmarkError: W&B is asked for and cannot do it.
+        ShelfmarkError: the engine is unknown, or W&B is asked for and unavailable.
     """
     if asked not in ("auto", "wandb", "optuna"):
         raise ShelfmarkError(f"--engine {asked}: there are auto, wandb and optuna")
     if asked == "optuna":
         return "optuna", "as asked"
-    lacking = _lacking()
-    if lacking is None:
+    obstacle = _wandb_obstacle()
+    if obstacle is None:
         return "wandb", "there is an account"
     if asked == "wandb":
-        raise ShelfmarkError(f"{lacking}; without one, --engine optuna runs the same sweep here")
-    return "optuna", lacking
+        raise ShelfmarkError(f"{obstacle}; without one, --engine optuna runs the same sweep here")
+    return "optuna", obstacle
 
 
-def _lacking() -> str | None:
-    """Say what keeps a sweep from running at W&B, None if nothing does."""
+def _wandb_obstacle() -> str | None:
+    """Return the reason that a sweep cannot run at W&B, None if it can."""
     mode = os.environ.get("WANDB_MODE", "online")
     if mode in ("offline", "disabled", "dryrun"):
         return f"WANDB_MODE={mode}, and W&B has no sweeps offline"
@@ -56,7 +103,7 @@ def _lacking() -> str | None:
 
 
 def _logged_in() -> bool:
-    """Whether `wandb login` has left a key for the server, in the file that it keeps them in."""
+    """Whether `wandb login` has stored a key for the server in its netrc file."""
     url = {"WANDB_BASE_URL": "https://api.wandb.ai", **wandb_run.configured_server(), **os.environ}
     host = urlsplit(url["WANDB_BASE_URL"]).netloc
     places = [os.environ.get("NETRC"), "~/.netrc", "~/_netrc"]
@@ -68,59 +115,58 @@ def _logged_in() -> bool:
     return False
 
 
-def run(
+def run_sweep(
     name: str,
     overrides: Sequence[str],
     trials: int = 0,
     workers: int = 1,
     study: str = "",
     engine: Engine = "optuna",
-) -> Path:
-    """Search among the configurations of a sweep file, and write the best as an experiment.
+) -> SweepResult:
+    """Search the configurations of a sweep file, and write the best as an experiment.
 
     Args:
         name: of a file in `configs/sweep`, or its path.
-        overrides: what all trials share, such as data=snapshot; a key that the file searches is
-            then settled by it.
-        trials: in all, with those that are done; 0: what the file's run_cap says, else 20.
-        workers: processes that share the trials, on this machine.
-        study: of Optuna, a name or a path of a database; of W&B, a sweep to take part in.
-        engine: who chooses.
-
-    Returns:
-        The experiment's file.
+        overrides: shared by all trials, such as data=snapshot; a key of the file that is overridden
+            is not searched.
+        trials: in total, with those already done; 0 for the file's run_cap, else 20.
+        workers: processes of this machine that share the trials.
+        study: with Optuna, a name or the path of a database; with W&B, a sweep to join.
+        engine: chooses the configurations.
 
     Raises:
-        ShelfmarkError: the file, an override or the engine does not allow it.
+        ShelfmarkError: the file, an override or the engine does not allow it, or no trial was
+            completed.
     """
-    _check(trials, workers, engine)
-    wanted = sweep_file.read(name)
-    settled = [override.lstrip("+~").partition("=")[0] for override in overrides]
-    wanted = wanted.without(settled) if set(settled) & set(wanted.parameters) else wanted
+    _check_arguments(trials, workers, engine)
+    wanted = read_sweep(name)
+    overridden = [override.lstrip("+~").partition("=")[0] for override in overrides]
+    wanted = wanted.drop(overridden) if set(overridden) & set(wanted.parameters) else wanted
     title = wanted.name or Path(name).stem
     folder = Path(load_config(overrides).paths.reports) / "sweeps"
     threads = max(1, (os.cpu_count() or 1) // workers)
     count = trials or wanted.run_cap or TRIALS
-    with sweep_trial.planned(title, wanted, tuple(overrides), folder, threads) as plan:
+    with open_plan(title, wanted, tuple(overrides), folder, threads) as plan:
         if engine == "wandb":
-            from shelfmark.experiments.sweeps import wandb as sweep_wandb
+            from shelfmark.experiments.sweeps.wandb import search_with_wandb
 
-            outcomes = sweep_wandb.run(plan, folder, count, study)
+            outcomes = search_with_wandb(plan, folder, count, study)
         else:
-            from shelfmark.experiments.sweeps import optuna as sweep_optuna
+            from shelfmark.experiments.sweeps.optuna import search_with_optuna
 
             database = _database(folder, study or title)
             title = database.stem
             logger.success("watch: uv run --extra sweep optuna-dashboard sqlite:///{}", database)
-            outcomes = sweep_optuna.run(plan, database, count, workers)
-    sweep_report.show(plan, outcomes)
+            outcomes = search_with_optuna(plan, database, count, workers)
     target = folder / f"{title}.yaml"
-    console.STDOUT.print(sweep_report.write(plan, outcomes, target), markup=False)
+    text = experiment_of(plan, rank_outcomes(plan, outcomes)[0])
+    with files.atomic_write(target) as file:
+        file.write(text.encode())
     logger.success("the best, to keep as an experiment: cp {} configs/experiment/", target)
-    return target
+    return SweepResult(plan, outcomes, target, text)
 
 
-def _check(trials: int, workers: int, engine: Engine) -> None:
+def _check_arguments(trials: int, workers: int, engine: Engine) -> None:
     if workers < 1 or trials < 0:
         raise ShelfmarkError("--workers and --trials count from 1")
     if engine == "wandb" and workers > 1:
@@ -133,3 +179,72 @@ def _database(folder: Path, study: str) -> Path:
     if "/" in study or study.startswith("."):
         raise ShelfmarkError(f"--study {study}: a name, or the path of a file that ends in .db")
     return folder / f"{study}.db"
+
+
+def rank_outcomes(plan: Plan, outcomes: list[Outcome]) -> list[Outcome]:
+    """Return the completed trials, the best first."""
+    metric = plan.sweep.metric
+    complete = [outcome for outcome in outcomes if outcome.state == "complete"]
+    return sorted(complete, key=lambda x: x.figures[metric.name], reverse=metric.goal == "maximize")
+
+
+def _format_value(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def experiment_of(plan: Plan, best: Outcome) -> str:
+    """Return a trial as the yaml of an experiment.
+
+    It holds the parameters of the sweep and the command line's values of seed, features, model and
+    predict; the papers stay those of the command line.
+    """
+    from omegaconf import OmegaConf
+
+    settings = plan.settings(best.values).model_dump(mode="json")
+    groups = list_groups()
+    keys = [override.lstrip("+~").partition("=")[0] for override in plan.overrides]
+    nested: Values = {}
+    for key in dict.fromkeys([*keys, *best.values]):
+        if key.partition(".")[0] in SECTIONS and key not in (*groups, "model.n_jobs"):
+            _set_nested(nested, key.split("."), _get_nested(settings, key))
+    return pages.render(
+        "experiments/sweeps/templates/experiment.yaml",
+        origin=_origin(plan, best),
+        defaults=_defaults(plan, best, set(groups)),
+        values=OmegaConf.to_yaml(OmegaConf.create(nested)).rstrip("\n"),
+    )
+
+
+def _defaults(plan: Plan, best: Outcome, groups: set[str]) -> list[str]:
+    """Return the defaults list: the experiment and the model that the trial chose."""
+    pairs = [override.partition("=") for override in plan.overrides]
+    chosen = {key: value for key, _, value in pairs if key in groups}
+    chosen |= {key: str(value) for key, value in best.values.items() if key in groups}
+    defaults = [chosen["experiment"]] if chosen.get("experiment", "null") != "null" else []
+    return defaults + ([f"override /model: {chosen['model']}"] if "model" in chosen else [])
+
+
+def _origin(plan: Plan, best: Outcome) -> str:
+    """Return one sentence on the trial of a configuration and its figures."""
+    named = {"validation": "loss of a round", **{k: v for k, v in FIGURES.items() if k != LOSS}}
+    figures = [
+        f"{name} {best.figures[key]:.4f}"
+        for key, name in named.items()
+        if best.figures.get(key) is not None
+    ]
+    papers = [x for x in plan.overrides if x.startswith("data")]
+    on = f" on {' '.join(papers)}" if papers else ""
+    return f"Trial {best.number} of the sweep {plan.name}{on}: on validation {', '.join(figures)}."
+
+
+def _get_nested(settings: Values, key: str) -> Any:
+    found: Any = settings
+    for part in key.split("."):
+        found = found[part]
+    return found
+
+
+def _set_nested(nested: Values, parts: list[str], value: Any) -> None:
+    for part in parts[:-1]:
+        nested = nested.setdefault(part, {})
+    nested[parts[-1]] = value

@@ -21,8 +21,8 @@ from shelfmark.errors import ShelfmarkError, nearest
 
 FOLDER = groups.CONFIGS / "sweep"
 PLAIN = re.compile(r"[A-Za-z_][\w.-]*")
-SECTIONS = ("seed", "features", "model", "predict")  # what settles a model on given papers
-CHANGED = (*SECTIONS, "experiment")  # what may differ from trial to trial
+SECTIONS = ("seed", "features", "model", "predict")  # determine a model on given papers
+VARIABLE = (*SECTIONS, "experiment")  # may differ from trial to trial
 
 Scalar = bool | int | float | str | None
 Value = Scalar | list[Scalar]
@@ -35,7 +35,7 @@ Values = dict[str, Any]  # of each parameter, by its key
 
 
 class Metric(Strict):
-    """What is to be least or greatest: a figure of a model, or `validation`, a round's loss."""
+    """The objective: a figure of a model, or `validation`, the least loss of a round."""
 
     name: str
     goal: Literal["minimize", "maximize"] = "minimize"
@@ -54,7 +54,7 @@ class Parameter(Strict):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, given: Any) -> Any:
-        """Name the distribution where W&B would guess it."""
+        """Set the distribution that W&B would infer."""
         if not isinstance(given, dict):
             raise ValueError("should say value, values, or min and max")
         ways = [way for way in ("value", "values", "min") if way in given]
@@ -92,19 +92,19 @@ class Parameter(Strict):
         """Whether a number between the bounds is to be a whole one."""
         return all(isinstance(x, int) for x in (self.min, self.max, self.q or 0))
 
-    def settle(self, value: Any) -> Any:
-        """Return the value meant by what an engine drew: a multiple of q, or four digits."""
+    def round_value(self, value: Any) -> Any:
+        """Return the value that an engine drew, rounded to a multiple of q or to four digits."""
         if self.min is None or self.max is None:
             return value
         if self.q is not None:
             value = round(round(value / self.q) * self.q, 12)
         elif isinstance(value, float):
-            value = float(f"{value:.4g}")  # more digits change nothing but the look of a file
+            value = float(f"{value:.4g}")  # more digits only clutter the file
         value = min(max(value, self.min), self.max)
         return round(value) if self.whole and self.distribution != "uniform" else value
 
-    def all(self) -> list[Any] | None:
-        """Return every value, None where they cannot be counted."""
+    def all_values(self) -> list[Any] | None:
+        """Return every value, None if there are infinitely many."""
         if self.distribution == "constant":
             return [self.value]
         if self.min is None or self.max is None:
@@ -113,11 +113,11 @@ class Parameter(Strict):
         if step is None:
             return None
         count = round((self.max - self.min) / step) + 1
-        return [self.settle(self.min + step * number) for number in range(count)]
+        return [self.round_value(self.min + step * number) for number in range(count)]
 
 
 class EarlyTerminate(Strict):
-    """Giving up trials that are worse than others after the same number of rounds."""
+    """Pruning of trials that are worse than others after the same number of rounds."""
 
     type: Literal["hyperband"]
     min_iter: Annotated[int, Field(ge=1)] | None = None
@@ -135,7 +135,7 @@ class EarlyTerminate(Strict):
 
     @property
     def first(self) -> int:
-        """The number of rounds after which a trial can be given up first."""
+        """The number of rounds after which a trial can first be pruned."""
         if self.min_iter is not None:
             return self.min_iter
         assert self.max_iter is not None
@@ -159,18 +159,18 @@ class Sweep(Strict):
     @model_validator(mode="after")
     def _countable(self) -> Sweep:
         for key, parameter in self.parameters.items():
-            if self.method == "grid" and parameter.all() is None:
+            if self.method == "grid" and parameter.all_values() is None:
                 raise ValueError(f"grid cannot count the values of {key}: give values")
         return self
 
     def grid(self) -> Iterator[Values]:
-        """Return every configuration of a grid."""
-        choices = [parameter.all() or [] for parameter in self.parameters.values()]
+        """Yield every configuration of a grid."""
+        choices = [parameter.all_values() or [] for parameter in self.parameters.values()]
         for chosen in itertools.product(*choices):
             yield dict(zip(self.parameters, chosen, strict=True))
 
     def candidates(self) -> list[Values]:
-        """Return configurations in which every value of a list, and every bound, comes up once."""
+        """Return configurations that contain each value of a list, and each bound, once."""
         ends = {
             key: parameter.values or [parameter.min, parameter.max]
             if parameter.distribution != "constant"
@@ -182,27 +182,31 @@ class Sweep(Strict):
             {key: found[min(row, len(found) - 1)] for key, found in ends.items()} for row in rows
         ]
 
-    def settle(self, drawn: Values) -> Values:
-        """Return the values meant by what an engine drew."""
-        return {key: self.parameters[key].settle(value) for key, value in drawn.items()}
+    def round_values(self, drawn: Values) -> Values:
+        """Return the values that an engine drew, rounded as `Parameter.round_value` does."""
+        return {key: self.parameters[key].round_value(value) for key, value in drawn.items()}
 
-    def without(self, keys: Sequence[str]) -> Sweep:
-        """Return the sweep without parameters that something else settles.
+    def drawn_keys(self) -> list[str]:
+        """Return the keys of the parameters that are not constant."""
+        return [key for key, one in self.parameters.items() if one.distribution != "constant"]
+
+    def drop(self, keys: Sequence[str]) -> Sweep:
+        """Return the sweep without the parameters that the overrides set.
 
         Raises:
-            ShelfmarkError: none is left.
+            ShelfmarkError: no parameter is left.
         """
         left = {key: found for key, found in self.parameters.items() if key not in keys}
         if not left:
-            raise ShelfmarkError("the overrides settle every parameter of the sweep: train instead")
+            raise ShelfmarkError("the overrides set every parameter of the sweep: train instead")
         return self.model_copy(update={"parameters": left})
 
 
-def read(name: str) -> Sweep:
-    """Return the sweep of a file by its name in `configs/sweep`, or by its path.
+def read_sweep(name: str) -> Sweep:
+    """Return the sweep of a file, given its name in `configs/sweep` or its path.
 
     Raises:
-        ShelfmarkError: there is no such file, or something in it is wrong.
+        ShelfmarkError: there is no such file, or it is invalid.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -210,7 +214,7 @@ def read(name: str) -> Sweep:
 
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():
-        known = names()
+        known = sweep_names()
         there = f"{nearest(name, known)}; there are {', '.join(known)}"
         raise ShelfmarkError(f"sweep {name}: there is no such file{there}")
     try:
@@ -222,34 +226,34 @@ def read(name: str) -> Sweep:
         raise ShelfmarkError(f"{path}: no sweep file: {str(error).splitlines()[0]}") from error
 
 
-def names() -> list[str]:
+def sweep_names() -> list[str]:
     """Return the names of the files in `configs/sweep`."""
     return sorted(file.stem for file in FOLDER.glob("*.yaml"))
 
 
-def check(sweep: Sweep, overrides: Sequence[str]) -> Config:
-    """Try the values of a sweep on the configuration, and return the first that it makes.
+def check_sweep(sweep: Sweep, overrides: Sequence[str]) -> Config:
+    """Compose the configurations of `Sweep.candidates`, and return the first.
 
     Raises:
-        ShelfmarkError: a parameter is no key of the configuration, a value is none for it, or it
-            would change the papers, of which all trials must see the same.
+        ShelfmarkError: a parameter is no key of the configuration, one of its values is invalid,
+            or it would change the papers, which must be the same in all trials.
     """
-    made = [load_config([*overrides, *as_overrides(values)]) for values in sweep.candidates()]
-    first, *others = [one.model_dump(mode="json", exclude=set(CHANGED)) for one in made]
+    configs = [load_config([*overrides, *as_overrides(values)]) for values in sweep.candidates()]
+    first, *others = [one.model_dump(mode="json", exclude=set(VARIABLE)) for one in configs]
     for key, value in first.items():
         if any(other[key] != value for other in others):
             raise ShelfmarkError(f"parameters: {key} must be the same in all trials of a sweep")
-    return made[0]
+    return configs[0]
 
 
 def as_overrides(values: Values) -> list[str]:
-    """Return values as Hydra takes them: features.ngram_range=[1,2]."""
-    return [f"{key}={_written(value)}" for key, value in values.items()]
+    """Return values as overrides of Hydra, such as features.ngram_range=[1,2]."""
+    return [f"{key}={_format_value(value)}" for key, value in values.items()]
 
 
-def _written(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, str) and PLAIN.fullmatch(value) and value not in ("null", "true", "false"):
-        return value  # the names of choices stand without quotes
+        return value  # the names of choices need no quotes
     return orjson.dumps(value).decode()
 
 

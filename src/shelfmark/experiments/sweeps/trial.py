@@ -18,28 +18,27 @@ from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError, nearest
 from shelfmark.evaluation import evaluate
-from shelfmark.experiments.sweeps import spec as sweep_file
-from shelfmark.experiments.sweeps.spec import Sweep, Values
+from shelfmark.experiments.sweeps.spec import Sweep, Values, as_overrides, check_sweep
 from shelfmark.models.boosted.boosting import STAGE, RoundCallback
 from shelfmark.training import identity, train
 
 LOSS = "validation"  # the loss of a round, as `shelfmark train` records it
-# Parameters that come after the stages of the features, which one trial can do for all others.
+# Parameters that are used after the stages of the features, which all trials can then share.
 LATE = ("features.chosen_terms", "predict.", "model.")
 EARLY = ("model.stack", "model.classifier")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a trial.
+    """The outcome of a trial.
 
     Args:
         number: of the trial, from 0.
         values: its parameters.
         state: how it ended.
         figures: of the model on validation, with the least `validation` loss of a round, the
-            number of `rounds` and the `seconds`; of a trial that was given up, as far as it came.
-        why: what was wrong, of one that failed.
+            number of `rounds` and the `seconds`; of a pruned trial, those known so far.
+        why: the error of a failed trial.
     """
 
     number: int
@@ -51,15 +50,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """What all trials of a sweep share.
+    """The part that all trials of a sweep share.
 
     Args:
         name: of the sweep.
-        sweep: what is searched.
-        overrides: what the command line says beside it.
-        splits: folder of the papers, made once.
+        sweep: the search.
+        overrides: of the command line.
+        splits: folder of the papers, prepared once.
         threads: of the trees of one trial.
-        stages: where trials keep the features that all of them share; None where they differ.
+        stages: folder of the features that all trials share; None if they differ.
     """
 
     name: str
@@ -71,18 +70,18 @@ class Plan:
 
     def settings(self, values: Values) -> Config:
         """Return the configuration of a trial."""
-        made = load_config([*self.overrides, *sweep_file.as_overrides(values)])
-        if made.model.n_jobs is None:
-            model = made.model.model_copy(update={"n_jobs": self.threads})
-            made = made.model_copy(update={"model": model})
-        return made
+        settings = load_config([*self.overrides, *as_overrides(values)])
+        if settings.model.n_jobs is None:
+            model = settings.model.model_copy(update={"n_jobs": self.threads})
+            settings = settings.model_copy(update={"model": model})
+        return settings
 
 
 class SharedStages(Checkpoint):
-    """The stages of features that no parameter touches; the trees are each trial's own."""
+    """The stages of the features, which no parameter changes; no trial shares its trees."""
 
     def __contains__(self, name: str) -> bool:
-        """Whether a stage is done, by this trial or by one before."""
+        """Whether this trial or an earlier one has finished a stage."""
         return name != STAGE and super().__contains__(name)
 
     def save(self, name: str, result: object) -> None:
@@ -92,15 +91,16 @@ class SharedStages(Checkpoint):
 
 
 @contextmanager
-def planned(
+def open_plan(
     name: str, sweep: Sweep, overrides: tuple[str, ...], reports: Path, threads: int
 ) -> Iterator[Plan]:
-    """Check a sweep, make its splits, and yield what its trials share.
+    """Check a sweep, prepare its splits, and yield the plan of its trials.
 
     Raises:
-        ShelfmarkError: a parameter, a value or the metric is none, or the splits cannot be made.
+        ShelfmarkError: a parameter, a value or the metric is invalid, or the splits cannot be
+            prepared.
     """
-    first = sweep_file.check(sweep, overrides)
+    first = check_sweep(sweep, overrides)
     if first.engine.kind != "local":
         raise ShelfmarkError(f"engine={first.engine.kind}: a sweep trains on this machine")
     metric, known = sweep.metric.name, [LOSS, *evaluate.FIGURES]
@@ -110,19 +110,14 @@ def planned(
         raise ShelfmarkError(f"metric: a linear model has no rounds and no {LOSS}: take log_loss")
     splits = prepare_splits(first)
     plan = Plan(name, sweep, overrides, splits.folder, threads)
-    if all(key.startswith(LATE) and not key.startswith(EARLY) for key in _drawn(sweep)):
+    if all(key.startswith(LATE) and not key.startswith(EARLY) for key in sweep.drawn_keys()):
         with checkpoint.open_checkpoint(reports, identity.key_of(first, splits)) as stages:
             yield dataclasses.replace(plan, stages=stages.folder)
     else:
         yield plan
 
 
-def _drawn(sweep: Sweep) -> list[str]:
-    found = sweep.parameters.items()
-    return [key for key, parameter in found if parameter.distribution != "constant"]
-
-
-def measure(plan: Plan, values: Values, callback: RoundCallback) -> dict[str, Any]:
+def run_trial(plan: Plan, values: Values, callback: RoundCallback) -> dict[str, Any]:
     """Fit one model and return its figures on validation.
 
     Raises:
@@ -131,16 +126,16 @@ def measure(plan: Plan, values: Values, callback: RoundCallback) -> dict[str, An
     settings, started = plan.settings(values), time.perf_counter()
     losses: list[float] = []
 
-    def told(number: int, of_round: dict[str, float]) -> None:
+    def record_round(number: int, of_round: dict[str, float]) -> None:
         losses.append(of_round[LOSS])
         callback(number, of_round)
 
     with checkpoint.temporary_checkpoint() as own:
         stages = SharedStages(plan.stages) if plan.stages is not None else own
-        made, _ = train.fit_and_measure(
-            settings, plan.name, "", open_splits(plan.splits), told, stages
+        model, _ = train.fit_and_measure(
+            settings, plan.name, "", open_splits(plan.splits), record_round, stages
         )
-    figures = {**made.card["metrics"]["validation"], "rounds": made.card["rounds"]}
+    figures = {**model.card["metrics"]["validation"], "rounds": model.card["rounds"]}
     if losses:
         figures[LOSS] = min(losses)
     if figures.get(plan.sweep.metric.name) is None:

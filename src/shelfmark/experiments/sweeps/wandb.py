@@ -1,4 +1,4 @@
-"""Sweeps at W&B: its server chooses, an agent of this process fits and measures."""
+"""Sweeps at W&B: its server chooses, an agent in this process fits and measures."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from omegaconf import OmegaConf
 from shelfmark.config.schema import Config
 from shelfmark.core import console, files
 from shelfmark.errors import ShelfmarkError
-from shelfmark.experiments.sweeps import trial as sweep_trial
 from shelfmark.experiments.sweeps.spec import Values
-from shelfmark.experiments.sweeps.trial import LOSS, Outcome, Plan
+from shelfmark.experiments.sweeps.trial import LOSS, Outcome, Plan, run_trial
 from shelfmark.training import tracking
 from shelfmark.training import wandb as wandb_run
 
 
-def run(plan: Plan, folder: Path, trials: int, joined: str = "") -> list[Outcome]:
-    """Create a sweep, or take part in one, and return what became of this agent's trials.
+def search_with_wandb(plan: Plan, folder: Path, trials: int, joined: str = "") -> list[Outcome]:
+    """Create a sweep or join one, and return the outcomes of this agent's trials.
 
     Args:
-        plan: what all trials share.
-        folder: where the local records of the runs go.
+        plan: of the trials.
+        folder: of the local records of the runs.
         trials: at most.
-        joined: an existing sweep's id, or entity/project/id; empty: a new one.
+        joined: the id of an existing sweep, or entity/project/id; empty to create one.
 
     Raises:
         ShelfmarkError: W&B does not take it, or no trial was completed.
@@ -36,16 +35,18 @@ def run(plan: Plan, folder: Path, trials: int, joined: str = "") -> list[Outcome
     project = plan.sweep.project or settings.tracking.project
     entity = plan.sweep.entity or settings.tracking.entity
     if plan.sweep.early_terminate is not None and plan.sweep.metric.name != LOSS:
-        logger.warning("early_terminate: W&B watches metric.name, of which only {} is told", LOSS)
+        logger.warning("early_terminate: W&B watches metric.name, which receives only {}", LOSS)
     agent = _Agent(plan, folder, project, entity)
     records = (folder / plan.name).resolve()
     with files.report_write_errors(records):
         records.mkdir(parents=True, exist_ok=True)
     try:
         with wandb_run.wandb_environment(records):
-            sweep_id = joined or wandb.sweep(_form(plan, trials), entity=entity, project=project)
+            sweep_id = joined or wandb.sweep(
+                _to_wandb(plan, trials), entity=entity, project=project
+            )
             logger.success("another agent joins in by --engine wandb --study {}", sweep_id)
-            wandb.agent(sweep_id, agent.trial, entity, project, trials)
+            wandb.agent(sweep_id, agent.run_trial, entity, project, trials)
     except Exception as error:  # W&B raises errors of many kinds
         raise ShelfmarkError(f"W&B: {str(error).strip().partition(chr(10))[0]}") from error
     if not any(outcome.state == "complete" for outcome in agent.outcomes):
@@ -54,14 +55,14 @@ def run(plan: Plan, folder: Path, trials: int, joined: str = "") -> list[Outcome
     return agent.outcomes
 
 
-def _form(plan: Plan, trials: int) -> dict[str, Any]:
-    """Return the sweep as W&B takes it."""
-    form = plan.sweep.model_dump(mode="json", exclude_unset=True)
-    return {**form, "name": plan.name, "run_cap": trials}
+def _to_wandb(plan: Plan, trials: int) -> dict[str, Any]:
+    """Return the sweep in W&B's format."""
+    config = plan.sweep.model_dump(mode="json", exclude_unset=True)
+    return {**config, "name": plan.name, "run_cap": trials}
 
 
 class _Agent:
-    """Does the trials that the server asks for, each a run of its own."""
+    """Runs the trials that the server requests, each as a run of W&B."""
 
     def __init__(self, plan: Plan, folder: Path, project: str, entity: str | None) -> None:
         self._plan = plan
@@ -69,17 +70,17 @@ class _Agent:
         self._tracking = {"kind": "wandb", "project": project, "entity": entity}
         self.outcomes: list[Outcome] = []
 
-    def trial(self) -> None:
-        """Do one trial; W&B has left its values in a file."""
+    def run_trial(self) -> None:
+        """Run one trial, with the values that W&B has written to a file."""
         console.configure_logging("SUCCESS")
-        number, values = len(self.outcomes), self._plan.sweep.settle(_given())
+        number, values = len(self.outcomes), self._plan.sweep.round_values(_read_values())
         state: Any = "failed"
         figures: dict[str, Any] = {}
         why = "stopped by W&B"
         try:
             name = f"{self._plan.name}-{os.environ['WANDB_RUN_ID']}"
             with tracking.start_run(self._settings(values), name) as record:
-                figures = sweep_trial.measure(self._plan, values, record.log)
+                figures = run_trial(self._plan, values, record.log)
                 record.finish(figures)
             state, why = "complete", ""
         except ShelfmarkError as error:
@@ -88,19 +89,19 @@ class _Agent:
         finally:
             self.outcomes.append(Outcome(number, values, state, figures, why))
             name = self._plan.sweep.metric.name
-            told = f"{name} {figures[name]:.4f}" if state == "complete" else f"failed: {why}"
-            logger.success("trial {}: {}", number, told)
+            text = f"{name} {figures[name]:.4f}" if state == "complete" else f"failed: {why}"
+            logger.success("trial {}: {}", number, text)
 
     def _settings(self, values: Values) -> Config:
-        """Return the configuration of a trial, recorded at W&B and among the sweep's reports."""
-        made = self._plan.settings(values)
-        where = made.tracking.model_copy(update=self._tracking)
-        paths = made.paths.model_copy(update={"reports": str(self._folder)})
-        return made.model_copy(update={"tracking": where, "paths": paths})
+        """Return the configuration of a trial, recorded at W&B and in the sweep's folder."""
+        settings = self._plan.settings(values)
+        where = settings.tracking.model_copy(update=self._tracking)
+        paths = settings.paths.model_copy(update={"reports": str(self._folder)})
+        return settings.model_copy(update={"tracking": where, "paths": paths})
 
 
-def _given() -> Values:
-    """Return the values of the run that the agent is about to start."""
-    told = OmegaConf.to_container(OmegaConf.load(os.environ["WANDB_SWEEP_PARAM_PATH"]))
-    assert isinstance(told, dict)
-    return {str(key): entry["value"] for key, entry in told.items() if isinstance(entry, dict)}
+def _read_values() -> Values:
+    """Return the values of the run that the agent starts."""
+    values = OmegaConf.to_container(OmegaConf.load(os.environ["WANDB_SWEEP_PARAM_PATH"]))
+    assert isinstance(values, dict)
+    return {str(key): entry["value"] for key, entry in values.items() if isinstance(entry, dict)}

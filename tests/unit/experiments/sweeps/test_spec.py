@@ -11,7 +11,7 @@ import pytest
 from shelfmark.config import groups
 from shelfmark.config.load import load_config
 from shelfmark.errors import ShelfmarkError
-from shelfmark.experiments.sweeps import spec as sweep_file
+from shelfmark.experiments.sweeps import spec
 from shelfmark.experiments.sweeps.spec import Parameter, Sweep
 
 BASE: dict[str, Any] = {
@@ -33,10 +33,10 @@ def test_a_sweep_is_no_group_of_the_configuration() -> None:
         load_config(["+sweep=fast"])
 
 
-@pytest.mark.parametrize("name", sweep_file.names())
+@pytest.mark.parametrize("name", spec.sweep_names())
 def test_every_sweep_of_the_repository_fits_the_configuration(name: str) -> None:
-    sweep = sweep_file.read(name)
-    sweep_file.check(sweep, [])
+    sweep = spec.read_sweep(name)
+    spec.check_sweep(sweep, [])
     assert sweep.run_cap
     assert sweep.early_terminate
 
@@ -95,7 +95,7 @@ def test_every_sweep_of_the_repository_fits_the_configuration(name: str) -> None
 )
 def test_a_mistake_is_one_line(tmp_path: Path, changed: dict[str, Any], line: str) -> None:
     with pytest.raises(ShelfmarkError) as raised:
-        sweep_file.check(sweep_file.read(written(tmp_path, {**BASE, **changed})), [])
+        spec.check_sweep(spec.read_sweep(written(tmp_path, {**BASE, **changed})), [])
     assert line in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -109,14 +109,14 @@ def test_a_mistake_is_one_line(tmp_path: Path, changed: dict[str, Any], line: st
 )
 def test_a_name_that_is_none_is_one_line(name: str, line: str) -> None:
     with pytest.raises(ShelfmarkError, match=line.replace("?", r"\?")):
-        sweep_file.read(name)
+        spec.read_sweep(name)
 
 
 def test_a_file_that_is_no_yaml_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("method: [bayes\nmetric: {")
     with pytest.raises(ShelfmarkError, match="no sweep file") as raised:
-        sweep_file.read(str(path))
+        spec.read_sweep(str(path))
     assert "\n" not in str(raised.value)
 
 
@@ -154,7 +154,7 @@ def test_the_distribution_is_the_one_that_wandb_takes(
 def test_what_an_engine_draws_becomes_the_value_meant(
     given: dict[str, Any], drawn: Any, meant: Any
 ) -> None:
-    settled = Parameter.model_validate(given).settle(drawn)
+    settled = Parameter.model_validate(given).round_value(drawn)
     assert settled == meant
     assert type(settled) is type(meant)
 
@@ -183,11 +183,11 @@ def test_values_arrive_through_hydra_as_they_are(value: Any) -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf
 
-    (override,) = sweep_file.as_overrides({"model.key": value})
+    (override,) = spec.as_overrides({"model.key": value})
     found = OverridesParser.create().parse_override(override).value()
     assert OmegaConf.create({"found": found}).found == value
 
 
 def test_max_iter_and_s_say_the_first_round_too() -> None:
-    early = sweep_file.EarlyTerminate(type="hyperband", max_iter=27, s=2)
+    early = spec.EarlyTerminate(type="hyperband", max_iter=27, s=2)
     assert early.first == 3
