@@ -23,8 +23,8 @@ and ""star formation"".",astro-ph.GA\r
 def ask(page: Page, title: str, abstract: str, primary: str = "") -> None:
     page.get_by_label("Title").fill(title)
     page.get_by_label("Abstract").fill(abstract)
-    page.get_by_label("Author’s own category").fill(primary)
-    page.get_by_role("button", name="Find its shelf").click()
+    page.get_by_label("Author’s category").fill(primary)
+    page.get_by_role("button", name="Predict the category").click()
     expect(page.locator(".verdict")).to_be_visible()
 
 

@@ -1,16 +1,16 @@
-// The answer to one paper: its shelf, how sure that is, and the words that decided.
+// The answer to one paper: its category, its probability, and the words that decided.
 
-import { groupName, isCategory, shelf } from "./arxiv.js";
+import { groupName, isCategory, listingLink } from "./arxiv.js";
 import { duration, element, percent, signed, styled } from "./dom.js";
 
-/** Returns the parts of an answer; the first is its heading. */
-export function show(answer, milliseconds) {
+/** Returns the nodes of an answer; the first is its heading. */
+export function renderAnswer(answer, milliseconds) {
   return [
     ...verdict(answer),
     answer.primary && author(answer),
     ranking(answer),
     crossLists(answer.cross_lists),
-    answer.why && words(answer.why),
+    answer.why && explanation(answer.why),
     element(
       "p",
       { class: "made" },
@@ -25,37 +25,38 @@ function verdict(answer) {
   const state = confident ? "confident" : "unsure";
   const heading = element(
     "h2",
-    { tabindex: "-1", class: "shelf" },
+    { tabindex: "-1", class: "predicted" },
     element("span", { class: "spine" }, category),
     " ",
     element("span", { class: "name" }, name ?? ""),
   );
-  const said = confident
-    ? `At ${chance}, sure enough to act on.`
-    : `At ${chance} it is only the best guess: look before you act on it.`;
+  const advice = confident
+    ? `A probability of ${chance} is high enough to act on.`
+    : `At ${chance}, this is the best guess: check it before you act on it.`;
   const group = groupName(category, answer.group);
-  const link = isCategory(category) && shelf(category, `Recent papers in ${category} on arXiv`);
-  const told = element("strong", {}, confident ? "Confident." : "Not sure.");
+  const recent = `Recent papers in ${category} on arXiv`;
+  const link = isCategory(category) && listingLink(category, recent);
+  const verdictWord = element("strong", {}, confident ? "Confident." : "Not sure.");
   return [
     heading,
     element("p", { class: "group" }, group, group && link && " · ", link),
-    element("p", { class: `verdict ${state}` }, told, ` ${said}`),
+    element("p", { class: `verdict ${state}` }, verdictWord, ` ${advice}`),
   ];
 }
 
 function author({ category, primary }) {
   const own = element("b", {}, [primary.category, primary.name].filter(Boolean).join(" "));
-  const said = element("p", { class: "author" });
+  const sentence = element("p", { class: "author" });
   if (!primary.known) {
-    said.append("The author’s category, ", own, ", is none that this model knows.");
+    sentence.append("The model does not know the author’s category, ", own, ".");
   } else if (primary.agrees) {
-    said.append("The model agrees with the author’s category, ", own, ".");
+    sentence.append("The model agrees with the author’s category, ", own, ".");
   } else {
     const { rank, probability } = primary;
-    said.append("The model disagrees with the author’s category, ", own, ": it ranks that ");
-    said.append(`${rank}${ordinal(rank)}, at ${percent(probability)}, behind ${category}.`);
+    sentence.append("The model disagrees with the author’s category, ", own, ", which it ranks ");
+    sentence.append(`${rank}${ordinal(rank)}, at ${percent(probability)}.`);
   }
-  return said;
+  return sentence;
 }
 
 function ordinal(number) {
@@ -67,10 +68,11 @@ function ranking({ ranking: ranks, primary }) {
   const bars = ranks.map(({ category, name, group, probability }) => {
     const fill = styled(element("span", {}), "inline-size", `${100 * probability}%`);
     const own = primary?.category === category;
-    const more = [groupName(category, group), own && "author’s\u00a0own"];
+    const more = [groupName(category, group), own && "author’s\u00a0category"];
     return element("li", {},
       element("span", { class: "code" }, category),
-      element("span", { class: "name" }, name, " ", element("small", {}, more.filter(Boolean).join(" · "))),
+      element("span", { class: "name" }, name, " ",
+        element("small", {}, more.filter(Boolean).join(" · "))),
       element("span", { class: "number" }, percent(probability)),
       element("span", { class: "bar", "aria-hidden": "true" }, fill));
   });
@@ -80,15 +82,15 @@ function ranking({ ranking: ranks, primary }) {
 
 function crossLists(lists) {
   const items = lists.map(({ category, name, probability }) =>
-    element("li", {}, shelf(category), ` ${name ?? ""} `,
+    element("li", {}, listingLink(category), ` ${name ?? ""} `,
       element("span", { class: "number" }, percent(probability))));
   return element("section", {}, element("h3", {}, "Suggested cross-lists"),
     items.length
       ? element("ul", { class: "lists" }, ...items)
-      : element("p", { class: "hint" }, "None is probable enough to suggest."));
+      : element("p", { class: "hint" }, "No other category is probable enough to suggest."));
 }
 
-function words(why) {
+function explanation(why) {
   const towards = why.words.filter(({ weight }) => weight > 0);
   const away = why.words.filter(({ weight }) => weight < 0);
   const listed = [...towards, ...away].reduce((sum, { weight }) => sum + weight, 0);
@@ -103,9 +105,9 @@ function words(why) {
       weights(`Towards ${why.category}`, "towards", towards, most),
       weights(`Away from ${why.category}`, "away", away, most)),
     element("p", { class: "hint" },
-      `The weights add up: ${signed(why.base)} without any word, ${signed(listed)} by these ` +
-        `words, ${signed(why.rest)} by all others make ${signed(why.margin)}, the score behind ` +
-        "the probability."));
+      `The weights add up: ${signed(why.base)} without any word, ${signed(listed)} from these ` +
+        `words and ${signed(why.rest)} from all others give ${signed(why.margin)}, the score ` +
+        "behind the probability."));
 }
 
 function weights(title, direction, listed, most) {
@@ -144,6 +146,6 @@ function highlighted({ text, words: terms }) {
 
 function marked(part, weight, most) {
   const direction = weight > 0 ? "towards" : "away";
-  const made = element("mark", { class: direction, title: signed(weight) }, part);
-  return styled(made, "--strength", (Math.abs(weight) / most).toFixed(2));
+  const mark = element("mark", { class: direction, title: signed(weight) }, part);
+  return styled(mark, "--strength", (Math.abs(weight) / most).toFixed(2));
 }

@@ -1,4 +1,4 @@
-// What the page knows of arXiv by itself; names of categories come with the answers.
+// The groups and identifiers of arXiv; the names of categories come with the answers.
 
 import { element } from "./dom.js";
 
@@ -16,7 +16,7 @@ const IN_ARCHIVE =
   /^(astro-ph|cond-mat|cs|econ|eess|math|nlin|physics|q-bio|q-fin|stat)\.[A-Za-z]{2}[a-z-]*$/;
 const ALONE = /^(gr-qc|hep-(ex|lat|ph|th)|math-ph|nucl-(ex|th)|quant-ph)$/;
 
-/** A model may have labels of its own; those are on no shelf of arXiv. */
+/** A model may have custom labels, which are no categories of arXiv. */
 export const isCategory = (label) => IN_ARCHIVE.test(label) || ALONE.test(label);
 
 export function groupName(label, group) {
@@ -25,7 +25,8 @@ export function groupName(label, group) {
   return GROUPS[label.split(".")[0]] ?? GROUPS.physics;
 }
 
-export function shelf(label, words = label) {
+/** Returns a link to the listing of a category, or text for a label that arXiv does not have. */
+export function listingLink(label, words = label) {
   if (!isCategory(label)) return element("span", {}, words);
   const href = `https://arxiv.org/list/${label}/recent`;
   return element("a", { href, rel: "noopener" }, words);

@@ -1,4 +1,4 @@
-// Comma-separated values as RFC 4180 has them, both ways.
+// Parses and writes comma-separated values (RFC 4180).
 
 /** Returns rows as {line, cells}; a quote left open ends with the text and sets `open`. */
 export function parse(text, separator = ",") {
@@ -32,7 +32,7 @@ export function parse(text, separator = ",") {
   return rows;
 }
 
-// A spreadsheet takes a cell that begins so for a formula, and would run it.
+// A spreadsheet runs a cell that starts with one of these as a formula.
 const FORMULA = /^[=+\-@\t\r\n]/;
 
 function cell(value) {

@@ -1,21 +1,21 @@
-// Building blocks for what the page shows. Text only ever becomes text nodes, never markup.
+// Helpers that build the nodes of the page. Text becomes text nodes, never markup.
 
-export const find = (id) => document.getElementById(id);
+export const byId = (id) => document.getElementById(id);
 
 export function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
+  const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value != null) made.setAttribute(name, value);
+    if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value != null) node.setAttribute(name, value);
   }
-  made.append(...children.filter((child) => child != null && child !== false));
-  return made;
+  node.append(...children.filter((child) => child != null && child !== false));
+  return node;
 }
 
-/** The Content Security Policy forbids style attributes; properties set from here it allows. */
-export function styled(made, property, value) {
-  made.style.setProperty(property, value);
-  return made;
+/** Sets a style property, which the Content Security Policy forbids as an attribute. */
+export function styled(node, property, value) {
+  node.style.setProperty(property, value);
+  return node;
 }
 
 export function percent(probability) {

@@ -1,10 +1,10 @@
-// The page: a paper or a file of many goes to the service, and what it says is shown.
+// The page: it sends a paper or a file of papers to the service, and shows the answers.
 
-import * as answer from "./answer.js";
-import { count, duration, element, find } from "./dom.js";
-import { flaw, NO_TEXT, question, read } from "./papers.js";
-import { card, predict, predictAll, useKey } from "./service.js";
-import * as table from "./table.js";
+import { renderAnswer } from "./answer.js";
+import { byId, count, duration, element } from "./dom.js";
+import { findProblem, NO_TEXT, readFile, toQuery } from "./papers.js";
+import { fetchModel, predict, predictAll, useKey } from "./service.js";
+import { createTable } from "./table.js";
 
 const EXAMPLE = {
   title: "End-to-End Training of Deep Visuomotor Policies",
@@ -28,89 +28,90 @@ const EXAMPLE = {
 
 const ABOVE_TABLE = "many-status";
 
-// What is being asked of one paper and of many; asking anew ends it.
+// The requests in flight, for one paper and for many; a new request aborts the old one.
 const current = { one: new AbortController(), many: new AbortController() };
-let again = () => {}; // what waits for a key
+let retry = () => {}; // the request that waits for a key
 
-const results = table.create(({ question: asked }) => {
-  fill({ title: asked.title, abstract: asked.abstract ?? asked.text, primary: asked.primary });
+const results = createTable(({ query }) => {
+  fill({ title: query.title, abstract: query.abstract ?? query.text, primary: query.primary });
   ask("one", askOne);
 });
 
-// There are two places for it: above the answer, and above the table.
+// The status stands above the answer or above the table.
 function status(text, place = "status") {
-  find("status").textContent = "";
-  find(place).textContent = text;
+  byId("status").textContent = "";
+  byId(place).textContent = text;
 }
 
-const patience = (place) => (seconds) =>
-  status(`The service is busy. Asking again in ${seconds} s.`, place);
+const showWaiting = (place) => (seconds) =>
+  status(`The service is busy. Retrying in ${seconds} s.`, place);
 
-/** Runs `work` with a signal that ends it; whatever fails becomes a sentence on the page. */
+/** Runs `work` with a signal that aborts it; an error becomes a sentence on the page. */
 async function ask(which, work) {
   current[which].abort();
   current[which] = new AbortController();
   const { signal } = current[which];
-  again = () => ask(which, work);
-  find("problem").textContent = "";
-  find("abstract").removeAttribute("aria-invalid");
+  retry = () => ask(which, work);
+  byId("problem").textContent = "";
+  byId("abstract").removeAttribute("aria-invalid");
   try {
     await work(signal);
   } catch (error) {
     if (signal.aborted) return;
     status("");
     if (error.status === 401) askForKey();
-    else find("problem").textContent = sentence(error);
-    find("problem").scrollIntoView({ block: "nearest" });
+    else byId("problem").textContent = sentence(error);
+    byId("problem").scrollIntoView({ block: "nearest" });
   }
 }
 
 function sentence(error) {
-  const refusals = { 413: "That is too much: ", 422: "The service does not understand: " };
+  const refusals = { 413: "The request is too large: ", 422: "The request is invalid: " };
   return `${refusals[error.status] ?? ""}${error.message}`;
 }
 
 async function askOne(signal) {
-  const asked = question(Object.fromEntries(new FormData(find("paper"))));
-  const wrong = flaw(asked);
-  if (wrong) {
-    find("abstract").setAttribute("aria-invalid", "true");
-    find("abstract").focus();
-    throw new Error(wrong === NO_TEXT ? "Give a title, an abstract, or both." : `It is ${wrong}.`);
+  const query = toQuery(Object.fromEntries(new FormData(byId("paper"))));
+  const problem = findProblem(query);
+  if (problem) {
+    byId("abstract").setAttribute("aria-invalid", "true");
+    byId("abstract").focus();
+    const missing = problem === NO_TEXT;
+    throw new Error(missing ? "Give a title, an abstract, or both." : `A text is ${problem}.`);
   }
   status("Reading…");
-  const begun = performance.now();
-  const body = { ...asked, top_k: 5, explain: true };
-  const given = await predict(body, { signal, waiting: patience() });
-  const taken = performance.now() - begun;
+  const start = performance.now();
+  const body = { ...query, top_k: 5, explain: true };
+  const answer = await predict(body, { signal, waiting: showWaiting() });
+  const milliseconds = performance.now() - start;
   if (signal.aborted) return;
-  const parts = answer.show(given, taken);
-  find("answer").replaceChildren(...parts);
+  const parts = renderAnswer(answer, milliseconds);
+  byId("answer").replaceChildren(...parts);
   status("");
   parts[0].focus();
 }
 
 async function askMany(signal, file) {
   status(`Reading ${file.name}…`);
-  const rows = await read(file);
+  const rows = await readFile(file);
   if (signal.aborted) return;
   results.clear();
   results.add(rows.filter(({ error }) => error).map((row) => ({ ...row, answer: row })));
-  find("many").hidden = false;
+  byId("many").hidden = false;
   status("", ABOVE_TABLE);
-  find("many-heading").textContent = file.name;
+  byId("many-heading").textContent = file.name;
   await answerAll(rows.filter(({ error }) => !error), signal);
 }
 
 async function answerAll(rows, signal) {
-  const begun = performance.now();
+  const start = performance.now();
   let done = 0;
   let batch = [];
-  const progress = find("progress");
+  const progress = byId("progress");
   progress.max = rows.length;
   progress.value = 0;
-  find("running").hidden = false;
-  find("many-heading").focus();
+  byId("running").hidden = false;
+  byId("many-heading").focus();
   const flush = () => {
     results.add(batch);
     batch = [];
@@ -118,89 +119,90 @@ async function answerAll(rows, signal) {
     status(`${done.toLocaleString("en")} of ${count(rows.length, "paper")} answered.`, ABOVE_TABLE);
   };
   try {
-    for await (const [row, given] of predictAll(rows, { signal, waiting: patience(ABOVE_TABLE) })) {
-      batch.push({ ...row, answer: given });
+    const options = { signal, waiting: showWaiting(ABOVE_TABLE) };
+    for await (const [row, answer] of predictAll(rows, options)) {
+      batch.push({ ...row, answer });
       done++;
       if (batch.length === 64 || done === rows.length) flush();
     }
-    const taken = duration(performance.now() - begun);
-    status(`${count(rows.length, "paper")} answered in ${taken}.`, ABOVE_TABLE);
+    const time = duration(performance.now() - start);
+    status(`${count(rows.length, "paper")} answered in ${time}.`, ABOVE_TABLE);
   } catch (error) {
-    again = () => ask("many", (next) => answerAll(rows.slice(done), next));
+    retry = () => ask("many", (next) => answerAll(rows.slice(done), next));
     throw error;
   } finally {
-    // Unless another file has taken the place of this one.
+    // Unless another file has replaced this one.
     if (current.many.signal === signal) {
-      if (find("running").contains(document.activeElement)) find("many-heading").focus();
-      find("running").hidden = true;
+      if (byId("running").contains(document.activeElement)) byId("many-heading").focus();
+      byId("running").hidden = true;
       if (batch.length) results.add(batch);
     }
   }
 }
 
 function askForKey() {
-  const value = find("key-value");
-  find("problem").textContent = value.value
+  const value = byId("key-value");
+  byId("problem").textContent = value.value
     ? "The service does not accept this key."
-    : "The service asks for a key.";
-  find("key").hidden = false;
+    : "The service requires a key.";
+  byId("key").hidden = false;
   value.focus();
 }
 
 function fill({ title, abstract, primary }) {
-  find("title").value = title ?? "";
-  find("abstract").value = abstract ?? "";
-  find("primary").value = primary ?? "";
+  byId("title").value = title ?? "";
+  byId("abstract").value = abstract ?? "";
+  byId("primary").value = primary ?? "";
 }
 
-find("paper").addEventListener("submit", (event) => {
+byId("paper").addEventListener("submit", (event) => {
   event.preventDefault();
   ask("one", askOne);
 });
-find("abstract").addEventListener("keydown", (event) => {
+byId("abstract").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) ask("one", askOne);
 });
-find("example").addEventListener("click", () => {
+byId("example").addEventListener("click", () => {
   fill(EXAMPLE);
   ask("one", askOne);
 });
-find("key").addEventListener("submit", (event) => {
+byId("key").addEventListener("submit", (event) => {
   event.preventDefault();
-  useKey(find("key-value").value.trim());
-  find("key").hidden = true;
-  again();
+  useKey(byId("key-value").value.trim());
+  byId("key").hidden = true;
+  retry();
 });
-find("file").addEventListener("change", ({ target }) => {
+byId("file").addEventListener("change", ({ target }) => {
   const [file] = target.files;
   if (file) ask("many", (signal) => askMany(signal, file));
-  target.value = ""; // or the same file, mended, could not be chosen again
+  target.value = ""; // or the same file could not be chosen again after a correction
 });
-find("cancel").addEventListener("click", () => {
-  const { value, max } = find("progress");
+byId("cancel").addEventListener("click", () => {
+  const { value, max } = byId("progress");
   current.many.abort();
   status(`Cancelled after ${value.toLocaleString("en")} of ${count(max, "paper")}.`, ABOVE_TABLE);
-  find("many-heading").focus();
+  byId("many-heading").focus();
 });
 // Anywhere on the page: a file dropped beside the frame would replace the page.
 addEventListener("dragover", (event) => {
   event.preventDefault();
-  find("drop").classList.add("over");
+  byId("drop").classList.add("over");
 });
 addEventListener("dragleave", ({ relatedTarget }) => {
-  if (!relatedTarget) find("drop").classList.remove("over");
+  if (!relatedTarget) byId("drop").classList.remove("over");
 });
 addEventListener("drop", (event) => {
   event.preventDefault();
-  find("drop").classList.remove("over");
+  byId("drop").classList.remove("over");
   const [file] = event.dataTransfer.files;
   if (file) ask("many", (signal) => askMany(signal, file));
 });
 
 async function introduce() {
-  const { name, classes, data } = await card();
-  find("model").textContent = `Model ${name}: ${classes.length} categories.`;
-  find("synthetic").hidden = !data?.synthetic;
+  const { name, classes, data } = await fetchModel();
+  byId("model").textContent = `Model ${name}: ${classes.length} categories.`;
+  byId("synthetic").hidden = !data?.synthetic;
   const options = classes.map(({ label, name: full }) => element("option", { value: label }, full));
-  find("categories").replaceChildren(...options);
+  byId("categories").replaceChildren(...options);
 }
-introduce().catch(() => {}); // the page does without
+introduce().catch(() => {}); // the page works without it

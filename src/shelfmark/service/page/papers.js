@@ -1,36 +1,37 @@
-// Papers as they are asked about, from the fields of the form or from a file of many.
+// The papers to classify, from the fields of the form or from a file.
 
 import * as csv from "./csv.js";
 
-const LONGEST = 50_000; // characters of a text
-const LARGEST = 100e6; // bytes of a file
+const MAX_CHARACTERS = 50_000; // characters of a text
+const MAX_BYTES = 100e6; // bytes of a file
 const SHOWN = 140; // characters of a paper in the table
 export const NO_TEXT = "no text: give text, or title and abstract";
 
 const trimmed = (value) => (typeof value === "string" ? value.trim() : "");
 
-/** Returns what to ask of a paper; without a title its abstract is a text. */
-export function question({ title, abstract, primary }) {
-  const asked = trimmed(title) ? { title, abstract: abstract ?? "" } : { text: abstract ?? "" };
-  return trimmed(primary) ? { ...asked, primary: primary.trim() } : asked;
+/** Returns the query for a paper; without a title its abstract is a text. */
+export function toQuery({ title, abstract, primary }) {
+  const query = trimmed(title) ? { title, abstract: abstract ?? "" } : { text: abstract ?? "" };
+  return trimmed(primary) ? { ...query, primary: primary.trim() } : query;
 }
 
-/** Returns why a question cannot be asked, or "". */
-export function flaw(asked) {
-  const texts = [asked.title, asked.abstract, asked.text];
+/** Returns why a query is invalid, or "". */
+export function findProblem(query) {
+  const texts = [query.title, query.abstract, query.text];
   if (!texts.some(trimmed)) return NO_TEXT;
-  const long = texts.some((text) => text?.length > LONGEST && Array.from(text).length > LONGEST);
-  return long ? `longer than ${LONGEST.toLocaleString("en")} characters` : "";
+  const tooLong = (text) =>
+    text?.length > MAX_CHARACTERS && Array.from(text).length > MAX_CHARACTERS;
+  return texts.some(tooLong) ? `longer than ${MAX_CHARACTERS.toLocaleString("en")} characters` : "";
 }
 
-/** Returns the rows of a file: {line, id, shown, question} or {line, shown, error}. */
-export async function read(file) {
+/** Returns the rows of a file: {line, id, shown, query} or {line, shown, error}. */
+export async function readFile(file) {
   const kind = file.name.toLowerCase().split(".").pop();
   const reader = { txt: lines, jsonl: jsonLines, ndjson: jsonLines, csv: table }[kind];
-  if (!reader) throw new Error(`${file.name} is no .txt, .jsonl or .csv file.`);
-  if (file.size > LARGEST) throw new Error(`${file.name} is larger than 100 MB.`);
+  if (!reader) throw new Error(`${file.name} is not a .txt, .jsonl or .csv file.`);
+  if (file.size > MAX_BYTES) throw new Error(`${file.name} is larger than 100 MB.`);
   const rows = reader(await file.text());
-  if (!rows.length) throw new Error(`${file.name} holds no paper.`);
+  if (!rows.length) throw new Error(`${file.name} contains no paper.`);
   return rows;
 }
 
@@ -63,7 +64,7 @@ function table(text) {
     const names = head?.cells.map((name) => name.trim().toLowerCase()) ?? [];
     if (!["text", "title", "abstract", "summary"].some((name) => names.includes(name))) continue;
     return rows.map(({ line, cells, open }) => {
-      if (open) return unreadable(line, cells.join(separator), "a quote is opened and not closed");
+      if (open) return unreadable(line, cells.join(separator), "a quote is not closed");
       return row(line, Object.fromEntries(names.map((name, place) => [name, cells[place]])));
     });
   }
@@ -77,10 +78,10 @@ function row(line, record) {
   if ([heading, abstract].some((value) => value != null && typeof value !== "string")) {
     return unreadable(line, JSON.stringify(record), "text, title or abstract is not text", id);
   }
-  const asked = question({ title: heading, abstract, primary: primary(record) });
+  const query = toQuery({ title: heading, abstract, primary: primary(record) });
   const shown = start(trimmed(title) || trimmed(abstract));
-  const error = flaw(asked);
-  return error ? unreadable(line, shown, error, id) : { line, id, shown, question: asked };
+  const error = findProblem(query);
+  return error ? unreadable(line, shown, error, id) : { line, id, shown, query };
 }
 
 function unreadable(line, content, error, id) {

@@ -1,8 +1,8 @@
-// Asking the service: one paper, or many in batches, with its refusals as plain sentences.
+// Requests to the service: one paper, or many in batches; errors become plain sentences.
 
 const BATCH = 64;
-const PATIENCE = 8; // times to be told "later" before giving up
-const LONGEST_WAIT = 30; // seconds
+const MAX_ATTEMPTS = 8; // while the service is busy
+const MAX_WAIT = 30; // seconds
 const BUSY = [429, 503];
 const TOO_MUCH = [413, 422];
 
@@ -28,24 +28,24 @@ export async function predict(body, { signal, waiting } = {}) {
       signal,
     });
     if (response.ok) return response.json();
-    if (!BUSY.includes(response.status) || attempt === PATIENCE) throw await problem(response);
-    const seconds = Math.min(Number(response.headers.get("Retry-After")) || 1, LONGEST_WAIT);
+    if (!BUSY.includes(response.status) || attempt === MAX_ATTEMPTS) throw await problem(response);
+    const seconds = Math.min(Number(response.headers.get("Retry-After")) || 1, MAX_WAIT);
     waiting?.(seconds);
     await pause(seconds, signal);
   }
 }
 
-/** Yields [row, answer] for rows with a question; an answer may be {error}. */
+/** Yields [row, answer] for rows with a query; an answer may be {error}. */
 export async function* predictAll(rows, options) {
   for (let from = 0; from < rows.length; from += BATCH) {
     yield* predictSome(rows.slice(from, from + BATCH), options);
   }
 }
 
-// A refused batch is halved until the paper it was refused for stands alone.
+// Halves a refused batch until the refused paper is alone.
 async function* predictSome(rows, options) {
   try {
-    const papers = rows.map((row) => row.question);
+    const papers = rows.map((row) => row.query);
     const { predictions, model } = await predict({ papers, top_k: 3 }, options);
     for (const [number, row] of rows.entries()) yield [row, { model, ...predictions[number] }];
   } catch (error) {
@@ -60,7 +60,7 @@ async function* predictSome(rows, options) {
   }
 }
 
-export async function card() {
+export async function fetchModel() {
   const response = await send("/model");
   if (!response.ok) throw await problem(response);
   return response.json();
@@ -77,9 +77,9 @@ async function send(path, { headers = {}, ...options } = {}) {
 }
 
 async function problem(response) {
-  const told = await response.json().catch(() => ({}));
-  const fields = (told.errors ?? []).map((error) => `${error.field}: ${error.problem}`);
-  const detail = fields.join("; ") || told.detail || told.title;
+  const body = await response.json().catch(() => ({}));
+  const fields = (body.errors ?? []).map((error) => `${error.field}: ${error.problem}`);
+  const detail = fields.join("; ") || body.detail || body.title;
   return new Problem(response.status, detail || `The service answered ${response.status}.`);
 }
 

@@ -1,30 +1,30 @@
-// The answers to many papers as a table: sorted, filtered, downloaded.
+// The table of the answers to a file of papers: sorting, filtering, download.
 
 import * as csv from "./csv.js";
-import { shelf } from "./arxiv.js";
-import { count, element, find, percent } from "./dom.js";
+import { listingLink } from "./arxiv.js";
+import { byId, count, element, percent } from "./dom.js";
 
 const PAGE = 200; // rows put on the page at a time
 
 const order = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
-const lists = ({ cross_lists: given = [] }) => given.map(({ category }) => category);
+const lists = ({ cross_lists: suggested = [] }) => suggested.map(({ category }) => category);
 
 function agreement({ primary }) {
   if (!primary) return "";
-  const said = primary.known ? (primary.agrees ? "agrees" : "disagrees") : "unknown to the model";
-  return `${primary.category}: ${said}`;
+  if (!primary.known) return `${primary.category}: unknown to the model`;
+  return `${primary.category}: ${primary.agrees ? "agrees" : "disagrees"}`;
 }
 
-// What a column is called, what of a row it shows, and as which nodes if not as text.
+// The name of a column, its value for a row, and its nodes where it is not plain text.
 const COLUMNS = [
   { name: "Line", value: (row) => row.line, number: true },
   { name: "Paper", value: (row) => row.shown },
   { name: "Category", value: ({ answer }) => answer.category ?? "",
-    cell: ({ answer }) => shelf(answer.category) },
+    cell: ({ answer }) => listingLink(answer.category) },
   { name: "Name", value: ({ answer }) => answer.name ?? "" },
   { name: "Confidence", value: ({ answer }) => answer.confidence ?? "", number: true,
     cell: ({ answer }) => percent(answer.confidence) },
-  { name: "Sure", value: ({ answer }) => (answer.confident ? "confident" : "not sure"),
+  { name: "Verdict", value: ({ answer }) => (answer.confident ? "confident" : "not sure"),
     cell: ({ answer }) => element("span", { class: answer.confident ? "confident" : "unsure" },
       answer.confident ? "Confident" : "Not sure") },
   { name: "Cross-lists", value: ({ answer }) => lists(answer).join(" "),
@@ -33,8 +33,8 @@ const COLUMNS = [
   { name: "Author’s category", value: ({ answer }) => agreement(answer), own: true },
 ];
 
-/** Returns a table that grows by `add`; `open` is called with a row whose reasons are asked for. */
-export function create(open) {
+/** Returns a table that grows by `add`; a click on a paper calls `open` with its row. */
+export function createTable(open) {
   let rows = [];
   let sorted = { column: COLUMNS[0], down: false };
   let shown = PAGE;
@@ -43,8 +43,8 @@ export function create(open) {
   const columns = () => COLUMNS.filter(({ own }) => !own || rows.some((row) => row.answer.primary));
 
   function chosen() {
-    const words = find("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const unsure = find("unsure").checked;
+    const words = byId("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const unsure = byId("unsure").checked;
     const { column, down } = sorted;
     return rows
       .filter((row) => !unsure || row.answer.confident === false)
@@ -55,21 +55,21 @@ export function create(open) {
   function render() {
     const found = chosen();
     const focused = document.activeElement;
-    find("rows").replaceChildren(...found.slice(0, shown).map(line));
-    if (find("rows").contains(focused)) focused.focus(); // moved nodes lose it
+    byId("rows").replaceChildren(...found.slice(0, shown).map(line));
+    if (byId("rows").contains(focused)) focused.focus(); // a moved node loses the focus
     const part = found.length === rows.length ? "" : `${found.length.toLocaleString("en")} of `;
-    find("caption").textContent = `${part}${count(rows.length, "paper")}, ${summary(rows)}`;
-    find("more").hidden = found.length <= shown;
+    byId("caption").textContent = `${part}${count(rows.length, "paper")}, ${summary(rows)}`;
+    byId("more").hidden = found.length <= shown;
   }
 
   function line(row) {
-    if (!elements.has(row)) elements.set(row, made(row));
+    if (!elements.has(row)) elements.set(row, rowElement(row));
     return elements.get(row);
   }
 
-  function made(row) {
+  function rowElement(row) {
     const all = columns();
-    const paper = row.question ? why(row) : row.shown;
+    const paper = row.query ? openButton(row) : row.shown;
     const first = [
       element("td", { class: "number" }, row.line),
       element("th", { scope: "row", class: "paper" }, paper),
@@ -83,14 +83,15 @@ export function create(open) {
     return element("tr", {}, ...first, ...rest);
   }
 
-  function why(row) {
-    const button = element("button", { type: "button", title: "Show what decided" }, row.shown);
+  function openButton(row) {
+    const title = "Show the words that decided";
+    const button = element("button", { type: "button", title }, row.shown);
     button.addEventListener("click", () => open(row));
     return button;
   }
 
   function headers() {
-    const made = columns().map((column) => {
+    const cells = columns().map((column) => {
       const button = element("button", { type: "button" }, column.name);
       button.addEventListener("click", () => {
         sorted = { column, down: sorted.column === column && !sorted.down };
@@ -99,13 +100,13 @@ export function create(open) {
       });
       return element("th", { scope: "col", class: column.number && "number" }, button);
     });
-    find("columns").replaceChildren(...made);
+    byId("columns").replaceChildren(...cells);
     mark();
   }
 
   function mark() {
     for (const [place, column] of columns().entries()) {
-      const header = find("columns").children[place];
+      const header = byId("columns").children[place];
       if (sorted.column !== column) header.removeAttribute("aria-sort");
       else header.setAttribute("aria-sort", sorted.down ? "descending" : "ascending");
     }
@@ -117,17 +118,17 @@ export function create(open) {
       lists(answer).join(" "), answer.primary?.category, answer.primary?.agrees, answer.error];
     const head = ["line", "id", "paper", "category", "name", "confidence", "confident",
       "cross_lists", "primary", "agrees", "error"];
-    // The mark at the start tells spreadsheets that this is UTF-8.
+    // The byte order mark at the start lets spreadsheets recognise UTF-8.
     const written = `\ufeff${csv.write([head, ...chosen().map(cells)])}`;
     const href = URL.createObjectURL(new Blob([written], { type: "text/csv" }));
     element("a", { href, download: "shelfmark.csv" }).click();
     setTimeout(() => URL.revokeObjectURL(href), 10_000);
   }
 
-  find("filter").addEventListener("input", render);
-  find("unsure").addEventListener("change", render);
-  find("download").addEventListener("click", download);
-  find("more").addEventListener("click", () => {
+  byId("filter").addEventListener("input", render);
+  byId("unsure").addEventListener("change", render);
+  byId("download").addEventListener("click", download);
+  byId("more").addEventListener("click", () => {
     shown += PAGE;
     render();
   });
@@ -137,8 +138,8 @@ export function create(open) {
       rows = [];
       sorted = { column: COLUMNS[0], down: false };
       shown = PAGE;
-      find("filter").value = "";
-      find("unsure").checked = false;
+      byId("filter").value = "";
+      byId("unsure").checked = false;
       headers();
       render();
     },
@@ -159,7 +160,7 @@ function searched(row) {
   return [...values, row.id, row.answer.error].join(" ").toLowerCase();
 }
 
-// Rows without a value, those with an error, stay at the end either way.
+// Rows with an error have no value, and stay at the end in both directions.
 function compare(a, b, down) {
   if (a === "" || b === "") return (a === "") - (b === "");
   const difference = typeof a === "number" ? a - b : order.compare(a, b);
@@ -169,7 +170,7 @@ function compare(a, b, down) {
 function summary(rows) {
   const errors = rows.filter(({ answer }) => answer.error).length;
   const unsure = rows.filter(({ answer }) => answer.confident === false).length;
-  const told = [`${unsure.toLocaleString("en")} not sure`];
-  if (errors) told.push(count(errors, "error"));
-  return told.join(", ");
+  const parts = [`${unsure.toLocaleString("en")} not sure`];
+  if (errors) parts.push(count(errors, "error"));
+  return parts.join(", ");
 }

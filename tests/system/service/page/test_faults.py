@@ -20,9 +20,9 @@ def test_a_busy_service_is_asked_again(page: Page, faults: list[str]) -> None:
 
     page.route("**/predict", busy_at_first)
     page.get_by_label("Title").fill("A robot")
-    page.get_by_role("button", name="Find its shelf").click()
-    expect(page.locator("#status")).to_have_text("The service is busy. Asking again in 1 s.")
-    expect(page.locator(".shelf")).to_be_visible()
+    page.get_by_role("button", name="Predict the category").click()
+    expect(page.locator("#status")).to_have_text("The service is busy. Retrying in 1 s.")
+    expect(page.locator(".predicted")).to_be_visible()
     assert len(times) == 2
     assert len(faults) == 1
     assert "503" in faults.pop()
@@ -74,7 +74,7 @@ def test_a_service_with_a_key_is_given_it(
         expect(page.locator("#rows tr")).to_have_count(70)
         expect(page.locator("#many-heading")).to_be_focused()
     else:
-        expect(page.locator(".shelf")).to_be_focused()
+        expect(page.locator(".predicted")).to_be_focused()
     expect(key).to_be_hidden()
     assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
     assert all("401" in fault for fault in faults)

@@ -82,7 +82,7 @@ def test_all_text_stands_out(visit: Open, scheme: str) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_model_card_fits_and_stands_out(visit: Open, scheme: str) -> None:
     page = visit(width=360, color_scheme=scheme)
-    page.get_by_role("link", name="What it learnt from").click()
+    page.get_by_role("link", name="Its training data").click()
     expect(page.get_by_role("heading", name="Limits")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     found = page.evaluate(CONTRASTS)

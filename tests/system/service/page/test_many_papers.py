@@ -63,7 +63,7 @@ def test_a_row_opens_with_what_decided(page: Page) -> None:
     assert "broken JSON" in page.locator("#rows tr").nth(1).inner_text()
     assert "not an object" in page.locator("#rows tr").nth(2).inner_text()
     page.get_by_role("button", name="Grasping").click()
-    expect(page.locator(".shelf")).to_be_focused()
+    expect(page.locator(".predicted")).to_be_focused()
     expect(page.get_by_label("Title")).to_have_value("Grasping")
     expect(page.get_by_label("Abstract")).to_have_value("A robot arm.")
 
@@ -87,8 +87,8 @@ def test_a_dropped_file_in_batches(page: Page) -> None:
 
 def test_a_file_that_is_none_is_refused(page: Page) -> None:
     for name, content, said in (
-        ("paper.pdf", "x", "no .txt, .jsonl or .csv"),
-        ("empty.txt", "\n", "holds no paper"),
+        ("paper.pdf", "x", "not a .txt, .jsonl or .csv"),
+        ("empty.txt", "\n", "contains no paper"),
         ("other.csv", "a,b\n1,2\n", "no column text, title, abstract or summary"),
     ):
         choose(page, name, content)
@@ -109,7 +109,7 @@ def test_many_can_be_cancelled(page: Page) -> None:
     expect(page.locator("#rows tr")).to_have_count(64)
     # A paper asked about meanwhile ends nothing.
     page.locator("#rows").get_by_role("button").first.click()
-    expect(page.locator(".shelf")).to_be_focused()
+    expect(page.locator(".predicted")).to_be_focused()
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#many-status")).to_have_text("Cancelled after 64 of 100 papers.")
     expect(page.locator("#running")).to_be_hidden()

@@ -26,7 +26,7 @@ def test_one_paper(page: Page, model: artifact.Model, confident: bool) -> None:
     ask(page, title, abstract)
     [answer] = answers.answer_papers(model, [(title, abstract)], explain=True)
     wanted = orjson.loads(orjson.dumps(answer.to_json()))
-    heading = page.locator(".shelf")
+    heading = page.locator(".predicted")
     expect(heading).to_have_text(f"{wanted['category']} {wanted['name']}")
     expect(heading).to_be_focused()
     expect(page.locator(".verdict")).to_contain_text("Confident." if confident else "Not sure.")
@@ -73,7 +73,7 @@ def test_the_authors_own_category(page: Page) -> None:
     ask(page, "", ROBOT, " cs.RO ")
     expect(author).to_contain_text("agrees with the author’s category, cs.RO Robotics")
     ask(page, "", ROBOT, "no.such")
-    expect(author).to_contain_text("none that this model knows")
+    expect(author).to_contain_text("does not know the author’s category")
 
 
 def test_by_keyboard_alone(page: Page) -> None:
@@ -85,10 +85,10 @@ def test_by_keyboard_alone(page: Page) -> None:
     keys.type(ROBOT)
     keys.press("Tab")
     keys.press("Tab")
-    expect(page.get_by_role("button", name="Find its shelf")).to_be_focused()
+    expect(page.get_by_role("button", name="Predict the category")).to_be_focused()
     keys.press("Enter")
-    expect(page.locator(".shelf")).to_be_focused()
-    expect(page.locator(".shelf")).to_contain_text("cs.RO")
+    expect(page.locator(".predicted")).to_be_focused()
+    expect(page.locator(".predicted")).to_contain_text("cs.RO")
     choose(page, "two.txt", f"{ROBOT}\n\na galaxy with a halo\n")
     expect(page.locator("#many-heading")).to_be_focused()
     expect(page.locator("#rows tr")).to_have_count(2)
@@ -116,7 +116,7 @@ def test_ctrl_enter_asks_and_nothing_is_answered_with_a_sentence(page: Page) -> 
     expect(page.get_by_role("alert")).to_contain_text("longer than 50,000 characters")
     abstract.fill("🤖" * 50_000)
     abstract.press("Control+Enter")
-    expect(page.locator(".shelf")).to_be_visible()
+    expect(page.locator(".predicted")).to_be_visible()
     expect(page.get_by_role("alert")).to_be_empty()
 
 
