@@ -11,6 +11,7 @@ import base64
 import functools
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -98,20 +99,31 @@ def decode_sketches(sketches: Sequence[str]) -> sp.csr_matrix:
     return sp.csr_matrix(np.unpackbits(packed, axis=1), dtype=np.float32)
 
 
-ENOUGH_WORDS = 3  # fewer tell no language
-ENOUGH_CHARACTERS = 500  # more tell it no better, and take longer
-SURE = 0.5  # the probability from which on a guessed language is given
+LEAST_WORDS = 3  # fewer are too few to identify the language
+MOST_CHARACTERS = 500  # more identify it no better, and take longer
+LEAST_PROBABILITY = 0.5  # of a language that is reported
 
 
-def text_traits(model: Model, text: str) -> dict[str, Any]:
-    """Return the traits of a text as `model.text` gives it.
+@dataclass(frozen=True)
+class TextTraits:
+    """The traits of a text.
 
-    Returns:
-        characters and words (counts); unknown, the share of the words that are not in the model's
-        vocabulary, those too frequent for it among them; and language, a code of ISO 639. Unknown
-        is null where there is no word or the vocabulary holds no single ones, language where the
-        text is too short or too strange to tell.
+    Args:
+        characters: its length.
+        words: its length.
+        unknown: share of the words that are not in the model's vocabulary, those too frequent for
+            it included; None without words, or if the vocabulary has no single words.
+        language: ISO 639 code; None if the text is too short or the language is uncertain.
     """
+
+    characters: int
+    words: int
+    unknown: float | None
+    language: str | None
+
+
+def text_traits(model: Model, text: str) -> TextTraits:
+    """Return the traits of a text as `model.text` returns it."""
     _, vectorizer = model.pipeline[0].transformer_list[0]
     words = vectorizer.build_tokenizer()(vectorizer.build_preprocessor()(text))
     if stop := vectorizer.get_stop_words():
@@ -120,27 +132,25 @@ def text_traits(model: Model, text: str) -> dict[str, Any]:
     if words and vectorizer.ngram_range[0] == 1:
         known = sum(map(vectorizer.vocabulary_.__contains__, words))
         unknown = round(1 - known / len(words), 6)
-    return {
-        "characters": len(text),
-        "words": len(words),
-        "unknown": unknown,
-        "language": _language(text) if len(words) >= ENOUGH_WORDS else None,
-    }
+    language = _identify_language(text) if len(words) >= LEAST_WORDS else None
+    return TextTraits(len(text), len(words), unknown, language)
 
 
-def _language(text: str) -> str | None:
-    language: str = _identifier().classify(text[:ENOUGH_CHARACTERS])[0]
+def _identify_language(text: str) -> str | None:
+    language: str = _language_identifier().classify(text[:MOST_CHARACTERS])[0]
     return None if language == "und" else language
 
 
 @functools.cache
-def _identifier() -> Any:
-    # Its model takes a second to read, which only who asks for it should spend.
+def _language_identifier() -> Any:
+    # Its model takes a second to read: only those who need it should wait.
     from py3langid.langid import (  # type: ignore[import-untyped]
         MODEL_FILE,
         LanguageIdentifier,
     )
 
-    # It is unpacked to a file that goes at once, which a full disk does not take.
+    # It is unpacked to a temporary file, which a full disk does not take.
     with files.report_write_errors(Path(tempfile.gettempdir())):
-        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True, min_confidence=SURE)
+        return LanguageIdentifier.from_model_file(
+            MODEL_FILE, norm_probs=True, min_confidence=LEAST_PROBABILITY
+        )

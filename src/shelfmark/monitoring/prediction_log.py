@@ -85,8 +85,8 @@ class PredictionLog:
         """How many events were dropped: too many waited, or they could not be told or written."""
         return self._dropped
 
-    def keep(self, event: Any) -> None:
-        """Have an event written some time soon; never blocks and never raises."""
+    def append(self, event: Any) -> None:
+        """Queue an event to be written; never blocks and never raises."""
         with self._lock:
             if self._closed or self._events.qsize() >= self._waiting:
                 self._dropped += 1

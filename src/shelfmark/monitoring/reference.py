@@ -105,7 +105,9 @@ def describe_papers(
         "label": labels,
         "predicted": [model.classes[number] for number in best],
         "confidence": sure,
-        **{name: [one[name] for one in found] for name in ("words", "unknown", "language")},
+        **{
+            name: [getattr(one, name) for one in found] for name in ("words", "unknown", "language")
+        },
     }
 
 

@@ -1,4 +1,4 @@
-"""The papers that are compared with a reference: from a prediction log or from a file."""
+"""The papers compared with a reference: from a prediction log or from a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import orjson
@@ -32,9 +32,14 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.models.artifact import Model
 from shelfmark.monitoring import fingerprint, prediction_log, reference
 from shelfmark.monitoring.fingerprint import Sketcher, sketcher_for
+from shelfmark.monitoring.log_line import LogLine
 
 SPAN = re.compile(r"(\d+(?:\.\d+)?)([mhdw])")
 SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+LOG_COLUMNS = ("confidence", "words", "unknown", "language")
+INVALID, OTHER_MODEL, EARLIER = "invalid", "another model", "earlier"  # why a line is left out
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,14 @@ class Window:
     """Papers as a model saw them, oldest first.
 
     Args:
-        source: where they are from.
-        rows: a paper a row: the columns of a reference, and `time`, in seconds, NaN where unknown.
+        source: path or address of the log or the file of papers.
+        rows: a paper a row: the columns of a reference, and `time`, in seconds, NaN if unknown.
         with_terms: the rows whose words are known.
-        terms: their buckets, shape (with_terms, sketches.WIDE or sketches.NARROW); None: of none.
-        texts: the texts of the rows in `with_terms`, where they are known too.
-        seen: how many papers there were; more than rows if they were too many.
-        left_out: how many were not, by the reason.
+        terms: their buckets, shape (with_terms, WIDE or NARROW of `fingerprint`); None if no row's
+            words are known.
+        texts: the texts of the rows in `with_terms`, if they are known too.
+        seen: number of papers in the source; more than rows if they were sampled.
+        left_out: number of lines left out, by reason.
     """
 
     source: str
@@ -60,11 +66,117 @@ class Window:
     left_out: dict[str, int] = field(default_factory=dict)
 
 
-def parse_since(since: str, now: float) -> float:
-    """Return the moment, in seconds, that 7d, 24h, 90m, 2w or 2026-11-01 names; "" is the first.
+class Reservoir(Generic[Item]):
+    """A sample of a stream, the same for the same stream.
+
+    Args:
+        most: size of the sample.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._rng = random.Random(0)
+        self._heap: list[tuple[float, int, Item]] = []
+        self.seen = 0
+
+    def add(self, item: Item) -> None:
+        """Take the next item of the stream."""
+        entry = (self._rng.random(), self.seen, item)
+        self.seen += 1
+        if len(self._heap) < self._most:
+            heapq.heappush(self._heap, entry)
+        else:
+            heapq.heappushpop(self._heap, entry)
+
+    def items(self) -> list[Item]:
+        """Return the sample, in the order of the stream."""
+        return [item for _, _, item in sorted(self._heap, key=lambda entry: entry[1])]
+
+
+def from_log(log: str, card: dict[str, Any], since: str, most: int, truth: str = "") -> Window:
+    """Return the answers of a model in a prediction log.
+
+    Args:
+        log: folder of the files, open or closed, or one of them; or the address of either, such as
+            gs://bucket/logs.
+        card: of the model; answers of other versions are left out.
+        since: the time from which on lines are read, as `parse_since` takes it.
+        most: number of lines kept; more are sampled.
+        truth: file of papers with the true labels of some identifiers, as `from_papers` reads one;
+            they replace a `label` in the log.
 
     Raises:
-        ShelfmarkError: it names none.
+        ShelfmarkError: the log does not exist, it or the labels cannot be read, or `since` is
+            invalid.
+    """
+    first = parse_since(since, time.time())
+    sample, left_out = Reservoir[LogLine](most), Counter[str]()
+    for values in _read_log(log, first):
+        try:
+            line = LogLine.from_json(values)
+        except ValueError:
+            left_out[INVALID] += 1
+            continue
+        if line.time < first:
+            left_out[EARLIER] += 1
+        elif line.model != card["name"]:
+            left_out[OTHER_MODEL] += 1
+        else:
+            sample.add(line)
+    del left_out[EARLIER]
+    lines = sorted(sample.items(), key=lambda line: line.time)
+    if truth:
+        data = DataConfig.model_validate_json(orjson.dumps(card["config"]["data"]))
+        _add_labels(lines, truth, data)
+    terms = _terms_of(lines, Sketcher(card["config"]["features"]))
+    return Window(log, _rows_of(lines), *terms, sample.seen, dict(left_out))
+
+
+def from_papers(path: str, model: Model, since: str, most: int) -> Window:
+    """Return papers of a file, which the model classifies now.
+
+    Args:
+        path: JSON lines, CSV, Parquet or text, as `predict --file` reads it. A label is in
+            `label`, or follows from `primary` or the first of `categories`; a time is in `time`
+            (seconds), `submitted` (a day), or a snapshot's `versions`.
+        model: classifies the papers.
+        since: the time from which on papers are read, as `parse_since` takes it; papers without a
+            time are read too.
+        most: number of papers kept; more are sampled.
+
+    Raises:
+        ShelfmarkError: the file does not exist or cannot be read, or `since` is invalid.
+    """
+    first = parse_since(since, time.time())
+    sample, left_out = Reservoir[tuple[float, str, str | None]](most), Counter[str]()
+    for line, record in itertools.chain.from_iterable(readers.read_batches(path)):
+        fields = _record_fields(record)
+        # A text beside both of its parts would be read without its title.
+        whole = fields.get("title") and fields.get("abstract")
+        fields = {key: value for key, value in fields.items() if key != "text" or not whole}
+        paper = readers.parse_record(line, fields)
+        moment = _time_of(fields)
+        if not isinstance(paper, InputRecord):
+            left_out[INVALID] += 1
+        elif moment is None or moment >= first:
+            text = model.text(paper.title, paper.abstract)
+            sample.add((moment or math.nan, text, _find_label(fields, model.targets.data)))
+    chosen = sorted(sample.items(), key=lambda paper: (math.isnan(paper[0]), paper[0]))
+    texts = [text for _, text, _ in chosen]
+    terms = sketcher_for(model).transform(texts) if texts else None
+    rows = _classify(model, chosen)
+    return Window(path, rows, np.arange(len(texts)), terms, texts, sample.seen, dict(left_out))
+
+
+def parse_since(since: str, now: float) -> float:
+    """Return the time, in seconds, of 7d, 24h, 90m, 2w or 2026-11-01; of "" the beginning.
+
+    Args:
+        since: a span before now, or a day or time in ISO 8601, in UTC without a zone.
+        now: in seconds since 1970.
+
+    Raises:
+        ShelfmarkError: it is neither.
     """
     if not since:
         return -math.inf
@@ -74,44 +186,111 @@ def parse_since(since: str, now: float) -> float:
         moment = datetime.fromisoformat(since)
     except ValueError:
         raise ShelfmarkError(
-            f"--since: {since!r} is no time: give 7d, 24h, 90m, 2w or 2026-11-01"
+            f"--since: {since!r} is invalid: give 7d, 24h, 90m, 2w or 2026-11-01"
         ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-class Reservoir:
-    """At most so many items of a stream, chosen by chance, the same for the same stream."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._chance = random.Random(0)
-        self._heap: list[tuple[float, int, Any]] = []
-        self.seen = 0
-
-    def add(self, item: Any) -> None:
-        """Take the next item of the stream."""
-        entry = (self._chance.random(), self.seen, item)
-        self.seen += 1
-        if len(self._heap) < self._most:
-            heapq.heappush(self._heap, entry)
-        else:
-            heapq.heappushpop(self._heap, entry)
-
-    def items(self) -> list[Any]:
-        """Return what was kept, in the order of the stream."""
-        return [item for _, _, item in sorted(self._heap, key=lambda entry: entry[1])]
-
-
 def coerce_dtypes(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows with numbers as numbers, NaN for what is missing, and names as objects."""
+    """Return rows with numbers as floats, NaN where missing, and names as objects."""
     kinds = {name: float for name in ("confidence", "words", "unknown", "time") if name in rows}
     for name in ("label", "predicted", "language"):
         rows[name] = rows[name].astype(object).where(rows[name].notna(), None)
     return rows.astype(kinds)
 
 
-def record_fields(record: Any) -> dict[str, Any]:
-    """Return the fields of a record, of none that is not understood."""
+def _read_log(log: str, first: float) -> Iterator[dict[str, Any]]:
+    """Yield the lines of the files of a log that changed since a time."""
+    places = _bucket_files(log) if storage.is_remote(log) else _local_files(Path(log))
+    for place, changed in places:
+        if changed >= first:
+            yield from prediction_log.read_lines(place)
+
+
+def _bucket_files(address: str) -> Iterator[tuple[Location, float]]:
+    """Yield the closed files at an address, or the file it names, and when each was changed."""
+    filesystem, path = storage.filesystem_for(address)
+    with storage.user_errors(address):
+        names = [path]
+        if not filesystem.isfile(path):
+            every = sorted(filesystem.ls(path, detail=False))
+            names = [name for name in every if name.endswith(prediction_log.CLOSED)]
+        for name in names:
+            yield filesystem.unstrip_protocol(name), filesystem.modified(name).timestamp()
+
+
+def _local_files(path: Path) -> Iterator[tuple[Location, float]]:
+    """Yield the files of a folder, or the file a path names, and when each was changed."""
+    if not path.exists():
+        raise ShelfmarkError(f"--log: there is no folder or file {path}")
+    files = [path]
+    if path.is_dir():
+        kinds = (prediction_log.CLOSED, prediction_log.OPEN)
+        files = sorted(file for kind in kinds for file in path.glob(f"*{kind}"))
+    for file in files:
+        try:
+            yield file, file.stat().st_mtime
+        except OSError:  # closed, and so renamed, since it was listed
+            yield prediction_log.closed_path(file), time.time()
+
+
+def _rows_of(lines: list[LogLine]) -> pd.DataFrame:
+    columns = {name: [getattr(line, name) for line in lines] for name in LOG_COLUMNS}
+    return coerce_dtypes(
+        pd.DataFrame(
+            {
+                "label": [line.label for line in lines],
+                "predicted": [line.category for line in lines],
+                "time": [line.time for line in lines],
+                **columns,
+            }
+        )
+    )
+
+
+def _add_labels(lines: list[LogLine], truth: str, data: DataConfig) -> None:
+    """Add the true labels of papers to the lines, where a file has them."""
+    by_paper: dict[str, list[LogLine]] = {}
+    for line in lines:
+        if (name := _paper_key(line.id)) is not None:
+            by_paper.setdefault(name, []).append(line)
+    for _, record in itertools.chain.from_iterable(readers.read_batches(truth, "--labels")):
+        fields = _record_fields(record)
+        label, name = _find_label(fields, data), _paper_key(fields.get("id"))
+        if label is not None and name is not None:
+            for line in by_paper.get(name, ()):
+                line.label = label
+    known = sum(line.label is not None for line in lines)
+    logger.info("--labels: {:,} of {:,} papers of the log have a true label", known, len(lines))
+
+
+def _paper_key(name: Any) -> str | None:
+    """Return one key for all ways to write a paper's identifier; arXiv's have several."""
+    if not isinstance(name, str | int):
+        return None
+    try:
+        return papers.parse_identifier(str(name))
+    except papers.BadRecordError:
+        return str(name)
+
+
+def _terms_of(
+    lines: list[LogLine], sketcher: Sketcher
+) -> tuple[Ints, sp.csr_matrix | None, list[str] | None]:
+    """Return which lines have words, their buckets, and their texts if all lines have one."""
+    texts = [line.text for line in lines if line.text is not None]
+    if lines and len(texts) == len(lines):
+        return np.arange(len(lines)), sketcher.transform(texts), texts
+    sketches = {row: line.sketch for row, line in enumerate(lines) if line.sketch}
+    try:
+        terms = fingerprint.decode_sketches(list(sketches.values())) if sketches else None
+    except ValueError as error:
+        raise ShelfmarkError(f"--log: the sketch of a line is damaged ({error})") from error
+    return np.array(list(sketches), np.int64), terms, None
+
+
+def _record_fields(record: Any) -> dict[str, Any]:
+    """Return the fields of a record; none if it is not JSON, or no object."""
     if isinstance(record, bytes):
         try:
             record = orjson.loads(record)
@@ -120,7 +299,7 @@ def record_fields(record: Any) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def find_label(fields: dict[str, Any], data: DataConfig) -> str | None:
+def _find_label(fields: dict[str, Any], data: DataConfig) -> str | None:
     """Return the label in a record: in `label`, or by `primary` or the first of `categories`."""
     if isinstance(fields.get("label"), str):
         return str(fields["label"])
@@ -132,195 +311,29 @@ def find_label(fields: dict[str, Any], data: DataConfig) -> str | None:
     return labels.label_of(data, known) if known else None
 
 
-COLUMNS = ("confidence", "words", "unknown", "language")
-
-
-def from_log(log: str, card: dict[str, Any], since: str, most: int, truth: str = "") -> Window:
-    """Return what a model answered, by the prediction log.
-
-    Args:
-        log: folder of the files, open or closed, or one of them; or the address of either, as
-            gs://bucket/logs.
-        card: the model's; what other versions answered is left out.
-        since: the time from which on lines are read.
-        most: lines that are kept.
-        truth: file of papers that names the true label of some identifiers, as `paper_window` reads
-            one; it takes the place of a `label` in the log.
-
-    Raises:
-        ShelfmarkError: there is no log, it or the labels cannot be read, or the time is none.
-    """
-    first = parse_since(since, time.time())
-    kept, left_out = Reservoir(most), Counter[str]()
-    for line in _lines(log, first):
-        if (reason := _reason(line, card["name"], first)) is not None:
-            left_out[reason] += 1
-        else:
-            kept.add(line)
-    lines = sorted(kept.items(), key=lambda line: float(line["time"]))
-    if truth:
-        data = DataConfig.model_validate_json(orjson.dumps(card["config"]["data"]))
-        _add_labels(lines, truth, data)
-    rows = pd.DataFrame(
-        {
-            "label": [line.get("label") for line in lines],
-            "predicted": [line["category"] for line in lines],
-            "time": [float(line["time"]) for line in lines],
-            **{name: [line.get(name) for line in lines] for name in COLUMNS},
-        }
-    )
-    left_out.pop("before", None)
-    return Window(
-        log, coerce_dtypes(rows), *_words_of(lines, Sketcher(card["config"]["features"])),
-        kept.seen, dict(left_out),
-    )  # fmt: skip
-
-
-def _lines(log: str, first: float) -> Iterator[dict[str, Any]]:
-    for place, changed in _files_there(log) if storage.is_remote(log) else _files_here(Path(log)):
-        if changed >= first:
-            yield from prediction_log.read_lines(place)
-
-
-def _files_there(address: str) -> Iterator[tuple[Location, float]]:
-    """Yield the closed files at an address, or the one it names, and when each was changed."""
-    filesystem, path = storage.filesystem_for(address)
-    with storage.user_errors(address):
-        names = [path]
-        if not filesystem.isfile(path):
-            there = sorted(filesystem.ls(path, detail=False))
-            names = [name for name in there if name.endswith(prediction_log.CLOSED)]
-        for name in names:
-            yield filesystem.unstrip_protocol(name), filesystem.modified(name).timestamp()
-
-
-def _files_here(path: Path) -> Iterator[tuple[Location, float]]:
-    if not path.exists():
-        raise ShelfmarkError(f"--log: there is no folder or file {path}")
-    paths = [path]
-    if path.is_dir():
-        kinds = (prediction_log.CLOSED, prediction_log.OPEN)
-        paths = sorted(found for kind in kinds for found in path.glob(f"*{kind}"))
-    for found in paths:
-        try:
-            yield found, found.stat().st_mtime
-        except OSError:  # closed, and so renamed, since it was listed
-            yield prediction_log.closed_path(found), time.time()
-
-
-def _reason(line: dict[str, Any], model: str, first: float) -> str | None:
-    """Return why a line is left out, None where it is not."""
-    moment, confidence = line.get("time"), line.get("confidence")
-    if not isinstance(moment, int | float) or not isinstance(confidence, int | float):
-        return "not understood"
-    if not isinstance(line.get("category"), str):
-        return "not understood"
-    if moment < first:
-        return "before"
-    return None if line.get("model") == model else "another model's"
-
-
-def _add_labels(lines: list[dict[str, Any]], truth: str, data: DataConfig) -> None:
-    """Give lines the true labels of their papers, where a file has them."""
-    by_paper: dict[str, list[dict[str, Any]]] = {}
-    for line in lines:
-        if (name := _paper(line.get("id"))) is not None:
-            by_paper.setdefault(name, []).append(line)
-    for _, record in itertools.chain.from_iterable(readers.read_batches(truth, "--labels")):
-        fields = record_fields(record)
-        found, name = find_label(fields, data), _paper(fields.get("id"))
-        if found is not None and name is not None:
-            for line in by_paper.get(name, ()):
-                line["label"] = found
-    known = sum(line.get("label") is not None for line in lines)
-    logger.info("--labels: {:,} of {:,} papers of the log have a true label", known, len(lines))
-
-
-def _paper(name: Any) -> str | None:
-    """Return what names a paper, in whatever way it is written; arXiv's names have several."""
-    if not isinstance(name, str | int):
-        return None
-    try:
-        return papers.parse_identifier(str(name))
-    except papers.BadRecordError:
-        return str(name)
-
-
-def _words_of(
-    lines: list[dict[str, Any]], sketcher: Sketcher
-) -> tuple[Ints, sp.csr_matrix | None, list[str] | None]:
-    """Return which lines have words, their buckets, and their texts where all of these have one."""
-    texts = [line.get("text") for line in lines]
-    found = [text for text in texts if isinstance(text, str)]
-    if lines and len(found) == len(lines):
-        return np.arange(len(lines)), sketcher.transform(found), found
-    drawn = {row: text for row, text in enumerate(line.get("sketch") for line in lines) if text}
-    try:
-        terms = fingerprint.decode_sketches(list(drawn.values())) if drawn else None
-    except (ValueError, TypeError) as error:
-        raise ShelfmarkError(f"--log: a line's sketch is damaged ({error})") from error
-    return np.array(list(drawn), np.int64), terms, None
-
-
-def from_papers(path: str, model: Model, since: str, most: int) -> Window:
-    """Return papers of a file, as a model answers them now, with labels where the file has them.
-
-    Args:
-        path: JSON lines, CSV, Parquet or text, as `predict --file` reads it. A label is in
-            `label`, or follows from `primary` or the first of `categories`; a time is in `time`
-            (seconds), `submitted` (a day), or a snapshot's `versions`.
-        model: what answers.
-        since: the time from which on papers are read; those of unknown time are.
-        most: papers that are kept.
-
-    Raises:
-        ShelfmarkError: there is no such file, it cannot be read, or the time is none.
-    """
-    first = parse_since(since, time.time())
-    kept, left_out = Reservoir(most), Counter[str]()
-    for line, record in (pair for batch in readers.read_batches(path) for pair in batch):
-        fields = record_fields(record)
-        # A text beside both of its parts would be read without its title.
-        whole = fields.get("title") and fields.get("abstract")
-        fields = {k: v for k, v in fields.items() if k != "text" or not whole}
-        asked = readers.parse_record(line, fields)
-        moment = _moment(fields)
-        if not isinstance(asked, InputRecord):
-            left_out["not understood"] += 1
-        elif moment is None or moment >= first:
-            text = model.text(asked.title, asked.abstract)
-            kept.add((moment or math.nan, text, find_label(fields, model.targets.data)))
-    papers = sorted(kept.items(), key=lambda paper: (math.isnan(paper[0]), paper[0]))
-    texts = [text for _, text, _ in papers]
-    rows = _answered(model, papers)
-    terms = sketcher_for(model).transform(texts) if texts else None
-    return Window(path, rows, np.arange(len(texts)), terms, texts, kept.seen, dict(left_out))
-
-
-def _answered(model: Model, papers: list[tuple[float, str, str | None]]) -> pd.DataFrame:
-    if not papers:
+def _classify(model: Model, chosen: list[tuple[float, str, str | None]]) -> pd.DataFrame:
+    if not chosen:
         return coerce_dtypes(pd.DataFrame({name: [] for name in ("time", *reference.COLUMNS)}))
-    moments, texts, given = zip(*papers, strict=True)
-    rows = reference.describe_papers(model, list(texts), list(given))
+    moments, texts, known = zip(*chosen, strict=True)
+    rows = reference.describe_papers(model, list(texts), list(known))
     return coerce_dtypes(pd.DataFrame({**rows, "time": moments}))
 
 
-def _moment(fields: dict[str, Any]) -> float | None:
-    """Return when a paper came, in seconds, None where its record does not say."""
-    found = fields.get("time")
-    if isinstance(found, int | float) and math.isfinite(found):
-        return float(found)
+def _time_of(fields: dict[str, Any]) -> float | None:
+    """Return the time of a paper in seconds; None if its record has none."""
+    seconds = fields.get("time")
+    if isinstance(seconds, int | float) and math.isfinite(seconds):
+        return float(seconds)
     day = fields.get("submitted")
     if day is None and fields.get("versions"):
-        from shelfmark.arxiv.papers import BadRecordError
         from shelfmark.data.sources.snapshot import parse_submitted
 
         try:
             day = parse_submitted(fields["versions"])
-        except BadRecordError:
+        except papers.BadRecordError:
             return None
     try:
-        whole = datetime.fromisoformat(day.isoformat() if isinstance(day, date) else str(day))
+        moment = datetime.fromisoformat(day.isoformat() if isinstance(day, date) else str(day))
     except ValueError:
         return None
-    return (whole if whole.tzinfo else whole.replace(tzinfo=UTC)).timestamp()
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from shelfmark.models.answers import Answer, PaperQuery
 from shelfmark.models.artifact import Model
-from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
+from shelfmark.monitoring.log_line import LoggedAnswer
 from shelfmark.monitoring.prediction_log import PredictionLog
 from shelfmark.service.batching import Batcher
 from shelfmark.service.model_slot import ModelSlot
@@ -70,7 +70,7 @@ class PredictionService:
             outcomes[answer.confident].inc()
             self.telemetry.categories.labels(answer.category).inc()
             if self.log is not None:
-                self.log.keep((time.time(), request_id, model, query, answer))
+                self.log.append(LoggedAnswer(time.time(), request_id, model, query, answer))
 
     async def _update_log_metrics(self) -> None:
         """Copy the log's counters to the gauges, which any worker reports for all of them."""
@@ -79,22 +79,6 @@ class PredictionService:
             self.telemetry.log_lines.labels("dropped").set(self.log.dropped)
             await asyncio.sleep(LOG_METRICS_SECONDS)
 
-    def _log_line(self, event: Any) -> dict[str, Any]:
+    def _log_line(self, event: LoggedAnswer) -> dict[str, Any]:
         """Return the log line of an answer; the log calls this in its own thread."""
-        moment, request_id, model, query, answer = event
-        text = model.text(query.title, query.abstract)
-        line = {
-            "time": moment,
-            "request_id": request_id,
-            "model": answer.model,
-            "category": answer.category,
-            "confidence": answer.confidence,
-            "confident": answer.confident,
-            "probabilities": {rank.category: rank.probability for rank in answer.ranking},
-            **text_traits(model, text),
-        }
-        if query.id is not None:
-            line["id"] = query.id
-        if self.settings.log_sketch:
-            line["sketch"] = sketcher_for(model).sketch(text)
-        return line | {"text": text} if self.settings.log_texts else line
+        return event.line(self.settings.log_sketch, self.settings.log_texts).to_json()

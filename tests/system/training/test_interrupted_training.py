@@ -32,7 +32,7 @@ from shelfmark.models.boosted import engine
 from shelfmark.cloud import job
 from shelfmark.monitoring import fingerprint
 
-fingerprint._identifier()  # unpacks a file of its own
+fingerprint._language_identifier()  # unpacks a file of its own
 
 def kill_at(event, name, times):
     def kill(now, arguments):

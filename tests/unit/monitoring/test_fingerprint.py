@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from shelfmark.data.sources import sample
 from shelfmark.models.artifact import Model
 from shelfmark.monitoring import fingerprint
-from shelfmark.monitoring.fingerprint import NARROW, Sketcher, text_traits
+from shelfmark.monitoring.fingerprint import NARROW, Sketcher, TextTraits, text_traits
 from tests.support.tables import fit, table
 
 PLAIN = Sketcher({"strip_accents": "unicode", "stop_words": None})
@@ -97,28 +97,28 @@ def words() -> Model:
 def test_words_are_those_the_model_looks_up(words: Model) -> None:
     found = text_traits(words, "A Robot GRASPS objects, x y; unseen!")
     # Words of one letter are none to the vectorizer, and it has never met grasps and unseen.
-    assert (found["characters"], found["words"], found["unknown"]) == (36, 4, 0.5)
+    assert (found.characters, found.words, found.unknown) == (36, 4, 0.5)
 
 
 def test_a_word_of_which_only_pairs_are_known_is_known_too(words: Model) -> None:
-    assert text_traits(words, "quantum fields")["unknown"] == 0
-    assert text_traits(words, "fields quantum")["unknown"] == 0
+    assert text_traits(words, "quantum fields").unknown == 0
+    assert text_traits(words, "fields quantum").unknown == 0
 
 
 def test_stop_words_are_neither_known_nor_unknown() -> None:
     model = small("features.stop_words=english")
     found = text_traits(model, "the quantum of the fields and the unseen")
-    assert (found["words"], found["unknown"]) == (3, pytest.approx(1 / 3, abs=1e-6))
+    assert (found.words, found.unknown) == (3, pytest.approx(1 / 3, abs=1e-6))
 
 
 def test_a_vocabulary_of_pairs_alone_knows_no_words() -> None:
     found = text_traits(small("features.ngram_range=[2,2]"), "quantum fields")
-    assert (found["words"], found["unknown"]) == (2, None)
+    assert (found.words, found.unknown) == (2, None)
 
 
 @pytest.mark.parametrize("text", ["", " ", "a b", "$$", "\n"])
 def test_a_text_without_words_has_no_share_and_no_language(words: Model, text: str) -> None:
-    nothing = {"characters": len(text), "words": 0, "unknown": None, "language": None}
+    nothing = TextTraits(len(text), 0, None, None)
     assert text_traits(words, text) == nothing
 
 
@@ -135,20 +135,20 @@ def test_a_text_without_words_has_no_share_and_no_language(words: Model, text: s
 def test_a_language_is_guessed_where_there_is_enough_text(
     words: Model, text: str, language: str | None
 ) -> None:
-    assert text_traits(words, text)["language"] == language
+    assert text_traits(words, text).language == language
 
 
 @given(st.text())
 def test_any_text_has_traits(words: Model, text: str) -> None:
     found = text_traits(words, text)
-    assert found["characters"] == len(text)
-    assert (found["unknown"] is None) == (found["words"] == 0)
-    assert found["unknown"] is None or 0 <= found["unknown"] <= 1
+    assert found.characters == len(text)
+    assert (found.unknown is None) == (found.words == 0)
+    assert found.unknown is None or 0 <= found.unknown <= 1
 
 
 def test_the_model_of_the_service_tells_its_own_papers_from_noise(model: Model) -> None:
     noise = text_traits(model, "zxqv wqpf kkjh vvbn qqwz")
-    assert text_traits(model, ENGLISH)["unknown"] < noise["unknown"] == 1
+    assert text_traits(model, ENGLISH).unknown < noise.unknown == 1
 
 
 def test_the_table_of_languages_is_opened_on_first_use() -> None:
@@ -163,7 +163,7 @@ def test_no_room_to_unpack_the_table_is_one_line() -> None:
         "import resource\nfrom shelfmark.core import console\n"
         "from shelfmark.monitoring import fingerprint\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "with console.one_line_errors(): fingerprint._identifier()"
+        "with console.one_line_errors(): fingerprint._language_identifier()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1

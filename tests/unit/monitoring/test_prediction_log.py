@@ -55,7 +55,7 @@ def numbers(folder: Path, pattern: str = "*.jsonl") -> list[int]:
 def test_every_event_is_a_line_in_the_order_of_the_events(make: Make, tmp_path: Path) -> None:
     log = make()
     for number in range(1500):
-        log.keep(number)
+        log.append(number)
     log.close(PATIENCE)
     assert (log.written, log.dropped) == (1500, 0)
     (path,) = tmp_path.iterdir()
@@ -66,7 +66,7 @@ def test_every_event_is_a_line_in_the_order_of_the_events(make: Make, tmp_path: 
 def test_a_file_is_open_by_name_while_it_is_written(make: Make, tmp_path: Path) -> None:
     log = make()
     assert list(tmp_path.iterdir()) == []
-    log.keep(1)
+    log.append(1)
     until(lambda: log.written)
     (path,) = tmp_path.iterdir()
     assert NAME.fullmatch(path.name.removesuffix(".open"))
@@ -80,7 +80,7 @@ def test_a_file_is_open_by_name_while_it_is_written(make: Make, tmp_path: Path) 
 def test_a_full_file_gives_way_to_the_next(make: Make, tmp_path: Path) -> None:
     log = make(max_bytes=1000, waiting=10_000)
     for number in range(600):
-        log.keep(number)
+        log.append(number)
         if number % 10 == 0:
             until(lambda number=number: log.written > number)
     log.close(PATIENCE)
@@ -91,9 +91,9 @@ def test_a_full_file_gives_way_to_the_next(make: Make, tmp_path: Path) -> None:
 
 def test_an_old_file_is_closed_though_nothing_comes(make: Make, tmp_path: Path) -> None:
     log = make(max_seconds=0.1)
-    log.keep(1)
+    log.append(1)
     until(lambda: numbers(tmp_path) == [1])
-    log.keep(2)
+    log.append(2)
     until(lambda: numbers(tmp_path) == [1, 2])
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -113,7 +113,7 @@ def test_a_clock_set_back_loses_nothing(
     monkeypatch.setattr(time, "time", lambda: 0.0)
     log = make(max_bytes=100, max_seconds=0.2)
     for number in range(50):
-        log.keep(number)
+        log.append(number)
         until(lambda number=number: log.written > number)
     until(lambda: not list(tmp_path.glob("*.open")))
     assert sorted(numbers(tmp_path)) == list(range(50))
@@ -129,7 +129,7 @@ def test_what_cannot_be_told_is_counted_and_the_rest_is_written(
 
     mine = make(describe=strange)
     for number in range(4):
-        mine.keep(number)
+        mine.append(number)
     mine.close(PATIENCE)
     assert (mine.written, mine.dropped) == (2, 2)
     assert numbers(tmp_path) == [0, 3]
@@ -149,12 +149,12 @@ def test_a_slow_disk_keeps_nobody_waiting(
 
     monkeypatch.setattr(os, "write", stuck)
     mine = make(waiting=10)
-    mine.keep(0)
+    mine.append(0)
     until(lambda: mine._events.qsize() == 0)  # the thread has it, and is stuck
 
     def keep_and_close() -> None:
         for number in range(1, 100_001):
-            mine.keep(number)
+            mine.append(number)
         mine.close(0.1)
 
     answering = threading.Thread(target=keep_and_close, daemon=True)
@@ -173,14 +173,14 @@ def test_what_comes_after_the_end_is_dropped(make: Make) -> None:
     log = make()
     log.close(PATIENCE)
     log.close(PATIENCE)
-    log.keep(1)
+    log.append(1)
     assert (log.written, log.dropped) == (0, 1)
 
 
 def test_many_threads_lose_nothing_and_are_counted_right(make: Make, tmp_path: Path) -> None:
     log = make(max_bytes=10_000, waiting=500)
     threads = [
-        threading.Thread(target=lambda: [log.keep(number) for number in range(2000)])
+        threading.Thread(target=lambda: [log.append(number) for number in range(2000)])
         for _ in range(8)
     ]
     for thread in threads:
@@ -210,7 +210,7 @@ log = PredictionLog(Path(sys.argv[1]), lambda n: {"number": n, "text": "x" * 50}
 for begin, size in ((0, resource.RLIM_INFINITY), (100, int(sys.argv[2])), (200, 1 << 20)):
     room(size)
     for number in range(begin, begin + 100):
-        log.keep(number)
+        log.append(number)
     settled(begin + 100)
 log.close(600)
 """
@@ -258,12 +258,12 @@ def test_a_disk_that_fills_up_half_way_through_a_write_tears_no_line(
     log = make(describe=lambda n: begin.wait(FOREVER) and {"number": n, "text": "x" * 45})
     full.set()
     for number in range(10):
-        log.keep(number)
+        log.append(number)
     begin.set()
     until(lambda: log.written + log.dropped == 10)
     assert log.written == 3
     full.clear()
-    log.keep(10)
+    log.append(10)
     log.close(PATIENCE)
     assert (log.written, log.dropped) == (4, 7)
     assert b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir())).count(b"\n") == 4
@@ -273,12 +273,12 @@ def test_a_disk_that_fills_up_half_way_through_a_write_tears_no_line(
 @POSIX
 def test_a_folder_that_is_taken_away_is_made_again(make: Make, tmp_path: Path) -> None:
     log = make()
-    log.keep(0)
+    log.append(0)
     until(lambda: log.written == 1)
     for path in tmp_path.iterdir():
         path.unlink()
     tmp_path.rmdir()
-    log.keep(1)
+    log.append(1)
     log.close(PATIENCE)
     assert (log.written, log.dropped) == (2, 0)
     assert numbers(tmp_path) == [1]
@@ -299,7 +299,7 @@ first, count = int(sys.argv[2]), int(sys.argv[3])
 size = int(sys.argv[4])
 log = PredictionLog(Path(sys.argv[1]), lambda n: {"number": n, "text": "x" * 50}, size, 3600)
 for number in range(first, first + count):
-    log.keep(number)
+    log.append(number)
     while log.written + 500 < number - first:
         time.sleep(0.001)
 log.close(600)
@@ -330,7 +330,7 @@ def test_a_killed_process_leaves_whole_lines_and_its_file_is_closed_by_the_next(
     (left,) = tmp_path.glob("*.open")
     log = make()
     assert list(tmp_path.iterdir()) == [prediction_log.closed_path(left)]
-    log.keep(-1)
+    log.append(-1)
     log.close(PATIENCE)
     *kept, last = numbers(tmp_path)
     assert kept == list(range(len(kept)))

@@ -28,7 +28,7 @@ def test_training_leaves_the_validation_papers_as_the_model_sees_them(
     assert found.rows["predicted"].tolist() == answers.given
     np.testing.assert_allclose(found.rows["confidence"], answers.probabilities.max(1), atol=1e-6)
     first = validation["text"][0].as_py()
-    for name, value in text_traits(model, first).items():
+    for name, value in vars(text_traits(model, first)).items():
         if name != "characters":
             assert found.rows[name][0] == value
     assert (found.terms[0] != sketcher_for(model).transform([first])[0]).nnz == 0

@@ -33,7 +33,7 @@ def test_a_day_and_nothing() -> None:
     assert windows.parse_since("1970-01-02", 0) == DAY
     assert windows.parse_since("1970-01-02T01:00+01:00", 0) == DAY
     assert windows.parse_since("", 0) == -np.inf
-    with pytest.raises(ShelfmarkError, match=r"--since: 'yesterday' is no time"):
+    with pytest.raises(ShelfmarkError, match=r"--since: 'yesterday' is invalid"):
         windows.parse_since("yesterday", 0)
 
 
@@ -43,7 +43,7 @@ def test_a_log_gives_the_lines_of_one_model_since_a_moment(model: Model, tmp_pat
     others = line(model, now, model="other"), {"odd": 1}, line(model, now, confidence="high")
     write(tmp_path / "b.jsonl.open", line(model, now - DAY, unknown=None), *others)
     found = windows.from_log(str(tmp_path), model.card, "7d", 100)
-    assert found.left_out == {"another model's": 1, "not understood": 2}
+    assert found.left_out == {"another model": 1, "invalid": 2}
     assert found.rows["label"].tolist() == ["x", None]
     assert found.rows["unknown"].isna().tolist() == [False, True]
     assert found.rows["time"].is_monotonic_increasing
@@ -142,9 +142,9 @@ def test_labels_and_times_of_papers(
     assert found.rows["label"].tolist() == [label]
     np.testing.assert_equal(found.rows["time"].tolist(), [moment])
     assert found.texts == ["A robot\narm"]
-    assert found.left_out == {"not understood": 1}
+    assert found.left_out == {"invalid": 1}
 
 
 def test_a_file_without_papers_is_an_empty_window(model: Model, tmp_path: Path) -> None:
     found = windows.from_papers(str(write(tmp_path / "a.jsonl", {}, [])), model, "", 10)
-    assert (len(found.rows), found.terms, found.left_out) == (0, None, {"not understood": 2})
+    assert (len(found.rows), found.terms, found.left_out) == (0, None, {"invalid": 2})

@@ -153,7 +153,7 @@ def _language(model: Model, before: list[Paper], after: list[Paper]) -> dict[str
     """Return the share of words replaced, and of papers that the log would mark as not English."""
     texts = [[model.text(*paper) for paper in side] for side in (before, after)]
     marked = [
-        float(np.mean([text_traits(model, text)["language"] != ENGLISH for text in side]))
+        float(np.mean([text_traits(model, text).language != ENGLISH for text in side]))
         for side in texts
     ]
     share = changes.share_in_french([" ".join(paper) for paper in before])

@@ -1,0 +1,120 @@
+"""A line of the prediction log: one answer of the service, without the paper unless asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ConfigDict, StrictFloat, TypeAdapter
+
+from shelfmark.models.answers import Answer, PaperQuery
+from shelfmark.models.artifact import Model
+from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
+
+_OPTIONAL = ("id", "sketch", "text", "label")
+
+
+@dataclass(kw_only=True)
+class LogLine:
+    """An answer as the prediction log keeps it. Lines of older versions may lack all but four.
+
+    Args:
+        time: of the answer, in seconds since 1970.
+        request_id: of the request.
+        model: the version that answered.
+        category: the one predicted.
+        confidence: the probability of the category.
+        confident: whether that was enough to act on.
+        probabilities: of the ranked categories.
+        characters: length of the text.
+        words: length of the text.
+        unknown: share of the words that are not in the model's vocabulary.
+        language: ISO 639 code; None if unknown.
+        id: of the paper, where the request gave one.
+        sketch: hashed words, as `Sketcher.sketch` returns them, where the log keeps them.
+        text: of the paper, where the log keeps it.
+        label: the true category, where it has become known.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="ignore")
+
+    time: StrictFloat
+    request_id: str | None = None
+    model: str
+    category: str
+    confidence: StrictFloat
+    confident: bool | None = None
+    probabilities: dict[str, float] = field(default_factory=dict)
+    characters: int | None = None
+    words: int | None = None
+    unknown: float | None = None
+    language: str | None = None
+    id: str | int | None = None
+    sketch: str | None = None
+    text: str | None = None
+    label: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the line as a dict for `orjson.dumps`, without what the log does not keep."""
+        values = self.__dict__.copy()
+        for name in _OPTIONAL:
+            if values[name] is None:
+                del values[name]
+        return values
+
+    @classmethod
+    def from_json(cls, values: Any) -> LogLine:
+        """Return the line that a file holds.
+
+        Raises:
+            ValueError: it is not a log line.
+        """
+        return _ADAPTER.validate_python(values)
+
+
+_ADAPTER = TypeAdapter(LogLine)
+
+
+@dataclass(frozen=True)
+class LoggedAnswer:
+    """An answer on its way to the log, whose line is made when the log writes it.
+
+    Args:
+        time: of the answer, in seconds since 1970.
+        request_id: of the request.
+        model: what answered.
+        query: the paper.
+        answer: the answer.
+    """
+
+    time: StrictFloat
+    request_id: str
+    model: Model
+    query: PaperQuery
+    answer: Answer
+
+    def line(self, keep_sketch: bool, keep_text: bool) -> LogLine:
+        """Return the log line.
+
+        Args:
+            keep_sketch: whether the log keeps hashed words.
+            keep_text: whether the log keeps texts.
+        """
+        text = self.model.text(self.query.title, self.query.abstract)
+        traits = text_traits(self.model, text)
+        return LogLine(
+            time=self.time,
+            request_id=self.request_id,
+            model=self.answer.model,
+            category=self.answer.category,
+            confidence=self.answer.confidence,
+            confident=self.answer.confident,
+            probabilities={rank.category: rank.probability for rank in self.answer.ranking},
+            characters=traits.characters,
+            words=traits.words,
+            unknown=traits.unknown,
+            language=traits.language,
+            id=self.query.id,
+            sketch=sketcher_for(self.model).sketch(text) if keep_sketch else None,
+            text=text if keep_text else None,
+        )
