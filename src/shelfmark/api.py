@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shelfmark.core.arrays import Floats
     from shelfmark.models.answers import Answer
     from shelfmark.models.artifact import Model
-    from shelfmark.models.explain import Explanation
+    from shelfmark.models.protocol import WordWeights
 
 Paper = str | tuple[str, str]  # a text, or title and abstract
 BATCH = 1024  # papers, as `predict --file` takes them
@@ -115,7 +115,7 @@ class PaperClassifier:
             ]
         )
 
-    def explain(self, paper: Paper, category: str | None = None) -> Explanation:
+    def explain(self, paper: Paper, category: str | None = None) -> WordWeights:
         """Return what each word of a paper adds to the margin of a class.
 
         Args:
@@ -123,10 +123,10 @@ class PaperClassifier:
             category: one of `classes`; the most probable one if not given.
 
         Raises:
-            ShelfmarkError: the paper has no text, or there is no such class.
+            ShelfmarkError: the paper has no text, there is no such class, or models of this kind
+                explain no answer.
         """
         from shelfmark.errors import nearest
-        from shelfmark.models.explain import explain
 
         if not isinstance(paper, str | tuple):
             raise ShelfmarkError(f"a {type(paper).__name__}: explain takes one paper")
@@ -135,7 +135,10 @@ class PaperClassifier:
             category = self.classes[int(self.predict_proba(paper).argmax())]
         elif category not in self.classes:
             raise ShelfmarkError(f"{category}: no such class{nearest(category, self.classes)}")
-        return explain(self._model, self._model.text(*pair), category)
+        weights = self._model.classifier.explain(self._model.text(*pair), category)
+        if weights is None:
+            raise ShelfmarkError(f"{self.name}: models of this kind explain no answer")
+        return weights
 
 
 def load(

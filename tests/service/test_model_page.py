@@ -25,10 +25,10 @@ def test_browsers_get_a_page_and_accept_markdown_gets_the_source(
 
 
 def test_markup_in_a_card_is_shown_as_text(model: Model) -> None:
-    page = model_page(Model(model.pipeline, model.card, "# <script>alert(1)</script>"))
+    page = model_page(Model(model.classifier, model.card, "# <script>alert(1)</script>"))
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
 
 
 def test_a_model_without_a_card_gets_a_page_that_says_so(model: Model) -> None:
-    assert "older than model cards" in model_page(Model(model.pipeline, model.card))
+    assert "older than model cards" in model_page(Model(model.classifier, model.card))

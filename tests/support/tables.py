@@ -77,6 +77,6 @@ def fit(train: pa.Table, validation: pa.Table, *overrides: str) -> artifact.Mode
         "config": settings.model_dump(mode="json"),
         "classes": [{"label": label} for label in fitted.classes],
         "listed": list(fitted.targets.listed),
-        "rounds": fitted.rounds,
+        **fitted.details,
     }
-    return artifact.Model(fitted.pipeline, card)
+    return artifact.Model(fitted.classifier, card)

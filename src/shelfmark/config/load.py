@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from shelfmark.config import groups
-from shelfmark.config.schema import RENAMED_KEYS, Config, DriftConfig
+from shelfmark.config.schema import MODEL_KINDS, RENAMED_KEYS, Config, DriftConfig, ModelConfig
 from shelfmark.errors import ShelfmarkError, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -208,13 +209,22 @@ def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
 
 def _fields(section: str, model: type[BaseModel]) -> list[str]:
     for part in filter(None, section.split(".")):
-        annotation = model.model_fields[part].annotation
+        annotation = _known_fields(model)[part].annotation
         # The section is the first branch of a union if it may be null.
         section_type = next(iter(get_args(annotation)), annotation)
         if not (isinstance(section_type, type) and issubclass(section_type, BaseModel)):
             return []
         model = section_type
-    return list(model.model_fields)
+    return list(_known_fields(model))
+
+
+def _known_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields of a section; those of every kind of model where they depend on it."""
+    if model is not ModelConfig:
+        return model.model_fields
+    return {
+        name: field for kind in MODEL_KINDS.values() for name, field in kind.model_fields.items()
+    }
 
 
 def _short(error: Exception) -> str:

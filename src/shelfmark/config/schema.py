@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import copy
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    SerializeAsAny,
+    model_validator,
+)
 
 from shelfmark.arxiv import taxonomy
 from shelfmark.arxiv.taxonomy import Level
@@ -17,6 +25,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
 # Keys of older versions and their present names: older model cards hold them still.
 RENAMED_KEYS = {"model.stack.scorers.embedding": "model.stack.scorers.low_rank"}
+BOOSTED = "boosted"  # the kind of model of configurations that name none
 VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # the name of a model, never a path
 
 
@@ -193,8 +202,41 @@ class StackConfig(Strict):
 
 
 class ModelConfig(Strict):
-    """The classifier, and what it stands on."""
+    """The classifier: a section of its own for each kind of model, of those in `MODEL_KINDS`.
 
+    Args:
+        kind: the family of models.
+        n_jobs: threads of a training, None for one a core.
+    """
+
+    kind: str
+    n_jobs: int | None = Field(None, ge=1)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _validate_as_kind(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Any:
+        """Validate a mapping as the section of its kind; older configurations name none."""
+        if cls is not ModelConfig or not isinstance(values, dict):
+            return validate(values)
+        kind = values.get("kind", BOOSTED)
+        if kind not in MODEL_KINDS:
+            known = ", ".join(MODEL_KINDS)
+            raise ValueError(f"kind={kind}: no such kind of model; there are {known}")
+        return MODEL_KINDS[kind].model_validate(values)
+
+    @property
+    def max_rounds(self) -> int:
+        """The most rounds that a training reports, 0 where it reports none."""
+        return 0
+
+    def check_features(self, features: FeaturesConfig) -> None:
+        """Raise ValueError if the model cannot be fitted on such features."""
+
+
+class BoostedConfig(ModelConfig):
+    """TF-IDF, linear models and boosted trees."""
+
+    kind: Literal["boosted"] = "boosted"
     classifier: Literal["trees", "reranker", "linear"]
     stack: StackConfig | None
     candidates: int = Field(ge=2)
@@ -211,13 +253,27 @@ class ModelConfig(Strict):
     n_jobs: int | None = Field(ge=1)
     params: dict[str, Any]
 
+    @property
+    def max_rounds(self) -> int:
+        """The most rounds of trees, 0 where there are none."""
+        return 0 if self.classifier == "linear" else self.rounds
+
+    def check_features(self, features: FeaturesConfig) -> None:
+        """Raise ValueError if neither scores nor terms are left."""
+        if self.stack is None and features.chosen_terms == 0:
+            raise ValueError("features.chosen_terms=0 leaves nothing without model.stack")
+
     @model_validator(mode="after")
-    def _has_scores(self) -> ModelConfig:
+    def _has_scores(self) -> Self:
         if self.classifier != "trees" and self.stack is None:
             raise ValueError(f"classifier={self.classifier} needs model.stack: its scores")
         if self.classifier != "linear" and self.stack is not None and self.stack.folds is None:
             raise ValueError("stack.folds=null is for classifier=linear: trees need fair scores")
         return self
+
+
+# The section of each kind of model. The families themselves are in `models/families.py`.
+MODEL_KINDS: dict[str, type[ModelConfig]] = {BOOSTED: BoostedConfig}
 
 
 class PredictConfig(Strict):
@@ -264,7 +320,7 @@ class Config(Strict):
     paths: Paths
     data: DataConfig
     features: FeaturesConfig
-    model: ModelConfig
+    model: SerializeAsAny[ModelConfig]
     predict: PredictConfig
     tracking: TrackingConfig
     # Not written while local, for it came later and is no part of what is learnt.
@@ -273,14 +329,15 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _has_features(self) -> Config:
-        if self.model.stack is None and self.features.chosen_terms == 0:
-            raise ValueError("features.chosen_terms=0 leaves nothing without model.stack")
+        self.model.check_features(self.features)
         return self
 
 
 def with_present_keys(values: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration of an older model card, keys renamed as in `RENAMED_KEYS`."""
     values = copy.deepcopy(values)
+    if isinstance(values.get("model"), dict):
+        values["model"].setdefault("kind", BOOSTED)
     for old, new in RENAMED_KEYS.items():
         *path, key = old.split(".")
         section: Any = values

@@ -18,7 +18,7 @@ from shelfmark.core import console, files, provenance
 from shelfmark.data.splits import Splits, open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import charts, metrics
-from shelfmark.models import artifact, confidence, explain
+from shelfmark.models import artifact, confidence
 from shelfmark.models.artifact import Model
 from shelfmark.models.confidence import Answers
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
@@ -169,7 +169,8 @@ def find_telling_terms(model: Model, table: pa.Table) -> dict[str, list[tuple[st
     with console.progress("explaining", len(rows)) as bar:
         for text, label in zip(texts, labels, strict=True):
             if label in pushes:
-                pushes[label].update(explain.explain(model, text, label).weights)
+                explanation = model.classifier.explain(text, label)
+                pushes[label].update(explanation.weights if explanation else {})
             bar.advance()
     return {
         label: [(word, weight) for word, weight in found.most_common(TERMS_A_CLASS) if weight > 0]

@@ -11,6 +11,7 @@ from typing import Any
 from shelfmark import __version__
 from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.evaluation.evaluate import FIGURES
+from shelfmark.models.families import family_of
 
 CONFUSED = 5  # pairs of classes
 WEAKEST = 5  # classes
@@ -136,9 +137,10 @@ def _limits(card: dict[str, Any], figures: dict[str, Any]) -> str:
 
 def _cite(card: dict[str, Any]) -> str:
     commit = card["git_commit"] or "not known"
+    made_of = family_of(card["config"]["model"]["kind"]).description
     return f"""## How it was made
 
-TF-IDF and XGBoost, by Shelfmark {__version__}, commit `{commit}`, on {card["created"][:10]}, with
+{made_of}, by Shelfmark {__version__}, commit `{commit}`, on {card["created"][:10]}, with
 seed {card["config"]["seed"]}. `card.json` holds the whole configuration, the versions of the
 libraries and the digests of all files.
 

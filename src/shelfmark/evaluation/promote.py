@@ -32,7 +32,7 @@ TOLERANCES = {
     "log_loss": (False, 0.02),
     "calibration_error": (False, 0.01),
 }
-KEYS = {"name", "created", "config", "data", "classes", "listed", "rounds", "thresholds", "metrics",
+KEYS = {"name", "created", "config", "data", "classes", "listed", "thresholds", "metrics",
         "versions", "files"}  # fmt: skip
 SLOWER = 2.0  # times the time of the version in use, for one paper
 TURNS = 40

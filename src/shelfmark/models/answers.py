@@ -12,7 +12,7 @@ from pydantic import ConfigDict
 from shelfmark.arxiv import taxonomy
 from shelfmark.core.arrays import Floats
 from shelfmark.data import labels
-from shelfmark.models import confidence, explain
+from shelfmark.models import confidence
 from shelfmark.models.artifact import Model
 
 Ranked = list[tuple[int, float]]  # the numbers of classes and their probabilities, best first
@@ -184,14 +184,19 @@ def answer_queries(model: Model, queries: Sequence[PaperQuery]) -> list[Answer]:
     return answers
 
 
-def explain_text(model: Model, text: str, category: str) -> Explanation:
-    """Return the strongest words for and against a category of a cleaned text."""
-    explanation = explain.explain(model, text, category)
-    strongest = explanation.strongest()
-    places = explain.places(model, text, [word for word, _ in strongest])
+def explain_text(model: Model, text: str, category: str) -> Explanation | None:
+    """Return the strongest words for and against a category of a cleaned text.
+
+    None where the model's family explains nothing.
+    """
+    found = model.classifier.explain(text, category)
+    if found is None:
+        return None
+    strongest = found.strongest()
+    places = model.classifier.places(text, [word for word, _ in strongest])
     words = [Word(word, weight, places[word]) for word, weight in strongest]
-    rest = explanation.margin - explanation.base - sum(weight for _, weight in strongest)
-    return Explanation(category, explanation.margin, explanation.base, words, rest, text)
+    rest = found.margin - found.base - sum(weight for _, weight in strongest)
+    return Explanation(category, found.margin, found.base, words, rest, text)
 
 
 def _rankings(probabilities: Floats) -> list[Ranked]:

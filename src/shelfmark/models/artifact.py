@@ -1,15 +1,13 @@
 """A trained model on disk: written whole or not at all, opened only when it is what it says.
 
-A folder `models/<name>/` holds `pipeline.pkl` (scikit-learn's pipeline), `booster.ubj` (the trees
-in XGBoost's own stable form), `card.json`, and what models of before have not: `reference.parquet`
-(what validation looked like, for drift) and `MODEL_CARD.md` (for people). `models/latest` points at
-the newest.
+A folder `models/<name>/` holds `card.json`, the files of the classifier's family, and what older
+models lack: `reference.parquet` (reference statistics of validation, for drift detection) and
+`MODEL_CARD.md` (for people). `models/latest` points at the newest.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
 import platform
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,23 +17,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
-from sklearn.pipeline import Pipeline
 
 from shelfmark.arxiv import taxonomy
 from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.schema import DataConfig, with_present_keys
-from shelfmark.core import files, pickles
+from shelfmark.core import files
 from shelfmark.core.arrays import Floats
 from shelfmark.data.labels import Targets
 from shelfmark.errors import ShelfmarkError
-from shelfmark.models.boosted import features
-from shelfmark.models.boosted.decision import CalibratedClassifier
+from shelfmark.models.families import family_of
+from shelfmark.models.protocol import Classifier
 
-PIPELINE, BOOSTER, CARD = "pipeline.pkl", "booster.ubj", "card.json"
+CARD = "card.json"
 REFERENCE, ABOUT = "reference.parquet", "MODEL_CARD.md"
 LATEST = "latest"
-# A pickle fits the very versions that wrote it and no others.
-PINNED = ("scikit-learn", "xgboost", "numpy", "scipy")
 
 
 class Shelf(NamedTuple):
@@ -59,12 +54,12 @@ class Model:
     """An opened artifact.
 
     Args:
-        pipeline: what answers.
+        classifier: of any family.
         card: what is known of it, for programs.
         about: the same for people, in Markdown; nothing where the artifact has none.
     """
 
-    pipeline: Pipeline
+    classifier: Classifier
     card: dict[str, Any]
     about: str = ""
 
@@ -98,28 +93,15 @@ class Model:
             Shelf(label, taxonomy.full_name(label), *_home(label, data)) for label in self.classes
         ]
 
-    @cached_property
-    def terms(self) -> np.ndarray[Any, Any]:
-        """The term of each column of the TF-IDF."""
-        return features.terms(self.pipeline.steps)
-
-    @property
-    def decision(self) -> CalibratedClassifier:
-        """The last step of the pipeline."""
-        last: CalibratedClassifier = self.pipeline[-1]
-        return last
-
     def probabilities(self, texts: list[str]) -> tuple[Floats, Floats]:
         """Return the probability of each class and of each listed category for cleaned texts.
 
         Shapes: (texts, classes) and (texts, listed). A paper's own class is never listed too.
         """
-        found = features.transform(self.pipeline.steps[:-1], texts)
-        classes = self.decision.predict_proba(found)
-        lists = self.decision.cross_lists
+        classes, lists = self.classifier.probabilities(texts)
         if lists is None:
             return classes, np.zeros((len(texts), len(self.card["listed"])), np.float32)
-        return classes, lists.probabilities(found, classes.argmax(axis=1))
+        return classes, lists
 
 
 def _home(label: str, data: DataConfig) -> tuple[str | None, str | None]:
@@ -148,18 +130,14 @@ def save(model: Model, models: Path, reference: bytes | None = None) -> Path:
     """
     files.clear_leftovers(models)
     target = models / model.version
-    booster = model.decision.classifier.booster_
     with files.atomic_folder(target) as folder:
-        (folder / PIPELINE).write_bytes(pickle.dumps(model.pipeline, protocol=5))
-        if booster is not None:
-            # XGBoost itself would not notice a full disk.
-            (folder / BOOSTER).write_bytes(booster.save_raw("ubj"))
+        model.classifier.save(folder)
         if reference is not None:
             (folder / REFERENCE).write_bytes(reference)
         if model.about:
             (folder / ABOUT).write_text(model.about, encoding="utf-8")
         digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
-        whole = model.card | {"versions": versions(), "files": digests}
+        whole = model.card | {"versions": versions(_kind(model.card)), "files": digests}
         (folder / CARD).write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
     point_latest_at(target)
     return target
@@ -193,11 +171,15 @@ def point_at(target: Path, alias: str) -> None:
         raise ShelfmarkError(f"cannot point {link} at it: {error.strerror or error}") from error
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a pickle of ours depends on."""
+def versions(kind: str) -> dict[str, str]:
+    """Return the versions here of Python and the libraries that files of a family depend on."""
     return {"python": ".".join(platform.python_version_tuple()[:2])} | {
-        name: version(name) for name in PINNED
+        name: version(name) for name in family_of(kind).libraries
     }
+
+
+def _kind(card: dict[str, Any]) -> str:
+    return str(card["config"]["model"]["kind"])
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -227,14 +209,18 @@ def _present(card: dict[str, Any]) -> dict[str, Any]:
 
 
 def check(folder: Path) -> dict[str, Any]:
-    """Return the card of an artifact whose versions and digests are right, its pickle unopened.
+    """Return the card of an artifact whose versions and digests are right, without opening it.
 
     Raises:
         ShelfmarkError: none there, made with other versions, or damaged.
     """
     card = read_card(folder)
-    _check_versions(card.get("versions", {}), folder)
-    for name, digest in {PIPELINE: None, **card.get("files", {})}.items():
+    try:
+        family = family_of(_kind(card))
+    except (KeyError, TypeError):
+        raise ShelfmarkError(f"{folder / CARD} names no kind of model; train again") from None
+    _check_versions(family.kind, card.get("versions", {}), folder)
+    for name, digest in {**dict.fromkeys(family.files), **card.get("files", {})}.items():
         path = folder / name
         if not path.is_file() or files.sha256(path) != digest:
             raise ShelfmarkError(f"{path} is missing or not the file its card names; train again")
@@ -242,29 +228,25 @@ def check(folder: Path) -> dict[str, Any]:
 
 
 def load(folder: Path, threads: int | None = None) -> Model:
-    """Open an artifact: versions, then digests, then the pickle through the list of names.
+    """Open an artifact: versions, then digests, then the files of its family.
 
     Args:
         folder: an artifact's folder, or the link `latest`.
-        threads: how many the trees use, settled once here; None leaves one a core.
+        threads: how many the classifier uses; None for one a core.
 
     Raises:
-        ShelfmarkError: none there, made with other versions, damaged, or a foreign pickle.
+        ShelfmarkError: none there, made with other versions, damaged, or foreign.
     """
     card = check(folder)
-    pipeline = pickles.load(folder / PIPELINE)
-    if not isinstance(pipeline, Pipeline):
-        raise ShelfmarkError(f"{folder / PIPELINE} holds no pipeline but {type(pipeline).__name__}")
-    booster = pipeline[-1].classifier.booster_
-    if booster is not None:
-        booster.set_param({"nthread": threads or os.cpu_count() or 1})
+    classes = tuple(entry["label"] for entry in card["classes"])
+    classifier = family_of(_kind(card)).load(folder, classes, threads)
     about = folder / ABOUT
-    told = about.read_text(encoding="utf-8") if ABOUT in card.get("files", {}) else ""
-    return Model(pipeline, card, told)
+    text = about.read_text(encoding="utf-8") if ABOUT in card.get("files", {}) else ""
+    return Model(classifier, card, text)
 
 
-def _check_versions(made_with: dict[str, str], folder: Path) -> None:
-    for name, here in versions().items():
+def _check_versions(kind: str, made_with: dict[str, str], folder: Path) -> None:
+    for name, here in versions(kind).items():
         made = made_with.get(name, "an unknown version")
         if made != here:
             raise ShelfmarkError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,6 +100,7 @@ def decode_sketches(sketches: Sequence[str]) -> sp.csr_matrix:
     return sp.csr_matrix(np.unpackbits(packed, axis=1), dtype=np.float32)
 
 
+ANY_WORD = re.compile(r"\b\w\w+\b")  # of a text where the model has no vocabulary
 LEAST_WORDS = 3  # fewer are too few to identify the language
 MOST_CHARACTERS = 500  # more identify it no better, and take longer
 LEAST_PROBABILITY = 0.5  # of a language that is reported
@@ -124,14 +126,11 @@ class TextTraits:
 
 def text_traits(model: Model, text: str) -> TextTraits:
     """Return the traits of a text as `model.text` returns it."""
-    _, vectorizer = model.pipeline[0].transformer_list[0]
-    words = vectorizer.build_tokenizer()(vectorizer.build_preprocessor()(text))
-    if stop := vectorizer.get_stop_words():
-        words = [word for word in words if word not in stop]
-    unknown = None
-    if words and vectorizer.ngram_range[0] == 1:
-        known = sum(map(vectorizer.vocabulary_.__contains__, words))
-        unknown = round(1 - known / len(words), 6)
+    vocabulary = model.classifier.vocabulary
+    words = ANY_WORD.findall(text) if vocabulary is None else vocabulary.words(text)
+    unknown = None if vocabulary is None else vocabulary.unknown_share(words)
+    if unknown is not None:
+        unknown = round(unknown, 6)
     language = _identify_language(text) if len(words) >= LEAST_WORDS else None
     return TextTraits(len(text), len(words), unknown, language)
 

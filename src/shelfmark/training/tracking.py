@@ -125,7 +125,7 @@ class Recorder:
 
     def log_model(self, model: Path, card: dict[str, Any]) -> None:
         """Record a saved model everywhere, with parts of its card as metadata."""
-        metadata = {key: card[key] for key in MODEL_METADATA}
+        metadata = {key: card[key] for key in MODEL_METADATA if key in card}
         metadata["classes"] = [entry["label"] for entry in card["classes"]]
         for run in self._runs:
             run.log_model(model, metadata)

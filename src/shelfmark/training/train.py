@@ -28,9 +28,8 @@ from shelfmark.data.splits import Splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate, model_card
 from shelfmark.models import artifact, confidence
-from shelfmark.models.boosted.boosting import RoundCallback
-from shelfmark.models.boosted.engine import LOCAL, Engine, open_engine
-from shelfmark.models.boosted.fit import Fitted, fit_model
+from shelfmark.models.families import family_of
+from shelfmark.models.protocol import Fitted, RoundCallback
 from shelfmark.monitoring import reference
 from shelfmark.training import identity, tracking
 
@@ -61,11 +60,11 @@ def train_model(settings: Config) -> TrainingResult:
     folder = Path(settings.paths.models) / name
     if folder.exists():
         return complete_saved_run(folder, settings)
-    with open_engine(settings.engine) as engine:
+    with family_of(settings.model.kind).open_engine(settings.engine) as engine:
         return _train_new(settings, name, engine)
 
 
-def _train_new(settings: Config, name: str, engine: Engine) -> TrainingResult:
+def _train_new(settings: Config, name: str, engine: Any) -> TrainingResult:
     models = Path(settings.paths.models)
     splits = prepare_splits(settings)
     key = identity.key_of(settings, splits)
@@ -89,7 +88,8 @@ def _train_new(settings: Config, name: str, engine: Engine) -> TrainingResult:
 
 def _summary(model: artifact.Model, folder: Path) -> dict[str, Any]:
     card = model.card
-    return {**card["metrics"]["validation"], "rounds": card["rounds"], "model": str(folder)}
+    rounds = {"rounds": card["rounds"]} if "rounds" in card else {}
+    return {**card["metrics"]["validation"], **rounds, "model": str(folder)}
 
 
 def _log_report(
@@ -111,7 +111,7 @@ def fit_and_measure(
     splits: Splits,
     callback: RoundCallback,
     checkpoint: Checkpoint,
-    engine: Engine = LOCAL,
+    engine: Any = None,
 ) -> tuple[artifact.Model, dict[str, Any]]:
     """Fit on train and measure on validation, without saving the model.
 
@@ -122,8 +122,9 @@ def fit_and_measure(
         ShelfmarkError: the data or the configuration do not allow it.
     """
     validation = splits.read("validation")
-    fitted = fit_model(settings, splits.read("train"), validation, callback, checkpoint, engine)
-    model = artifact.Model(fitted.pipeline, build_card(settings, name, key, splits, fitted))
+    family = family_of(settings.model.kind)
+    fitted = family.fit(settings, splits.read("train"), validation, callback, checkpoint, engine)
+    model = artifact.Model(fitted.classifier, build_card(settings, name, key, splits, fitted))
     answers = evaluate.predict_table(model, validation)
     model.card["thresholds"] = confidence.choose(answers, settings.predict.min_precision)
     figures = evaluate.score_answers(answers, model)
@@ -172,7 +173,7 @@ def build_card(
         },
         "classes": [{"label": label, "name": full_name(label)} for label in fitted.classes],
         "listed": list(fitted.targets.listed),
-        "rounds": fitted.rounds,
+        **fitted.details,
         "seconds": fitted.seconds,
     }
 

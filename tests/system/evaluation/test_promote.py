@@ -192,7 +192,7 @@ def test_figures_on_other_papers_are_measured_again_or_not_compared(
 
 
 def test_a_damaged_version_is_one_line(models: Path) -> None:
-    with (models / "b" / artifact.PIPELINE).open("ab") as file:
+    with (models / "b" / "pipeline.pkl").open("ab") as file:
         file.write(b"x")
     with pytest.raises(ShelfmarkError, match="not the file its card names"):
         promoted(models, "b")
@@ -226,7 +226,7 @@ def test_a_model_that_fails_to_behave_is_kept_out(model: artifact.Model) -> None
     # One that answers by the case of letters, sure of everything, and by its place in a list.
     flaws = {
         check.name: check
-        for check in behaviour.check_behaviour(_Flawed(model.pipeline, model.card))
+        for check in behaviour.check_behaviour(_Flawed(model.classifier, model.card))
     }
     assert not flaws["what carries no meaning changes nothing"].passed
     assert not flaws["probabilities sum to 1, of short and long texts"].passed

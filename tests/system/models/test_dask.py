@@ -106,7 +106,7 @@ def accuracy(model: artifact.Model) -> float:
 def words(model: artifact.Model) -> list[Any]:
     """Return what the fields of TF-IDF have learnt."""
     found = []
-    for _, field in model.pipeline.steps[0][1].transformer_list:
+    for _, field in model.classifier.pipeline.steps[0][1].transformer_list:
         vectorizer = getattr(field, "steps", [(None, field)])[-1][1]
         found += [vectorizer.vocabulary_, list(vectorizer.vocabulary_), vectorizer.idf_.tobytes()]
     return found
@@ -126,7 +126,9 @@ def test_words_and_linear_models_are_the_same_to_the_last_bit(
 ) -> None:
     assert words(together) == words(alone)
     assert len(words(alone)) == 6
-    ours, theirs = (one.pipeline.steps[1][1].transformer_list[0][1] for one in (together, alone))
+    ours, theirs = (
+        one.classifier.pipeline.steps[1][1].transformer_list[0][1] for one in (together, alone)
+    )
     for mine, other in zip(ours.fitted_, theirs.fitted_, strict=True):
         assert mine.weights_.tobytes() == other.weights_.tobytes()
     assert ours.means_.tobytes() == theirs.means_.tobytes()

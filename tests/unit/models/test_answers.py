@@ -27,7 +27,7 @@ def papers() -> list[tuple[str, str]]:
 def cautious(model: artifact.Model, **changes: Any) -> artifact.Model:
     """Return the model with other thresholds on its card."""
     return artifact.Model(
-        model.pipeline, model.card | {"thresholds": model.card["thresholds"] | changes}
+        model.classifier, model.card | {"thresholds": model.card["thresholds"] | changes}
     )
 
 

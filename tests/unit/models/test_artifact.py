@@ -66,9 +66,11 @@ def test_a_saved_model_answers_as_before(model: artifact.Model, home: Path) -> N
 
 def test_the_trees_in_their_stable_form_answer_the_same(model: artifact.Model, home: Path) -> None:
     booster = xgboost.Booster(model_file=home / "models" / "quick" / "booster.ubj")
-    known = features.transform(model.pipeline.steps[:-1], [TEXT])
+    known = features.transform(model.classifier.pipeline.steps[:-1], [TEXT])
     given = booster.predict(xgboost.DMatrix(known), output_margin=True)
-    np.testing.assert_allclose(given, model.decision.classifier.margins(known), rtol=1e-5)
+    np.testing.assert_allclose(
+        given, model.classifier.decision.classifier.margins(known), rtol=1e-5
+    )
 
 
 def test_the_pipeline_alone_predicts_what_the_model_does(home: Path) -> None:
@@ -84,9 +86,9 @@ def test_the_targets_come_back_from_the_card(model: artifact.Model) -> None:
 
 
 def test_the_terms_are_those_of_the_text_then_those_of_the_title(model: artifact.Model) -> None:
-    words = model.pipeline[0].transform(["Robot\nrobot"])
-    assert model.terms[words.indices].tolist() == ["robot", "robot"]
-    assert len(model.terms) == words.shape[1]
+    words = model.classifier.pipeline[0].transform(["Robot\nrobot"])
+    assert model.classifier.terms[words.indices].tolist() == ["robot", "robot"]
+    assert len(model.classifier.terms) == words.shape[1]
 
 
 def test_a_malicious_pickle_is_refused_and_nothing_runs(copy: Path, tmp_path: Path) -> None:
@@ -176,7 +178,7 @@ def test_a_name_is_never_written_over(model: artifact.Model, home: Path) -> None
 
 
 def test_a_save_that_fails_half_way_leaves_nothing(model: artifact.Model, tmp_path: Path) -> None:
-    unwritable = artifact.Model(model.pipeline, model.card | {"unwritable": object()})
+    unwritable = artifact.Model(model.classifier, model.card | {"unwritable": object()})
     with pytest.raises(TypeError):
         artifact.save(unwritable, tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -184,7 +186,7 @@ def test_a_save_that_fails_half_way_leaves_nothing(model: artifact.Model, tmp_pa
 
 def test_threads_are_settled_at_load(home: Path) -> None:
     opened = artifact.load(home / "models" / "quick", threads=2)
-    config = orjson.loads(opened.decision.classifier.booster_.save_config())
+    config = orjson.loads(opened.classifier.decision.classifier.booster_.save_config())
     assert config["learner"]["generic_param"]["nthread"] == "2"
 
 
@@ -200,4 +202,6 @@ def test_every_kind_is_saved_and_opened_again(kind: str, tmp_path: Path) -> None
                             strict=True):  # fmt: skip
         assert ours.tobytes() == theirs.tobytes()
     grown = "booster.ubj" in opened.card["files"]
-    assert grown == (opened.decision.classifier.booster_ is not None) == (kind != "linear")
+    assert (
+        grown == (opened.classifier.decision.classifier.booster_ is not None) == (kind != "linear")
+    )

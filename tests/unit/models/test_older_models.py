@@ -17,6 +17,7 @@ from shelfmark.config.schema import Config
 from shelfmark.core import pickles
 from shelfmark.models import answers, artifact
 from shelfmark.models.answers import PaperQuery
+from shelfmark.models.boosted.classifier import PIPELINE
 
 DATA = Path(__file__).parent / "data"
 OLDER = sorted(folder.name for folder in DATA.iterdir())
@@ -33,7 +34,7 @@ def folder(request: pytest.FixtureRequest) -> Path:
 def model(folder: Path) -> artifact.Model:
     monkeypatch = pytest.MonkeyPatch()
     versions = orjson.loads((folder / artifact.CARD).read_bytes())["versions"]
-    monkeypatch.setattr(artifact, "versions", lambda: versions)
+    monkeypatch.setattr(artifact, "versions", lambda kind: versions)
     try:
         return artifact.load(folder, threads=1)
     finally:
@@ -81,6 +82,6 @@ def test_an_older_card_is_read_with_the_present_keys(folder: Path, model: artifa
 
 
 def test_the_older_models_cover_every_class_that_moved() -> None:
-    named = b"".join((DATA / name / artifact.PIPELINE).read_bytes() for name in OLDER)
+    named = b"".join((DATA / name / PIPELINE).read_bytes() for name in OLDER)
     assert not [place for place in pickles.RENAMED if place[0].encode() not in named]
     assert not [place for place in pickles.RENAMED if place[1].encode() not in named]

@@ -51,7 +51,7 @@ def test_a_word_counts_once_and_order_and_case_do_not() -> None:
 
 
 def test_the_words_are_those_of_the_model(model: Model) -> None:
-    field = model.pipeline[0].transformer_list[0][1]
+    field = model.classifier.pipeline[0].transformer_list[0][1]
     text = "We train Ünseen robot-arms, x y 12 $\\alpha$; the gripper."
     words = field.build_tokenizer()(field.build_preprocessor()(text))
     found = fingerprint.sketcher_for(model).words(text)

@@ -49,7 +49,7 @@ def test_the_card_covers_it_and_tells_the_days(home: Path, tmp_path: Path) -> No
 
 def test_a_model_of_before_opens_and_says_what_to_do(home: Path, tmp_path: Path) -> None:
     old = artifact.load(home / "models" / "quick")
-    folder = artifact.save(artifact.Model(old.pipeline, old.card | {"name": "old"}), tmp_path)
+    folder = artifact.save(artifact.Model(old.classifier, old.card | {"name": "old"}), tmp_path)
     assert artifact.load(folder).classes == old.classes
     with pytest.raises(ShelfmarkError, match=r"no reference\.parquet to compare with: train again"):
         reference.load_reference(folder)

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from shelfmark.config.load import load_config
 from shelfmark.data import splits
 from shelfmark.data.prepare import prepare_splits
-from shelfmark.models import artifact
+from shelfmark.models import artifact, families
 from shelfmark.training import identity
 from tests.conftest import QUICK, paths_in
 
@@ -106,6 +106,8 @@ def test_a_run_is_resumed_only_by_the_code_that_computes_the_same(
     before = key(known)
     shutil.copytree(identity.PACKAGE, tmp_path / "code")
     monkeypatch.setattr(identity, "PACKAGE", tmp_path / "code")
+    family = tmp_path / "code" / "models" / "boosted"
+    monkeypatch.setattr(families, "folder_of", lambda kind: family)
     assert key(known) == before
     with (tmp_path / "code" / module).open("a") as file:
         file.write("# changed, committed or not")
@@ -116,8 +118,8 @@ def test_a_run_is_resumed_only_by_the_same_libraries(
     known: splits.Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = key(known)
-    versions = artifact.versions() | {"scikit-learn": "0.1"}
-    monkeypatch.setattr(artifact, "versions", lambda: versions)
+    versions = artifact.versions("boosted") | {"scikit-learn": "0.1"}
+    monkeypatch.setattr(artifact, "versions", lambda kind: versions)
     assert key(known) != before
 
 
@@ -134,6 +136,6 @@ def test_the_key_covers_all_modules_that_fitting_imports() -> None:
     }
     covered = {
         ".".join(path.relative_to(identity.PACKAGE).with_suffix("").parts)
-        for path in identity.code_files()
+        for path in identity.code_files("boosted")
     }
     assert imported - covered == others

@@ -259,7 +259,7 @@ def _fit_model(settings: Config, papers: pa.Table) -> artifact.Model:
         "classes": [{"label": label} for label in fitted.classes],
         "listed": list(fitted.targets.listed),
     }
-    return artifact.Model(fitted.pipeline, card)
+    return artifact.Model(fitted.classifier, card)
 
 
 def _describe(model: artifact.Model, papers: pa.Table) -> Described:

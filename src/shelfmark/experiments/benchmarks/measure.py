@@ -26,9 +26,11 @@ from shelfmark.config.schema import Config
 from shelfmark.core import console
 from shelfmark.data import sources
 from shelfmark.data.prepare import prepare_splits
+from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.benchmarks import memory
 from shelfmark.models import answers, artifact
 from shelfmark.models.boosted import features
+from shelfmark.models.boosted.classifier import BoostedClassifier
 from shelfmark.models.boosted.engine import Engine, open_engine
 from shelfmark.models.boosted.fit import fit_model
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
@@ -104,7 +106,7 @@ def time_fit(settings: Config, limit: str) -> dict[str, Any]:
     seconds, fitted = _timed(
         lambda: fit_model(settings, papers, splits.read("validation"), lambda step, losses: None)
     )
-    return {"papers": papers.num_rows, "seconds": seconds, "rounds": fitted.rounds}
+    return {"papers": papers.num_rows, "seconds": seconds, "rounds": fitted.details["rounds"]}
 
 
 def time_engine(settings: Config, limit: str) -> dict[str, Any]:
@@ -168,12 +170,15 @@ def time_answer(settings: Config, folder: str) -> dict[str, Any]:
     model = artifact.load(Path(folder), threads=1)
     papers = list(itertools.islice(_papers(settings), ONE_BY_ONE))
     texts = [model.text(paper.title, paper.abstract) for paper in papers]
-    steps, label = model.pipeline.steps[:-1], model.classes[0]
+    boosted, label = model.classifier, model.classes[0]
+    if not isinstance(boosted, BoostedClassifier):
+        raise ShelfmarkError(f"{folder}: the parts of its answers are not known")
+    steps = boosted.pipeline.steps[:-1]
     rows = [features.transform(steps, [text]) for text in texts]
     work: dict[str, Callable[[int], Any]] = {
         "clean": lambda i: model.text(papers[i].title, papers[i].abstract),
         "features": lambda i: features.transform(steps, [texts[i]]),
-        "score": lambda i: model.decision.predict_proba(rows[i]),
+        "score": lambda i: boosted.decision.predict_proba(rows[i]),
         "explain": lambda i: answers.explain_text(model, texts[i], label),
     }
     return {

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from shelfmark.config.load import load_config
+from shelfmark.config.schema import BoostedConfig
 from shelfmark.core import console
 from shelfmark.core.tables import Table
 from shelfmark.errors import ShelfmarkError
@@ -139,7 +140,7 @@ def bench_models(overrides: Sequence[str]) -> list[Row]:
         linear = _measure("train", [*overrides, *paths, "model=linear", "name=linear"])
         short = [f"model.rounds={SEED_ROUNDS}", "model.early_stopping=null", "name=seed"]
         seed = _measure("train", [*overrides, *paths, "experiment=seed", *short])
-        whole = load_config(["experiment=seed"]).model.rounds
+        whole = load_config(["experiment=seed"]).model.max_rounds
         seed["seconds"] += seed["trees"] * (whole / SEED_ROUNDS - 1)
         rows = [
             Row(f"train {best['papers']:,} papers, experiment=best", _summarize(best)),
@@ -181,7 +182,8 @@ def bench_cluster(overrides: Sequence[str]) -> list[Row]:
     """Measure a training by this machine and by a cluster of one and two workers; estimate more."""
     kept = [word for word in overrides if not word.startswith(("data.labels", "engine"))]
     kept += [] if any(word.startswith("experiment=") for word in kept) else ["experiment=all"]
-    stack = load_config(kept).model.stack
+    model = load_config(kept).model
+    stack = model.stack if isinstance(model, BoostedConfig) else None
     most = {"scores": (stack.folds or 0) + 1} if stack else {}
     return [row for count in SHARED for row in _bench_shares(kept, count, most)]
 

@@ -96,7 +96,7 @@ def _pruner(plan: Plan) -> optuna.pruners.BasePruner:
     early = plan.sweep.early_terminate
     if early is None:
         return optuna.pruners.NopPruner()
-    rounds = max(plan.settings(x).model.rounds for x in plan.sweep.candidates())
+    rounds = max(plan.settings(x).model.max_rounds for x in plan.sweep.candidates())
     return optuna.pruners.HyperbandPruner(
         min_resource=early.first,
         max_resource=max(early.max_iter or rounds, early.first),

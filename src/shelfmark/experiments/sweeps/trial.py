@@ -19,7 +19,8 @@ from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError, nearest
 from shelfmark.evaluation import evaluate
 from shelfmark.experiments.sweeps.spec import Sweep, Values, as_overrides, check_sweep
-from shelfmark.models.boosted.boosting import STAGE, RoundCallback
+from shelfmark.models.boosted.boosting import STAGE
+from shelfmark.models.protocol import RoundCallback
 from shelfmark.training import identity, train
 
 LOSS = "validation"  # the loss of a round, as `shelfmark train` records it
@@ -106,7 +107,7 @@ def open_plan(
     metric, known = sweep.metric.name, [LOSS, *evaluate.FIGURES]
     if metric not in known:
         raise ShelfmarkError(f"metric: there is no figure {metric}{nearest(metric, known)}")
-    if metric == LOSS and first.model.classifier == "linear":
+    if metric == LOSS and not first.model.max_rounds:
         raise ShelfmarkError(f"metric: a linear model has no rounds and no {LOSS}: take log_loss")
     splits = prepare_splits(first)
     plan = Plan(name, sweep, overrides, splits.folder, threads)
@@ -135,7 +136,7 @@ def run_trial(plan: Plan, values: Values, callback: RoundCallback) -> dict[str, 
         model, _ = train.fit_and_measure(
             settings, plan.name, "", open_splits(plan.splits), record_round, stages
         )
-    figures = {**model.card["metrics"]["validation"], "rounds": model.card["rounds"]}
+    figures = {**model.card["metrics"]["validation"], "rounds": model.card.get("rounds", 0)}
     if losses:
         figures[LOSS] = min(losses)
     if figures.get(plan.sweep.metric.name) is None:

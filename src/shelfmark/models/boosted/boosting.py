@@ -12,13 +12,11 @@ from typing import Any
 import xgboost
 from loguru import logger
 
-from shelfmark.config.schema import ModelConfig
+from shelfmark.config.schema import BoostedConfig
 from shelfmark.core import console
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.errors import ShelfmarkError
-
-# Called after each round with its number and its losses: {"train": …, "validation": …}.
-RoundCallback = Callable[[int, dict[str, float]], None]
+from shelfmark.models.protocol import RoundCallback
 
 KEPT_EVERY = 25  # rounds
 STAGE = "trees"
@@ -58,7 +56,7 @@ class BoostingRun:
         callback: called after each round with its number and its losses.
     """
 
-    config: ModelConfig
+    config: BoostedConfig
     seed: int
     checkpoint: Checkpoint
     callback: RoundCallback
@@ -102,7 +100,7 @@ class BoostingRun:
         self.checkpoint.save(stage, {"trees": trees, "losses": history})
 
 
-def is_finished(config: ModelConfig, history: list[dict[str, float]]) -> bool:
+def is_finished(config: BoostedConfig, history: list[dict[str, float]]) -> bool:
     """Whether all rounds are done, or validation has not improved for `early_stopping` rounds."""
     patience = config.early_stopping
     stale = bool(history) and patience is not None and len(history) - 1 - _best(history) >= patience
@@ -110,7 +108,7 @@ def is_finished(config: ModelConfig, history: list[dict[str, float]]) -> bool:
 
 
 def best_trees(
-    config: ModelConfig, booster: xgboost.Booster, history: list[dict[str, float]]
+    config: BoostedConfig, booster: xgboost.Booster, history: list[dict[str, float]]
 ) -> xgboost.Booster:
     """Return the trees up to the best round, or all where nothing stops them early."""
     trees: xgboost.Booster = booster[
@@ -167,7 +165,7 @@ def grow(
         return best_trees(config, booster, history)
 
 
-def thread_count(config: ModelConfig) -> int:
+def thread_count(config: BoostedConfig) -> int:
     """Return how many threads grow the trees: sums of floats depend on it."""
     return config.n_jobs or os.cpu_count() or 1
 

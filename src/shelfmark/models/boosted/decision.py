@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
 from shelfmark.core.arrays import Floats, Indicator, Ints
-from shelfmark.models.boosted.heads import Classifier
+from shelfmark.models.boosted.heads import Head
 
 RARE = 1e-3  # added to shares before their logarithm
 
@@ -21,14 +21,14 @@ class CalibratedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     """Probabilities as the softmax of a classifier's margins over a temperature.
 
     Args:
-        classifier: a fitted one.
-        temperature: by which all margins are divided, 1 for as they are.
-        cross_lists: who suggests further categories, None for nobody.
+        classifier: a fitted head.
+        temperature: by which all margins are divided; 1 leaves them unchanged.
+        cross_lists: suggests further categories; None to suggest none.
     """
 
     def __init__(
         self,
-        classifier: Classifier,
+        classifier: Head,
         temperature: float = 1.0,
         cross_lists: CrossLists | None = None,
     ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,32 +15,19 @@ from loguru import logger
 from sklearn.pipeline import Pipeline
 
 from shelfmark.arxiv.taxonomy import archive_of
-from shelfmark.config.schema import Config
+from shelfmark.config.schema import BoostedConfig, Config
 from shelfmark.core import console
 from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
 from shelfmark.data.labels import Targets, learn_targets
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import features
-from shelfmark.models.boosted.boosting import BoostingRun, RoundCallback
+from shelfmark.models.boosted.boosting import BoostingRun
+from shelfmark.models.boosted.classifier import BoostedClassifier
 from shelfmark.models.boosted.decision import CalibratedClassifier, CrossLists, temperature_of
 from shelfmark.models.boosted.engine import LOCAL, Engine
-from shelfmark.models.boosted.heads import Classifier, LinearHead, RerankerHead, TreeHead
+from shelfmark.models.boosted.heads import Head, LinearHead, RerankerHead, TreeHead
 from shelfmark.models.boosted.stacking import CrossFittedScores
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A pipeline from texts to probabilities; column i of them belongs to `classes[i]`."""
-
-    pipeline: Pipeline
-    targets: Targets
-    rounds: int
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The labels, in the order of the probabilities' columns."""
-        return self.targets.classes
+from shelfmark.models.protocol import Fitted, RoundCallback
 
 
 def fit_model(
@@ -50,7 +36,7 @@ def fit_model(
     validation: pa.Table,
     callback: RoundCallback,
     checkpoint: Checkpoint | None = None,
-    engine: Engine = LOCAL,
+    engine: Engine | None = None,
 ) -> Fitted:
     """Fit features and classifier on train; validation stops the trees and calibrates.
 
@@ -60,7 +46,7 @@ def fit_model(
         validation: papers not trained on.
         callback: called after each round of trees.
         checkpoint: where finished stages are kept and found again; None keeps nothing.
-        engine: do the work.
+        engine: does the work; None for this machine.
 
     Raises:
         ShelfmarkError: the features come out empty, XGBoost refuses a parameter, or the splits
@@ -69,7 +55,8 @@ def fit_model(
     if checkpoint is None:
         with temporary_checkpoint() as checkpoint:
             return fit_model(config, train, validation, callback, checkpoint, engine)
-    stack = config.model.stack
+    engine = engine or LOCAL
+    stack = _settings(config).stack
     targets = learn_targets(train, config.data, stack.min_listed if stack else None)
     validation = _known(validation, targets)
     seconds: dict[str, float] = {}
@@ -77,14 +64,23 @@ def fit_model(
         steps, known = _features(config, targets, train, checkpoint, engine)
         unseen = features.transform(steps, validation["text"].to_pylist())
     logger.info("features: {:,} columns of {:,} papers", known.shape[1], known.shape[0])
-    classifier = _classifier(config, targets)
+    head = _head(config, targets)
     with _timed(seconds, "trees"):
-        grow = partial(engine.grow, BoostingRun(config.model, config.seed, checkpoint, callback))
-        classifier.fit((known, targets.encode(train)), (unseen, targets.encode(validation)), grow)
-    rounds = classifier.booster_.num_boosted_rounds() if classifier.booster_ else 0
+        grow = partial(
+            engine.grow, BoostingRun(_settings(config), config.seed, checkpoint, callback)
+        )
+        head.fit((known, targets.encode(train)), (unseen, targets.encode(validation)), grow)
+    rounds = head.booster_.num_boosted_rounds() if head.booster_ else 0
     logger.info("trees: {} rounds kept of {} classes", rounds, len(targets.classes))
-    decision = _decision(classifier, targets, train, validation, unseen)
-    return Fitted(Pipeline([*steps, ("decision", decision)]), targets, rounds, seconds)
+    decision = _decision(head, targets, train, validation, unseen)
+    pipeline = Pipeline([*steps, ("decision", decision)])
+    classifier = BoostedClassifier(pipeline, targets.classes)
+    return Fitted(classifier, targets, {"rounds": rounds}, seconds)
+
+
+def _settings(config: Config) -> BoostedConfig:
+    assert isinstance(config.model, BoostedConfig)
+    return config.model
 
 
 def _known(validation: pa.Table, targets: Targets) -> pa.Table:
@@ -107,14 +103,12 @@ def _features(
         fields, words = checkpoint.compute_once(
             "words", lambda: features.fit_words(config.features, texts, engine)
         )
-    stack = None
-    if config.model.stack is not None:
-        scorers = features.scorers(config.model.stack, config.seed)
-        stack = CrossFittedScores(
-            scorers, len(targets.classes), config.model.stack.folds, config.seed
-        )
-    # The other classifiers look at scores alone.
-    chosen = config.features.chosen_terms if config.model.classifier == "trees" else 0
+    settings, stack = _settings(config), None
+    if settings.stack is not None:
+        scorers = features.scorers(settings.stack, config.seed)
+        stack = CrossFittedScores(scorers, len(targets.classes), settings.stack.folds, config.seed)
+    # The other heads read the scores alone.
+    chosen = config.features.chosen_terms if settings.classifier == "trees" else 0
     with console.progress("fitting linear models"):
         joined, known = features.fit_rest(
             chosen,
@@ -128,26 +122,26 @@ def _features(
     return [("words", fields), ("joined", joined)], known
 
 
-def _classifier(config: Config, targets: Targets) -> Classifier:
-    """Return the classifier the configuration asks for, unfitted."""
-    count, kind = len(targets.classes), config.model.classifier
-    if kind == "trees":
+def _head(config: Config, targets: Targets) -> Head:
+    """Return the head that the configuration asks for, unfitted."""
+    count, settings = len(targets.classes), _settings(config)
+    if settings.classifier == "trees":
         return TreeHead(count)
-    if kind == "linear":
+    if settings.classifier == "linear":
         return LinearHead(count)
-    assert config.model.stack is not None
+    assert settings.stack is not None
     listed = [targets.listed.index(x) if x in targets.listed else -1 for x in targets.classes]
     archives = [archive_of(x) for x in targets.classes]
     groups = [sorted(set(archives)).index(x) for x in archives]
     width = len(targets.classes) + len(targets.listed)
     blocks = []
     start = 0
-    for name, _ in features.scorers(config.model.stack, config.seed):
+    for name, _ in features.scorers(settings.stack, config.seed):
         blocks.append(start)
         start += len(targets.classes) if name == "bayes" else width
     return RerankerHead(
         count,
-        config.model.candidates,
+        settings.candidates,
         blocks,
         [count + x if x >= 0 else -1 for x in listed],
         groups,
@@ -155,11 +149,11 @@ def _classifier(config: Config, targets: Targets) -> Classifier:
 
 
 def _decision(
-    classifier: Classifier, targets: Targets, train: pa.Table, validation: pa.Table, unseen: Any
+    head: Head, targets: Targets, train: pa.Table, validation: pa.Table, unseen: Any
 ) -> CalibratedClassifier:
     """Calibrate on validation, and learn there whom to suggest as a cross-list."""
-    margins, answers = classifier.margins(unseen), targets.encode(validation)
-    decision = CalibratedClassifier(classifier, temperature_of(margins, answers))
+    margins, answers = head.margins(unseen), targets.encode(validation)
+    decision = CalibratedClassifier(head, temperature_of(margins, answers))
     own = [targets.listed.index(x) if x in targets.listed else -1 for x in targets.classes]
     lists = CrossLists(len(targets.classes), targets.listed, own)
     lists.learn_habits(targets.encode(train), targets.membership(train))

@@ -41,8 +41,8 @@ class Contributions:
     terms: Floats
 
 
-class Classifier(Protocol):
-    """What the decision asks of a classifier."""
+class Head(Protocol):
+    """Turns features into the margin of each class."""
 
     booster_: xgboost.Booster | None  # None where there are no trees
 

@@ -60,7 +60,7 @@ def test_every_kind_learns_answers_no_text_and_is_a_pipeline(kind: str) -> None:
     texts = [*ASKED, "", "words never seen"]
     probabilities = fitted.probabilities(texts)[0]
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
-    assert fitted.pipeline.predict_proba(texts).tobytes() == probabilities.tobytes()
+    assert fitted.classifier.pipeline.predict_proba(texts).tobytes() == probabilities.tobytes()
 
 
 def test_the_same_config_gives_the_same_bytes_and_another_seed_does_not() -> None:
@@ -85,7 +85,7 @@ def test_validation_stops_the_trees_and_the_best_round_is_kept() -> None:
         lambda step, loss: losses.append(loss["validation"]),
     )
     assert len(losses) == 4
-    assert fitted.rounds == int(np.argmin(losses)) + 1 == 1
+    assert fitted.details["rounds"] == int(np.argmin(losses)) + 1 == 1
 
 
 def test_without_early_stopping_every_round_is_kept() -> None:
@@ -110,9 +110,11 @@ def test_a_single_label_to_learn_gives_one_line() -> None:
 def test_dense_and_sparse_rows_of_one_text_would_differ_so_the_pipeline_stays_sparse() -> None:
     fitted = fit()
     texts = papers(LABELS)["text"].to_pylist()
-    through = fitted.pipeline.predict_proba(texts)
-    by_hand = fitted.decision.predict_proba(features.transform(fitted.pipeline.steps[:-1], texts))
-    one_by_one = np.vstack([fitted.pipeline.predict_proba([text]) for text in texts])
+    through = fitted.classifier.pipeline.predict_proba(texts)
+    by_hand = fitted.classifier.decision.predict_proba(
+        features.transform(fitted.classifier.pipeline.steps[:-1], texts)
+    )
+    one_by_one = np.vstack([fitted.classifier.pipeline.predict_proba([text]) for text in texts])
     assert through.tobytes() == by_hand.tobytes() == one_by_one.tobytes()
 
 
@@ -145,7 +147,7 @@ def test_a_parameter_that_xgboost_refuses_gives_one_line() -> None:
 
 
 def test_threads_come_from_the_config() -> None:
-    settled = fit("model.n_jobs=3").decision.classifier.booster_.save_config()
+    settled = fit("model.n_jobs=3").classifier.decision.classifier.booster_.save_config()
     assert '"nthread":"3"' in settled
 
 

@@ -15,7 +15,7 @@ from scipy.special import logsumexp, softmax
 from shelfmark.config.load import load_config
 from shelfmark.core import checkpoint
 from shelfmark.models.boosted.boosting import BoostingRun, grow
-from shelfmark.models.boosted.heads import Classifier, LinearHead, RerankerHead, TreeHead, _Choice
+from shelfmark.models.boosted.heads import Head, LinearHead, RerankerHead, TreeHead, _Choice
 from tests.support.tables import SETTINGS, silent
 
 MANY = 20
@@ -52,7 +52,7 @@ def reranker(candidates: int = 5) -> RerankerHead:
     return RerankerHead(MANY, candidates, [0, MANY + 1], listed, groups)
 
 
-def fitted(classifier: Classifier, task: tuple[sp.csr_matrix, Any]) -> Any:
+def fitted(classifier: Head, task: tuple[sp.csr_matrix, Any]) -> Any:
     features, targets = task
     half = len(targets) // 2
     settings = load_config(["model=xgboost", *SETTINGS, "model.rounds=20"])

@@ -18,7 +18,7 @@ from xgboost import collective
 from xgboost.dask import DaskQuantileDMatrix
 from xgboost.dask import train as train_together
 
-from shelfmark.config.schema import ModelConfig
+from shelfmark.config.schema import BoostedConfig
 from shelfmark.core import console
 from shelfmark.models.boosted import boosting
 from shelfmark.models.boosted.boosting import (
@@ -26,10 +26,10 @@ from shelfmark.models.boosted.boosting import (
     BoostingRun,
     Loss,
     Objective,
-    RoundCallback,
     Rows,
 )
 from shelfmark.models.boosted.dask.workers import Workers
+from shelfmark.models.protocol import RoundCallback
 
 STAGE = (
     "trees-of-a-cluster"  # other trees than those of one process: neither goes on from the other
@@ -159,7 +159,7 @@ def _messages(queue: Queue, training: concurrent.futures.Future[Any]) -> Iterato
 class RoundReporter(xgboost.callback.TrainingCallback):
     """Reports each round, at times with the trees so far; stops as `boosting.is_finished` does."""
 
-    def __init__(self, queue: str, config: ModelConfig, history: list[dict[str, float]]) -> None:
+    def __init__(self, queue: str, config: BoostedConfig, history: list[dict[str, float]]) -> None:
         self.queue = queue
         self.config = config
         self.history = list(history)

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.pipeline import FeatureUnion, Pipeline
 
-from shelfmark.models import artifact, explain
+from shelfmark.models import artifact
 from shelfmark.models.answers import explain_text
 from shelfmark.models.boosted import features
+from shelfmark.models.boosted.explain import find_places
+from shelfmark.models.protocol import MOST_WORDS, WordWeights
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 from tests.support import tables
 from tests.support.tables import fit, papers, table
@@ -38,9 +39,9 @@ def fitted(kind: str, labels: tuple[str, ...] | None = None) -> artifact.Model:
 
 
 def margins(model: artifact.Model, text: str) -> Any:
-    return model.decision.decision_function(features.transform(model.pipeline.steps[:-1], [text]))[
-        0
-    ]
+    return model.classifier.decision.decision_function(
+        features.transform(model.classifier.pipeline.steps[:-1], [text])
+    )[0]
 
 
 def shown(model: artifact.Model, count: int) -> list[str]:
@@ -48,7 +49,7 @@ def shown(model: artifact.Model, count: int) -> list[str]:
     return texts
 
 
-def assert_adds_up(explanation: explain.Explanation, margin: float) -> None:
+def assert_adds_up(explanation: WordWeights, margin: float) -> None:
     assert explanation.margin == pytest.approx(margin, rel=1e-4, abs=1e-3)
     total = explanation.base + sum(explanation.weights.values())
     assert total == pytest.approx(explanation.margin, rel=1e-6, abs=1e-6)
@@ -64,7 +65,7 @@ def test_base_and_weights_add_up_to_the_margin(kind: str, labels: tuple[str, ...
     model = fitted(kind, labels)
     for text in shown(model, 4):
         for category, margin in zip(model.classes, margins(model, text), strict=True):
-            assert_adds_up(explain.explain(model, text, category), margin)
+            assert_adds_up(model.classifier.explain(text, category), margin)
 
 
 @EIGHT_AND_TWO
@@ -72,15 +73,17 @@ def test_of_the_reranker_they_add_up_to_the_trees_margin_or_that_of_the_first_sc
     labels: tuple[str, ...] | None,
 ) -> None:
     model = fitted("reranked", labels)
-    classes, candidates = len(model.classes), model.decision.classifier.candidates
+    classes, candidates = len(model.classes), model.classifier.decision.classifier.candidates
     for text in shown(model, 5):
-        found = [explain.explain(model, text, category) for category in model.classes]
-        first = features.transform(model.pipeline.steps[:-1], [text])[0, :classes].toarray()[0]
+        found = [model.classifier.explain(text, category) for category in model.classes]
+        first = features.transform(model.classifier.pipeline.steps[:-1], [text])[
+            0, :classes
+        ].toarray()[0]
         order = np.argsort(-first)
         for number in order[:candidates]:
             assert_adds_up(found[number], found[number].margin)
         for number in order[candidates:]:
-            assert_adds_up(found[number], first[number] / model.decision.temperature)
+            assert_adds_up(found[number], first[number] / model.classifier.decision.temperature)
         # The trees' margins are those of the model, but for what all candidates share.
         given = margins(model, text)
         apart = [found[number].margin - given[number] for number in order[:candidates]]
@@ -89,11 +92,11 @@ def test_of_the_reranker_they_add_up_to_the_trees_margin_or_that_of_the_first_sc
 
 def test_of_a_linear_model_the_base_is_its_intercept() -> None:
     model = fitted("linear")
-    svm = dict(model.pipeline[1].transformer_list)["scores"].fitted_[0]
+    svm = dict(model.classifier.pipeline[1].transformer_list)["scores"].fitted_[0]
     for text in shown(model, 10):
         for number, category in enumerate(model.classes):
-            explanation = explain.explain(model, text, category)
-            wanted = svm.intercept_[number] / model.decision.temperature
+            explanation = model.classifier.explain(text, category)
+            wanted = svm.intercept_[number] / model.classifier.decision.temperature
             assert explanation.base == pytest.approx(wanted, rel=1e-3, abs=1e-3)
 
 
@@ -102,7 +105,7 @@ def test_a_word_that_decides_speaks_for_its_class(kind: str) -> None:
     model = fitted(kind)
     for category, word in (("cs.RO", "robot"), ("astro-ph.GA", "galaxy"), ("quant-ph", "qubit")):
         text = f"A robust framework\nThe {word} of a system: noise and {word}."
-        explanation = explain.explain(model, text, category)
+        explanation = model.classifier.explain(text, category)
         assert explanation.weights[word] > 0
         assert word in [name for name, _ in explanation.strongest(5)]
 
@@ -114,9 +117,9 @@ def test_without_its_strongest_word_a_class_is_mostly_less_probable(kind: str) -
     for text in shown(model, 40):
         before = model.probabilities([text])[0][0]
         number = int(before.argmax())
-        weights = explain.explain(model, text, model.classes[number]).weights
+        weights = model.classifier.explain(text, model.classes[number]).weights
         word = max(weights, key=lambda name: weights[name])
-        for start, end in reversed(explain.places(model, text, [word])[word]):
+        for start, end in reversed(model.classifier.places(text, [word])[word]):
             text = text[:start] + text[end:]
         if weights[word] > 0:
             lower.append(model.probabilities([text])[0][0, number] < before[number])
@@ -128,7 +131,7 @@ def test_without_its_strongest_word_a_class_is_mostly_less_probable(kind: str) -
 def test_no_text_has_no_words_to_explain(kind: str) -> None:
     model = fitted(kind)
     for text in ("", "zzz qqqq"):
-        explanation = explain.explain(model, text, "cs.RO")
+        explanation = model.classifier.explain(text, "cs.RO")
         assert explanation.weights == {}
         assert np.isfinite(explanation.margin)
         assert explanation.base == explanation.margin
@@ -139,14 +142,14 @@ def test_a_score_that_is_the_same_for_all_papers_has_no_part_in_it() -> None:
     labels = list(words) * 20
     everywhere = table(labels, [f"{words[x]} and" for x in labels], [PAIR] * 40)
     model = fit(everywhere, everywhere, "model=stacked", "model.stack.min_listed=5")
-    explanation = explain.explain(model, "robot and", "cs.RO")
+    explanation = model.classifier.explain("robot and", "cs.RO")
     assert explanation.weights["robot"] > 0
     assert np.isfinite(explanation.base)
 
 
 def test_a_category_that_is_no_class_is_refused() -> None:
     with pytest.raises(ValueError, match="hep-th"):
-        explain.explain(fitted("trees"), "robot", "hep-th")
+        fitted("trees").classifier.explain("robot", "hep-th")
 
 
 def test_an_answer_to_why_holds_the_strongest_words_their_places_and_the_rest() -> None:
@@ -154,7 +157,7 @@ def test_an_answer_to_why_holds_the_strongest_words_their_places_and_the_rest() 
     text = shown(model, 1)[0]
     found = explain_text(model, text, model.classes[0])
     assert found.category == model.classes[0]
-    assert 0 < len(found.words) <= explain.MOST_WORDS
+    assert 0 < len(found.words) <= MOST_WORDS
     strengths = [abs(word.weight) for word in found.words]
     assert strengths == sorted(strengths, reverse=True)
     total = found.base + sum(word.weight for word in found.words) + found.rest
@@ -165,16 +168,15 @@ def test_an_answer_to_why_holds_the_strongest_words_their_places_and_the_rest() 
 # --- where a term stands
 
 
-def reading(**settings: Any) -> tuple[artifact.Model, Any]:
-    """Return a model that reads texts in some way, and how it takes them to pieces."""
+def reading(**settings: Any) -> tuple[FastTfidfVectorizer, Any]:
+    """Return a vectorizer with some settings, and its analyzer."""
     vectorizer = FastTfidfVectorizer(strip_accents="unicode", **settings)
-    model = artifact.Model(Pipeline([("words", FeatureUnion([("text", vectorizer)]))]), {})
-    return model, vectorizer.build_analyzer()
+    return vectorizer, vectorizer.build_analyzer()
 
 
 def standing(text: str, *terms: str, **settings: Any) -> list[list[str]]:
     """Return the pieces of a text where each term stands."""
-    found = explain.places(reading(**settings)[0], text, list(terms))
+    found = find_places(reading(**settings)[0], text, list(terms))
     return [[text[start:end] for start, end in found[term]] for term in terms]
 
 
@@ -214,9 +216,9 @@ TEXTS = st.lists(
 def test_every_term_of_any_text_stands_where_reading_the_piece_gives_it(
     text: str, stop_words: str | None
 ) -> None:
-    model, read = reading(ngram_range=(1, 2), stop_words=stop_words)
+    vectorizer, read = reading(ngram_range=(1, 2), stop_words=stop_words)
     terms = Counter(read(text))
-    found = explain.places(model, text, list(terms))
+    found = find_places(vectorizer, text, list(terms))
     assert {term: len(places) for term, places in found.items()} == terms
     for term, places in found.items():
         for start, end in places:

@@ -1,0 +1,112 @@
+"""A fitted pipeline as a classifier: probabilities, explanations, vocabulary, files."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import Pipeline
+
+from shelfmark.core.arrays import Array, Floats
+from shelfmark.models.boosted import explain, features
+from shelfmark.models.boosted.decision import CalibratedClassifier
+from shelfmark.models.protocol import WordWeights
+
+PIPELINE, BOOSTER = "pipeline.pkl", "booster.ubj"
+
+
+class TfidfVocabulary:
+    """The terms of the text's TF-IDF; those of the title's are not counted."""
+
+    def __init__(self, vectorizer: TfidfVectorizer) -> None:
+        self._vectorizer = vectorizer
+
+    def words(self, text: str) -> list[str]:
+        """Return the tokens of a text that are no stop words, in their order."""
+        vectorizer = self._vectorizer
+        words: list[str] = vectorizer.build_tokenizer()(vectorizer.build_preprocessor()(text))
+        if stop := vectorizer.get_stop_words():
+            words = [word for word in words if word not in stop]
+        return words
+
+    def unknown_share(self, words: list[str]) -> float | None:
+        """Return the share of words without a term; None without words or single-word terms."""
+        if not words or self._vectorizer.ngram_range[0] != 1:
+            return None
+        known = sum(word in self._vectorizer.vocabulary_ for word in words)
+        return 1 - known / len(words)
+
+    def frequent(self, count: int) -> list[str]:
+        """Return the terms of the most training papers, those first."""
+        rarity = self._vectorizer.idf_
+        terms = self._vectorizer.get_feature_names_out()
+        return list(terms[np.argsort(rarity, kind="stable")[:count]])
+
+
+class BoostedClassifier:
+    """A fitted pipeline from texts to probabilities.
+
+    Args:
+        pipeline: the steps `words`, `joined` and `decision`.
+        classes: the labels, in the order of the probabilities' columns.
+    """
+
+    def __init__(self, pipeline: Pipeline, classes: tuple[str, ...]) -> None:
+        self.pipeline = pipeline
+        self.classes = classes
+
+    @cached_property
+    def terms(self) -> Array:
+        """The term of each column of the TF-IDF."""
+        return features.terms(self.pipeline.steps)
+
+    @property
+    def decision(self) -> CalibratedClassifier:
+        """The last step of the pipeline."""
+        last: CalibratedClassifier = self.pipeline[-1]
+        return last
+
+    @property
+    def _vectorizer(self) -> TfidfVectorizer:
+        return self.pipeline[0].transformer_list[0][1]
+
+    @property
+    def vocabulary(self) -> TfidfVocabulary:
+        """The terms of the text."""
+        return TfidfVocabulary(self._vectorizer)
+
+    def probabilities(self, texts: Sequence[str]) -> tuple[Floats, Floats | None]:
+        """Return the probabilities of the classes and of the listed categories."""
+        found = features.transform(self.pipeline.steps[:-1], texts)
+        classes = self.decision.predict_proba(found)
+        lists = self.decision.cross_lists
+        if lists is None:
+            return classes, None
+        return classes, lists.probabilities(found, classes.argmax(axis=1))
+
+    def explain(self, text: str, category: str) -> WordWeights:
+        """Return what each word adds to the margin of a class.
+
+        Raises:
+            ValueError: there is no such class.
+        """
+        if category not in self.classes:
+            raise ValueError(f"{category}: no such class")
+        number = self.classes.index(category)
+        return explain.weigh_words(self.pipeline, self.terms, text, number, category)
+
+    def places(self, text: str, words: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
+        """Return where each term stands in a text: from which character to before which."""
+        return explain.find_places(self._vectorizer, text, words)
+
+    def save(self, folder: Path) -> None:
+        """Write the pipeline as a pickle, and the trees in XGBoost's own stable form."""
+        (folder / PIPELINE).write_bytes(pickle.dumps(self.pipeline, protocol=5))
+        booster = self.decision.classifier.booster_
+        if booster is not None:
+            # XGBoost itself would not notice a full disk.
+            (folder / BOOSTER).write_bytes(booster.save_raw("ubj"))

@@ -1,0 +1,32 @@
+"""The families of models by their kind; each is imported when it is first needed."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+
+from shelfmark.errors import ShelfmarkError, nearest
+from shelfmark.models.protocol import Family
+
+# The module of each family, which names its Family `FAMILY`.
+MODULES = {
+    "boosted": "shelfmark.models.boosted.family",
+}
+
+
+def family_of(kind: str) -> Family:
+    """Return a family of models.
+
+    Raises:
+        ShelfmarkError: there is no family of this kind.
+    """
+    if kind not in MODULES:
+        raise ShelfmarkError(f"model.kind={kind}: no such kind of model{nearest(kind, MODULES)}")
+    family: Family = importlib.import_module(MODULES[kind]).FAMILY
+    return family
+
+
+def folder_of(kind: str) -> Path:
+    """Return the folder of a family's code."""
+    return Path(inspect.getfile(type(family_of(kind)))).parent

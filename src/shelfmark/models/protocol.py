@@ -1,0 +1,182 @@
+"""What a family of models provides: the one interface of all rooms above to any classifier.
+
+A family is a folder of this room, such as `boosted/`, and a line in `families.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from shelfmark.config.schema import Config, EngineConfig
+from shelfmark.core.arrays import Floats
+from shelfmark.errors import ShelfmarkError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from shelfmark.core.checkpoint import Checkpoint
+    from shelfmark.data.labels import Targets
+
+# Called after each round or epoch with its number and its losses, {"train": …, "validation": …}.
+RoundCallback = Callable[[int, dict[str, float]], None]
+
+MOST_WORDS = 12
+
+
+@dataclass(frozen=True)
+class WordWeights:
+    """What each word of a text adds to the margin of a class.
+
+    Args:
+        category: the class.
+        margin: its logit, before the softmax; `base` and all weights add up to it.
+        base: the part that no word of the text adds.
+        weights: the part that each word adds.
+    """
+
+    category: str
+    margin: float
+    base: float
+    weights: dict[str, float]
+
+    def strongest(self, count: int = MOST_WORDS) -> list[tuple[str, float]]:
+        """Return the words of the largest weights either way, the largest first."""
+        return sorted(self.weights.items(), key=lambda pair: (-abs(pair[1]), pair[0]))[:count]
+
+
+class Vocabulary(Protocol):
+    """The words that a classifier knows."""
+
+    def words(self, text: str) -> list[str]:
+        """Return the words that the classifier reads of a text, in their order."""
+
+    def unknown_share(self, words: list[str]) -> float | None:
+        """Return which share of the words is not known, None where that cannot be told."""
+
+    def frequent(self, count: int) -> list[str]:
+        """Return the most frequent words of the training papers, those first."""
+
+
+class Classifier(Protocol):
+    """A trained classifier of any family; texts are cleaned as `Model.text` cleans them."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels, in the order of the probabilities' columns."""
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The words it knows, None where it has no such list."""
+
+    def probabilities(self, texts: Sequence[str]) -> tuple[Floats, Floats | None]:
+        """Return the probabilities of the classes and of the listed categories.
+
+        Shapes: (texts, classes) and (texts, listed); None where no cross-lists are suggested. Both
+        are float32, and a class is never listed beside itself.
+        """
+
+    def explain(self, text: str, category: str) -> WordWeights | None:
+        """Return what each word adds to the margin of a class, None where that is not known.
+
+        Raises:
+            ValueError: there is no such class.
+        """
+
+    def places(self, text: str, words: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
+        """Return where each word stands in the text: from which character to before which."""
+
+    def save(self, folder: Path) -> None:
+        """Write its files into the folder of an artifact."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The result of a fit.
+
+    Args:
+        classifier: column i of its probabilities belongs to `targets.classes[i]`.
+        targets: the classes and the listed categories.
+        details: what the family adds to the model card, such as the number of rounds.
+        seconds: the time of each part of the fit.
+    """
+
+    classifier: Classifier
+    targets: Targets
+    details: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels, in the order of the probabilities' columns."""
+        return self.targets.classes
+
+
+class Family(ABC):
+    """Fits and opens the classifiers of one family.
+
+    Attributes:
+        kind: its name in the configuration, `model.kind`.
+        description: its name for people, as model cards have it.
+        libraries: those of which a saved classifier needs the very versions that wrote it.
+        files: the names of files that every artifact of the family has.
+    """
+
+    kind: str
+    description: str
+    libraries: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+    @abstractmethod
+    def fit(
+        self,
+        config: Config,
+        train: pa.Table,
+        validation: pa.Table,
+        callback: RoundCallback,
+        checkpoint: Checkpoint | None = None,
+        engine: Any = None,
+    ) -> Fitted:
+        """Fit a classifier on train; validation may stop and calibrate it.
+
+        Args:
+            config: the settings; `config.model` is of this family.
+            train: papers with text, label and categories.
+            validation: papers not trained on.
+            callback: called after each round.
+            checkpoint: where finished stages are kept and found again; None keeps nothing.
+            engine: as `open_engine` yields it, None for this machine.
+
+        Raises:
+            ShelfmarkError: the data or the settings do not allow it.
+        """
+
+    @abstractmethod
+    def load(
+        self, folder: Path, classes: tuple[str, ...], threads: int | None = None
+    ) -> Classifier:
+        """Open the classifier of an artifact whose versions and digests have been checked.
+
+        Args:
+            folder: of the artifact.
+            classes: the labels on its card.
+            threads: how many it uses, None for one a core.
+
+        Raises:
+            ShelfmarkError: a file is damaged or foreign.
+        """
+
+    @contextlib.contextmanager
+    def open_engine(self, config: EngineConfig) -> Iterator[Any]:
+        """Yield the engine of a configuration: what does the work of a fit.
+
+        Raises:
+            ShelfmarkError: this family, or this machine, has no such engine.
+        """
+        if config.kind != "local":
+            raise ShelfmarkError(f"engine={config.kind}: model.kind={self.kind} trains locally")
+        yield None

@@ -1,0 +1,100 @@
+"""A second family of models, tiny: it counts the words of each class, and explains by them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from pydantic import Field
+
+from shelfmark.config.schema import Config, ModelConfig
+from shelfmark.core.arrays import Floats
+from shelfmark.core.checkpoint import Checkpoint
+from shelfmark.data.labels import learn_targets
+from shelfmark.models.protocol import Family, Fitted, RoundCallback, WordWeights
+
+FILE = "keywords.json"
+WORD = re.compile(r"\w\w+")
+
+
+class KeywordConfig(ModelConfig):
+    kind: Literal["keywords"] = "keywords"
+    words: int = Field(ge=1)
+
+
+class KeywordClassifier:
+    """Each word of a class adds 1 to its margin; it has no vocabulary and no cross-lists."""
+
+    vocabulary = None
+
+    def __init__(self, words: dict[str, list[str]]) -> None:
+        self._words = words
+        self.classes = tuple(words)
+
+    def probabilities(self, texts: Sequence[str]) -> tuple[Floats, None]:
+        margins = np.array([[self._margin(text, x) for x in self.classes] for text in texts])
+        powers = np.exp(margins - margins.max(axis=1, keepdims=True))
+        return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32), None
+
+    def explain(self, text: str, category: str) -> WordWeights:
+        hits = {word: 1.0 for word in self._tokens(text) if word in self._words[category]}
+        return WordWeights(category, float(len(hits)), 0.0, hits)
+
+    def places(self, text: str, words: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
+        found = list(WORD.finditer(text.lower()))
+        return {word: [match.span() for match in found if match[0] == word] for word in words}
+
+    def save(self, folder: Path) -> None:
+        (folder / FILE).write_bytes(orjson.dumps(self._words))
+
+    def _tokens(self, text: str) -> set[str]:
+        return set(WORD.findall(text.lower()))
+
+    def _margin(self, text: str, category: str) -> int:
+        return len(self._tokens(text) & set(self._words[category]))
+
+
+class KeywordFamily(Family):
+    kind = "keywords"
+    description = "Keywords"
+    libraries = ("numpy",)
+    files = (FILE,)
+
+    def fit(
+        self,
+        config: Config,
+        train: pa.Table,
+        validation: pa.Table,
+        callback: RoundCallback,
+        checkpoint: Checkpoint | None = None,
+        engine: Any = None,
+    ) -> Fitted:
+        assert isinstance(config.model, KeywordConfig)
+        targets = learn_targets(train, config.data, None)
+        counts: dict[str, Counter[str]] = {label: Counter() for label in targets.classes}
+        for text, label in zip(train["text"].to_pylist(), train["label"].to_pylist(), strict=True):
+            counts[label].update(set(WORD.findall(text.lower())))
+        total = sum(counts.values(), Counter[str]())
+        words = {
+            label: sorted(own, key=lambda word: (total[word] - 2 * own[word], word))
+            for label, own in counts.items()
+        }  # fmt: skip
+        best = {label: ranked[: config.model.words] for label, ranked in words.items()}
+        callback(0, {"train": 1.0, "validation": 1.0})
+        return Fitted(KeywordClassifier(best), targets, {"words": config.model.words})
+
+    def load(
+        self, folder: Path, classes: tuple[str, ...], threads: int | None = None
+    ) -> KeywordClassifier:
+        words = orjson.loads((folder / FILE).read_bytes())
+        assert tuple(words) == classes
+        return KeywordClassifier(words)
+
+
+FAMILY = KeywordFamily()
