@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-expect.set_options(timeout=60_000)  # ms; a busy machine is no failure
+from tests.support.moments import PATIENCE
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+MILLISECONDS = 1000 * PATIENCE
+expect.set_options(timeout=MILLISECONDS)
 
 Open = Callable[..., Page]
 TABLE = """\ufeffid,title,abstract,primary\r
@@ -18,6 +26,27 @@ and ""star formation"".",astro-ph.GA\r
 4,@home,"Variational inference of the posterior of a Bayesian model.",\r
 5,A robot,"not closed
 """
+
+
+@contextmanager
+def run_browser() -> Iterator[Browser]:
+    """Run a browser while the block does; skip the test where none is installed, but not in CI."""
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None and "CI" not in os.environ:
+        pytest.skip("there is no Chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox"], timeout=MILLISECONDS
+        )
+        yield browser
+        browser.close()
+
+
+def open_page(browser: Browser, **options: Any) -> Page:
+    """Open an empty page in a context of its own; nothing in it is given up on a slow machine."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(MILLISECONDS)
+    return context.new_page()
 
 
 def ask(page: Page, title: str, abstract: str, primary: str = "") -> None:

@@ -18,6 +18,7 @@ from shelfmark.core import storage
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.registry import Registry
 from shelfmark.monitoring.shipping import ship_log
+from tests.support.moments import FOREVER
 from tests.support.serving import free_port
 from tests.system.test_tasks import inv
 
@@ -99,7 +100,7 @@ class Bad(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked += 1
         if self.server.answer == "silence":
-            time.sleep(30)
+            time.sleep(FOREVER)
             return
         status, body = (200, b"half") if self.server.answer == "half" else self.server.answer
         self.send_response(status)

@@ -104,7 +104,7 @@ class Sandbox:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a process and those that it has left behind."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        last_moment = time.monotonic() + 20
+        last_moment = time.monotonic() + 60
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
             while time.monotonic() < last_moment:

@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
+from tests.support.browser import open_page, run_browser
 from tests.support.moments import PATIENCE
 from tests.support.serving import running
-from tests.system.service.page.conftest import CHROMIUM
 
 PAGE = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
 ADDRESS = "localhost:8000"
@@ -59,12 +59,8 @@ def locked(home: Path) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser.new_page()
-        browser.close()
+    with run_browser() as browser:
+        yield open_page(browser)
 
 
 def run(code: str, language: str, page: Page | None, address: str) -> str:

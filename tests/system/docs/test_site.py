@@ -15,10 +15,10 @@ from typing import Any
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from scripts import config_page, make_site, reference_pages
-from tests.system.service.page.conftest import CHROMIUM
+from tests.support.browser import open_page, run_browser
 
 ROOT = Path(__file__).parents[3]
 LOADED = {("img", "src"), ("script", "src"), ("link", "href"), ("iframe", "src"), ("source", "src")}
@@ -170,17 +170,13 @@ def address(site: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with run_browser() as browser:
         yield browser
-        browser.close()
 
 
 def test_it_works_by_keyboard_and_in_the_dark(browser: Browser, address: str) -> None:
     requests: list[str] = []
-    page = browser.new_page(color_scheme="dark")
+    page = open_page(browser, color_scheme="dark")
     page.on("request", lambda request: requests.append(request.url))
     page.goto(f"{address}/start/")
     shade = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -192,12 +188,12 @@ def test_it_works_by_keyboard_and_in_the_dark(browser: Browser, address: str) ->
     found = page.get_by_role("option").filter(has_text="Configuration keys")
     expect(found.first).to_be_visible()
     assert [url for url in requests if not url.startswith((address, "blob:", "data:"))] == []
-    page.close()
+    page.context.close()
 
 
 @pytest.mark.parametrize("path", ["/", "/start/", "/reference/configuration/", "/architecture/"])
 def test_nothing_is_wider_than_a_telephone(browser: Browser, address: str, path: str) -> None:
-    page = browser.new_page(viewport={"width": 360, "height": 740})
+    page = open_page(browser, viewport={"width": 360, "height": 740})
     page.goto(f"{address}{path}")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    page.close()
+    page.context.close()

@@ -108,7 +108,7 @@ class Trainer:
     ) -> int:
         """Start a training, and return the number of its process.
 
-        It is killed at a moment: before an event that names something, for the so-manieth time.
+        It is killed at a moment: before the n-th event that names something.
         Its files may not outgrow a room of so many bytes.
         """
         how = {"arguments": self.arguments(home, name), "moment": moment, "room": room}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +11,11 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from tests.support.browser import Open
+from tests.support.browser import Open, open_page, run_browser
 from tests.support.moments import PATIENCE
 from tests.support.serving import free_port, start, wait_until_ready
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextmanager
@@ -51,12 +46,8 @@ def locked(home: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None and "CI" not in os.environ:
-        pytest.skip("there is no Chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with run_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -73,8 +64,8 @@ def visit(browser: Browser, address: str, faults: list[str]) -> Iterator[Open]:
 
     def opened(address: str = address, width: int = 1280, **options: Any) -> Page:
         viewport = {"width": width, "height": 800}
-        contexts.append(browser.new_context(viewport=viewport, **options))
-        page = contexts[-1].new_page()
+        page = open_page(browser, viewport=viewport, **options)
+        contexts.append(page.context)
         page.on("request", lambda request: requests.append(request.url))
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on(
