@@ -272,7 +272,8 @@ def test_a_service_that_stays_busy_is_given_up(
 ) -> None:
     waits: list[float] = []
     clock = SimpleNamespace(monotonic=lambda: sum(waits), sleep=waits.append)
-    monkeypatch.setattr("google.api_core.retry.retry_unary.time", clock)
+    for module in ("retry_unary", "retry_base"):
+        monkeypatch.setattr(f"google.api_core.retry.{module}.time", clock)
     jobs = Jobs("my-project", "europe-west4", RetryPolicy(timeout=PATIENCE))
     google.refusals = [(429, "Quota exceeded.")] * 1000
     with pytest.raises(ShelfmarkError, match="answers 429: Quota exceeded; Google's quota is used"):

@@ -62,8 +62,8 @@ def test_what_is_not_there_is_one_line(gcs: str, address: str) -> None:
     with pytest.raises(ShelfmarkError) as told, storage.user_errors(address):
         system, path = storage.filesystem_for(address)
         system.cat_file(path)
-    names = "check the names of the bucket and of what is in it"
-    assert str(told.value) == f"{address}: not there; {names}"
+    names = "check the names of the bucket and the file"
+    assert str(told.value) == f"{address}: does not exist; {names}"
 
 
 @pytest.mark.usefixtures("no_google")
@@ -218,11 +218,11 @@ def test_shipping_again_sends_nothing_twice_and_mends_what_is_torn(
 
 def test_a_model_that_is_not_all_there_is_looked_for_again(gcs: str) -> None:
     registry = Registry(f"{gcs}/models/")
-    with pytest.raises(ShelfmarkError, match=f"{gcs}/models/.*latest: not there"):
+    with pytest.raises(ShelfmarkError, match=f"{gcs}/models/.*latest: does not exist"):
         registry.check("latest")
     system, path = storage.filesystem_for(f"{gcs}/models")
     system.pipe_file(f"{path}/latest", b"v1\n")
-    with pytest.raises(ShelfmarkError, match="models/.*v1: not there"):
+    with pytest.raises(ShelfmarkError, match="models/.*v1: does not exist"):
         registry.check("latest")
     for content in (b"{", b"{}"):
         system.pipe_file(f"{path}/v1/card.json", content)
