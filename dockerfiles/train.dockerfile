@@ -35,4 +35,4 @@ USER 10001
 WORKDIR /training
 # A training ends by itself, with an exit status.
 HEALTHCHECK NONE
-ENTRYPOINT ["python", "-m", "shelfmark.cloud.job"]
+ENTRYPOINT ["python", "-m", "shelfmark.cli", "train"]

@@ -8,6 +8,7 @@ import click
 
 from shelfmark.cli.command import Command
 from shelfmark.cli.options import model_option, models_option, reports_option
+from shelfmark.cli.output import print_table
 
 
 @click.command("evaluate", cls=Command)
@@ -23,7 +24,8 @@ def evaluate(model: str, split: str, baselines: bool, models: Path, reports: Pat
     """Evaluate a model on the test split, with two baselines: metrics, tables and charts."""
     from shelfmark.evaluation import evaluate
 
-    evaluate.show(evaluate.evaluate_model(models / model, reports, split, baselines=baselines))
+    report = evaluate.evaluate_model(models / model, reports, split, baselines=baselines)
+    print_table(evaluate.figures_table(report))
 
 
 @click.command("robustness", cls=Command, stopped="the last report is unchanged")

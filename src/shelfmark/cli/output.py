@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
+from typing import TYPE_CHECKING
 
-from shelfmark.core.tables import Table
+if TYPE_CHECKING:
+    from shelfmark.core.tables import Table
 
 
 def print_table(table: Table) -> None:
     """Print a table on standard output, all columns but the first aligned to the right."""
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
     shown = RichTable(
         title=Text(table.title) if table.title else None,
         caption=Text(table.note) if table.note else None,

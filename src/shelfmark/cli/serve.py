@@ -62,7 +62,10 @@ def promote(
         raise ShelfmarkError("name the version, promote VERSION, or go back, promote --back")
     if version is None:
         click.echo(promote.roll_back(models, alias))
-    elif not promote.promote_version(version, models, alias, source, reports, force, dry_run):
+        return
+    promotion = promote.promote_version(version, models, alias, source, reports, force, dry_run)
+    print_table(promotion.table())
+    if not promotion.passed:
         raise ShelfmarkError(f"{version} is not promoted: a check failed")
 
 

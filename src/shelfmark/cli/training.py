@@ -50,7 +50,11 @@ def data(overrides: tuple[str, ...], push: bool, pull: bool) -> None:
         dvc.push_data(folder)
 
 
-@click.command("train", cls=OverridesCommand)
+@click.command(
+    "train",
+    cls=OverridesCommand,
+    stopped="the same command resumes from the finished stages",
+)
 @overrides_argument
 def train(overrides: tuple[str, ...]) -> None:
     """Train a model: make missing splits, fit, evaluate on validation, save."""
@@ -58,9 +62,13 @@ def train(overrides: tuple[str, ...]) -> None:
         require_extra("wandb", "wandb")
     if "engine=dask" in overrides:
         require_extra("distributed", "dask")
-    from shelfmark.cloud.job import main
+    from shelfmark.cloud.job import run_in_job
+    from shelfmark.evaluation.evaluate import figures_table
+    from shelfmark.training.train import train_model
 
-    main(overrides)
+    result = run_in_job(load_settings(overrides), train_model)
+    if result.report is not None:
+        print_table(figures_table(result.report))
 
 
 @click.command("sync", cls=Command, stopped="unsent runs stay in the folder")

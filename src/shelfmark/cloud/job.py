@@ -14,9 +14,8 @@ import contextlib
 import os
 import re
 import shutil
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,13 +23,11 @@ from typing import Any
 from loguru import logger
 
 from shelfmark.cloud import rest
-from shelfmark.config.load import load_config
 from shelfmark.config.schema import VERSION, Config
-from shelfmark.core import checkpoint, console, files, storage
+from shelfmark.core import checkpoint, files, storage
 from shelfmark.errors import ShelfmarkError
-from shelfmark.evaluation import evaluate
 from shelfmark.models import artifact
-from shelfmark.training.train import TrainingResult, train_model
+from shelfmark.training.train import TrainingResult
 
 MODEL, STAGES = "AIP_MODEL_DIR", "AIP_CHECKPOINT_DIR"
 MOUNT = "SHELFMARK_GCS_MOUNT"  # the folder in which a job has all buckets as folders
@@ -275,17 +272,3 @@ def _read_secret(name: str) -> str:
     if not value:
         raise ShelfmarkError("the secret is empty")
     return value
-
-
-def main(overrides: Sequence[str]) -> None:
-    """Train with overrides such as `experiment=fast`, as a container or a cluster calls it."""
-    with console.one_line_errors("the same command resumes from the finished stages"):
-        settings = load_config(overrides)
-        console.configure_logging(settings.log_level)
-        result = run_in_job(settings, train_model)
-        if result.report is not None:
-            evaluate.show(result.report)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

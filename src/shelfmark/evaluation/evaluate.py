@@ -10,11 +10,11 @@ import numpy as np
 import orjson
 import pyarrow as pa
 from loguru import logger
-from rich.table import Table
 from sklearn.svm import LinearSVC
 
 from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.core import console, files, provenance
+from shelfmark.core.tables import Table
 from shelfmark.data.splits import Splits, open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import charts, metrics
@@ -248,14 +248,8 @@ def markdown(report: dict[str, Any], names: list[str]) -> str:
     return "\n".join(lines)
 
 
-def show(report: dict[str, Any]) -> None:
-    """Print the report's table on standard output."""
+def figures_table(report: dict[str, Any]) -> Table:
+    """Return the table of a report: the figures of the model, beside those of the baselines."""
     title = f"{report['model']}: {report['papers']:,} papers of the {report['split']} split"
     compared, rows = rows_of(report)
-    table = Table(title=title + " (synthetic)" * report["synthetic"], title_justify="left")
-    table.add_column("")
-    for name in compared:
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(*row)
-    console.STDOUT.print(table)
+    return Table(["", *compared], rows, title=title + " (synthetic)" * report["synthetic"])

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import statistics
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 from loguru import logger
 from pydantic import ValidationError
-from rich.table import Table
 
 from shelfmark.arxiv import taxonomy
 from shelfmark.config.schema import Config
-from shelfmark.core import console, files, storage
+from shelfmark.core import files, storage
+from shelfmark.core.tables import Table
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import behaviour, evaluate
@@ -38,6 +39,32 @@ SLOWER = 2.0  # times the time of the version in use, for one paper
 TURNS = 40
 
 
+@dataclass(frozen=True)
+class Promotion:
+    """What was checked before a version may get the alias.
+
+    Args:
+        version: the version's own name.
+        current: the version that the alias named before, None where there was none.
+        checks: each with what it found.
+    """
+
+    version: str
+    current: str | None
+    checks: list[Check]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    def table(self) -> Table:
+        """Return the checks as a table."""
+        rows = [[x.name, "passed" if x.passed else "FAILED", x.told] for x in self.checks]
+        title = f"{self.version}, in use: {self.current or 'none'}"
+        return Table(["check", "", "found"], rows, title=title)
+
+
 def promote_version(
     version: str,
     models: str = "models",
@@ -46,7 +73,7 @@ def promote_version(
     reports: Path = Path("reports"),
     force: bool = False,
     dry_run: bool = False,
-) -> bool:
+) -> Promotion:
     """Check a version and give it the alias; nothing changes where a check fails.
 
     Args:
@@ -59,7 +86,7 @@ def promote_version(
         dry_run: whether to check only.
 
     Returns:
-        Whether every check passed.
+        What was checked; nothing changed unless every check passed.
 
     Raises:
         ShelfmarkError: there is no such version, or a place cannot be read or written.
@@ -75,16 +102,15 @@ def promote_version(
     current = place.version()
     in_use = None if current is None else (Registry(models), current)
     checks = _checks(folder, version, card, in_use, force)
-    passed = all(check.passed for check in checks)
+    promotion = Promotion(version, current, checks)
     target = write_report(version, current, checks, card, reports)
-    show(version, current, checks)
     logger.info("report: {}", target)
-    if passed and not dry_run:
+    if promotion.passed and not dry_run:
         if source:
             aliases.upload(folder.folder(version), models)
         place.point_at(version)
         logger.info("{}/{} is {} now, before: {}", models, alias, version, current or "none")
-    return passed
+    return promotion
 
 
 def _checks(
@@ -204,16 +230,6 @@ def _seconds(model: Model, text: str) -> float:
     started = time.perf_counter()
     model.probabilities([text])
     return time.perf_counter() - started
-
-
-def show(version: str, current: str | None, checks: list[Check]) -> None:
-    """Print the checks as a table on standard output."""
-    table = Table(title=f"{version}, in use: {current or 'none'}", title_justify="left")
-    for column in ("check", "", "found"):
-        table.add_column(column)
-    for check in checks:
-        table.add_row(check.name, "passed" if check.passed else "FAILED", check.told)
-    console.STDOUT.print(table)
 
 
 def write_report(

@@ -63,7 +63,7 @@ class Cluster:
         names = {"AIP_MODEL_DIR": f"{uri}/model/", "AIP_CHECKPOINT_DIR": f"{uri}/checkpoints/"}
         mount = {MOUNT: str(self.root / "gcs")}
         env = {**os.environ, **self.env, **names, **mount}
-        command = [sys.executable, "-W", "ignore", "-m", "shelfmark.cloud.job", *WORDS, *words]
+        command = [sys.executable, "-W", "ignore", "-m", "shelfmark.cli", "train", *WORDS, *words]
         return subprocess.Popen(
             command, cwd=self.root / machine, env=env, text=True, stderr=subprocess.PIPE,
             start_new_session=True,

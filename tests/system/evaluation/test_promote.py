@@ -56,9 +56,8 @@ def models(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def promoted(models: Path, version: str, **options: Any) -> bool:
-    return promote.promote_version(
-        version, str(models), reports=models.parent / "reports", **options
-    )
+    reports = models.parent / "reports"
+    return promote.promote_version(version, str(models), reports=reports, **options).passed
 
 
 def in_use(models: Path | str) -> str | None:
@@ -255,7 +254,7 @@ def test_a_bucket_is_served_what_is_promoted_into_it(home: Path, tmp_path: Path,
     models = f"{gcs}/models"
     reports = tmp_path / "reports"
     for version in ("a", "b"):
-        assert promote.promote_version(version, models, source=str(local), reports=reports)
+        assert promote.promote_version(version, models, source=str(local), reports=reports).passed
         assert in_use(models) == version
         there = registry.Registry(models)
         assert there.open(there.resolve("production")).version == version

@@ -298,7 +298,7 @@ def test_a_worker_with_another_version_is_named(before: str, told: str) -> None:
 
 def test_local_processes_by_default_quiet_and_gone_at_the_end(tmp_path: Path) -> None:
     papers = ["data.options.papers=300", "data.min_papers=5", "model.rounds=3"]
-    command = [sys.executable, "-m", "shelfmark.cloud.job", *QUICK, *papers, "name=mine",
+    command = [sys.executable, "-m", "shelfmark.cli", "train", *QUICK, *papers, "name=mine",
                "engine=dask", "engine.workers=1", *paths_in(tmp_path)]  # fmt: skip
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=PATIENCE

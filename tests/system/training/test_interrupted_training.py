@@ -29,7 +29,9 @@ GOES_ON = "stopped: the same command resumes from the finished stages"
 TRAINER = """
 import json, os, resource, signal, sys
 from shelfmark.models.boosted import engine
-from shelfmark.cloud import job
+from shelfmark.cli import command
+from shelfmark.cli.main import shelfmark
+from shelfmark.cloud import job  # with what a training imports
 from shelfmark.monitoring import fingerprint
 
 fingerprint._language_identifier()  # unpacks a file of its own
@@ -51,8 +53,7 @@ def run(arguments, moment, room, shared):
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
     if shared:
         engine.WORTH_DISTRIBUTING = 0
-    job.main(arguments)
-    return 0
+    return command.run(shelfmark, ["train", *arguments], "shelfmark")
 
 if __name__ == "__main__":
     for line in sys.stdin:
@@ -235,7 +236,7 @@ def test_a_kill_at_any_moment_changes_no_bit_and_no_stage_is_done_again(
 
 def command(trainer: Trainer, home: Path) -> subprocess.Popen[str]:
     """Start the training as a person does."""
-    line = [sys.executable, "-m", "shelfmark.cloud.job", *trainer.arguments(home, "again")]
+    line = [sys.executable, "-m", "shelfmark.cli", "train", *trainer.arguments(home, "again")]
     return subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
 

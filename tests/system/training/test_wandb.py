@@ -327,7 +327,7 @@ def command(home: Path, tmp_path: Path) -> list[str]:
     """The command of a training that finds its data made."""
     shutil.copytree(home / "data", tmp_path / "data")
     words = [*QUICK, "model.rounds=60", "tracking=wandb", "name=mine", *paths_in(tmp_path)]
-    return [sys.executable, "-m", "shelfmark.cloud.job", *words]
+    return [sys.executable, "-m", "shelfmark.cli", "train", *words]
 
 
 def wait_for_rounds(folder: Path, count: int) -> None:

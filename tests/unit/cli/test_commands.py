@@ -12,6 +12,7 @@ import pytest
 from shelfmark import __version__
 from shelfmark.cli.main import shelfmark
 from shelfmark.config import groups
+from shelfmark.errors import ShelfmarkError
 from tests.unit.cli.conftest import Typed
 
 USER_COMMANDS = {
@@ -113,7 +114,12 @@ def test_a_mistake_is_one_line_and_status_one(
 
 def test_what_is_typed_arrives(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     arrived: list[object] = []
-    monkeypatch.setattr("shelfmark.cloud.job.main", arrived.append)
+
+    def compose(overrides: list[str]) -> None:
+        arrived.append(overrides)
+        raise ShelfmarkError("enough")
+
+    monkeypatch.setattr("shelfmark.config.load.load_config", compose)
     words = (
         "a=1",
         "+b=2",
@@ -123,7 +129,7 @@ def test_what_is_typed_arrives(typed: Typed, monkeypatch: pytest.MonkeyPatch) ->
         "path=my papers, all",
         "e=",
     )
-    assert typed("train", *words) == (0, "", "")
+    assert typed("train", *words) == (1, "", "error: enough\n")
     assert arrived == [words]
 
 

@@ -17,7 +17,7 @@ PROGRAMS = [
     ("/somewhere/.venv/bin/shelfmark", "shelfmark"),
     ("shelfmark.exe", "shelfmark"),
     ("/somewhere/shelfmark/cli/__main__.py", "shelfmark"),
-    ("/somewhere/shelfmark/cloud/job.py", "python -m shelfmark.cloud.job"),
+    ("/somewhere/shelfmark/service/monitor.py", "python -m shelfmark.service.monitor"),
     ("/somewhere/bin/pytest", None),
     ("", None),
 ]

@@ -139,8 +139,9 @@ def test_other_data_than_the_model_was_trained_on_is_refused(home: Path, tmp_pat
         evaluate.evaluate_model(model, tmp_path)
 
 
-def test_the_table_is_printed(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate.show(report)
-    out = capsys.readouterr().out
-    assert "linear SVM" in out
-    assert f"{report['macro_f1']:.4f}" in out
+def test_the_table_compares_the_model_with_the_baselines(report: dict[str, Any]) -> None:
+    table = evaluate.figures_table(report)
+    assert table.columns == ["", "this model", *report["baselines"]]
+    assert [row[0] for row in table.rows] == list(evaluate.FIGURES.values())
+    assert f"{report['macro_f1']:.4f}" in {row[1] for row in table.rows}
+    assert "synthetic" in table.title

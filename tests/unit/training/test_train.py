@@ -81,7 +81,8 @@ def test_as_a_container_runs_it(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "shelfmark.cloud.job",
+        "shelfmark.cli",
+        "train",
         *QUICK,
         "model.rounds=3",
         "name=mine",
@@ -97,7 +98,7 @@ def test_as_a_container_runs_it(tmp_path: Path) -> None:
 
 
 def test_a_mistake_is_one_line_and_a_status(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "shelfmark.cloud.job", "model.max_dept=3"]
+    command = [sys.executable, "-m", "shelfmark.cli", "train", "model.max_dept=3"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "error: model.max_dept: no such key; did you mean model.max_depth?\n"
