@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -48,6 +49,7 @@ def figures(**changed: float) -> Change:
 def models(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two equal models, a and b; a is in use."""
     monkeypatch.chdir(home)  # the splits of a card are relative to where it was trained
+    monkeypatch.setattr(promote, "SLOWER", math.inf)  # equal models, on a busy machine too
     folder = tmp_path / "models"
     copied(home, folder, "a")
     copied(home, folder, "b")
@@ -66,6 +68,19 @@ def in_use(models: Path | str) -> str | None:
 
 def page(models: Path, version: str) -> str:
     return (models.parent / "reports" / f"{version}-promotion" / "README.md").read_text()
+
+
+def test_a_model_that_takes_much_longer_for_a_paper_is_refused(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promote, "SLOWER", 2.0)
+    seconds = {"a": 0.001, "b": 0.0021}
+    monkeypatch.setattr(promote, "_seconds", lambda model, text: seconds[model.version])
+    assert not promoted(models, "b")
+    assert "| time for one paper | **failed** | 2.1 ms, 2.10 of the one in use" in page(models, "b")
+    assert in_use(models) == "a"
+    seconds["b"] = 0.0019
+    assert promoted(models, "b")
 
 
 def test_a_model_as_good_takes_the_alias_and_the_service_loads_it(models: Path) -> None:

@@ -152,12 +152,16 @@ def test_a_sweep_may_begin_with_a_name(
     trials: int,
 ) -> None:
     arrived: list[tuple[object, ...]] = []
+
+    def search(*given: object) -> None:
+        arrived.append(given)
+        raise ShelfmarkError("enough")
+
     monkeypatch.setattr("shelfmark.cli.training.require_extra", lambda *_: None)
-    monkeypatch.setattr(
-        "shelfmark.experiments.sweeps.run.run", lambda *given: arrived.append(given)
-    )
-    status, _, err = typed("sweep", *words, "--engine", "optuna")
-    assert status == 0, err
+    monkeypatch.setattr("shelfmark.experiments.sweeps.run.run_sweep", search)
+    status, out, err = typed("sweep", *words, "--engine", "optuna")
+    assert (status, out) == (1, "")
+    assert err == f"sweep {name} by optuna: as asked\nerror: enough\n"
     assert arrived == [(name, overrides, trials, 1, "", "optuna")]
 
 
