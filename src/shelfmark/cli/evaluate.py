@@ -49,10 +49,12 @@ def robustness(
     model: str, split: str, papers: int, seed: int, years: str, models: Path, reports: Path
 ) -> None:
     """Evaluate a model on perturbed papers (typos, truncation, stuffing, …) and over time."""
-    from shelfmark.experiments.robustness import report as robustness_report
-    from shelfmark.experiments.robustness import run as robustness_run
+    from shelfmark.experiments.robustness.report import summary_tables
+    from shelfmark.experiments.robustness.run import measure_robustness
 
-    robustness_report.show(robustness_run.run(models / model, reports, split, papers, seed, years))
+    measured = measure_robustness(models / model, reports, split, papers, seed, years)
+    for table in summary_tables(measured):
+        print_table(table)
 
 
 @click.command("report", cls=Command, stopped="the last report is unchanged")

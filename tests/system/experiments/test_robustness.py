@@ -20,11 +20,9 @@ from shelfmark.arxiv import taxonomy
 from shelfmark.data import splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate
-from shelfmark.experiments.robustness import ageing, changes, charts
-from shelfmark.experiments.robustness import figures as robustness_figures
-from shelfmark.experiments.robustness import report as robustness_report
-from shelfmark.experiments.robustness import run as robustness
-from shelfmark.experiments.robustness.figures import Sample, Told
+from shelfmark.experiments.robustness import ageing, changes, charts, figures, run
+from shelfmark.experiments.robustness import report as report_page
+from shelfmark.experiments.robustness.figures import Predictions, Sample
 from shelfmark.models import answers, artifact
 from tests.system.test_tasks import inv
 
@@ -35,7 +33,7 @@ FILES = ["README.md", "changes.png", "classes.png", "metrics.json", "years.png"]
 @pytest.fixture(scope="module")
 def report(home: Path) -> dict[str, Any]:
     """All of validation, and two years, of which the first has too few papers before it."""
-    return robustness.run(home / "models" / "quick", home / "reports", years="2015,2012")
+    return run.measure_robustness(home / "models" / "quick", home / "reports", years="2015,2012")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +58,7 @@ def test_the_layout_that_others_read(report: dict[str, Any]) -> None:
     assert (report["model"], report["split"], report["seed"]) == ("quick", "validation", 7)
     assert list(report["changes"]) == NAMES
     for one in [report["as_is"], *report["changes"].values()]:
-        assert set(robustness_figures.FIGURES) <= set(one)
+        assert set(figures.FIGURES) <= set(one)
         assert set(one["classes"]) == set(report["as_is"]["classes"])
     assert set(report["years"]["2015"]) == {"2016", "2017", "2018", "2019"}
     for row in report["years"]["2015"].values():
@@ -85,7 +83,7 @@ def test_a_changed_paper_is_answered_as_a_users_is(
 ) -> None:
     table = parts.read("validation")
     papers = zip(table["title"].to_pylist(), table["abstract"].to_pylist(), strict=True)
-    given = answers.answer_papers(model, changes.changed("title only", list(papers), 7))
+    given = answers.answer_papers(model, changes.apply_change("title only", list(papers), 7))
     right = [
         one.category == label for one, label in zip(given, table["label"].to_pylist(), strict=True)
     ]
@@ -116,7 +114,7 @@ def test_stuffed_papers_move_to_the_class_whose_words_they_got(report: dict[str,
 
 
 def test_another_language_is_noticed(report: dict[str, Any]) -> None:
-    told = report["changes"][robustness.LANGUAGE]["language"]
+    told = report["changes"][run.LANGUAGE]["language"]
     assert told["marked_before"] < 0.1
     assert told["marked_after"] > 0.9
     assert 0.3 < told["words"] < 0.9
@@ -134,12 +132,13 @@ def test_a_year_with_too_few_papers_is_left_out_and_said(
 
 
 def test_the_past_never_sees_the_future(parts: splits.Splits) -> None:
-    pool = ageing.pool(parts, with_test=False)
+    pool = ageing.pool_papers(parts, with_test=False)
     assert pool.num_rows == parts.read("train").num_rows + parts.read("validation").num_rows
     assert (
-        ageing.pool(parts, with_test=True).num_rows == pool.num_rows + parts.read("test").num_rows
+        ageing.pool_papers(parts, with_test=True).num_rows
+        == pool.num_rows + parts.read("test").num_rows
     )
-    found = ageing.divided(pool, 2014)
+    found = ageing.split_by_year(pool, 2014)
     assert sum(part.num_rows for part in found.values()) == pool.num_rows
     spans = [pc.min_max(found[name]["submitted"]).as_py() for name in splits.SPLITS]
     assert spans[0]["max"] < spans[1]["min"]
@@ -147,7 +146,7 @@ def test_the_past_never_sees_the_future(parts: splits.Splits) -> None:
     assert spans[2]["min"].year == 2015
     share = found["validation"].num_rows / (pool.num_rows - found["test"].num_rows)
     assert 0.08 < share < 0.12
-    later = ageing.later(found["test"], 2014, 120, 7)
+    later = ageing.sample_later_years(found["test"], 2014, 120, 7)
     assert list(later) == [2015, 2016, 2017, 2018]
     assert all(table.num_rows <= 120 for table in later.values())
 
@@ -155,9 +154,9 @@ def test_the_past_never_sees_the_future(parts: splits.Splits) -> None:
 def test_a_model_of_an_earlier_year_has_the_configuration_and_leaves_nothing(
     model: artifact.Model, parts: splits.Splits, home: Path
 ) -> None:
-    pool = ageing.pool(parts, with_test=False)
+    pool = ageing.pool_papers(parts, with_test=False)
     before = sorted(home.rglob("*"))
-    made = ageing.trained(model, parts, ageing.divided(pool, 2016), 2016)
+    made = ageing.train_until(model, parts, ageing.split_by_year(pool, 2016), 2016)
     assert sorted(home.rglob("*")) == before
     for section in ("features", "model", "predict"):
         assert made.card["config"][section] == model.card["config"][section]
@@ -169,13 +168,13 @@ def test_a_model_of_an_earlier_year_has_the_configuration_and_leaves_nothing(
 def test_the_same_seed_makes_the_same_report(
     model: artifact.Model, parts: splits.Splits, report: dict[str, Any]
 ) -> None:
-    sample = robustness_figures.sample_of(model, parts.read("validation"))
-    again = robustness.under_changes(model, parts, sample, 7)
+    sample = figures.make_sample(model, parts.read("validation"))
+    again = run.measure_changes(model, parts, sample, 7)
     assert again == {name: report[name] for name in ("as_is", "changes")}
 
 
 def test_at_most_so_many_papers_and_no_years_unless_asked(home: Path, tmp_path: Path) -> None:
-    few = robustness.run(home / "models" / "quick", tmp_path, papers=20)
+    few = run.measure_robustness(home / "models" / "quick", tmp_path, papers=20)
     assert few["papers"] == sum(one["papers"] for one in few["as_is"]["classes"].values()) == 20
     assert few["years"] is None
     assert [path.name for path in tmp_path.iterdir()] == ["quick-robustness"]
@@ -187,15 +186,14 @@ def test_the_interval_covers_a_known_difference() -> None:
     for _ in range(8):
         truth = np.zeros(300, np.int64)
         sample = Sample(["a", "b"], [("", "")] * 300, truth)
-        before = Told((chance.random(300) > 0.8).astype(np.int64), np.ones(300, bool))
+        before = Predictions((chance.random(300) > 0.8).astype(np.int64), np.ones(300, bool))
         # A tenth of the right answers goes wrong: 8 points.
-        gone = (before.given == 0) & (chance.random(300) < 0.1)
-        after = Told(np.where(gone, 1, before.given), np.zeros(300, bool))
+        gone = (before.labels == 0) & (chance.random(300) < 0.1)
+        after = Predictions(np.where(gone, 1, before.labels), np.zeros(300, bool))
         resampled = [
-            robustness_figures.figures(sample, before, rows)
-            for rows in robustness_figures.draws(sample, 3)
+            figures.score(sample, before, rows) for rows in figures.resample_rows(sample, 3)
         ]
-        found = robustness_figures.differences(sample, before, after, 3, resampled)
+        found = figures.compare(sample, before, after, 3, resampled)
         accuracy, abstained = found["accuracy"], found["abstained"]
         assert accuracy is not None
         assert abstained == {"value": 1, "low": 1, "high": 1}
@@ -209,18 +207,18 @@ def test_the_interval_covers_a_known_difference() -> None:
 def test_labels_that_are_not_there_do_not_count() -> None:
     truth, given = np.array([0, 0, 1, 1, 3]), np.array([0, 2, 1, 1, 0])
     sample = Sample(["a", "b", "c", "d"], [("", "")] * 5, truth)
-    told = Told(given, np.zeros(5, bool))
-    found = robustness_figures.figures(sample, told)
+    told = Predictions(given, np.zeros(5, bool))
+    found = figures.score(sample, told)
     known = f1_score(truth, given, labels=[0, 1, 3], average="macro", zero_division=0)
     assert found["macro_f1"] == pytest.approx(known)
     assert found["confident_precision"] is None
     assert found["abstained"] == 1
-    assert set(robustness_figures.by_class(sample, told)) == {"a", "b", "d"}
+    assert set(figures.score_classes(sample, told)) == {"a", "b", "d"}
 
 
 def test_a_label_that_the_model_does_not_know_is_always_wrong(model: artifact.Model) -> None:
     table = pa.table({"title": ["a", "b"], "abstract": ["", ""], "label": ["hep-th", "cs.RO"]})
-    sample = robustness_figures.sample_of(model, table)
+    sample = figures.make_sample(model, table)
     assert sample.names == [*model.classes, "hep-th"]
     assert sample.truth.tolist() == [len(model.classes), model.classes.index("cs.RO")]
 
@@ -240,29 +238,28 @@ def test_a_mistake_leaves_no_report(
     home: Path, tmp_path: Path, wrong: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ShelfmarkError, match=said):
-        robustness.run(home / "models" / "quick", tmp_path, **wrong)
+        run.measure_robustness(home / "models" / "quick", tmp_path, **wrong)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_report_that_cannot_be_written_is_one_line(home: Path, tmp_path: Path) -> None:
     (tmp_path / "reports").write_text("a file")
     with pytest.raises(ShelfmarkError, match="cannot write .*quick-robustness"):
-        robustness.run(home / "models" / "quick", tmp_path / "reports", papers=5)
+        run.measure_robustness(home / "models" / "quick", tmp_path / "reports", papers=5)
 
 
 def test_a_killed_run_leaves_the_last_report(tmp_path: Path) -> None:
     folder = tmp_path / "reports" / "made-up-robustness"
     brief = {"years": None}
-    robustness.write(made_up(2) | brief, folder)
+    run.write_report(made_up(2) | brief, folder)
     last = (folder / "metrics.json").read_bytes()
     (tmp_path / "next.json").write_bytes(orjson.dumps(made_up(3) | brief))
     code = f"""
 import os, signal, orjson
 from pathlib import Path
-from shelfmark.experiments.robustness import run as robustness
-from shelfmark.experiments.robustness import charts as robustness_pictures
-robustness_pictures.by_class = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-robustness.write(orjson.loads(Path("next.json").read_bytes()), Path({str(folder)!r}))
+from shelfmark.experiments.robustness import charts, run
+charts.draw_classes = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+run.write_report(orjson.loads(Path("next.json").read_bytes()), Path({str(folder)!r}))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, check=False, cwd=tmp_path
@@ -270,7 +267,7 @@ robustness.write(orjson.loads(Path("next.json").read_bytes()), Path({str(folder)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert (folder / "metrics.json").read_bytes() == last
     assert len(list(folder.parent.iterdir())) == 2  # what was half-written, until the next run
-    robustness.write(made_up(3) | brief, folder)
+    run.write_report(made_up(3) | brief, folder)
     assert list(folder.parent.iterdir()) == [folder]
     assert (folder / "metrics.json").read_bytes() != last
 
@@ -289,7 +286,7 @@ def test_the_command(home: Path, tmp_path: Path) -> None:
 
 def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ShelfmarkError, match="no model in .*none: train one with shelfmark train"):
-        robustness.run(tmp_path / "none", tmp_path / "reports")
+        run.measure_robustness(tmp_path / "none", tmp_path / "reports")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -302,10 +299,10 @@ def made_up(count: int) -> dict[str, Any]:
         low, mid, high = sorted(chance.normal(-0.1, 0.05, 3).tolist())
         apart = {"value": mid, "low": low, "high": high}
         return {
-            **{name: float(chance.random()) for name in robustness_figures.FIGURES},
+            **{name: float(chance.random()) for name in figures.FIGURES},
             "confident_precision": 0.9 if sure else None,
             "difference": {
-                **dict.fromkeys(robustness_figures.FIGURES, apart),
+                **dict.fromkeys(figures.FIGURES, apart),
                 "confident_precision": apart if sure else None,
             },
             "touched": 0.4,
@@ -318,7 +315,7 @@ def made_up(count: int) -> dict[str, Any]:
     found = {name: some(name not in changes.STUFFINGS) for name in NAMES}
     for name in changes.STUFFINGS:
         found[name]["moved"] = {"before": 0.1, "after": 0.3, "confidently": 0.2}
-    found[robustness.LANGUAGE]["language"] = {
+    found[run.LANGUAGE]["language"] = {
         "words": 0.5, "marked_before": 0.0, "marked_after": 1.0,
     }  # fmt: skip
     row = {"accuracy": 0.8, "macro_f1": 0.7, "abstained": 0.3, "papers": 100}
@@ -345,11 +342,11 @@ def test_every_picture_is_an_image_that_fits_a_screen(count: int, tmp_path: Path
 
 def test_a_page_names_the_classes_that_lose_most_and_no_figure_that_is_not_there() -> None:
     report = made_up(149)
-    page = robustness_report.markdown(report, ["changes.png"])
+    page = report_page.render_report(report, ["changes.png"])
     before, after = (one["classes"] for one in (report["as_is"], report["changes"]["typos"]))
     worst = min(before, key=lambda label: after[label]["f1"] - before[label]["f1"])
     (row,) = [line for line in page.splitlines() if line.startswith(f"| typos | {worst} (")]
-    assert row.count(";") == robustness_report.HURT - 1
+    assert row.count(";") == report_page.HURT - 1
     (row,) = [line for line in page.splitlines() if line.startswith("| keyword stuffing | 0.")]
     assert row.endswith("|  | 0.0000 |")
     assert "None" not in page

@@ -1,4 +1,4 @@
-"""The false-alarm rate and the detection rate of `inv drift`, over many draws of real papers.
+"""The false-alarm rate and the detection rate of `shelfmark drift`, over many draws of real papers.
 
 A model is trained on some papers of 2013-2015. References and windows are drawn from the others:
 windows of the same papers must raise an alarm no more often than the configured level; windows of
@@ -106,7 +106,7 @@ def measure_detection(overrides: Sequence[str], draws: int, repeats: int) -> lis
     """Train a model, draw windows and compare them.
 
     Args:
-        overrides: of `inv train`, to name the papers; a snapshot.
+        overrides: of `shelfmark train`, to name the papers; a snapshot.
         draws: windows of each size without a shift.
         repeats: windows of each size of each shift.
 

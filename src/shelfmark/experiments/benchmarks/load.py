@@ -1,4 +1,4 @@
-"""`inv load-test`: the service under many users at once, recorded and compared with budgets.
+"""`shelfmark load-test`: the service under many users at once, recorded and compared with budgets.
 
 The users are in `load_users.py`, a locust file that is run and never imported.
 """
@@ -257,7 +257,7 @@ def run_load_test(
 
     Args:
         url: a running service, its key in SHELFMARK_API_KEY; by default one is started.
-        file: papers to ask about, as `inv predict --file` reads them; by default synthetic ones.
+        file: papers to send, as `shelfmark predict --file` reads them; by default synthetic ones.
         users: how many ask at the same time.
         seconds: length of each phase.
         workers: processes of the service that is started.
@@ -380,7 +380,7 @@ def _memory_mb(server: Server | None) -> float:
 
 @contextlib.contextmanager
 def _started_service(workers: int, model: str, models: str) -> Iterator[tuple[str, Server]]:
-    """Run the service in a separate process, as `inv serve` does, while the block runs."""
+    """Run the service in a separate process, as `shelfmark serve` does, while the block runs."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""The users of `inv load-test`: a locust file, run in a child process that prints a JSON line.
+"""The users of `shelfmark load-test`: a locust file, run in a child that prints a JSON line.
 
 Locust patches the sockets and threads of every process that imports it: no module imports this one.
 """

@@ -152,7 +152,7 @@ def _moved() -> int:
 
 
 def time_file_prediction(settings: Config, folder: str) -> dict[str, Any]:
-    """Time `inv predict --file` as a user runs it, on papers of the source."""
+    """Time `shelfmark predict --file` as a user runs it, on papers of the source."""
     with tempfile.TemporaryDirectory() as place:
         file = Path(place, "papers.jsonl")
         papers = itertools.islice(_papers(settings), SCORED)

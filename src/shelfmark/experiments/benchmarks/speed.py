@@ -81,7 +81,7 @@ class Scaling:
 
 
 def run_benchmarks(names: Sequence[str], overrides: Sequence[str]) -> Table:
-    """Run benchmarks by name, with the overrides of `inv train`.
+    """Run benchmarks by name, with the overrides of `shelfmark train`.
 
     Args:
         names: keys of `BENCHMARKS`.
@@ -159,7 +159,7 @@ def _bench_answers(overrides: Sequence[str], model: str) -> list[Row]:
     total = 1000 * sum(one[name] for name in ("clean", "features", "score"))
     speed = f"{file['papers'] / file['seconds']:,.0f} papers/s, {file['peak_mb']:,.0f} MB"
     return [
-        Row(f"inv predict --file, {file['papers']:,} papers", speed),
+        Row(f"shelfmark predict --file, {file['papers']:,} papers", speed),
         Row("one prediction, one thread", f"{total:.1f} ms", parts),
         Row("  its explanation", f"{1000 * one['explain']:.1f} ms"),
     ]

@@ -1,4 +1,4 @@
-"""How a model ages: trained on papers up to a year's end, tested on those of the years after."""
+"""How a model ages: it is trained on papers to the end of a year, and tested on later years."""
 
 from __future__ import annotations
 
@@ -18,26 +18,32 @@ from shelfmark.config.schema import Config
 from shelfmark.core import checkpoint, console, files
 from shelfmark.data.splits import CARD, SPLITS, Splits, SplitWriter, open_splits
 from shelfmark.errors import ShelfmarkError
-from shelfmark.experiments.robustness.figures import answer, figures, sample_of
+from shelfmark.experiments.robustness.figures import (
+    YearFigures,
+    Years,
+    make_sample,
+    predict_papers,
+    score,
+)
 from shelfmark.models.artifact import Model
 from shelfmark.training import train
 
-LATER = 4  # years after
-NEWEST = 0.1  # share of the papers before the cut that stop and calibrate
-TRAINED, TESTED = 500, 100  # papers that it takes at least
+LATER = 4  # tested years after the last one of training
+NEWEST = 0.1  # share of the training papers for early stopping and calibration
+TRAINED, TESTED = 500, 100  # papers at least
 
 
-def pool(splits: Splits, with_test: bool) -> pa.Table:
-    """Return the papers to divide anew; those of the test split only when they are asked for."""
+def pool_papers(splits: Splits, with_test: bool) -> pa.Table:
+    """Return the papers to split by time; those of the test split only on request."""
     names = [name for name in SPLITS if name != "test" or with_test]
     return pa.concat_tables([splits.read(name) for name in names])
 
 
-def wanted(years: str, papers: pa.Table) -> list[int]:
-    """Return the years of an option such as 2013,2014, each once, rising.
+def parse_years(years: str, papers: pa.Table) -> list[int]:
+    """Return the years of an option such as 2013,2014, sorted and without duplicates.
 
     Raises:
-        ShelfmarkError: one is no year, or has no paper before its end or none after.
+        ShelfmarkError: a word is no year, or a year has no papers before or after its end.
     """
     span = pc.min_max(papers["submitted"]).as_py()
     first, last = span["min"].year, span["max"].year
@@ -55,56 +61,56 @@ def wanted(years: str, papers: pa.Table) -> list[int]:
     return sorted(found)
 
 
-def over_years(
+def measure_years(
     model: Model, splits: Splits, pool: pa.Table, years: list[int], most: int, seed: int
-) -> dict[str, Any]:
-    """Train to the end of each year by a model's own configuration, and test on later ones.
+) -> Years:
+    """Train to the end of each year by a model's configuration, and test on later years.
 
     Args:
-        model: whose configuration it is.
-        splits: its data.
-        pool: the papers to divide anew.
+        model: gives the configuration.
+        splits: of the model.
+        pool: the papers to split by time.
         years: the last year of each training.
-        most: papers of a year that are tested on, at most.
-        seed: settles which.
-
-    Returns:
-        years, for each trained year the figures of each tested one; years_trained, how many papers
-        each model was fitted on; years_left_out, why one is missing.
+        most: the largest number of tested papers of a year.
+        seed: of the tested sample.
     """
-    found: dict[str, Any] = {"years": {}, "years_trained": {}, "years_left_out": {}}
+    found: Years = {"years": {}, "years_trained": {}, "years_left_out": {}}
     for year in years:
-        parts = divided(pool, year)
-        if why := lacking(parts, year):
+        parts = split_by_year(pool, year)
+        if why := reason_to_skip(parts, year):
             logger.warning("years: {} is left out: {}", year, why)
             found["years_left_out"][str(year)] = why
             continue
         logger.info(
             "years: training on {:,} papers to the end of {}", parts["train"].num_rows, year
         )
-        made = trained(model, splits, parts, year)
-        tables = later(parts["test"], year, most, seed)
-        with console.progress("answering", sum(x.num_rows for x in tables.values())) as bar:
-            rows = {}
-            for then, table in tables.items():
-                sample = sample_of(made, table)
-                told = figures(sample, answer(made, sample, sample.papers, bar))
-                rows[str(then)] = {**told, "papers": table.num_rows}
-        found["years"][str(year)] = rows
+        earlier = train_until(model, splits, parts, year)
+        tables = sample_later_years(parts["test"], year, most, seed)
+        found["years"][str(year)] = _test_on_years(earlier, tables)
         found["years_trained"][str(year)] = parts["train"].num_rows
     return found
 
 
-def divided(papers: pa.Table, year: int) -> dict[str, pa.Table]:
-    """Divide papers by time: test after the year, validation the newest tenth before its end."""
+def _test_on_years(model: Model, tables: dict[int, pa.Table]) -> dict[str, YearFigures]:
+    rows: dict[str, YearFigures] = {}
+    with console.progress("answering", sum(x.num_rows for x in tables.values())) as bar:
+        for year, table in tables.items():
+            sample = make_sample(model, table)
+            figures = score(sample, predict_papers(model, sample, sample.papers, bar))
+            rows[str(year)] = {**figures, "papers": table.num_rows}
+    return rows
+
+
+def split_by_year(papers: pa.Table, year: int) -> dict[str, pa.Table]:
+    """Split papers by time: test after the year, validation the newest tenth before its end."""
     end = date(year + 1, 1, 1)
     days = papers["submitted"]
     before, after = papers.filter(pc.less(days, end)), papers.filter(pc.greater_equal(days, end))
     cut = _cut(before) if before.num_rows else end
-    known = before["submitted"]
+    submitted = before["submitted"]
     return {
-        "train": before.filter(pc.less(known, cut)),
-        "validation": before.filter(pc.greater_equal(known, cut)),
+        "train": before.filter(pc.less(submitted, cut)),
+        "validation": before.filter(pc.greater_equal(submitted, cut)),
         "test": after,
     }
 
@@ -114,22 +120,22 @@ def _cut(papers: pa.Table) -> date:
     return days[int(len(days) * (1 - NEWEST))]
 
 
-def lacking(parts: dict[str, pa.Table], year: int) -> str | None:
-    """Return why such parts of a year tell nothing, None if they do."""
+def reason_to_skip(parts: dict[str, pa.Table], year: int) -> str | None:
+    """Return the reason that a year cannot be measured, None if it can."""
     count = parts["train"].num_rows
     if count < TRAINED:
         return f"{count:,} papers to train on, {TRAINED:,} are needed"
     if len(pc.unique(parts["train"]["label"])) < 2:
-        return "its papers have one label alone"
-    if not later(parts["test"], year, 1, 0):
+        return "its papers have a single label"
+    if not sample_later_years(parts["test"], year, 1, 0):
         return f"none of the {LATER} years after has {TESTED:,} papers"
     return None
 
 
-def later(papers: pa.Table, year: int, most: int, seed: int) -> dict[int, pa.Table]:
-    """Return the papers of each of the four years after, at most so many, drawn by chance.
+def sample_later_years(papers: pa.Table, year: int, most: int, seed: int) -> dict[int, pa.Table]:
+    """Return a random sample of the papers of each of the four later years.
 
-    Years with too few are left out.
+    Years with too few papers are left out.
     """
     numbers = pc.year(papers["submitted"]).to_numpy()
     found = {}
@@ -141,8 +147,8 @@ def later(papers: pa.Table, year: int, most: int, seed: int) -> dict[int, pa.Tab
     return found
 
 
-def trained(old: Model, splits: Splits, parts: dict[str, pa.Table], year: int) -> Model:
-    """Train on the parts by a model's own configuration; nothing of it stays on disk.
+def train_until(old: Model, splits: Splits, parts: dict[str, pa.Table], year: int) -> Model:
+    """Train on the parts by a model's configuration; nothing stays on disk.
 
     Raises:
         ShelfmarkError: the papers do not allow it, or the disk.
@@ -156,10 +162,10 @@ def trained(old: Model, splits: Splits, parts: dict[str, pa.Table], year: int) -
         files.report_write_errors(Path(name)),
         checkpoint.temporary_checkpoint() as stages,
     ):
-        own = _written(splits, parts, Path(name))
+        new = _write_splits(splits, parts, Path(name))
         title = f"{old.version}-to-{year}"
-        made, _ = train.fit_and_measure(settings, title, title, own, lambda *_: None, stages)
-    return made
+        model, _ = train.fit_and_measure(settings, title, title, new, lambda *_: None, stages)
+    return model
 
 
 def _first(papers: pa.Table) -> str:
@@ -167,8 +173,8 @@ def _first(papers: pa.Table) -> str:
     return first.isoformat()
 
 
-def _written(splits: Splits, parts: dict[str, pa.Table], folder: Path) -> Splits:
-    """Write the parts as splits of their own."""
+def _write_splits(splits: Splits, parts: dict[str, pa.Table], folder: Path) -> Splits:
+    """Write the parts as new splits."""
     for split in SPLITS:
         with SplitWriter(folder / f"{split}.parquet") as writer:
             writer.add(parts[split])

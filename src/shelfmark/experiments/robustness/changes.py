@@ -1,7 +1,7 @@
-"""Changes to a paper that leave its shelf the same: what users, pastes and cheats do to texts.
+"""Changes to a paper that keep its category: typos, truncation, copied text, keyword stuffing.
 
-Each is a pure function from title and abstract to the changed ones. All chance comes from the
-generator it is given, by `random.Random.random` alone, whose sequence Python promises to keep.
+Each is a pure function of title and abstract. It draws from the generator that it receives by
+`random.Random.random` alone, whose sequence Python guarantees to keep.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from importlib.resources import files
 Paper = tuple[str, str]  # title and abstract
 Change = Callable[[str, str, random.Random], Paper]
 
-TYPOS = 0.1  # share of the words of four letters or more that get one
+TYPOS = 0.1  # share of the words of four letters or more that get a typo
 DROPPED = 0.2  # share of the words that are dropped
 SENTENCES = 3  # of boilerplate
 LONG_WORD = re.compile(r"(?<![\\\w])[^\W\d_]{4,}(?!\w)")  # no command of TeX
@@ -38,46 +38,46 @@ BOILERPLATE = (
 )
 
 
-def typos(title: str, abstract: str, chance: random.Random) -> Paper:
-    """Mistype one in ten of the longer words: letters swapped, lost, doubled or wrong."""
+def add_typos(title: str, abstract: str, rng: random.Random) -> Paper:
+    """Add a typo to one in ten of the longer words: letters swapped, lost, doubled or wrong."""
 
-    def maybe(match: re.Match[str]) -> str:
-        return _mistyped(match[0], chance) if chance.random() < TYPOS else match[0]
+    def mistype(match: re.Match[str]) -> str:
+        return _mistyped(match[0], rng) if rng.random() < TYPOS else match[0]
 
-    return LONG_WORD.sub(maybe, title), LONG_WORD.sub(maybe, abstract)
+    return LONG_WORD.sub(mistype, title), LONG_WORD.sub(mistype, abstract)
 
 
-def _mistyped(word: str, chance: random.Random) -> str:
-    place = int(chance.random() * (len(word) - 1))
-    head, letter, after, rest = word[:place], word[place], word[place + 1], word[place + 2 :]
-    other = LETTERS[int(chance.random() * len(LETTERS))]
+def _mistyped(word: str, rng: random.Random) -> str:
+    index = int(rng.random() * (len(word) - 1))
+    head, letter, after, rest = word[:index], word[index], word[index + 1], word[index + 2 :]
+    other = LETTERS[int(rng.random() * len(LETTERS))]
     ways = (after + letter, after, letter + letter + after, other + after)
-    return head + ways[int(chance.random() * len(ways))] + rest
+    return head + ways[int(rng.random() * len(ways))] + rest
 
 
-def dropped_words(title: str, abstract: str, chance: random.Random) -> Paper:
-    """Leave out a fifth of the words; a text with words keeps one of them at least."""
+def drop_words(title: str, abstract: str, rng: random.Random) -> Paper:
+    """Drop a fifth of the words; a text with words keeps at least one."""
 
     def fewer(text: str) -> str:
         words = text.split()
-        return " ".join([x for x in words if chance.random() >= DROPPED] or words[:1])
+        return " ".join([x for x in words if rng.random() >= DROPPED] or words[:1])
 
     return fewer(title), fewer(abstract)
 
 
-def shuffled_sentences(title: str, abstract: str, chance: random.Random) -> Paper:
-    """Put the abstract's sentences into an order of chance."""
+def shuffle_sentences(title: str, abstract: str, rng: random.Random) -> Paper:
+    """Shuffle the sentences of the abstract."""
     parts = SENTENCE_END.split(abstract)
-    return title, " ".join(sorted(parts, key=lambda _: chance.random()))
+    return title, " ".join(sorted(parts, key=lambda _: rng.random()))
 
 
-def upper_case(title: str, abstract: str, chance: random.Random) -> Paper:
-    """Write all in capitals."""
+def to_upper_case(title: str, abstract: str, rng: random.Random) -> Paper:
+    """Convert title and abstract to upper case."""
     return title.upper(), abstract.upper()
 
 
-def without_tex(title: str, abstract: str, chance: random.Random) -> Paper:
-    r"""Take away `$`, commands, braces, `^` and `_`, as copies do; `$x_{i}$` becomes `xi`."""
+def remove_tex(title: str, abstract: str, rng: random.Random) -> Paper:
+    r"""Remove `$`, commands, braces, `^` and `_`, as copying does; `$x_{i}$` becomes `xi`."""
 
     def bare(text: str) -> str:
         return " ".join(TEX.sub(lambda match: "" if match["sign"] else " ", text).split())
@@ -85,101 +85,101 @@ def without_tex(title: str, abstract: str, chance: random.Random) -> Paper:
     return bare(title), bare(abstract)
 
 
-def title_only(title: str, abstract: str, chance: random.Random) -> Paper:
-    """Leave out the abstract."""
+def keep_title(title: str, abstract: str, rng: random.Random) -> Paper:
+    """Remove the abstract."""
     return title, ""
 
 
-def abstract_only(title: str, abstract: str, chance: random.Random) -> Paper:
-    """Leave out the title."""
+def keep_abstract(title: str, abstract: str, rng: random.Random) -> Paper:
+    """Remove the title."""
     return "", abstract
 
 
-def half_an_abstract(title: str, abstract: str, chance: random.Random) -> Paper:
-    """Cut the abstract after the first half of its words, rounded up."""
+def halve_abstract(title: str, abstract: str, rng: random.Random) -> Paper:
+    """Truncate the abstract after the first half of its words, rounded up."""
     words = abstract.split()
     return title, " ".join(words[: (len(words) + 1) // 2])
 
 
-def boilerplate(title: str, abstract: str, chance: random.Random) -> Paper:
-    """Add three sentences to the abstract that stand in papers of every kind."""
-    picked = sorted(BOILERPLATE, key=lambda _: chance.random())[:SENTENCES]
+def add_boilerplate(title: str, abstract: str, rng: random.Random) -> Paper:
+    """Add three sentences to the abstract that papers of every kind contain."""
+    picked = sorted(BOILERPLATE, key=lambda _: rng.random())[:SENTENCES]
     return title, " ".join([abstract, *picked]).strip()
 
 
-def another_language(title: str, abstract: str, chance: random.Random) -> Paper:
-    """Put French words for the most frequent English ones, one by one: no translation."""
-    return _in_french(title), _in_french(abstract)
+def replace_by_french(title: str, abstract: str, rng: random.Random) -> Paper:
+    """Replace the most frequent English words by French ones, one by one: no translation."""
+    return _to_french(title), _to_french(abstract)
 
 
-def _in_french(text: str) -> str:
-    words = french()
+def _to_french(text: str) -> str:
+    words = read_glossary()
 
-    def put(match: re.Match[str]) -> str:
+    def replace(match: re.Match[str]) -> str:
         word = match[0]
-        found = words.get(word.lower(), word)
-        if found is word or word.islower():
-            return found
+        french = words.get(word.lower(), word)
+        if french is word or word.islower():
+            return french
         capitals = word.isupper() and len(word) > 1
-        return found.upper() if capitals else found[0].upper() + found[1:]
+        return french.upper() if capitals else french[0].upper() + french[1:]
 
-    return WORD.sub(put, text)
+    return WORD.sub(replace, text)
 
 
 @functools.cache
-def french() -> dict[str, str]:
-    """Return the glossary: the most frequent words of abstracts in English, and in French."""
+def read_glossary() -> dict[str, str]:
+    """Return the most frequent English words of abstracts, with their French ones."""
     text = (
         files("shelfmark.experiments.robustness").joinpath("french.csv").read_text(encoding="utf-8")
     )
     return {row["english"]: row["french"] for row in csv.DictReader(text.splitlines())}
 
 
-def share_in_french(texts: Sequence[str]) -> float:
-    """Return the share of all words of some texts for which the glossary has a French one."""
+def glossary_coverage(texts: Sequence[str]) -> float:
+    """Return the share of the words of some texts that the glossary has."""
     words = [word.lower() for text in texts for word in WORD.findall(text)]
-    return sum(word in french() for word in words) / max(len(words), 1)
+    return sum(word in read_glossary() for word in words) / max(len(words), 1)
 
 
-def stuffed(title: str, abstract: str, terms: Sequence[str]) -> Paper:
-    """Add terms to the abstract as keywords, as one does who wants another shelf."""
+def stuff_abstract(title: str, abstract: str, terms: Sequence[str]) -> Paper:
+    """Add the terms of another category to the abstract as keywords."""
     added = f"Keywords: {', '.join(terms)}." if terms else ""
     return title, f"{abstract} {added}".strip()
 
 
-def stuffed_title(title: str, abstract: str, terms: Sequence[str]) -> Paper:
-    """Add terms to the title too."""
+def stuff_title(title: str, abstract: str, terms: Sequence[str]) -> Paper:
+    """Add the terms to the title too."""
     joined = ": ".join(part for part in (title, ", ".join(terms)) if part)
-    return joined, stuffed(title, abstract, terms)[1]
+    return joined, stuff_abstract(title, abstract, terms)[1]
 
 
 CHANGES: dict[str, Change] = {
-    "typos": typos,
-    "dropped words": dropped_words,
-    "shuffled sentences": shuffled_sentences,
-    "upper case": upper_case,
-    "TeX removed": without_tex,
-    "title only": title_only,
-    "abstract only": abstract_only,
-    "half an abstract": half_an_abstract,
-    "boilerplate": boilerplate,
-    "another language": another_language,
+    "typos": add_typos,
+    "dropped words": drop_words,
+    "shuffled sentences": shuffle_sentences,
+    "upper case": to_upper_case,
+    "TeX removed": remove_tex,
+    "title only": keep_title,
+    "abstract only": keep_abstract,
+    "half an abstract": halve_abstract,
+    "boilerplate": add_boilerplate,
+    "another language": replace_by_french,
 }
-# Those that need the telling terms of another class.
+# Changes that take the telling terms of another class.
 STUFFINGS: dict[str, Callable[[str, str, Sequence[str]], Paper]] = {
-    "keyword stuffing": stuffed,
-    "stuffed title": stuffed_title,
+    "keyword stuffing": stuff_abstract,
+    "stuffed title": stuff_title,
 }
 
 
-def chance_of(seed: int, name: str, number: int) -> random.Random:
-    """Return the generator of one paper and one change: the same whatever else is changed."""
+def rng_for(seed: int, name: str, number: int) -> random.Random:
+    """Return the generator of one paper and one change, independent of all others."""
     return random.Random(f"{seed}:{name}:{number}")
 
 
-def changed(name: str, papers: Sequence[Paper], seed: int) -> list[Paper]:
-    """Return papers after the change of this name in `CHANGES`."""
+def apply_change(name: str, papers: Sequence[Paper], seed: int) -> list[Paper]:
+    """Return papers after a change of `CHANGES`, given its name."""
     return [
-        CHANGES[name](title, abstract, chance_of(seed, name, number))
+        CHANGES[name](title, abstract, rng_for(seed, name, number))
         for number, (title, abstract) in enumerate(papers)
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,17 +10,22 @@ from matplotlib.figure import Figure
 
 from shelfmark.evaluation import charts
 from shelfmark.evaluation.charts import ACCENT, INK, SOFT
+from shelfmark.experiments.robustness.figures import FigureName, Report, YearFigures
 
 MOST_CLASSES = 20  # of the heatmap: the most frequent
-PANELS = {
+PANELS: dict[FigureName, str] = {
     "accuracy": "accuracy",
     "abstained": "share not answered with confidence",
     "confident_precision": "share right of confident answers",
 }
-LINES = {"accuracy": "accuracy", "macro_f1": "macro F1", "abstained": PANELS["abstained"]}
+LINES: dict[FigureName, str] = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "abstained": PANELS["abstained"],
+}
 
 
-def overall(report: dict[str, Any]) -> Figure:
+def draw_changes(report: Report) -> Figure:
     """Draw each change's figures as bars, with the interval of the difference to no change."""
     names = list(report["changes"])
     figure = Figure(figsize=(12, 0.35 * len(names) + 1.6), layout="constrained")
@@ -40,19 +44,20 @@ def overall(report: dict[str, Any]) -> Figure:
     return figure
 
 
-def _bars(axes: Axes, report: dict[str, Any], key: str) -> None:
+def _bars(axes: Axes, report: Report, key: FigureName) -> None:
     before = report["as_is"][key]
     for place, one in enumerate(report["changes"].values()):
-        if one[key] is None:
+        value = one[key]
+        if value is None:
             axes.text(0.01, place, "none", va="center", fontsize=8, color=INK)
             continue
-        axes.barh(place, one[key], color=ACCENT, height=0.65)
-        apart, end = one["difference"][key], one[key]
-        if apart is not None:
-            low, high = before + apart["low"], before + apart["high"]
+        axes.barh(place, value, color=ACCENT, height=0.65)
+        difference, end = one["difference"][key], value
+        if difference is not None and before is not None:
+            low, high = before + difference["low"], before + difference["high"]
             axes.plot([low, high], [place, place], color=INK, linewidth=1.5)
             end = max(end, high)
-        axes.text(end + 0.015, place, f"{one[key]:.3f}", va="center", fontsize=8, color=INK,
+        axes.text(end + 0.015, place, f"{value:.3f}", va="center", fontsize=8, color=INK,
                   bbox={"color": "white", "pad": 1})  # fmt: skip
     if before is not None:
         axes.axvline(before, color=INK, linewidth=1, linestyle=":")
@@ -61,7 +66,7 @@ def _bars(axes: Axes, report: dict[str, Any], key: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def by_class(report: dict[str, Any]) -> Figure:
+def draw_classes(report: Report) -> Figure:
     """Draw how much F1 each change takes from each of the most frequent classes."""
     before = report["as_is"]["classes"]
     frequent = sorted(before, key=lambda label: (-before[label]["papers"], label))[:MOST_CLASSES]
@@ -88,7 +93,7 @@ def by_class(report: dict[str, Any]) -> Figure:
     return figure
 
 
-def over_years(years: dict[str, dict[str, dict[str, Any]]]) -> Figure:
+def draw_years(years: dict[str, dict[str, YearFigures]]) -> Figure:
     """Draw the figures of papers of later years, a line for each year that was trained to."""
     figure = Figure(figsize=(12, 3.8), layout="constrained")
     shades = np.linspace(0.35, 1, len(years))
@@ -103,7 +108,7 @@ def over_years(years: dict[str, dict[str, dict[str, Any]]]) -> Figure:
         axes.set_xticks(seen)
         axes.set_xlim(seen[0] - 0.3, seen[-1] + 0.9)
         low, high = axes.get_ylim()
-        axes.set_ylim(min(low, high - 0.15), high)  # a small change is to look small
+        axes.set_ylim(min(low, high - 0.15), high)  # a small change should look small
         axes.grid(color=SOFT, linewidth=0.6)
         axes.set_title(title, color=INK, fontsize=10)
         axes.set_xlabel("year of the tested papers")
@@ -112,11 +117,11 @@ def over_years(years: dict[str, dict[str, dict[str, Any]]]) -> Figure:
     return figure
 
 
-def draw_all(report: dict[str, Any], folder: Path, run: str) -> list[str]:
+def draw_all(report: Report, folder: Path, run: str) -> list[str]:
     """Draw every picture of a run's report into a folder and return the file names."""
-    drawn = {"changes.png": overall(report), "classes.png": by_class(report)}
+    drawn = {"changes.png": draw_changes(report), "classes.png": draw_classes(report)}
     if report["years"]:
-        drawn["years.png"] = over_years(report["years"])
+        drawn["years.png"] = draw_years(report["years"])
     for name, figure in drawn.items():
         charts.save_figure(figure, folder / name, run, report["created"])
     return list(drawn)

@@ -1,10 +1,13 @@
-"""Figures of what a model said of papers, and of how far a change moves them."""
+"""The figures of a model's predictions on a sample, and the effect of a change on them.
+
+The records are those of a report's `metrics.json`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -16,32 +19,129 @@ from shelfmark.experiments.robustness.changes import Paper
 from shelfmark.models import answers
 from shelfmark.models.artifact import Model
 
-FIGURES = ("accuracy", "macro_f1", "abstained", "confident_precision")
+FigureName = Literal["accuracy", "macro_f1", "abstained", "confident_precision"]
+FIGURES: tuple[FigureName, ...] = ("accuracy", "macro_f1", "abstained", "confident_precision")
 RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)  # percentiles
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a model said of papers.
+class Figures(TypedDict):
+    """The figures of a sample; `confident_precision` is None if no answer is confident."""
 
-    Args:
-        given: the number of each paper's label.
-        sure: whether the answer is confident.
+    accuracy: float
+    macro_f1: float
+    abstained: float
+    confident_precision: float | None
+
+
+class Interval(TypedDict):
+    """A difference with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class ClassFigures(TypedDict):
+    """The figures of one class."""
+
+    recall: float
+    f1: float
+    papers: int
+
+
+class SampleFigures(Figures):
+    """The figures of a sample and of each class in it."""
+
+    classes: dict[str, ClassFigures]
+
+
+class RivalShares(TypedDict):
+    """The share of papers predicted as the class whose keywords were added."""
+
+    before: float
+    after: float
+    confidently: float
+
+
+class LanguageShares(TypedDict):
+    """The share of words replaced, and of papers that the log marks as not English."""
+
+    words: float
+    marked_before: float
+    marked_after: float
+
+
+class ChangeFigures(SampleFigures):
+    """The figures of changed papers beside those of the same papers unchanged.
+
+    `touched` is the share of papers that the change alters at all; a difference is None if one
+    side has no such figure.
     """
 
-    given: Ints
-    sure: np.ndarray[Any, np.dtype[np.bool_]]
+    difference: dict[FigureName, Interval | None]
+    touched: float
+    moved: NotRequired[RivalShares]
+    language: NotRequired[LanguageShares]
+
+
+class YearFigures(Figures):
+    """The figures of papers of one year."""
+
+    papers: int
+
+
+class Years(TypedDict):
+    """The figures of models of earlier years, by the last year of training.
+
+    Each model's figures are by the year of the tested papers; years_trained holds the number of
+    papers each model was trained on, years_left_out the reason that one is missing.
+    """
+
+    years: dict[str, dict[str, YearFigures]]
+    years_trained: dict[str, int]
+    years_left_out: dict[str, str]
+
+
+class Report(TypedDict):
+    """The content of a robustness report; `years` is None if no years were asked for."""
+
+    kind: str
+    model: str
+    split: str
+    synthetic: bool
+    papers: int
+    seed: int
+    command: str
+    created: str
+    as_is: SampleFigures
+    changes: dict[str, ChangeFigures]
+    years: dict[str, dict[str, YearFigures]] | None
+    years_trained: NotRequired[dict[str, int]]
+    years_left_out: NotRequired[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A model's answers for the papers of a sample.
+
+    Args:
+        labels: the number of each predicted label, shape (papers,).
+        confident: whether each answer is confident, shape (papers,).
+    """
+
+    labels: Ints
+    confident: np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Papers to measure on, and what is true of them.
+    """Papers to measure on, with their true labels.
 
     Args:
-        names: the labels: the model's classes, then those of the papers that it does not know.
+        names: the labels: the model's classes, then the labels that only the papers have.
         papers: title and abstract of each.
-        truth: the number of each paper's label among the names.
+        truth: the number of each paper's label among the names, shape (papers,).
     """
 
     names: list[str]
@@ -49,93 +149,99 @@ class Sample:
     truth: Ints
 
 
-def sample_of(model: Model, table: pa.Table) -> Sample:
-    """Return the papers of a table, as a user would give them, and what is true of them."""
+def make_sample(model: Model, table: pa.Table) -> Sample:
+    """Return the papers of a table, as a user would give them, with their true labels."""
     labels = table["label"].to_pylist()
     names = [*model.classes, *sorted(set(labels) - set(model.classes))]
-    place = {name: number for number, name in enumerate(names)}
+    index = {name: number for number, name in enumerate(names)}
     papers = list(zip(table["title"].to_pylist(), table["abstract"].to_pylist(), strict=True))
-    return Sample(names, papers, np.array([place[label] for label in labels], np.int64))
+    return Sample(names, papers, np.array([index[label] for label in labels], np.int64))
 
 
-def answer(model: Model, sample: Sample, papers: Sequence[Paper], bar: console.Bar) -> Told:
-    """Answer papers as a user is answered."""
-    place = {name: number for number, name in enumerate(sample.names)}
-    given, sure = [], []
+def predict_papers(
+    model: Model, sample: Sample, papers: Sequence[Paper], bar: console.Bar
+) -> Predictions:
+    """Predict papers as the service does, as labels of a sample."""
+    index = {name: number for number, name in enumerate(sample.names)}
+    labels, confident = [], []
     for start in range(0, len(papers), evaluate.BATCH):
         part = answers.answer_papers(model, papers[start : start + evaluate.BATCH], top_k=1)
-        given += [place[one.category] for one in part]
-        sure += [one.confident for one in part]
+        labels += [index[answer.category] for answer in part]
+        confident += [answer.confident for answer in part]
         bar.advance(len(part))
-    return Told(np.array(given, np.int64), np.array(sure, np.bool_))
+    return Predictions(np.array(labels, np.int64), np.array(confident, np.bool_))
 
 
-def figures(sample: Sample, told: Told, rows: Ints | None = None) -> dict[str, float | None]:
-    """Return the `FIGURES` of some of the papers, of all when not given.
-
-    `confident_precision` is None where no answer is confident.
-    """
-    truth, given, sure = sample.truth, told.given, told.sure
+def score(sample: Sample, predictions: Predictions, rows: Ints | None = None) -> Figures:
+    """Return the figures of some rows of a sample, by default of all."""
+    truth, labels, confident = sample.truth, predictions.labels, predictions.confident
     if rows is not None:
-        truth, given, sure = truth[rows], given[rows], sure[rows]
-    right = truth == given
+        truth, labels, confident = truth[rows], labels[rows], confident[rows]
+    right = truth == labels
     return {
         "accuracy": float(right.mean()),
-        "macro_f1": metrics.macro_f1(truth, given, len(sample.names)),
-        "abstained": float(1 - sure.mean()),
-        "confident_precision": float(right[sure].mean()) if sure.any() else None,
+        "macro_f1": metrics.macro_f1(truth, labels, len(sample.names)),
+        "abstained": float(1 - confident.mean()),
+        "confident_precision": float(right[confident].mean()) if confident.any() else None,
     }
 
 
-def draws(sample: Sample, seed: int) -> Iterator[Ints]:
-    """Yield rows drawn with replacement, as many as there are papers, the same for every change."""
-    for number in range(RESAMPLES):
-        chance = np.random.default_rng([seed, number])
-        yield chance.integers(0, len(sample.truth), len(sample.truth))
-
-
-def differences(
-    sample: Sample,
-    before: Told,
-    after: Told,
-    seed: int,
-    resampled: list[dict[str, float | None]],
-) -> dict[str, dict[str, float] | None]:
-    """Return what a change does to each figure, with a 95 % interval.
-
-    The interval is the paired bootstrap's: the same papers are drawn for both sides.
-
-    Args:
-        sample: the papers.
-        before: the answers to them as they are.
-        after: the answers to them changed.
-        seed: of the draws.
-        resampled: the figures of `before` in each draw.
-
-    Returns:
-        For each of `FIGURES` value, low and high; None where a side has no such figure.
-    """
-    sides = figures(sample, before), figures(sample, after)
-    pairs = zip(resampled, draws(sample, seed), strict=True)
-    spread = [(one, figures(sample, after, rows)) for one, rows in pairs]
-    found: dict[str, dict[str, float] | None] = {}
-    for name in FIGURES:
-        old, new = sides[0][name], sides[1][name]
-        if old is None or new is None:
-            found[name] = None
-            continue
-        apart = [b - a for a, b in ((x[name], y[name]) for x, y in spread)
-                 if a is not None and b is not None]  # fmt: skip
-        low, high = np.percentile(apart, INTERVAL)
-        found[name] = {"value": new - old, "low": float(low), "high": float(high)}
-    return found
-
-
-def by_class(sample: Sample, told: Told) -> dict[str, dict[str, float]]:
-    """Return recall, F1 and the number of papers of each label that is there."""
-    found = metrics.label_metrics(sample.truth, told.given, len(sample.names))
+def score_classes(sample: Sample, predictions: Predictions) -> dict[str, ClassFigures]:
+    """Return the figures of each label that has papers in the sample."""
+    found = metrics.label_metrics(sample.truth, predictions.labels, len(sample.names))
     return {
         name: {"recall": float(found["recall"][number]), "f1": float(found["f1"][number]),
                "papers": int(found["papers"][number])}
         for number, name in enumerate(sample.names) if found["papers"][number]
     }  # fmt: skip
+
+
+def resample_rows(sample: Sample, seed: int) -> Iterator[Ints]:
+    """Yield the rows of each bootstrap sample, the same for every change."""
+    for number in range(RESAMPLES):
+        rng = np.random.default_rng([seed, number])
+        yield rng.integers(0, len(sample.truth), len(sample.truth))
+
+
+def compare(
+    sample: Sample,
+    before: Predictions,
+    after: Predictions,
+    seed: int,
+    resampled: list[Figures],
+) -> dict[FigureName, Interval | None]:
+    """Return the effect of a change on each figure, with a 95 % interval.
+
+    The interval is that of the paired bootstrap: both sides share the same resampled papers.
+
+    Args:
+        sample: the papers.
+        before: predictions of the unchanged papers.
+        after: predictions of the changed papers.
+        seed: of the bootstrap samples.
+        resampled: the figures of `before` in each bootstrap sample.
+
+    Returns:
+        The difference of each figure; None if one side has no such figure.
+    """
+    old, new = score(sample, before), score(sample, after)
+    pairs = zip(resampled, resample_rows(sample, seed), strict=True)
+    spread = [(figures, score(sample, after, rows)) for figures, rows in pairs]
+    return {name: _interval(old[name], new[name], name, spread) for name in FIGURES}
+
+
+def _interval(
+    old: float | None,
+    new: float | None,
+    name: FigureName,
+    spread: list[tuple[Figures, Figures]],
+) -> Interval | None:
+    if old is None or new is None:
+        return None
+    differences = [
+        b - a
+        for a, b in ((first[name], second[name]) for first, second in spread)
+        if a is not None and b is not None
+    ]
+    low, high = np.percentile(differences, INTERVAL)
+    return {"value": new - old, "low": float(low), "high": float(high)}

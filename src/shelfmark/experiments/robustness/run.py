@@ -1,14 +1,14 @@
-"""What a model makes of papers as they come in life: mistyped, cut, stuffed, and of later years.
+"""How robust a model is to realistic input: typos, truncation, keyword stuffing, later papers.
 
-Each changed paper goes the way of a user's paper, through `answers`. Every figure of a change
-stands beside that of the same papers as they are, with an interval of the difference.
+Each changed paper is answered as the service answers it. Every figure of a change stands beside
+that of the unchanged papers, with an interval of the difference.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import orjson
@@ -20,46 +20,58 @@ from shelfmark.data.splits import Splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate
 from shelfmark.experiments.robustness import ageing, changes, charts
-from shelfmark.experiments.robustness import report as robustness_report
 from shelfmark.experiments.robustness.changes import Paper
 from shelfmark.experiments.robustness.figures import (
+    ChangeFigures,
+    LanguageShares,
+    Predictions,
+    Report,
+    RivalShares,
     Sample,
-    Told,
-    answer,
-    by_class,
-    differences,
-    draws,
-    figures,
-    sample_of,
+    SampleFigures,
+    compare,
+    make_sample,
+    predict_papers,
+    resample_rows,
+    score,
+    score_classes,
 )
+from shelfmark.experiments.robustness.report import render_report
 from shelfmark.models.artifact import Model
 from shelfmark.monitoring.fingerprint import text_traits
 
-RIVAL = "rival"  # another class than a paper's own
+RIVAL = "rival"  # a class other than the paper's
 LANGUAGE = "another language"
 ENGLISH = "en"
 
 
-def run(
+class Effects(TypedDict):
+    """The figures of the unchanged papers, and those after each change."""
+
+    as_is: SampleFigures
+    changes: dict[str, ChangeFigures]
+
+
+def measure_robustness(
     model_folder: Path,
     reports: Path,
     split: str = "validation",
     papers: int = 2000,
     seed: int = 7,
     years: str = "",
-) -> dict[str, Any]:
-    """Measure an artifact under every change, and over the years, and write the report.
+) -> Report:
+    """Measure a model under every change, and over the years, and write the report.
 
     Args:
-        model_folder: the artifact.
-        reports: the report goes to `<model>-robustness` in it, in the place of an older one.
-        split: whose papers are changed.
-        papers: at most so many of them, and of each year.
-        seed: settles which, and all changes.
-        years: as 2013,2014: to the end of each a model is trained, and tested on later years.
+        model_folder: of the model.
+        reports: receives the report as `<model>-robustness`, in place of a previous one.
+        split: the papers to change.
+        papers: the largest number of papers of the split, and of each year.
+        seed: of the sample and of the changes.
+        years: such as 2013,2014: trains a model to the end of each, and tests it on later years.
 
     Raises:
-        ShelfmarkError: the model or its splits are not there, an argument is wrong, or the report
+        ShelfmarkError: the model or its splits are missing, an argument is invalid, or the report
             cannot be written.
     """
     for name, value, least in (("papers", papers, 1), ("seed", seed, 0)):
@@ -67,109 +79,122 @@ def run(
             raise ShelfmarkError(f"--{name}: {value}: should be a whole number from {least}")
     model, splits = evaluate.open_model_and_splits(model_folder)
     table = splits.read(split)
-    # The test split is looked at only when it is asked for.
-    pool = ageing.pool(splits, with_test=split == "test") if years else None
-    wanted = [] if pool is None else ageing.wanted(years, pool)
+    # The test split is read only on request.
+    pool = ageing.pool_papers(splits, with_test=split == "test") if years else None
+    wanted = [] if pool is None else ageing.parse_years(years, pool)
     rows = np.sort(np.random.default_rng(seed).permutation(table.num_rows)[:papers])
-    report = {
+    effects = measure_changes(model, splits, make_sample(model, table.take(rows)), seed)
+    report: Report = {
         "kind": "robustness",
         "model": model.version,
         "split": split,
         "synthetic": splits.card["synthetic"],
         "papers": len(rows),
         "seed": seed,
-        "command": f"uv run inv robustness --model {model.version} --split {split} "
+        "command": f"shelfmark robustness --model {model.version} --split {split} "
         f"--papers {papers} --seed {seed}" + f" --years {years}" * bool(years),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        **under_changes(model, splits, sample_of(model, table.take(rows)), seed),
+        "as_is": effects["as_is"],
+        "changes": effects["changes"],
         "years": None,
     }
     if pool is not None:
-        report |= ageing.over_years(model, splits, pool, wanted, papers, seed)
-    write(report, reports / f"{model.version}-robustness")
+        found = ageing.measure_years(model, splits, pool, wanted, papers, seed)
+        report["years"] = found["years"]
+        report["years_trained"] = found["years_trained"]
+        report["years_left_out"] = found["years_left_out"]
+    write_report(report, reports / f"{model.version}-robustness")
     return report
 
 
-def under_changes(model: Model, splits: Splits, sample: Sample, seed: int) -> dict[str, Any]:
-    """Return the figures of papers as they are, and after each change."""
-    rivals = _rivals(model, sample, seed)
-    kinds = _changed(model, splits, sample, rivals, seed)
-    with console.progress("answering", len(sample.papers) * (1 + len(kinds))) as bar:
-        before = answer(model, sample, sample.papers, bar)
-        after = {name: answer(model, sample, papers, bar) for name, papers in kinds.items()}
-    resampled = [figures(sample, before, rows) for rows in draws(sample, seed)]
-    found: dict[str, dict[str, Any]] = {}
+def measure_changes(model: Model, splits: Splits, sample: Sample, seed: int) -> Effects:
+    """Return the figures of a sample unchanged, and after each change."""
+    rivals = _draw_rivals(model, sample, seed)
+    changed = _change_papers(model, splits, sample, rivals, seed)
+    with console.progress("answering", len(sample.papers) * (1 + len(changed))) as bar:
+        before = predict_papers(model, sample, sample.papers, bar)
+        after = {
+            name: predict_papers(model, sample, papers, bar) for name, papers in changed.items()
+        }
+    resampled = [score(sample, before, rows) for rows in resample_rows(sample, seed)]
     texts = [model.text(*paper) for paper in sample.papers]
-    for name, papers in kinds.items():
-        pairs = zip(texts, papers, strict=True)
-        touched = sum(model.text(*paper) != text for text, paper in pairs)
-        found[name] = {
-            **figures(sample, after[name]),
-            "difference": differences(sample, before, after[name], seed, resampled),
-            "touched": touched / len(texts),
-            "classes": by_class(sample, after[name]),
+    effects: dict[str, ChangeFigures] = {}
+    for name, papers in changed.items():
+        figures = score(sample, after[name])
+        effects[name] = {
+            "accuracy": figures["accuracy"],
+            "macro_f1": figures["macro_f1"],
+            "abstained": figures["abstained"],
+            "confident_precision": figures["confident_precision"],
+            "difference": compare(sample, before, after[name], seed, resampled),
+            "touched": _share_touched(model, texts, papers),
+            "classes": score_classes(sample, after[name]),
         }
     for name in changes.STUFFINGS:
-        found[name]["moved"] = _moved(rivals, before, after[name])
-    found[LANGUAGE]["language"] = _language(model, sample.papers, kinds[LANGUAGE])
-    return {
-        "as_is": {**figures(sample, before), "classes": by_class(sample, before)},
-        "changes": found,
-    }
+        effects[name]["moved"] = _rival_shares(rivals, before, after[name])
+    effects[LANGUAGE]["language"] = _language_shares(model, sample.papers, changed[LANGUAGE])
+    as_is: SampleFigures = {
+        **score(sample, before), "classes": score_classes(sample, before)
+    }  # fmt: skip
+    return {"as_is": as_is, "changes": effects}
 
 
-def _changed(
+def _share_touched(model: Model, texts: list[str], papers: list[Paper]) -> float:
+    """Return the share of papers whose cleaned text a change alters."""
+    pairs = zip(texts, papers, strict=True)
+    return sum(model.text(*paper) != text for text, paper in pairs) / len(texts)
+
+
+def _change_papers(
     model: Model, splits: Splits, sample: Sample, rivals: Ints, seed: int
 ) -> dict[str, list[Paper]]:
-    """Return the papers after each change; those stuffed got the words of their rival class."""
-    kinds = {name: changes.changed(name, sample.papers, seed) for name in changes.CHANGES}
+    """Return the papers after each change; stuffing adds the keywords of the rival class."""
+    changed = {name: changes.apply_change(name, sample.papers, seed) for name in changes.CHANGES}
     terms = evaluate.find_telling_terms(model, splits.read("validation"))
-    told = [[term for term, _ in terms[model.classes[rival]]] for rival in rivals]
-    for name, change in changes.STUFFINGS.items():
-        pairs = zip(sample.papers, told, strict=True)
-        kinds[name] = [change(*paper, words) for paper, words in pairs]
-    return kinds
+    keywords = [[term for term, _ in terms[model.classes[rival]]] for rival in rivals]
+    for name, stuff in changes.STUFFINGS.items():
+        pairs = zip(sample.papers, keywords, strict=True)
+        changed[name] = [stuff(*paper, words) for paper, words in pairs]
+    return changed
 
 
-def _rivals(model: Model, sample: Sample, seed: int) -> Ints:
-    """Return for each paper another class than its own, by chance."""
+def _draw_rivals(model: Model, sample: Sample, seed: int) -> Ints:
+    """Draw for each paper a class other than its label."""
     count = len(model.classes)
     papers = range(len(sample.truth))
-    chances = [changes.chance_of(seed, RIVAL, number).random() for number in papers]
+    draws = [changes.rng_for(seed, RIVAL, number).random() for number in papers]
     others = [[x for x in range(count) if x != own] for own in sample.truth.tolist()]
-    return np.array([x[int(chance * len(x))] for x, chance in zip(others, chances, strict=True)])
+    return np.array([x[int(draw * len(x))] for x, draw in zip(others, draws, strict=True)])
 
 
-def _moved(rivals: Ints, before: Told, after: Told) -> dict[str, float]:
-    """Return how many papers are given the class whose words were added, of all papers."""
+def _rival_shares(rivals: Ints, before: Predictions, after: Predictions) -> RivalShares:
+    moved = after.labels == rivals
     return {
-        "before": float((before.given == rivals).mean()),
-        "after": float((after.given == rivals).mean()),
-        "confidently": float(((after.given == rivals) & after.sure).mean()),
+        "before": float((before.labels == rivals).mean()),
+        "after": float(moved.mean()),
+        "confidently": float((moved & after.confident).mean()),
     }
 
 
-def _language(model: Model, before: list[Paper], after: list[Paper]) -> dict[str, float]:
-    """Return the share of words replaced, and of papers that the log would mark as not English."""
+def _language_shares(model: Model, before: list[Paper], after: list[Paper]) -> LanguageShares:
     texts = [[model.text(*paper) for paper in side] for side in (before, after)]
     marked = [
         float(np.mean([text_traits(model, text).language != ENGLISH for text in side]))
         for side in texts
     ]
-    share = changes.share_in_french([" ".join(paper) for paper in before])
-    return {"words": share, "marked_before": marked[0], "marked_after": marked[1]}
+    words = changes.glossary_coverage([" ".join(paper) for paper in before])
+    return {"words": words, "marked_before": marked[0], "marked_after": marked[1]}
 
 
-def write(report: dict[str, Any], folder: Path) -> None:
-    """Write metrics.json, pictures and a page, all of them or nothing.
+def write_report(report: Report, folder: Path) -> None:
+    """Write metrics.json, the pictures and the page, all of them or nothing.
 
     Raises:
         ShelfmarkError: the disk does not take them.
     """
     files.clear_leftovers(folder.parent)
     with files.atomic_folder(folder, replace=True) as aside:
-        names = charts.draw_all(report, aside, folder.name)
+        pictures = charts.draw_all(report, aside, folder.name)
         (aside / "metrics.json").write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
-        page = robustness_report.markdown(report, names)
-        (aside / "README.md").write_text(page, encoding="utf-8")
+        (aside / "README.md").write_text(render_report(report, pictures), encoding="utf-8")
     logger.info("report: {}", folder / "README.md")

@@ -24,7 +24,7 @@ SEEDS = st.integers(0, 2**31)
 
 
 def one(name: str, title: str = TITLE, abstract: str = ABSTRACT, seed: int = 1) -> tuple[str, str]:
-    return changes.changed(name, [(title, abstract)], seed)[0]
+    return changes.apply_change(name, [(title, abstract)], seed)[0]
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -39,12 +39,12 @@ def test_any_text_is_changed_the_same_for_the_same_seed(
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_paper_is_changed_alike_however_many_follow(name: str) -> None:
-    assert changes.changed(name, PAPERS[:3], 5) == changes.changed(name, PAPERS, 5)[:3]
+    assert changes.apply_change(name, PAPERS[:3], 5) == changes.apply_change(name, PAPERS, 5)[:3]
 
 
 @pytest.mark.parametrize("name", ["typos", "dropped words", "shuffled sentences", "boilerplate"])
 def test_another_seed_changes_otherwise(name: str) -> None:
-    assert changes.changed(name, PAPERS, 1) != changes.changed(name, PAPERS, 2)
+    assert changes.apply_change(name, PAPERS, 1) != changes.apply_change(name, PAPERS, 2)
 
 
 @given(abstract=st.text(), seed=SEEDS)
@@ -55,7 +55,7 @@ def test_typos_join_and_part_no_words(abstract: str, seed: int) -> None:
 def test_one_in_ten_of_the_longer_words_is_mistyped() -> None:
     pairs = [
         pair
-        for (_, old), (_, new) in zip(PAPERS, changes.changed("typos", PAPERS, 1), strict=True)
+        for (_, old), (_, new) in zip(PAPERS, changes.apply_change("typos", PAPERS, 1), strict=True)
         for pair in zip(old.split(), new.split(), strict=True)
     ]
     long = [(old, new) for old, new in pairs if old.isalpha() and len(old) >= 4]
@@ -80,7 +80,7 @@ def test_dropped_words_leave_the_others_in_order(abstract: str, seed: int) -> No
 
 def test_a_fifth_of_the_words_is_dropped() -> None:
     before = sum(len(abstract.split()) for _, abstract in PAPERS)
-    after = sum(len(text.split()) for _, text in changes.changed("dropped words", PAPERS, 1))
+    after = sum(len(text.split()) for _, text in changes.apply_change("dropped words", PAPERS, 1))
     assert 0.78 < after / before < 0.82
 
 
@@ -92,7 +92,7 @@ def test_shuffled_sentences_are_the_same_sentences(sentences: list[str], seed: i
 
 
 def test_sentences_are_shuffled() -> None:
-    first = [text.split()[0] for _, text in changes.changed("shuffled sentences", PAPERS, 1)]
+    first = [text.split()[0] for _, text in changes.apply_change("shuffled sentences", PAPERS, 1)]
     moved = sum(
         word != abstract.split()[0] for word, (_, abstract) in zip(first, PAPERS, strict=True)
     )
@@ -100,7 +100,7 @@ def test_sentences_are_shuffled() -> None:
 
 
 def test_a_model_reads_capitals_as_it_reads_small_letters(model: artifact.Model) -> None:
-    before, after = PAPERS[:50], changes.changed("upper case", PAPERS[:50], 1)
+    before, after = PAPERS[:50], changes.apply_change("upper case", PAPERS[:50], 1)
     assert after[0][1].isupper()
     told = [model.probabilities([model.text(*paper) for paper in side]) for side in (before, after)]
     assert (told[0][0] == told[1][0]).all()
@@ -151,7 +151,7 @@ def test_another_language_goes_word_by_word() -> None:
 
 
 def test_the_glossary_has_a_word_for_each() -> None:
-    words = changes.french()
+    words = changes.read_glossary()
     assert 500 <= len(words) <= 750
     for english, french in words.items():
         assert re.fullmatch("[a-z]+", english)
@@ -160,18 +160,18 @@ def test_the_glossary_has_a_word_for_each() -> None:
 
 
 def test_the_share_of_words_in_french() -> None:
-    assert changes.share_in_french(["We present zymurgy", "deep zymurgy"]) == pytest.approx(3 / 5)
-    assert changes.share_in_french([""]) == 0
+    assert changes.glossary_coverage(["We present zymurgy", "deep zymurgy"]) == pytest.approx(3 / 5)
+    assert changes.glossary_coverage([""]) == 0
 
 
 def test_keywords_are_added_at_the_end() -> None:
-    assert changes.stuffed("T", "An abstract.", ["robot", "lidar"]) == (
+    assert changes.stuff_abstract("T", "An abstract.", ["robot", "lidar"]) == (
         "T", "An abstract. Keywords: robot, lidar.",
     )  # fmt: skip
-    assert changes.stuffed("T", "", ["robot"]) == ("T", "Keywords: robot.")
-    assert changes.stuffed("T", "An abstract.", []) == ("T", "An abstract.")
-    assert changes.stuffed_title("T", "A.", ["robot", "lidar"]) == (
+    assert changes.stuff_abstract("T", "", ["robot"]) == ("T", "Keywords: robot.")
+    assert changes.stuff_abstract("T", "An abstract.", []) == ("T", "An abstract.")
+    assert changes.stuff_title("T", "A.", ["robot", "lidar"]) == (
         "T: robot, lidar", "A. Keywords: robot, lidar.",
     )  # fmt: skip
-    assert changes.stuffed_title("", "A.", ["robot"]) == ("robot", "A. Keywords: robot.")
-    assert changes.stuffed_title("T", "A.", []) == ("T", "A.")
+    assert changes.stuff_title("", "A.", ["robot"]) == ("robot", "A. Keywords: robot.")
+    assert changes.stuff_title("T", "A.", []) == ("T", "A.")
