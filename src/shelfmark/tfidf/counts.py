@@ -1,4 +1,4 @@
-"""What an exact TF-IDF counts, and keeps, just as scikit-learn does it."""
+"""Count and choose the terms of documents with the results of scikit-learn."""
 
 from __future__ import annotations
 
@@ -14,54 +14,57 @@ from typing import Any
 import numpy as np
 
 from shelfmark.core.arrays import SmallInts
-from shelfmark.tfidf.ngrams import Grams, Limits, count_grams
-from shelfmark.tfidf.tokens import END, FIRST, Known, Reader, Stream, read
-from shelfmark.tfidf.trie import Terms, Trie
+from shelfmark.tfidf.ngrams import Grams, Limits, Terms, Trie, count_grams
+from shelfmark.tfidf.tokens import END, FIRST, KnownWords, Reader, Stream, read_stream
 
 UP_TO_SPACE = re.compile("[\0- ]")
 
 
 class NotExactError(Exception):
-    """The documents hold something that only scikit-learn's code gets right."""
+    """Only scikit-learn's code counts these documents correctly."""
 
 
 @dataclass(frozen=True)
-class Ready:
-    """What one call of `transform` leaves to the next."""
+class TransformCache:
+    """State that a call of `transform` leaves to the next."""
 
     parameters: tuple[Any, ...]
     vocabulary: dict[str, int]
     reader: Reader | None
     ngram_range: tuple[int, int]
-    terms: Terms | None = None  # those of the vocabulary, where they are known
+    terms: Terms | None = None  # of the vocabulary, if known
 
     @cached_property
     def trie(self) -> Trie:
-        """The vocabulary for many documents. Raises `NotExactError`."""
+        """The vocabulary as a trie, for many documents.
+
+        Raises:
+            NotExactError: a term is not a `str`.
+        """
         n_min, n_max = self.ngram_range
-        terms = vars(self).pop("terms", None)  # large, and asked for once
+        terms = vars(self).pop("terms", None)  # large, and used once
         if terms is None and set(map(type, self.vocabulary)) != {str}:
             raise NotExactError
         return Trie(terms or Terms.of(self.vocabulary, n_max), n_min, n_max)
 
     @cached_property
-    def known(self) -> Known | None:
-        """The words of the vocabulary, where they are found without learning others."""
+    def known(self) -> KnownWords | None:
+        """The words of the vocabulary, if they can be found without learning others."""
         assert self.reader is not None
-        return Known(self.reader, self.trie.ranks) if self.reader.word_size else None
+        return KnownWords(self.reader, self.trie.ranks) if self.reader.word_size else None
 
     def ranked(self, documents: Sequence[str], jobs: int) -> tuple[SmallInts, SmallInts]:
-        """The stream of documents, and the rank of each of its numbers."""
+        """Return the stream of documents, and the rank of each of its numbers."""
         if self.known is not None:
             return self.known.read_all(documents, jobs), self.known.ranks
         assert self.reader is not None
-        stream = read(documents, self.reader, jobs)
+        stream = read_stream(documents, self.reader, jobs)
         check_words(stream, self.reader, self.ngram_range[1])
         ranks = [0] * FIRST + [self.trie.ranks.get(name, 0) for name in stream.names]
         return stream.ids, np.array(ranks, np.int32)
 
     def counts(self, document: str) -> dict[int, int]:
-        """The count of each term of one document, by its column."""
+        """Return the count of each term of one document, by its column."""
         assert self.reader is not None
         n_min, n_max = self.ngram_range
         tokens = self.reader.tokens(document)
@@ -73,7 +76,7 @@ class Ready:
         return counts
 
     def rows(self, documents: Sequence[str], binary: bool, dtype: Any) -> SimpleNamespace:
-        """The arrays and the shape of a CSR: the terms of a few documents."""
+        """Return the arrays and the shape of a CSR with the terms of a few documents."""
         counts = [self.counts(document) for document in documents]
         order = [sorted(row) for row in counts]
         X = SimpleNamespace(shape=(len(counts), len(self.vocabulary)))
@@ -86,31 +89,33 @@ class Ready:
         return X
 
 
-def count(
+def count_terms(
     documents: Sequence[str], reader: Reader, limits: Limits, jobs: int = 1
 ) -> tuple[list[str], Grams]:
-    """The words of documents by rank, and the n-grams of them that are within the limits.
+    """Return the words of documents by rank, and their n-grams within the limits.
 
-    Raises `NotExactError` if there is no n-gram at all, and as `check_words` and `count_grams`.
+    Raises:
+        NotExactError: there is no n-gram, or as `check_words`.
+        TooManyGramsError: as `count_grams`.
     """
-    stream = read(documents, reader, jobs)
+    stream = read_stream(documents, reader, jobs)
     check_words(stream, reader, limits.n_max)
-    if longest(stream) < limits.n_min:
+    if longest_document(stream) < limits.n_min:
         raise NotExactError  # the error is scikit-learn's
-    ranks, words = rank(stream, limits.low)
-    return words, count_grams(*positions(stream.ids, ranks), len(words), limits, jobs)
+    ranks, words = rank_tokens(stream, limits.low)
+    return words, count_grams(*token_positions(stream.ids, ranks), len(words), limits, jobs)
 
 
-def longest(stream: Stream) -> int:
-    """The most tokens that a document has."""
+def longest_document(stream: Stream) -> int:
+    """Return the number of tokens of the longest document."""
     ends = np.flatnonzero(stream.ids == END)
     return int(np.diff(ends, prepend=-1).max(initial=1)) - 1
 
 
-def rank(stream: Stream, low: float) -> tuple[SmallInts, list[str]]:
-    """The rank of each token, 0 if it is too rare, and the words by rank.
+def rank_tokens(stream: Stream, low: float) -> tuple[SmallInts, list[str]]:
+    """Return the rank of each token, 0 if it is too rare, and the words by rank.
 
-    No term has a word that comes less often than in `low` documents.
+    No term has a word that occurs in fewer than `low` documents.
     """
     times = np.bincount(stream.ids, minlength=len(stream.names) + FIRST)[FIRST:]
     often = np.flatnonzero(times >= max(low, 1)).tolist()
@@ -120,12 +125,14 @@ def rank(stream: Stream, low: float) -> tuple[SmallInts, list[str]]:
     return ranks, [stream.names[i] for i in order]
 
 
-def most_frequent(times: Any, limit: int, dtype: Any) -> Any:
-    """Which terms scikit-learn keeps, those of equal frequency included.
+def keep_most_frequent(times: Any, limit: int, dtype: Any) -> Any:
+    """Return which terms scikit-learn keeps, also among those of equal frequency.
 
-    It leaves them to an unstable sort: only the same numbers in the same order
-    and of the same type give the same choice. Raises `NotExactError` where its sums
-    of float32 would not be whole numbers.
+    Its sort is unstable: only the same numbers in the same order and of the same type give the same
+    choice.
+
+    Raises:
+        NotExactError: its sums of float32 would not be whole numbers.
     """
     if times.max() > 1 << 24 and np.dtype(dtype) != np.float64:
         raise NotExactError
@@ -134,8 +141,12 @@ def most_frequent(times: Any, limit: int, dtype: Any) -> Any:
     return kept
 
 
-def exact_strings(documents: list[Any]) -> list[str]:
-    """The documents as exact strings. Raises `NotExactError` if they are not, or none."""
+def require_strings(documents: list[Any]) -> list[str]:
+    """Return the documents as `str`.
+
+    Raises:
+        NotExactError: a document is of another type, or there are no documents.
+    """
     kinds = set(map(type, documents))
     if not kinds or not kinds <= {str, np.str_}:
         raise NotExactError
@@ -143,14 +154,15 @@ def exact_strings(documents: list[Any]) -> list[str]:
 
 
 def check_words(stream: Stream, reader: Reader, n_max: int) -> None:
-    """Raise `NotExactError` where n-grams of different words may be one string.
+    """Check that n-grams of different words are different strings, and sort as their words do.
 
-    The same check makes sure that n-grams sort as tuples of words do.
+    Raises:
+        NotExactError: a word holds a space or a control character.
     """
     if n_max > 1 and not reader.word_size and any(map(UP_TO_SPACE.search, stream.names)):
         raise NotExactError
 
 
-def positions(ids: SmallInts, ranks: SmallInts) -> tuple[SmallInts, SmallInts]:
-    """The rank of each token of a stream, 0 for an end, and its document."""
+def token_positions(ids: SmallInts, ranks: SmallInts) -> tuple[SmallInts, SmallInts]:
+    """Return the rank of each token of a stream, 0 for an end, and its document."""
     return ranks[ids], np.cumsum(ids == END, dtype=np.int32)

@@ -1,20 +1,19 @@
-"""Count the n-grams of a stream of integer tokens.
+"""Count the n-grams of a stream of integer tokens, and find those of a vocabulary in it.
 
-The stream is two arrays of the same length: `tokens`, the rank of each token
-(from 1, in the order of the strings) with 0 where no n-gram may pass (the end
-of a document, a token that cannot count), and `documents`, whose row each is.
-An n-gram is one int64: rank after rank, in as many bits as the largest takes,
-and 0 for the places a shorter one leaves empty, so that the order of the
-integers is the order of the strings ``" ".join(words)`` if no word holds a
-character up to the space.
+The stream is two arrays of the same length: `tokens`, the rank of each token (from 1, in the order
+of the strings), 0 where no n-gram may pass (the end of a document, a token that does not count),
+and `documents`, the row of each token. An n-gram is one int64: rank after rank, in as many bits as
+the largest needs, and 0 for the places that a shorter one leaves empty. The order of the integers
+is then that of the strings ``" ".join(words)``, if no word holds a character up to the space.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -24,14 +23,8 @@ from numpy.typing import NDArray
 from shelfmark.core.arrays import Ints, SmallInts
 from shelfmark.core.parallel import map_threads
 
-__all__ = [
-    "Grams", "Ints", "Limits", "SmallInts", "TooManyGramsError",
-    "changes", "count_grams", "hashed", "indptr",
-]  # fmt: skip
-
-
-_SHARD = 1 << 18  # tokens at which the n-grams that are counted together start
-_BLOCK = 1 << 16  # terms whose ranks are Python objects at once
+_SHARD = 1 << 18  # tokens at which the n-grams of one shard start
+_BLOCK = 1 << 16  # terms whose ranks are Python objects at a time
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -41,12 +34,14 @@ class TooManyGramsError(Exception):
 
 @dataclass(frozen=True)
 class Grams:
-    """Distinct n-grams in the order of their strings, and where they occur.
+    """Distinct n-grams in the order of their strings, and their occurrences.
 
-    `places[k]` has the rank of word k of each n-gram (0: it is shorter), `df`
-    the number of its documents and `first` where in the tokens it comes first;
-    `rows` and `counts` have one element for each n-gram and document, by n-gram
-    and then by document.
+    Args:
+        places: for each position, the rank of the word there, 0 if the n-gram is shorter.
+        df: the number of documents of each n-gram.
+        first: the index of its first token.
+        rows: the documents of each n-gram, sorted by n-gram, then by document.
+        counts: the counts in these documents.
     """
 
     places: list[SmallInts]
@@ -57,7 +52,7 @@ class Grams:
 
     @classmethod
     def join(cls, parts: Sequence[Grams]) -> Grams:
-        """One after the other."""
+        """Return the n-grams of several parts, one part after the other."""
         places = zip(*(part.places for part in parts), strict=True)
         return cls(
             [np.concatenate(place) for place in places],
@@ -68,7 +63,7 @@ class Grams:
         )
 
     def take(self, kept: NDArray[np.bool_]) -> Grams:
-        """Some of the n-grams, in the same order."""
+        """Return some of the n-grams, in the same order."""
         within = np.repeat(kept, self.df)
         return Grams(
             [place[kept] for place in self.places],
@@ -78,17 +73,17 @@ class Grams:
             self.counts[within],
         )
 
-    def seen(self) -> NDArray[np.intp]:
-        """The order in which scikit-learn meets the n-grams, shape (n-grams,).
+    def first_seen_order(self) -> NDArray[np.intp]:
+        """Return the order in which scikit-learn meets the n-grams, shape (n_grams,).
 
-        That is document by document, and there the shorter before the longer.
+        It reads document by document, in each the shorter n-grams before the longer.
         """
         row = self.rows[np.cumsum(self.df) - self.df]
         size = np.sum([place > 0 for place in self.places], axis=0)
         return np.lexsort((self.first, row.astype(np.int64) * (len(self.places) + 1) + size))
 
     def terms(self, words: list[str]) -> list[str]:
-        """The strings of the n-grams; `words[r - 1]` is the word of rank r."""
+        """Return the strings of the n-grams; `words[r - 1]` is the word of rank r."""
         first, later = ["", *words], ["", *(" " + word for word in words)]
         terms: list[str] = []
         for begin in range(0, len(self.df), _BLOCK):
@@ -100,14 +95,14 @@ class Grams:
         return terms
 
     def matrix(self, n_documents: int) -> sp.csc_array:
-        """Counts, int32 CSC of shape (n_documents, n_grams), canonical."""
+        """Return the counts, canonical int32 CSC of shape (n_documents, n_grams)."""
         shape = (n_documents, len(self.df))
-        return sp.csc_array((self.counts, self.rows, indptr(self.df)), shape=shape)
+        return sp.csc_array((self.counts, self.rows, make_indptr(self.df)), shape=shape)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What to count: n-grams of so many words, in so many documents."""
+    """The n-grams to count: fewest and most words, fewest and most documents."""
 
     n_min: int
     n_max: int
@@ -118,12 +113,13 @@ class Limits:
 def count_grams(
     tokens: SmallInts, documents: SmallInts, n_ranks: int, limits: Limits, jobs: int = 1
 ) -> Grams:
-    """Count the n-grams whose document frequency is within the limits.
+    """Count the n-grams whose document frequency is within the limits; `tokens` ends with a 0.
 
-    `tokens` ends with a zero. Raises `TooManyGramsError`.
+    Raises:
+        TooManyGramsError: the n-grams need more than 63 bits.
     """
-    # n-grams that start with different words have nothing in common: shards of
-    # them are counted apart, small enough for the cache and in several threads.
+    # n-grams that start with different words are counted in separate shards, each small enough for
+    # the cache, by several threads.
     sizes = np.cumsum(np.bincount(tokens, minlength=n_ranks + 1)[1:])
     n_shards = max(jobs, int(sizes[-1]) // _SHARD if len(sizes) else 0)
     cuts = np.searchsorted(sizes, np.linspace(0, sizes[-1:].sum(), n_shards + 1)[1:-1])
@@ -140,7 +136,7 @@ def _count_shard(
 ) -> Grams:
     """Count the n-grams whose first word has a rank in ``range(*ranks)``.
 
-    That rank, and where an n-gram is, are numbers within the shard, to take few bits.
+    That rank and the position of an n-gram count from the start of the shard, to need few bits.
     """
     position = np.flatnonzero((tokens >= ranks[0]) & (tokens < ranks[1]))
     spot_bits = len(position).bit_length()
@@ -173,14 +169,14 @@ def _count_shard(
 
 
 def _frequent(grams: Ints, low: float) -> NDArray[np.intp]:
-    """Where the grams are that occur `low` times, and by chance a few others."""
+    """Return the indices of the grams that occur `low` times, and by chance of a few others."""
     bits = min(max(len(grams).bit_length(), 10), 22)
-    bucket = hashed(grams, bits)
+    bucket = hash_to_bits(grams, bits)
     return np.flatnonzero(np.bincount(bucket)[bucket] >= low)
 
 
 def _renumber(levels: list[tuple[Ints, Ints]]) -> tuple[list[tuple[Ints, Ints]], Ints]:
-    """The grams by their rank among those there are, and the grams by rank."""
+    """Return the grams as their ranks among the distinct grams, and the grams by rank."""
     known = [np.unique(gram, return_inverse=True) for gram, _ in levels]
     table = np.sort(np.concatenate([grams for grams, _ in known]))
     numbers = (np.searchsorted(table, grams)[at] for grams, at in known)
@@ -190,16 +186,17 @@ def _renumber(levels: list[tuple[Ints, Ints]]) -> tuple[list[tuple[Ints, Ints]],
 def _tally(
     spots: Ints, spot_bits: int, documents: SmallInts, limits: Limits
 ) -> tuple[Ints, SmallInts, Ints, SmallInts, SmallInts]:
-    """Count the grams that are within the limits; a spot is a gram and where it is.
+    """Count the grams within the limits; a spot is a gram and its index in `documents`.
 
-    Returns the grams and the other fields of `Grams`, `first` as a place in `documents`.
+    Returns:
+        The grams and the other fields of `Grams`, `first` as an index into `documents`.
     """
     spots.sort()
     at = spots & ((1 << spot_bits) - 1)
     spots >>= spot_bits
     rows = documents[at]
-    new_gram = changes(spots)
-    pair = np.flatnonzero(new_gram | changes(rows))
+    new_gram = mark_changes(spots)
+    pair = np.flatnonzero(new_gram | mark_changes(rows))
     counts = np.diff(pair, append=len(spots)).astype(np.int32)
     rows = rows[pair]
     start = np.flatnonzero(new_gram)
@@ -211,7 +208,7 @@ def _tally(
 
 
 def _places(grams: Ints, tables: Iterable[Ints | None], bits: int) -> list[SmallInts]:
-    """The ranks in each gram, word by word."""
+    """Return the ranks in each gram, position by position."""
     places = []
     for table in reversed(list(tables)):
         places.append((grams & ((1 << bits) - 1)).astype(np.int32))
@@ -220,20 +217,145 @@ def _places(grams: Ints, tables: Iterable[Ints | None], bits: int) -> list[Small
     return [grams.astype(np.int32), *reversed(places)]
 
 
-def hashed(grams: Ints, bits: int) -> Ints:
-    """Scatter integers over so many bits."""
+def hash_to_bits(grams: Ints, bits: int) -> Ints:
+    """Return a hash of each integer, of so many bits."""
     mixed: Ints = (grams.view(np.uint64) * _MIX >> np.uint64(64 - bits)).view(np.int64)
     return mixed
 
 
-def changes(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """For each of the elements, whether it differs from the one before it; the first does."""
+def mark_changes(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return for each element whether it differs from the one before; True for the first."""
     differs = np.ones(len(values), np.bool_)
     np.not_equal(values[1:], values[:-1], out=differs[1:])
     return differs
 
 
-def indptr(sizes: NDArray[Any]) -> NDArray[Any]:
-    """The `indptr` of rows or columns of these sizes, in as few bytes as serve."""
+def make_indptr(sizes: NDArray[Any]) -> NDArray[Any]:
+    """Return the `indptr` of rows or columns of these sizes, int32 if that is enough."""
     ends = np.concatenate([[0], np.cumsum(sizes)])
     return ends.astype(np.int32) if ends[-1] <= np.iinfo(np.int32).max else ends
+
+
+class _Finder:
+    """Finds integers among `keys`, which are sorted and distinct."""
+
+    def __init__(self, keys: Ints) -> None:
+        self.keys = keys
+        self.bits = max(len(keys).bit_length() + 1, 4)
+        home = hash_to_bits(keys, self.bits)
+        self.slots = np.zeros(1 << self.bits, np.int32)
+        number = np.arange(len(keys), dtype=np.int32)
+        self.slots[home] = number
+        self.shared = np.zeros(1 << self.bits, np.bool_)
+        self.shared[home[self.slots[home] != number]] = True
+
+    def __call__(self, query: Ints) -> tuple[NDArray[np.intp], SmallInts]:
+        """Return the indices of the elements of `query` that are keys, and those of the keys."""
+        home = hash_to_bits(query, self.bits)
+        at = self.slots[home]
+        found = self.keys[at] == query
+        rest = np.flatnonzero(~found & self.shared[home])
+        at[rest] = np.minimum(np.searchsorted(self.keys, query[rest]), len(self.keys) - 1)
+        found[rest] = self.keys[at[rest]] == query[rest]
+        hit = np.flatnonzero(found)
+        return hit, at[hit]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The terms of a vocabulary as numbers.
+
+    Args:
+        ranks: the words of the terms, numbered from 1.
+        grams: the ranks of the words of each term, then zeros, shape (n_terms, longest).
+        columns: the column of each term.
+    """
+
+    ranks: Mapping[str, int]
+    grams: SmallInts
+    columns: SmallInts
+
+    @classmethod
+    def of(cls, vocabulary: Mapping[str, int], n_max: int) -> Terms:
+        """Split the terms of a vocabulary into words; with `n_max` 1 each term is a word."""
+        words, sizes = list(vocabulary), np.ones(len(vocabulary), np.intp)
+        if n_max > 1:
+            sizes += [term.count(" ") for term in words]
+            words = " ".join(words).split(" ")
+        # The strings of the vocabulary itself, where they exist, to save memory.
+        alone = (term for term, size in zip(vocabulary, sizes.tolist(), strict=True) if size == 1)
+        distinct = dict.fromkeys(chain(alone, words))
+        ranks = dict(zip(distinct, range(1, len(distinct) + 1), strict=True))
+        grams = np.zeros((len(sizes), int(sizes.max(initial=n_max))), np.int32)
+        places = np.arange(grams.shape[1]) < sizes[:, None]
+        grams[places] = np.fromiter(map(ranks.__getitem__, words), np.int32, len(words))
+        return cls(ranks, grams, np.fromiter(vocabulary.values(), np.int32, len(sizes)))
+
+
+class Trie:
+    """Finds the n-grams of a vocabulary in streams of tokens.
+
+    Terms of fewer than `n_min` or more than `n_max` words are ignored.
+    """
+
+    def __init__(self, terms: Terms, n_min: int, n_max: int) -> None:
+        self.ranks = terms.ranks
+        sizes = np.count_nonzero(terms.grams, axis=1)
+        kept = (sizes >= n_min) & (sizes <= n_max)
+        grams, sizes, columns = terms.grams[kept], sizes[kept], terms.columns[kept]
+        self.bits = len(self.ranks).bit_length()
+        self.n_terms = len(terms.columns)
+        self.column_bits = self.n_terms.bit_length()
+        node = grams[:, 0]
+        self.columns = [_by_node(node, sizes == 1, columns, len(self.ranks) + 1)]
+        self.finders = []
+        for n in range(2, n_max + 1):
+            longer = sizes >= n
+            grams, sizes, columns = grams[longer], sizes[longer], columns[longer]
+            node = node[longer]
+            if not len(node):
+                break
+            key = node.astype(np.int64) << self.bits | grams[:, n - 1]
+            keys, node = np.unique(key, return_inverse=True)
+            self.finders.append(_Finder(keys))
+            self.columns.append(_by_node(node, sizes == n, columns, len(keys)))
+
+    def find(self, tokens: SmallInts, documents: SmallInts, n_documents: int) -> sp.csr_array:
+        """Return the counts of the terms, canonical int32 CSR of shape (n_documents, n_terms).
+
+        `tokens` are `ranks`, 0 for other words, and end with a 0.
+        """
+        position = np.flatnonzero(tokens)
+        node: SmallInts = tokens[position]
+        pairs = [self._pairs(0, node, documents[position])]
+        for n, finder in enumerate(self.finders, 1):
+            follower = tokens[position + n]
+            joined = np.flatnonzero(follower)
+            query = node[joined].astype(np.int64) << self.bits | follower[joined]
+            hit, node = finder(query)
+            position = position[joined[hit]]
+            pairs.append(self._pairs(n, node, documents[position]))
+        ordered = np.sort(np.concatenate(pairs))
+        first = np.flatnonzero(mark_changes(ordered))
+        counts = np.diff(first, append=len(ordered)).astype(np.int32)
+        ordered = ordered[first]
+        columns = (ordered & ((1 << self.column_bits) - 1)).astype(np.int32)
+        rows = np.bincount(ordered >> self.column_bits, minlength=n_documents)
+        shape = (n_documents, self.n_terms)
+        return sp.csr_array((counts, columns, make_indptr(rows)), shape=shape)
+
+    def _pairs(self, level: int, node: SmallInts, rows: SmallInts) -> Ints:
+        """Return row and column, in one integer, of the nodes that are terms."""
+        column = self.columns[level][node]
+        term = np.flatnonzero(column >= 0)
+        pairs: Ints = rows[term].astype(np.int64) << self.column_bits | column[term]
+        return pairs
+
+
+def _by_node(
+    node: NDArray[Any], ends: NDArray[np.bool_], columns: SmallInts, size: int
+) -> SmallInts:
+    """Return the column of each node, -1 where no term ends."""
+    table = np.full(size, -1, np.int32)
+    table[node[ends]] = columns[ends]
+    return table

@@ -1,9 +1,8 @@
-"""Documents to integer tokens: the exact tokens of ``re.findall``, as numbers.
+"""Convert documents to integer tokens: the tokens of ``re.findall``, as numbers.
 
-A corpus becomes one *stream*: an ``int32`` array that holds the number of every
-token in reading order, with `END` after each document. Stop words and the
-matches that are no tokens are left out. Numbers from `FIRST` on index the
-list of distinct tokens that comes with the stream.
+A corpus becomes one *stream*: an ``int32`` array of the numbers of all tokens in reading order,
+with `END` after each document. Stop words and matches that are not tokens are left out. Numbers
+from `FIRST` on index the list of distinct tokens of the stream.
 """
 
 from __future__ import annotations
@@ -19,27 +18,24 @@ from numpy.typing import NDArray
 
 from shelfmark.core.parallel import map_threads
 
-__all__ = ["END", "FIRST", "Known", "Reader", "Stream", "read"]
-
-
 END, DROPPED, FIRST = 0, 1, 2
 """Numbers in a stream: end of a document, left out, and the first distinct token."""
 
-_CHUNK = 512  # documents read at once: about what the second-level cache holds
+_CHUNK = 512  # documents read at a time: about the size of the second-level cache
 _SLOT_BITS = 18  # size of the table of known words, in bits
 _LONG = 16  # bytes: longer words are looked up one by one
 _MARK = b"\1\1"  # stands for END between the documents; no document can hold it
 _GAP = b"\0"
 _HASH = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
 
-# Runs of \w, at least so many: the patterns whose tokens NumPy can find by itself.
+# Runs of \w, at least so many: the patterns whose tokens NumPy can find.
 _WORD_RUN = re.compile(r"(?:\(\?u\))?(?:\\b)?((?:\\w)+)\+(?:\\b)?")
-_OTHER = re.compile(r"[^\x00-\x7f\w]")  # beyond ASCII and no part of a word
+_OTHER = re.compile(r"[^\x00-\x7f\w]")  # beyond ASCII and not part of a word
 _IS_WORD = [chr(c).isalnum() or chr(c) == "_" for c in range(128)]
 _KEEP = bytes(c if c > 127 or _IS_WORD[c] else 0 for c in range(256))
 _LOWER = bytes(ord(chr(c).lower()) if c < 128 and _KEEP[c] else _KEEP[c] for c in range(256))
 _KEEP_STR, _LOWER_STR = (table[:128].replace(_GAP, b" ").decode() for table in (_KEEP, _LOWER))
-# How much of two 8-byte loads belongs to a word of so many bytes (at most 17).
+# Masks of the part of two 8-byte loads that belongs to a word of so many bytes (at most 17).
 _HEAD, _TAIL = (
     np.array([256 ** min(max(size - skip, 0), 8) - 1 for size in range(_LONG + 2)], np.uint64)
     for skip in (0, 8)
@@ -57,11 +53,15 @@ class Stream:
 
 @dataclass(frozen=True)
 class Reader:
-    """How one document becomes tokens: ``findall(preprocess(document))``.
+    """Converts a document to tokens: ``findall(preprocess(document))``.
 
-    `pattern` is the source of `findall`; `lower` says that `preprocess` lowers
-    an ASCII document and does nothing else to it, or nothing when false.
-    `stop` holds the tokens to leave out.
+    Args:
+        preprocess: applied to the document first.
+        findall: returns the tokens of a text.
+        pattern: the regular expression of `findall`.
+        lower: whether `preprocess` converts an ASCII document to lower case and changes nothing
+            else; if False, it changes nothing.
+        stop: the tokens to leave out.
     """
 
     preprocess: Callable[[str], str]
@@ -72,12 +72,12 @@ class Reader:
 
     @cached_property
     def word_size(self) -> int:
-        r"""Least number of characters when a token is any run of \\w, else 0."""
+        r"""Smallest number of characters if a token is any run of \\w, else 0."""
         match = _WORD_RUN.fullmatch(self.pattern)
         return len(match[1]) // 2 if match else 0
 
     def tokens(self, document: str) -> list[str]:
-        """The tokens of one document, less stop words."""
+        """Return the tokens of one document, without stop words."""
         size, stop = self.word_size, self.stop
         if size and document.isascii():
             words = document.translate(_LOWER_STR if self.lower else _KEEP_STR).split()
@@ -86,12 +86,12 @@ class Reader:
         return [token for token in found if token not in stop] if stop else found
 
     def start(self) -> _Words | _Matches:
-        """A fresh object that numbers tokens in the order it first sees them."""
+        """Return a new object that numbers tokens in the order of their first occurrence."""
         return _Words(self, self.word_size) if self.word_size else _Matches(self)
 
 
 class _Matches(dict[str, int]):
-    """Numbers the matches of any pattern: one findall a document, one dict."""
+    """Numbers the matches of any pattern by a dict, one findall a document."""
 
     def __init__(self, reader: Reader) -> None:
         super().__init__(dict.fromkeys(reader.stop, DROPPED))
@@ -104,7 +104,7 @@ class _Matches(dict[str, int]):
         return number
 
     def read(self, documents: Sequence[str]) -> NDArray[np.int32]:
-        """The stream of some documents."""
+        """Return the stream of some documents."""
         number, reader = self.__getitem__, self.reader
         parts = []
         for document in documents:
@@ -117,9 +117,9 @@ class _Matches(dict[str, int]):
 
 
 class _Cut:
-    """The bytes of some documents, cut where a byte of a word meets another.
+    """The bytes of some documents, cut into words.
 
-    `heads` and `tails` are a word's first sixteen bytes as two integers, `slots` its hash.
+    `heads` and `tails` are the first sixteen bytes of each word as two integers, `slots` its hash.
     """
 
     def __init__(self, documents: Iterable[bytes], least: int) -> None:
@@ -140,7 +140,7 @@ class _Cut:
         self.slots = mixed.view(np.int64)
 
     def words(self, some: NDArray[np.intp]) -> list[bytes]:
-        """The bytes of some of the words."""
+        """Return the bytes of some of the words."""
         begins, ends = self.starts[some], self.starts[some] + self.sizes[some]
         return [self.text[a:b] for a, b in zip(begins.tolist(), ends.tolist(), strict=True)]
 
@@ -148,10 +148,10 @@ class _Cut:
 class _Words(dict[bytes, int]):
     r"""Numbers runs of \\w without a Python object for each.
 
-    A word of up to 16 bytes is two 64-bit integers, and they are compared with
-    those of the one known word whose hash has the same slot: equal integers are
-    equal words, so nothing rests on the hash being good. What does not match
-    (new words, words that found their slot taken, long words) goes to the dict.
+    A word of up to 16 bytes is two 64-bit integers. They are compared with those of the one known
+    word whose hash has the same slot: equal integers are equal words, so the result does not depend
+    on the quality of the hash. All other words (new words, words whose slot is taken, long words)
+    go to the dict.
     """
 
     def __init__(self, reader: Reader, size: int) -> None:
@@ -176,14 +176,14 @@ class _Words(dict[bytes, int]):
         return _decode(islice(self, FIRST, None))
 
     def _bytes(self, document: str) -> bytes:
-        """UTF-8 in which the words are all there is beside zero bytes."""
+        """Return a document as UTF-8, with zero bytes for all that is not a word."""
         if document.isascii():
             return document.encode().translate(_LOWER if self.reader.lower else _KEEP)
         clean = _OTHER.sub(" ", self.reader.preprocess(document))
         return clean.encode().translate(_KEEP)
 
     def read(self, documents: Sequence[str]) -> NDArray[np.int32]:
-        """The stream of some documents."""
+        """Return the stream of some documents."""
         return self._number(map(self._bytes, documents))
 
     def _number(self, documents: Iterable[bytes]) -> NDArray[np.int32]:
@@ -198,7 +198,7 @@ class _Words(dict[bytes, int]):
         return kept
 
     def _is(self, ids: NDArray[np.intp], cut: _Cut) -> NDArray[np.bool_]:
-        """Whether the words of a cut are those of the numbers beside them."""
+        """Return whether each word of a cut is the word of the number beside it."""
         same = (self.heads[ids] == cut.heads) & (self.tails[ids] == cut.tails)
         whole: NDArray[np.bool_] = same & (cut.sizes <= _LONG)
         return whole
@@ -210,7 +210,7 @@ class _Words(dict[bytes, int]):
         tails: NDArray[np.uint64],
         slots: NDArray[np.int64],
     ) -> None:
-        """Keep the integers of the words, each in its slot if that is free."""
+        """Save the integers of the words, each in its slot if that is free."""
         fresh = _decode(islice(self, len(self.dropped), None))
         # Beyond ASCII a word of enough bytes may have too few characters.
         short = np.array([len(name) < self.size for name in fresh], np.bool_)
@@ -224,17 +224,17 @@ class _Words(dict[bytes, int]):
         self.slots[slots[free]] = ids[free]
 
 
-class Known(_Words):
-    r"""Finds the words of a list in documents; all others are one and the same word.
+class KnownWords(_Words):
+    r"""Finds the words of a list in documents; all other words have the same number.
 
-    Nothing is learnt, so threads may share it. Only the words that found their slot
-    taken, and what may be too short beyond ASCII, cost a Python object. `ranks` has
-    the rank of each number, 0 for what has none. For a reader with a `word_size`.
+    Nothing is learnt, so threads may share it. Only words whose slot is taken, and words beyond
+    ASCII that may be too short, need a Python object. `ranks` has the rank of each number, 0 if it
+    has no rank. The reader must have a `word_size`.
     """
 
     def __init__(self, reader: Reader, ranks: Mapping[str, int]) -> None:
         super().__init__(reader, reader.word_size)
-        # No document holds a term that is no token, of a vocabulary given by hand.
+        # A given vocabulary may hold terms that are not tokens: no document holds them.
         tokens = [word for word in ranks if reader.findall(word) == [word]]
         words = [*islice(self, FIRST, None), *(_encode(token) for token in tokens)]
         super()._number(words)
@@ -248,7 +248,7 @@ class Known(_Words):
         self.dropped[DROPPED] = True
 
     def read_all(self, documents: Sequence[str], jobs: int = 1) -> NDArray[np.int32]:
-        """The stream of all documents, shape (tokens and ends,), read by `jobs` threads."""
+        """Return the stream of all documents, shape (tokens and ends,), read by `jobs` threads."""
         parts = [documents[i : i + _CHUNK] for i in range(0, len(documents), _CHUNK)]
         return np.concatenate(map_threads(jobs, self.read, parts))
 
@@ -274,13 +274,13 @@ def _encode(word: str) -> bytes:
 
 
 def _decode(words: Iterable[bytes]) -> list[str]:
-    """All at once, as no word has a zero byte."""
+    """Decode all words at once: no word has a zero byte."""
     text = _GAP.join(words).decode("utf-8", "surrogatepass")
     return text.split("\0") if text else []
 
 
 def _read_part(documents: Sequence[str], reader: Reader) -> Stream:
-    """The stream of one part, in chunks that grow while most words are new."""
+    """Return the stream of one part, in chunks that grow while most words are new."""
     words, parts = reader.start(), []
     begin, size = 0, 32
     while begin < len(documents):
@@ -289,10 +289,10 @@ def _read_part(documents: Sequence[str], reader: Reader) -> Stream:
     return Stream(np.concatenate([np.empty(0, np.int32), *parts]), words.names)
 
 
-def read(documents: Sequence[str], reader: Reader, jobs: int = 1) -> Stream:
-    r"""The stream of all documents, read by `jobs` threads.
+def read_stream(documents: Sequence[str], reader: Reader, jobs: int = 1) -> Stream:
+    r"""Return the stream of all documents, read by `jobs` threads.
 
-    Any pattern but runs of \\w is read by one: `re` does hold the lock.
+    One thread reads by any pattern but runs of \\w, because `re` holds the interpreter lock.
     """
     jobs = jobs if reader.word_size else 1
     size = max(-(-len(documents) // jobs), 1)

@@ -1,4 +1,4 @@
-"""scikit-learn's `TfidfVectorizer`, to the last bit, several times faster."""
+"""A TF-IDF vectorizer with the results of scikit-learn's, several times faster."""
 
 from __future__ import annotations
 
@@ -11,56 +11,111 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 from joblib import effective_n_jobs
+from numpy.typing import NDArray
+from sklearn import get_config
 from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
+from sklearn.utils.sparsefuncs_fast import (
+    inplace_csr_row_normalize_l1,
+    inplace_csr_row_normalize_l2,
+)
 from sklearn.utils.validation import check_is_fitted
 
 from shelfmark.core.parallel import map_threads
 from shelfmark.tfidf.counts import (
     NotExactError,
-    Ready,
-    count,
-    exact_strings,
-    most_frequent,
-    positions,
+    TransformCache,
+    count_terms,
+    keep_most_frequent,
+    require_strings,
+    token_positions,
 )
-from shelfmark.tfidf.ngrams import Grams, Limits, TooManyGramsError
+from shelfmark.tfidf.ngrams import Grams, Limits, Terms, TooManyGramsError
 from shelfmark.tfidf.tokens import END, Reader
-from shelfmark.tfidf.trie import Terms
-from shelfmark.tfidf.weights import weigh_columns, weighed, weighs_as_fitted
 
-# What `counts.count` does: words by rank, and n-grams within limits, of documents.
+# The signature of `counts.count_terms`: the words by rank, and the n-grams within the limits.
 Counting = Callable[[Sequence[str], Reader, Limits], tuple[list[str], Grams]]
 
 FEW = 2500  # characters up to which a dict is faster than arrays
-PART = 2048  # documents whose terms are found at once
+PART = 2048  # documents searched at a time
+
+BLOCK = 1 << 18  # elements of a matrix that fit the cache
+NORMALIZE = {
+    "l1": inplace_csr_row_normalize_l1,
+    "l2": inplace_csr_row_normalize_l2,
+    None: lambda X: None,
+}
 
 
 class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
-    r"""A drop-in for `sklearn.feature_extraction.text.TfidfVectorizer`.
+    r"""Convert documents to a matrix of TF-IDF features, exactly as scikit-learn does but faster.
 
-    The parameters, methods, attributes, results and errors are those of the
-    base class. `vocabulary_` lists the same terms in the order of the columns,
-    and the rows of `fit_transform` are sorted by column; scikit-learn leaves
-    both in the order it met them. One parameter is new:
+    A drop-in for :class:`sklearn.feature_extraction.text.TfidfVectorizer`: parameters, methods,
+    attributes, results and errors are the same, to the last bit. `vocabulary_` lists the terms in
+    the order of the columns, and the rows of `fit_transform` are sorted by column; scikit-learn
+    leaves both in the order in which it meets the terms.
 
-    n_jobs : int or None, default=None
-        Threads that `fit`, `fit_transform` and `transform` may use, as joblib
-        counts them: None is 1 and -1 every core. The result is always the same.
+    Args:
+        input ({"filename", "file", "content"}, default="content"): What a document is: a file name,
+            an open file, or the text itself.
+        encoding (str, default="utf-8"): Encoding of documents that are bytes or files.
+        decode_error ({"strict", "ignore", "replace"}, default="strict"): What to do with bytes that
+            the encoding does not allow.
+        strip_accents ({"ascii", "unicode"} or callable, default=None): How to remove accents from
+            letters.
+        lowercase (bool, default=True): Whether to convert the documents to lower case.
+        preprocessor (callable, default=None): Replaces the removal of accents and the conversion to
+            lower case.
+        tokenizer (callable, default=None): Replaces `token_pattern`.
+        analyzer ({"word", "char", "char_wb"} or callable, default="word"): Whether a term is an
+            n-gram of words or of characters.
+        stop_words ({"english"} or list of str, default=None): Words to leave out.
+        token_pattern (str, default=r"(?u)\b\w\w+\b"): Regular expression of a word.
+        ngram_range (tuple (min_n, max_n), default=(1, 1)): Fewest and most words of a term.
+        max_df (float in range [0.0, 1.0] or int, default=1.0): Largest document frequency of a
+            term, a share of the documents or a count.
+        min_df (float in range [0.0, 1.0] or int, default=1): Smallest document frequency of a term,
+            a share of the documents or a count.
+        max_features (int, default=None): Number of the most frequent terms to keep, None for all.
+        vocabulary (Mapping or iterable, default=None): The terms, which `fit` then does not learn.
+        binary (bool, default=False): Whether to count a term once for each document.
+        dtype (dtype, default=float64): Type of the matrix.
+        norm ({"l1", "l2"} or None, default="l2"): Norm to which each row is scaled.
+        use_idf (bool, default=True): Whether to weight the terms by their inverse document
+            frequency.
+        smooth_idf (bool, default=True): Whether to add one to all document frequencies.
+        sublinear_tf (bool, default=False): Whether to replace a count tf by 1 + log(tf).
+        n_jobs (int or None, default=None): Number of threads of `fit`, `fit_transform` and
+            `transform`: None for one, -1 for one a core. The result does not depend on it.
+            scikit-learn has no such parameter.
 
     Attributes:
-    engine_ : {"fast", "sklearn"}
-        Whose code read the documents in the last `fit`. scikit-learn's own does
-        if `analyzer` is not "word", `input` not "content", a `tokenizer` or
-        `preprocessor` is given, `strip_accents` is a function, a document is
-        not a `str`, `dtype` is not float32 or float64, `ngram_range` starts
-        below 1, the n-grams are too many for 63 bits, or a `token_pattern` of
-        one's own finds tokens with a space or a control character and n-grams
-        are wanted. `transform` makes the same choice anew each time.
+        vocabulary_ (dict): The column of each term.
+        fixed_vocabulary_ (bool): Whether `vocabulary` was given.
+        idf_ (ndarray of shape (n_terms,)): The inverse document frequency of each term, if
+            `use_idf`.
+        engine_ ({"fast", "sklearn"}): The code that counted the terms in the last `fit`.
+            scikit-learn's counts if `analyzer` is not "word", `input` is not "content", a
+            `tokenizer` or `preprocessor` is given, `strip_accents` is callable, a document is not a
+            `str`, `dtype` is not float32 or float64, `ngram_range` starts below 1, the n-grams need
+            more than 63 bits, or a custom `token_pattern` finds tokens with a space or a control
+            character and n-grams are wanted. `transform` chooses by the same rules.
+
+    See Also:
+        `sklearn.feature_extraction.text.TfidfVectorizer`, the base class.
 
     Notes:
-    Documents are read fastest if `token_pattern` is a run of ``\w``, as it is
-    by default. `vocabulary_` must not be changed in place after a `transform`.
-    Pickles and clones are as small as those of the base class.
+        Reading is fastest if `token_pattern` is a run of ``\w``, as by default. Do not change
+        `vocabulary_` in place after a `transform`. Pickles and clones are as small as those of the
+        base class.
+
+    Examples:
+        >>> from shelfmark import FastTfidfVectorizer
+        >>> vectorizer = FastTfidfVectorizer(ngram_range=(1, 2), n_jobs=2)
+        >>> X = vectorizer.fit_transform(["a robot grasps", "a robot walks", "a galaxy spins"])
+        >>> X.shape
+        (3, 8)
+        >>> vectorizer.get_feature_names_out()[:3].tolist()
+        ['galaxy', 'galaxy spins', 'grasps']
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -100,32 +155,34 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_kept", None)  # made anew when it is needed
+        state.pop("_kept", None)  # rebuilt on demand
         state.pop("_counting", None)
         return state
 
-    def counting_by(self, counting: Counting) -> Self:
-        """Have the documents of `fit` counted elsewhere; not kept in pickles and clones."""
+    def count_with(self, counting: Counting) -> Self:
+        """Set the function that counts in `fit`; pickles and clones do not keep it."""
         self._counting = counting
         return self
 
     def transform(self, raw_documents: Iterable[Any]) -> Any:
-        """Documents as TF-IDF rows, CSR of shape (n_documents, n_terms).
+        """Return the TF-IDF of documents, CSR of shape (n_documents, n_terms).
 
-        Raises `NotFittedError` before `fit`, ValueError for a single string.
+        Raises:
+            NotFittedError: before `fit`.
+            ValueError: the documents are a single string.
         """
         if isinstance(raw_documents, list | tuple) and raw_documents:
             check_is_fitted(self, msg="The TF-IDF vectorizer is not fitted")
             self._check_vocabulary()
-            fits = weighs_as_fitted(self._tfidf, len(self.vocabulary_))
+            fits = matches_weights(self._tfidf, len(self.vocabulary_))
             if fits and set(map(type, raw_documents)) == {str}:
                 with contextlib.suppress(NotExactError):
-                    return weighed(self._counted(raw_documents), self._tfidf)
-        # The same, and slower by checks that take longer than a few documents.
+                    return weigh_rows(self._counted(raw_documents), self._tfidf)
+        # The same result, after checks that take longer than a few documents.
         return super().transform(raw_documents)
 
     def _counted(self, documents: Sequence[str]) -> Any:
-        """Counts of the terms in CSR, of the type of the result."""
+        """Return the counts of the terms in CSR, of the type of the result."""
         ready = self._ready()
         if ready.reader is None:
             raise NotExactError
@@ -137,16 +194,20 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
         return X
 
     def fit(self, raw_documents: Iterable[Any], y: Any = None) -> FastTfidfVectorizer:
-        """Learn the terms and their idf; `y` is ignored. Raises as `fit_transform`."""
+        """Learn the terms and their idf; `y` is ignored.
+
+        Raises:
+            ValueError: as `fit_transform`.
+        """
         super().fit(raw_documents)
         self.__dict__.pop("_seen", None)
         return self
 
     def fit_transform(self, raw_documents: Iterable[Any], y: Any = None) -> Any:
-        """Learn the terms and their idf and return the documents as `transform` does.
+        """Learn the terms and their idf, and return the TF-IDF of the documents.
 
-        `y` is ignored. Raises ValueError if there is no term, or none within
-        the limits, and for a single string.
+        Raises:
+            ValueError: no term is left, or the documents are a single string.
         """
         self._check_params()
         self._tfidf = TfidfTransformer(
@@ -160,25 +221,25 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
         seen = self.__dict__.pop("_seen", None)
         if seen is None:
             X = self._tfidf.transform(X, copy=False)
-            X.sort_indices()  # scikit-learn leaves them as they come
+            X.sort_indices()  # scikit-learn leaves them unsorted
             return X
         weigh_columns(X, self._tfidf, seen)
         return X.tocsr()
 
-    def _ready(self) -> Ready:
-        """What `transform` needs, from the last call if nothing has changed.
+    def _ready(self) -> TransformCache:
+        """Return what `transform` needs, from the last call if no parameter has changed.
 
-        Threads may race to replace it; each then works with its own, as good.
+        Threads may race to replace it; each then uses its own, which is equal.
         """
         parameters = self._reading()
-        kept: Ready | None = getattr(self, "_kept", None)
+        kept: TransformCache | None = getattr(self, "_kept", None)
         if kept and kept.vocabulary is self.vocabulary_ and kept.parameters == parameters:
             return kept
-        self._kept = Ready(parameters, self.vocabulary_, self._reader(), self.ngram_range)
+        self._kept = TransformCache(parameters, self.vocabulary_, self._reader(), self.ngram_range)
         return self._kept
 
     def _reading(self) -> tuple[Any, ...]:
-        """The parameters by which documents are read."""
+        """Return the parameters on which the tokens depend."""
         stop = self.stop_words if isinstance(self.stop_words, str) else tuple(self.stop_words or ())
         return (
             *(self.input, self.strip_accents, self.lowercase, self.preprocessor),
@@ -186,7 +247,7 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
         )
 
     def _reader(self) -> Reader | None:
-        """How to read a document; None if scikit-learn's code has to.
+        """Return the reader of documents, None if only scikit-learn's code can read them.
 
         Raises and warns as `build_analyzer` does.
         """
@@ -220,9 +281,9 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
     def _count_vocab(
         self, raw_documents: Iterable[Any], fixed_vocab: bool
     ) -> tuple[dict[str, int], Any]:
-        """The hook of the base class: terms with their columns, and counts.
+        """Return the terms with their columns, and the counts; the base class calls this.
 
-        Terms outside of `min_df` and `max_df` are left out here already.
+        Terms outside `min_df` and `max_df` are left out already.
         """
         self.__dict__.pop("_seen", None)
         ready = self._ready() if fixed_vocab else None
@@ -232,7 +293,7 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
             if reader is None:
                 raise NotExactError
             raw_documents = list(raw_documents)
-            documents = exact_strings(raw_documents)
+            documents = require_strings(raw_documents)
             if ready:
                 result = self.vocabulary_, self._find(documents, ready)
             else:
@@ -244,37 +305,37 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
         return result
 
     def _learn(self, documents: list[str], reader: Reader) -> tuple[dict[str, int], Any]:
-        """Terms with their columns, and counts in CSC; both as the strings sort."""
+        """Return the terms with their columns, and the counts in CSC, sorted by term."""
         n_min, n_max = self.ngram_range
         low, high = (
             float(df if isinstance(df, Integral) else df * len(documents))
             for df in (self.min_df, self.max_df)
         )
         counting = getattr(self, "_counting", None)
-        counting = counting or partial(count, jobs=effective_n_jobs(self.n_jobs))
+        counting = counting or partial(count_terms, jobs=effective_n_jobs(self.n_jobs))
         words, grams = counting(documents, reader, Limits(n_min, n_max, low, high))
         if self.binary:
             grams.counts.fill(1)
         X = grams.matrix(len(documents))
         if self.max_features is not None and X.shape[1] > self.max_features:
-            kept = most_frequent(X.sum(axis=0), self.max_features, self.dtype)
+            kept = keep_most_frequent(X.sum(axis=0), self.max_features, self.dtype)
             grams = grams.take(kept)
             X = grams.matrix(len(documents))
-        self._seen, names, places = grams.seen(), grams.terms(words), grams.places
+        self._seen, names, places = grams.first_seen_order(), grams.terms(words), grams.places
         del grams  # the dictionary takes much of the memory
         X = X.astype(self.dtype)
         vocabulary = dict(zip(names, range(len(names)), strict=True))
-        # What `transform` needs, before it is forgotten what the terms are made of.
+        # Kept for `transform`: the words of the terms are known here.
         known = dict(zip(words, range(1, len(words) + 1), strict=True))
         terms = Terms(known, np.stack(places, axis=1), np.arange(len(names), dtype=np.int32))
-        self._kept = Ready(self._reading(), vocabulary, reader, self.ngram_range, terms)
+        self._kept = TransformCache(self._reading(), vocabulary, reader, self.ngram_range, terms)
         return vocabulary, X
 
-    def _find(self, documents: Sequence[str], ready: Ready) -> Any:
-        """Counts of the terms of a vocabulary."""
+    def _find(self, documents: Sequence[str], ready: TransformCache) -> Any:
+        """Return the counts of the terms of a vocabulary."""
         jobs = effective_n_jobs(self.n_jobs)
         ids, ranks = ready.ranked(documents, jobs)
-        tokens, rows = positions(ids, ranks)
+        tokens, rows = token_positions(ids, ranks)
         after = np.flatnonzero(ids == END) + 1
 
         def part(begin: int) -> sp.csr_array:
@@ -284,7 +345,7 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
 
         size = min(-(-len(documents) // jobs), PART)
         parts = map_threads(jobs, part, range(0, len(documents), size))
-        if len(parts) == 1:  # as of any request; to stack it takes longer than to find it
+        if len(parts) == 1:  # such as a request; stacking it takes longer than counting
             return parts[0].astype(self.dtype)
         return sp.vstack(parts, format="csr", dtype=self.dtype)
 
@@ -300,5 +361,69 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
         limit: int | None = None,
     ) -> Any:
         if self.engine_ == "fast" and vocabulary:
-            return X  # `_learn` has done it
+            return X  # `_learn` has limited them
         return super()._limit_features(X, vocabulary, high, low, limit)
+
+
+def matches_weights(tfidf: TfidfTransformer, width: int) -> bool:
+    """Whether the checks of `TfidfTransformer.transform` would pass."""
+    return (
+        bool(getattr(tfidf, "n_features_in_", None) == width)
+        and len(vars(tfidf).get("idf_", range(width))) == width
+    )
+
+
+def weigh_rows(X: Any, tfidf: TfidfTransformer) -> Any:
+    """Weigh counts of `TransformCache.rows` as `TfidfTransformer.transform` does, unchecked."""
+    if tfidf.sublinear_tf:
+        _dampen(X)
+    if hasattr(tfidf, "idf_"):
+        X.data *= tfidf.idf_[X.indices]
+    NORMALIZE[tfidf.norm](X)
+    arrays = get_config().get("sparse_interface") == "sparray"
+    kind = sp.csr_array if arrays else sp.csr_matrix
+    return kind((X.data, X.indices, X.indptr), X.shape)
+
+
+def weigh_columns(X: sp.csc_array, tfidf: TfidfTransformer, seen: NDArray[np.intp]) -> None:
+    """Weigh the counts of a CSC in place.
+
+    Args:
+        X: the counts.
+        tfidf: the fitted weights.
+        seen: the columns in the order in which scikit-learn meets them.
+    """
+    if tfidf.sublinear_tf:
+        _dampen(X)
+    if tfidf.use_idf:
+        X.data *= np.repeat(tfidf.idf_, np.diff(X.indptr))
+    if tfidf.norm is not None:
+        normalize(X, tfidf.norm, seen)
+
+
+def _dampen(X: Any) -> None:
+    np.log(X.data, X.data)
+    X.data += 1.0
+
+
+def normalize(X: Any, norm: str, seen: NDArray[np.intp]) -> None:
+    """Divide each row of a CSC matrix by its norm, summed in the order of scikit-learn.
+
+    Another order than that of the columns `seen` would change the last digit. `np.bincount` adds
+    one by one; the sum so far goes first.
+    """
+    norms = np.zeros(X.shape[0])
+    every = np.arange(X.shape[0])
+    sizes = np.diff(X.indptr)
+    for columns in np.array_split(seen, X.nnz // BLOCK + 1):
+        size = sizes[columns]
+        shift = X.indptr[columns] - (np.cumsum(size) - size)
+        order = np.repeat(shift, size) + np.arange(size.sum())
+        data = X.data[order]
+        parts = data * data if norm == "l2" else np.abs(data)
+        rows = np.concatenate([every, X.indices[order]])
+        norms = np.bincount(rows, np.concatenate([norms, parts]))
+    if norm == "l2":
+        np.sqrt(norms, norms)
+    # In float64 and then rounded, whatever the type of the data.
+    np.divide(X.data, norms[X.indices], X.data, casting="same_kind")

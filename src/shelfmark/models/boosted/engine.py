@@ -71,7 +71,7 @@ class LocalEngine:
         self, documents: Sequence[str], reader: Reader, limits: Limits
     ) -> tuple[list[str], Grams]:
         """Count here."""
-        return counts.count(documents, reader, limits)
+        return counts.count_terms(documents, reader, limits)
 
     def worth_distributing(self, work: int) -> bool:
         """Whether the work is more than the start of processes."""

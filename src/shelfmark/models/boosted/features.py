@@ -104,13 +104,13 @@ def fit_words(
     fields: Steps = []
     blocks = []
     try:
-        vectorizer = _vectorizer(config).counting_by(engine.count)
+        vectorizer = _vectorizer(config).count_with(engine.count)
         blocks.append(vectorizer.fit_transform(texts))
         fields.append(("text", vectorizer))
     except ValueError as error:
         raise ShelfmarkError(f"features: {error}; lower min_df or raise max_df") from error
     if config.title_weight is not None:
-        vectorizer = _vectorizer(config).counting_by(engine.count)
+        vectorizer = _vectorizer(config).count_with(engine.count)
         titled = Pipeline([("title", FunctionTransformer(titles)), ("tfidf", vectorizer)])
         try:
             blocks.append(titled.fit_transform(texts) * np.float32(config.title_weight))

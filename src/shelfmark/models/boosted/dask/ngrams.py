@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from shelfmark.tfidf.counts import NotExactError, check_words, longest, positions
-from shelfmark.tfidf.ngrams import Grams, Limits, changes, count_grams
-from shelfmark.tfidf.tokens import FIRST, Reader, Stream, read
+from shelfmark.tfidf.counts import NotExactError, check_words, longest_document, token_positions
+from shelfmark.tfidf.ngrams import Grams, Limits, count_grams, mark_changes
+from shelfmark.tfidf.tokens import FIRST, Reader, Stream, read_stream
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Words:
 
 def read_part(documents: Sequence[str], reader: Reader, n_max: int) -> Stream:
     """The stream of a part. Raises `NotExactError` as `check_words`."""
-    stream = read(documents, reader)
+    stream = read_stream(documents, reader)
     check_words(stream, reader, n_max)
     return stream
 
@@ -51,7 +51,7 @@ def told(stream: Stream) -> Told:
     """What the others need to know of a part."""
     times = np.bincount(stream.ids, minlength=len(stream.names) + FIRST)[FIRST:].tolist()
     met = {name: count for name, count in zip(stream.names, times, strict=True) if count}
-    return Told(met, len(stream.ids), longest(stream))
+    return Told(met, len(stream.ids), longest_document(stream))
 
 
 def agreed(parts: Sequence[Told], limits: Limits, ranges: int) -> Words:
@@ -81,7 +81,7 @@ def count_part(
     rank_of = dict(zip(words.names, range(1, len(words.names) + 1), strict=True))
     ranks = np.array([0] * FIRST + [rank_of.get(name, 0) for name in stream.names], np.int32)
     every = Limits(limits.n_min, limits.n_max, 1, np.inf)
-    grams = count_grams(*positions(stream.ids, ranks), len(words.names), every)
+    grams = count_grams(*token_positions(stream.ids, ranks), len(words.names), every)
     grams = replace(grams, rows=grams.rows + np.int32(first_row),
                     first=grams.first + np.int32(first_spot))  # fmt: skip
     ends = np.searchsorted(grams.places[0], words.edges)
@@ -94,7 +94,7 @@ def merged(parts: Sequence[Grams], limits: Limits) -> Grams:
     found = Grams.join(parts)
     order = np.lexsort(found.places[::-1])  # stable: of equal n-grams, part by part
     places = [place[order] for place in found.places]
-    new = np.logical_or.reduce([changes(place) for place in places])
+    new = np.logical_or.reduce([mark_changes(place) for place in places])
     start = np.flatnonzero(new)
     df = np.add.reduceat(found.df[order], start).astype(np.int32)
     kept = (df >= limits.low) & (df <= limits.high)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfmark.models.boosted.dask import ngrams as partitions
-from shelfmark.tfidf.counts import NotExactError, count
+from shelfmark.tfidf.counts import NotExactError, count_terms
 from shelfmark.tfidf.ngrams import Grams, Limits
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 
@@ -51,7 +51,7 @@ def test_parts_and_ranges_change_no_number(
     reader = FastTfidfVectorizer(stop_words="english")._reader()
     assert reader is not None
     try:
-        names, wanted = count(documents, reader, limits)
+        names, wanted = count_terms(documents, reader, limits)
     except NotExactError:
         with pytest.raises(NotExactError):
             by_parts(documents, limits, parts, ranges)
