@@ -1,4 +1,4 @@
-"""What the service answers, and what it says of what it does not understand."""
+"""The answers of the service, and its problems with invalid requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from fastapi.testclient import TestClient
 from shelfmark.data.sources import sample
 from shelfmark.models import answers, artifact
 from shelfmark.service import batching
-from shelfmark.service.settings import Settings
 from tests.support.serving import ROBOT
 
 
@@ -80,7 +79,7 @@ def test_health_ready_and_the_card(server: httpx.Client) -> None:
         ([1], "body", "valid dictionary"),
     ],
 )
-def test_what_is_not_understood_is_a_problem_that_names_the_field(
+def test_an_invalid_request_is_a_problem_that_names_the_field(
     client: TestClient, body: Any, field: str, problem: str
 ) -> None:
     answer = client.post("/predict", json=body)
@@ -107,7 +106,7 @@ def test_other_errors_are_problems_too(client: TestClient, path: str, status: in
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_failure_inside_tells_nothing_of_it(
+def test_an_internal_error_reveals_nothing(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: Any) -> None:
@@ -123,18 +122,13 @@ def test_a_failure_inside_tells_nothing_of_it(
 @pytest.mark.parametrize(
     "text", ["a\\u0000b", "\\u202eright to left", "\\\\alpha $x$", "\\u00e9" * 2000, "x" * 50_000]
 )
-def test_text_as_it_comes(client: TestClient, text: str) -> None:
+def test_unusual_text_is_classified(client: TestClient, text: str) -> None:
     headers = {"content-type": "application/json"}
     answer = client.post("/predict", content=f'{{"text": "{text}"}}'.encode(), headers=headers)
     assert answer.status_code == 200
 
 
-def test_a_model_name_is_never_a_path() -> None:
-    with pytest.raises(ValueError, match="pattern"):
-        Settings(model="../elsewhere")
-
-
-def test_half_a_character_is_not_understood(client: TestClient) -> None:
+def test_an_unpaired_surrogate_is_invalid(client: TestClient) -> None:
     headers = {"content-type": "application/json"}
     for field in ("text", "primary"):
         body = {"text": "a robot"} | {field: "\ud800"}
@@ -143,7 +137,7 @@ def test_half_a_character_is_not_understood(client: TestClient) -> None:
         assert answer.json()["errors"][0]["field"] == field
 
 
-def test_a_bad_paper_of_a_list_has_its_own_error_and_the_others_their_answers(
+def test_an_invalid_paper_of_a_list_gets_an_error_and_the_others_their_answers(
     client: TestClient,
 ) -> None:
     papers = [{"text": ROBOT}, {"text": " "}, 3, {"text": "a", "year": 1}, {"title": "x" * 50_001}]
@@ -158,7 +152,7 @@ def test_a_bad_paper_of_a_list_has_its_own_error_and_the_others_their_answers(
     assert only_bad.json()["predictions"][0]["error"].startswith("no text")
 
 
-def test_the_authors_own_category_is_compared_and_the_others_ranked(client: TestClient) -> None:
+def test_the_authors_category_is_compared_and_the_others_ranked(client: TestClient) -> None:
     body = {"text": ROBOT, "primary": "cs.RO", "top_k": 2}
     agrees = client.post("/predict", json=body).json()["primary"]
     assert (agrees["known"], agrees["agrees"], agrees["rank"]) == (True, True, 1)
@@ -176,7 +170,7 @@ def test_the_authors_own_category_is_compared_and_the_others_ranked(client: Test
     assert unknown["probability"] is None
 
 
-def test_an_explanation_adds_up_and_tells_where_the_words_stand(client: TestClient) -> None:
+def test_an_explanation_adds_up_and_locates_its_words(client: TestClient) -> None:
     answer = client.post("/predict", json={"text": ROBOT, "explain": True}).json()
     why = answer["why"]
     assert why["category"] == answer["category"]

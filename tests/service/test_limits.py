@@ -1,4 +1,4 @@
-"""What a request may not do: be too large, too slow, too many, or without a key."""
+"""The limits of requests: size, time, number, keys and origins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.serving import ROBOT
 from tests.support.threaded_service import HeldModel, threaded_service
 
 
-def test_an_announced_body_over_the_limit_is_refused(server: httpx.Client) -> None:
+def test_a_declared_body_over_the_limit_is_refused(server: httpx.Client) -> None:
     answer = server.post("/predict", content=b"x" * (Settings().max_body_bytes + 1))
     assert answer.status_code == 413
     assert answer.json()["title"]
@@ -39,7 +39,7 @@ def test_a_streamed_body_over_the_limit_is_refused(server: httpx.Client) -> None
     assert server.post("/predict", json={"text": ROBOT}).status_code == 200
 
 
-def test_an_api_key_is_asked_for_where_one_is_set(home: Path) -> None:
+def test_an_api_key_is_required_if_one_is_set(home: Path) -> None:
     chosen = Settings(models=str(home / "models"), model="quick", api_key=SecretStr("kéy"))
     with TestClient(create_app(chosen)) as client:
         assert client.get("/ready").status_code == 200
@@ -52,7 +52,7 @@ def test_an_api_key_is_asked_for_where_one_is_set(home: Path) -> None:
         assert client.post("/predict", json={"text": ROBOT}, headers=headers).status_code == 200
 
 
-def test_other_sites_may_ask_only_if_they_are_listed(home: Path, client: TestClient) -> None:
+def test_other_origins_are_allowed_only_if_listed(home: Path, client: TestClient) -> None:
     here = {"Origin": "https://example.org"}
     assert "access-control-allow-origin" not in client.get("/health", headers=here).headers
     chosen = Settings(
@@ -72,9 +72,7 @@ def held_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldModel]:
     held.release()
 
 
-def test_beyond_its_limit_it_is_busy_and_says_when_to_come_again(
-    home: Path, held_model: HeldModel
-) -> None:
+def test_a_busy_service_answers_503_and_when_to_retry(home: Path, held_model: HeldModel) -> None:
     chosen = Settings(models=str(home / "models"), model="quick", max_in_flight=1,
                       request_seconds=PATIENCE)  # fmt: skip
     body = {"text": ROBOT}
@@ -91,9 +89,7 @@ def test_beyond_its_limit_it_is_busy_and_says_when_to_come_again(
         assert client.post("/predict", json=body).status_code == 200
 
 
-def test_a_body_that_never_ends_and_an_answer_that_takes_too_long_are_given_up(
-    home: Path, held_model: HeldModel
-) -> None:
+def test_a_request_that_takes_too_long_gets_504(home: Path, held_model: HeldModel) -> None:
     chosen = Settings(models=str(home / "models"), model="quick", request_seconds=0.3)
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"
     with threaded_service(chosen) as client:

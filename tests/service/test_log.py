@@ -16,9 +16,7 @@ from tests.support.moments import PATIENCE, until
 from tests.support.serving import ROBOT, free_port, log_of, start, wait_until_ready
 
 
-def test_answers_are_kept_where_there_is_a_log_and_texts_only_if_asked_for(
-    home: Path, tmp_path: Path
-) -> None:
+def test_answers_are_logged_and_texts_only_on_request(home: Path, tmp_path: Path) -> None:
     for texts in (False, True):
         folder = tmp_path / str(texts)
         chosen = Settings(
@@ -36,7 +34,7 @@ def test_answers_are_kept_where_there_is_a_log_and_texts_only_if_asked_for(
         assert line.get("text") == (ROBOT if texts else None)
 
 
-def test_a_log_without_a_folder_to_write_in_is_one_line(home: Path, tmp_path: Path) -> None:
+def test_an_unwritable_log_folder_is_one_line(home: Path, tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.write_text("a file")
     process = start(home, port := free_port(), SHELFMARK_LOG_FOLDER=str(taken))

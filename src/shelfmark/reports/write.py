@@ -124,7 +124,7 @@ def _missing_runs(runs: Runs) -> dict[str, str]:
         "load test": ("load-test --model {}", runs.loads),
     }
     return {
-        kind: f"uv run inv {command.format(model)}"
+        kind: f"shelfmark {command.format(model)}"
         for kind, (command, found) in kinds.items()
         if not found
     }

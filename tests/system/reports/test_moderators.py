@@ -1,4 +1,4 @@
-"""The moderators' table: what it says, in which order, and that nothing in it can bite."""
+"""The moderators' table: its cells, its order, and that nothing in it is executed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def table(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(text.splitlines()))
 
 
-def test_a_row_says_what_the_model_says(
+def test_a_row_shows_the_answer_of_the_model(
     folder: Path, model: artifact.Model, tmp_path: Path
 ) -> None:
     papers = [
@@ -95,7 +95,7 @@ def test_a_row_says_what_the_model_says(
     )
 
 
-def test_the_order_is_that_of_need() -> None:
+def test_rows_that_need_attention_come_first() -> None:
     def row(name: str, verdict: str, confidence: float, same: bool, note: str = "") -> Any:
         return replace(ROW, id=name, verdict=verdict, confidence=confidence, same=same, note=note)
 
@@ -116,7 +116,7 @@ def test_the_order_is_that_of_need() -> None:
     ]
 
 
-def test_old_papers_and_those_of_before_and_withdrawn_ones_are_left_out(
+def test_old_updated_and_withdrawn_papers_are_left_out(
     folder: Path, tmp_path: Path, log: Callable[[], str]
 ) -> None:
     versions = [{"version": "v1", "created": "Mon, 28 Sep 2026 10:00:00 GMT"}]
@@ -138,7 +138,7 @@ def test_old_papers_and_those_of_before_and_withdrawn_ones_are_left_out(
     assert [row["id"] for row in table(tmp_path)] == ["1501.00001", "1501.00003"]
 
 
-def test_many_papers_are_shared_among_processes_and_come_out_the_same(
+def test_several_processes_write_the_same_table(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     papers = [paper(i, "cs.RO", f"{ROBOT if i % 3 else GALAXY} {i}") for i in range(20)]
@@ -186,7 +186,7 @@ class Links(html.parser.HTMLParser):
         self.text += data
 
 
-def test_the_page_stands_alone_and_nothing_in_it_runs() -> None:
+def test_the_page_fetches_nothing_and_runs_nothing() -> None:
     evil = replace(
         ROW, name="<u>", title="<script>alert(1)</script> <img src=x onerror=y>", words=("<b>",),
         note="a < b", cross_lists=("<i>",),
@@ -202,7 +202,7 @@ def test_the_page_stands_alone_and_nothing_in_it_runs() -> None:
     assert "Content-Security-Policy" in written
 
 
-def test_a_wrong_model_is_told_before_anything_is_fetched(tmp_path: Path, folder: Path) -> None:
+def test_a_missing_model_is_an_error_before_the_harvest(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(ShelfmarkError, match="no model in"):
         moderation.check_model(tmp_path, 30)
     with pytest.raises(ShelfmarkError, match="--days: -1"):

@@ -1,4 +1,4 @@
-"""The report: written from small real runs by the commands themselves, and held to its figures."""
+"""The report: written from small real runs of the commands, and checked against its figures."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def rewritten(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     file.write_bytes(orjson.dumps(figures))
 
 
-def test_the_page_tells_of_every_run(work: Path) -> None:
+def test_the_page_shows_every_run(work: Path) -> None:
     page = page_of(work / "reports")
     figures = orjson.loads((work / "reports" / "tiny-test" / "metrics.json").read_bytes())
     card = orjson.loads((work / "models" / "tiny" / "card.json").read_bytes())
@@ -127,7 +127,7 @@ def test_the_page_tells_of_every_run(work: Path) -> None:
     assert "They say nothing about real ones" in page
 
 
-def test_below_each_figure_stands_the_command_that_made_it(work: Path) -> None:
+def test_each_section_names_the_command_that_made_it(work: Path) -> None:
     page = page_of(work / "reports")
     shown = [f"{' '.join(words)}`" for words in (TRAIN, ["evaluate", "--model", "tiny"])]
     for words in [*shown, "inv robustness --model tiny`", "inv load-test`"]:
@@ -138,7 +138,7 @@ def test_below_each_figure_stands_the_command_that_made_it(work: Path) -> None:
     assert "inv --search-root" in page.split("## Data")[0]  # what wrote it, as the test typed it
 
 
-def test_what_git_keeps_is_little_and_holds_no_paper(work: Path) -> None:
+def test_the_committed_files_are_small_and_contain_no_paper(work: Path) -> None:
     folder = work / "reports" / "figures"
     files = sorted(str(x.relative_to(folder)) for x in folder.glob("*/*"))
     (data,) = [x for x in files if x.startswith("data-sample-")]
@@ -228,7 +228,7 @@ def test_figures_that_are_gone_are_found(reports: Path) -> None:
     assert any("there are no figures drift/tests" in x for x in check_report(reports))
 
 
-def test_a_run_made_again_since_is_found(reports: Path) -> None:
+def test_a_run_that_was_repeated_is_found(reports: Path) -> None:
     shutil.copytree(reports / "figures" / "tiny-test", reports / "tiny-test")
     assert check_report(reports) == []
     rewritten(reports / "tiny-test", lambda x: x.update(created="2099-01-01T00:00:00+00:00"))
@@ -236,7 +236,7 @@ def test_a_run_made_again_since_is_found(reports: Path) -> None:
     assert "tiny-test/metrics.json is newer" in line.replace("\\", "/")
 
 
-def test_the_page_of_this_repository_holds(tmp_path: Path) -> None:
+def test_the_committed_page_passes_the_check(tmp_path: Path) -> None:
     # Without the runs beside it, which may be newer on the machine that makes them.
     shutil.copy(ROOT / "reports" / "README.md", tmp_path)
     if (ROOT / "reports" / "figures").exists():
@@ -244,7 +244,7 @@ def test_the_page_of_this_repository_holds(tmp_path: Path) -> None:
     assert check_report(tmp_path) == []
 
 
-def test_one_page_holds_everything(reports: Path) -> None:
+def test_the_html_page_contains_everything(reports: Path) -> None:
     done = script("html", reports)
     assert done.returncode == 0, done.stderr
     page = (reports / "report.html").read_text(encoding="utf-8")
@@ -253,7 +253,7 @@ def test_one_page_holds_everything(reports: Path) -> None:
     assert page.count("<table>") == page.count('<div class="scroll"') > 8
 
 
-def test_no_picture_from_elsewhere_gets_into_the_page(reports: Path, tmp_path: Path) -> None:
+def test_no_picture_outside_the_folder_is_embedded(reports: Path, tmp_path: Path) -> None:
     (tmp_path.parent / "secret.png").write_bytes(b"secret")
     with pytest.raises(ShelfmarkError, match="is missing"):
         render_html("![x](../secret.png)", tmp_path)
@@ -270,12 +270,12 @@ def test_no_runs_are_one_line(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: no report in")
 
 
-def test_a_model_that_was_not_measured_is_named(work: Path) -> None:
+def test_a_model_without_an_evaluation_is_named(work: Path) -> None:
     with pytest.raises(ShelfmarkError, match="no evaluation of tinny on .* did you mean tiny?"):
         write_report(work / "reports", work / "models", work / "data", ["tinny"])
 
 
-def test_a_kind_without_runs_is_told_with_its_command(work: Path, tmp_path: Path) -> None:
+def test_a_missing_kind_of_run_is_listed_with_its_command(work: Path, tmp_path: Path) -> None:
     shutil.copytree(work / "reports" / "tiny-test", tmp_path / "tiny-test")
     # Neither the model nor its splits are there any more.
     write_report(tmp_path, tmp_path / "models", tmp_path / "data")
@@ -284,12 +284,12 @@ def test_a_kind_without_runs_is_told_with_its_command(work: Path, tmp_path: Path
     assert re.findall("- No (.*?) yet", missing) == [
         "comparison with new papers", "measurement of robustness", "load test",
     ]  # fmt: skip
-    assert "`uv run inv robustness --model tiny`" in missing
+    assert "`shelfmark robustness --model tiny`" in missing
     assert "## Drift" not in page
     assert check_report(tmp_path) == []
 
 
-def test_a_long_table_is_folded_and_held_to_its_figures_all_the_same(
+def test_a_long_table_is_folded_and_still_checked(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "MOST_ROWS", 3)
@@ -305,7 +305,7 @@ def test_a_long_table_is_folded_and_held_to_its_figures_all_the_same(
     assert len(check_report(tmp_path)) == 1
 
 
-def test_pictures_that_do_not_show_the_run_are_left_out(
+def test_pictures_of_other_runs_are_left_out(
     work: Path, tmp_path: Path, log: Callable[[], str]
 ) -> None:
     folder = shutil.copytree(work / "reports" / "tiny-test", tmp_path / "tiny-test")
@@ -316,7 +316,7 @@ def test_pictures_that_do_not_show_the_run_are_left_out(
 
 
 @pytest.mark.parametrize("shown", [True, False])
-def test_a_picture_is_shown_if_it_says_that_it_is_of_the_run(
+def test_a_picture_is_shown_if_it_is_marked_with_the_run(
     work: Path, tmp_path: Path, shown: bool
 ) -> None:
     shutil.copytree(work / "reports" / "tiny-robustness", tmp_path / "tiny-robustness")
@@ -330,23 +330,21 @@ def test_a_picture_is_shown_if_it_says_that_it_is_of_the_run(
     assert check_report(tmp_path) == []
 
 
-def before_and_after(folder: Path) -> dict[str, bytes]:
+def published_files(folder: Path) -> dict[str, bytes]:
     kept = [folder / "README.md", *(folder / "figures").rglob("*.*")]
     return {str(path.relative_to(folder)): path.read_bytes() for path in kept}
 
 
-def test_a_failed_report_leaves_the_one_of_before(work: Path, reports: Path) -> None:
-    before = before_and_after(reports)
+def test_a_failed_report_leaves_the_previous_one(work: Path, reports: Path) -> None:
+    before = published_files(reports)
     folder = shutil.copytree(work / "reports" / "tiny-test", reports / "tiny-test")
     (Path(folder) / "metrics.json").write_text('{"kind": "evaluation"')
     with pytest.raises(ShelfmarkError, match="cannot be read"):
         write_report(reports, work / "models", work / "data")
-    assert before_and_after(reports) == before
+    assert published_files(reports) == before
 
 
-def test_a_page_that_cannot_be_put_in_place_brings_the_old_figures_back(
-    work: Path, reports: Path
-) -> None:
+def test_a_page_that_cannot_be_replaced_restores_the_figures(work: Path, reports: Path) -> None:
     shutil.copytree(work / "reports" / "tiny-test", reports / "tiny-test")
     (reports / "README.md").unlink()
     (reports / "README.md").mkdir()  # which no file can replace
@@ -358,9 +356,9 @@ def test_a_page_that_cannot_be_put_in_place_brings_the_old_figures_back(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is not known there")
-def test_a_killed_report_leaves_the_one_of_before(work: Path, reports: Path) -> None:
+def test_a_killed_report_leaves_the_previous_one(work: Path, reports: Path) -> None:
     shutil.copytree(work / "reports" / "tiny-test", reports / "tiny-test")
-    before = before_and_after(reports)
+    before = published_files(reports)
     code = f"""
 import threading
 from pathlib import Path
@@ -376,7 +374,7 @@ write.write_report(*map(Path, folders))
         assert process.stdout is not None
         assert process.stdout.readline() == b"now\n"
         process.send_signal(signal.SIGKILL)
-    assert before_and_after(reports) == before
+    assert published_files(reports) == before
     assert list(reports.glob(".partial-*"))
     write_report(reports, work / "models", work / "data")
     assert not list(reports.glob(".partial-*"))
@@ -395,7 +393,7 @@ write.write_report(*map(Path, folders))
         (".partial-7-report/README.md", False),
     ],
 )
-def test_git_keeps_the_report_and_not_the_runs(path: str, kept: bool) -> None:
+def test_git_tracks_the_report_but_not_the_runs(path: str, kept: bool) -> None:
     command = ["git", "check-ignore", "--no-index", f"reports/{path}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     if done.returncode > 1:

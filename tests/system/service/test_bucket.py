@@ -8,9 +8,7 @@ from shelfmark.core import storage
 from tests.support.serving import ROBOT, running
 
 
-def test_models_of_a_bucket_are_served_and_the_latest_is_the_one_its_file_names(
-    home: Path, gcs: str
-) -> None:
+def test_a_bucket_is_served_and_its_latest_file_names_the_version(home: Path, gcs: str) -> None:
     bucket, _ = storage.filesystem_for(gcs)
     bucket.put(f"{home}/models/quick", f"{gcs}/models/quick", recursive=True)
     bucket.pipe_file(f"{gcs}/models/latest", b"quick\n")

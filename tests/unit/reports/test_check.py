@@ -82,6 +82,6 @@ def test_without_a_source_no_number_is_right() -> None:
         (["seven"], []),
     ],
 )
-def test_names_lead_to_their_figures(names: list[str], trees: list[Any]) -> None:
+def test_names_select_their_figures(names: list[str], trees: list[Any]) -> None:
     found = narrow_sources([Source(FIGURES, "five", False)], names)
     assert [source.tree for source in found] == trees

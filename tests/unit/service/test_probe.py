@@ -40,7 +40,7 @@ def test_a_service_that_is_ready_passes_both_checks(home: Path) -> None:
         assert "no prediction (HTTP Error 401" in refused.stderr
 
 
-def test_nobody_there_fails_both_checks() -> None:
+def test_a_missing_service_fails_both_checks() -> None:
     port = str(free_port())
     health = asked(PORT=port)
     assert health.returncode == 1
@@ -49,12 +49,12 @@ def test_nobody_there_fails_both_checks() -> None:
         probe.check_service(f"http://127.0.0.1:{port}", seconds=0)
 
 
-def test_what_is_no_address_is_told() -> None:
+def test_an_invalid_address_is_one_line() -> None:
     with pytest.raises(ShelfmarkError, match="file:///etc: not the address|file:///etc/ready: not"):
         probe.check_service("file:///etc", seconds=0)
 
 
-def test_the_health_check_loads_no_library() -> None:
+def test_the_health_check_imports_no_library() -> None:
     code = "import shelfmark.service.probe, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & {"rich", "loguru", "numpy", "pydantic"}

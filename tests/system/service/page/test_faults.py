@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Route, expect
 from tests.support.browser import Open, choose, column
 
 
-def test_a_busy_service_is_asked_again(page: Page, faults: list[str]) -> None:
+def test_requests_to_a_busy_service_are_repeated(page: Page, faults: list[str]) -> None:
     times: list[int] = []
 
     def busy_at_first(route: Route) -> None:
@@ -28,9 +28,7 @@ def test_a_busy_service_is_asked_again(page: Page, faults: list[str]) -> None:
     assert "503" in faults.pop()
 
 
-def test_a_refused_batch_is_halved_until_the_paper_stands_alone(
-    page: Page, faults: list[str]
-) -> None:
+def test_a_refused_batch_is_halved_until_the_paper_is_alone(page: Page, faults: list[str]) -> None:
     def refuse(route: Route) -> None:
         if any(paper["text"] == "too much" for paper in route.request.post_data_json["papers"]):
             route.fulfill(status=413, json={"title": "Content Too Large", "detail": "Too large."})
@@ -46,7 +44,7 @@ def test_a_refused_batch_is_halved_until_the_paper_stands_alone(
     faults.clear()
 
 
-def test_a_service_that_is_gone_is_a_sentence(page: Page, faults: list[str]) -> None:
+def test_an_unreachable_service_is_a_sentence(page: Page, faults: list[str]) -> None:
     page.route("**/predict", lambda route: route.abort())
     page.get_by_role("button", name="Try an example").click()
     expect(page.get_by_role("alert")).to_contain_text("The service does not answer.")
@@ -54,7 +52,7 @@ def test_a_service_that_is_gone_is_a_sentence(page: Page, faults: list[str]) -> 
 
 
 @pytest.mark.parametrize("many", [False, True])
-def test_a_service_with_a_key_is_given_it(
+def test_a_service_that_requires_a_key_gets_it(
     locked: str, visit: Open, faults: list[str], many: bool
 ) -> None:
     page = visit(locked)

@@ -70,7 +70,7 @@ def test_nothing_is_wider_than_the_screen(visit: Open, width: int) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_text_stands_out(visit: Open, scheme: str) -> None:
+def test_all_text_has_enough_contrast(visit: Open, scheme: str) -> None:
     page = visit(color_scheme=scheme, reduced_motion="reduce")
     found = page.evaluate(CONTRASTS)
     full(page)
@@ -80,7 +80,7 @@ def test_all_text_stands_out(visit: Open, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_model_card_fits_and_stands_out(visit: Open, scheme: str) -> None:
+def test_the_model_card_fits_and_has_enough_contrast(visit: Open, scheme: str) -> None:
     page = visit(width=360, color_scheme=scheme)
     page.get_by_role("link", name="Its training data").click()
     expect(page.get_by_role("heading", name="Limits")).to_be_visible()

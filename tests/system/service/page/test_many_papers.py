@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 from tests.support.browser import TABLE, choose, column
 
 
-def test_a_table_of_many(page: Page, tmp_path: Path) -> None:
+def test_the_table_is_sorted_filtered_and_downloaded(page: Page, tmp_path: Path) -> None:
     choose(page, "papers.csv", TABLE)
     expect(page.locator("#many-status")).to_contain_text("3 papers answered in")
     assert column(page, 1) == ["2", "4", "5", "6", "7"]
@@ -57,7 +57,7 @@ def test_a_table_of_many(page: Page, tmp_path: Path) -> None:
     assert len(column(page, 1)) == len(unsure)
 
 
-def test_a_row_opens_with_what_decided(page: Page) -> None:
+def test_a_click_on_a_row_shows_its_explanation(page: Page) -> None:
     choose(page, "one.jsonl", '{"title": "Grasping", "summary": "A robot arm.", "id": 7}\n{"a"\n3')
     expect(page.locator("#rows tr")).to_have_count(3)
     assert "broken JSON" in page.locator("#rows tr").nth(1).inner_text()
@@ -68,7 +68,7 @@ def test_a_row_opens_with_what_decided(page: Page) -> None:
     expect(page.get_by_label("Abstract")).to_have_value("A robot arm.")
 
 
-def test_a_dropped_file_in_batches(page: Page) -> None:
+def test_a_dropped_file_is_sent_in_batches(page: Page) -> None:
     content = "".join(f"robot number {number}\n" for number in range(300))
     data = page.evaluate_handle(
         "(text) => { const data = new DataTransfer(); "
@@ -85,7 +85,7 @@ def test_a_dropped_file_in_batches(page: Page) -> None:
     assert column(page, 2)[299] == "robot number 299"
 
 
-def test_a_file_that_is_none_is_refused(page: Page) -> None:
+def test_an_unreadable_file_is_refused(page: Page) -> None:
     for name, content, said in (
         ("paper.pdf", "x", "not a .txt, .jsonl or .csv"),
         ("empty.txt", "\n", "contains no paper"),
@@ -95,7 +95,7 @@ def test_a_file_that_is_none_is_refused(page: Page) -> None:
         expect(page.get_by_role("alert")).to_contain_text(said)
 
 
-def test_many_can_be_cancelled(page: Page) -> None:
+def test_a_file_can_be_cancelled(page: Page) -> None:
     held: list[Route] = []
 
     def hold(route: Route) -> None:

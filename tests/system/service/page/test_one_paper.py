@@ -51,7 +51,7 @@ def test_one_paper(page: Page, model: artifact.Model, confident: bool) -> None:
     expect(page.locator(".made")).to_contain_text(re.compile(r"Answered in .* by the model \w+\."))
 
 
-def test_signs_beyond_the_basic_plane_move_no_mark(page: Page, model: artifact.Model) -> None:
+def test_characters_beyond_the_basic_plane_shift_no_mark(page: Page, model: artifact.Model) -> None:
     text = f"𝒜𝒜 🤖 🤖🏽 e\u0301 {ROBOT} 𝒜 <b>galaxy</b> 🌌 robot"
     ask(page, "On 𝒜", text)
     [answer] = answers.answer_papers(model, [("On 𝒜", text)], explain=True)
@@ -65,7 +65,7 @@ def test_signs_beyond_the_basic_plane_move_no_mark(page: Page, model: artifact.M
     assert "\n".join(shown) == why["text"]
 
 
-def test_the_authors_own_category(page: Page) -> None:
+def test_the_authors_category(page: Page) -> None:
     ask(page, "", ROBOT, "quant-ph")
     author = page.locator(".author")
     expect(author).to_contain_text("disagrees")
@@ -105,7 +105,7 @@ def test_by_keyboard_alone(page: Page) -> None:
     assert column(page, 3) == ["cs.RO", "astro-ph.GA"]
 
 
-def test_ctrl_enter_asks_and_nothing_is_answered_with_a_sentence(page: Page) -> None:
+def test_ctrl_enter_submits_and_an_empty_form_gets_a_sentence(page: Page) -> None:
     abstract = page.get_by_label("Abstract")
     abstract.press("Control+Enter")
     expect(page.get_by_role("alert")).to_have_text("Give a title, an abstract, or both.")

@@ -1,0 +1,16 @@
+"""The model card as an HTML page."""
+
+from __future__ import annotations
+
+from shelfmark.models.artifact import Model
+from shelfmark.service.model_page import model_page
+
+
+def test_markup_in_a_card_is_shown_as_text(model: Model) -> None:
+    page = model_page(Model(model.classifier, model.card, "# <script>alert(1)</script>"))
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_model_without_a_card_gets_a_page_that_says_so(model: Model) -> None:
+    assert "older than model cards" in model_page(Model(model.classifier, model.card))
