@@ -34,7 +34,7 @@ from shelfmark.reports.collect import (
     shrink_picture,
 )
 
-COMMAND = "uv run inv report"
+COMMAND = "shelfmark report"
 MOST_ROWS = 20  # of a table that is not folded
 CODE = re.compile(r"`(.+?)`")
 MODELS = re.compile(r"--models[ =]([\w,.-]+)")
