@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from shelfmark.core.tables import Table
 
+WIDEST = 10_000  # characters of a line
+
 
 def print_table(table: Table) -> None:
-    """Print a table on standard output, all columns but the first aligned to the right."""
+    """Print a table on standard output, all columns but the first aligned to the right.
+
+    Where a terminal is too narrow, cells are wrapped. A pipe or a file gets the whole width.
+    """
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -21,7 +26,11 @@ def print_table(table: Table) -> None:
         caption_justify="left",
     )
     for number, name in enumerate(table.columns):
-        shown.add_column(Text(name), justify="right" if number else "left", no_wrap=number > 0)
+        shown.add_column(Text(name), justify="right" if number else "left", overflow="fold")
     for row in table.rows:
         shown.add_row(*map(Text, row))
-    Console(soft_wrap=True, highlight=False).print(shown)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        widest = console.options.update(max_width=WIDEST)
+        console.width = max(console.width, console.measure(shown, options=widest).maximum)
+    console.print(shown)

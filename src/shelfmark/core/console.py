@@ -12,9 +12,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from shelfmark.errors import ShelfmarkError
 
-# Results go to standard output, everything about the work to standard error.
+# Standard output is for results, which the commands print.
 STDERR = Console(stderr=True)
-STDOUT = Console(soft_wrap=True, highlight=False)
 
 
 def configure_logging(level: str = "INFO") -> None:
