@@ -11,7 +11,8 @@ WORKDIR /app
 COPY pyproject.toml uv.lock ./
 # Locked versions, without the packages that only training and the commands need.
 RUN uv export --quiet --frozen --no-emit-project --output-file requirements.txt \
-        --prune hydra-core --prune invoke --prune matplotlib --prune pandas --prune pyarrow \
+        --prune hydra-core --prune invoke --prune matplotlib --prune pandas --prune psutil \
+        --prune pyarrow \
     && uv venv --quiet /opt/venv \
     && uv pip install --quiet --no-cache --no-deps --compile-bytecode \
         --python /opt/venv --requirement requirements.txt \
@@ -21,7 +22,7 @@ RUN /opt/venv/bin/python -m compileall -q src
 
 FROM build AS build-monitor
 RUN uv export --quiet --frozen --no-emit-project --output-file requirements.txt \
-        --prune hydra-core --prune invoke --prune matplotlib \
+        --prune hydra-core --prune invoke --prune matplotlib --prune psutil \
     && uv pip install --quiet --no-cache --no-deps --compile-bytecode \
         --python /opt/venv --requirement requirements.txt
 

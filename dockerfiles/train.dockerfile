@@ -9,7 +9,7 @@ WORKDIR /app
 COPY pyproject.toml uv.lock ./
 # Locked versions, with W&B and the bucket's file system, which a job in the cloud may need.
 RUN uv export --quiet --frozen --no-emit-project --output-file requirements.txt \
-        --extra wandb --extra gs --prune invoke \
+        --extra wandb --extra gs --prune invoke --prune psutil \
     && uv venv --quiet /opt/venv \
     && uv pip install --quiet --no-cache --no-deps --compile-bytecode \
         --python /opt/venv --requirement requirements.txt

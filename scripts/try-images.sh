@@ -5,9 +5,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-HOME_OF_ALL=${SHELFMARK_TRY_IMAGES:-${XDG_CACHE_HOME:-$HOME/.cache}/shelfmark-try-images}
-MOST=600 # largest size of the service's image in MB
-FORBIDDEN='^(wandb|dvc|gcsfs|google|matplotlib|hydra|invoke|pandas|pyarrow|pytest)'
+CACHE=${SHELFMARK_TRY_IMAGES:-${XDG_CACHE_HOME:-$HOME/.cache}/shelfmark-try-images}
+LARGEST=600 # largest size of the service's image in MB
+FORBIDDEN='^(wandb|dvc|gcsfs|google|matplotlib|hydra|invoke|pandas|psutil|pyarrow|pytest)'
 
 say() { printf '\n== %s\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
@@ -28,13 +28,13 @@ if [ ${#missing[@]} != 0 ]; then
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-mkdir -p "$HOME_OF_ALL"
-work=$(mktemp -d "$HOME_OF_ALL/work.XXXXXX")
+mkdir -p "$CACHE"
+work=$(mktemp -d "$CACHE/work.XXXXXX")
 containers=()
 service=
 buildah() {
-    command buildah --storage-driver vfs --root "$HOME_OF_ALL/storage" \
-        --runroot "$HOME_OF_ALL/run" "$@"
+    command buildah --storage-driver vfs --root "$CACHE/storage" \
+        --runroot "$CACHE/run" "$@"
 }
 clean_up() {
     if [ -n "$service" ]; then
@@ -148,7 +148,7 @@ mapfile -t command < <(start_of train)
 given=(--volume "$work/models:/training/models:rw")
 # Without a network: in a separate namespace.
 export -f buildah inside
-export HOME_OF_ALL
+export CACHE
 unshare --net bash -c 'given=(--volume "$1:/training/models:rw"); shift; inside "$@"' - \
     "$work/models" "$container" "${command[@]}" experiment=fast name=tried
 [ -f "$work/models/tried/card.json" ] || fail "the training left no model"
@@ -159,7 +159,7 @@ build api --file dockerfiles/api.dockerfile .
 size=$(megabytes api)
 echo "$size"
 python3 -c 'import sys; number, unit = sys.argv[1].split(); sys.exit(unit != "MB" or float(number) >= float(sys.argv[2]))' \
-    "$size" $MOST || fail "the service's image has $size, $MOST MB at most"
+    "$size" $LARGEST || fail "the service's image has $size, $LARGEST MB at most"
 [ "$(setting_of api User)" = '"10001"' ] || fail "the service's image runs as root"
 [ "$(setting_of api Healthcheck)" != null ] || fail "the service's image has no health check"
 container=$(buildah from --pull-never shelfmark-api)
@@ -238,7 +238,7 @@ asked("/drift/run", method="POST", headers={"X-Admin-Key": "tried"})
 report = asked("/drift/latest")
 print(report["model"], report["verdict"])
 if report["window"]["papers"] != 1:
-    sys.exit(f"error: the monitor has seen {report['window']}")
+    sys.exit(f"error: the monitor reports {report['window']}")
 END
 inside "$container" python -m shelfmark.service.probe /health
 stop_service
@@ -255,4 +255,4 @@ container=$(buildah from --pull-never shelfmark-api-with-model)
 containers+=("$container")
 serve_and_ask "$container"
 
-say "all well: train $(megabytes train), api $(megabytes api), monitor $(megabytes monitor), with a model $(megabytes api-with-model)"
+say "all images pass: train $(megabytes train), api $(megabytes api), monitor $(megabytes monitor), with a model $(megabytes api-with-model)"
