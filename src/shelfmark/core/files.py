@@ -22,7 +22,8 @@ from shelfmark.core import storage
 from shelfmark.errors import ShelfmarkError
 
 Location = Path | str  # a local path, or an address such as gs://bucket/folder/file
-COMPRESSIONS = (".zip", ".gz", ".bz2", ".xz", ".zst")
+DECOMPRESSORS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+COMPRESSIONS = (*DECOMPRESSORS, ".zip", ".zst")
 # Raised by the decompressors on a damaged or truncated file.
 DECOMPRESSION_ERRORS = (EOFError, OSError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
 PARTIAL = ".partial-"
@@ -106,12 +107,8 @@ def open_decompressed(location: Location) -> Iterator[IO[bytes]]:
 
 def _decompressed(location: Location, file: IO[bytes]) -> IO[bytes]:
     suffix = PurePosixPath(location).suffix.lower()
-    if suffix == ".gz":
-        return cast(IO[bytes], gzip.open(file))
-    if suffix == ".bz2":
-        return bz2.open(file)
-    if suffix == ".xz":
-        return lzma.open(file)
+    if suffix in DECOMPRESSORS:
+        return cast(IO[bytes], DECOMPRESSORS[suffix](file))
     if suffix == ".zst":
         import pyarrow as pa  # imported here because the service runs without it
 
