@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shelfmark.core.arrays import Floats
     from shelfmark.models.answers import Answer
     from shelfmark.models.artifact import Model
+    from shelfmark.models.card import ModelCard
     from shelfmark.models.protocol import WordWeights
 
 Paper = str | tuple[str, str]  # a text, or title and abstract
@@ -47,7 +48,7 @@ class PaperClassifier:
         return self._model.version
 
     @property
-    def card(self) -> dict[str, Any]:
+    def card(self) -> ModelCard:
         """The model card: configuration, data, classes, figures on validation."""
         return self._model.card
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.load import load_config
 from shelfmark.data.sources import sample
 from shelfmark.models import artifact
 from shelfmark.models.boosted.fit import fit_model
+from shelfmark.models.card import ClassLabel, ModelCard
 
 SETTINGS = (
     "features.min_df=1",
@@ -72,11 +74,11 @@ def fit(train: pa.Table, validation: pa.Table, *overrides: str) -> artifact.Mode
     """Return a model fitted on tables as `shelfmark train` fits one, quickly."""
     settings = load_config([*SETTINGS, *overrides])
     fitted = fit_model(settings, train, validation, silent)
-    card = {
-        "name": "small",
-        "config": settings.model_dump(mode="json"),
-        "classes": [{"label": label} for label in fitted.classes],
-        "listed": list(fitted.targets.listed),
-        **fitted.details,
-    }
+    card = ModelCard(
+        name="small",
+        config=settings.model_dump(mode="json"),
+        classes=[ClassLabel(label, full_name(label)) for label in fitted.classes],
+        listed=list(fitted.targets.listed),
+        details=fitted.details,
+    )
     return artifact.Model(fitted.classifier, card)

@@ -224,7 +224,7 @@ def test_training_returns_the_folder_that_load_opens(home: Path, tmp_path: Path)
     words = [*QUICK, *paths_in(tmp_path), f'paths.data="{(home / "data").as_posix()}"']
     folder = shelfmark.train([*words, "model.rounds=2", "name=first"])
     assert folder == tmp_path / "models" / "first"
-    assert shelfmark.load(folder).card["config"]["model"]["rounds"] == 2
+    assert shelfmark.load(folder).card.config["model"]["rounds"] == 2
     settings = shelfmark.load_config([*words, "model.rounds=2", "name=second"])
     assert isinstance(settings, shelfmark.Config)
     second = shelfmark.load(shelfmark.train(settings))

@@ -70,8 +70,8 @@ def open_model_and_splits(model_folder: Path) -> tuple[Model, Splits]:
         ShelfmarkError: one is not there, or the splits are others.
     """
     model = artifact.load(model_folder)
-    splits = open_splits(Path(model.card["data"]["folder"]))
-    if splits.digest != model.card["data"]["card_sha256"]:
+    splits = open_splits(Path(model.card.data.folder))
+    if splits.digest != model.card.data.card_sha256:
         raise ShelfmarkError(f"{splits.folder} is not the data {model.version} was trained on")
     return model, splits
 
@@ -115,8 +115,8 @@ def predict_table(model: Model, table: pa.Table) -> Answers:
 
 def score_answers(answers: Answers, model: Model) -> dict[str, Any]:
     """Return all figures of answers: `metrics.score_probabilities`, and the thresholds' effect."""
-    thresholds = model.card["thresholds"]
-    limits = [thresholds["confident_from"][label] for label in answers.classes]
+    thresholds = model.card.limits
+    limits = [thresholds.confident_from[label] for label in answers.classes]
     sure = confidence.confident(answers.probabilities, limits)
     right = answers.probabilities.argmax(axis=1) == answers.targets
     among = [name in names for name, names in zip(answers.given, answers.shelves, strict=True)]
@@ -129,9 +129,9 @@ def score_answers(answers: Answers, model: Model) -> dict[str, Any]:
         "confident_precision": float(right[sure].mean()) if sure.any() else None,
         "coverage": confidence.coverage(answers.targets, answers.probabilities),
     }
-    if thresholds["cross_lists_from"] is not None:
+    if thresholds.cross_lists_from is not None:
         suggested = confidence.list_figures(
-            answers.lists, answers.membership, answers.others, thresholds["cross_lists_from"]
+            answers.lists, answers.membership, answers.others, thresholds.cross_lists_from
         )
         figures |= {f"cross_lists_{name}": value for name, value in suggested.items()}
     return figures

@@ -11,13 +11,15 @@ from typing import Any
 from shelfmark import __version__
 from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.evaluation.evaluate import FIGURES
+from shelfmark.models.card import ModelCard
 from shelfmark.models.families import family_of
 
 CONFUSED = 5  # pairs of classes
+UNKNOWN_SPAN = {"first": "an unknown day", "last": "an unknown day"}
 WEAKEST = 5  # classes
 
 
-def render_model_card(card: dict[str, Any], figures: dict[str, Any]) -> str:
+def render_model_card(card: ModelCard, figures: dict[str, Any]) -> str:
     """Return the page.
 
     Args:
@@ -28,15 +30,15 @@ def render_model_card(card: dict[str, Any], figures: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _use(card: dict[str, Any]) -> str:
-    note = "" if not card["data"]["synthetic"] else (
+def _use(card: ModelCard) -> str:
+    note = "" if not card.data.synthetic else (
         "\n\n**It learnt from made-up papers.** It shows that everything works and says nothing of "
         "real ones."
     )  # fmt: skip
-    name = card["name"]
+    name = card.name
     return f"""# {name}
 
-Says on which of {len(card["classes"])} shelves of arXiv a paper belongs, from its title and
+Says on which of {len(card.classes)} shelves of arXiv a paper belongs, from its title and
 abstract: a probability for each, whether that is enough to act on, and the words that
 decided.{note}
 
@@ -53,15 +55,15 @@ SHELFMARK_MODEL={name} shelfmark serve
 ```"""
 
 
-def _data(card: dict[str, Any]) -> str:
-    data, settings = card["data"], card["config"]["data"]
+def _data(card: ModelCard) -> str:
+    data, settings = card.data, card.config["data"]
     source = {
         "sample": "papers made up by the project",
         "snapshot": "arXiv's metadata, https://www.kaggle.com/datasets/Cornell-University/arxiv",
         "csv": "a CSV file of arXiv papers",
-    }.get(data["source"], data["source"])
-    papers = ", ".join(f"{count:,} {split}" for split, count in data["papers"].items())
-    span = data["submitted"]
+    }.get(data.source, data.source)
+    papers = ", ".join(f"{count:,} {split}" for split, count in data.papers.items())
+    span = data.submitted or UNKNOWN_SPAN
     gathered = ", gathered" if isinstance(settings["labels"], dict) else ""
     return f"""## Data
 
@@ -71,19 +73,19 @@ def _data(card: dict[str, Any]) -> str:
 | papers | {papers} |
 | submitted | from {span["first"]} to {span["last"]} |
 | divided | {"by identifier" if settings["split"] == "hash" else "by the day of submission"} |
-| SHA-256 of the data card | `{data["card_sha256"]}` |
+| SHA-256 of the data card | `{data.card_sha256}` |
 | labels | primary {settings["level"]}{gathered} |
 
 Papers without {settings["min_words"]} words of abstract, doubles, withdrawn ones and those in other
 languages were left out; the data card counts them."""
 
 
-def _measured(card: dict[str, Any], figures: dict[str, Any]) -> str:
+def _measured(card: ModelCard, figures: dict[str, Any]) -> str:
     rows = [
         f"| {told} | {figures[name]:.4f} |"
         for name, told in FIGURES.items() if figures.get(name) is not None
     ]  # fmt: skip
-    limits = card["thresholds"]["confident_from"]
+    limits = card.limits.confident_from
     classes = [
         f"| {label} | {full_name(label)} | {row['precision']:.3f} | {row['recall']:.3f} "
         f"| {row['f1']:.3f} | {row['papers']:,} | {_from(limits[label])} |"
@@ -94,14 +96,14 @@ def _measured(card: dict[str, Any], figures: dict[str, Any]) -> str:
 
 On {figures["papers"]:,} papers of validation. Its probabilities and its limits of confidence were
 settled on the same papers, so that other papers may find them a little worse;
-`shelfmark evaluate --model {card["name"]}` measures it on the test split.
+`shelfmark evaluate --model {card.name}` measures it on the test split.
 
 | | |
 | --- | ---: |
 {lines(rows)}
 
 An answer counts as confident from a probability at which
-{card["config"]["predict"]["min_precision"]:.0%} of such answers were right.
+{card.config["predict"]["min_precision"]:.0%} of such answers were right.
 
 | class | name | precision | recall | F1 | papers | confident from |
 | --- | --- | ---: | ---: | ---: | ---: | ---: |
@@ -112,8 +114,8 @@ def _from(limit: float | None) -> str:
     return "never" if limit is None or limit > 1 else f"{limit:.3f}"
 
 
-def _limits(card: dict[str, Any], figures: dict[str, Any]) -> str:
-    last = card["data"]["submitted"]["last"]
+def _limits(card: ModelCard, figures: dict[str, Any]) -> str:
+    last = (card.data.submitted or UNKNOWN_SPAN)["last"]
     weak = sorted(figures["per_class"].items(), key=lambda pair: pair[1]["f1"])[:WEAKEST]
     told = ", ".join(f"{label} ({row['f1']:.2f})" for label, row in weak)
     pairs = [
@@ -135,13 +137,13 @@ def _limits(card: dict[str, Any], figures: dict[str, Any]) -> str:
 - Most often taken for one another: {"; ".join(pairs) or "none"}."""
 
 
-def _cite(card: dict[str, Any]) -> str:
-    commit = card["git_commit"] or "not known"
-    made_of = family_of(card["config"]["model"]["kind"]).description
+def _cite(card: ModelCard) -> str:
+    commit = card.git_commit or "not known"
+    made_of = family_of(card.config["model"]["kind"]).description
     return f"""## How it was made
 
-{made_of}, by Shelfmark {__version__}, commit `{commit}`, on {card["created"][:10]}, with
-seed {card["config"]["seed"]}. `card.json` holds the whole configuration, the versions of the
+{made_of}, by Shelfmark {__version__}, commit `{commit}`, on {card.created[:10]}, with
+seed {card.config["seed"]}. `card.json` holds the whole configuration, the versions of the
 libraries and the digests of all files.
 
 ## How to cite
@@ -150,9 +152,9 @@ libraries and the digests of all files.
 @software{{shelfmark,
   title   = {{Shelfmark: on which arXiv shelf a paper belongs}},
   author  = {{{{The Shelfmark founders}}}},
-  year    = {{{card["created"][:4]}}},
+  year    = {{{card.created[:4]}}},
   version = {{{__version__}}},
-  note    = {{Model {card["name"]}, commit {commit}}}
+  note    = {{Model {card.name}, commit {commit}}}
 }}
 ```
 

@@ -23,6 +23,7 @@ from shelfmark.evaluation.behaviour import ABSTRACT, Check
 from shelfmark.models import aliases
 from shelfmark.models.aliases import Alias
 from shelfmark.models.artifact import Model
+from shelfmark.models.card import ModelCard
 from shelfmark.models.registry import Registry
 
 # How far below the version in use a new one may be: about a standard error on 5,000 papers.
@@ -33,8 +34,6 @@ TOLERANCES = {
     "log_loss": (False, 0.02),
     "calibration_error": (False, 0.01),
 }
-KEYS = {"name", "created", "config", "data", "classes", "listed", "thresholds", "metrics",
-        "versions", "files"}  # fmt: skip
 SLOWER = 2.0  # times the time of the version in use, for one paper
 TURNS = 40
 
@@ -98,7 +97,7 @@ def promote_version(
         raise ShelfmarkError("--source is for a bucket: give --models gs://bucket/models")
     folder = Registry(source or models)
     card = folder.card(version)
-    version = str(card.get("name", version))
+    version = card.name or version
     current = place.version()
     in_use = None if current is None else (Registry(models), current)
     checks = _checks(folder, version, card, in_use, force)
@@ -116,12 +115,12 @@ def promote_version(
 def _checks(
     folder: Registry,
     version: str,
-    card: dict[str, Any],
+    card: ModelCard,
     in_use: tuple[Registry, str] | None,
     force: bool,
 ) -> list[Check]:
     """Check a version whose digests hold, against the one in use; a bad card ends it early."""
-    checks = [Check("digests", True, f"{len(card['files'])} files are those of the card")]
+    checks = [Check("digests", True, f"{len(card.files)} files are those of the card")]
     checks.append(_schema(card))
     if not checks[-1].passed:
         return checks
@@ -147,23 +146,23 @@ def roll_back(models: str = "models", alias: str = aliases.PRODUCTION) -> str:
     return version
 
 
-def _schema(card: dict[str, Any]) -> Check:
+def _schema(card: ModelCard) -> Check:
     """See whether a card says all that the service and later promotions read in it."""
     name = "the card"
-    if missing := KEYS - set(card):
-        return Check(name, False, f"lacks {', '.join(sorted(missing))}")
+    if card.missing:
+        return Check(name, False, f"lacks {', '.join(sorted(card.missing))}")
     try:
-        Config.model_validate_json(orjson.dumps(card["config"]))
+        Config.model_validate_json(orjson.dumps(card.config))
     except ValidationError as error:
         place = ".".join(map(str, error.errors()[0]["loc"]))
         return Check(name, False, f"config.{place}: {error.errors()[0]['msg']}")
-    labels = [entry["label"] for entry in card["classes"]]
+    labels = card.labels
     if len(set(labels)) != len(labels) or len(labels) < 2:
         return Check(name, False, "classes should be two or more, each once")
-    wrong = [x["label"] for x in card["classes"] if x["name"] != taxonomy.full_name(x["label"])]
+    wrong = [x.label for x in card.classes if x.name != taxonomy.full_name(x.label)]
     if wrong:
         return Check(name, False, f"classes: {wrong[0]} has another name in the taxonomy")
-    figures = card["metrics"].get("validation", {})
+    figures = card.metrics.get("validation", {})
     if lacking := [figure for figure in TOLERANCES if figures.get(figure) is None]:
         return Check(name, False, f"metrics.validation lacks {', '.join(lacking)}")
     return Check(name, True, f"{len(labels)} classes, every key")
@@ -173,8 +172,8 @@ def _figures(candidate: Model, in_use: Model | None, force: bool) -> list[Check]
     """Compare the figures on validation with those of the version in use, on the same papers."""
     if in_use is None:
         return [Check("figures", True, "nothing is in use to compare with")]
-    new, old = (model.card["metrics"]["validation"] for model in (candidate, in_use))
-    if candidate.card["data"]["card_sha256"] != in_use.card["data"]["card_sha256"]:
+    new, old = (model.card.metrics["validation"] for model in (candidate, in_use))
+    if candidate.card.data.card_sha256 != in_use.card.data.card_sha256:
         measured = _measured_again(candidate, in_use)
         if isinstance(measured, str):
             told = f"not comparable: {measured}" + (", let pass by --force" if force else "")
@@ -198,14 +197,14 @@ def _measured_again(candidate: Model, in_use: Model) -> dict[str, Any] | str:
     """
     if candidate.classes != in_use.classes:
         return "other classes"
-    data, before = candidate.card["config"]["data"], in_use.card["config"]["data"]
+    data, before = candidate.card.config["data"], in_use.card.config["data"]
     if any(data[key] != before[key] for key in ("split", "fractions", "cuts")):
         return "other splits, so that one may have learnt from the other's validation papers"
     try:
-        splits = open_splits(Path(candidate.card["data"]["folder"]))
+        splits = open_splits(Path(candidate.card.data.folder))
     except ShelfmarkError:
         return "other papers, and those of the new version are not here"
-    if splits.digest != candidate.card["data"]["card_sha256"]:
+    if splits.digest != candidate.card.data.card_sha256:
         return "other papers, and those of the new version are not here"
     return evaluate.score_answers(evaluate.predict_table(in_use, splits.read("validation")), in_use)
 
@@ -233,11 +232,11 @@ def _seconds(model: Model, text: str) -> float:
 
 
 def write_report(
-    version: str, current: str | None, checks: list[Check], card: dict[str, Any], reports: Path
+    version: str, current: str | None, checks: list[Check], card: ModelCard, reports: Path
 ) -> Path:
     """Write the checks as Markdown, for a person and a pull request, and return the page."""
     came = "Every check passed." if all(check.passed for check in checks) else "Not promoted."
-    synthetic = card.get("data", {}).get("synthetic", False)
+    synthetic = card.data.synthetic
     note = " Its papers are synthetic: the figures say nothing of real ones." * synthetic
     lines = [
         f"# Promotion of {version}",

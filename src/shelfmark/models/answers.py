@@ -156,11 +156,11 @@ def answer_queries(model: Model, queries: Sequence[PaperQuery]) -> list[Answer]:
         return []
     texts = [model.text(query.title, query.abstract) for query in queries]
     probabilities, lists = model.probabilities(texts)
-    thresholds = model.card["thresholds"]
-    limits = [thresholds["confident_from"][label] for label in model.classes]
+    thresholds = model.card.limits
+    limits = [thresholds.confident_from[label] for label in model.classes]
     confident = confidence.confident(probabilities, limits).tolist()
     rankings = _rankings(probabilities)
-    cross_lists = _cross_lists(lists, model.card["listed"], thresholds["cross_lists_from"])
+    cross_lists = _cross_lists(lists, model.card.listed, thresholds.cross_lists_from)
     version = model.version
     answers = []
     for query, text, row, sure, suggested in zip(

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import orjson
 
 from shelfmark.arxiv import taxonomy
 from shelfmark.arxiv.text import clean_text, join_texts
-from shelfmark.config.schema import DataConfig, with_present_keys
+from shelfmark.config.schema import DataConfig
 from shelfmark.core import files
 from shelfmark.core.arrays import Floats
 from shelfmark.data.labels import Targets
 from shelfmark.errors import ShelfmarkError
+from shelfmark.models.card import ModelCard
 from shelfmark.models.families import family_of
 from shelfmark.models.protocol import Classifier
 
@@ -60,30 +61,30 @@ class Model:
     """
 
     classifier: Classifier
-    card: dict[str, Any]
+    card: ModelCard
     about: str = ""
 
     @property
     def version(self) -> str:
         """The artifact's name, by which answers and logs refer to it."""
-        return str(self.card["name"])
+        return self.card.name
 
     @cached_property
     def classes(self) -> list[str]:
         """The labels, in the order of the probabilities' columns."""
-        return [entry["label"] for entry in self.card["classes"]]
+        return self.card.labels
 
     def text(self, title: str, abstract: str) -> str:
         """Return what this model reads of a paper, cleaned as its training papers were."""
         return join_texts(
-            clean_text(title), clean_text(abstract), self.card["config"]["data"]["maths"]
+            clean_text(title), clean_text(abstract), self.card.config["data"]["maths"]
         )
 
     @cached_property
     def targets(self) -> Targets:
         """What the columns of the probabilities stand for."""
-        data = DataConfig.model_validate_json(orjson.dumps(self.card["config"]["data"]))
-        return Targets(tuple(self.classes), tuple(self.card["listed"]), data)
+        data = DataConfig.model_validate_json(orjson.dumps(self.card.config["data"]))
+        return Targets(tuple(self.classes), tuple(self.card.listed), data)
 
     @cached_property
     def shelves(self) -> list[Shelf]:
@@ -100,7 +101,7 @@ class Model:
         """
         classes, lists = self.classifier.probabilities(texts)
         if lists is None:
-            return classes, np.zeros((len(texts), len(self.card["listed"])), np.float32)
+            return classes, np.zeros((len(texts), len(self.card.listed)), np.float32)
         return classes, lists
 
 
@@ -137,8 +138,8 @@ def save(model: Model, models: Path, reference: bytes | None = None) -> Path:
         if model.about:
             (folder / ABOUT).write_text(model.about, encoding="utf-8")
         digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
-        whole = model.card | {"versions": versions(_kind(model.card)), "files": digests}
-        (folder / CARD).write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
+        card = replace(model.card, versions=versions(model.card.kind), files=digests)
+        (folder / CARD).write_bytes(orjson.dumps(card.to_json(), option=orjson.OPT_INDENT_2))
     point_latest_at(target)
     return target
 
@@ -178,49 +179,35 @@ def versions(kind: str) -> dict[str, str]:
     }
 
 
-def _kind(card: dict[str, Any]) -> str:
-    return str(card["config"]["model"]["kind"])
-
-
-def read_card(folder: Path) -> dict[str, Any]:
+def read_card(folder: Path) -> ModelCard:
     """Return the card of an artifact.
 
     Raises:
         ShelfmarkError: there is no artifact in the folder, or its card is damaged.
     """
     try:
-        card = orjson.loads((folder / CARD).read_bytes())
+        values = orjson.loads((folder / CARD).read_bytes())
     except OSError:
         raise ShelfmarkError(f"no model in {folder}: train one with shelfmark train") from None
     except orjson.JSONDecodeError as error:
         raise ShelfmarkError(f"{folder / CARD} is damaged ({error}); train again") from error
-    if not isinstance(card, dict):
+    if not isinstance(values, dict):
         raise ShelfmarkError(f"{folder / CARD} is no model card; train again")
-    return _present(card)
+    try:
+        return ModelCard.from_json(values)
+    except ShelfmarkError as error:
+        raise ShelfmarkError(f"{folder / CARD}: {error}; train again") from error
 
 
-def _present(card: dict[str, Any]) -> dict[str, Any]:
-    """Return the card of an older model with the present keys."""
-    if isinstance(card.get("config"), dict):
-        card["config"] = with_present_keys(card["config"])
-    if "caution" in card:
-        card["thresholds"] = card.pop("caution")
-    return card
-
-
-def check(folder: Path) -> dict[str, Any]:
+def check(folder: Path) -> ModelCard:
     """Return the card of an artifact whose versions and digests are right, without opening it.
 
     Raises:
         ShelfmarkError: none there, made with other versions, or damaged.
     """
     card = read_card(folder)
-    try:
-        family = family_of(_kind(card))
-    except (KeyError, TypeError):
-        raise ShelfmarkError(f"{folder / CARD} names no kind of model; train again") from None
-    _check_versions(family.kind, card.get("versions", {}), folder)
-    for name, digest in {**dict.fromkeys(family.files), **card.get("files", {})}.items():
+    _check_versions(card, folder)
+    for name, digest in {**dict.fromkeys(family_of(card.kind).files), **card.files}.items():
         path = folder / name
         if not path.is_file() or files.sha256(path) != digest:
             raise ShelfmarkError(f"{path} is missing or not the file its card names; train again")
@@ -238,16 +225,15 @@ def load(folder: Path, threads: int | None = None) -> Model:
         ShelfmarkError: none there, made with other versions, damaged, or foreign.
     """
     card = check(folder)
-    classes = tuple(entry["label"] for entry in card["classes"])
-    classifier = family_of(_kind(card)).load(folder, classes, threads)
+    classifier = family_of(card.kind).load(folder, tuple(card.labels), threads)
     about = folder / ABOUT
-    text = about.read_text(encoding="utf-8") if ABOUT in card.get("files", {}) else ""
+    text = about.read_text(encoding="utf-8") if ABOUT in card.files else ""
     return Model(classifier, card, text)
 
 
-def _check_versions(kind: str, made_with: dict[str, str], folder: Path) -> None:
-    for name, here in versions(kind).items():
-        made = made_with.get(name, "an unknown version")
+def _check_versions(card: ModelCard, folder: Path) -> None:
+    for name, here in versions(card.kind).items():
+        made = card.versions.get(name, "an unknown version")
         if made != here:
             raise ShelfmarkError(
                 f"{folder} was made with {name} {made}, here is {here}: "

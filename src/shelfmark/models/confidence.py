@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from shelfmark.core.arrays import Floats, Indicator, Ints
+from shelfmark.models.card import Thresholds
 
 MOST_LISTS = 2  # cross-lists a paper: more are rarely apt, says arXiv's help
 POINTS = 20  # of the curve
@@ -47,22 +48,18 @@ class Answers:
         return np.array([len(names - {given}) for names, given in pairs], np.int64)
 
 
-def choose(answers: Answers, min_precision: float) -> dict[str, Any]:
+def choose_thresholds(answers: Answers, min_precision: float) -> Thresholds:
     """Choose by answers to validation from when on a model is confident, and what it suggests.
 
-    Returns:
-        The `thresholds` of a model card: `min_precision`, for each class `confident_from`, a
-        probability or None for never, and `cross_lists_from`, None without cross-lists.
+    Args:
+        answers: to the papers of validation.
+        min_precision: share of the confident answers that is to be right.
     """
     limits = thresholds(answers.targets, answers.probabilities, min_precision)
     threshold = None
     if answers.listed:
         threshold = list_threshold(answers.lists, answers.membership, answers.others)
-    return {
-        "min_precision": min_precision,
-        "confident_from": dict(zip(answers.classes, limits, strict=True)),
-        "cross_lists_from": threshold,
-    }
+    return Thresholds(min_precision, dict(zip(answers.classes, limits, strict=True)), threshold)
 
 
 def thresholds(targets: Ints, probabilities: Floats, min_precision: float) -> list[float | None]:

@@ -7,13 +7,13 @@ import shutil
 import tempfile
 import weakref
 from pathlib import Path
-from typing import Any
 
 from shelfmark.config.schema import VERSION
 from shelfmark.core import files, storage
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import answers, artifact
 from shelfmark.models.artifact import Model
+from shelfmark.models.card import ModelCard
 
 WARM = 32  # papers of a first list: more than are read one by one
 
@@ -40,7 +40,7 @@ class Registry:
         """
         self.card(version)
 
-    def card(self, version: str) -> dict[str, Any]:
+    def card(self, version: str) -> ModelCard:
         """Return the card of a version, or of the one that an alias names, its files checked.
 
         Raises:

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from loguru import logger
 
@@ -20,6 +19,7 @@ from shelfmark.config.schema import DriftConfig
 from shelfmark.core import console, files, provenance
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
+from shelfmark.models.card import ModelCard
 from shelfmark.monitoring import compare, reference, windows
 from shelfmark.monitoring.evidently import load_evidently, render_evidently_page
 from shelfmark.monitoring.fingerprint import Sketcher
@@ -81,7 +81,7 @@ def detect_drift(
 
 
 def _write(
-    card: dict[str, Any],
+    card: ModelCard,
     known: reference.Reference,
     window: Window,
     limits: DriftConfig,
@@ -89,9 +89,9 @@ def _write(
     evidently: bool,
 ) -> DriftReport:
     found = compare.compare(known, window, limits)
-    sketcher = Sketcher(card["config"]["features"])
-    report = build_report(card["name"], known, window, found, limits, sketcher)
-    report.command, report.synthetic = provenance.command(), card["data"]["synthetic"]
+    sketcher = Sketcher(card.config["features"])
+    report = build_report(card.name, known, window, found, limits, sketcher)
+    report.command, report.synthetic = provenance.command(), card.data.synthetic
     target = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     with files.atomic_folder(target) as aside:
         (aside / REPORT).write_bytes(report.to_json())

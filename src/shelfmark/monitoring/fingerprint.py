@@ -72,7 +72,7 @@ class Sketcher:
 @functools.lru_cache(maxsize=1)
 def sketcher_for(model: Model) -> Sketcher:
     """Return what hashes the words of a text as a model reads them; kept for the last model."""
-    return Sketcher(model.card["config"]["features"])
+    return Sketcher(model.card.config["features"])
 
 
 def fold(rows: sp.csr_matrix) -> sp.csr_matrix:

@@ -30,6 +30,7 @@ from shelfmark.data import labels, readers
 from shelfmark.data.readers import InputRecord
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.artifact import Model
+from shelfmark.models.card import ModelCard
 from shelfmark.monitoring import fingerprint, prediction_log, reference
 from shelfmark.monitoring.fingerprint import Sketcher, sketcher_for
 from shelfmark.monitoring.log_line import LogLine
@@ -93,7 +94,7 @@ class Reservoir(Generic[Item]):
         return [item for _, _, item in sorted(self._heap, key=lambda entry: entry[1])]
 
 
-def from_log(log: str, card: dict[str, Any], since: str, most: int, truth: str = "") -> Window:
+def from_log(log: str, card: ModelCard, since: str, most: int, truth: str = "") -> Window:
     """Return the answers of a model in a prediction log.
 
     Args:
@@ -119,16 +120,16 @@ def from_log(log: str, card: dict[str, Any], since: str, most: int, truth: str =
             continue
         if line.time < first:
             left_out[EARLIER] += 1
-        elif line.model != card["name"]:
+        elif line.model != card.name:
             left_out[OTHER_MODEL] += 1
         else:
             sample.add(line)
     del left_out[EARLIER]
     lines = sorted(sample.items(), key=lambda line: line.time)
     if truth:
-        data = DataConfig.model_validate_json(orjson.dumps(card["config"]["data"]))
+        data = DataConfig.model_validate_json(orjson.dumps(card.config["data"]))
         _add_labels(lines, truth, data)
-    terms = _terms_of(lines, Sketcher(card["config"]["features"]))
+    terms = _terms_of(lines, Sketcher(card.config["features"]))
     return Window(log, _rows_of(lines), *terms, sample.seen, dict(left_out))
 
 

@@ -74,7 +74,7 @@ def retrain_and_compare(champion: Path, harvest: Path, reports: Path, limits: Dr
     old = artifact.load(champion)
     folder = train.train_model(_challenger_config(old, champion, harvest, limits)).folder
     new = artifact.load(folder)
-    newest = open_splits(Path(new.card["data"]["folder"])).read("test")
+    newest = open_splits(Path(new.card.data.folder)).read("test")
     if newest.num_rows < limits.min_papers:
         raise ShelfmarkError(
             f"--harvest: {newest.num_rows:,} papers are newer than those of {old.version}, "
@@ -114,7 +114,7 @@ def _challenger_config(
     test = max(days[int(len(days) * (1 - limits.newest))], known + timedelta(1))
     before = [day for day in days if day < test]
     validation = before[int(len(before) * (1 - limits.newest))] if before else test
-    values = orjson.loads(orjson.dumps(old.card["config"]))
+    values = orjson.loads(orjson.dumps(old.card.config))
     values["name"] = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-challenger"
     values["paths"]["models"] = str(champion.parent / CHALLENGERS)
     values["data"] |= {"source": "snapshot", "path": str(harvest), "options": {}, "split": "time"}
@@ -134,9 +134,9 @@ def _days(harvest: Path) -> list[date]:
 
 def _last_day(old: artifact.Model) -> date:
     """Return the day of the newest paper of a model's splits."""
-    submitted = old.card["data"].get("submitted")
+    submitted = old.card.data.submitted
     if submitted is None:  # an older card
-        submitted = open_splits(Path(old.card["data"]["folder"])).card["submitted"]
+        submitted = open_splits(Path(old.card.data.folder)).card["submitted"]
     return date.fromisoformat(submitted["last"])
 
 
@@ -195,7 +195,7 @@ def _write_report(
     report = {
         "kind": "comparison",
         **provenance.stamp(),
-        "synthetic": new.card["data"]["synthetic"],
+        "synthetic": new.card.data.synthetic,
         "champion": {"model": old.version, **comparison.champion},
         "challenger": {"model": new.version, **comparison.challenger},
         "papers": papers.num_rows,

@@ -12,6 +12,7 @@ import orjson
 
 from shelfmark.config.schema import Config
 from shelfmark.core import files
+from shelfmark.models.card import ModelCard
 from shelfmark.training.wandb import WandbRun
 
 Terms = dict[str, list[tuple[str, float]]]  # the terms of each class, with their weights
@@ -123,10 +124,10 @@ class Recorder:
         for run in self._runs:
             run.log_report(pictures, terms)
 
-    def log_model(self, model: Path, card: dict[str, Any]) -> None:
+    def log_model(self, model: Path, card: ModelCard) -> None:
         """Record a saved model everywhere, with parts of its card as metadata."""
-        metadata = {key: card[key] for key in MODEL_METADATA if key in card}
-        metadata["classes"] = [entry["label"] for entry in card["classes"]]
+        values = card.to_json() | {"classes": card.labels}
+        metadata = {key: values[key] for key in MODEL_METADATA if key in values}
         for run in self._runs:
             run.log_model(model, metadata)
 

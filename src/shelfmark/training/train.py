@@ -28,6 +28,7 @@ from shelfmark.data.splits import Splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate, model_card
 from shelfmark.models import artifact, confidence
+from shelfmark.models.card import ClassLabel, ModelCard, TrainingData
 from shelfmark.models.families import family_of
 from shelfmark.models.protocol import Fitted, RoundCallback
 from shelfmark.monitoring import reference
@@ -88,8 +89,7 @@ def _train_new(settings: Config, name: str, engine: Any) -> TrainingResult:
 
 def _summary(model: artifact.Model, folder: Path) -> dict[str, Any]:
     card = model.card
-    rounds = {"rounds": card["rounds"]} if "rounds" in card else {}
-    return {**card["metrics"]["validation"], **rounds, "model": str(folder)}
+    return {**card.metrics["validation"], **card.details, "model": str(folder)}
 
 
 def _log_report(
@@ -126,12 +126,13 @@ def fit_and_measure(
     fitted = family.fit(settings, splits.read("train"), validation, callback, checkpoint, engine)
     model = artifact.Model(fitted.classifier, build_card(settings, name, key, splits, fitted))
     answers = evaluate.predict_table(model, validation)
-    model.card["thresholds"] = confidence.choose(answers, settings.predict.min_precision)
+    thresholds = confidence.choose_thresholds(answers, settings.predict.min_precision)
+    model = dataclasses.replace(model, card=dataclasses.replace(model.card, thresholds=thresholds))
     figures = evaluate.score_answers(answers, model)
     headline = {figure: figures.get(figure) for figure in evaluate.FIGURES}
-    model.card["metrics"] = {"validation": headline}
-    about = model_card.render_model_card(model.card, figures)
-    return dataclasses.replace(model, about=about), figures
+    card = dataclasses.replace(model.card, metrics={"validation": headline})
+    about = model_card.render_model_card(card, figures)
+    return dataclasses.replace(model, card=card, about=about), figures
 
 
 def complete_saved_run(folder: Path, settings: Config) -> TrainingResult:
@@ -140,42 +141,42 @@ def complete_saved_run(folder: Path, settings: Config) -> TrainingResult:
     Raises:
         ShelfmarkError: the folder holds the model of another run.
     """
-    card: dict[str, Any] = {}
+    card = None
     with contextlib.suppress(ShelfmarkError):
         card = artifact.read_card(folder)
-    same = card.get("config") == settings.model_dump(mode="json")
-    if not same or not has_unfinished(folder.parent, card["key"]):
+    same = card is not None and card.config == settings.model_dump(mode="json")
+    if card is None or not same or not has_unfinished(folder.parent, card.key):
         raise ShelfmarkError(f"name={folder.name}: {folder} exists already, choose another name")
     files.clear_leftovers(folder.parent)
     artifact.point_latest_at(folder)
-    remove_unfinished(folder.parent, card["key"])
+    remove_unfinished(folder.parent, card.key)
     logger.info("model: {} (also {}), saved before", folder, folder.parent / artifact.LATEST)
     return TrainingResult(folder)
 
 
-def build_card(
-    settings: Config, name: str, key: str, splits: Splits, fitted: Fitted
-) -> dict[str, Any]:
+def build_card(settings: Config, name: str, key: str, splits: Splits, fitted: Fitted) -> ModelCard:
     """Return a model's card: the run, its configuration, data and classes."""
-    return {
-        "name": name,
-        "key": key,
-        **provenance.stamp(),
-        "git_commit": git_commit(),
-        "config": settings.model_dump(mode="json"),
-        "data": {
-            "folder": str(splits.folder),
-            "card_sha256": splits.digest,
-            "source": splits.card["source"],
-            "synthetic": splits.card["synthetic"],
-            "papers": splits.card["splits"],
-            "submitted": splits.card["submitted"],
-        },
-        "classes": [{"label": label, "name": full_name(label)} for label in fitted.classes],
-        "listed": list(fitted.targets.listed),
-        **fitted.details,
-        "seconds": fitted.seconds,
-    }
+    stamp = provenance.stamp()
+    return ModelCard(
+        name=name,
+        key=key,
+        command=stamp["command"],
+        created=str(stamp["created"]),
+        git_commit=git_commit(),
+        config=settings.model_dump(mode="json"),
+        data=TrainingData(
+            folder=str(splits.folder),
+            card_sha256=splits.digest,
+            source=splits.card["source"],
+            synthetic=splits.card["synthetic"],
+            papers=splits.card["splits"],
+            submitted=splits.card["submitted"],
+        ),
+        classes=[ClassLabel(label, full_name(label)) for label in fitted.classes],
+        listed=list(fitted.targets.listed),
+        details=fitted.details,
+        seconds=fitted.seconds,
+    )
 
 
 def default_name(settings: Config) -> str:

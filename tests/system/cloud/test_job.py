@@ -94,13 +94,13 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
 def outcome(model: Path, report: Path, machine: Path) -> list[bytes]:
     """Return what a model answers for the test split, its trees, and the record of its rounds."""
     opened = artifact.load(model, threads=1)
-    table = splits.open_splits(machine / opened.card["data"]["folder"]).read("test")
+    table = splits.open_splits(machine / opened.card.data.folder).read("test")
     answers = opened.probabilities(table["text"].to_pylist())
     return [
         *(numbers.tobytes() for numbers in answers),
         (model / "booster.ubj").read_bytes(),
         (report / "history.jsonl").read_bytes(),
-        orjson.dumps(opened.card["metrics"]),
+        orjson.dumps(opened.card.metrics),
     ]
 
 
@@ -278,7 +278,7 @@ def test_without_a_mount_a_job_s_outputs_go_over_the_network(
     assert output.names() == ["checkpoints/.unfinished-0123456789-1/words.pkl"]
     job.run_in_job(load_config(), lambda settings: brought_back(work, settings))
     assert {name.partition("/")[0] for name in output.names()} == {"model"}
-    assert Registry(f"{gcs}/jobs/{NAME}/model").open("latest").card["name"] == "quick"
+    assert Registry(f"{gcs}/jobs/{NAME}/model").open("latest").card.name == "quick"
 
 
 def never(settings: Config) -> TrainingResult:

@@ -173,7 +173,7 @@ def test_a_check_that_fails_leaves_the_alias_where_it_is(
 def test_worse_figures_pass_by_force_and_a_little_worse_by_themselves(
     models: Path, home: Path
 ) -> None:
-    now = artifact.read_card(models / "a")["metrics"]["validation"]["accuracy"]
+    now = artifact.read_card(models / "a").metrics["validation"]["accuracy"]
     copied(home, models, "c", figures(accuracy=now - 0.004))
     assert promoted(models, "c")
     copied(home, models, "d", figures(accuracy=0.1))
@@ -196,7 +196,7 @@ def test_figures_on_other_papers_are_measured_again_or_not_compared(
 
     copied(home, models, "old", old)
     Alias(str(models)).point_at("old")
-    now = artifact.read_card(models / "b")["metrics"]["validation"]["accuracy"]
+    now = artifact.read_card(models / "b").metrics["validation"]["accuracy"]
     assert promoted(models, "b")
     assert f"| accuracy | passed | {now:.4f}, in use {now:.4f}" in page(models, "b")
     copied(home, models, "c", other_papers)

@@ -38,7 +38,7 @@ def report(home: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def parts(model: artifact.Model) -> splits.Splits:
-    return splits.open_splits(Path(model.card["data"]["folder"]))
+    return splits.open_splits(Path(model.card.data.folder))
 
 
 def test_the_report_is_whole(home: Path, report: dict[str, Any]) -> None:
@@ -159,9 +159,9 @@ def test_a_model_of_an_earlier_year_has_the_configuration_and_leaves_nothing(
     made = ageing.train_until(model, parts, ageing.split_by_year(pool, 2016), 2016)
     assert sorted(home.rglob("*")) == before
     for section in ("features", "model", "predict"):
-        assert made.card["config"][section] == model.card["config"][section]
-    assert made.card["config"]["data"]["labels"] == model.card["config"]["data"]["labels"]
-    assert made.card["config"]["data"]["cuts"]["test"] == "2017-01-01"
+        assert made.card.config[section] == model.card.config[section]
+    assert made.card.config["data"]["labels"] == model.card.config["data"]["labels"]
+    assert made.card.config["data"]["cuts"]["test"] == "2017-01-01"
     assert made.classes == model.classes
 
 
@@ -274,7 +274,7 @@ run.write_report(orjson.loads(Path("next.json").read_bytes()), Path({str(folder)
 
 def test_the_command(home: Path, tmp_path: Path) -> None:
     told = ["--models", str(home / "models"), "--model", "quick"]
-    data = artifact.read_card(home / "models" / "quick")["data"]["folder"]
+    data = artifact.read_card(home / "models" / "quick").data.folder
     assert Path(data).is_absolute()
     done = inv("robustness", *told, "--papers", "30", "--split", "test", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

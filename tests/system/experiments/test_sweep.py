@@ -313,7 +313,7 @@ def test_a_model_of_the_best_experiment_is_trained_as_the_trial_was(searched: Pa
     rate = made.partition("learning_rate: ")[2].split()[0]
     told = ["model.rounds=12", "features.ngram_range=[1,1]", f"model.learning_rate={rate}"]
     folder = train.train_model(load_config(overrides(searched, *told, "name=again"))).folder
-    figures = artifact.read_card(folder)["metrics"]["validation"]
+    figures = artifact.read_card(folder).metrics["validation"]
     assert f"log loss {figures['log_loss']:.4f}" in made
 
 

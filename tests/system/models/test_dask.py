@@ -94,7 +94,7 @@ def together(shared: Path, fleet: LocalCluster) -> artifact.Model:
 
 def accuracy(model: artifact.Model) -> float:
     """Return the share of right answers on all papers that were not trained on."""
-    table = splits.open_splits(Path(model.card["data"]["folder"]))
+    table = splits.open_splits(Path(model.card.data.folder))
     right = []
     for split in ("validation", "test"):
         papers = table.read(split)
@@ -116,7 +116,7 @@ def test_two_workers_are_as_accurate_as_one_process(
     alone: artifact.Model, together: artifact.Model
 ) -> None:
     assert together.classes == alone.classes
-    assert together.card["rounds"] == alone.card["rounds"]
+    assert together.card.rounds == alone.card.rounds
     assert accuracy(alone) > 0.6
     assert accuracy(together) == pytest.approx(accuracy(alone), abs=POINTS)
 
@@ -137,11 +137,11 @@ def test_words_and_linear_models_are_the_same_to_the_last_bit(
 def test_the_splits_are_the_same_and_the_card_tells_of_the_engine_that_is_not_the_default(
     alone: artifact.Model, together: artifact.Model
 ) -> None:
-    assert together.card["data"] == alone.card["data"]
-    assert together.card["key"] == alone.card["key"]
-    assert together.card["config"].pop("engine")["kind"] == "dask"
+    assert together.card.data == alone.card.data
+    assert together.card.key == alone.card.key
+    assert together.card.config.pop("engine")["kind"] == "dask"
     names = {"name": None}
-    assert together.card["config"] | names == alone.card["config"] | names
+    assert together.card.config | names == alone.card.config | names
 
 
 def test_every_round_is_told(shared: Path, together: artifact.Model) -> None:
@@ -191,7 +191,7 @@ def test_a_worker_killed_half_way_costs_no_accuracy(
     assert not doomed
     assert "trees: a worker was lost" in log()
     assert words(model) == words(alone)
-    assert model.card["rounds"] == 60
+    assert model.card.rounds == 60
     assert accuracy(model) == pytest.approx(accuracy(alone), abs=POINTS)
     history = (shared / "reports" / "survivor" / "history.jsonl").read_bytes().splitlines()
     assert len(history) == 60

@@ -163,13 +163,13 @@ def outcome(home: Path, name: str) -> list[bytes]:
     """Return what a model answers for the test split, its trees, and the record of its rounds."""
     folder = home / "models" / name
     model = artifact.load(folder, threads=1)
-    table = splits.open_splits(Path(model.card["data"]["folder"])).read("test")
+    table = splits.open_splits(Path(model.card.data.folder)).read("test")
     answers = model.probabilities(table["text"].to_pylist())
     return [
         *(numbers.tobytes() for numbers in answers),
         (folder / "booster.ubj").read_bytes(),
         (home / "reports" / name / "history.jsonl").read_bytes(),
-        orjson.dumps(model.card["metrics"]),
+        orjson.dumps(model.card.metrics),
     ]
 
 

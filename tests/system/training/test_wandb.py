@@ -52,7 +52,7 @@ def told(home: Path) -> wandb_record.Recorded:
 
 @pytest.fixture(scope="module")
 def card(home: Path) -> dict[str, Any]:
-    return artifact.read_card(home / "models" / NAME)
+    return artifact.read_card(home / "models" / NAME).to_json()
 
 
 @pytest.fixture(scope="module")

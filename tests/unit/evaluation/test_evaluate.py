@@ -76,12 +76,12 @@ def test_telling_terms_without_a_linear_model_are_those_of_the_trees() -> None:
 def test_confident_answers_are_those_above_the_limits_of_the_card(
     model: artifact.Model, report: dict[str, Any]
 ) -> None:
-    table = splits.open_splits(Path(model.card["data"]["folder"])).read("test")
+    table = splits.open_splits(Path(model.card.data.folder)).read("test")
     probabilities, _ = model.probabilities(table["text"].to_pylist())
     right = []
     for row, label in zip(probabilities, table["label"].to_pylist(), strict=True):
         given = model.classes[int(row.argmax())]
-        limit = model.card["thresholds"]["confident_from"][given]
+        limit = model.card.limits.confident_from[given]
         if limit is not None and row.max() >= limit:
             right.append(given == label)
     assert report["confident_share"] == len(right) / table.num_rows
@@ -106,7 +106,7 @@ def test_cross_lists_have_their_figures(report: dict[str, Any]) -> None:
 def test_answers_come_in_batches_and_in_order(
     home: Path, model: artifact.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = splits.open_splits(Path(model.card["data"]["folder"])).read("test").slice(0, 50)
+    table = splits.open_splits(Path(model.card.data.folder)).read("test").slice(0, 50)
     whole = evaluate.predict_table(model, table)
     monkeypatch.setattr(evaluate, "BATCH", 7)
     parts = evaluate.predict_table(model, table)
@@ -121,7 +121,7 @@ def test_another_split_is_another_report(home: Path) -> None:
     )
     assert (home / "reports" / "quick-validation" / "metrics.json").exists()
     card = artifact.read_card(home / "models" / "quick")
-    assert report["accuracy"] == card["metrics"]["validation"]["accuracy"]
+    assert report["accuracy"] == card.metrics["validation"]["accuracy"]
     assert report["baselines"] == {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from shelfmark.models.artifact import Model
 
 @pytest.fixture(scope="module")
 def figures(model: Model) -> dict[str, Any]:
-    validation = open_splits(Path(model.card["data"]["folder"])).read("validation")
+    validation = open_splits(Path(model.card.data.folder)).read("validation")
     return evaluate.score_answers(evaluate.predict_table(model, validation), model)
 
 
@@ -43,19 +44,20 @@ def test_it_says_what_a_person_should_know(model: Model, figures: dict[str, Any]
     for label, row in figures["per_class"].items():
         cells = f"{row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['papers']}"
         assert re.search(rf"^\| {re.escape(label)} \| .+ \| {re.escape(cells)} \| ", about, re.M)
-    for part in (model.card["data"]["card_sha256"], model.card["data"]["submitted"]["last"]):
+    for part in (model.card.data.card_sha256, model.card.data.submitted["last"]):
         assert part in about
-    assert f"commit `{model.card['git_commit']}`" in about
+    assert f"commit `{model.card.git_commit}`" in about
 
 
 def test_a_class_that_is_never_sure_and_one_mistaken_for_another_are_named(
     model: Model, figures: dict[str, Any]
 ) -> None:
     classes = list(figures["per_class"])
-    limits = dict(model.card["thresholds"]["confident_from"]) | {classes[0]: None}
+    limits = dict(model.card.limits.confident_from) | {classes[0]: None}
     pairs = [{"one": classes[0], "other": classes[1], "share": 0.153}]
     per_class = figures["per_class"] | {classes[2]: figures["per_class"][classes[2]] | {"f1": 0.01}}
-    card = model.card | {"thresholds": {**model.card["thresholds"], "confident_from": limits}}
+    thresholds = replace(model.card.limits, confident_from=limits)
+    card = replace(model.card, thresholds=thresholds)
     about = model_card.render_model_card(
         card, figures | {"confused": pairs, "per_class": per_class}
     )

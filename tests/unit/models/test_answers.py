@@ -26,9 +26,8 @@ def papers() -> list[tuple[str, str]]:
 
 def cautious(model: artifact.Model, **changes: Any) -> artifact.Model:
     """Return the model with other thresholds on its card."""
-    return artifact.Model(
-        model.classifier, model.card | {"thresholds": model.card["thresholds"] | changes}
-    )
+    thresholds = dataclasses.replace(model.card.limits, **changes)
+    return artifact.Model(model.classifier, dataclasses.replace(model.card, thresholds=thresholds))
 
 
 def test_an_answer_ranks_and_names(model: artifact.Model) -> None:
@@ -69,7 +68,7 @@ def test_words_of_the_title_count_for_more_than_the_same_words_in_the_abstract(
 def test_an_answer_is_confident_from_the_probability_on_that_the_card_names(
     model: artifact.Model,
 ) -> None:
-    limits = model.card["thresholds"]["confident_from"]
+    limits = model.card.limits.confident_from
     assert set(limits) == set(model.classes)
     found = answers.answer_papers(model, papers())
     for answer in found:
@@ -89,8 +88,8 @@ def test_cross_lists_are_the_two_most_probable_other_categories_if_probable_enou
         best = [int(place) for place in np.argsort(-row)[:2] if row[place] >= least]
         assert answer.cross_lists == [
             answers.CrossList(
-                model.card["listed"][place],
-                taxonomy.full_name(model.card["listed"][place]),
+                model.card.listed[place],
+                taxonomy.full_name(model.card.listed[place]),
                 pytest.approx(row[place], abs=1e-6),
             )
             for place in best

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from shelfmark.core import files, pickles
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.boosted import features
+from shelfmark.models.card import ClassLabel
 from tests.support.tables import KINDS, fit, papers
 
 TEXT = "we train a robot arm to grasp objects seen by a camera"
@@ -42,16 +44,16 @@ def pose_as_pipeline(folder: Path, content: bytes) -> None:
 
 def test_the_card_tells_what_the_model_is(model: artifact.Model) -> None:
     card = model.card
-    assert {"label": "cs.RO", "name": "Robotics"} in card["classes"]
-    assert set(card["versions"]) == {"python", "scikit-learn", "xgboost", "numpy", "scipy"}
+    assert ClassLabel("cs.RO", "Robotics") in card.classes
+    assert set(card.versions) == {"python", "scikit-learn", "xgboost", "numpy", "scipy"}
     files = {"pipeline.pkl", "booster.ubj", "reference.parquet", "MODEL_CARD.md"}
-    assert set(card["files"]) == files
-    assert card["data"]["synthetic"] is True
-    assert len(card["data"]["card_sha256"]) == 64
-    assert 0.3 < card["metrics"]["validation"]["accuracy"] < 1
-    assert card["config"]["seed"] == 7
-    assert card["seconds"]["trees"] > 0
-    assert card["git_commit"] is None or len(card["git_commit"]) == 40
+    assert set(card.files) == files
+    assert card.data.synthetic is True
+    assert len(card.data.card_sha256) == 64
+    assert 0.3 < card.metrics["validation"]["accuracy"] < 1
+    assert card.config["seed"] == 7
+    assert card.seconds["trees"] > 0
+    assert card.git_commit is None or len(card.git_commit) == 40
 
 
 def test_latest_points_at_the_newest(home: Path) -> None:
@@ -81,8 +83,8 @@ def test_the_pipeline_alone_predicts_what_the_model_does(home: Path) -> None:
 
 def test_the_targets_come_back_from_the_card(model: artifact.Model) -> None:
     assert list(model.targets.classes) == model.classes
-    assert list(model.targets.listed) == model.card["listed"]
-    assert model.targets.data.model_dump(mode="json") == model.card["config"]["data"]
+    assert list(model.targets.listed) == model.card.listed
+    assert model.targets.data.model_dump(mode="json") == model.card.config["data"]
 
 
 def test_the_terms_are_those_of_the_text_then_those_of_the_title(model: artifact.Model) -> None:
@@ -153,7 +155,7 @@ def test_a_missing_file_is_noticed(copy: Path) -> None:
 
 def test_other_versions_are_refused_with_what_to_do(copy: Path) -> None:
     card = artifact.read_card(copy)
-    change_card(copy, versions=card["versions"] | {"scikit-learn": "0.1"})
+    change_card(copy, versions=card.versions | {"scikit-learn": "0.1"})
     with pytest.raises(ShelfmarkError, match=r"made with scikit-learn 0\.1, here is .*train again"):
         artifact.load(copy)
 
@@ -178,7 +180,9 @@ def test_a_name_is_never_written_over(model: artifact.Model, home: Path) -> None
 
 
 def test_a_save_that_fails_half_way_leaves_nothing(model: artifact.Model, tmp_path: Path) -> None:
-    unwritable = artifact.Model(model.classifier, model.card | {"unwritable": object()})
+    unwritable = artifact.Model(
+        model.classifier, replace(model.card, details={"unwritable": object()})
+    )
     with pytest.raises(TypeError):
         artifact.save(unwritable, tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -201,7 +205,7 @@ def test_every_kind_is_saved_and_opened_again(kind: str, tmp_path: Path) -> None
     for ours, theirs in zip(opened.probabilities([TEXT, ""]), made.probabilities([TEXT, ""]),
                             strict=True):  # fmt: skip
         assert ours.tobytes() == theirs.tobytes()
-    grown = "booster.ubj" in opened.card["files"]
+    grown = "booster.ubj" in opened.card.files
     assert (
         grown == (opened.classifier.decision.classifier.booster_ is not None) == (kind != "linear")
     )

@@ -150,8 +150,8 @@ def test_the_categories_beside_the_class_given_are_counted() -> None:
 
 
 def test_what_is_chosen_says_which_class_is_trusted_and_from_when_on() -> None:
-    chosen = confidence.choose(small(("math.PR",)), 0.75)
-    assert chosen["min_precision"] == 0.75
-    assert chosen["confident_from"] == {"cs.AI": pytest.approx(0.8), "cs.CL": None}
-    assert chosen["cross_lists_from"] == 0.11  # from there on the one suggestion is right
-    assert confidence.choose(small(()), 0.75)["cross_lists_from"] is None
+    chosen = confidence.choose_thresholds(small(("math.PR",)), 0.75)
+    assert chosen.min_precision == 0.75
+    assert chosen.confident_from == {"cs.AI": pytest.approx(0.8), "cs.CL": None}
+    assert chosen.cross_lists_from == 0.11  # from there on the one suggestion is right
+    assert confidence.choose_thresholds(small(()), 0.75).cross_lists_from is None

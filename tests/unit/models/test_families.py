@@ -93,7 +93,7 @@ def test_it_is_watched_and_evaluated(folder: Path) -> None:
     assert seen.rows["unknown"].isna().all()
     assert (seen.rows["words"] > 0).all()
     model = artifact.load(folder)
-    validation = open_splits(Path(model.card["data"]["folder"])).read("validation")
+    validation = open_splits(Path(model.card.data.folder)).read("validation")
     telling = evaluate.find_telling_terms(model, validation)
     assert "robot" in dict(telling["cs.RO"])
     checks = {check.name: check.passed for check in check_behaviour(model)}

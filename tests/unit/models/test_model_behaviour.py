@@ -64,7 +64,7 @@ def test_direction_naming_a_subject_moves_towards_it(
 def test_direction_words_of_a_neighbour_move_towards_a_cross_list(
     model: artifact.Model, text: str, words: str, listed: str
 ) -> None:
-    place = model.card["listed"].index(listed)
+    place = model.card.listed.index(listed)
     classes, lists = model.probabilities([text, f"{text} Also {words}."])
     assert classes[0].argmax() == classes[1].argmax() != model.classes.index(listed)
     assert lists[1, place] > lists[0, place]

@@ -73,12 +73,12 @@ def test_an_older_card_is_read_with_the_present_keys(folder: Path, model: artifa
     raw = orjson.loads((folder / artifact.CARD).read_bytes())
     assert "embedding" in raw["config"]["model"]["stack"]["scorers"]
     assert "caution" in raw
-    settings = Config.model_validate_json(orjson.dumps(model.card["config"]))
+    settings = Config.model_validate_json(orjson.dumps(model.card.config))
     assert settings.model.stack is not None
     size = {"reranked": 8}.get(folder.name)
     low_rank = settings.model.stack.scorers.low_rank
     assert (low_rank and low_rank.size) == size
-    assert model.card["thresholds"] == raw["caution"]
+    assert model.card.to_json()["thresholds"] == raw["caution"]
 
 
 def test_the_older_models_cover_every_class_that_moved() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ def test_training_leaves_the_validation_papers_as_the_model_sees_them(
     home: Path, model: artifact.Model
 ) -> None:
     found = reference.load_reference(home / "models" / "quick")
-    validation = open_splits(Path(model.card["data"]["folder"])).read("validation")
+    validation = open_splits(Path(model.card.data.folder)).read("validation")
     assert len(found.rows) == validation.num_rows
     assert found.rows["label"].tolist() == validation["label"].to_pylist()
     answers = evaluate.predict_table(model, validation)
@@ -33,13 +34,13 @@ def test_training_leaves_the_validation_papers_as_the_model_sees_them(
             assert found.rows[name][0] == value
     assert (found.terms[0] != sketcher_for(model).transform([first])[0]).nnz == 0
     right = (found.rows["label"] == found.rows["predicted"]).mean()
-    assert right == pytest.approx(model.card["metrics"]["validation"]["accuracy"])
+    assert right == pytest.approx(model.card.metrics["validation"]["accuracy"])
 
 
 def test_the_card_covers_it_and_tells_the_days(home: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(home / "models" / "quick", tmp_path / "copy"))
     card = artifact.check(copy)
-    assert card["data"]["submitted"]["first"] < card["data"]["submitted"]["last"]
+    assert card.data.submitted["first"] < card.data.submitted["last"]
     (copy / "reference.parquet").write_bytes(b"other")
     with pytest.raises(ShelfmarkError, match=r"reference\.parquet is missing or not the file"):
         artifact.check(copy)
@@ -49,7 +50,7 @@ def test_the_card_covers_it_and_tells_the_days(home: Path, tmp_path: Path) -> No
 
 def test_a_model_of_before_opens_and_says_what_to_do(home: Path, tmp_path: Path) -> None:
     old = artifact.load(home / "models" / "quick")
-    folder = artifact.save(artifact.Model(old.classifier, old.card | {"name": "old"}), tmp_path)
+    folder = artifact.save(artifact.Model(old.classifier, replace(old.card, name="old")), tmp_path)
     assert artifact.load(folder).classes == old.classes
     with pytest.raises(ShelfmarkError, match=r"no reference\.parquet to compare with: train again"):
         reference.load_reference(folder)
@@ -59,7 +60,7 @@ def test_it_is_bounded_and_the_same_every_time(
     model: artifact.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reference, "MOST", 40)
-    papers = open_splits(Path(model.card["data"]["folder"])).read("test")
+    papers = open_splits(Path(model.card.data.folder)).read("test")
     one, two = (reference.build_reference(model, papers) for _ in range(2))
     assert one.num_rows == 40
     assert one.equals(two, check_metadata=True)

@@ -114,7 +114,7 @@ def test_an_empty_log_is_an_empty_window(model: Model, tmp_path: Path) -> None:
 
 
 def test_a_split_reads_as_the_model_read_it(model: Model) -> None:
-    folder = Path(model.card["data"]["folder"])
+    folder = Path(model.card.data.folder)
     found = windows.from_papers(str(folder / "test.parquet"), model, "", 1000)
     papers = open_splits(folder).read("test").to_pandas().sort_values("submitted", kind="stable")
     assert found.texts == papers["text"].tolist()

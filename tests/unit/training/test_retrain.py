@@ -59,7 +59,7 @@ def test_a_better_challenger_becomes_the_latest(weak: Path, tmp_path: Path) -> N
     assert told["papers"] >= 40
     assert "it is the latest model now" in (report.parent / "README.md").read_text()
     card = artifact.read_card(latest)
-    assert card["config"]["data"]["cuts"]["test"] <= told["first"]
+    assert card.config["data"]["cuts"]["test"] <= told["first"]
     artifact.point_latest_at(weak)
 
 

@@ -21,25 +21,25 @@ from tests.conftest import QUICK, paths_in
 
 
 def test_the_model_is_better_than_guessing(home: Path) -> None:
-    headline = artifact.read_card(home / "models" / "quick")["metrics"]["validation"]
+    headline = artifact.read_card(home / "models" / "quick").metrics["validation"]
     assert headline["accuracy"] > 0.5
     assert headline["top3"] > 0.8
 
 
 def test_the_figures_on_the_card_are_those_of_validation(home: Path, model: artifact.Model) -> None:
-    folder = Path(model.card["data"]["folder"])
+    folder = Path(model.card.data.folder)
     table = splits.open_splits(folder).read("validation")
     figures = evaluate.score_answers(evaluate.predict_table(model, table), model)
-    for name, value in model.card["metrics"]["validation"].items():
+    for name, value in model.card.metrics["validation"].items():
         assert figures.get(name) == value
 
 
 def test_the_thresholds_on_the_card_are_chosen_on_validation(model: artifact.Model) -> None:
-    folder = Path(model.card["data"]["folder"])
+    folder = Path(model.card.data.folder)
     table = splits.open_splits(folder).read("validation")
-    chosen = confidence.choose(evaluate.predict_table(model, table), 0.75)
-    assert model.card["thresholds"] == chosen
-    assert model.card["listed"]
+    chosen = confidence.choose_thresholds(evaluate.predict_table(model, table), 0.75)
+    assert model.card.thresholds == chosen
+    assert model.card.listed
 
 
 def test_training_twice_gives_the_same_predictions(home: Path, model: artifact.Model) -> None:
@@ -54,9 +54,9 @@ def test_a_model_without_trees_and_cross_lists_is_trained_too(tmp_path: Path) ->
     linear = ["model=linear", "model.stack.min_listed=null", "name=linear"]
     folder = train.train_model(load_config([*QUICK, *linear, *paths_in(tmp_path)])).folder
     card = artifact.read_card(folder)
-    assert card["metrics"]["validation"]["accuracy"] > 0.5
-    assert card["metrics"]["validation"]["cross_lists_precision"] is None
-    assert card["thresholds"]["cross_lists_from"] is None
+    assert card.metrics["validation"]["accuracy"] > 0.5
+    assert card.metrics["validation"]["cross_lists_precision"] is None
+    assert card.limits.cross_lists_from is None
 
 
 def test_every_round_is_on_record(home: Path, model: artifact.Model) -> None:

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 from scipy.stats import binomtest
 
+from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.arxiv.text import MATHS, join_texts
 from shelfmark.config.load import load_config, load_drift_config
 from shelfmark.config.schema import Config, DriftConfig
@@ -34,6 +35,7 @@ from shelfmark.data.labels import label_of
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.boosted.fit import fit_model
+from shelfmark.models.card import ClassLabel, ModelCard
 from shelfmark.monitoring import compare as drift
 from shelfmark.monitoring import fingerprint, reference, windows
 from shelfmark.monitoring.fingerprint import sketcher_for
@@ -253,12 +255,13 @@ def _fit_model(settings: Config, papers: pa.Table) -> artifact.Model:
         table.filter(pc.is_in(table["label"], pa.array(common))) for table in (train, validation)
     )
     fitted = fit_model(settings, train, validation, lambda step, losses: None)
-    card = {
-        "name": "bench",
-        "config": settings.model_dump(mode="json"),
-        "classes": [{"label": label} for label in fitted.classes],
-        "listed": list(fitted.targets.listed),
-    }
+    card = ModelCard(
+        name="bench",
+        config=settings.model_dump(mode="json"),
+        classes=[ClassLabel(label, full_name(label)) for label in fitted.classes],
+        listed=list(fitted.targets.listed),
+        details=fitted.details,
+    )
     return artifact.Model(fitted.classifier, card)
 
 

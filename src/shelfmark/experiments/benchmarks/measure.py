@@ -91,11 +91,11 @@ def time_training(settings: Config) -> dict[str, Any]:
     started = time.perf_counter()
     card = artifact.read_card(training.train_model(settings).folder)
     return {
-        "papers": card["data"]["papers"]["train"],
+        "papers": card.data.papers["train"],
         "seconds": time.perf_counter() - started,
-        "rounds": card["rounds"],
-        **card["seconds"],
-        **card["metrics"]["validation"],
+        "rounds": card.rounds,
+        **card.seconds,
+        **card.metrics["validation"],
     }
 
 

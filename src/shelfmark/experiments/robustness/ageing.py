@@ -153,7 +153,7 @@ def train_until(old: Model, splits: Splits, parts: dict[str, pa.Table], year: in
     Raises:
         ShelfmarkError: the papers do not allow it, or the disk.
     """
-    values: dict[str, Any] = orjson.loads(orjson.dumps(old.card["config"]))
+    values: dict[str, Any] = orjson.loads(orjson.dumps(old.card.config))
     cuts = {"validation": _first(parts["validation"]), "test": f"{year + 1}-01-01"}
     values["data"] |= {"split": "time", "cuts": cuts}
     settings = validate_config(Config, values)

@@ -136,7 +136,7 @@ def run_trial(plan: Plan, values: Values, callback: RoundCallback) -> dict[str, 
         model, _ = train.fit_and_measure(
             settings, plan.name, "", open_splits(plan.splits), record_round, stages
         )
-    figures = {**model.card["metrics"]["validation"], "rounds": model.card.get("rounds", 0)}
+    figures = {**model.card.metrics["validation"], "rounds": model.card.rounds or 0}
     if losses:
         figures[LOSS] = min(losses)
     if figures.get(plan.sweep.metric.name) is None:

@@ -43,8 +43,9 @@ def create_router(service: PredictionService) -> APIRouter:
             return HTMLResponse(model_page(model))
         if "text/markdown" in accepted:
             return Response(model.about, media_type="text/markdown; charset=utf-8")
-        data = {key: value for key, value in model.card["data"].items() if key != "folder"}
-        return json_response({**{key: model.card.get(key) for key in PUBLIC_KEYS}, "data": data})
+        card = model.card.to_json()
+        data = {key: value for key, value in card["data"].items() if key != "folder"}
+        return json_response({**{key: card.get(key) for key in PUBLIC_KEYS}, "data": data})
 
     @router.get("/metrics", response_class=Response)
     async def metrics() -> Response:

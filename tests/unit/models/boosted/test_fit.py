@@ -89,7 +89,7 @@ def test_validation_stops_the_trees_and_the_best_round_is_kept() -> None:
 
 
 def test_without_early_stopping_every_round_is_kept() -> None:
-    assert fit("model.early_stopping=null", "model.rounds=5").card["rounds"] == 5
+    assert fit("model.early_stopping=null", "model.rounds=5").card.rounds == 5
 
 
 def test_a_label_that_train_never_saw_does_not_stop_the_run() -> None:
@@ -135,7 +135,7 @@ def test_labels_of_ones_own_are_ranked_again_too() -> None:
     )
     fitted = tables.fit(train, unseen, *KINDS["reranked"], told)
     assert best(fitted, ASKED) == [gathered[label] for label in ANSWERS]
-    assert fitted.card["listed"] == sorted(own)
+    assert fitted.card.listed == sorted(own)
 
 
 def test_a_parameter_that_xgboost_refuses_gives_one_line() -> None:
@@ -157,7 +157,7 @@ def test_a_validation_split_of_which_no_paper_or_every_one_is_listed_elsewhere_s
 ) -> None:
     train, labels = listed_elsewhere(LABELS * 20), LABELS * 5
     fitted = tables.fit(train, papers(labels, [[x, *crossed] for x in labels]), *KINDS["stacked"])
-    assert fitted.card["listed"] == LABELS
+    assert fitted.card.listed == LABELS
     assert not fitted.probabilities(ASKED)[1].any()
 
 
@@ -166,5 +166,5 @@ def test_what_papers_are_listed_under_elsewhere_is_suggested() -> None:
         listed_elsewhere(LABELS * 20), listed_elsewhere(LABELS * 5), *KINDS["stacked"]
     )
     lists = fitted.probabilities(ASKED)[1]
-    found = [fitted.card["listed"][place] for place in lists.argmax(axis=1)]
+    found = [fitted.card.listed[place] for place in lists.argmax(axis=1)]
     assert found == [following(label) for label in ANSWERS]
