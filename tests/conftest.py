@@ -50,7 +50,8 @@ QUICK = (
 # Files whose tests take longest, the longest first: several processes share the files, and none is
 # to begin a long one when the others are done.
 LONGEST = (
-    "system/docs/test_commands.py", "system/models/test_dask.py", "system/service/test_chaos.py",
+    "system/docs/test_commands.py", "system/test_wheel.py", "system/models/test_dask.py",
+    "system/service/test_chaos.py",
     "system/training/test_interrupted_training.py", "system/experiments/test_sweep.py",
     "system/training/test_wandb.py", "system/data/test_dvc.py", "system/monitoring/test_monitor.py",
     "system/test_tasks.py", "system/reports/test_report.py", "system/experiments/test_load_test.py",

@@ -13,6 +13,7 @@ import pytest
 from shelfmark.cloud.account import Account
 from shelfmark.cloud.setup import make_account
 from tests.conftest import ROOT
+from tests.unit.cli.conftest import typed  # noqa: F401
 
 
 class Project:

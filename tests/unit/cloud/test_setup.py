@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ import pytest
 from shelfmark.cloud import setup
 from shelfmark.cloud.account import Account
 from shelfmark.errors import ShelfmarkError
-from tests.support.moments import PATIENCE
+from tests.unit.cli.conftest import Typed
 from tests.unit.cloud.conftest import Project
 
 ROOT = Path(__file__).parents[3]
@@ -98,39 +96,32 @@ def test_a_repository_that_cannot_be_one_is_told(ours: Account) -> None:
         setup.plan_steps(ours, github="me' || true")
 
 
-def invoke(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "invoke", *words]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
-
-
 NAMES = ("--project", "my-project", "--region", "europe-west4", "--bucket", "my-bucket")
 
 
-def test_a_dry_run_prints_all_and_runs_nothing(ours: Account, project: Project) -> None:
-    done = invoke("cloud-init", *NAMES, "--dry-run", "--github", "me/shelfmark")
-    assert done.returncode == 0, done.stderr
+def test_a_dry_run_prints_all_and_runs_nothing(
+    ours: Account, project: Project, typed: Typed
+) -> None:
+    status, out, err = typed("cloud-init", *NAMES, "--dry-run", "--github", "me/shelfmark")
+    assert status == 0, err
     assert not project["calls"]
-    shown = [line for line in done.stdout.splitlines() if line.startswith("gcloud ")]
+    shown = [line for line in out.splitlines() if line.startswith("gcloud ")]
     expected = setup.plan_steps(ours, number="PROJECT_NUMBER", github="me/shelfmark")
     assert len(shown) == len(expected)
     assert shlex.split(shown[0])[1:] == expected[0].create
 
 
-def test_without_an_account_each_task_says_what_is_missing(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_an_account_each_task_says_what_is_missing(project: Project, typed: Typed) -> None:
     project.update(account="")
-    done = invoke("cloud-init", *NAMES)
-    assert done.returncode == 1
-    assert done.stderr == (
+    status, _, err = typed("cloud-init", *NAMES)
+    assert status == 1
+    assert err == (
         "error: not signed in: run gcloud auth login; without an account, "
         "docker run and shelfmark serve still work\n"
     )
     for task in ("deploy", "rollback", "build"):
-        done = invoke(task)
-        assert done.returncode == 1
-        assert "no project, region, bucket, repository in configs/cloud/account.yaml" in done.stderr
-        assert "docker run and shelfmark serve still work" in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        status, _, err = typed(task)
+        assert status == 1
+        assert "no project, region, bucket, repository in configs/cloud/account.yaml" in err
+        assert "docker run and shelfmark serve still work" in err
+        assert len(err.splitlines()) == 1
