@@ -7,7 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from shelfmark import __version__
-from shelfmark.service import problems
+from shelfmark.service import responses
 from shelfmark.service.auth import API_KEY
 from shelfmark.service.middleware import RequestGuard
 from shelfmark.service.prediction_service import PredictionService
@@ -38,7 +38,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
     )
-    problems.add_handlers(app)
+    responses.add_problem_handlers(app)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

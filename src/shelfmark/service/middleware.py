@@ -12,7 +12,7 @@ from loguru import logger
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shelfmark.service.problems import CONTENT_TOO_LARGE, problem_response
+from shelfmark.service.responses import CONTENT_TOO_LARGE, problem_response
 from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import Telemetry
 

@@ -24,10 +24,10 @@ from uvicorn.config import STARTUP_FAILURE
 from shelfmark import __version__
 from shelfmark.core import console
 from shelfmark.monitoring import detect
-from shelfmark.service import problems, server, telemetry
+from shelfmark.service import responses, server, telemetry
 from shelfmark.service.auth import ADMIN_KEY, check_key, document_key
 from shelfmark.service.middleware import RequestGuard
-from shelfmark.service.problems import document_problems
+from shelfmark.service.responses import document_problems
 from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import Telemetry
 
@@ -131,7 +131,7 @@ def create_app(settings: MonitorSettings | None = None) -> ASGIApp:
         title="Shelfmark monitor", version=__version__, lifespan=lifespan,
         docs_url=None, redoc_url=None,
     )  # fmt: skip
-    problems.add_handlers(app)
+    responses.add_problem_handlers(app)
     _add_runs(app, settings, runner)
     _add_reports(app, settings.reports)
     _add_state(app, settings.reports, metrics)

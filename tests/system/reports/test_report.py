@@ -123,7 +123,7 @@ def test_the_page_shows_every_run(work: Path) -> None:
     for title in ("Drift", "Robustness", "Load test", "Most confused pairs"):
         assert f"# {title}\n" in page
     assert "Missing" not in page
-    assert "| `categories given` | Categories given changed: " in page
+    assert "| `predicted categories` | Predicted categories changed: " in page
     assert "They say nothing about real ones" in page
 
 

@@ -10,7 +10,7 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.service.auth import ADMIN_KEY, check_key, document_key
 from shelfmark.service.messages import LoadRequest
 from shelfmark.service.prediction_service import PredictionService
-from shelfmark.service.problems import document_problems
+from shelfmark.service.responses import document_problems
 
 PROBLEMS = document_problems(
     s401="The admin key is missing or wrong",

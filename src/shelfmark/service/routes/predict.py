@@ -9,8 +9,7 @@ from shelfmark.models.answers import Answer, PaperQuery
 from shelfmark.service.auth import API_KEY, check_key, document_key
 from shelfmark.service.messages import Answers, PredictRequest
 from shelfmark.service.prediction_service import PredictionService
-from shelfmark.service.problems import document_problems
-from shelfmark.service.responses import json_response
+from shelfmark.service.responses import document_problems, json_response
 
 PROBLEMS = document_problems(
     s401="The API key is missing or wrong",
