@@ -187,7 +187,7 @@ class _Fetcher:
             # arXiv would still answer, but skip the records that have moved up since.
             self._restart_list(one, "the resumption token has expired")
             return 0
-        page = self._client.page(**_arguments(one))
+        page = self._client.request_page(**_arguments(one))
         one.began = one.began or page.day
         if page.error:
             self._handle_error(one, page)

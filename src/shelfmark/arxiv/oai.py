@@ -75,9 +75,9 @@ class Pace:
         left = min(self.gate.stat().st_mtime - self.clock.now(), LONGEST_WAIT)
         if left > 0:
             self.clock.sleep(left)
-        self.not_before(self.interval)
+        self.delay(self.interval)
 
-    def not_before(self, seconds: float) -> None:
+    def delay(self, seconds: float) -> None:
         """Delay the next request by so many seconds from now, an hour at most."""
         moment = self.clock.now() + min(seconds, LONGEST_WAIT)
         os.utime(self.gate, (moment, moment))
@@ -127,7 +127,7 @@ class Repository:
         return urllib.parse.urlsplit(self.url).netloc.rpartition("@")[2]
 
     @property
-    def agent(self) -> str:
+    def user_agent(self) -> str:
         """The User-Agent header."""
         kind = "mailto:" if "@" in self.contact and "://" not in self.contact else "+"
         return f"shelfmark/{__version__}" + (f" ({kind}{self.contact})" if self.contact else "")
@@ -148,7 +148,7 @@ class Client:
         self._faults = 0  # in a row
         self._responded = False
 
-    def page(self, **arguments: str) -> Page:
+    def request_page(self, **arguments: str) -> Page:
         """Request a page until a valid one arrives; it may hold an error of the protocol.
 
         Raises:
@@ -182,7 +182,7 @@ class Client:
         self._faults += 1
         backoff = min(self._repository.interval * 2 ** (self._faults - 1), MAX_BACKOFF)
         wait = backoff if wait is None else min(max(wait, self._repository.interval), LONGEST_WAIT)
-        self._pace.not_before(wait)  # holds for the next run too
+        self._pace.delay(wait)  # holds for the next run too
         if self._faults > self._repository.max_faults:
             raise ShelfmarkError(
                 f"{self._repository.host} failed {self._faults} times in a row, most recently: "
@@ -208,7 +208,7 @@ class Client:
         request = urllib.request.Request(  # noqa: S310 - `check` has checked the scheme
             f"{self._repository.url}?{urllib.parse.urlencode(arguments)}",
             headers={
-                "User-Agent": self._repository.agent,
+                "User-Agent": self._repository.user_agent,
                 "Accept": "application/xml, text/xml",
                 "Accept-Encoding": "gzip",
             },

@@ -118,7 +118,7 @@ def _cached_composition(chosen: tuple[str, ...], state: object) -> dict[str, Any
 
 
 def _files_state() -> tuple[tuple[str, int, int], ...]:
-    """Return what changes with any file of the configuration."""
+    """Return a value that changes with any file of the configuration."""
     paths = sorted(groups.CONFIGS.rglob("*.yaml"))
     return tuple((str(path), (s := path.stat()).st_mtime_ns, s.st_size) for path in paths)
 

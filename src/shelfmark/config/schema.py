@@ -42,7 +42,7 @@ Frequency = Annotated[int | float, BeforeValidator(_frequency)]
 
 
 def _gathered(labels: object) -> object:
-    """Labels of one's own, checked here: the errors of a union speak of its first branch alone."""
+    """Check custom labels: the errors of a union concern only its first branch."""
     for label, names in labels.items() if isinstance(labels, dict) else ():
         if not isinstance(label, str) or not label.strip():
             raise ValueError(f"{label!r}: a label should be text; put it in quotes")
@@ -97,10 +97,10 @@ class DataConfig(Strict):
     path: str | None
     options: dict[str, Any]
     level: Level
-    labels: Labels | None  # a mapping: labels of one's own, each with the names it gathers
+    labels: Labels | None  # a mapping: custom labels, each with the names it includes
     top: int | None = Field(ge=2)
     min_papers: int = Field(ge=1)
-    # Not written while null, for it came later: splits and models of before keep their digests.
+    # Not written while null: older splits and models keep their digests.
     max_papers: int | None = Field(None, ge=1, exclude_if=lambda value: value is None)
     min_words: int = Field(ge=0)
     maths: Maths
@@ -312,7 +312,7 @@ class EngineConfig(Strict):
 
 
 class Config(Strict):
-    """Everything `shelfmark train` does is settled by this."""
+    """The complete configuration of a training."""
 
     name: str | None = Field(pattern=VERSION)
     seed: int = Field(ge=0, lt=2**31)
@@ -323,7 +323,7 @@ class Config(Strict):
     model: SerializeAsAny[ModelConfig]
     predict: PredictConfig
     tracking: TrackingConfig
-    # Not written while local, for it came later and is no part of what is learnt.
+    # Not written while local: it does not change the model, and older cards lack it.
     engine: EngineConfig = Field(EngineConfig(), exclude_if=lambda engine: engine.kind == "local")
     experiment: str | None
 

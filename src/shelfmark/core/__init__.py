@@ -1,1 +1,1 @@
-"""Files, storage, processes, checkpoints, logging: what knows no paper and no model."""
+"""Files, storage, processes, checkpoints and logging; nothing here depends on papers or models."""

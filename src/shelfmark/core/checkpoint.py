@@ -62,7 +62,7 @@ class Checkpoint:
         """Return the saved result of a stage, None if there is none.
 
         Raises:
-            ShelfmarkError: the file is damaged, or holds what no model does.
+            ShelfmarkError: the file is damaged, or holds a name outside `pickles.ALLOWED`.
         """
         if name not in self:
             return None

@@ -1,4 +1,4 @@
-"""What a person sees: the one logging set-up, progress bars, and errors on one line."""
+"""Output for people: the logging configuration, progress bars, and errors on one line."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ STDERR = Console(stderr=True)
 
 
 def configure_logging(level: str = "INFO") -> None:
-    """Send all logging to standard error at a level; called once by each entry point."""
+    """Send all logging to standard error at a level; each entry point calls this once."""
     logger.remove()
     logger.add(
         sys.stderr,
         level=level,
         format="<dim>{time:HH:mm:ss}</dim> <level>{level:<7}</level> {message}",
-        # Local values in tracebacks could hold keys and paper texts.
+        # Local values in tracebacks may hold keys and texts of papers.
         diagnose=False,
     )
 
 
 @contextlib.contextmanager
 def one_line_errors(stopped: str = "nothing half-written was kept") -> Iterator[None]:
-    """Turn a user's mistake into one line on standard error and exit status 1; Ctrl-C into 130.
+    """Report a `ShelfmarkError` in one line and exit with status 1; exit with 130 on Ctrl-C.
 
     Args:
-        stopped: what becomes of the work that Ctrl-C stops.
+        stopped: the message on Ctrl-C, about the state of the work.
     """
     try:
         yield
@@ -46,20 +46,20 @@ def one_line_errors(stopped: str = "nothing half-written was kept") -> Iterator[
 
 
 class Bar:
-    """A running count that moves the progress bar, or nothing where there is none."""
+    """A counter that moves a progress bar."""
 
     def __init__(self, progress: Progress, description: str, total: int | None) -> None:
         self._progress = progress
         self._task = progress.add_task(description, total=total)
 
     def advance(self, steps: int = 1) -> None:
-        """Count steps as done."""
+        """Add finished steps."""
         self._progress.advance(self._task, steps)
 
 
 @contextlib.contextmanager
 def progress(description: str, total: int | None = None) -> Iterator[Bar]:
-    """Show a progress bar on standard error while the block runs; quiet without a terminal."""
+    """Show a progress bar on standard error during the block, if that is a terminal."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -67,7 +67,5 @@ def progress(description: str, total: int | None = None) -> Iterator[Bar]:
         TextColumn("{task.completed:,.0f}"),
         TimeElapsedColumn(),
     )
-    with Progress(
-        *columns, console=STDERR, disable=not STDERR.is_terminal, transient=True
-    ) as shown:
-        yield Bar(shown, description, total)
+    with Progress(*columns, console=STDERR, disable=not STDERR.is_terminal, transient=True) as bars:
+        yield Bar(bars, description, total)

@@ -92,24 +92,24 @@ def _digest(data: DataConfig, path: Location | None, root: Path) -> str:
 
 
 def _write(data: DataConfig, path: Location | None, identity: dict[str, Any], folder: Path) -> None:
-    ledger = RecordCounts(data.max_bad, str(path or data.source))
+    counts = RecordCounts(data.max_bad, str(path or data.source))
     spill = folder / "spill.arrow"
-    keys, categories = _spill(data, path, ledger, spill)
-    kept = _without_duplicates(keys, ledger)
-    labels, codes = _label(data, keys, categories, kept, ledger)
+    keys, categories = _spill(data, path, counts, spill)
+    kept = _without_duplicates(keys, counts)
+    labels, codes = _label(data, keys, categories, kept, counts)
     chosen = keys.assign(label=codes)[keys["spilled"]]
-    counts = _write_splits(spill, labels, chosen, folder)
+    label_counts = _write_splits(spill, labels, chosen, folder)
     spill.unlink()
     for split in SPLITS:
-        if not counts[split]:
+        if not label_counts[split]:
             raise ShelfmarkError(
                 f"no paper falls in the {split} split: change data.fractions or data.cuts"
             )
-    _write_card(data, identity, ledger, counts, folder)
+    _write_card(data, identity, counts, label_counts, folder)
 
 
 def _spill(
-    data: DataConfig, path: Location | None, ledger: RecordCounts, spill: Path
+    data: DataConfig, path: Location | None, counts: RecordCounts, spill: Path
 ) -> tuple[pd.DataFrame, list[str]]:
     """Clean all records, write the rows that may be kept to disk, and return numbers of all rows.
 
@@ -125,7 +125,7 @@ def _spill(
         pa.ipc.new_file(file, CLEANED, options=options) as writer,
     ):
         for chunk in _cleaned(data, path):
-            ledger.add(chunk)
+            counts.add(chunk)
             asked = [not data.labels or label_of(data, x) in data.labels for x in chunk.categories]
             places = [categories.setdefault(name, len(categories)) for name in chunk.categories]
             primary = chunk.keys["primary"]
@@ -138,7 +138,7 @@ def _spill(
             frames.append(pd.DataFrame(keys))
             writer.write_batch(chunk.rows.filter(pa.array(spilled)))
             bar.advance(chunk.read)
-    ledger.close()
+    counts.close()
     return pd.concat(frames, ignore_index=True).astype({"spilled": bool}), list(categories)
 
 
@@ -153,14 +153,14 @@ def _cleaned(data: DataConfig, path: Location | None) -> Iterator[CleanedChunk]:
 
 
 def _without_duplicates(
-    keys: pd.DataFrame, ledger: RecordCounts
+    keys: pd.DataFrame, counts: RecordCounts
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return the rows to keep: the earliest paper of each identifier, then of each text."""
     earliest_first = keys.sort_values("day", kind="stable")
     one_an_id = earliest_first.drop_duplicates("id")
     one_a_text = one_an_id.drop_duplicates("text")
-    ledger.dropped["duplicate identifier"] = len(keys) - len(one_an_id)
-    ledger.dropped["duplicate text"] = len(one_an_id) - len(one_a_text)
+    counts.dropped["duplicate identifier"] = len(keys) - len(one_an_id)
+    counts.dropped["duplicate text"] = len(one_an_id) - len(one_a_text)
     return one_a_text.index.to_numpy()
 
 
@@ -169,7 +169,7 @@ def _label(
     keys: pd.DataFrame,
     categories: list[str],
     kept: Ints,
-    ledger: RecordCounts,
+    counts: RecordCounts,
 ) -> tuple[list[str], Ints]:
     """Return the labels and, for each row, the index of its label or `LEFT_OUT`."""
     of_category = [label_of(data, name) or "" for name in categories]  # "" is never a label
@@ -178,10 +178,10 @@ def _label(
     code = np.array([labels.index(x) if x in labels else LEFT_OUT for x in of_category])
     codes = np.full(len(keys), LEFT_OUT)
     codes[kept] = code[category]
-    ledger.dropped["other label"] = int((code[category] == LEFT_OUT).sum())
+    counts.dropped["other label"] = int((code[category] == LEFT_OUT).sum())
     more = surplus_rows(data, keys, codes)
     codes[more] = LEFT_OUT
-    ledger.dropped["more than data.max_papers"] = len(more)
+    counts.dropped["more than data.max_papers"] = len(more)
     return labels, codes
 
 
@@ -189,7 +189,7 @@ def _write_splits(
     spill: Path, labels: list[str], keys: pd.DataFrame, folder: Path
 ) -> dict[str, Counter[str]]:
     """Write the labelled rows to their splits in the order of the source; count the labels."""
-    counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    label_counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     names = pa.array([*labels, None], pa.string())  # index LEFT_OUT
     with (
         console.progress("writing splits", len(keys)) as bar,
@@ -211,16 +211,16 @@ def _write_splits(
             for number, (split, writer) in enumerate(zip(SPLITS, writers, strict=True)):
                 chosen = (where == number) & (code != LEFT_OUT)
                 writer.add(table.filter(pa.array(chosen)))
-                counts[split].update(labels[place] for place in code[chosen])
+                label_counts[split].update(labels[place] for place in code[chosen])
             bar.advance(batch.num_rows)
-    return counts
+    return label_counts
 
 
 def _write_card(
     data: DataConfig,
     identity: dict[str, Any],
-    ledger: RecordCounts,
-    counts: dict[str, Counter[str]],
+    counts: RecordCounts,
+    label_counts: dict[str, Counter[str]],
     folder: Path,
 ) -> None:
     """Write the data card; nothing in it depends on the machine or the time."""
@@ -230,11 +230,11 @@ def _write_card(
         "source": data.source,
         "synthetic": sources.find_source(data.source).SYNTHETIC,
         **identity,
-        "read": ledger.read,
-        "kept": sum(counts[split].total() for split in SPLITS),
-        "dropped": {reason: n for reason, n in sorted(ledger.dropped.items()) if n},
-        "splits": {split: counts[split].total() for split in SPLITS},
-        "labels": {split: dict(sorted(counts[split].items())) for split in SPLITS},
+        "read": counts.read,
+        "kept": sum(label_counts[split].total() for split in SPLITS),
+        "dropped": {reason: n for reason, n in sorted(counts.dropped.items()) if n},
+        "splits": {split: label_counts[split].total() for split in SPLITS},
+        "labels": {split: dict(sorted(label_counts[split].items())) for split in SPLITS},
         "submitted": {"first": days["min"], "last": days["max"]},
         "schema": {field.name: str(field.type) for field in SCHEMA},
         "files": {f"{s}.parquet": files.sha256(folder / f"{s}.parquet") for s in SPLITS},

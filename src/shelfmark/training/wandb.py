@@ -102,11 +102,11 @@ class WandbRun:
 
         def send(run: Any) -> None:
             name = re.sub(r"[^\w.-]", "-", self._tracking.project)
-            made = self._wandb.Artifact(name, type="model", metadata=metadata)
+            artifact = self._wandb.Artifact(name, type="model", metadata=metadata)
             # Copied, so that the offline run stays whole when the model is moved or removed.
-            made.add_dir(str(model), skip_cache=True)
+            artifact.add_dir(str(model), skip_cache=True)
             aliases = ["latest", model.name, *filter(None, [self._experiment])]
-            run.log_artifact(made, aliases=aliases)
+            run.log_artifact(artifact, aliases=aliases)
 
         self._send(send)
 
@@ -138,7 +138,7 @@ class WandbRun:
                 run = self._init(asked, name, config, origin)
                 logger.info("W&B: {}", run.url or f"offline under {place}; {LATER}")
                 return run
-            except Exception as error:  # no entity by this name, the server has just gone, …
+            except Exception as error:  # no entity by this name, the server is down, …
                 trouble = _line(error)
         run = self._init("offline", name, config, origin)
         logger.warning("W&B: {}; the run goes on offline, {}", trouble, LATER)

@@ -91,13 +91,13 @@ def _check_place(home: Path) -> None:
 
 
 def _send(records: list[Path], seconds: float) -> None:
-    said = _wandb_sync(records, seconds)
+    output = _wandb_sync(records, seconds)
     left = [record for record in records if not is_sent(record)]
     logger.info("W&B: {} of {} runs sent", len(records) - len(left), len(records))
-    for place in re.findall(r"View run .* at (\S+)", said):
+    for place in re.findall(r"View run .* at (\S+)", output):
         logger.info("W&B: {}", place)
     if left:
-        raise ShelfmarkError(f"{_home(left[0])} is not sent: {_reason(said)}; {AGAIN}")
+        raise ShelfmarkError(f"{_home(left[0])} is not sent: {_reason(output)}; {AGAIN}")
 
 
 def _wandb_sync(records: list[Path], seconds: float) -> str:
@@ -131,9 +131,11 @@ def _wandb_sync(records: list[Path], seconds: float) -> str:
     return done.stdout
 
 
-def _reason(said: str) -> str:
+def _reason(output: str) -> str:
     """Return why `wandb sync` could not send a run, from its output."""
-    if "No API key configured" in said:
-        return f"{NO_ACCOUNT}; the record in files is whole without"
-    errors = re.findall(r"(?:wandb: ERROR|Error:) (.+)", said) or said.splitlines() or ["no answer"]
+    if "No API key configured" in output:
+        return f"{NO_ACCOUNT}; the record on disk is complete"
+    errors = (
+        re.findall(r"(?:wandb: ERROR|Error:) (.+)", output) or output.splitlines() or ["no answer"]
+    )
     return str(errors[0]).rstrip(".")

@@ -22,7 +22,7 @@ from tests.unit.arxiv.conftest import Clock, fetch
     [("", ""), ("https://example.org/us", " (+https://example.org/us)"), ("a@b", " (mailto:a@b)")],
 )
 def test_the_user_agent_says_who_asks(contact: str, agent: str) -> None:
-    assert oai.Repository(contact=contact).agent == f"shelfmark/{__version__}{agent}"
+    assert oai.Repository(contact=contact).user_agent == f"shelfmark/{__version__}{agent}"
 
 
 def test_three_seconds_lie_between_requests_over_restarts_too(

@@ -145,11 +145,11 @@ def read_records(path: Location | None, papers: int = 4000) -> Iterator[tuple[in
     author = _Author()
     earlier: Paper | None = None
     for number in range(papers):
-        made = author.paper(number)
+        generated = author.paper(number)
         if number % 40 == 39 and earlier is not None:
-            made = _needing_care(CLEANING_CASES[number // 40 % 5], made, earlier)
-        earlier = made
-        yield number + 1, made
+            generated = _needing_care(CLEANING_CASES[number // 40 % 5], generated, earlier)
+        earlier = generated
+        yield number + 1, generated
 
 
 def parse_paper(record: Paper) -> Paper:
