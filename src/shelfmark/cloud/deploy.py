@@ -53,11 +53,13 @@ def deploy(ours: Account, model: str = PRODUCTION, image: str = "") -> str:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "service.json")
         file.write_text(json.dumps(document), encoding="utf-8")
-        made = gcloud.run_json(_replace(ours, str(file)))
-    revision = str(made["status"]["latestCreatedRevisionName"])
+        service = gcloud.run_json(_replace(ours, str(file)))
+    revision = str(service["status"]["latestCreatedRevisionName"])
     logger.info("{} started, without traffic", revision)
     try:
-        category = probe.check_service(revision_url(made, CANDIDATE), _token(made["status"]["url"]))
+        category = probe.check_service(
+            revision_url(service, CANDIDATE), _token(service["status"]["url"])
+        )
     except ShelfmarkError as error:
         stays = f"the traffic stays with {before}" if before else "there was no revision before it"
         raise ShelfmarkError(f"{revision} fails its check: {error}; {stays}") from error

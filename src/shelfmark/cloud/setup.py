@@ -241,7 +241,7 @@ def apply(steps: list[Step], secret: str, report: Callable[[str], None]) -> None
     """
     for step in steps:
         if step.describe and gcloud.run_or_none(step.describe):
-            report(f"there   {step.what}")
+            report(f"exists  {step.what}")
             continue
         gcloud.run(step.create, secret if step.reads_secret else None)
-        report(f"{'made' if step.describe else 'settled':7} {step.what}")
+        report(f"{'created' if step.describe else 'applied'} {step.what}")

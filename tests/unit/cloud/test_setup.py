@@ -33,12 +33,12 @@ def made(ours: Account, secret: str = "") -> list[str]:
 
 def test_a_second_call_makes_nothing_anew(ours: Account, project: Project) -> None:
     first = made(ours, "the-key")
-    assert sum(line.startswith("made") for line in first) == 14
-    assert not any(line.startswith("there") for line in first)
+    assert sum(line.startswith("created") for line in first) == 14
+    assert not any(line.startswith("exists") for line in first)
     before = project["made"]
     second = made(ours, "the-key")
     assert project["made"] == before
-    assert sum(line.startswith("there") for line in second) == 14
+    assert sum(line.startswith("exists") for line in second) == 14
 
 
 def test_a_call_that_was_stopped_goes_on(ours: Account, project: Project) -> None:
@@ -47,7 +47,7 @@ def test_a_call_that_was_stopped_goes_on(ours: Account, project: Project) -> Non
         made(ours)
     assert project["made"] == ["storage buckets gs://my-bucket"]
     project.update(refused=[])
-    assert made(ours)[1:3] == ["there   bucket my-bucket", "made    repository shelfmark"]
+    assert made(ours)[1:3] == ["exists  bucket my-bucket", "created repository shelfmark"]
 
 
 def test_a_secret_stands_on_no_command_line(ours: Account, project: Project) -> None:

@@ -74,9 +74,7 @@ def measure_robustness(
         ShelfmarkError: the model or its splits are missing, an argument is invalid, or the report
             cannot be written.
     """
-    for name, value, least in (("papers", papers, 1), ("seed", seed, 0)):
-        if value < least:
-            raise ShelfmarkError(f"--{name}: {value}: should be a whole number from {least}")
+    _check_arguments(papers, seed)
     model, splits = evaluate.open_model_and_splits(model_folder)
     table = splits.read(split)
     # The test split is read only on request.
@@ -91,8 +89,7 @@ def measure_robustness(
         "synthetic": splits.card["synthetic"],
         "papers": len(rows),
         "seed": seed,
-        "command": f"shelfmark robustness --model {model.version} --split {split} "
-        f"--papers {papers} --seed {seed}" + f" --years {years}" * bool(years),
+        "command": _command(model.version, split, papers, seed, years),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "as_is": effects["as_is"],
         "changes": effects["changes"],
@@ -105,6 +102,18 @@ def measure_robustness(
         report["years_left_out"] = found["years_left_out"]
     write_report(report, reports / f"{model.version}-robustness")
     return report
+
+
+def _check_arguments(papers: int, seed: int) -> None:
+    for name, value, least in (("papers", papers, 1), ("seed", seed, 0)):
+        if value < least:
+            raise ShelfmarkError(f"--{name}: {value}: should be a whole number from {least}")
+
+
+def _command(model: str, split: str, papers: int, seed: int, years: str) -> str:
+    """Return the command that repeats a measurement."""
+    words = f"shelfmark robustness --model {model} --split {split} --papers {papers} --seed {seed}"
+    return words + f" --years {years}" * bool(years)
 
 
 def measure_changes(model: Model, splits: Splits, sample: Sample, seed: int) -> Effects:

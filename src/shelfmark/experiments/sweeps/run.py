@@ -144,26 +144,28 @@ def run_sweep(
     wanted = wanted.drop(overridden) if set(overridden) & set(wanted.parameters) else wanted
     title = wanted.name or Path(name).stem
     folder = Path(load_config(overrides).paths.reports) / "sweeps"
+    database = _database(folder, study or title) if engine == "optuna" else None
     threads = max(1, (os.cpu_count() or 1) // workers)
     count = trials or wanted.run_cap or TRIALS
     with open_plan(title, wanted, tuple(overrides), folder, threads) as plan:
-        if engine == "wandb":
+        if database is None:
             from shelfmark.experiments.sweeps.wandb import search_with_wandb
 
             outcomes = search_with_wandb(plan, folder, count, study)
         else:
             from shelfmark.experiments.sweeps.optuna import search_with_optuna
 
-            database = _database(folder, study or title)
-            title = database.stem
             logger.success("watch: uv run --extra sweep optuna-dashboard sqlite:///{}", database)
             outcomes = search_with_optuna(plan, database, count, workers)
-    target = folder / f"{title}.yaml"
+    return _write_result(plan, outcomes, folder / f"{database.stem if database else title}.yaml")
+
+
+def _write_result(plan: Plan, outcomes: list[Outcome], path: Path) -> SweepResult:
     text = experiment_of(plan, rank_outcomes(plan, outcomes)[0])
-    with files.atomic_write(target) as file:
+    with files.atomic_write(path) as file:
         file.write(text.encode())
-    logger.success("the best, to keep as an experiment: cp {} configs/experiment/", target)
-    return SweepResult(plan, outcomes, target, text)
+    logger.success("the best, to keep as an experiment: cp {} configs/experiment/", path)
+    return SweepResult(plan, outcomes, path, text)
 
 
 def _check_arguments(trials: int, workers: int, engine: Engine) -> None:
