@@ -19,12 +19,7 @@ def print_table(table: Table) -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    shown = RichTable(
-        title=Text(table.title) if table.title else None,
-        caption=Text(table.note) if table.note else None,
-        title_justify="left",
-        caption_justify="left",
-    )
+    shown = RichTable()
     for number, name in enumerate(table.columns):
         shown.add_column(Text(name), justify="right" if number else "left", overflow="fold")
     for row in table.rows:
@@ -33,4 +28,8 @@ def print_table(table: Table) -> None:
     if not console.is_terminal:
         widest = console.options.update(max_width=WIDEST)
         console.width = max(console.width, console.measure(shown, options=widest).maximum)
+    if table.title:
+        console.print(Text(table.title, style="italic"), soft_wrap=True)
     console.print(shown)
+    if table.note:
+        console.print(Text(table.note, style="dim italic"), soft_wrap=True)
