@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -60,3 +62,22 @@ def test_no_module_is_over_500_lines_and_no_folder_over_16_modules() -> None:
 
 def test_only_the_public_face_stands_outside_the_rooms() -> None:
     assert {file.name for file in SOURCE.glob("*.py")} <= {"__init__.py", "api.py", "errors.py"}
+
+
+# Properties and attributes may be participles (`written`, `learnt`); functions are verbs.
+PARTICIPLE = re.compile(
+    r"\w+ed|asked|brought|built|chosen|done|drawn|found|given|gone|held|kept|known|learnt"
+    r"|left|made|seen|sent|shown|taken|told|written"
+)
+
+
+def test_no_public_function_is_named_by_a_participle_alone() -> None:
+    named = []
+    for file in MODULES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            is_property = any("property" in ast.unparse(one) for one in node.decorator_list)
+            if "_" not in node.name and PARTICIPLE.fullmatch(node.name) and not is_property:
+                named.append(f"{file.relative_to(SOURCE)}: {node.name}")
+    assert named == []

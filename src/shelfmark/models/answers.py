@@ -240,7 +240,7 @@ def _cross_lists(lists: Floats, names: list[str], least: float | None) -> list[l
     """Return the suggested cross-lists of each paper, the most probable first."""
     found: list[list[CrossList]] = [[] for _ in lists]
     if least is not None:
-        rows, columns = np.nonzero(confidence.suggested(lists, least))
+        rows, columns = np.nonzero(confidence.select_cross_lists(lists, least))
         order = np.lexsort((columns, -lists[rows, columns], rows))
         values = lists[rows, columns].astype(np.float64).round(6)
         for place in order.tolist():

@@ -108,7 +108,7 @@ def coverage(targets: Ints, probabilities: Floats) -> list[dict[str, float]]:
     ]
 
 
-def suggested(lists: Floats, threshold: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def select_cross_lists(lists: Floats, threshold: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Return which listed categories are suggested: the best two of a paper, if probable enough.
 
     Both matrices have the shape (papers, listed categories).
@@ -132,7 +132,7 @@ def list_figures(
         others: how many categories each paper names beside the one it was given.
         threshold: least probability of a suggestion.
     """
-    given = suggested(lists, threshold)
+    given = select_cross_lists(lists, threshold)
     right = int((given & (membership > 0)).sum())
     return {
         "precision": right / max(int(given.sum()), 1),

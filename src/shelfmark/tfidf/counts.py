@@ -53,7 +53,7 @@ class TransformCache:
         assert self.reader is not None
         return KnownWords(self.reader, self.trie.ranks) if self.reader.word_size else None
 
-    def ranked(self, documents: Sequence[str], jobs: int) -> tuple[SmallInts, SmallInts]:
+    def rank_stream(self, documents: Sequence[str], jobs: int) -> tuple[SmallInts, SmallInts]:
         """Return the stream of documents, and the rank of each of its numbers."""
         if self.known is not None:
             return self.known.read_all(documents, jobs), self.known.ranks

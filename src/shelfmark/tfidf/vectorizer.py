@@ -334,7 +334,7 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
     def _find(self, documents: Sequence[str], ready: TransformCache) -> Any:
         """Return the counts of the terms of a vocabulary."""
         jobs = effective_n_jobs(self.n_jobs)
-        ids, ranks = ready.ranked(documents, jobs)
+        ids, ranks = ready.rank_stream(documents, jobs)
         tokens, rows = token_positions(ids, ranks)
         after = np.flatnonzero(ids == END) + 1
 

@@ -94,7 +94,7 @@ def test_the_best_two_of_a_paper_are_suggested_if_probable_enough(
     papers: tuple[Any, Any], threshold: float
 ) -> None:
     lists, _ = papers
-    for row, chosen in zip(lists, confidence.suggested(lists, threshold), strict=True):
+    for row, chosen in zip(lists, confidence.select_cross_lists(lists, threshold), strict=True):
         assert sorted(row[chosen]) == [x for x in sorted(row)[-2:] if x >= threshold]
 
 
@@ -120,7 +120,7 @@ def test_the_threshold_of_suggestions_has_the_best_f1(papers: tuple[Any, Any]) -
     named = int(membership.sum())
 
     def f1(threshold: float) -> float:
-        chosen = confidence.suggested(lists, threshold)
+        chosen = confidence.select_cross_lists(lists, threshold)
         right = int((chosen & (membership == 1)).sum())
         return 2 * right / max(int(chosen.sum()) + named, 1)
 

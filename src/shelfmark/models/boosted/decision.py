@@ -94,7 +94,7 @@ class CrossLists(BaseEstimator):  # type: ignore[misc]
         self.habits_ = np.log((share + RARE) / (1 - share + RARE)).astype(np.float32)
         return self
 
-    def asked(self, best: Ints) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def may_suggest(self, best: Ints) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return which categories may be suggested to papers of these classes: not their own.
 
         The shape is (papers, listed categories).
@@ -103,7 +103,7 @@ class CrossLists(BaseEstimator):  # type: ignore[misc]
 
     def fit(self, features: sp.csr_matrix, best: Ints, membership: Indicator) -> CrossLists:
         """Fit on papers not trained on, with the class the model gives each of them."""
-        asked = self.asked(best)
+        asked = self.may_suggest(best)
         inputs = self._inputs(features, best)[asked]
         regression = LogisticRegression(C=1e6).fit(inputs, membership[asked])
         self.weights_ = regression.coef_[0].astype(np.float32)
@@ -113,7 +113,7 @@ class CrossLists(BaseEstimator):  # type: ignore[misc]
     def probabilities(self, features: sp.csr_matrix, best: Ints) -> Floats:
         """Return the probability of each listed category, 0 for the class itself."""
         given = expit(self._inputs(features, best) @ self.weights_ + self.intercept_)
-        return np.where(self.asked(best), given, 0).astype(np.float32)
+        return np.where(self.may_suggest(best), given, 0).astype(np.float32)
 
     def _inputs(self, features: sp.csr_matrix, best: Ints) -> Floats:
         end = self.column + len(self.categories)

@@ -159,7 +159,7 @@ def _decision(
     lists.learn_habits(targets.encode(train), targets.membership(train))
     best, membership = margins.argmax(axis=1), targets.membership(validation)
     # There is nothing to learn where all are listed elsewhere, or none.
-    if len(np.unique(membership[lists.asked(best)])) > 1:
+    if len(np.unique(membership[lists.may_suggest(best)])) > 1:
         decision.cross_lists = lists.fit(unseen, best, membership)
     return decision
 

@@ -88,7 +88,7 @@ def test_a_class_is_never_suggested_to_itself() -> None:
     assert asked(lists, 0, 9, 9, 9).tolist()[0] == 0
     assert asked(lists, 1, 9, 9, 9).tolist()[1] == 0
     assert (asked(lists, 2, 9, 9, 9) > 0.5).all()
-    assert lists.asked(np.array([0, 1, 2])).tolist() == [
+    assert lists.may_suggest(np.array([0, 1, 2])).tolist() == [
         [False, True, True], [True, False, True], [True, True, True],
     ]  # fmt: skip
 
@@ -118,7 +118,7 @@ def test_probabilities_are_shares_of_papers() -> None:
     scores, best, names = filed()
     lists = learnt()
     given = lists.probabilities(scores, best)
-    open_to = lists.asked(best)
+    open_to = lists.may_suggest(best)
     for low in np.arange(0, 1, 0.2):
         among = open_to & (given >= low) & (given < low + 0.2)
         assert given[among].mean() == pytest.approx(names[among].mean(), abs=0.05)

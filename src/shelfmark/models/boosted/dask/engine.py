@@ -107,17 +107,17 @@ class DaskEngine:
         streams = client.map(
             partitions.read_part, texts, reader=reader, n_max=limits.n_max, pure=False
         )
-        told = client.gather(client.map(partitions.told, streams, pure=False))
-        words = partitions.agreed(told, limits, ranges)
+        summaries = client.gather(client.map(partitions.summarize_part, streams, pure=False))
+        words = partitions.rank_words(summaries, limits, ranges)
         [there] = client.scatter([words], hash=False)
-        spots = itertools.accumulate((part.length for part in told), initial=0)
+        spots = itertools.accumulate((part.length for part in summaries), initial=0)
         counted = [
             client.submit(partitions.count_part, stream, there, limits, row, spot, pure=False)
             for stream, row, spot in zip(streams, rows, spots, strict=False)
         ]
         merged = [
             client.submit(
-                partitions.merged,
+                partitions.merge_grams,
                 [client.submit(operator.getitem, part, place, pure=False) for part in counted],
                 limits,
                 pure=False,

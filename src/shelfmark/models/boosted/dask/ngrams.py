@@ -1,9 +1,10 @@
 """Count the n-grams of a corpus by parts that never meet: the very numbers of `counts.count`.
 
-Each part reads its documents (`read_part`) and tells which words it holds, how often (`told`). One
-place settles the ranks of the words (`agreed`) and cuts them into ranges (`ranges`). Each part then
-counts its n-grams, range by range (`count_part`); what all parts have in one range is put together
-apart from the other ranges (`merged`), and the ranges one after the other are the whole.
+Each part reads its documents (`read_part`) and reports which words it has, how often
+(`summarize_part`). One process ranks the words of all parts (`rank_words`) and cuts them into
+ranges. Each part then counts its n-grams, range by range (`count_part`); the counts of all parts in
+one range are merged apart from the other ranges (`merge_grams`), and the ranges one after the other
+are the whole.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from shelfmark.tfidf.tokens import FIRST, Reader, Stream, read_stream
 
 
 @dataclass(frozen=True)
-class Told:
+class PartSummary:
     """What a part tells of its stream: how often each word comes, its length in tokens and marks.
 
     `longest` is the most tokens that a document of it has.
@@ -47,14 +48,14 @@ def read_part(documents: Sequence[str], reader: Reader, n_max: int) -> Stream:
     return stream
 
 
-def told(stream: Stream) -> Told:
+def summarize_part(stream: Stream) -> PartSummary:
     """What the others need to know of a part."""
     times = np.bincount(stream.ids, minlength=len(stream.names) + FIRST)[FIRST:].tolist()
     met = {name: count for name, count in zip(stream.names, times, strict=True) if count}
-    return Told(met, len(stream.ids), longest_document(stream))
+    return PartSummary(met, len(stream.ids), longest_document(stream))
 
 
-def agreed(parts: Sequence[Told], limits: Limits, ranges: int) -> Words:
+def rank_words(parts: Sequence[PartSummary], limits: Limits, ranges: int) -> Words:
     """The words of all parts by rank, as `counts.rank` has them.
 
     Raises `NotExactError` if no part has an n-gram.
@@ -89,7 +90,7 @@ def count_part(
     return [_between(grams, start, end) for start, end in zip(starts, ends.tolist(), strict=True)]
 
 
-def merged(parts: Sequence[Grams], limits: Limits) -> Grams:
+def merge_grams(parts: Sequence[Grams], limits: Limits) -> Grams:
     """The n-grams of all parts in one range that are within the limits; parts in their order."""
     found = Grams.join(parts)
     order = np.lexsort(found.places[::-1])  # stable: of equal n-grams, part by part

@@ -25,15 +25,15 @@ def by_parts(
     size = -(-len(documents) // parts)
     rows = range(0, len(documents), size)
     streams = [partitions.read_part(documents[i : i + size], reader, limits.n_max) for i in rows]
-    told = [partitions.told(stream) for stream in streams]
-    words = partitions.agreed(told, limits, ranges)
-    spots = np.cumsum([0, *(part.length for part in told)]).tolist()
+    summaries = [partitions.summarize_part(stream) for stream in streams]
+    words = partitions.rank_words(summaries, limits, ranges)
+    spots = np.cumsum([0, *(part.length for part in summaries)]).tolist()
     counted = [
         partitions.count_part(stream, words, limits, row, spot)
         for stream, row, spot in zip(streams, rows, spots, strict=False)
     ]
     return words.names, Grams.join(
-        [partitions.merged(pieces, limits) for pieces in zip(*counted, strict=True)]
+        [partitions.merge_grams(pieces, limits) for pieces in zip(*counted, strict=True)]
     )
 
 
