@@ -70,7 +70,7 @@ def test_a_job_from_beginning_to_end(inv: Typed, google: Google) -> None:
     assert google.asked[-1][1].endswith("7000000000:cancel")
 
 
-def test_what_is_wrong_ends_with_a_status_and_one_line(inv: Typed, google: Google) -> None:
+def test_an_error_ends_with_a_status_and_one_line(inv: Typed, google: Google) -> None:
     google.location = "US"
     status, out, err = inv("preflight", *OURS)
     assert status == 1
@@ -86,7 +86,7 @@ def test_what_is_wrong_ends_with_a_status_and_one_line(inv: Typed, google: Googl
     assert err.count("\n") == 1
 
 
-def test_the_spec_is_printed_alone_and_nothing_is_asked(inv: Typed, google: Google) -> None:
+def test_a_dry_run_prints_the_spec_only_and_sends_no_request(inv: Typed, google: Google) -> None:
     status, out, err = inv("submit", "experiment=best", "cloud=vertex_cpu", *NOBODY, "--dry-run")
     assert status == 0
     spec = json.loads(out)
@@ -106,7 +106,7 @@ def test_the_spec_is_printed_alone_and_nothing_is_asked(inv: Typed, google: Goog
         ["cancel", "123"],
     ],
 )
-def test_without_an_account_each_says_what_is_missing_and_what_works(
+def test_without_an_account_each_command_names_the_missing_keys_and_what_works(
     inv: Typed, words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(account, "FILE", tmp_path / "account.yaml")
@@ -119,7 +119,7 @@ def test_without_an_account_each_says_what_is_missing_and_what_works(
     assert err.count("\n") == 1
 
 
-def test_a_training_here_takes_no_cloud(inv: Typed) -> None:
+def test_a_local_training_refuses_cloud_overrides(inv: Typed) -> None:
     status, _, err = inv("train", "cloud=vertex_cpu")
     assert status == 1
     assert err == "error: cloud: this command runs here; shelfmark submit sends a training there\n"

@@ -43,7 +43,7 @@ def test_hadolint_finds_nothing() -> None:
         ("dependabot", [ROOT / ".github" / "dependabot.yml"]),
     ],
 )
-def test_files_have_the_form_that_their_readers_ask_for(schema: str, files: list[Path]) -> None:
+def test_files_match_their_schemas(schema: str, files: list[Path]) -> None:
     done = run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files)
     assert done.returncode == 0, done.stdout
 
@@ -54,7 +54,7 @@ def test_zizmor_finds_nothing() -> None:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_pins_what_it_uses_and_may_little(workflow: Path) -> None:
+def test_a_workflow_pins_its_actions_and_has_few_permissions(workflow: Path) -> None:
     text = workflow.read_text(encoding="utf-8")
     used = re.findall(r"uses: (.*)", text)
     assert used
@@ -82,7 +82,7 @@ def instructions(dockerfile: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
-def test_an_image_is_made_in_stages_and_never_runs_as_root(dockerfile: Path) -> None:
+def test_an_image_has_stages_and_never_runs_as_root(dockerfile: Path) -> None:
     steps = instructions(dockerfile)
     names = [name for name, _ in steps]
     assert names.count("FROM") >= 2
@@ -97,13 +97,13 @@ def test_an_image_is_made_in_stages_and_never_runs_as_root(dockerfile: Path) -> 
     assert not re.search(r"https?://|ca-certificates|CERT", dockerfile.read_text(encoding="utf-8"))
 
 
-def test_both_images_have_one_python() -> None:
+def test_both_images_have_the_same_python() -> None:
     stated = {words for file in DOCKERFILES for name, words in instructions(file) if name == "ARG"
               and words.startswith("PYTHON=")}  # fmt: skip
     assert len(stated) == 1
 
 
-def test_the_images_take_the_lock_versions_and_the_service_no_others() -> None:
+def test_the_images_install_locked_versions_and_the_service_few_packages() -> None:
     service, monitor = exported(ROOT / "dockerfiles" / "api.dockerfile")
     (training,) = exported(ROOT / "dockerfiles" / "train.dockerfile")
     assert {"fastapi", "xgboost", "scikit-learn"} <= service
@@ -127,7 +127,7 @@ def exported(dockerfile: Path) -> list[set[str]]:
     return found
 
 
-def test_the_build_goes_from_images_over_their_try_to_the_service() -> None:
+def test_the_build_tests_the_images_before_it_pushes_and_deploys() -> None:
     build = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text(encoding="utf-8"))
     after = {step["id"]: step["waitFor"] for step in build["steps"]}
     assert after == {
@@ -145,7 +145,7 @@ def test_the_build_goes_from_images_over_their_try_to_the_service() -> None:
         assert part in script
 
 
-def test_the_service_is_limited_and_asked_how_it_does() -> None:
+def test_the_service_has_limits_and_probes() -> None:
     text = (ROOT / "cloud" / "service.yaml").read_text(encoding="utf-8")
     template = yaml.safe_load(text)["spec"]["template"]
     notes = template["metadata"]["annotations"]
@@ -170,7 +170,7 @@ def our_metrics() -> set[str]:
 
 
 @pytest.mark.parametrize("file", WATCHED, ids=lambda path: path.stem)
-def test_what_is_watched_is_what_the_service_tells(file: Path) -> None:
+def test_alerts_and_dashboard_query_existing_metrics(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     asked = set(re.findall(r"shelfmark_\w+", text))
     assert asked <= our_metrics() | OF_MONITOR
@@ -180,7 +180,7 @@ def test_what_is_watched_is_what_the_service_tells(file: Path) -> None:
     assert asked or cloud
 
 
-def test_each_alert_says_what_to_do() -> None:
+def test_each_alert_has_instructions() -> None:
     for file in WATCHED[:-1]:
         policy: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         assert policy["displayName"] == f"Shelfmark: {file.stem.replace('_', ' ')}"
@@ -188,7 +188,7 @@ def test_each_alert_says_what_to_do() -> None:
         assert len(policy["conditions"]) == 1
 
 
-def test_the_scripts_are_bash() -> None:
+def test_bash_parses_the_scripts() -> None:
     bash = shutil.which("bash")
     if bash is None:
         pytest.skip("no bash here")

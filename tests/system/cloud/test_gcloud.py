@@ -119,9 +119,7 @@ def test_the_service_arrives_whole(ours: Account, cloud: list[Any], tmp_path: Pa
     assert template["metadata"]["annotations"].items() <= arrived["metadata"]["annotations"].items()
 
 
-def test_a_field_that_there_is_not_never_arrives(
-    ours: Account, cloud: list[Any], tmp_path: Path
-) -> None:
+def test_an_unknown_field_is_never_sent(ours: Account, cloud: list[Any], tmp_path: Path) -> None:
     document = deploy.render_service(ours, "newest", "image@sha256:0", None)
     document["spec"]["template"]["spec"]["concurrency"] = 3
     file = tmp_path / "service.json"
@@ -152,7 +150,7 @@ def every_command(ours: Account) -> list[Command]:
     ]  # fmt: skip
 
 
-def test_every_command_is_one_that_gcloud_knows(ours: Account, tmp_path: Path) -> None:
+def test_gcloud_accepts_every_command(ours: Account, tmp_path: Path) -> None:
     commands = [shlex.join(["gcloud", *command, "--quiet"]) for command in every_command(ours)]
     commands.append("gcloud run services describe shelfmark --no-such-flag")
     file = tmp_path / "commands.json"

@@ -105,7 +105,7 @@ def outcome(model: Path, report: Path, machine: Path) -> list[bytes]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGSTOP")
-def test_a_killed_job_goes_on_on_an_empty_disk_and_ends_with_the_same_model(
+def test_a_killed_job_resumes_on_an_empty_disk_and_makes_the_same_model(
     cluster: Cluster, google: Google
 ) -> None:
     google.secrets[SECRET] = KEY.encode()
@@ -159,7 +159,7 @@ def work(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trainin
     return trained
 
 
-def test_a_bucket_that_takes_nothing_is_told_and_all_is_kept(
+def test_a_bucket_that_refuses_the_model_is_one_line_and_the_model_stays(
     work: Training, tmp_path: Path
 ) -> None:
     output = tmp_path / "gcs" / "my-bucket" / "jobs" / NAME
@@ -172,7 +172,7 @@ def test_a_bucket_that_takes_nothing_is_told_and_all_is_kept(
     assert kept.read_bytes() == b"words"
 
 
-def test_a_model_with_a_name_of_its_own_keeps_it(work: Training, tmp_path: Path) -> None:
+def test_a_named_model_keeps_its_name(work: Training, tmp_path: Path) -> None:
     job.run_in_job(load_config(["name=mine"]), work)
     output = tmp_path / "gcs" / "my-bucket" / "jobs" / NAME
     assert (output / "model" / "latest").read_text() == "mine"
@@ -181,7 +181,7 @@ def test_a_model_with_a_name_of_its_own_keeps_it(work: Training, tmp_path: Path)
     assert job.run_in_job(load_config(["name=mine"]), never).folder == Path("models", "mine")
 
 
-def test_elsewhere_than_in_a_job_nothing_is_different(
+def test_outside_a_job_a_training_runs_unchanged(
     work: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(job.MODEL)
@@ -201,7 +201,7 @@ def wandb_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("wandb_secret")
-def test_the_key_of_wandb_is_fetched_into_the_process_alone(
+def test_the_wandb_key_is_read_into_the_process_only(
     google: Google, log: Callable[[], str]
 ) -> None:
     google.secrets[SECRET] = f"{KEY}\n".encode()
@@ -239,7 +239,7 @@ def test_without_the_key_a_run_is_recorded_offline(
     assert "recorded offline" in log()
 
 
-def test_a_secret_s_server_that_says_nothing_is_not_waited_for(
+def test_a_secret_manager_that_does_not_answer_times_out(
     google: Google, wandb_secret: None, monkeypatch: pytest.MonkeyPatch, log: Callable[[], str]
 ) -> None:
     monkeypatch.setattr(rest, "SECONDS", 0.1)
@@ -250,7 +250,7 @@ def test_a_secret_s_server_that_says_nothing_is_not_waited_for(
     assert os.environ[job.WANDB_MODE] == "offline"
 
 
-def test_a_folder_of_the_mount_is_read_and_written_whole(
+def test_a_mounted_folder_is_read_and_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(MOUNT, str(tmp_path / "gcs"))
@@ -315,6 +315,6 @@ def check_folder(folder: job.BucketFolder, here: Path) -> None:
     folder.clear()
 
 
-def test_an_address_that_is_none_is_told() -> None:
+def test_an_invalid_address_is_one_line() -> None:
     with pytest.raises(ShelfmarkError, match="nowhere://x"):
         job.BucketFolder.open("nowhere://x/y")

@@ -47,7 +47,7 @@ def built(*overrides: str) -> Any:
     return json.loads(submit.preview([*OURS, *overrides]))
 
 
-def test_the_job_runs_the_very_overrides_of_inv_train() -> None:
+def test_the_job_runs_the_overrides_of_the_training() -> None:
     words = ["experiment=best", "data=snapshot", "data.path=gs://my-bucket/a b.zip", "~cloud.extra"]
     words += ["data.labels=[cs.AI,'cs.CL']", "+model.params.gamma=1", "tracking=local", "seed=3"]
     job = built(*words, "cloud/machine=e2-highmem-4", "cloud.timeout_hours=1.5", "++cloud.extra={}")
@@ -72,7 +72,7 @@ def test_the_job_runs_the_very_overrides_of_inv_train() -> None:
     assert job["labels"] == {"project": "shelfmark", "data": "snapshot", "experiment": "best"}
 
 
-def test_what_is_set_of_the_job_arrives() -> None:
+def test_the_settings_of_a_job_reach_its_spec() -> None:
     job = built(
         f"cloud.image=europe-west4-docker.pkg.dev/other/images/train@{DIGEST}",
         "cloud.output=gs://elsewhere/some/runs/",
@@ -94,7 +94,7 @@ def test_what_is_set_of_the_job_arrives() -> None:
     assert job["displayName"].endswith("-mine")
 
 
-def test_the_spec_is_shown_without_any_account(log: Callable[[], str]) -> None:
+def test_a_preview_needs_no_account(log: Callable[[], str]) -> None:
     job = json.loads(submit.preview(["experiment=best", "cloud=vertex_cpu", *NOBODY]))
     container = job["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]
     assert container["imageUri"] == "REGION-docker.pkg.dev/PROJECT/REPOSITORY/train@sha256:DIGEST"
@@ -105,7 +105,7 @@ def test_the_spec_is_shown_without_any_account(log: Callable[[], str]) -> None:
 
 
 @pytest.mark.parametrize("machine", groups.list_groups()["cloud/machine"])
-def test_every_machine_is_a_real_one(machine: str) -> None:
+def test_every_configured_machine_exists(machine: str) -> None:
     pool = built(f"cloud/machine={machine}")["jobSpec"]["workerPoolSpecs"][0]
     assert pool["machineSpec"]["machineType"] == machine
     text = (groups.CONFIGS / "cloud" / "machine" / f"{machine}.yaml").read_text(encoding="utf-8")
@@ -146,12 +146,14 @@ def test_every_machine_is_a_real_one(machine: str) -> None:
         ),
     ],
 )
-def test_a_mistake_is_told_before_anything_is_sent(overrides: list[str], line: str) -> None:
+def test_an_invalid_override_is_one_line_before_anything_is_sent(
+    overrides: list[str], line: str
+) -> None:
     with pytest.raises(ShelfmarkError, match=line):
         submit.preview([*OURS, *overrides])
 
 
-def test_a_job_needs_a_cloud_and_a_training_here_none() -> None:
+def test_a_job_needs_a_cloud_and_a_local_training_refuses_one() -> None:
     with pytest.raises(ShelfmarkError, match="say where the job runs: cloud=vertex_cpu"):
         submit.preview(["experiment=best"])
     with pytest.raises(ShelfmarkError, match="shelfmark submit sends a training there"):
@@ -185,7 +187,7 @@ def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         ),
     ],
 )
-def test_what_google_s_types_let_pass_is_refused_here(
+def test_invalid_jobs_that_pass_google_s_types_are_refused(
     change: Callable[[dict[str, Any]], Any], line: str
 ) -> None:
     spec.build_job(changed(lambda pool: None))
@@ -209,7 +211,7 @@ def test_a_job_is_sent_once_watched_and_ends(google: Google) -> None:
     assert vertex.job_state(ended) == "SUCCEEDED"
 
 
-def test_a_failed_job_tells_why(google: Google) -> None:
+def test_a_failed_job_raises_with_its_reason(google: Google) -> None:
     google.course = ["JOB_STATE_RUNNING", "JOB_STATE_FAILED"]
     google.reason = "The replica workerpool0-0 exited with a non-zero status of 1.\nmore"
     jobs, job = submit.send_job(OURS, HURRIED)
@@ -248,7 +250,7 @@ def test_a_refusal_is_one_line_with_google_s_reason(google: Google) -> None:
     )
 
 
-def test_a_busy_service_is_asked_again_and_gets_the_job_once(google: Google) -> None:
+def test_requests_to_a_busy_service_are_retried_and_the_job_is_created_once(google: Google) -> None:
     jobs = Jobs("my-project", "europe-west4", HURRIED)
     job = spec.build_job(changed(lambda pool: None))
     google.refusals = [(429, "Quota exceeded.")] * 3
@@ -267,7 +269,7 @@ def test_a_job_that_may_have_been_taken_is_not_sent_again(google: Google) -> Non
     assert len(google.sent("POST", "/customJobs")) == 1
 
 
-def test_a_service_that_stays_busy_is_given_up(
+def test_retries_end_when_the_service_stays_busy(
     google: Google, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
@@ -282,7 +284,7 @@ def test_a_service_that_stays_busy_is_given_up(
     assert 5 < len(google.asked) < 100, "each wait is longer than the one before"
 
 
-def test_no_request_waits_for_ever(google: Google) -> None:
+def test_a_request_times_out(google: Google) -> None:
     jobs = Jobs("my-project", "europe-west4", RetryPolicy(timeout=0.2, first_delay=0.01, total=0.5))
     google.answering.clear()
     with pytest.raises(ShelfmarkError, match="is not reached .*Timeout"):
@@ -316,7 +318,7 @@ def test_logs_are_read_over_pages_and_followed_to_the_end(google: Google) -> Non
     assert sorted(texts) == ["late", "one", "two", "{'other': 3}"]
 
 
-def test_a_tag_becomes_the_digest_it_has_now(google: Google) -> None:
+def test_a_tag_resolves_to_its_present_digest(google: Google) -> None:
     image = "europe-west4-docker.pkg.dev/my-project/shelfmark/train"
     assert submit.resolve_digest(rest.open_session(), f"{image}:latest") == f"{image}@{DIGEST}"
     assert submit.resolve_digest(rest.open_session(), image) == f"{image}@{DIGEST}"
@@ -331,7 +333,7 @@ def findings(*overrides: str) -> dict[str, tuple[bool | None, str]]:
     return {finding.what: (finding.right, finding.text) for finding in found}
 
 
-def test_all_is_well_before_a_job(google: Google) -> None:
+def test_all_checks_pass_before_a_job(google: Google) -> None:
     google.secrets["projects/my-project/secrets/wandb-key"] = KEY
     found = findings(*WANDB)
     assert {what: right for what, (right, _) in found.items()} == dict.fromkeys(
@@ -343,7 +345,7 @@ def test_all_is_well_before_a_job(google: Google) -> None:
     assert not [path for _, path, _ in google.asked if path.endswith(":access")]
 
 
-def test_each_thing_that_is_wrong_is_named_and_nothing_is_sent(google: Google) -> None:
+def test_each_failed_check_is_named_and_nothing_is_sent(google: Google) -> None:
     google.enabled = {"storage", "logging"}
     google.location = "US-CENTRAL1"
     google.images = {}
@@ -359,7 +361,7 @@ def test_each_thing_that_is_wrong_is_named_and_nothing_is_sent(google: Google) -
     assert not google.jobs
 
 
-def test_a_hint_stops_nothing(google: Google, log: Callable[[], str]) -> None:
+def test_a_hint_does_not_stop_a_job(google: Google, log: Callable[[], str]) -> None:
     google.quotas = {"": 2200, "europe-west4": 2}
     google.location = "EU"
     submit.send_job(OURS, HURRIED)
@@ -367,7 +369,7 @@ def test_a_hint_stops_nothing(google: Google, log: Callable[[], str]) -> None:
     assert len(google.jobs) == 1
 
 
-def test_a_bucket_of_another_is_told_as_google_tells_it(google: Google) -> None:
+def test_a_foreign_bucket_is_reported_with_google_s_reason(google: Google) -> None:
     found = findings("cloud.bucket=not-mine")
     assert found["bucket"][0] is False
     assert "404: /storage/v1/b/not-mine is not found" in found["bucket"][1]
@@ -386,7 +388,7 @@ def test_a_key_is_in_no_spec_and_no_log(google: Google, log: Callable[[], str]) 
     assert KEY.decode() not in everything
 
 
-def test_without_an_account_one_line_says_what_is_missing(
+def test_without_an_account_one_line_names_the_missing_keys(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with pytest.raises(ShelfmarkError) as told:

@@ -110,9 +110,7 @@ def test_a_short_run_against_a_service_of_its_own(
     assert {name: one["value"] for name, one in record["budgets"].items()} == test.ratios()
 
 
-def test_what_is_counted_is_what_was_asked_and_answered(
-    papers: str, tmp_path: Path, counting: str
-) -> None:
+def test_the_counts_are_those_of_the_server(papers: str, tmp_path: Path, counting: str) -> None:
     bodies = tmp_path / "bodies"
     bodies.write_bytes(b'{"text":"one"}\n{"papers":[{"text":"one"},{"text":"two"}]}')
     begun = time.perf_counter()
@@ -148,7 +146,7 @@ def test_ratios_within_and_past_their_budgets() -> None:
     assert "NOT MET errors 1 (budget: at most 0)" in past.summary()
 
 
-def test_a_record_tells_what_was_not_met(tmp_path: Path) -> None:
+def test_a_record_holds_the_budgets_that_are_not_met(tmp_path: Path) -> None:
     slow = dict.fromkeys(("health", "predict", "lists of 64"), figures_of(10, 100, errors=1))
     LoadTest("slow", slow).write({"model": "a"}, tmp_path)
     record = orjson.loads((tmp_path / "metrics.json").read_bytes())
@@ -208,7 +206,7 @@ def test_a_url_that_does_not_answer_is_one_line(papers: str, url: str, why: str)
         load.run_load_test(url.format(port=free_port()), papers)
 
 
-def test_a_service_that_does_not_start_says_why(papers: str, tmp_path: Path) -> None:
+def test_a_service_that_does_not_start_raises_with_its_reason(papers: str, tmp_path: Path) -> None:
     with pytest.raises(ShelfmarkError, match="the service did not start: no model in"):
         load.run_load_test(file=papers, models=str(tmp_path))
 
@@ -218,7 +216,7 @@ def test_no_users_are_a_mistake() -> None:
         load.run_load_test(users=0)
 
 
-def test_a_load_generator_that_fails_says_why(
+def test_a_load_generator_that_fails_raises_with_its_reason(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(load, "USERS", tmp_path / "nowhere.py")

@@ -52,7 +52,7 @@ def test_the_report_is_whole(home: Path, report: dict[str, Any]) -> None:
     assert all(f"({name})" in page for name in FILES if name.endswith(".png"))
 
 
-def test_the_layout_that_others_read(report: dict[str, Any]) -> None:
+def test_the_layout_of_the_metrics(report: dict[str, Any]) -> None:
     assert report["kind"] == "robustness"
     assert report["synthetic"] is True
     assert (report["model"], report["split"], report["seed"]) == ("quick", "validation", 7)
@@ -65,7 +65,7 @@ def test_the_layout_that_others_read(report: dict[str, Any]) -> None:
         assert {"accuracy", "macro_f1", "abstained", "papers"} <= set(row)
 
 
-def test_unchanged_papers_score_as_inv_evaluate_says(
+def test_unchanged_papers_have_the_figures_of_an_evaluation(
     report: dict[str, Any], model: artifact.Model, parts: splits.Splits
 ) -> None:
     table = parts.read("validation")
@@ -78,7 +78,7 @@ def test_unchanged_papers_score_as_inv_evaluate_says(
         assert one == pytest.approx({key: usual["per_class"][label][key] for key in one})
 
 
-def test_a_changed_paper_is_answered_as_a_users_is(
+def test_a_changed_paper_is_answered_as_by_the_service(
     report: dict[str, Any], model: artifact.Model, parts: splits.Splits
 ) -> None:
     table = parts.read("validation")
@@ -92,7 +92,7 @@ def test_a_changed_paper_is_answered_as_a_users_is(
     assert told["abstained"] == pytest.approx(np.mean([not one.confident for one in given]))
 
 
-def test_what_the_figures_must_say(report: dict[str, Any]) -> None:
+def test_the_figures_are_consistent(report: dict[str, Any]) -> None:
     before, after = report["as_is"], report["changes"]
     assert after["upper case"]["difference"]["accuracy"] == {"value": 0, "low": 0, "high": 0}
     assert after["upper case"]["touched"] == 1
@@ -105,7 +105,7 @@ def test_what_the_figures_must_say(report: dict[str, Any]) -> None:
             assert apart["low"] <= apart["value"] <= apart["high"]
 
 
-def test_stuffed_papers_move_to_the_class_whose_words_they_got(report: dict[str, Any]) -> None:
+def test_stuffed_papers_move_to_the_class_of_their_keywords(report: dict[str, Any]) -> None:
     once, twice = (report["changes"][name]["moved"] for name in changes.STUFFINGS)
     assert once["before"] == twice["before"]
     assert once["after"] > once["before"] + 0.05
@@ -120,7 +120,7 @@ def test_another_language_is_noticed(report: dict[str, Any]) -> None:
     assert 0.3 < told["words"] < 0.9
 
 
-def test_a_year_with_too_few_papers_is_left_out_and_said(
+def test_a_year_with_too_few_papers_is_left_out_with_a_reason(
     home: Path, report: dict[str, Any]
 ) -> None:
     assert list(report["years"]) == list(report["years_trained"]) == ["2015"]
@@ -131,7 +131,7 @@ def test_a_year_with_too_few_papers_is_left_out_and_said(
     assert "| to 2015 |" in page
 
 
-def test_the_past_never_sees_the_future(parts: splits.Splits) -> None:
+def test_training_papers_precede_validation_and_test_papers(parts: splits.Splits) -> None:
     pool = ageing.pool_papers(parts, with_test=False)
     assert pool.num_rows == parts.read("train").num_rows + parts.read("validation").num_rows
     assert (
@@ -173,7 +173,7 @@ def test_the_same_seed_makes_the_same_report(
     assert again == {name: report[name] for name in ("as_is", "changes")}
 
 
-def test_at_most_so_many_papers_and_no_years_unless_asked(home: Path, tmp_path: Path) -> None:
+def test_the_number_of_papers_is_limited_and_years_are_optional(home: Path, tmp_path: Path) -> None:
     few = run.measure_robustness(home / "models" / "quick", tmp_path, papers=20)
     assert few["papers"] == sum(one["papers"] for one in few["as_is"]["classes"].values()) == 20
     assert few["years"] is None
@@ -204,7 +204,7 @@ def test_the_interval_covers_a_known_difference() -> None:
     assert covered >= 6
 
 
-def test_labels_that_are_not_there_do_not_count() -> None:
+def test_labels_without_papers_do_not_count() -> None:
     truth, given = np.array([0, 0, 1, 1, 3]), np.array([0, 2, 1, 1, 0])
     sample = Sample(["a", "b", "c", "d"], [("", "")] * 5, truth)
     told = Predictions(given, np.zeros(5, bool))
@@ -248,7 +248,7 @@ def test_a_report_that_cannot_be_written_is_one_line(home: Path, tmp_path: Path)
         run.measure_robustness(home / "models" / "quick", tmp_path / "reports", papers=5)
 
 
-def test_a_killed_run_leaves_the_last_report(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_the_previous_report(tmp_path: Path) -> None:
     folder = tmp_path / "reports" / "made-up-robustness"
     brief = {"years": None}
     run.write_report(made_up(2) | brief, folder)
@@ -348,7 +348,7 @@ def test_every_picture_is_an_image_that_fits_a_screen(count: int, tmp_path: Path
         assert 300 < image.shape[0] < 1500
 
 
-def test_a_page_names_the_classes_that_lose_most_and_no_figure_that_is_not_there() -> None:
+def test_a_page_names_the_classes_that_lose_most_and_leaves_missing_figures_empty() -> None:
     report = made_up(149)
     page = report_page.render_report(report, ["changes.png"])
     before, after = (one["classes"] for one in (report["as_is"], report["changes"]["typos"]))

@@ -107,7 +107,7 @@ def test_the_best_is_an_experiment_that_loads(
     assert (loaded.model, loaded.features) == (wanted.model, wanted.features)
 
 
-def test_nothing_but_the_study_and_the_best_is_left(searched: Path) -> None:
+def test_only_the_study_and_the_best_experiment_stay(searched: Path) -> None:
     names = {path.name for path in (searched / "reports" / "sweeps").iterdir()}
     assert names == {"grid.db", "grid.lock", "grid.yaml"}
     assert not (searched / "models").exists()
@@ -127,7 +127,7 @@ def test_the_test_split_is_never_read(searched: Path, monkeypatch: pytest.Monkey
     assert set(asked) == {"train", "validation"}
 
 
-def test_the_same_command_does_what_is_left_and_more_on_request(
+def test_the_same_command_runs_the_remaining_trials_and_more_on_request(
     tmp_path: Path, searched: Path
 ) -> None:
     file = written(searched, "grow", {**GRID, "method": "random", "early_terminate": None})
@@ -150,7 +150,7 @@ def test_a_study_of_another_search_is_not_mixed_with_this_one(searched: Path) ->
         run_sweep(file, overrides(searched, "data.maths=mask"))
 
 
-def test_values_that_do_not_go_together_fail_one_trial_alone(tmp_path: Path) -> None:
+def test_inconsistent_values_fail_only_their_trial(tmp_path: Path) -> None:
     parameters = {
         "model.rounds": {"value": 2},
         "features.max_df": {"values": [0.0001, 0.7]},
@@ -162,14 +162,14 @@ def test_values_that_do_not_go_together_fail_one_trial_alone(tmp_path: Path) -> 
     assert result.path.read_text() == result.experiment
 
 
-def test_a_search_of_which_nothing_comes_is_one_line(tmp_path: Path) -> None:
+def test_a_search_without_a_completed_trial_is_one_line(tmp_path: Path) -> None:
     parameters = {"features.max_df": {"values": [0.0001]}}
     file = written(tmp_path, "none", {**GRID, "parameters": parameters})
     with pytest.raises(ShelfmarkError, match="none: no trial was completed: features: "):
         run_sweep(file, overrides(tmp_path))
 
 
-def test_a_cluster_is_not_silently_left_out(tmp_path: Path) -> None:
+def test_a_cluster_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ShelfmarkError, match="engine=dask: a sweep trains on this machine"):
         run_sweep(written(tmp_path, "grid", GRID), overrides(tmp_path, "engine=dask"))
     assert not (tmp_path / "reports").exists()
@@ -184,7 +184,7 @@ def test_a_cluster_is_not_silently_left_out(tmp_path: Path) -> None:
         ({}, {"study": "a/b"}, "--study a/b: a name, or the path of a file that ends in .db"),
     ],
 )
-def test_a_mistake_is_told_before_any_work(
+def test_an_invalid_argument_is_one_line_before_any_work(
     tmp_path: Path, changed: dict[str, Any], arguments: dict[str, Any], line: str
 ) -> None:
     with pytest.raises(ShelfmarkError) as raised:
@@ -193,7 +193,7 @@ def test_a_mistake_is_told_before_any_work(
     assert not (tmp_path / "reports").exists() or "study" in arguments
 
 
-def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
+def test_an_invalid_database_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "mine.db").write_text("no database, but some text that is long enough to be none")
     with pytest.raises(ShelfmarkError, match="mine.db: no study") as raised:
         run_sweep(
@@ -221,7 +221,7 @@ def inv(*words: str, cwd: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_a_killed_search_of_several_workers_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_killed_search_of_several_workers_resumes(tmp_path: Path) -> None:
     rates = [0.1, 0.2, 0.3, 0.4]
     parameters = {"model.rounds": {"value": 12}, "model.learning_rate": {"values": rates}}
     written(tmp_path, "kill", {**GRID, "early_terminate": None, "parameters": parameters})
@@ -245,7 +245,7 @@ def test_a_killed_search_of_several_workers_goes_on_where_it_was(tmp_path: Path)
     assert "kill.yaml by optuna: WANDB_MODE=offline, and W&B has no sweeps offline" in told[1]
 
 
-def test_a_trial_killed_before_it_drew_its_values_is_begun_again(tmp_path: Path) -> None:
+def test_a_trial_killed_before_it_drew_its_values_starts_again(tmp_path: Path) -> None:
     database = tmp_path / "reports" / "sweeps" / "early.db"
     database.parent.mkdir(parents=True)
     study = optuna.create_study(storage=f"sqlite:///{database}", study_name="early")
@@ -333,7 +333,7 @@ def test_a_model_of_the_best_experiment_is_trained_as_the_trial_was(searched: Pa
         ({"WANDB_BASE_URL": "http://logged.out"}, "auto", "optuna", "no W&B account is set up"),
     ],
 )
-def test_the_engine_is_the_one_that_can(
+def test_the_engine_is_chosen_by_the_account(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     environment: dict[str, str],

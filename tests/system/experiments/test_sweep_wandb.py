@@ -50,9 +50,7 @@ def inv(folder: Path, server: SweepServer, *words: str, **more: str) -> Any:
     )
 
 
-def test_an_account_has_the_sweep_made_and_worked_on_at_wandb(
-    tmp_path: Path, server: SweepServer
-) -> None:
+def test_with_an_account_wandb_runs_the_sweep(tmp_path: Path, server: SweepServer) -> None:
     written(tmp_path, "mine", SWEEP)
     done = inv(tmp_path, server, "mine.yaml", *QUICK, "tracking.project=papers")
     assert done.returncode == 0, done.stderr
@@ -83,9 +81,7 @@ def test_an_account_has_the_sweep_made_and_worked_on_at_wandb(
     assert not (tmp_path / "wandb").exists()
 
 
-def test_an_agent_can_take_part_in_a_sweep_that_is_there(
-    tmp_path: Path, server: SweepServer
-) -> None:
+def test_an_agent_can_join_an_existing_sweep(tmp_path: Path, server: SweepServer) -> None:
     server.sweeps.append({**SWEEP, "run_cap": 9})
     server.given = 1
     written(tmp_path, "mine", SWEEP)

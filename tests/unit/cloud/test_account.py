@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
     return Path(shutil.copy(account.FILE, tmp_path / "account.yaml"))
 
 
-def test_what_is_written_is_read_and_the_comments_stay(path: Path) -> None:
+def test_a_written_account_reads_back_and_keeps_the_comments(path: Path) -> None:
     account.write_account(Account(), path)
     empty = path.read_text()
     assert empty.count("#") == 6
@@ -49,18 +49,18 @@ def test_what_is_written_is_read_and_the_comments_stay(path: Path) -> None:
         ("project: [", "cannot be read"),
     ],
 )
-def test_a_name_that_cannot_be_one_is_told(path: Path, text: str, line: str) -> None:
+def test_an_invalid_name_is_one_line(path: Path, text: str, line: str) -> None:
     path.write_text(text)
     with pytest.raises(ShelfmarkError, match=line):
         account.read_account(path)
 
 
-def test_no_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ShelfmarkError, match="cannot be read"):
         account.read_account(tmp_path / "none.yaml")
 
 
-def test_what_is_missing_is_named_with_what_fills_it_in() -> None:
+def test_missing_keys_are_named_with_the_command_that_fills_them_in() -> None:
     account.require_keys(OURS, *Account.model_fields, without="nothing")
     partly = OURS.model_copy(update={"region": None, "bucket": None})
     assert account.missing_keys(partly, "project", "bucket", "region") == ["bucket", "region"]

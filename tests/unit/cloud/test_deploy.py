@@ -52,7 +52,7 @@ def verbs(project: Project) -> list[str]:
     return [words[2] for words in project["calls"] if words[:2] == ["run", "services"]]
 
 
-def test_a_first_revision_then_a_second_and_back(ours: Account, ready: Project) -> None:
+def test_deploying_twice_and_rolling_back(ours: Account, ready: Project) -> None:
     first = deploy.deploy(ours)
     assert verbs(ready) == ["describe", "replace", "update-traffic"]
     assert ready["traffic"] == [{"revisionName": first, "percent": 100}]
@@ -67,7 +67,7 @@ def test_a_first_revision_then_a_second_and_back(ours: Account, ready: Project) 
     assert deploy.rollback(ours) == second
 
 
-def test_the_commands_that_a_dry_run_prints_are_those_that_run(
+def test_a_dry_run_prints_the_commands_that_a_deployment_runs(
     ours: Account, ready: Project
 ) -> None:
     planned = deploy.deploy_commands(ours, "newest") + deploy.rollback_commands(ours)
@@ -91,7 +91,7 @@ def test_a_dry_run_needs_no_account(ours: Account) -> None:
     assert any("--region=europe-west4 --project=PROJECT" in line for line in typed)
 
 
-def test_what_is_deployed_is_named_exactly(ours: Account, ready: Project) -> None:
+def test_a_deployment_pins_image_model_and_account(ours: Account, ready: Project) -> None:
     deploy.deploy(ours)
     (document,) = ready["documents"]
     spec = document["spec"]["template"]["spec"]
@@ -137,7 +137,7 @@ def test_a_revision_that_fails_its_check_gets_no_traffic(
         ({"objects": {f"{MODELS}/production": "../up"}}, "../up: not the name of a version"),
     ],
 )
-def test_what_is_not_there_is_told_before_anything_starts(
+def test_a_missing_model_or_image_is_reported_before_anything_starts(
     ours: Account, ready: Project, change: dict[str, Any], line: str
 ) -> None:
     ready.update(**change)
@@ -147,7 +147,7 @@ def test_what_is_not_there_is_told_before_anything_starts(
     assert "replace" not in verbs(ready)
 
 
-def test_nothing_to_go_back_to_is_told(ours: Account, ready: Project) -> None:
+def test_a_rollback_without_a_previous_revision_is_one_line(ours: Account, ready: Project) -> None:
     with pytest.raises(ShelfmarkError, match="no revision before the first"):
         deploy.rollback(ours)
     first = deploy.deploy(ours)

@@ -31,7 +31,7 @@ def made(ours: Account, secret: str = "") -> list[str]:
     return told
 
 
-def test_a_second_call_makes_nothing_anew(ours: Account, project: Project) -> None:
+def test_a_second_call_creates_nothing(ours: Account, project: Project) -> None:
     first = made(ours, "the-key")
     assert sum(line.startswith("created") for line in first) == 14
     assert not any(line.startswith("exists") for line in first)
@@ -41,7 +41,7 @@ def test_a_second_call_makes_nothing_anew(ours: Account, project: Project) -> No
     assert sum(line.startswith("exists") for line in second) == 14
 
 
-def test_a_call_that_was_stopped_goes_on(ours: Account, project: Project) -> None:
+def test_a_stopped_call_continues(ours: Account, project: Project) -> None:
     project.update(refused=["artifacts repositories shelfmark"])
     with pytest.raises(ShelfmarkError, match="gcloud artifacts repositories create.*PERMISSION"):
         made(ours)
@@ -50,7 +50,7 @@ def test_a_call_that_was_stopped_goes_on(ours: Account, project: Project) -> Non
     assert made(ours)[1:3] == ["exists  bucket my-bucket", "created repository shelfmark"]
 
 
-def test_a_secret_stands_on_no_command_line(ours: Account, project: Project) -> None:
+def test_no_command_line_shows_the_secret(ours: Account, project: Project) -> None:
     made(ours, "the-key")
     assert project["given"].count("the-key") == 1
     (place,) = (n for n, given in enumerate(project["given"]) if given)
@@ -58,7 +58,7 @@ def test_a_secret_stands_on_no_command_line(ours: Account, project: Project) -> 
     assert "the-key" not in json.dumps(project["calls"])
 
 
-def test_no_account_may_more_than_it_needs(ours: Account) -> None:
+def test_each_service_account_has_the_documented_roles_only(ours: Account) -> None:
     grants: dict[str, set[str]] = {}
     for step in needed(ours):
         words = dict(word.split("=", 1) for word in step.create if "=" in word)
@@ -86,12 +86,12 @@ def test_no_account_may_more_than_it_needs(ours: Account) -> None:
         (("my-project", "europe-west4", "gs://my-bucket"), "--bucket gs://my-bucket"),
     ],
 )
-def test_a_name_that_cannot_be_one_is_told(names: tuple[str, str, str], line: str) -> None:
+def test_an_invalid_name_is_one_line(names: tuple[str, str, str], line: str) -> None:
     with pytest.raises(ShelfmarkError, match=line):
         setup.make_account(*names)
 
 
-def test_a_repository_that_cannot_be_one_is_told(ours: Account) -> None:
+def test_an_invalid_repository_is_one_line(ours: Account) -> None:
     with pytest.raises(ShelfmarkError, match="--github me' || true"):
         setup.plan_steps(ours, github="me' || true")
 
@@ -111,7 +111,9 @@ def test_a_dry_run_prints_all_and_runs_nothing(
     assert shlex.split(shown[0])[1:] == expected[0].create
 
 
-def test_without_an_account_each_task_says_what_is_missing(project: Project, typed: Typed) -> None:
+def test_without_an_account_each_task_names_the_missing_keys(
+    project: Project, typed: Typed
+) -> None:
     project.update(account="")
     status, _, err = typed("cloud-init", *NAMES)
     assert status == 1

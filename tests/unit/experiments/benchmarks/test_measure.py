@@ -29,19 +29,21 @@ def test_the_digest_tells_the_smallest_difference_apart(settings: Config) -> Non
     assert two["digest"] != three["digest"]
 
 
-def test_growth_takes_as_many_papers_as_asked(settings: Config) -> None:
+def test_a_fit_is_timed_on_the_given_number_of_papers(settings: Config) -> None:
     found = measure.time_fit(settings, "200")
     assert found["papers"] == 200
     assert found["rounds"] > 0
 
 
-def test_an_answer_has_its_parts(settings: Config, model: artifact.Model, home: Path) -> None:
+def test_an_answer_is_timed_in_its_parts(
+    settings: Config, model: artifact.Model, home: Path
+) -> None:
     found = measure.time_answer(settings, str(home / "models" / "quick"))
     assert set(found) == {"clean", "features", "score", "explain"}
     assert all(seconds > 0 for seconds in found.values())
 
 
-def test_a_file_is_predicted_as_a_user_would(
+def test_the_prediction_of_a_file_is_timed_as_a_command(
     settings: Config, model: artifact.Model, home: Path
 ) -> None:
     found = measure.time_file_prediction(settings, str(home / "models" / "quick"))

@@ -29,12 +29,12 @@ def test_a_table_of_the_named_benchmarks(monkeypatch: pytest.MonkeyPatch) -> Non
     assert rest == ["", ""]
 
 
-def test_a_measurement_that_fails_says_why() -> None:
+def test_a_measurement_that_fails_raises_with_its_reason() -> None:
     with pytest.raises(ShelfmarkError, match="there is no file nowhere.zip"):
         speed.run_benchmarks(["data"], ["data=snapshot", "data.path=nowhere.zip"])
 
 
-def test_a_ratio_above_one_says_that_ours_takes_less() -> None:
+def test_a_ratio_above_one_means_that_ours_takes_less() -> None:
     ours, theirs = {"fit": 2.0, "peak_mb": 100.0}, {"fit": 5.0, "peak_mb": 50.0}
     assert speed._compare(ours, theirs, "fit", "scikit-learn") == (
         "2.0 s", "5.0 s scikit-learn", "2.5x",
@@ -43,7 +43,7 @@ def test_a_ratio_above_one_says_that_ours_takes_less() -> None:
 
 
 @pytest.mark.parametrize(("workers", "seconds"), [(1, 115.1), (2, 65.2), (4, 40.4), (10, 26.0)])
-def test_what_is_shared_shrinks_and_the_rest_and_the_network_do_not(
+def test_parallel_work_shrinks_and_the_rest_and_the_network_do_not(
     workers: int, seconds: float
 ) -> None:
     assert LAW.seconds(workers) == pytest.approx(seconds)

@@ -38,21 +38,21 @@ def test_any_text_is_changed_the_same_for_the_same_seed(
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_paper_is_changed_alike_however_many_follow(name: str) -> None:
+def test_the_change_of_a_paper_does_not_depend_on_the_others(name: str) -> None:
     assert changes.apply_change(name, PAPERS[:3], 5) == changes.apply_change(name, PAPERS, 5)[:3]
 
 
 @pytest.mark.parametrize("name", ["typos", "dropped words", "shuffled sentences", "boilerplate"])
-def test_another_seed_changes_otherwise(name: str) -> None:
+def test_another_seed_gives_other_changes(name: str) -> None:
     assert changes.apply_change(name, PAPERS, 1) != changes.apply_change(name, PAPERS, 2)
 
 
 @given(abstract=st.text(), seed=SEEDS)
-def test_typos_join_and_part_no_words(abstract: str, seed: int) -> None:
+def test_typos_keep_the_number_of_words(abstract: str, seed: int) -> None:
     assert len(one("typos", "", abstract, seed)[1].split()) == len(abstract.split())
 
 
-def test_one_in_ten_of_the_longer_words_is_mistyped() -> None:
+def test_one_in_ten_of_the_longer_words_gets_a_typo() -> None:
     pairs = [
         pair
         for (_, old), (_, new) in zip(PAPERS, changes.apply_change("typos", PAPERS, 1), strict=True)
@@ -124,7 +124,7 @@ def test_tex_is_removed(text: str, bare: str) -> None:
 
 
 @given(title=st.text(), abstract=st.text())
-def test_parts_are_left_out(title: str, abstract: str) -> None:
+def test_parts_are_removed(title: str, abstract: str) -> None:
     assert one("title only", title, abstract) == (title, "")
     assert one("abstract only", title, abstract) == ("", abstract)
     same, half = one("half an abstract", title, abstract)
@@ -135,7 +135,7 @@ def test_parts_are_left_out(title: str, abstract: str) -> None:
 
 
 @given(abstract=st.text(min_size=1), seed=SEEDS)
-def test_boilerplate_comes_behind_the_abstract(abstract: str, seed: int) -> None:
+def test_boilerplate_follows_the_abstract(abstract: str, seed: int) -> None:
     title, text = one("boilerplate", TITLE, f"A{abstract}A", seed)
     assert title == TITLE
     assert text.startswith(f"A{abstract}A ")

@@ -107,12 +107,12 @@ def test_a_mistake_is_one_line(tmp_path: Path, changed: dict[str, Any], line: st
         ("nowhere/mine.yaml", "there is no such file"),
     ],
 )
-def test_a_name_that_is_none_is_one_line(name: str, line: str) -> None:
+def test_an_unknown_sweep_is_one_line(name: str, line: str) -> None:
     with pytest.raises(ShelfmarkError, match=line.replace("?", r"\?")):
         spec.read_sweep(name)
 
 
-def test_a_file_that_is_no_yaml_is_one_line(tmp_path: Path) -> None:
+def test_an_invalid_yaml_file_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("method: [bayes\nmetric: {")
     with pytest.raises(ShelfmarkError, match="no sweep file") as raised:
@@ -151,9 +151,7 @@ def test_the_distribution_is_the_one_that_wandb_takes(
         ({"values": [[1, 1], [1, 2]]}, [1, 2], [1, 2]),
     ],
 )
-def test_what_an_engine_draws_becomes_the_value_meant(
-    given: dict[str, Any], drawn: Any, meant: Any
-) -> None:
+def test_a_drawn_value_is_rounded(given: dict[str, Any], drawn: Any, meant: Any) -> None:
     settled = Parameter.model_validate(given).round_value(drawn)
     assert settled == meant
     assert type(settled) is type(meant)
@@ -188,6 +186,6 @@ def test_values_arrive_through_hydra_as_they_are(value: Any) -> None:
     assert OmegaConf.create({"found": found}).found == value
 
 
-def test_max_iter_and_s_say_the_first_round_too() -> None:
+def test_max_iter_and_s_determine_the_first_round_too() -> None:
     early = spec.EarlyTerminate(type="hyperband", max_iter=27, s=2)
     assert early.first == 3
