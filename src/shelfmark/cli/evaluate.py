@@ -25,7 +25,7 @@ def evaluate(model: str, split: str, baselines: bool, models: Path, reports: Pat
     from shelfmark.evaluation import evaluate
 
     report = evaluate.evaluate_model(models / model, reports, split, baselines=baselines)
-    print_table(evaluate.figures_table(report))
+    print_table(report.table())
 
 
 @click.command("robustness", cls=Command, stopped="the last report is unchanged")

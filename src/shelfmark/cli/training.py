@@ -63,12 +63,11 @@ def train(overrides: tuple[str, ...]) -> None:
     if "engine=dask" in overrides:
         require_extra("distributed", "dask")
     from shelfmark.cloud.job import run_in_job
-    from shelfmark.evaluation.evaluate import figures_table
     from shelfmark.training.train import train_model
 
     result = run_in_job(load_settings(overrides), train_model)
     if result.report is not None:
-        print_table(figures_table(result.report))
+        print_table(result.report.table())
 
 
 @click.command("sync", cls=Command, stopped="unsent runs stay in the folder")

@@ -1,4 +1,4 @@
-"""How any model must behave: what changes nothing, what moves it, what holds of every answer.
+"""Behavioural tests of a model: invariance, direction, and what holds for every answer.
 
 After Ribeiro et al., Beyond Accuracy: Behavioral Testing of NLP Models, arXiv:2005.04118.
 """
@@ -24,30 +24,30 @@ SAME = {
     "accents in TeX": ABSTRACT.replace(r"Poincar\'e", "Poincaré").replace(r"Erd\H{o}s", "Erdős"),
     "control characters": ABSTRACT.replace("order", "order\0"),
 }
-PROBES = 2000  # of the commonest terms, to find which words tell a class
-WORDS = 8  # of a made-up paper
-FOUND = 0.9  # share of the classes that papers of their own words must be put in
-LONG = 50_000  # characters, as the service takes them by default
-CLOSE = 1e-4  # of probabilities and margins in single precision
+PROBES = 2000  # most frequent terms, among which the words of each class are found
+WORDS = 8  # of a synthetic paper
+RECALLED = 0.9  # share of the classes that papers of their own words must be put in
+LONG = 50_000  # characters, the service's default limit
+CLOSE = 1e-4  # tolerance of probabilities and margins in single precision
 
 
 @dataclass(frozen=True)
 class Check:
-    """What one check found.
+    """The result of one check.
 
     Args:
         name: of the check.
-        passed: whether it holds.
-        told: what was found, on one line.
+        passed: whether it passed.
+        detail: what was found, on one line.
     """
 
     name: str
     passed: bool
-    told: str
+    detail: str
 
 
 def check_behaviour(model: Model) -> list[Check]:
-    """Try a model on texts made here; no paper of any split is needed."""
+    """Return the results of all behavioural tests, on texts made here."""
     checks = [_invariant(model), _sums(model), _empty(model), _alone(model)]
     # Not every family of models has a vocabulary, or explains its answers.
     return [*checks, *_directed(model), *_explained(model)]
@@ -62,8 +62,8 @@ def _invariant(model: Model) -> Check:
     broken = [
         what for what, other in zip(SAME, others, strict=True) if not np.array_equal(base, other)
     ]
-    told = ", ".join(broken) + " change the answer" if broken else ", ".join(SAME)
-    return Check("what carries no meaning changes nothing", not broken, told)
+    detail = ", ".join(broken) + " change the answer" if broken else ", ".join(SAME)
+    return Check("what carries no meaning changes nothing", not broken, detail)
 
 
 def _sums(model: Model) -> Check:
@@ -76,8 +76,8 @@ def _sums(model: Model) -> Check:
 
 def _empty(model: Model) -> Check:
     (answer,) = answers.answer_papers(model, [("", "")])
-    told = f"{answer.category} with {answer.confidence:.2f}"
-    return Check("no text, no confident answer", not answer.confident, told)
+    detail = f"{answer.category} with {answer.confidence:.2f}"
+    return Check("no text, no confident answer", not answer.confident, detail)
 
 
 def _alone(model: Model) -> Check:
@@ -89,23 +89,23 @@ def _alone(model: Model) -> Check:
 
 
 def _directed(model: Model) -> Iterator[Check]:
-    """Papers made of the words that tell a class are put in it."""
+    """Check that papers made of the words of a class are put in it."""
     vocabulary = model.classifier.vocabulary
     if vocabulary is None:
         return
     probes = np.array(vocabulary.frequent(PROBES), object)
-    told = model.probabilities(list(probes))[0]
-    best = np.argsort(-told, axis=0, kind="stable")[:WORDS]
+    probabilities = model.probabilities(list(probes))[0]
+    best = np.argsort(-probabilities, axis=0, kind="stable")[:WORDS]
     papers = [". ".join(probes[column]) for column in best.T]
     found = model.probabilities(papers)[0].argmax(axis=1) == np.arange(len(papers))
     missed = [label for label, right in zip(model.classes, found, strict=True) if not right]
     shown = f"; not {', '.join(missed[:5])}" if missed else ""
     share = f"{found.sum()} of {len(found)} classes{shown}"
-    yield Check("papers of a class's own words are put in it", found.mean() >= FOUND, share)
+    yield Check("papers of a class's own words are put in it", found.mean() >= RECALLED, share)
 
 
 def _explained(model: Model) -> Iterator[Check]:
-    """The margins that are explained are those that made the probabilities."""
+    """Check that the explained margins are those of the probabilities."""
     text = model.text("", ABSTRACT)
     (row,), _ = model.probabilities([text])
     first, second = np.argsort(-row)[:2]

@@ -1,14 +1,20 @@
-"""Pictures of an evaluation that a person reads at a glance, for five classes or 150."""
+"""Charts of an evaluation, readable for five classes or 150."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from shelfmark.evaluation.records import (
+    ClassScores,
+    CoveragePoint,
+    EvaluationReport,
+    ReliabilityBin,
+)
 
 INK, SOFT, ACCENT = "#1f2933", "#d9dee4", "#2b6cb0"
 CELLS_WITH_NUMBERS = 20  # more classes than this, and colour alone is readable
@@ -16,7 +22,7 @@ CELLS_WITH_NUMBERS = 20  # more classes than this, and colour alone is readable
 RUN, CREATED = "Source", "Creation Time"
 PICTURES = ("confusion", "class_f1", "reliability", "coverage", "telling_terms")
 ROWS_A_COLUMN = 50
-# Margins in inches: settled here, because measuring 150 labels to lay them out takes seconds.
+# Margins in inches: fixed, because measuring 150 labels to lay them out takes seconds.
 LEFT, RIGHT, BOTTOM, TOP = 1.5, 0.2, 0.5, 0.5
 
 
@@ -58,9 +64,9 @@ def draw_confusion(matrix: list[list[int]], classes: list[str]) -> Figure:
     return figure
 
 
-def draw_class_f1(per_class: dict[str, dict[str, float]]) -> Figure:
+def draw_class_f1(per_class: dict[str, ClassScores]) -> Figure:
     """Draw the F1 of each class, best first, with how many papers it had."""
-    rows = sorted(per_class.items(), key=lambda item: -item[1]["f1"])
+    rows = sorted(per_class.items(), key=lambda item: -item[1].f1)
     columns = math.ceil(len(rows) / ROWS_A_COLUMN)
     tallest = math.ceil(len(rows) / columns)
     figure = _figure(4.8 * columns, max(1.0, 0.24 * tallest))
@@ -68,12 +74,12 @@ def draw_class_f1(per_class: dict[str, dict[str, float]]) -> Figure:
     for number, axes in enumerate(grid):
         part = rows[number * tallest : (number + 1) * tallest]
         places = np.arange(len(part))
-        values = [figures["f1"] for _, figures in part]
+        values = [scores.f1 for _, scores in part]
         axes.barh(places, values, color=ACCENT, height=0.7)
         axes.set_yticks(places, [label for label, _ in part], fontsize=8)
-        for place, (_, figures) in zip(places, part, strict=True):
-            note = f"{figures['f1']:.2f}  ({figures['papers']:,})"
-            axes.text(figures["f1"] + 0.01, place, note, va="center", fontsize=7, color=INK)
+        for place, (_, scores) in zip(places, part, strict=True):
+            note = f"{scores.f1:.2f}  ({scores.papers:,})"
+            axes.text(scores.f1 + 0.01, place, note, va="center", fontsize=7, color=INK)
         axes.set_xlim(0, 1.25)
         axes.set_xticks(np.linspace(0, 1, 6))
         axes.set_ylim(tallest - 0.4, -0.6)
@@ -82,15 +88,15 @@ def draw_class_f1(per_class: dict[str, dict[str, float]]) -> Figure:
     return figure
 
 
-def draw_reliability(rows: list[dict[str, float]], error: float) -> Figure:
-    """Draw how often the model is right at each confidence; the diagonal is honesty."""
+def draw_reliability(rows: list[ReliabilityBin], error: float) -> Figure:
+    """Draw how often the model is right at each confidence; the diagonal is perfect calibration."""
     figure = _figure(4.0, 4.0)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=SOFT, linewidth=2)
-    confidence = [row["confidence"] for row in rows]
-    sizes = [20 + 600 * row["share"] for row in rows]
-    axes.plot(confidence, [row["accuracy"] for row in rows], color=ACCENT, linewidth=1)
-    axes.scatter(confidence, [row["accuracy"] for row in rows], s=sizes, color=ACCENT, alpha=0.7)
+    confidence = [row.confidence for row in rows]
+    sizes = [20 + 600 * row.share for row in rows]
+    axes.plot(confidence, [row.accuracy for row in rows], color=ACCENT, linewidth=1)
+    axes.scatter(confidence, [row.accuracy for row in rows], s=sizes, color=ACCENT, alpha=0.7)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="share that was right")
     axes.set_title(
         f"Reliability: calibration error {error:.3f}\n(dots grow with papers)", color=INK
@@ -98,14 +104,14 @@ def draw_reliability(rows: list[dict[str, float]], error: float) -> Figure:
     return figure
 
 
-def draw_coverage(rows: list[dict[str, float]], confident: tuple[float, float | None]) -> Figure:
+def draw_coverage(rows: list[CoveragePoint], confident: tuple[float, float | None]) -> Figure:
     """Draw how often the most confident answers are right, for any share of papers answered.
 
     `confident` is the share that the model's thresholds let through, and their accuracy.
     """
     figure = _figure(4.0, 4.0)
     axes = figure.subplots()
-    axes.plot([row["coverage"] for row in rows], [row["precision"] for row in rows], color=ACCENT)
+    axes.plot([row.coverage for row in rows], [row.precision for row in rows], color=ACCENT)
     share, accuracy = confident
     if accuracy is not None:
         axes.scatter([share], [accuracy], s=60, color=INK, zorder=3)
@@ -113,7 +119,7 @@ def draw_coverage(rows: list[dict[str, float]], confident: tuple[float, float | 
         axes.annotate(
             note, (share, accuracy), (-8, -30), textcoords="offset points", fontsize=8, ha="right"
         )
-    lowest = min(row["precision"] for row in rows)
+    lowest = min(row.precision for row in rows)
     axes.set(xlim=(0, 1.02), ylim=(max(0, lowest - 0.1), 1.02), ylabel="share that was right")
     axes.set_xlabel("share of papers answered, most confident first")
     axes.set_title("Precision against coverage", color=INK)
@@ -142,26 +148,23 @@ def draw_telling_terms(terms: dict[str, list[tuple[str, float]]]) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path, run: str, created: str) -> None:
-    """Write a picture that says which run it shows: by the run's name and the time of its figures.
+    """Write a chart whose metadata names the run and the time of its figures.
 
-    So much of it outlives a copy, unlike the time of the file.
+    Unlike the time of the file, they survive a copy.
     """
     figure.savefig(path, dpi=120, metadata={RUN: run, CREATED: created})
 
 
-def draw_charts(figures: dict[str, Any], folder: Path) -> list[str]:
-    """Draw every picture of an evaluation into its folder and return the file names."""
-    classes = list(figures["per_class"])
-    confident = figures["confident_share"], figures["confident_precision"]
+def draw_charts(report: EvaluationReport, folder: Path) -> list[str]:
+    """Draw every chart of an evaluation into its folder and return the file names."""
+    confident = report.confident_share, report.confident_precision
     drawings: dict[str, Callable[[], Figure]] = {
-        "confusion": lambda: draw_confusion(figures["confusion"], classes),
-        "class_f1": lambda: draw_class_f1(figures["per_class"]),
-        "reliability": lambda: draw_reliability(
-            figures["reliability"], figures["calibration_error"]
-        ),
-        "coverage": lambda: draw_coverage(figures["coverage"], confident),
-        "telling_terms": lambda: draw_telling_terms(figures["telling_terms"]),
+        "confusion": lambda: draw_confusion(report.confusion, list(report.per_class)),
+        "class_f1": lambda: draw_class_f1(report.per_class),
+        "reliability": lambda: draw_reliability(report.reliability, report.calibration_error),
+        "coverage": lambda: draw_coverage(report.coverage, confident),
+        "telling_terms": lambda: draw_telling_terms(report.telling_terms),
     }
     for name, draw in drawings.items():
-        save_figure(draw(), folder / f"{name}.png", folder.name, figures["created"])
+        save_figure(draw(), folder / f"{name}.png", folder.name, report.created or "")
     return [f"{name}.png" for name in drawings]

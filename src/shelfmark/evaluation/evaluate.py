@@ -1,56 +1,48 @@
-"""How good a model is on one split, beside two baselines: figures, a table and pictures."""
+"""The evaluation of a model on one split, with two baselines: figures, tables and charts."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 from loguru import logger
 from sklearn.svm import LinearSVC
 
 from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.core import console, files, provenance
+from shelfmark.core.pages import render
 from shelfmark.core.tables import Table
 from shelfmark.data.splits import Splits, open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import charts, metrics
+from shelfmark.evaluation.records import (
+    ClassScores,
+    CoveragePoint,
+    EvaluationReport,
+    LabelScores,
+    Scores,
+)
 from shelfmark.models import artifact, confidence
 from shelfmark.models.artifact import Model
 from shelfmark.models.confidence import Answers
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 
 BATCH = 2048
-FIGURES = {
-    "accuracy": "accuracy",
-    "top3": "top-3",
-    "top5": "top-5",
-    "among": "among the paper's categories",
-    "macro_f1": "macro F1",
-    "weighted_f1": "weighted F1",
-    "log_loss": "log loss",
-    "calibration_error": "calibration error",
-    "confident_share": "coverage at threshold",
-    "confident_precision": "selective accuracy",
-    "cross_lists_precision": "cross-lists: precision",
-    "cross_lists_recall": "cross-lists: recall",
-}
 TERMS_A_CLASS = 8
 EXPLAINED_PAPERS = 400
 
 
 def evaluate_model(
     model_folder: Path, reports: Path, split: str = "test", baselines: bool = True
-) -> dict[str, Any]:
-    """Measure an artifact on a split of the data it was trained on, and write the report.
+) -> EvaluationReport:
+    """Evaluate a model on a split of the data it was trained on, and write the report.
 
-    The report goes to `reports/<model>-<split>/`: metrics.json, README.md, the pictures.
+    The report is `reports/<model>-<split>/`: metrics.json, README.md and the charts.
 
     Raises:
-        ShelfmarkError: the model or its splits are not there, or the report cannot be written.
+        ShelfmarkError: the model or its splits are missing, or the report cannot be written.
     """
     model, splits = open_model_and_splits(model_folder)
     table = splits.read(split)
@@ -58,7 +50,7 @@ def evaluate_model(
         model, splits, split, table, score_answers(predict_table(model, table), model)
     )
     if baselines:
-        report["baselines"] = run_baselines(splits, table)
+        report.baselines = run_baselines(splits, table)
     write_report(report, reports)
     return report
 
@@ -67,7 +59,7 @@ def open_model_and_splits(model_folder: Path) -> tuple[Model, Splits]:
     """Open an artifact and the splits of the data it was trained on.
 
     Raises:
-        ShelfmarkError: one is not there, or the splits are others.
+        ShelfmarkError: one is missing, or the model was trained on other splits.
     """
     model = artifact.load(model_folder)
     splits = open_splits(Path(model.card.data.folder))
@@ -77,24 +69,30 @@ def open_model_and_splits(model_folder: Path) -> tuple[Model, Splits]:
 
 
 def build_report(
-    model: Model, splits: Splits, split: str, table: pa.Table, figures: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the figures of a split, the telling terms, and what they are about; no baselines."""
-    return {
-        "kind": "evaluation",
-        "model": model.version,
-        "split": split,
+    model: Model, splits: Splits, split: str, table: pa.Table, scores: Scores
+) -> EvaluationReport:
+    """Return the report on a split, without baselines.
+
+    Args:
+        model: the model evaluated.
+        splits: of the data it was trained on.
+        split: name of the split.
+        table: its papers.
+        scores: of the model's answers to them.
+    """
+    return EvaluationReport(
+        model=model.version,
+        split=split,
         **provenance.stamp(),
-        "synthetic": splits.card["synthetic"],
-        "data_card_sha256": splits.digest,
-        **figures,
-        "telling_terms": find_telling_terms(model, table),
-        "baselines": {},
-    }
+        synthetic=splits.card["synthetic"],
+        data_card_sha256=splits.digest,
+        **dict(scores),
+        telling_terms=find_telling_terms(model, table),
+    )
 
 
 def predict_table(model: Model, table: pa.Table) -> Answers:
-    """Return what a model says of the papers of a split, in batches, beside what is true."""
+    """Return the model's answers to the papers of a split, with what is true."""
     parts = []
     texts, targets = table["text"].to_pylist(), model.targets
     with console.progress("predicting", len(texts)) as bar:
@@ -113,32 +111,35 @@ def predict_table(model: Model, table: pa.Table) -> Answers:
     )
 
 
-def score_answers(answers: Answers, model: Model) -> dict[str, Any]:
-    """Return all figures of answers: `metrics.score_probabilities`, and the thresholds' effect."""
+def score_answers(answers: Answers, model: Model) -> Scores:
+    """Return all scores of answers, with the effect of the model's thresholds."""
     thresholds = model.card.limits
     limits = [thresholds.confident_from[label] for label in answers.classes]
     sure = confidence.confident(answers.probabilities, limits)
     right = answers.probabilities.argmax(axis=1) == answers.targets
     among = [name in names for name, names in zip(answers.given, answers.shelves, strict=True)]
-    figures = metrics.score_probabilities(
+    base = metrics.score_probabilities(
         answers.targets, answers.probabilities, list(answers.classes)
     )
-    figures |= {
-        "among": float(np.mean(among)),
-        "confident_share": float(sure.mean()),
-        "confident_precision": float(right[sure].mean()) if sure.any() else None,
-        "coverage": confidence.coverage(answers.targets, answers.probabilities),
-    }
+    points = confidence.coverage(answers.targets, answers.probabilities)
+    cross_lists: dict[str, float] = {}
     if thresholds.cross_lists_from is not None:
-        suggested = confidence.list_figures(
+        cross_lists = confidence.list_figures(
             answers.lists, answers.membership, answers.others, thresholds.cross_lists_from
         )
-        figures |= {f"cross_lists_{name}": value for name, value in suggested.items()}
-    return figures
+    return Scores(
+        **dict(base),
+        among=float(np.mean(among)),
+        confident_share=float(sure.mean()),
+        confident_precision=float(right[sure].mean()) if sure.any() else None,
+        coverage=[CoveragePoint(**point) for point in points],
+        cross_lists_precision=cross_lists.get("precision"),
+        cross_lists_recall=cross_lists.get("recall"),
+    )
 
 
-def run_baselines(splits: Splits, table: pa.Table) -> dict[str, dict[str, float]]:
-    """Return accuracy and F1 of the most frequent class and of a linear SVM on the same splits."""
+def run_baselines(splits: Splits, table: pa.Table) -> dict[str, LabelScores]:
+    """Return the scores of the most frequent class and of a linear SVM on the same splits."""
     train = splits.read("train", ["text", "label"])
     labels = train["label"].to_pylist()
     frequent = Counter(labels).most_common(1)[0][0]
@@ -161,7 +162,7 @@ def run_baselines(splits: Splits, table: pa.Table) -> dict[str, dict[str, float]
 def find_telling_terms(model: Model, table: pa.Table) -> dict[str, list[tuple[str, float]]]:
     """Return, for each class, the words that push its own papers towards it most.
 
-    Their weights in the explanations of up to 400 papers of the split, added up.
+    A word's weight is the sum of its weights in the explanations of up to 400 papers of the split.
     """
     rows = _few_of_each(table["label"].to_pylist(), EXPLAINED_PAPERS)
     texts, labels = (table[column].take(rows).to_pylist() for column in ("text", "label"))
@@ -189,67 +190,33 @@ def _few_of_each(labels: list[str], total: int) -> list[int]:
     return rows
 
 
-def write_report(report: dict[str, Any], reports: Path) -> list[Path]:
-    """Write metrics.json, pictures and a page to `reports/<model>-<split>`; return the pictures.
+def write_report(report: EvaluationReport, reports: Path) -> list[Path]:
+    """Write metrics.json, charts and a page to `reports/<model>-<split>`; return the charts.
 
-    Each is written whole or not at all.
+    Each file is written completely or not at all.
     """
-    folder = reports / f"{report['model']}-{report['split']}"
+    folder = reports / f"{report.model}-{report.split}"
     folder.mkdir(parents=True, exist_ok=True)
     names = charts.draw_charts(report, folder)
+    page = render(
+        "evaluation/templates/report.md",
+        report=report,
+        table=report.table().markdown(),
+        classes=_class_table(report.per_class).markdown(),
+        charts=names,
+    )
     with files.atomic_write(folder / "metrics.json") as file:
-        file.write(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+        file.write(report.to_json())
     with files.atomic_write(folder / "README.md") as file:
-        file.write(markdown(report, names).encode())
+        file.write(page.encode())
     logger.info("report: {}", folder / "README.md")
     return [folder / name for name in names]
 
 
-def rows_of(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Return a report's table: the models compared, and a row for each of `FIGURES`."""
-    compared = {"this model": report, **report["baselines"]}
+def _class_table(per_class: dict[str, ClassScores]) -> Table:
     rows = [
-        [
-            name,
-            *(
-                "" if figures.get(key) is None else f"{figures[key]:.4f}"
-                for figures in compared.values()
-            ),
-        ]
-        for key, name in FIGURES.items()
-    ]
-    return list(compared), rows
-
-
-def markdown(report: dict[str, Any], names: list[str]) -> str:
-    """Return the report as a Markdown page."""
-    note = (
-        " These papers are synthetic: the figures say nothing of real ones." * report["synthetic"]
-    )
-    compared, rows = rows_of(report)
-    lines = [
-        f"# {report['model']} on its {report['split']} split",
-        "",
-        f"{report['papers']:,} papers, {len(report['per_class'])} classes.{note}",
-        "",
-        f"| | {' | '.join(compared)} |",
-        f"| --- |{' ---: |' * len(compared)}",
-        *(f"| {' | '.join(row)} |" for row in rows),
-        "",
-        "| class | name | precision | recall | F1 | papers |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
-    ]
-    for label, row in report["per_class"].items():
-        cells = (
-            f"{row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['papers']:,}"
-        )
-        lines.append(f"| {label} | {full_name(label)} | {cells} |")
-    lines += ["", *(f"![{name.removesuffix('.png')}]({name})\n" for name in names)]
-    return "\n".join(lines)
-
-
-def figures_table(report: dict[str, Any]) -> Table:
-    """Return the table of a report: the figures of the model, beside those of the baselines."""
-    title = f"{report['model']}: {report['papers']:,} papers of the {report['split']} split"
-    compared, rows = rows_of(report)
-    return Table(["", *compared], rows, title=title + " (synthetic)" * report["synthetic"])
+        [label, full_name(label), *(f"{x:.3f}" for x in (row.precision, row.recall, row.f1)),
+         f"{row.papers:,}"]
+        for label, row in per_class.items()
+    ]  # fmt: skip
+    return Table(("class", "name", "precision", "recall", "F1", "papers"), rows, text_columns=2)

@@ -1,4 +1,4 @@
-"""Promotion: a version gets the alias that the service loads, once it has passed every check."""
+"""Promotion: a version that passes every check gets the alias that the service loads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 from loguru import logger
@@ -15,37 +14,39 @@ from pydantic import ValidationError
 from shelfmark.arxiv import taxonomy
 from shelfmark.config.schema import Config
 from shelfmark.core import files, storage
+from shelfmark.core.pages import render
 from shelfmark.core.tables import Table
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import behaviour, evaluate
 from shelfmark.evaluation.behaviour import ABSTRACT, Check
+from shelfmark.evaluation.records import FIGURES
 from shelfmark.models import aliases
 from shelfmark.models.aliases import Alias
 from shelfmark.models.artifact import Model
 from shelfmark.models.card import ModelCard
 from shelfmark.models.registry import Registry
 
-# How far below the version in use a new one may be: about a standard error on 5,000 papers.
-# Of those marked True more is better.
+# How much worse than the version in use a new one may be: about a standard error on 5,000 papers.
+# True where larger is better.
 TOLERANCES = {
     "accuracy": (True, 0.005),
     "macro_f1": (True, 0.01),
     "log_loss": (False, 0.02),
     "calibration_error": (False, 0.01),
 }
-SLOWER = 2.0  # times the time of the version in use, for one paper
-TURNS = 40
+MOST_TIME = 2.0  # for one paper, relative to the version in use
+TURNS = 40  # of the measurement of time
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What was checked before a version may get the alias.
+    """The checks of a version.
 
     Args:
-        version: the version's own name.
-        current: the version that the alias named before, None where there was none.
-        checks: each with what it found.
+        version: its name.
+        current: the version in use before; None for the first.
+        checks: the result of each check.
     """
 
     version: str
@@ -58,10 +59,11 @@ class Promotion:
         return all(check.passed for check in self.checks)
 
     def table(self) -> Table:
-        """Return the checks as a table."""
-        rows = [[x.name, "passed" if x.passed else "FAILED", x.told] for x in self.checks]
+        """Return a row for each check."""
+        rows = [[check.name, "passed" if check.passed else "FAILED", check.detail]
+                for check in self.checks]  # fmt: skip
         title = f"{self.version}, in use: {self.current or 'none'}"
-        return Table(["check", "", "found"], rows, title=title)
+        return Table(("check", "result", "detail"), rows, title, text_columns=3)
 
 
 def promote_version(
@@ -73,22 +75,19 @@ def promote_version(
     force: bool = False,
     dry_run: bool = False,
 ) -> Promotion:
-    """Check a version and give it the alias; nothing changes where a check fails.
+    """Check a version and point the alias at it; nothing changes if a check fails.
 
     Args:
         version: a name, or an alias such as `latest`.
         models: folder or bucket of the models that the service loads.
         alias: the name it loads by.
-        source: folder of the version, if it is not among those models yet; it is copied there.
+        source: folder of the version, if it is not among those models yet; it is uploaded there.
         reports: folder in which `<version>-promotion/` is written.
-        force: whether figures that cannot be compared, or are worse, are no hindrance.
+        force: whether to accept figures that are worse or cannot be compared.
         dry_run: whether to check only.
 
-    Returns:
-        What was checked; nothing changed unless every check passed.
-
     Raises:
-        ShelfmarkError: there is no such version, or a place cannot be read or written.
+        ShelfmarkError: there is no such version, or a folder or bucket cannot be read or written.
     """
     place = Alias(models, alias)
     if version == alias:
@@ -100,15 +99,14 @@ def promote_version(
     version = card.name or version
     current = place.version()
     in_use = None if current is None else (Registry(models), current)
-    checks = _checks(folder, version, card, in_use, force)
-    promotion = Promotion(version, current, checks)
-    target = write_report(version, current, checks, card, reports)
-    logger.info("report: {}", target)
+    promotion = Promotion(version, current, _checks(folder, version, card, in_use, force))
+    page = _write_report(promotion, card.data.synthetic, reports)
+    logger.info("report: {}", page)
     if promotion.passed and not dry_run:
         if source:
             aliases.upload(folder.folder(version), models)
         place.point_at(version)
-        logger.info("{}/{} is {} now, before: {}", models, alias, version, current or "none")
+        logger.info("{}/{} points at {}, before: {}", models, alias, version, current or "none")
     return promotion
 
 
@@ -119,7 +117,7 @@ def _checks(
     in_use: tuple[Registry, str] | None,
     force: bool,
 ) -> list[Check]:
-    """Check a version whose digests hold, against the one in use; a bad card ends it early."""
+    """Check a version whose digests match, against the one in use; an invalid card ends it."""
     checks = [Check("digests", True, f"{len(card.files)} files are those of the card")]
     checks.append(_schema(card))
     if not checks[-1].passed:
@@ -131,10 +129,10 @@ def _checks(
 
 
 def roll_back(models: str = "models", alias: str = aliases.PRODUCTION) -> str:
-    """Give the alias back to the version that had it before, and return that.
+    """Point the alias back at the previous version, and return that version.
 
     Raises:
-        ShelfmarkError: there was none before, or it is not there any more.
+        ShelfmarkError: there is no previous version, or it is missing.
     """
     place = Alias(models, alias)
     version = place.before()
@@ -142,12 +140,12 @@ def roll_back(models: str = "models", alias: str = aliases.PRODUCTION) -> str:
         raise ShelfmarkError(f"{models}/{alias} has named no other version before")
     Registry(models).check(version)
     place.point_at(version, back=True)
-    logger.info("{}/{} is {} again", models, alias, version)
+    logger.info("{}/{} points at {} again", models, alias, version)
     return version
 
 
 def _schema(card: ModelCard) -> Check:
-    """See whether a card says all that the service and later promotions read in it."""
+    """Check that a card has all that the service and later promotions read."""
     name = "the card"
     if card.missing:
         return Check(name, False, f"lacks {', '.join(sorted(card.missing))}")
@@ -174,23 +172,23 @@ def _figures(candidate: Model, in_use: Model | None, force: bool) -> list[Check]
         return [Check("figures", True, "nothing is in use to compare with")]
     new, old = (model.card.metrics["validation"] for model in (candidate, in_use))
     if candidate.card.data.card_sha256 != in_use.card.data.card_sha256:
-        measured = _measured_again(candidate, in_use)
+        measured = _remeasure(candidate, in_use)
         if isinstance(measured, str):
-            told = f"not comparable: {measured}" + (", let pass by --force" if force else "")
-            return [Check("figures", force, told)]
+            detail = f"not comparable: {measured}" + (", accepted by --force" if force else "")
+            return [Check("figures", force, detail)]
         old = measured
     checks = []
     for figure, (more, tolerance) in TOLERANCES.items():
         loss = old[figure] - new[figure] if more else new[figure] - old[figure]
-        told = f"{new[figure]:.4f}, in use {old[figure]:.4f}, may lose {tolerance}"
+        detail = f"{new[figure]:.4f}, in use {old[figure]:.4f}, may lose {tolerance}"
         passed = loss <= tolerance
-        forced = ", let pass by --force" if force and not passed else ""
-        checks.append(Check(evaluate.FIGURES[figure], passed or force, told + forced))
+        forced = ", accepted by --force" if force and not passed else ""
+        checks.append(Check(FIGURES[figure], passed or force, detail + forced))
     return checks
 
 
-def _measured_again(candidate: Model, in_use: Model) -> dict[str, Any] | str:
-    """Return the figures of the version in use on the validation papers of the new one, or why not.
+def _remeasure(candidate: Model, in_use: Model) -> dict[str, float | None] | str:
+    """Return the figures of the version in use on the new version's validation papers, or why not.
 
     With split=hash a paper's split depends on its identifier alone: the version in use has not
     been trained on them either.
@@ -203,10 +201,11 @@ def _measured_again(candidate: Model, in_use: Model) -> dict[str, Any] | str:
     try:
         splits = open_splits(Path(candidate.card.data.folder))
     except ShelfmarkError:
-        return "other papers, and those of the new version are not here"
+        return "other papers, and those of the new version are missing here"
     if splits.digest != candidate.card.data.card_sha256:
-        return "other papers, and those of the new version are not here"
-    return evaluate.score_answers(evaluate.predict_table(in_use, splits.read("validation")), in_use)
+        return "other papers, and those of the new version are missing here"
+    answers = evaluate.predict_table(in_use, splits.read("validation"))
+    return evaluate.score_answers(answers, in_use).headline()
 
 
 def _latency(candidate: Model, in_use: Model | None) -> Check:
@@ -218,11 +217,13 @@ def _latency(candidate: Model, in_use: Model | None) -> Check:
         new.append(_seconds(candidate, text))
         if in_use is not None:
             old.append(_seconds(in_use, text))
-    told = f"{1000 * statistics.median(new):.1f} ms"
+    detail = f"{1000 * statistics.median(new):.1f} ms"
     if in_use is None:
-        return Check(name, True, f"{told}; nothing is in use to compare with")
+        return Check(name, True, f"{detail}; nothing is in use to compare with")
     ratio = statistics.median(new) / statistics.median(old)
-    return Check(name, ratio <= SLOWER, f"{told}, {ratio:.2f} of the one in use, at most {SLOWER}")
+    return Check(
+        name, ratio <= MOST_TIME, f"{detail}, {ratio:.2f} of the one in use, at most {MOST_TIME}"
+    )
 
 
 def _seconds(model: Model, text: str) -> float:
@@ -231,23 +232,17 @@ def _seconds(model: Model, text: str) -> float:
     return time.perf_counter() - started
 
 
-def write_report(
-    version: str, current: str | None, checks: list[Check], card: ModelCard, reports: Path
-) -> Path:
+def _write_report(promotion: Promotion, synthetic: bool, reports: Path) -> Path:
     """Write the checks as Markdown, for a person and a pull request, and return the page."""
-    came = "Every check passed." if all(check.passed for check in checks) else "Not promoted."
-    synthetic = card.data.synthetic
-    note = " Its papers are synthetic: the figures say nothing of real ones." * synthetic
-    lines = [
-        f"# Promotion of {version}",
-        "",
-        f"In use: {current or 'none'}. {came}{note}",
-        "",
-        "| check | | found |",
-        "| --- | --- | --- |",
-        *(f"| {x.name} | {'passed' if x.passed else '**failed**'} | {x.told} |" for x in checks),
-    ]
-    page = reports / f"{version}-promotion" / "README.md"
+    content = render(
+        "evaluation/templates/promotion.md",
+        version=promotion.version,
+        current=promotion.current,
+        passed=promotion.passed,
+        synthetic=synthetic,
+        table=promotion.table().markdown(),
+    )
+    page = reports / f"{promotion.version}-promotion" / "README.md"
     with files.atomic_write(page) as file:
-        file.write("\n".join([*lines, ""]).encode())
+        file.write(content.encode())
     return page

@@ -254,7 +254,7 @@ class DriftReport(Record):
             for test in self.tests
         ]
         columns = ("quantity", "verdict", "papers", "effect", "alarm from", "p, corrected")
-        return Table(columns, rows, title=self.headline())
+        return Table(columns, rows, title=self.headline(), text_columns=2)
 
     def to_json(self) -> bytes:
         """Return what `drift.json` holds."""

@@ -28,6 +28,7 @@ from shelfmark.data import sources
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate, metrics
+from shelfmark.evaluation.records import FIGURES
 from shelfmark.models import artifact
 from shelfmark.models.confidence import Answers
 from shelfmark.training import train
@@ -165,7 +166,7 @@ def _figures(answers: Answers) -> dict[str, float]:
     figures = metrics.score_probabilities(
         answers.targets, answers.probabilities, list(answers.classes)
     )
-    return {name: float(value) for name, value in figures.items() if name in COMPARED_FIGURES}
+    return {name: getattr(figures, name) for name in COMPARED_FIGURES}
 
 
 def _chance_second_is_better(truth: Ints, first: Ints, second: Ints, labels: int) -> float:
@@ -228,7 +229,7 @@ def comparison_table(champion: str, challenger: str, comparison: Comparison) -> 
         ("", f"champion {champion}", f"challenger {challenger}"),
         [
             (
-                evaluate.FIGURES[name],
+                FIGURES[name],
                 f"{comparison.champion[name]:.4f}",
                 f"{comparison.challenger[name]:.4f}",
             )

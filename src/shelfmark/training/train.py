@@ -27,6 +27,7 @@ from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import Splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate, model_card
+from shelfmark.evaluation.records import EvaluationReport, Scores
 from shelfmark.models import artifact, confidence
 from shelfmark.models.card import ClassLabel, ModelCard, TrainingData
 from shelfmark.models.families import family_of
@@ -41,12 +42,12 @@ class TrainingResult:
 
     Args:
         folder: the model's folder.
-        report: the figures on the validation split, as `evaluate.build_report` has them but without
-            baselines; None if an earlier run had measured the model.
+        report: the evaluation on the validation split, without telling terms and baselines; None
+            if an earlier run had measured the model.
     """
 
     folder: Path
-    report: dict[str, Any] | None = None
+    report: EvaluationReport | None = None
 
 
 def train_model(settings: Config) -> TrainingResult:
@@ -74,17 +75,18 @@ def _train_new(settings: Config, name: str, engine: Any) -> TrainingResult:
         tracking.start_run(settings, name, origin) as run,
         open_checkpoint(models, key) as checkpoint,
     ):
-        model, figures = fit_and_measure(settings, name, key, splits, run.log, checkpoint, engine)
+        model, scores = fit_and_measure(settings, name, key, splits, run.log, checkpoint, engine)
         run.finish(_summary(model, models / name))
         if run.wants_report:
-            _log_report(run, model, splits, figures, Path(settings.paths.reports))
+            _log_report(run, model, splits, scores, Path(settings.paths.reports))
         validation = splits.read("validation")
         folder = artifact.save(model, models, reference.reference_parquet(model, validation))
         run.log_model(folder, artifact.read_card(folder))
     logger.info("model: {} (also {})", folder, models / artifact.LATEST)
-    synthetic = splits.card["synthetic"]
-    measured = {"model": name, "split": "validation", "synthetic": synthetic, "baselines": {}}
-    return TrainingResult(folder, {**figures, **measured})
+    report = EvaluationReport(
+        model=name, split="validation", synthetic=splits.card["synthetic"], **dict(scores)
+    )
+    return TrainingResult(folder, report)
 
 
 def _summary(model: artifact.Model, folder: Path) -> dict[str, Any]:
@@ -96,12 +98,12 @@ def _log_report(
     run: tracking.Recorder,
     model: artifact.Model,
     splits: Splits,
-    figures: dict[str, Any],
+    scores: Scores,
     reports: Path,
 ) -> None:
     validation = splits.read("validation")
-    report = evaluate.build_report(model, splits, "validation", validation, figures)
-    run.log_report(evaluate.write_report(report, reports), report["telling_terms"])
+    report = evaluate.build_report(model, splits, "validation", validation, scores)
+    run.log_report(evaluate.write_report(report, reports), report.telling_terms)
 
 
 def fit_and_measure(
@@ -112,11 +114,11 @@ def fit_and_measure(
     callback: RoundCallback,
     checkpoint: Checkpoint,
     engine: Any = None,
-) -> tuple[artifact.Model, dict[str, Any]]:
+) -> tuple[artifact.Model, Scores]:
     """Fit on train and measure on validation, without saving the model.
 
     Returns:
-        The model, whose card holds the headline figures, and all figures.
+        The model, whose card holds the headline figures, and all scores.
 
     Raises:
         ShelfmarkError: the data or the configuration do not allow it.
@@ -128,11 +130,10 @@ def fit_and_measure(
     answers = evaluate.predict_table(model, validation)
     thresholds = confidence.choose_thresholds(answers, settings.predict.min_precision)
     model = dataclasses.replace(model, card=dataclasses.replace(model.card, thresholds=thresholds))
-    figures = evaluate.score_answers(answers, model)
-    headline = {figure: figures.get(figure) for figure in evaluate.FIGURES}
-    card = dataclasses.replace(model.card, metrics={"validation": headline})
-    about = model_card.render_model_card(card, figures)
-    return dataclasses.replace(model, card=card, about=about), figures
+    scores = evaluate.score_answers(answers, model)
+    card = dataclasses.replace(model.card, metrics={"validation": scores.headline()})
+    about = model_card.render_model_card(card, scores)
+    return dataclasses.replace(model, card=card, about=about), scores
 
 
 def complete_saved_run(folder: Path, settings: Config) -> TrainingResult:

@@ -144,16 +144,16 @@ def test_checking_only_changes_nothing(models: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "failed"),
     [
-        (figures(accuracy=0.1), "| accuracy | **failed** | 0.1000, in use 0."),
-        (figures(macro_f1=0.1), "| macro F1 | **failed** |"),
-        (figures(log_loss=9.0), "| log loss | **failed** | 9.0000"),
-        (figures(calibration_error=0.9), "| calibration error | **failed** |"),
-        (lambda card: card.pop("listed"), "| the card | **failed** | lacks listed |"),
+        (figures(accuracy=0.1), "| accuracy | FAILED | 0.1000, in use 0."),
+        (figures(macro_f1=0.1), "| macro F1 | FAILED |"),
+        (figures(log_loss=9.0), "| log loss | FAILED | 9.0000"),
+        (figures(calibration_error=0.9), "| calibration error | FAILED |"),
+        (lambda card: card.pop("listed"), "| the card | FAILED | lacks listed |"),
         (
             lambda card: card["classes"][0].update(name="Alchemy"),
             "has another name in the taxonomy",
         ),
-        (lambda card: card["config"].update(seed="x"), "| the card | **failed** | config.seed"),
+        (lambda card: card["config"].update(seed="x"), "| the card | FAILED | config.seed"),
         (
             lambda card: card["metrics"]["validation"].pop("log_loss"),
             "metrics.validation lacks log_loss",
@@ -178,7 +178,7 @@ def test_worse_figures_pass_by_force_and_a_little_worse_by_themselves(
     assert promoted(models, "c")
     copied(home, models, "d", figures(accuracy=0.1))
     assert promoted(models, "d", force=True)
-    assert "let pass by --force" in page(models, "d")
+    assert "accepted by --force" in page(models, "d")
     assert in_use(models) == "d"
 
 

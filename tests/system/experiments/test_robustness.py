@@ -72,10 +72,10 @@ def test_unchanged_papers_have_the_figures_of_an_evaluation(
     assert report["papers"] == table.num_rows
     usual = evaluate.score_answers(evaluate.predict_table(model, table), model)
     for name in ("accuracy", "macro_f1", "confident_precision"):
-        assert report["as_is"][name] == pytest.approx(usual[name])
-    assert report["as_is"]["abstained"] == pytest.approx(1 - usual["confident_share"])
+        assert report["as_is"][name] == pytest.approx(getattr(usual, name))
+    assert report["as_is"]["abstained"] == pytest.approx(1 - usual.confident_share)
     for label, one in report["as_is"]["classes"].items():
-        assert one == pytest.approx({key: usual["per_class"][label][key] for key in one})
+        assert one == pytest.approx({key: getattr(usual.per_class[label], key) for key in one})
 
 
 def test_a_changed_paper_is_answered_as_by_the_service(

@@ -11,24 +11,28 @@ from PIL import Image
 
 from shelfmark.arxiv import taxonomy
 from shelfmark.evaluation import charts, metrics
+from shelfmark.evaluation.records import CoveragePoint, EvaluationReport
 from shelfmark.models import confidence
 
 
-def report(count: int) -> dict[str, object]:
-    """Return the figures of a made-up evaluation of so many classes."""
+def report(count: int) -> EvaluationReport:
+    """Return a synthetic evaluation of so many classes."""
     classes = list(taxonomy.CATEGORIES)[:count]
     chance = np.random.default_rng(0)
     probabilities = chance.dirichlet(np.full(count, 0.1), 1000).astype(np.float32)
     targets = probabilities.argmax(axis=1)[::-1]
     terms = {label: [(f"term {i}", 9.0 - i) for i in range(8)] for label in classes}
     terms[classes[0]] = []  # a class that nothing points to
-    return metrics.score_probabilities(targets, probabilities, classes) | {
-        "confident_share": 0.2 if count > 2 else 0.0,
-        "confident_precision": 0.9 if count > 2 else None,
-        "coverage": confidence.coverage(targets, probabilities),
-        "telling_terms": terms,
-        "created": "2026-11-22T10:00:00+00:00",
-    }
+    return EvaluationReport(
+        model="five",
+        split="test",
+        **dict(metrics.score_probabilities(targets, probabilities, classes)),
+        confident_share=0.2 if count > 2 else 0.0,
+        confident_precision=0.9 if count > 2 else None,
+        coverage=[CoveragePoint(**x) for x in confidence.coverage(targets, probabilities)],
+        telling_terms=terms,
+        created="2026-11-22T10:00:00+00:00",
+    )
 
 
 @pytest.mark.parametrize("count", [2, 5, 149])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
@@ -13,51 +12,52 @@ import pytest
 from shelfmark.data import splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import charts, evaluate
+from shelfmark.evaluation.records import EvaluationReport
 from shelfmark.models import artifact
 from tests.support.tables import KINDS, fit, papers
 
 
 @pytest.fixture(scope="module")
-def report(home: Path) -> dict[str, Any]:
+def report(home: Path) -> EvaluationReport:
     return evaluate.evaluate_model(home / "models" / "quick", home / "reports", "test")
 
 
-def test_the_files_of_a_report(home: Path, report: dict[str, Any]) -> None:
+def test_the_files_of_a_report(home: Path, report: EvaluationReport) -> None:
     folder = home / "reports" / "quick-test"
     assert sorted(path.name for path in folder.iterdir()) == [
         "README.md", "class_f1.png", "confusion.png", "coverage.png", "metrics.json",
         "reliability.png", "telling_terms.png",
     ]  # fmt: skip
-    assert orjson.loads((folder / "metrics.json").read_bytes())["accuracy"] == report["accuracy"]
+    assert EvaluationReport.from_json((folder / "metrics.json").read_bytes()) == report
 
 
-def test_the_page_shows_what_the_figures_say(home: Path, report: dict[str, Any]) -> None:
+def test_the_page_shows_what_the_figures_say(home: Path, report: EvaluationReport) -> None:
     page = (home / "reports" / "quick-test" / "README.md").read_text(encoding="utf-8")
     assert f"| accuracy | {report['accuracy']:.4f} |" in page
     assert "synthetic" in page
-    for label in report["per_class"]:
+    for label in report.per_class:
         assert f"| {label} |" in page
     for name in charts.PICTURES:
         assert f"({name}.png)" in page
 
 
-def test_baselines_stand_beside_the_model(report: dict[str, Any]) -> None:
-    frequent = report["baselines"]["most frequent class"]["accuracy"]
-    linear = report["baselines"]["linear SVM"]["accuracy"]
-    shares = [row["papers"] / report["papers"] for row in report["per_class"].values()]
+def test_baselines_stand_beside_the_model(report: EvaluationReport) -> None:
+    frequent = report.baselines["most frequent class"].accuracy
+    linear = report.baselines["linear SVM"].accuracy
+    shares = [row.papers / report.papers for row in report.per_class.values()]
     assert frequent in shares
     assert linear > frequent + 0.2
-    assert report["accuracy"] > frequent + 0.2
+    assert report.accuracy > frequent + 0.2
 
 
-def test_the_confusion_adds_up(report: dict[str, Any]) -> None:
-    matrix = np.array(report["confusion"])
-    assert matrix.sum() == report["papers"]
-    assert matrix.trace() == round(report["accuracy"] * report["papers"])
+def test_the_confusion_adds_up(report: EvaluationReport) -> None:
+    matrix = np.array(report.confusion)
+    assert matrix.sum() == report.papers
+    assert matrix.trace() == round(report.accuracy * report.papers)
 
 
-def test_telling_terms_point_to_their_class(report: dict[str, Any]) -> None:
-    terms = {label: [term for term, _ in found] for label, found in report["telling_terms"].items()}
+def test_telling_terms_point_to_their_class(report: EvaluationReport) -> None:
+    terms = {label: [term for term, _ in found] for label, found in report.telling_terms.items()}
     assert {"robot", "grasping", "manipulator"} & set(terms["cs.RO"])
     assert {"galaxy", "star", "redshift"} & set(terms["astro-ph.GA"])
 
@@ -74,7 +74,7 @@ def test_telling_terms_without_a_linear_model_are_those_of_the_trees() -> None:
 
 
 def test_confident_answers_are_those_above_the_limits_of_the_card(
-    model: artifact.Model, report: dict[str, Any]
+    model: artifact.Model, report: EvaluationReport
 ) -> None:
     table = splits.open_splits(Path(model.card.data.folder)).read("test")
     probabilities, _ = model.probabilities(table["text"].to_pylist())
@@ -84,23 +84,23 @@ def test_confident_answers_are_those_above_the_limits_of_the_card(
         limit = model.card.limits.confident_from[given]
         if limit is not None and row.max() >= limit:
             right.append(given == label)
-    assert report["confident_share"] == len(right) / table.num_rows
-    assert report["confident_precision"] == np.mean(right)
+    assert report.confident_share == len(right) / table.num_rows
+    assert report.confident_precision == np.mean(right)
 
 
-def test_the_precision_of_all_answers_is_the_accuracy(report: dict[str, Any]) -> None:
-    assert report["coverage"][-1] == {"coverage": 1.0, "precision": report["accuracy"]}
+def test_the_precision_of_all_answers_is_the_accuracy(report: EvaluationReport) -> None:
+    assert dict(report.coverage[-1]) == {"coverage": 1.0, "precision": report.accuracy}
 
 
 def test_a_class_among_the_categories_of_a_paper_counts_beside_the_primary_one(
-    report: dict[str, Any],
+    report: EvaluationReport,
 ) -> None:
-    assert report["accuracy"] < report["among"] < 1
+    assert report.accuracy < report.among < 1
 
 
-def test_cross_lists_have_their_figures(report: dict[str, Any]) -> None:
-    assert 0 < report["cross_lists_precision"] < 1
-    assert 0 < report["cross_lists_recall"] < 1
+def test_cross_lists_have_their_figures(report: EvaluationReport) -> None:
+    assert 0 < report.cross_lists_precision < 1
+    assert 0 < report.cross_lists_recall < 1
 
 
 def test_answers_come_in_batches_and_in_order(
@@ -121,8 +121,8 @@ def test_another_split_is_another_report(home: Path) -> None:
     )
     assert (home / "reports" / "quick-validation" / "metrics.json").exists()
     card = artifact.read_card(home / "models" / "quick")
-    assert report["accuracy"] == card.metrics["validation"]["accuracy"]
-    assert report["baselines"] == {}
+    assert report.accuracy == card.metrics["validation"]["accuracy"]
+    assert report.baselines == {}
 
 
 def test_an_unknown_split_is_named(home: Path) -> None:
@@ -139,9 +139,11 @@ def test_other_data_than_the_model_was_trained_on_is_refused(home: Path, tmp_pat
         evaluate.evaluate_model(model, tmp_path)
 
 
-def test_the_table_compares_the_model_with_the_baselines(report: dict[str, Any]) -> None:
-    table = evaluate.figures_table(report)
-    assert table.columns == ["", "this model", *report["baselines"]]
-    assert [row[0] for row in table.rows] == list(evaluate.FIGURES.values())
-    assert f"{report['macro_f1']:.4f}" in {row[1] for row in table.rows}
-    assert "synthetic" in table.title
+def test_the_table_has_the_model_and_the_baselines(report: EvaluationReport) -> None:
+    table = report.table()
+    assert list(table.columns) == ["", "this model", "most frequent class", "linear SVM"]
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert rows["macro F1"][0] == f"{report.macro_f1:.4f}"
+    assert rows["macro F1"][2] == f"{report.baselines['linear SVM'].macro_f1:.4f}"
+    assert rows["log loss"][1:] == ["", ""]
+    assert table.title.endswith("of the test split (synthetic)")

@@ -6,19 +6,19 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate, model_card
+from shelfmark.evaluation.records import FIGURES, ConfusedPair, Scores
 from shelfmark.models import artifact
 from shelfmark.models.artifact import Model
 
 
 @pytest.fixture(scope="module")
-def figures(model: Model) -> dict[str, Any]:
+def figures(model: Model) -> Scores:
     validation = open_splits(Path(model.card.data.folder)).read("validation")
     return evaluate.score_answers(evaluate.predict_table(model, validation), model)
 
@@ -32,17 +32,17 @@ def test_training_writes_it_and_the_digests_cover_it(home: Path, tmp_path: Path)
         artifact.load(copy)
 
 
-def test_it_says_what_a_person_should_know(model: Model, figures: dict[str, Any]) -> None:
+def test_it_says_what_a_person_should_know(model: Model, figures: Scores) -> None:
     about = model.about
     headings = re.findall(r"^## (.+)$", about, re.MULTILINE)
     assert headings == [
-        "What it is for", "Data", "Figures", "Limits", "How it was made", "How to cite",
+        "Intended use", "Data", "Figures", "Limits", "How it was made", "How to cite",
     ]  # fmt: skip
-    assert "learnt from made-up papers" in about
+    assert "trained on synthetic papers" in about
     for name in ("accuracy", "macro_f1", "log_loss", "calibration_error"):
-        assert f"| {evaluate.FIGURES[name]} | {figures[name]:.4f} |" in about
-    for label, row in figures["per_class"].items():
-        cells = f"{row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['papers']}"
+        assert f"| {FIGURES[name]} | {getattr(figures, name):.4f} |" in about
+    for label, row in figures.per_class.items():
+        cells = f"{row.precision:.3f} | {row.recall:.3f} | {row.f1:.3f} | {row.papers}"
         assert re.search(rf"^\| {re.escape(label)} \| .+ \| {re.escape(cells)} \| ", about, re.M)
     for part in (model.card.data.card_sha256, model.card.data.submitted["last"]):
         assert part in about
@@ -50,18 +50,21 @@ def test_it_says_what_a_person_should_know(model: Model, figures: dict[str, Any]
 
 
 def test_a_class_that_is_never_sure_and_one_mistaken_for_another_are_named(
-    model: Model, figures: dict[str, Any]
+    model: Model, figures: Scores
 ) -> None:
-    classes = list(figures["per_class"])
+    classes = list(figures.per_class)
     limits = dict(model.card.limits.confident_from) | {classes[0]: None}
-    pairs = [{"one": classes[0], "other": classes[1], "share": 0.153}]
-    per_class = figures["per_class"] | {classes[2]: figures["per_class"][classes[2]] | {"f1": 0.01}}
+    pairs = [ConfusedPair(one=classes[0], other=classes[1], one_for_other=2, other_for_one=1,
+                          share=0.153)]  # fmt: skip
+    per_class = figures.per_class | {
+        classes[2]: figures.per_class[classes[2]].model_copy(update={"f1": 0.01})
+    }
     thresholds = replace(model.card.limits, confident_from=limits)
     card = replace(model.card, thresholds=thresholds)
     about = model_card.render_model_card(
-        card, figures | {"confused": pairs, "per_class": per_class}
+        card, figures.model_copy(update={"confused": pairs, "per_class": per_class})
     )
     assert re.search(rf"^\| {re.escape(classes[0])} .+ \| never \|$", about, re.M)
     pair = f"{classes[0]} and {classes[1]} (15% of their papers)"
-    assert f"Most often taken for one another: {pair}.\n" in about
+    assert f"Most often confused: {pair}.\n" in about
     assert f"Weakest by F1: {classes[2]} (0.01)," in about

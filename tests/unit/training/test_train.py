@@ -31,7 +31,7 @@ def test_the_figures_on_the_card_are_those_of_validation(home: Path, model: arti
     table = splits.open_splits(folder).read("validation")
     figures = evaluate.score_answers(evaluate.predict_table(model, table), model)
     for name, value in model.card.metrics["validation"].items():
-        assert figures.get(name) == value
+        assert getattr(figures, name) == value
 
 
 def test_the_thresholds_on_the_card_are_chosen_on_validation(model: artifact.Model) -> None:

@@ -17,7 +17,7 @@ from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError, nearest
-from shelfmark.evaluation import evaluate
+from shelfmark.evaluation.records import FIGURES
 from shelfmark.experiments.sweeps.spec import Sweep, Values, as_overrides, check_sweep
 from shelfmark.models.boosted.boosting import STAGE
 from shelfmark.models.protocol import RoundCallback
@@ -104,7 +104,7 @@ def open_plan(
     first = check_sweep(sweep, overrides)
     if first.engine.kind != "local":
         raise ShelfmarkError(f"engine={first.engine.kind}: a sweep trains on this machine")
-    metric, known = sweep.metric.name, [LOSS, *evaluate.FIGURES]
+    metric, known = sweep.metric.name, [LOSS, *FIGURES]
     if metric not in known:
         raise ShelfmarkError(f"metric: there is no figure {metric}{nearest(metric, known)}")
     if metric == LOSS and not first.model.max_rounds:
