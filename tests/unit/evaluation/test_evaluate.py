@@ -33,7 +33,7 @@ def test_the_files_of_a_report(home: Path, report: EvaluationReport) -> None:
 
 def test_the_page_shows_what_the_figures_say(home: Path, report: EvaluationReport) -> None:
     page = (home / "reports" / "quick-test" / "README.md").read_text(encoding="utf-8")
-    assert f"| accuracy | {report['accuracy']:.4f} |" in page
+    assert f"| accuracy | {report.accuracy:.4f} |" in page
     assert "synthetic" in page
     for label in report.per_class:
         assert f"| {label} |" in page
