@@ -166,7 +166,11 @@ def time_file_prediction(settings: Config, folder: str) -> dict[str, Any]:
 
 
 def time_answer(settings: Config, folder: str) -> dict[str, Any]:
-    """Time the parts of a single answer, with one thread, as the service gives it."""
+    """Time the parts of a single answer, with one thread, as the service gives it.
+
+    Raises:
+        ShelfmarkError: the parts of the answers of this kind of model are not known.
+    """
     model = artifact.load(Path(folder), threads=1)
     papers = list(itertools.islice(_papers(settings), ONE_BY_ONE))
     texts = [model.text(paper.title, paper.abstract) for paper in papers]

@@ -80,7 +80,11 @@ class BoostedClassifier:
         return TfidfVocabulary(self._vectorizer)
 
     def probabilities(self, texts: Sequence[str]) -> tuple[Floats, Floats | None]:
-        """Return the probabilities of the classes and of the listed categories."""
+        """Return the probabilities of the classes and of the listed categories.
+
+        The shapes are (texts, classes) and (texts, listed categories); the second is None where no
+        cross-lists are suggested.
+        """
         found = features.transform(self.pipeline.steps[:-1], texts)
         classes = self.decision.predict_proba(found)
         lists = self.decision.cross_lists

@@ -48,7 +48,11 @@ class BoostedFamily(Family):
     def load(
         self, folder: Path, classes: tuple[str, ...], threads: int | None = None
     ) -> BoostedClassifier:
-        """Open the pipeline through the list of names that a pickle may use."""
+        """Open the pipeline through the list of names that a pickle may use.
+
+        Raises:
+            ShelfmarkError: the file holds something else.
+        """
         pipeline = pickles.load(folder / PIPELINE)
         if not isinstance(pipeline, Pipeline):
             kind = type(pipeline).__name__
