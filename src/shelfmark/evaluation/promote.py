@@ -20,11 +20,9 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import behaviour, evaluate
 from shelfmark.evaluation.behaviour import ABSTRACT, Check
 from shelfmark.evaluation.records import FIGURES
-from shelfmark.models import aliases
-from shelfmark.models.aliases import Alias
 from shelfmark.models.artifact import Model
 from shelfmark.models.card import ModelCard
-from shelfmark.models.registry import Registry
+from shelfmark.models.registry import PRODUCTION, Alias, Registry, upload_version
 
 # How much worse than the version in use a new one may be: about a standard error on 5,000 papers.
 # True where larger is better.
@@ -68,7 +66,7 @@ class Promotion:
 def promote_version(
     version: str,
     models: str = "models",
-    alias: str = aliases.PRODUCTION,
+    alias: str = PRODUCTION,
     source: str = "",
     reports: Path = Path("reports"),
     force: bool = False,
@@ -103,7 +101,7 @@ def promote_version(
     logger.info("report: {}", page)
     if promotion.passed and not dry_run:
         if source:
-            aliases.upload(folder.folder(version), models)
+            upload_version(folder.folder(version), models)
         place.point_at(version)
         logger.info("{}/{} points at {}, before: {}", models, alias, version, current or "none")
     return promotion
@@ -127,14 +125,14 @@ def _checks(
     return [*checks, _latency(candidate, current)]
 
 
-def roll_back(models: str = "models", alias: str = aliases.PRODUCTION) -> str:
+def roll_back(models: str = "models", alias: str = PRODUCTION) -> str:
     """Point the alias back at the previous version, and return that version.
 
     Raises:
         ShelfmarkError: there is no previous version, or it is missing.
     """
     place = Alias(models, alias)
-    version = place.before()
+    version = place.previous()
     if version is None:
         raise ShelfmarkError(f"{models}/{alias} has named no other version before")
     Registry(models).check(version)

@@ -16,7 +16,7 @@ POINTS = 20  # of the curve
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model says of papers, beside what is true.
+    """The answers of a model to labelled papers, beside the truth.
 
     Args:
         classes: the labels, in the order of the columns.
@@ -49,7 +49,7 @@ class Answers:
 
 
 def choose_thresholds(answers: Answers, min_precision: float) -> Thresholds:
-    """Choose by answers to validation from when on a model is confident, and what it suggests.
+    """Choose on validation when an answer is confident and a cross-list is suggested.
 
     Args:
         answers: to the papers of validation.

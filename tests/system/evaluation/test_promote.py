@@ -18,8 +18,8 @@ from shelfmark.core import files
 from shelfmark.core.arrays import Floats
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import behaviour, promote
-from shelfmark.models import aliases, artifact, registry
-from shelfmark.models.aliases import Alias
+from shelfmark.models import artifact, registry
+from shelfmark.models.registry import Alias
 from tests.conftest import ROOT
 
 Change = Callable[[dict[str, Any]], None]
@@ -306,7 +306,7 @@ def test_a_bucket_is_served_what_is_promoted_into_it(home: Path, tmp_path: Path,
     assert registry.Registry(models).open("production").version == "a"
     copied(home, tmp_path / "other", "a", figures(accuracy=0.99))
     with pytest.raises(ShelfmarkError, match="is another model of the same name"):
-        aliases.upload(tmp_path / "other" / "a", models)
+        registry.upload_version(tmp_path / "other" / "a", models)
 
 
 def test_the_commands(models: Path, tmp_path: Path) -> None:

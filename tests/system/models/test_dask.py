@@ -23,7 +23,7 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.boosted import engine, features
 from shelfmark.models.boosted.boosting import BoostingRun
-from shelfmark.models.boosted.dask import forest, workers
+from shelfmark.models.boosted.dask import trees, workers
 from shelfmark.models.boosted.heads import RerankerHead
 from shelfmark.service import server
 from shelfmark.training import train
@@ -176,7 +176,7 @@ def test_a_worker_killed_half_way_costs_no_accuracy(
 ) -> None:
     """One worker while the linear models are fitted, one while the trees grow."""
     # The trees of the other: whether the first is back by then is chance.
-    doomed = {"svm-0": 0, forest.STAGE: 1}
+    doomed = {"svm-0": 0, trees.STAGE: 1}
     pids = [nanny.pid for nanny in fleet.workers.values()]
     keep = checkpoint.Checkpoint.save
 
@@ -186,7 +186,7 @@ def test_a_worker_killed_half_way_costs_no_accuracy(
             os.kill(pids[doomed.pop(name)], signal.SIGKILL)
 
     monkeypatch.setattr(checkpoint.Checkpoint, "save", keep_and_kill)
-    monkeypatch.setattr(forest, "AHEAD", 1)  # or all rounds may be grown when the first are kept
+    monkeypatch.setattr(trees, "AHEAD", 1)  # or all rounds may be grown when the first are kept
     model = trained(shared, "survivor", *on(fleet))
     assert not doomed
     assert "trees: a worker was lost" in log()

@@ -1,4 +1,4 @@
-"""Boosted trees, grown round by round, kept on the way, stopped by validation."""
+"""Boosted trees, trained round by round with a checkpoint and early stopping on validation."""
 
 from __future__ import annotations
 

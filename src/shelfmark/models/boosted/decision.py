@@ -1,4 +1,4 @@
-"""The last step of a model: honest probabilities, and further categories worth a cross-list."""
+"""The last step of a model: calibrated probabilities, and suggestions of cross-lists."""
 
 from __future__ import annotations
 

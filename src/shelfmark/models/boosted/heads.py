@@ -28,7 +28,7 @@ STILL = 0.2  # standard deviations from the mean within which a score has no dir
 
 @dataclass(frozen=True)
 class Contributions:
-    """What makes the margin of one class of one paper.
+    """The parts of the margin of one class of one paper.
 
     Args:
         margin: as the classifier has it.

@@ -1,4 +1,4 @@
-"""A linear model of low rank, for labels by the hundred: all share one embedding of the terms."""
+"""A linear model of low rank, for labels by the hundred: all share one projection of the terms."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LowRankLinear(BaseEstimator):  # type: ignore[misc]
     Source: fastText (arXiv:1607.01759); Duchi et al. 2011, JMLR 12.
 
     Args:
-        size: numbers an embedding has.
+        size: the rank, numbers per term.
         epochs: passes over the papers.
         learning_rate: first step of the terms, falling linearly to 0.
         label_rate: first step of the labels (Adam), falling alike.

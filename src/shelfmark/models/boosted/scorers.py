@@ -59,7 +59,7 @@ class Svm(LinearScorer):
         self.random_state = random_state
 
     def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
-        """Fit one machine a column; a column of one value has nothing to tell."""
+        """Fit one machine a column; a column of one value gets a constant score."""
         terms, columns = features.shape[1], indicator.shape[1]
         self.weights_ = np.zeros((terms, columns), np.float32)
         self.intercept_ = np.where(indicator[0], 1, -1).astype(np.float32)

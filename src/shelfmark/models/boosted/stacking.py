@@ -1,4 +1,4 @@
-"""Scores as features, those of a training paper never from a model that was trained on it."""
+"""Scores of linear models as features, cross-fitted for the training papers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shelfmark.models.boosted.scorers import Scorer
 
 
 class CrossFittedScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Turns features into the scores of one or more scorers, side by side.
+    """The scores of one or more scorers, side by side.
 
     As with scikit-learn's `TargetEncoder`, `fit_transform` is not `fit` and `transform`: each
     training row is scored by models that did not see it (cross-fitting), any other row by models of

@@ -1,8 +1,8 @@
-"""A training's work on a Dask cluster: one that runs, or processes of this machine.
+"""The engine that trains on a Dask cluster: one that runs, or processes of this machine.
 
-Words are counted by partitions of the papers, linear models fitted one a task, trees grown by
-`xgboost.dask`. A worker that is lost on the way costs what it had begun: the stage is done again by
-those left or started anew, the trees from the last that were kept.
+Words are counted by partitions of the papers, linear models are fitted one a task, and trees by
+`xgboost.dask`. If a worker is lost, those that are left or restarted repeat the stage; trees
+resume from the checkpoint.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from threadpoolctl import threadpool_limits
 from shelfmark.config.schema import EngineConfig
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.models.boosted.boosting import BoostingRun, Objective, Rows
-from shelfmark.models.boosted.dask import forest, workers
 from shelfmark.models.boosted.dask import ngrams as partitions
+from shelfmark.models.boosted.dask import trees, workers
 from shelfmark.models.boosted.dask.workers import Workers
 from shelfmark.tfidf.ngrams import Grams, Limits
 from shelfmark.tfidf.tokens import Reader
@@ -73,7 +73,7 @@ class DaskEngine:
         matrix: sp.csr_matrix,
         **arrays: np.ndarray[Any, Any],
     ) -> None:
-        """Do each item's work in a task, and keep here what comes of it."""
+        """Do each item's work in a task, and keep its result here."""
 
         def keep_missing() -> None:
             given = self._client.scatter([matrix, *arrays.values()], hash=False)
@@ -95,7 +95,7 @@ class DaskEngine:
         Raises:
             ShelfmarkError: XGBoost refuses a parameter.
         """
-        return forest.grow(self._workers, run, objective, train, validation)
+        return trees.grow(self._workers, run, objective, train, validation)
 
     def _count(
         self, documents: Sequence[str], reader: Reader, limits: Limits
@@ -128,6 +128,6 @@ class DaskEngine:
 
 
 def _alone(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Do work as a process of its own would: liblinear's chance is one for all threads."""
+    """Do work as a separate process would: liblinear has one random generator for all threads."""
     with _ALONE, threadpool_limits(1):
         return work(*arguments)

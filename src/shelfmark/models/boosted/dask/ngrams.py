@@ -1,4 +1,4 @@
-"""Count the n-grams of a corpus by parts that never meet: the very numbers of `counts.count`.
+"""Count the n-grams of a corpus in separate parts: exactly the numbers of `counts.count`.
 
 Each part reads its documents (`read_part`) and reports which words it has, how often
 (`summarize_part`). One process ranks the words of all parts (`rank_words`) and cuts them into
@@ -25,7 +25,7 @@ from shelfmark.tfidf.tokens import FIRST, Reader, Stream, read_stream
 class PartSummary:
     """What a part tells of its stream: how often each word comes, its length in tokens and marks.
 
-    `longest` is the most tokens that a document of it has.
+    `longest` is the most tokens of a document.
     """
 
     times: dict[str, int]

@@ -1,4 +1,4 @@
-"""The workers of a Dask cluster: found or started, seen to be alike, and outlived."""
+"""The workers of a Dask cluster: connected or started, checked for versions, replaced if lost."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ import shelfmark
 from shelfmark.config.schema import EngineConfig
 from shelfmark.errors import ShelfmarkError
 
-LOSSES = 5  # of workers, that a stage outlives
+LOSSES = 5  # lost workers after which a stage is given up
 NOTICED = 3.0  # seconds within which a scheduler knows that a worker is gone
-LOOK = 0.1  # seconds between two looks at who is there
+POLL_SECONDS = 0.1  # between two looks at the workers
 SAME = ("distributed", "numpy", "scikit-learn", "scipy", "xgboost")
 
 T = TypeVar("T")
@@ -31,10 +31,10 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def open_workers(config: EngineConfig) -> Iterator[Workers]:
-    """Yield workers: processes started for the block, or one that runs and is left running.
+    """Yield workers: processes started for the block, or a cluster that is left running.
 
     Raises:
-        ShelfmarkError: no scheduler answers, no worker comes, or one has other versions.
+        ShelfmarkError: no scheduler answers, no worker connects, or one has other versions.
     """
     _silence()
     with contextlib.ExitStack() as stack:
@@ -50,7 +50,7 @@ def open_workers(config: EngineConfig) -> Iterator[Workers]:
 
 
 class Workers:
-    """Those of one cluster, through a client of it."""
+    """The workers of one cluster, through a client."""
 
     def __init__(self, client: Client, config: EngineConfig) -> None:
         self.client = client
@@ -64,15 +64,15 @@ class Workers:
         """
         try:
             found = self.client.sync(self.client.scheduler.identity, n_workers=-1)["workers"]
-        except Exception as error:  # of many kinds, by what was under way when it went
+        except Exception as error:  # its kind depends on what was in flight
             raise ShelfmarkError(f"engine: the scheduler is gone: {line(error)}") from error
         return {address: about["name"] for address, about in found.items()}
 
     def wait_until_ready(self, count: int) -> None:
-        """Wait for so many workers, and see that all have the versions of this process.
+        """Wait for a number of workers, and check that all have the versions of this process.
 
         Raises:
-            ShelfmarkError: there is none in time, or one that differs.
+            ShelfmarkError: no worker connects in time, or one has other versions.
         """
         with contextlib.suppress(TimeoutError):
             self.client.wait_for_workers(count, self.config.timeout)
@@ -96,11 +96,11 @@ class Workers:
                     raise ShelfmarkError(f"engine: {differs}; install the same everywhere")
 
     def tracker_host(self) -> str | None:
-        """Return where XGBoost's workers meet: at home, only this machine can come."""
+        """Return the address of XGBoost's tracker: local workers need this machine alone."""
         return "127.0.0.1" if self.config.scheduler is None else None
 
     def retry_lost_workers(self, stage: str, work: Callable[[], T]) -> T:
-        """Do some work, and again if a worker it was shared with is lost meanwhile.
+        """Do some work, and repeat it if one of its workers is lost.
 
         Raises:
             ShelfmarkError: too many workers were lost, or none came back.
@@ -112,7 +112,7 @@ class Workers:
             except Exception as error:  # a loss shows as an error of many kinds
                 if not self._lost(before):
                     raise
-                logger.warning("{}: a worker was lost; it goes on with those there are", stage)
+                logger.warning("{}: a worker was lost; the stage is repeated by those left", stage)
                 logger.debug("{}: {}", stage, line(error))
                 self.wait_until_ready(len(before))
         raise ShelfmarkError(f"engine: {LOSSES + 1} workers were lost; is their memory short?")
@@ -122,7 +122,7 @@ class Workers:
         while time.monotonic() < end:
             if before - set(self.names()):
                 return True
-            time.sleep(LOOK)
+            time.sleep(POLL_SECONDS)
         return False
 
 
@@ -156,24 +156,24 @@ def _connected(address: str, timeout: float) -> Iterator[Client]:
 
 
 class _Quiet(WorkerPlugin):  # type: ignore[misc]
-    """Keeps what XGBoost says of its ranks, past Python, off the terminal of whoever trains."""
+    """Keeps XGBoost's messages about ranks, which bypass Python, off the terminal."""
 
     def setup(self, worker: Any) -> None:
-        """Do it in each local process, also one that is started anew."""
+        """Redirect the streams of each local process, a restarted one too."""
         with Path(os.devnull).open("wb") as nowhere:
             for stream in (1, 2):
                 os.dup2(nowhere.fileno(), stream)
 
 
 def _versions() -> dict[str, str]:
-    """Return what has to be the same in all processes."""
+    """Return the versions that must be the same in all processes."""
     python = ".".join(platform.python_version_tuple()[:2])
     ours = {"shelfmark": shelfmark.__version__, "python": python}
     return ours | {name: version(name) for name in SAME}
 
 
 def _silence() -> None:
-    """Keep Dask's own logging to itself: what matters comes as an error or a warning of ours."""
+    """Silence Dask's logging: what matters is raised or logged by this module."""
     for name in ("distributed", *logging.root.manager.loggerDict):
         if name.partition(".")[0] == "distributed":
             logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""Trees training by `xgboost.dask` over all workers of a cluster, kept on the way, gone on with."""
+"""Boosted trees on a Dask cluster by `xgboost.dask`, with a checkpoint to resume from."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ from shelfmark.models.boosted.boosting import (
 from shelfmark.models.boosted.dask.workers import Workers
 from shelfmark.models.protocol import RoundCallback
 
-STAGE = (
-    "trees-of-a-cluster"  # other trees than those of one process: neither goes on from the other
-)
+STAGE = "trees-of-a-cluster"  # other trees than those of one process: neither resumes the other
 POLL_SECONDS = 0.1  # between two readings of the reported rounds
 AHEAD = 64  # rounds reported and not read after which training waits
 UNREAD_SECONDS = 60  # after which it gives up: the process that trains is gone
@@ -47,7 +45,7 @@ def grow(
     Sums are made in another order than in one process, so these are other trees, as good.
 
     Raises:
-        ShelfmarkError: XGBoost refuses a parameter, or workers are lost time and again.
+        ShelfmarkError: XGBoost refuses a parameter, or workers are lost too often.
     """
     _, history = run.resume(STAGE)
     with boosting.xgboost_errors(), console.progress("growing trees", run.config.rounds) as bar:
@@ -195,7 +193,7 @@ class GlobalMean:
 def _start_thread(
     work: Callable[..., Any], *args: Any, **named: Any
 ) -> concurrent.futures.Future[Any]:
-    """Do work in a thread that Ctrl-C need not wait for."""
+    """Do work in a thread for which Ctrl-C need not wait."""
     future: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
     def do() -> None:
