@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from shelfmark.api import PaperClassifier, load, load_config, train
     from shelfmark.config.schema import Config
     from shelfmark.errors import ShelfmarkError
+    from shelfmark.models.answers import Answer
     from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 
 __version__ = "0.1.0"
 __all__ = [
+    "Answer",
     "Config",
     "FastTfidfVectorizer",
     "PaperClassifier",
@@ -34,6 +36,7 @@ __all__ = [
     "train",
 ]
 _MODULES = {
+    "Answer": "shelfmark.models.answers",
     "Config": "shelfmark.config.schema",
     "FastTfidfVectorizer": "shelfmark.tfidf.vectorizer",
     "PaperClassifier": "shelfmark.api",
