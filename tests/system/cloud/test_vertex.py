@@ -241,9 +241,9 @@ def test_jobs_are_listed_over_pages_and_cancelled(google: Google) -> None:
 def test_a_refusal_is_one_line_with_google_s_reason(google: Google) -> None:
     jobs = Jobs("my-project", "europe-west4", HURRIED)
     google.refusals = [(403, "Permission 'aiplatform.customJobs.list' denied.\nDetails")]
-    with pytest.raises(ShelfmarkError) as told:
+    with pytest.raises(ShelfmarkError) as raised:
         jobs.list_newest(1)
-    assert str(told.value) == (
+    assert str(raised.value) == (
         "europe-west4-aiplatform.googleapis.com answers 403: Permission "
         "'aiplatform.customJobs.list' denied; a role or an enabled API is missing: "
         "shelfmark preflight names it"
@@ -391,9 +391,9 @@ def test_a_key_is_in_no_spec_and_no_log(google: Google, log: Callable[[], str]) 
 def test_without_an_account_one_line_names_the_missing_keys(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with pytest.raises(ShelfmarkError) as told:
+    with pytest.raises(ShelfmarkError) as raised:
         submit.send_job(["cloud=vertex_cpu", *NOBODY, "cloud.project=my-project"])
-    assert str(told.value) == (
+    assert str(raised.value) == (
         "no region, service_account, bucket, repository in configs/cloud/account.yaml: "
         "run shelfmark cloud-init; without an account, shelfmark train trains here, and "
         "shelfmark submit --dry-run shows what would be sent"

@@ -64,9 +64,9 @@ def test_missing_keys_are_named_with_the_command_that_fills_them_in() -> None:
     account.require_keys(OURS, *Account.model_fields, without="nothing")
     partly = OURS.model_copy(update={"region": None, "bucket": None})
     assert account.missing_keys(partly, "project", "bucket", "region") == ["bucket", "region"]
-    with pytest.raises(ShelfmarkError) as told:
+    with pytest.raises(ShelfmarkError) as raised:
         account.require_keys(partly, "project", "bucket", "region", without="shelfmark train works")
-    assert str(told.value) == (
+    assert str(raised.value) == (
         "no bucket, region in configs/cloud/account.yaml: run shelfmark cloud-init; "
         "without an account, shelfmark train works"
     )

@@ -109,10 +109,10 @@ def test_a_revision_that_fails_its_check_gets_no_traffic(
     first = deploy.deploy(ours)
     monkeypatch.setattr("shelfmark.service.probe.READY_SECONDS", 0.0)
     ready.update(address="http://127.0.0.1:9")  # where nobody listens
-    with pytest.raises(ShelfmarkError) as told:
+    with pytest.raises(ShelfmarkError) as raised:
         deploy.deploy(ours)
-    assert str(told.value).endswith(f"the traffic stays with {first}")
-    assert "shelfmark-00002 fails its check" in str(told.value)
+    assert str(raised.value).endswith(f"the traffic stays with {first}")
+    assert "shelfmark-00002 fails its check" in str(raised.value)
     assert verbs(ready)[-1] == "replace"
     assert deploy.serving_revision(deploy.describe_service(ours)) == first
 
@@ -141,9 +141,9 @@ def test_a_missing_model_or_image_is_reported_before_anything_starts(
     ours: Account, ready: Project, change: dict[str, Any], line: str
 ) -> None:
     ready.update(**change)
-    with pytest.raises(ShelfmarkError) as told:
+    with pytest.raises(ShelfmarkError) as raised:
         deploy.deploy(ours)
-    assert line in str(told.value)
+    assert line in str(raised.value)
     assert "replace" not in verbs(ready)
 
 

@@ -406,14 +406,8 @@ def _started_service(workers: int, model: str, models: str) -> Iterator[tuple[st
 
 
 def _serve_command(port: int, model: str, workers: int) -> list[str]:
-    code = f"""
-from shelfmark.core import console
-from shelfmark.service import server
-console.configure_logging()
-with console.one_line_errors():
-    server.serve("127.0.0.1", {port}, {model!r}, {workers})
-"""
-    return [sys.executable, "-c", code]
+    options = ["--port", str(port), "--model", model, "--workers", str(workers)]
+    return [sys.executable, "-m", "shelfmark.cli", "serve", *options]
 
 
 def _not_ready(url: str) -> str:

@@ -158,7 +158,7 @@ def time_file_prediction(settings: Config, folder: str) -> dict[str, Any]:
         papers = itertools.islice(_papers(settings), SCORED)
         lines = [orjson.dumps({"title": p.title, "abstract": p.abstract}) + b"\n" for p in papers]
         file.write_bytes(b"".join(lines))
-        command = [sys.executable, "-m", "invoke", "predict", "--file", str(file), "--out",
+        command = [sys.executable, "-m", "shelfmark.cli", "predict", "--file", str(file), "--out",
                    str(Path(place, "out.jsonl")), "--models", str(Path(folder).parent), "--model",
                    Path(folder).name]  # fmt: skip
         seconds, _ = _timed(lambda: subprocess.run(command, check=True, capture_output=True))
