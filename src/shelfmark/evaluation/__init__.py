@@ -1,1 +1,1 @@
-"""How good a model is, its card and charts, and whether it may be promoted."""
+"""Evaluation of a model: scores, report, card, charts, and the checks before promotion."""

@@ -146,7 +146,7 @@ class EvaluationReport(Scores):
     """The evaluation of a model on one split.
 
     Attributes:
-        kind: tells this from other records of runs.
+        kind: of the record of a run.
         model: name of the model.
         split: name of the split.
         command: the command line of the run.

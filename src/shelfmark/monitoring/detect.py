@@ -1,7 +1,7 @@
-"""One run of `shelfmark drift`: window, comparison, report.
+"""One run of drift detection: window, comparison, report.
 
-The last report stays until the next is whole: reports lie in `reports/drift/<time>/`, and
-`reports/drift/latest` names the newest.
+A report is `reports/drift/<time>/`, written completely or not at all; `reports/drift/latest` points
+at the newest.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def detect_drift(
     model: Path, reports: Path, limits: DriftConfig, *, log: str = "", papers: str = "",
     since: str = "", truth: str = "", evidently: bool = False,
 ) -> DriftReport:  # fmt: skip
-    """Compare a window with a model's reference, write the report and return it.
+    """Compare a window with a model's reference, and write the report.
 
     Args:
         model: folder of the model.
@@ -46,13 +46,13 @@ def detect_drift(
         limits: what counts as drift.
         log: folder, file or address of a prediction log; or
         papers: file of papers.
-        since: from when on, as `windows.parse_since` understands it.
-        truth: file of papers with the true labels of what is in the log.
+        since: start of the window, as `windows.parse_since` takes it.
+        truth: file of papers with the true labels of the papers in the log.
         evidently: whether to draw Evidently's own page too.
 
     Raises:
-        ShelfmarkError: model, log or papers cannot be read, the report not written, or another run
-            is at work.
+        ShelfmarkError: model, log or papers cannot be read, the report cannot be written, or
+            another run is in progress.
     """
     if bool(log) == bool(papers):
         raise ShelfmarkError("give --log FOLDER or --papers FILE")
@@ -65,10 +65,10 @@ def detect_drift(
         folder.mkdir(parents=True, exist_ok=True)
         held = files.try_lock(folder / ".running")
     if held is None:
-        raise ShelfmarkError(f"another run is at work in {folder}")
+        raise ShelfmarkError(f"another run is in progress in {folder}")
     with held:
         files.clear_leftovers(folder)
-        model = model.resolve()  # another may become the latest meanwhile
+        model = model.resolve()  # `latest` may change during the run
         known = reference.load_reference(model)
         if log:
             card = artifact.check(model)
@@ -108,20 +108,20 @@ def _write(
 
 
 def _forget(folder: Path, keep: int) -> None:
-    """Remove all reports but the newest."""
+    """Remove all but the newest reports."""
     made = sorted(path for path in folder.glob("*/") if not path.is_symlink())
     for path in [path for path in made if not path.name.startswith(".")][:-keep]:
         shutil.rmtree(path, ignore_errors=True)
 
 
 def latest_report(reports: Path) -> Path | None:
-    """Return the folder of the newest report, None where there is none."""
+    """Return the folder of the newest report; None without any."""
     link = reports / FOLDER / artifact.LATEST
     return link.resolve() if (link / REPORT).is_file() else None
 
 
 def main(words: Sequence[str]) -> None:
-    """Run by words, as the monitor starts it: model, reports, log, labels, since, overrides."""
+    """Run with the words of the monitor: model, reports, log, labels, since, overrides."""
     console.configure_logging()
     with console.one_line_errors("the last report is unchanged"):
         model, reports, log, truth, since, *overrides = words

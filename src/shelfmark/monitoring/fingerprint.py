@@ -24,15 +24,15 @@ from shelfmark.core import files
 from shelfmark.models.artifact import Model
 
 WIDE, NARROW = 1 << 16, 1 << 10
-# The model's words, and signs: of those it reads none, but formulas and markup come and go by them.
+# The model's words, and signs, which the model skips but which formulas and markup consist of.
 WORDS = r"(?u)\b\w\w+\b|[^\w\s]"
 
 
 class Sketcher:
-    """Hashes the words that a model reads, and signs, told by its configuration alone.
+    """Hashes signs and the words that a model reads.
 
     Args:
-        features: the section of that name in a model's card.
+        features: the section of that name in the configuration on a model's card.
     """
 
     def __init__(self, features: dict[str, Any]) -> None:
@@ -53,17 +53,17 @@ class Sketcher:
         return list(self._analyse(text))
 
     def transform(self, texts: Sequence[str]) -> sp.csr_matrix:
-        """Return 1 for each bucket that a word of a text falls in, shape (texts, WIDE)."""
+        """Return 1 for each bucket with a word of a text, shape (texts, WIDE)."""
         if not texts:
             return sp.csr_matrix((0, WIDE), dtype=np.float32)
         return sp.csr_matrix(self._hashing.transform(texts))
 
     def buckets(self, words: Sequence[str]) -> list[int]:
-        """Return the bucket of each of some words that the model would read as they are."""
+        """Return the bucket of each word."""
         return [int(row.indices[0]) for row in self.transform(words)]
 
     def sketch(self, text: str) -> str:
-        """Return the narrow buckets of a text as bits in Base64, 172 characters."""
+        """Return the narrow buckets of a text as bits in Base64, 172 characters long."""
         bits = np.zeros(NARROW, np.uint8)
         bits[self.transform([text]).indices % NARROW] = 1
         return base64.b64encode(np.packbits(bits).tobytes()).decode()
@@ -71,13 +71,13 @@ class Sketcher:
 
 @functools.lru_cache(maxsize=1)
 def sketcher_for(model: Model) -> Sketcher:
-    """Return what hashes the words of a text as a model reads them; kept for the last model."""
+    """Return the sketcher of a model; the last one is cached."""
     return Sketcher(model.card.config["features"])
 
 
 def fold(rows: sp.csr_matrix) -> sp.csr_matrix:
     """Fold rows of wide buckets into narrow ones, shape (texts, NARROW)."""
-    # Summing happens in place: nothing of the rows given may be shared.
+    # The sum is in place: nothing may be shared with the argument.
     parts = rows.data.copy(), rows.indices % NARROW, rows.indptr.copy()
     folded = sp.csr_matrix(parts, (rows.shape[0], NARROW))
     folded.sum_duplicates()
@@ -89,7 +89,7 @@ def decode_sketches(sketches: Sequence[str]) -> sp.csr_matrix:
     """Return the buckets of sketches, shape (sketches, NARROW).
 
     Raises:
-        ValueError: one of them is none.
+        ValueError: one of them is invalid.
     """
     if not sketches:
         return sp.csr_matrix((0, NARROW), dtype=np.float32)

@@ -1,8 +1,8 @@
-"""What the service answered, in files of JSON lines, without ever holding up an answer.
+"""The prediction log: answers of the service in files of JSON lines, without delaying an answer.
 
 A file is `<time>-<process>-<random>.jsonl.open` while a living process writes it, `.jsonl` after.
-Lines outlive the killing of the process; those of the last seconds before the machine itself loses
-power may not.
+Lines survive the killing of the process, but those of the last seconds may not survive a power
+failure.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _END = object()
 
 
 class PredictionLog:
-    """Writes events as JSON lines from a thread of its own, one log for each process.
+    """Writes events as JSON lines from a separate thread, one log for each process.
 
-    What the disk does not take in time is dropped and counted, and never felt by who answers.
+    Events that the disk does not take in time are dropped and counted; no answer waits for them.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class PredictionLog:
         max_seconds: float,
         waiting: int = WAITING,
     ) -> None:
-        """Make the folder, close what dead processes left open there, and start the thread.
+        """Create the folder, close what dead processes left open there, and start the thread.
 
         Args:
             folder: where the files are.
-            describe: makes a line of an event, in the thread; an event it fails on is dropped.
-            max_bytes: a file is closed before it grows larger, unless by a single batch.
-            max_seconds: a file is closed when it is as old.
-            waiting: how many events may wait for the thread; more are dropped.
+            describe: returns the line of an event, in the thread; an event it fails on is dropped.
+            max_bytes: largest size of a file, unless a single batch is larger.
+            max_seconds: largest age of an open file.
+            waiting: number of events that may wait for the thread; more are dropped.
 
         Raises:
             ShelfmarkError: the folder cannot be written.
@@ -77,12 +77,12 @@ class PredictionLog:
 
     @property
     def written(self) -> int:
-        """How many lines were written."""
+        """Number of lines written."""
         return self._written
 
     @property
     def dropped(self) -> int:
-        """How many events were dropped: too many waited, or they could not be told or written."""
+        """Number of events dropped: too many waited, or their line could not be made or written."""
         return self._dropped
 
     def append(self, event: Any) -> None:
@@ -94,14 +94,14 @@ class PredictionLog:
                 self._events.put(event)
 
     def close(self, seconds: float) -> None:
-        """Write what waits, for at most so long, and close the file; later events are dropped."""
+        """Write the waiting events, for at most so long, and close the file; drop later events."""
         with self._lock:
             if not self._closed:
                 self._closed = True
                 self._events.put(_END)
         self._thread.join(seconds)
         if self._thread.is_alive():
-            logger.warning("prediction log: not all is written after {} s; ended", seconds)
+            logger.warning("prediction log: closed after {} s with events left", seconds)
 
     def _run(self) -> None:
         ended = False
@@ -117,7 +117,7 @@ class PredictionLog:
         self._file.close()
 
     def _batch(self) -> list[Any]:
-        """Wait for events until the file is too old, and return those there are."""
+        """Wait for events until the file is too old, and return those that came."""
         events: list[Any] = []
         with contextlib.suppress(queue.Empty):
             events.append(self._events.get(timeout=self._file.seconds_left()))
@@ -139,7 +139,7 @@ class PredictionLog:
             try:
                 count = self._file.append(lines)
             except OSError as error:
-                # What is wrong with this file may not be wrong with another.
+                # Another file may not have the same problem.
                 self._file.close()
                 if fresh:
                     self._lose(len(lines), error)
@@ -153,12 +153,12 @@ class PredictionLog:
             self._dropped += count
         if time.monotonic() >= self._quiet_until:
             self._quiet_until = time.monotonic() + QUIET
-            told = str(reason).partition("\n")[0] or type(reason).__name__
-            logger.warning("prediction log: {:,} dropped so far; now: {}", self._dropped, told)
+            last = str(reason).partition("\n")[0] or type(reason).__name__
+            logger.warning("prediction log: {:,} dropped so far; last: {}", self._dropped, last)
 
 
 class _Growing:
-    """One file after another, each opened by its first line and held until it is closed."""
+    """One file after another, each opened by its first line and locked until it is closed."""
 
     def __init__(self, folder: Path, max_bytes: int, max_seconds: float) -> None:
         self._folder = folder
@@ -170,7 +170,7 @@ class _Growing:
         self.size = 0  # of the whole lines in the open file
 
     def seconds_left(self) -> float | None:
-        """Return in how many seconds the file is too old, None without one."""
+        """Return in how many seconds the file is too old; None without a file."""
         if self._file is None:
             return None
         # The clock on the wall may be set back.
@@ -178,10 +178,10 @@ class _Growing:
         return min(max(left, 0.0), threading.TIMEOUT_MAX)
 
     def append(self, lines: list[bytes]) -> int:
-        """Write lines in one go and return how many of them, from the first on, are there whole.
+        """Write lines in one call, and return how many of them were written completely.
 
         Raises:
-            OSError: not one is.
+            OSError: not even the first.
         """
         data = b"".join(lines)
         descriptor = self._room_for(len(data))
@@ -195,9 +195,9 @@ class _Growing:
         return data.count(b"\n", 0, whole)
 
     def _room_for(self, count: int) -> int:
-        """Return the descriptor of a file that may grow by so many bytes."""
+        """Return the descriptor of a file with room for so many bytes."""
         if self._file is not None:
-            # A file that somebody removed would take lines and never be seen again.
+            # Lines written to a removed file would be lost.
             gone = os.fstat(self._file.fileno()).st_nlink == 0
             if gone or (self.size and self.size + count > self._max_bytes):
                 self.close()
@@ -208,7 +208,7 @@ class _Growing:
 
     def _open(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        # Between its making and its holding, another process may take a file for a leftover.
+        # Before its lock is taken, another process may mistake a new file for a leftover.
         for _ in range(10):
             made = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{os.getpid()}-{secrets.token_hex(4)}"
             self._path = self._folder / f"{made}{OPEN}"
@@ -219,7 +219,7 @@ class _Growing:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     def close(self) -> None:
-        """Close the file, if there is one, under its last name; an empty one goes."""
+        """Close the file, if any, and give it its final name; remove an empty one."""
         if self._file is None:
             return
         with contextlib.suppress(OSError):
@@ -229,8 +229,8 @@ class _Growing:
 
 
 def _settle(path: Path, empty: bool) -> None:
-    """Give a file that nobody writes any more its last name."""
-    # Another process may have done so a moment before.
+    """Give a complete file its final name."""
+    # Another process may have done so just before.
     with contextlib.suppress(OSError):
         if empty:
             path.unlink()
@@ -239,12 +239,12 @@ def _settle(path: Path, empty: bool) -> None:
 
 
 def closed_path(path: Path) -> Path:
-    """Return the name that an open file has once it is closed."""
+    """Return the path of an open file after it is closed."""
     return path.with_name(path.name.removesuffix(OPEN) + CLOSED)
 
 
 def close_leftovers(folder: Path) -> None:
-    """Close the files that processes left open which are gone, however they went."""
+    """Close the files that processes left open when they ended or were killed."""
     for path in folder.glob(f"*{OPEN}"):
         held = None
         with contextlib.suppress(OSError):  # another user's, or gone with its folder
@@ -253,16 +253,16 @@ def close_leftovers(folder: Path) -> None:
             continue
         with held:
             empty = os.fstat(held.fileno()).st_size == 0
-            if empty:  # or made by the holding, just after its writer closed and renamed it
+            if empty:  # or created by the lock, just after its writer closed and renamed it
                 _settle(path, empty=True)
         if not empty:  # Windows renames no open file
             _settle(path, empty=False)
 
 
 def read_lines(place: Location) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a file, closed or not, less a torn last one.
+    """Yield the lines of a file, closed or not, without an incomplete last one.
 
-    A damaged line before it is skipped, and their number logged.
+    Other damaged lines are skipped, and their number is logged.
 
     Raises:
         ShelfmarkError: the file cannot be read.

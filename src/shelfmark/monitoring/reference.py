@@ -1,7 +1,7 @@
-"""What validation papers looked like to a model: the measure of all that comes after.
+"""Reference statistics of the validation split, for drift detection.
 
-`reference.parquet` lies beside the model, a paper a row, in the form in which the prediction log
-keeps its lines, so that like is compared with like. It holds no text.
+`reference.parquet` lies beside the model, a paper a row, with the same quantities as the lines of
+the prediction log. It holds no text.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from shelfmark.models.artifact import REFERENCE, Model
 from shelfmark.monitoring import fingerprint
 from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
 
-BATCH = 2048  # papers asked at once
-MOST = 5000  # papers: more make the artifact larger and no test much sharper
-NAMED = 4000  # words by which buckets can be called
+BATCH = 2048  # papers classified at once
+MOST = 5000  # papers: more make the artifact larger and no test much more powerful
+NAMED = 4000  # words that name buckets
 ROWS = pa.schema(
     [
         ("label", pa.string()),
@@ -49,9 +49,9 @@ class Reference:
 
     Args:
         rows: a paper a row, with `COLUMNS`.
-        terms: its wide buckets, shape (papers, sketches.WIDE).
-        mean: the mean of their TF-IDF rows in the narrow space, shape (sketches.NARROW,).
-        names: the most frequent words, those first.
+        terms: their wide buckets, shape (papers, WIDE).
+        mean: the mean of their TF-IDF rows over narrow buckets, shape (NARROW,).
+        names: the most frequent words, most frequent first.
     """
 
     rows: pd.DataFrame
@@ -61,11 +61,11 @@ class Reference:
 
 
 def build_reference(model: Model, papers: pa.Table) -> pa.Table:
-    """Return the reference of a model: at most `MOST` papers, chosen by chance, always the same.
+    """Return the reference of a model: a sample of at most `MOST` papers, always the same.
 
     Args:
-        model: what is asked.
-        papers: none of which it was trained on, with text and label.
+        model: classifies the papers.
+        papers: with text and label; the model was not trained on them.
     """
     chosen = np.sort(np.random.default_rng(0).permutation(papers.num_rows)[:MOST])
     texts = papers["text"].take(chosen).to_pylist()
@@ -76,7 +76,7 @@ def build_reference(model: Model, papers: pa.Table) -> pa.Table:
         {**{name: rows[name] for name in COLUMNS}, "terms": _lists(terms)}, schema=ROWS
     )
     counts = Counter(word for text in texts for word in set(sketcher_for(model).words(text)))
-    # Words as frequent as each other in the order of the alphabet: the same file every time.
+    # Ties in alphabetical order: the same file every time.
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     known = {
         b"mean": mean_tfidf(terms).tobytes(),
@@ -86,7 +86,7 @@ def build_reference(model: Model, papers: pa.Table) -> pa.Table:
 
 
 def reference_parquet(model: Model, papers: pa.Table) -> bytes:
-    """Return what `build_reference` returns as a Parquet file."""
+    """Return the reference of a model as a Parquet file."""
     file = io.BytesIO()
     pq.write_table(build_reference(model, papers), file, compression="zstd")
     return file.getvalue()
@@ -95,7 +95,7 @@ def reference_parquet(model: Model, papers: pa.Table) -> bytes:
 def describe_papers(
     model: Model, texts: list[str], labels: list[str | None]
 ) -> dict[str, list[Any]]:
-    """Return the columns of papers by cleaned texts, as the log's lines have them."""
+    """Return the columns of a reference, from cleaned texts and true labels."""
     parts = [model.probabilities(texts[start : start + BATCH])[0]
              for start in range(0, len(texts), BATCH)]  # fmt: skip
     best = [number for part in parts for number in part.argmax(axis=1).tolist()]
@@ -112,16 +112,16 @@ def describe_papers(
 
 
 def mean_tfidf(terms: sp.csr_matrix) -> Floats:
-    """Return the mean of TF-IDF rows in the narrow space, shape (sketches.NARROW,)."""
+    """Return the mean of TF-IDF rows over narrow buckets, shape (NARROW,)."""
     weighed = TfidfTransformer().fit_transform(fingerprint.fold(terms))
     return np.asarray(weighed.mean(axis=0), np.float32).ravel()
 
 
 def load_reference(folder: Path) -> Reference:
-    """Open the reference of the artifact in a folder.
+    """Read the reference of the model in a folder.
 
     Raises:
-        ShelfmarkError: it has none, for it was trained before there were any, or it is damaged.
+        ShelfmarkError: it is missing, as beside older models, or damaged.
     """
     path = folder / REFERENCE
     if not path.exists():
@@ -133,7 +133,7 @@ def load_reference(folder: Path) -> Reference:
 
 
 def from_table(table: pa.Table) -> Reference:
-    """Return a reference as `build_reference` returned it."""
+    """Return the reference that a table of `build_reference` holds."""
     lists = table["terms"].combine_chunks()
     ends = np.asarray(lists.offsets)
     indices = np.asarray(lists.flatten()).astype(np.int32)

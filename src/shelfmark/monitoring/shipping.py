@@ -1,4 +1,4 @@
-"""Closed files of the prediction log, moved to where they are kept: a folder or a bucket."""
+"""Moves closed files of the prediction log to a folder or a bucket."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ LOCK = ".shipping"
 
 
 def ship_log(folder: Path, target: str) -> int:
-    """Move the closed files of a folder to a target, and return how many.
+    """Move the closed files of a folder to a target, and return their number.
 
-    A file leaves the folder only once all of it is there, so nothing is lost if this is killed,
-    and it may be run again at any time. While another process ships the same folder, it does
-    nothing and returns 0.
+    A file is removed only after a complete copy, so nothing is lost if the process is killed, and
+    the call may be repeated. If another process ships the same folder, this one does nothing and
+    returns 0.
 
     Args:
-        folder: where the prediction log is written; what dead processes left open is closed first.
-        target: a folder or an address like `gs://bucket/folder`. What ships must be allowed to read
-            there too, to see whether all has arrived.
+        folder: of the prediction log; files that dead processes left open are closed first.
+        target: a folder or an address such as `gs://bucket/folder`, which must be readable too, to
+            check the copy.
 
     Raises:
-        ShelfmarkError: there is no such folder, or the target cannot be reached or written, or
-            needs a package that is not installed.
+        ShelfmarkError: the folder is missing, or the target cannot be reached or written, or needs
+            a package that is not installed.
     """
     if not folder.is_dir():
         raise ShelfmarkError(f"there is no folder {folder} to ship from")
@@ -59,9 +59,9 @@ def _is_local(filesystem: Any) -> bool:
 
 
 def _copy(file: Path, filesystem: Any, there: str) -> None:
-    """Have a file at a place, all of it or nothing.
+    """Copy a file, completely or not at all.
 
-    An object in a bucket appears whole by itself.
+    An object in a bucket appears only when it is complete.
     """
     size = file.stat().st_size
     if _is_there(file, size, filesystem, there):

@@ -169,7 +169,7 @@ def test_two_runs_do_not_share_a_folder(home: Path, log: Path, tmp_path: Path) -
     (tmp_path / "drift").mkdir()
     held = files.try_lock(tmp_path / "drift" / ".running")
     assert held is not None
-    with held, pytest.raises(ShelfmarkError, match="another run is at work"):
+    with held, pytest.raises(ShelfmarkError, match="another run is in progress"):
         detect.detect_drift(home / "models/quick", tmp_path, load_drift_config(), log=str(log))
     assert detect.latest_report(tmp_path) is None
 
