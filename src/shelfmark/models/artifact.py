@@ -1,4 +1,4 @@
-"""A trained model on disk: written whole or not at all, opened only when it is what it says.
+"""A trained model on disk: written whole or not at all, opened only if versions and digests match.
 
 A folder `models/<name>/` holds `card.json`, the files of the classifier's family, and what older
 models lack: `reference.parquet` (reference statistics of validation, for drift detection) and

@@ -130,7 +130,7 @@ def _line(item: InputRecord | InvalidRecord, answers: Iterator[Answer]) -> dict[
     if isinstance(item, InvalidRecord):
         return {"line": item.line, "error": item.error}
     line = {"line": item.line, "id": item.id, **next(answers).to_json()}
-    del line["model"]  # the same in every line, and named by who asked
+    del line["model"]  # the same in every line
     return line
 
 

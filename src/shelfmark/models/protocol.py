@@ -56,7 +56,7 @@ class Vocabulary(Protocol):
         """Return the words that the classifier reads of a text, in their order."""
 
     def unknown_share(self, words: list[str]) -> float | None:
-        """Return which share of the words is not known, None where that cannot be told."""
+        """Return the share of words that are unknown, None if that is undefined."""
 
     def frequent(self, count: int) -> list[str]:
         """Return the most frequent words of the training papers, those first."""

@@ -42,10 +42,10 @@ class Registry:
             weakref.finalize(self, shutil.rmtree, self._copies, ignore_errors=True)
 
     def check(self, version: str) -> None:
-        """Look whether a version is there and whole, without opening it.
+        """Check that a version is there and whole, without opening it.
 
         Raises:
-            ShelfmarkError: it is not.
+            ShelfmarkError: it is missing or damaged.
         """
         self.card(version)
 
@@ -53,7 +53,7 @@ class Registry:
         """Return the card of a version, or of the one that an alias names, its files checked.
 
         Raises:
-            ShelfmarkError: it is not there, or not whole.
+            ShelfmarkError: it is missing or damaged.
         """
         return artifact.check(self.folder(version))
 
@@ -61,7 +61,7 @@ class Registry:
         """Return the version that an alias names now, any other name as it is.
 
         Raises:
-            ShelfmarkError: there is none in the bucket, or it cannot be read.
+            ShelfmarkError: the bucket has no such version, or cannot be read.
         """
         folder = self.folder(version)
         target = folder.resolve()
@@ -71,10 +71,10 @@ class Registry:
         """Return a model that has made its first prediction, with one thread for its trees.
 
         Raises:
-            ShelfmarkError: there is none of the name, or it is damaged.
+            ShelfmarkError: there is no such version, or it is damaged.
         """
         model = artifact.load(self.folder(version), threads=1)
-        # What is made at the first question, of one paper and of many, is made now.
+        # What is built for the first answer, to one paper and to many, is built now.
         paper = ("Warm up", "The first prediction takes longer than those that come after it.")
         answers.answer_papers(model, [paper], explain=True)
         answers.answer_papers(model, [paper] * WARM)
@@ -84,7 +84,7 @@ class Registry:
         """Return the folder of a version on this machine, copied there first from a bucket.
 
         Raises:
-            ShelfmarkError: there is none, or the bucket cannot be read.
+            ShelfmarkError: there is no such version, or the bucket cannot be read.
         """
         if not re.fullmatch(VERSION, version):
             raise ShelfmarkError(f"{version}: not the name of a version")

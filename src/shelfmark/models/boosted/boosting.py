@@ -52,7 +52,7 @@ class BoostingRun:
     Args:
         config: the hyperparameters.
         seed: of all randomness.
-        checkpoint: where the trees and their losses are kept on the way.
+        checkpoint: where the trees and their losses are saved as the training proceeds.
         callback: called after each round with its number and its losses.
     """
 

@@ -79,7 +79,8 @@ class CrossLists(BaseEstimator):  # type: ignore[misc]
     Args:
         column: where the scores of the listed categories begin among the features.
         categories: the names of the listed categories.
-        own: for each class its place among them, -1 for none: nobody suggests it to itself.
+        own: for each class its place among them, -1 if it is not listed; a class is never
+            suggested to its own papers.
     """
 
     def __init__(self, column: int, categories: tuple[str, ...], own: list[int]) -> None:

@@ -2,7 +2,7 @@
 
 A classifier is fitted on features of which the first columns are the scores of the stack, one block
 after the other. `margins` gives one number a paper and class, the softmax of which are
-probabilities; `contributions` says what makes the margin of one class.
+probabilities; `contributions` explains the margin of one class.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Head(Protocol):
     booster_: xgboost.Booster | None  # None where there are no trees
 
     def fit(self, train: tuple[Any, Ints], validation: tuple[Any, Ints], grow: Grow) -> Self:
-        """Fit on train; validation, without unknown classes, says when to stop."""
+        """Fit on train; validation, without unknown classes, stops the trees."""
 
     def margins(self, features: sp.csr_matrix) -> Floats:
         """Return the margin of each class, shape (papers, classes)."""

@@ -23,7 +23,7 @@ from shelfmark.tfidf.tokens import FIRST, Reader, Stream, read_stream
 
 @dataclass(frozen=True)
 class PartSummary:
-    """What a part tells of its stream: how often each word comes, its length in tokens and marks.
+    """A summary of a part's stream: how often each word occurs, its length in tokens and marks.
 
     `longest` is the most tokens of a document.
     """
