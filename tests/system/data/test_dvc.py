@@ -86,8 +86,8 @@ def test_what_is_pushed_and_wiped_comes_back_also_after_a_killed_push(
     config = clone / ".dvc" / "config"
     usual = config.read_text()
     config.write_text(f"{usual}    jobs = 1\n")  # one after the other: a kill finds it at work
-    code = "import sys; from pathlib import Path; from shelfmark.data.dvc import push"
-    command = [sys.executable, "-c", f"{code}; push(Path(sys.argv[1]))", str(data)]
+    code = "import sys; from pathlib import Path; from shelfmark.data.dvc import push_data"
+    command = [sys.executable, "-c", f"{code}; push_data(Path(sys.argv[1]))", str(data)]
     killed = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     bucket, _ = storage.filesystem_for(gcs)
     kill_group_when(killed, lambda: 5 < len(bucket.find(gcs)) < len(before))
@@ -95,7 +95,7 @@ def test_what_is_pushed_and_wiped_comes_back_also_after_a_killed_push(
 
     push_data(data)
     assert len(bucket.find(gcs)) == len(before) + 1  # and their listing
-    assert "commit what names it: git commit data.dvc" not in log()  # the killed one changed it
+    assert "commit the pointer: git commit data.dvc" not in log()  # the killed one changed it
     shutil.rmtree(data)
     shutil.rmtree(clone / ".dvc" / "cache")
     (data / "other").mkdir(parents=True)
@@ -106,7 +106,7 @@ def test_what_is_pushed_and_wiped_comes_back_also_after_a_killed_push(
     pull_data(data)
     assert (data / "other" / "splits").read_bytes() == b"of mine"
     assert contents(data / "mine") == {"7.txt": b"changed here"}
-    assert f"{data / 'mine'} is other than what is tracked, and stays" in log()
+    assert f"{data / 'mine'} differs from the tracked one, and is kept" in log()
     shutil.rmtree(data / "mine")
     pull_data(data)  # all of it is in the cache
     assert contents(data) == before
@@ -128,7 +128,7 @@ def test_training_pulls_the_splits_it_needs_and_makes_others(
 
     # From here on DVC's cache answers: nothing is asked of the bucket.
     other = prepare(clone, "data.min_words=25")
-    assert f"{other.folder} is not among what {clone}/data.dvc tracks" in log()
+    assert f"{other.folder} is not tracked by {clone}/data.dvc" in log()
     shutil.rmtree(first.folder)
     prepare(clone)
     assert log().count(f"{first.folder} pulled") == 2
@@ -238,7 +238,7 @@ def test_the_bucket_is_set_and_set_anew(clone: Path, bucket: str, url: str) -> N
 
 @pytest.mark.parametrize("bucket", ["", "A", "my bucket", "gs://", "a/../b c"])
 def test_a_name_that_no_bucket_has_is_refused(clone: Path, bucket: str) -> None:
-    with pytest.raises(ShelfmarkError, match="is no name of a bucket"):
+    with pytest.raises(ShelfmarkError, match="is not a bucket name"):
         set_remote(bucket, clone)
 
 
@@ -269,5 +269,5 @@ def test_a_damaged_file_of_the_cache_is_not_laid_out(clone: Path) -> None:
     listing = dvc.cache_path(known.folder, known.listing)
     listing.chmod(0o644)
     listing.write_bytes(b'[{"md5": "0", "relpath": "../out"}]')
-    with pytest.raises(ShelfmarkError, match="lists a file outside of the folder: ../out"):
+    with pytest.raises(ShelfmarkError, match="lists a file outside the folder: ../out"):
         known.digests()

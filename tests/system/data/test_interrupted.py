@@ -169,12 +169,12 @@ def test_no_room_on_the_disk_is_one_line_and_leaves_nothing(
 
 
 INTERRUPTED = """
-from shelfmark.data.sources.sample import paper, records as made
+from shelfmark.data.sources.sample import parse_paper, read_records as generate
 
 SYNTHETIC = False
 
 def read_records(path):
-    yield from made(None, 5000)
+    yield from generate(None, 5000)
     raise KeyboardInterrupt
 """
 

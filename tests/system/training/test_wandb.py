@@ -18,6 +18,7 @@ import pytest
 
 from shelfmark.config.load import load_config
 from shelfmark.models import artifact
+from shelfmark.models.card import ClassLabel, ModelCard
 from shelfmark.training import tracking, train
 from tests.conftest import QUICK, paths_in
 from tests.support import wandb_record
@@ -167,7 +168,8 @@ def short_run(
     model = folder / "models" / "small"
     model.mkdir(parents=True, exist_ok=True)
     (model / "pipeline.pkl").write_bytes(b"0123456789" * 10)
-    card = {key: key for key in tracking.MODEL_METADATA} | {"classes": [{"label": "cs.AI"}]}
+    classes = [ClassLabel("cs.AI", "Artificial Intelligence")]
+    card = ModelCard(name="small", config={}, classes=classes, key="k")
     with tracking.start_run(settings(folder), "mine", {"key": "k"}) as run:
         for step in range(4):
             run.log(step, {"validation": 1 / (step + 1)})

@@ -13,6 +13,7 @@ import pytest
 from shelfmark.config.load import load_config
 from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
+from shelfmark.models.card import ClassLabel, ModelCard
 from shelfmark.training import tracking, wandb_sync
 from tests.conftest import paths_in
 from tests.support import wandb_record
@@ -40,7 +41,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from matplotlib.figure import Figure
 
     Figure().savefig(picture)
-    card = {key: key for key in tracking.MODEL_METADATA} | {"classes": [{"label": "cs.AI"}]}
+    classes = [ClassLabel("cs.AI", "Artificial Intelligence")]
+    card = ModelCard(name="small", config={}, classes=classes, key="k")
     settings = load_config(["tracking=wandb", *paths_in(home)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "offline")
