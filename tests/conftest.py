@@ -1,4 +1,4 @@
-"""What the tests share: a small model trained once, through the very code of `shelfmark train`."""
+"""Fixtures of all tests, among them a small model trained by the code of `shelfmark train`."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from shelfmark.config.load import load_config
 from shelfmark.core import console
 from shelfmark.models import artifact
 from shelfmark.training import train
-from tests.support.gcs import emulator, gcs, no_google  # noqa: F401  # for whoever asks for them
+from tests.support.gcs import emulator, gcs, no_google  # noqa: F401  # fixtures for all tests
 
-# A busy neighbour is no failure: no test is held to a time.
+# No example of Hypothesis has a deadline: a busy machine is no failure.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
-# A shell that puts the tests in the background has them ignore Ctrl-C, and so all they start.
+# Tests that a shell started in the background ignore Ctrl-C, and so would all their processes.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Hundreds of processes are started: each would compile its libraries anew where none may keep them.
+# Hundreds of processes are started: each would compile its libraries if none may keep the result.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 

@@ -25,7 +25,7 @@ def emulator() -> Iterator[str]:
 
 @contextlib.contextmanager
 def running() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Run an emulator of one's own while the block does; its URL and its process."""
+    """Run a separate emulator while the block does; yield its URL and its process."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     module = "gcp_storage_emulator"
     where = ["--host", "127.0.0.1", "--port", str(port)]

@@ -33,7 +33,7 @@ case "$command" in
     *) exec {shlex.quote(str(Path(sys.executable).parent))}/"$command" "$@" ;;
 esac
 """
-# A user waits until the service is there before he asks it.
+# A user waits until the service answers.
 CURL = "retry = 120\nretry-delay = 1\nretry-connrefused\nfail-with-body\nno-progress-meter\n"
 
 
@@ -85,20 +85,20 @@ class Sandbox:
     @contextmanager
     def bash(self, code: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
         """Run bash while the block does, and end all that it has started."""
-        with (self.folder.parent / "said").open("wb") as said:
+        with (self.folder.parent / "output").open("wb") as output:
             process = subprocess.Popen(
                 ["bash", "-euo", "pipefail", "-c", code.replace("8000", str(port))],
                 cwd=self.folder, env={**self.env, "PORT": str(port)}, stdin=subprocess.DEVNULL,
-                stdout=said, stderr=subprocess.STDOUT, start_new_session=True,
+                stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
             try:
                 yield process
             finally:
                 _end(process)
 
-    def said(self) -> str:
-        """Return what the last bash and all that it has started have said."""
-        return (self.folder.parent / "said").read_text(encoding="utf-8", errors="replace")
+    def output(self) -> str:
+        """Return the output of the last bash and of all processes that it started."""
+        return (self.folder.parent / "output").read_text(encoding="utf-8", errors="replace")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

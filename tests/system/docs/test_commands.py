@@ -46,7 +46,7 @@ def port(sandbox: Sandbox) -> Iterator[int]:
     with sandbox.bash("uv run inv serve --model quick", port) as process:
 
         def answers() -> bool:
-            assert process.poll() is None, sandbox.said()
+            assert process.poll() is None, sandbox.output()
             try:
                 return httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200
             except httpx.TransportError:
@@ -71,8 +71,8 @@ def run(sandbox: Sandbox, commands: list[str], port: int) -> None:
             status = process.wait(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             status = None
-    assert status == 0, "".join(new) + sandbox.said()
-    assert "Traceback" not in sandbox.said()
+    assert status == 0, "".join(new) + sandbox.output()
+    assert "Traceback" not in sandbox.output()
     # What asks a service, starts one or sets something is run each time.
     sandbox.done |= {bare(one) for one in new if not re.search(r"curl|export|&\n", one)}
 
@@ -84,7 +84,7 @@ def bare(command: str) -> str:
 # Those of docs/api.md are run, and their answers compared, by test_api_examples.py.
 @posix
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/api.md"])
-def test_what_a_page_says_to_type_works(
+def test_the_commands_of_a_page_work(
     request: pytest.FixtureRequest, sandbox: Sandbox, page: str
 ) -> None:
     for block in blocks(page):
@@ -126,7 +126,7 @@ def calls(text: str, command: str) -> bool:
     )
 
 
-def test_commands_are_told_apart_and_the_longest_beginning_counts() -> None:
+def test_commands_are_split_and_the_longest_beginning_counts() -> None:
     code = (
         "uv run inv a  # first\nKEY=1 uv run --extra x inv b \\\n   --more\nshelfmark c -d '{\n}'\n"
     )

@@ -1,4 +1,4 @@
-"""The site of the documentation: whole, of nobody else's, and open to all."""
+"""The documentation site: complete, self-contained and accessible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOADED = {("img", "src"), ("script", "src"), ("link", "href"), ("iframe", "src")
 
 
 class Links(HTMLParser):
-    """What a page leads to, what it loads, and where one can land on it."""
+    """The links of a page, the files that it loads, and its anchors."""
 
     def __init__(self, page: Path) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ def test_types_and_values_are_those_of_the_schema(pages: Path) -> None:
     assert re.search(r"`experiment=best`.*`model.learning_rate=0.06`", page)
 
 
-def test_every_variable_that_is_read_is_told(pages: Path) -> None:
+def test_every_variable_that_is_read_is_documented(pages: Path) -> None:
     page = (pages / "environment.md").read_text(encoding="utf-8")
     capitals = re.compile(r"""["'$]\{?([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\b""")
     own = re.compile(r"^(SHELFMARK|WANDB|XDG|AIP|STORAGE|PROMETHEUS|OMP|DO_NOT|NO_GCE|GCSFS)")
@@ -138,7 +138,7 @@ def test_every_variable_that_is_read_is_told(pages: Path) -> None:
         assert reference_pages.settings.settings_table(kind) in page
 
 
-def test_every_command_is_told_with_its_options(pages: Path) -> None:
+def test_every_command_is_documented_with_its_options(pages: Path) -> None:
     page = (pages / "reference" / "commands.md").read_text(encoding="utf-8")
     for word in ("train", "promote", "classify-new", "ship-log", "cloud-init", "docs"):
         assert f"\n## {word}\n" in page
@@ -174,7 +174,7 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-def test_it_works_by_keyboard_and_in_the_dark(browser: Browser, address: str) -> None:
+def test_the_search_works_by_keyboard_and_in_dark_mode(browser: Browser, address: str) -> None:
     requests: list[str] = []
     page = open_page(browser, color_scheme="dark")
     page.on("request", lambda request: requests.append(request.url))
@@ -192,7 +192,7 @@ def test_it_works_by_keyboard_and_in_the_dark(browser: Browser, address: str) ->
 
 
 @pytest.mark.parametrize("path", ["/", "/start/", "/reference/configuration/", "/architecture/"])
-def test_nothing_is_wider_than_a_telephone(browser: Browser, address: str, path: str) -> None:
+def test_nothing_is_wider_than_a_phone(browser: Browser, address: str, path: str) -> None:
     page = open_page(browser, viewport={"width": 360, "height": 740})
     page.goto(f"{address}{path}")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
