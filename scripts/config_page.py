@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from shelfmark.cloud.spec import CloudConfig
 from shelfmark.config import groups
 from shelfmark.config.load import compose_values
-from shelfmark.config.schema import Config, DriftConfig
+from shelfmark.config.schema import MODEL_KINDS, Config, DriftConfig
 
 CONFIGS = groups.CONFIGS
 VERTEX = "cloud=vertex_cpu"
@@ -64,7 +64,7 @@ def key_table(
     prefix: str = "",
 ) -> list[str]:
     """Return the table of a model's keys, or of those in the sections `only`."""
-    schema = model.model_json_schema()
+    schema = json_schema(model)
     lines = []
     for key, kind in iter_keys(schema, schema.get("$defs", {})):
         if only is None or key.partition(".")[0] in only:
@@ -90,6 +90,17 @@ def choice_table(group: str, base: Any) -> list[str]:
         about = first_comment(CONFIGS / group / f"{name}.yaml")
         lines.append(table_row([link, about, ", ".join(changed) or "the default"]))
     return [*lines, ""]
+
+
+def json_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON schema of a configuration, with the keys of each family of models."""
+    schema = model.model_json_schema()
+    if model is Config:
+        kinds = [kind.model_json_schema() for kind in MODEL_KINDS.values()]
+        for kind in kinds:
+            schema["$defs"] |= kind.pop("$defs", {})
+        schema["properties"]["model"] = {"anyOf": kinds}
+    return schema
 
 
 def iter_keys(schema: dict[str, Any], defs: dict[str, Any]) -> Iterator[tuple[str, str]]:
