@@ -30,5 +30,5 @@ def test_a_log_in_a_bucket_reads_as_one_here(model: Model, tmp_path: Path, gcs: 
     filesystem, path = storage.filesystem_for(f"{gcs}/kept.log")
     filesystem.pipe_file(path, orjson.dumps(line(model, now)) + b"\n")
     assert len(windows.from_log(f"{gcs}/kept.log", model.card, "1d", 10).rows) == 1
-    with pytest.raises(ShelfmarkError, match=r"gs://bucket/nothing: not there"):
+    with pytest.raises(ShelfmarkError, match=r"gs://bucket/nothing: does not exist"):
         windows.from_log(f"{gcs}/nothing", model.card, "", 10)
