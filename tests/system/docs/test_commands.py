@@ -31,6 +31,7 @@ from tests.system.docs.commands import (
 )
 from tests.system.docs.sandbox import Sandbox
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 posix = pytest.mark.skipif(os.name == "nt", reason="runs bash and ends it by signals")
 
 
@@ -91,6 +92,19 @@ def test_the_commands_of_a_page_work(
         typed = to_run(page, block)
         served = "curl" in "".join(typed) and "serve" not in "".join(typed)
         run(sandbox, typed, request.getfixturevalue("port") if served else free_port())
+
+
+@posix
+def test_the_python_lines_of_the_readme_work(sandbox: Sandbox) -> None:
+    [lines] = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    (sandbox.folder / "readme.py").write_text(lines, encoding="utf-8")
+    (sandbox.folder / "models" / "latest").unlink(missing_ok=True)
+    (sandbox.folder / "models" / "latest").symlink_to("quick")
+    run(sandbox, ["uv run python readme.py > answer.txt\n"], free_port())
+    category, confidence, confident = (sandbox.folder / "answer.txt").read_text().split()
+    assert category == "cs.RO"
+    assert 0 < float(confidence) <= 1
+    assert confident in ("True", "False")
 
 
 def test_no_entry_of_the_list_is_stale() -> None:
