@@ -113,11 +113,12 @@ def render_api() -> dict[str, str]:
 
 
 def list_rooms() -> dict[str, list[str]]:
-    """Return the rooms with their modules, from the lowest layer up."""
+    """Return the public face, and the rooms with their modules from the lowest layer up."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
     names = [name.removeprefix("shelfmark.") for row in layers[::-1] for name in row.split(" | ")]
-    return {name: list_modules(name) for name in names if (SOURCE / name).is_dir()}
+    rooms = {name: list_modules(name) for name in names if (SOURCE / name).is_dir()}
+    return {"shelfmark": ["api", "errors"], **rooms}
 
 
 def list_modules(room: str) -> list[str]:
@@ -129,7 +130,7 @@ def list_modules(room: str) -> list[str]:
 
 def summary(module: str) -> str:
     """Return the first line of the docstring of a module or a room."""
-    path = SOURCE / module.replace(".", "/")
+    path = SOURCE / module.removeprefix("shelfmark").replace(".", "/")
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
     return docstring.partition("\n")[0]
