@@ -204,7 +204,7 @@ class StackConfig(Strict):
 class ModelConfig(Strict):
     """The classifier: a section of its own for each kind of model, of those in `MODEL_KINDS`.
 
-    Args:
+    Attributes:
         kind: the family of models.
         n_jobs: threads of a training, None for one a core.
     """

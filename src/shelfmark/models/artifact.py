@@ -37,7 +37,7 @@ LATEST = "latest"
 class Shelf(NamedTuple):
     """A class in arXiv's taxonomy.
 
-    Args:
+    Attributes:
         category: the label.
         name: its name at arXiv.
         archive: the archive of all its papers, None where they do not share one.
