@@ -40,14 +40,17 @@ class PaperQuery:
 
 
 # The records below have neither slots nor frozen attributes: thousands are made a second, and
-# orjson writes them as fast as dicts only so.
+# orjson writes them as fast as dicts only so. The strings under the attributes describe them in
+# the service's OpenAPI document.
 @dataclass
 class Rank:
     """A category of the ranking, and its probability."""
 
     category: str
     name: str
+    """The category's name at arXiv."""
     group: str | None
+    """The group of the category's archive; null if its papers belong to several groups."""
     probability: float
 
 
@@ -57,7 +60,9 @@ class CrossList:
 
     category: str
     name: str
+    """The category's name at arXiv."""
     probability: float
+    """The probability that the paper is listed under the category too."""
 
 
 @dataclass
@@ -66,7 +71,9 @@ class Word:
 
     word: str
     weight: float
+    """Its share of the margin, a logit; positive for the category, negative against it."""
     places: list[tuple[int, int]]
+    """Its places in the explained text: index of the first character, and past the last."""
 
 
 @dataclass
@@ -75,10 +82,15 @@ class Explanation:
 
     category: str
     margin: float
+    """The category's logit, before the softmax."""
     base: float
+    """The part of the margin that no word adds."""
     words: list[Word]
+    """The words of the largest weights either way, the largest first."""
     rest: float
+    """The part of the margin that all other words add."""
     text: str
+    """The cleaned text, to which the places of the words refer."""
 
 
 @dataclass
@@ -86,12 +98,18 @@ class AuthorCategory:
     """The rank of the category that the author chose, and the ranking of the others."""
 
     category: str
+    """The category as the request names it."""
     name: str
+    """The category's name at arXiv."""
     known: bool
+    """Whether the model has a class for the category."""
     agrees: bool
+    """Whether that class is the most probable one."""
     probability: float | None
     rank: int | None
+    """The rank of that class, from 1."""
     others: list[Rank]
+    """The most probable other classes, best first."""
 
 
 _OPTIONAL = ("why", "primary", "id")
@@ -99,40 +117,35 @@ _OPTIONAL = ("why", "primary", "id")
 
 @dataclass
 class Answer:
-    """The answer to one paper.
+    """The answer to one paper."""
 
-    Archive and group are null where the papers of a category do not share one. `why`, `primary` and
-    `id` are there where the query asked for them.
-
-    Args:
-        category: the most probable one.
-        name: its name at arXiv.
-        archive: the archive of the category.
-        group: the group of the archive.
-        confidence: the probability of the category.
-        confident: whether that is enough to act on, by the model's thresholds.
-        ranking: the most probable categories, best first.
-        cross_lists: at most two other categories under which the paper may be listed too.
-        why: the words that decided.
-        primary: the rank of the author's own category.
-        id: that of the query.
-        model: the version that answered.
-    """
-
-    __pydantic_config__ = ConfigDict(extra="forbid")  # for the service's OpenAPI document
+    # For the service's OpenAPI document.
+    __pydantic_config__ = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     category: str
+    """The most probable category."""
     name: str
+    """The category's name at arXiv."""
     archive: str | None
+    """The archive of the category; null if its papers belong to several archives."""
     group: str | None
+    """The group of that archive; null if the category's papers belong to several groups."""
     confidence: float
+    """The probability of the category."""
     confident: bool
+    """Whether that is enough to act on, by the model's thresholds."""
     ranking: list[Rank]
+    """The most probable categories, best first."""
     cross_lists: list[CrossList]
+    """At most two other categories under which the paper may be listed too."""
     why: Explanation | None = None
+    """The words that decided, if the request has `explain`."""
     primary: AuthorCategory | None = None
+    """The rank of the author's own category, if the request has `primary`."""
     id: str | None = None
+    """The identifier of the paper, if the request has one."""
     model: str = field(kw_only=True)
+    """The version of the model."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as a dict that `orjson.dumps` takes, without what was not asked for."""
