@@ -41,7 +41,7 @@ def _frequency(value: object) -> object:
 Frequency = Annotated[int | float, BeforeValidator(_frequency)]
 
 
-def _gathered(labels: object) -> object:
+def _check_custom_labels(labels: object) -> object:
     """Check custom labels: the errors of a union concern only its first branch."""
     for label, names in labels.items() if isinstance(labels, dict) else ():
         if not isinstance(label, str) or not label.strip():
@@ -51,7 +51,7 @@ def _gathered(labels: object) -> object:
     return labels
 
 
-Labels = Annotated[list[str] | dict[str, list[str]], BeforeValidator(_gathered)]
+Labels = Annotated[list[str] | dict[str, list[str]], BeforeValidator(_check_custom_labels)]
 
 
 class Strict(BaseModel):

@@ -97,7 +97,7 @@ def open_decompressed(location: Location) -> Iterator[IO[bytes]]:
             reached.
     """
     try:
-        with open_raw(location) as file, _decompressed(location, file) as content:
+        with open_raw(location) as file, _decompress(location, file) as content:
             yield content
     except DECOMPRESSION_ERRORS as error:
         raise ShelfmarkError(
@@ -105,14 +105,14 @@ def open_decompressed(location: Location) -> Iterator[IO[bytes]]:
         ) from error
 
 
-def _decompressed(location: Location, file: IO[bytes]) -> IO[bytes]:
+def _decompress(location: Location, file: IO[bytes]) -> IO[bytes]:
     suffix = PurePosixPath(location).suffix.lower()
     if suffix in DECOMPRESSORS:
         return cast(IO[bytes], DECOMPRESSORS[suffix](file))
     if suffix == ".zst":
         import pyarrow as pa  # imported here because the service runs without it
 
-        return _buffered(pa.CompressedInputStream(file, "zstd"))
+        return _buffer(pa.CompressedInputStream(file, "zstd"))
     if suffix == ".zip":
         return _only_member(location, file)
     return file
@@ -130,10 +130,10 @@ def _only_member(location: Location, file: IO[bytes]) -> IO[bytes]:
     except RuntimeError as error:  # a password, or an unknown method
         raise ShelfmarkError(f"{location}: {error}; unpack it first") from error
     # The readline of a zip member is Python code; the buffer reads lines four times as fast.
-    return _buffered(member)
+    return _buffer(member)
 
 
-def _buffered(stream: object) -> IO[bytes]:
+def _buffer(stream: object) -> IO[bytes]:
     return io.BufferedReader(cast(io.RawIOBase, stream), 1 << 20)
 
 

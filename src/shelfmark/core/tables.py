@@ -28,8 +28,8 @@ class Table:
         """Return the table in Markdown, the columns of numbers aligned to the right."""
         numbers = len(self.columns) - self.text_columns
         lines = [self.columns, ["---"] * self.text_columns + ["---:"] * numbers, *self.rows]
-        return "\n".join(f"| {' | '.join(_escaped(cell) for cell in line)} |" for line in lines)
+        return "\n".join(f"| {' | '.join(_escape(cell) for cell in line)} |" for line in lines)
 
 
-def _escaped(cell: str) -> str:
+def _escape(cell: str) -> str:
     return cell.replace("|", "\\|").replace("\n", " ")

@@ -288,7 +288,7 @@ def _add_missing(known: Pointer, name: str, digests: Digests) -> None:
             file.write(source.read_bytes())
     else:
         with files.atomic_folder(target) as aside:
-            restore_files(known.folder, _within(digests, name), aside)
+            restore_files(known.folder, _digests_of_folder(digests, name), aside)
     logger.info("{} pulled", target)
 
 
@@ -310,9 +310,9 @@ def pull_splits(folder: Path, check: Callable[[Path], None]) -> bool:
         if known is None or url is None:
             return False
         digests = known.digests()
-        if digests is None or _within(digests, folder.name):
+        if digests is None or _digests_of_folder(digests, folder.name):
             digests = _fetch(known, f"{known.folder.name}/{folder.name}", url)
-        wanted = _within(digests, folder.name)
+        wanted = _digests_of_folder(digests, folder.name)
         if not wanted:
             logger.info("{} is not tracked by {}.dvc", folder, data)
             return False
@@ -326,7 +326,7 @@ def pull_splits(folder: Path, check: Callable[[Path], None]) -> bool:
     return True
 
 
-def _within(digests: Digests, name: str) -> Digests:
+def _digests_of_folder(digests: Digests, name: str) -> Digests:
     return {
         path.partition("/")[2]: found
         for path, found in digests.items()

@@ -66,12 +66,12 @@ def surplus_rows(data: DataConfig, keys: pd.DataFrame, codes: Ints) -> Ints:
     shared = ["label"] if data.split == "time" else ["label", "split"]
     by_hash = keys[["id", "split"]].assign(label=codes)[codes != LEFT_OUT].sort_values("id")
     place = by_hash.groupby(shared).cumcount()
-    room = np.array(_room(data, data.max_papers))[by_hash["split"]]
+    room = np.array(_split_capacities(data, data.max_papers))[by_hash["split"]]
     rows: Ints = by_hash.index.to_numpy()[place >= room]
     return rows
 
 
-def _room(data: DataConfig, papers: int) -> list[int]:
+def _split_capacities(data: DataConfig, papers: int) -> list[int]:
     """Return how many papers of a label each split may hold; by hash they add up to `papers`."""
     if data.split == "time":
         return [papers] * 3
@@ -96,19 +96,19 @@ class Targets:
 
     def encode(self, papers: pa.Table) -> Ints:
         """Return the class of each paper as a number, shape (papers,); -1 for another label."""
-        return _numbered(papers["label"], self.classes)
+        return _encode_names(papers["label"], self.classes)
 
     def membership(self, papers: pa.Table) -> Indicator:
         """Return 1 where a paper has a listed label, primary or not, shape (papers, listed)."""
-        rows, names = _named(papers, self.data)
-        column = _numbered(names, self.listed)
+        rows, names = _labels_of_papers(papers, self.data)
+        column = _encode_names(names, self.listed)
         found = np.zeros((papers.num_rows, len(self.listed)), np.uint8)
         found[rows[column >= 0], column[column >= 0]] = 1
         return found
 
     def label_sets(self, papers: pa.Table) -> list[set[str]]:
         """Return the labels of all categories of each paper."""
-        rows, names = _named(papers, self.data)
+        rows, names = _labels_of_papers(papers, self.data)
         found: list[set[str]] = [set() for _ in range(papers.num_rows)]
         for row, name in zip(rows, names.to_pylist(), strict=True):
             if name:
@@ -126,7 +126,7 @@ def learn_targets(papers: pa.Table, data: DataConfig, min_listed: int | None) ->
     classes = tuple(sorted(papers["label"].unique().to_pylist()))
     if min_listed is None:
         return Targets(classes, (), data)
-    rows, names = _named(papers, data)
+    rows, names = _labels_of_papers(papers, data)
     first = np.diff(rows, prepend=-1) > 0
     primary = np.asarray(names)[first].astype(object)
     own = np.repeat(primary, np.diff([*np.flatnonzero(first), len(rows)]))
@@ -138,7 +138,7 @@ def learn_targets(papers: pa.Table, data: DataConfig, min_listed: int | None) ->
     return Targets(classes, tuple(listed), data)
 
 
-def _named(papers: pa.Table, data: DataConfig) -> tuple[Ints, pa.Array]:
+def _labels_of_papers(papers: pa.Table, data: DataConfig) -> tuple[Ints, pa.Array]:
     """Return the row and the label of every category of every paper.
 
     A category that custom labels do not include keeps its name.
@@ -155,7 +155,7 @@ def _named(papers: pa.Table, data: DataConfig) -> tuple[Ints, pa.Array]:
     return rows, names.take(encoded.indices)
 
 
-def _numbered(names: pa.Array | pa.ChunkedArray, known: tuple[str, ...]) -> Ints:
+def _encode_names(names: pa.Array | pa.ChunkedArray, known: tuple[str, ...]) -> Ints:
     import pyarrow as pa
     import pyarrow.compute as pc
 

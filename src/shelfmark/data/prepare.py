@@ -95,7 +95,7 @@ def _write(data: DataConfig, path: Location | None, identity: dict[str, Any], fo
     counts = RecordCounts(data.max_bad, str(path or data.source))
     spill = folder / "spill.arrow"
     keys, categories = _spill(data, path, counts, spill)
-    kept = _without_duplicates(keys, counts)
+    kept = _drop_duplicates(keys, counts)
     labels, codes = _label(data, keys, categories, kept, counts)
     chosen = keys.assign(label=codes)[keys["spilled"]]
     label_counts = _write_splits(spill, labels, chosen, folder)
@@ -124,7 +124,7 @@ def _spill(
         pa.OSFile(str(spill), "wb") as file,
         pa.ipc.new_file(file, CLEANED, options=options) as writer,
     ):
-        for chunk in _cleaned(data, path):
+        for chunk in _clean_source(data, path):
             counts.add(chunk)
             asked = [not data.labels or label_of(data, x) in data.labels for x in chunk.categories]
             places = [categories.setdefault(name, len(categories)) for name in chunk.categories]
@@ -142,7 +142,7 @@ def _spill(
     return pd.concat(frames, ignore_index=True).astype({"spilled": bool}), list(categories)
 
 
-def _cleaned(data: DataConfig, path: Location | None) -> Iterator[CleanedChunk]:
+def _clean_source(data: DataConfig, path: Location | None) -> Iterator[CleanedChunk]:
     """Return the cleaned records in the order of the source; all cores clean a large file."""
     records = sources.read_records(data.source, path, data.options)
     chunks = iter(lambda: list(itertools.islice(records, CHUNK)), [])
@@ -152,7 +152,7 @@ def _cleaned(data: DataConfig, path: Location | None) -> Iterator[CleanedChunk]:
     )
 
 
-def _without_duplicates(
+def _drop_duplicates(
     keys: pd.DataFrame, counts: RecordCounts
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return the rows to keep: the earliest paper of each identifier, then of each text."""

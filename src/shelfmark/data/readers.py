@@ -62,11 +62,11 @@ def read_batches(source: str, setting: str = "--file") -> Iterator[list[Record]]
     numbers = itertools.count(1)
     # Not `sys.stdin`, and never closed: both would wait at exit for the reading thread.
     stream = io.FileIO(sys.stdin.fileno(), closefd=False)
-    for lines in _arriving(io.BufferedReader(stream)):
+    for lines in _read_arriving_lines(io.BufferedReader(stream)):
         yield [(next(numbers), _record(line, "")) for line in lines]
 
 
-def _arriving(stream: io.BufferedReader) -> Iterator[list[bytes]]:
+def _read_arriving_lines(stream: io.BufferedReader) -> Iterator[list[bytes]]:
     """Yield the lines of a stream as they arrive, up to a batch at a time."""
     arrived: queue.Queue[bytes | OSError] = queue.Queue(2 * BATCH)
 

@@ -48,16 +48,21 @@ class Check:
 
 def check_behaviour(model: Model) -> list[Check]:
     """Return the results of all behavioural tests, on texts made here."""
-    checks = [_invariant(model), _sums(model), _empty(model), _alone(model)]
+    checks = [
+        _check_invariance(model),
+        _check_sums(model),
+        _check_empty_text(model),
+        _check_batching(model),
+    ]
     # Not every family of models has a vocabulary, or explains its answers.
-    return [*checks, *_directed(model), *_explained(model)]
+    return [*checks, *_check_direction(model), *_check_explanations(model)]
 
 
 def _probabilities(model: Model, texts: list[str]) -> Floats:
     return model.probabilities([model.text("", text) for text in texts])[0]
 
 
-def _invariant(model: Model) -> Check:
+def _check_invariance(model: Model) -> Check:
     base, *others = _probabilities(model, [ABSTRACT, *SAME.values()])
     broken = [
         what for what, other in zip(SAME, others, strict=True) if not np.array_equal(base, other)
@@ -66,7 +71,7 @@ def _invariant(model: Model) -> Check:
     return Check("what carries no meaning changes nothing", not broken, detail)
 
 
-def _sums(model: Model) -> Check:
+def _check_sums(model: Model) -> Check:
     texts = [ABSTRACT, "", "zebra", "word " * (LONG // 5)]
     found = _probabilities(model, texts)
     off = float(np.abs(found.sum(axis=1) - 1).max())
@@ -74,13 +79,13 @@ def _sums(model: Model) -> Check:
     return Check("probabilities sum to 1, of short and long texts", held, f"off by {off:.1e}")
 
 
-def _empty(model: Model) -> Check:
+def _check_empty_text(model: Model) -> Check:
     (answer,) = answers.answer_papers(model, [("", "")])
     detail = f"{answer.category} with {answer.confidence:.2f}"
     return Check("no text, no confident answer", not answer.confident, detail)
 
 
-def _alone(model: Model) -> Check:
+def _check_batching(model: Model) -> Check:
     texts = [ABSTRACT, "zebra", "We train a robot arm.", "Dust in a galaxy."]
     together = _probabilities(model, texts)
     each = np.concatenate([_probabilities(model, [text]) for text in texts])
@@ -88,7 +93,7 @@ def _alone(model: Model) -> Check:
     return Check("the same answer alone and in a list", off < CLOSE, f"off by {off:.1e}")
 
 
-def _directed(model: Model) -> Iterator[Check]:
+def _check_direction(model: Model) -> Iterator[Check]:
     """Check that papers made of the words of a class are put in it."""
     vocabulary = model.classifier.vocabulary
     if vocabulary is None:
@@ -104,7 +109,7 @@ def _directed(model: Model) -> Iterator[Check]:
     yield Check("papers of a class's own words are put in it", found.mean() >= RECALLED, share)
 
 
-def _explained(model: Model) -> Iterator[Check]:
+def _check_explanations(model: Model) -> Iterator[Check]:
     """Check that the explained margins are those of the probabilities."""
     text = model.text("", ABSTRACT)
     (row,), _ = model.probabilities([text])

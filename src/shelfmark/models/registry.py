@@ -91,9 +91,9 @@ class Registry:
         if self._copies is None:
             return Path(self._models, version)
         with storage.user_errors(f"{self._models}/{version}"):
-            return self._copied(version, self._copies)
+            return self._copy_version(version, self._copies)
 
-    def _copied(self, version: str, copies: Path) -> Path:
+    def _copy_version(self, version: str, copies: Path) -> Path:
         """Copy a version from the bucket, unless it is here; an alias is a file that names one."""
         system, root = storage.filesystem_for(self._models.rstrip("/"))
         if not (copies / version).exists() and system.isfile(f"{root}/{version}"):

@@ -71,7 +71,7 @@ class PredictionLog:
         self._closed = False
         self._written = self._dropped = 0
         self._quiet_until = 0.0
-        self._file = _Growing(folder, max_bytes, max_seconds)
+        self._file = _RotatingFile(folder, max_bytes, max_seconds)
         self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
         self._thread.start()
 
@@ -157,7 +157,7 @@ class PredictionLog:
             logger.warning("prediction log: {:,} dropped so far; last: {}", self._dropped, last)
 
 
-class _Growing:
+class _RotatingFile:
     """One file after another, each opened by its first line and locked until it is closed."""
 
     def __init__(self, folder: Path, max_bytes: int, max_seconds: float) -> None:

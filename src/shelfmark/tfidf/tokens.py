@@ -189,7 +189,7 @@ class _Words(dict[bytes, int]):
     def _number(self, documents: Iterable[bytes]) -> NDArray[np.int32]:
         cut = _Cut(documents, self.size)
         ids = self.slots[cut.slots]
-        known = self._is(ids, cut)
+        known = self._equal_words(ids, cut)
         rest = np.flatnonzero(~known)
         ids[rest] = list(map(self.__getitem__, cut.words(rest)))
         rest = rest[cut.sizes[rest] <= _LONG]
@@ -197,7 +197,7 @@ class _Words(dict[bytes, int]):
         kept: NDArray[np.int32] = ids[~self.dropped[ids]].astype(np.int32)
         return kept
 
-    def _is(self, ids: NDArray[np.intp], cut: _Cut) -> NDArray[np.bool_]:
+    def _equal_words(self, ids: NDArray[np.intp], cut: _Cut) -> NDArray[np.bool_]:
         """Return whether each word of a cut is the word of the number beside it."""
         same = (self.heads[ids] == cut.heads) & (self.tails[ids] == cut.tails)
         whole: NDArray[np.bool_] = same & (cut.sizes <= _LONG)
@@ -240,7 +240,7 @@ class KnownWords(_Words):
         super()._number(words)
         cut = _Cut(words, self.size)
         self.taken = np.zeros(1 << _SLOT_BITS, np.bool_)
-        self.taken[cut.slots[~self._is(self.slots[cut.slots], cut)]] = True
+        self.taken[cut.slots[~self._equal_words(self.slots[cut.slots], cut)]] = True
         self.other = len(self)
         numbers = [ranks.get(name, 0) for name in self.names]
         self.ranks = np.array([0] * FIRST + numbers + [0], np.int32)
@@ -255,7 +255,7 @@ class KnownWords(_Words):
     def _number(self, documents: Iterable[bytes]) -> NDArray[np.int32]:
         cut = _Cut(documents, self.size)
         ids = self.slots[cut.slots]
-        rest = np.flatnonzero(~self._is(ids, cut))
+        rest = np.flatnonzero(~self._equal_words(ids, cut))
         ids[rest] = self.other
         sizes, wide = cut.sizes[rest], (cut.heads[rest] | cut.tails[rest]) & _BEYOND_ASCII != 0
         short = (sizes < 4 * self.size) & (wide | (sizes < self.size) | (self.size > _LONG))

@@ -177,11 +177,11 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
             fits = matches_weights(self._tfidf, len(self.vocabulary_))
             if fits and set(map(type, raw_documents)) == {str}:
                 with contextlib.suppress(NotExactError):
-                    return weigh_rows(self._counted(raw_documents), self._tfidf)
+                    return weigh_rows(self._count_terms(raw_documents), self._tfidf)
         # The same result, after checks that take longer than a few documents.
         return super().transform(raw_documents)
 
-    def _counted(self, documents: Sequence[str]) -> Any:
+    def _count_terms(self, documents: Sequence[str]) -> Any:
         """Return the counts of the terms in CSR, of the type of the result."""
         ready = self._ready()
         if ready.reader is None:

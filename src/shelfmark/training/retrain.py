@@ -153,7 +153,7 @@ def compare_models(
     names = sorted(set(pc.unique(papers["label"]).to_pylist()))
     truth = np.array([names.index(label) for label in papers["label"].to_pylist()], np.int64)
     both = [evaluate.predict_table(model, papers) for model in (old, new)]
-    predicted = [_numbered(answers, names) for answers in both]
+    predicted = [_encode_labels(answers, names) for answers in both]
     champion, challenger = (_figures(answers) for answers in both)
     for figures, labels in zip((champion, challenger), predicted, strict=True):
         figures["macro_f1"] = metrics.macro_f1(truth, labels, len(names))  # over the same labels
@@ -179,7 +179,7 @@ def _chance_second_is_better(truth: Ints, first: Ints, second: Ints, labels: int
     return better / RESAMPLES
 
 
-def _numbered(answers: Answers, names: list[str]) -> Ints:
+def _encode_labels(answers: Answers, names: list[str]) -> Ints:
     """Return each predicted label as a number among the names, `len(names)` for another label."""
     numbers = [names.index(label) if label in names else len(names) for label in answers.classes]
     return np.asarray(np.array(numbers, np.int64)[answers.probabilities.argmax(axis=1)])

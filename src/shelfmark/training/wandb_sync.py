@@ -44,7 +44,7 @@ def sync_runs(reports: Path, seconds: float = 3600) -> int:
     """
     with contextlib.ExitStack() as stack:
         found = unsent_records(reports)
-        held = {place for place in {*map(_home, found)} if stack.enter_context(_held(place))}
+        held = {place for place in {*map(_home, found)} if stack.enter_context(_lock_run(place))}
         records = [record for record in found if _home(record) in held]
         for place in sorted(held):
             _check_place(place)
@@ -71,7 +71,7 @@ def _home(record: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _held(home: Path) -> Iterator[bool]:
+def _lock_run(home: Path) -> Iterator[bool]:
     """Lock a run's folder against other syncs; False if it is written or sent now."""
     lock = files.try_lock(home / FOLDER / LOCK)
     if lock is None:

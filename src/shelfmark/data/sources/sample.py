@@ -147,7 +147,7 @@ def read_records(path: Location | None, papers: int = 4000) -> Iterator[tuple[in
     for number in range(papers):
         generated = author.paper(number)
         if number % 40 == 39 and earlier is not None:
-            generated = _needing_care(CLEANING_CASES[number // 40 % 5], generated, earlier)
+            generated = _add_defect(CLEANING_CASES[number // 40 % 5], generated, earlier)
         earlier = generated
         yield number + 1, generated
 
@@ -157,7 +157,7 @@ def parse_paper(record: Paper) -> Paper:
     return record
 
 
-def _needing_care(case: str, paper: Paper, earlier: Paper) -> Paper:
+def _add_defect(case: str, paper: Paper, earlier: Paper) -> Paper:
     """Return the paper with a defect that cleaning must find."""
     title, abstract, comments, ident = (
         paper.title,

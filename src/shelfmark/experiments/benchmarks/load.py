@@ -276,7 +276,7 @@ def run_load_test(
     with contextlib.ExitStack() as stack:
         server = None
         if not url:
-            url, server = stack.enter_context(_started_service(workers, model, models))
+            url, server = stack.enter_context(_start_service(workers, model, models))
         known = _describe_model(url)
         phases = _run_phases(url, bodies, users, seconds, server)
     test = LoadTest(f"{url}: {users} users, {seconds:g} s a phase", phases)
@@ -379,7 +379,7 @@ def _memory_mb(server: Server | None) -> float:
 
 
 @contextlib.contextmanager
-def _started_service(workers: int, model: str, models: str) -> Iterator[tuple[str, Server]]:
+def _start_service(workers: int, model: str, models: str) -> Iterator[tuple[str, Server]]:
     """Run the service in a separate process, as `shelfmark serve` does, while the block runs."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

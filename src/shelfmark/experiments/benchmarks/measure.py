@@ -69,10 +69,10 @@ def time_vectorizer(settings: Config, engine: str, least: str) -> dict[str, Any]
         cloned = clone(vectorizer)
         return cloned, cloned.fit_transform(texts)
 
-    fit, (fitted, fit_matrix) = _repeated(fit_clone)
-    transform, matrix = _repeated(lambda: fitted.transform(texts))
+    fit, (fitted, fit_matrix) = _repeat(fit_clone)
+    transform, matrix = _repeat(lambda: fitted.transform(texts))
     single = [
-        _timed(partial(fitted.transform, [text]))[0]
+        _time_call(partial(fitted.transform, [text]))[0]
         for _ in range(REPEATS)
         for text in texts[:ONE_BY_ONE]
     ]
@@ -103,7 +103,7 @@ def time_fit(settings: Config, limit: str) -> dict[str, Any]:
     """Time the fit of a model on a number of the training papers."""
     splits = prepare_splits(settings)
     papers = _sample(splits.read("train"), int(limit))
-    seconds, fitted = _timed(
+    seconds, fitted = _time_call(
         lambda: fit_model(settings, papers, splits.read("validation"), lambda step, losses: None)
     )
     return {"papers": papers.num_rows, "seconds": seconds, "rounds": fitted.details["rounds"]}
@@ -115,11 +115,11 @@ def time_engine(settings: Config, limit: str) -> dict[str, Any]:
     papers, validation = _sample(splits.read("train"), int(limit)), splits.read("validation")
     with open_engine(settings.engine) as engine:
         timed = _TimedEngine(engine)
-        before = _moved()
-        seconds, _ = _timed(
+        before = _bytes_moved()
+        seconds, _ = _time_call(
             lambda: fit_model(settings, papers, validation, lambda step, losses: None, engine=timed)
         )
-        moved = _moved() - before
+        moved = _bytes_moved() - before
     parts = timed.seconds | {"rest": seconds - sum(timed.seconds.values()), "moved": moved}
     return {"papers": papers.num_rows, "seconds": seconds, **parts}
 
@@ -136,14 +136,14 @@ class _TimedEngine:
 
     def _timing(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def run_timed(*arguments: Any, **named: Any) -> Any:
-            seconds, result = _timed(partial(work, *arguments, **named))
+            seconds, result = _time_call(partial(work, *arguments, **named))
             self.seconds[name] += seconds
             return result
 
         return run_timed
 
 
-def _moved() -> int:
+def _bytes_moved() -> int:
     """Return the bytes that this machine has sent to itself, 0 where they are not counted."""
     table = Path("/proc/net/dev")
     lines = table.read_text(encoding="ascii").splitlines() if table.exists() else []
@@ -161,7 +161,7 @@ def time_file_prediction(settings: Config, folder: str) -> dict[str, Any]:
         command = [sys.executable, "-m", "shelfmark.cli", "predict", "--file", str(file), "--out",
                    str(Path(place, "out.jsonl")), "--models", str(Path(folder).parent), "--model",
                    Path(folder).name]  # fmt: skip
-        seconds, _ = _timed(lambda: subprocess.run(command, check=True, capture_output=True))
+        seconds, _ = _time_call(lambda: subprocess.run(command, check=True, capture_output=True))
     return {"papers": len(lines), "seconds": seconds}
 
 
@@ -186,7 +186,7 @@ def time_answer(settings: Config, folder: str) -> dict[str, Any]:
         "explain": lambda i: answers.explain_text(model, texts[i], label),
     }
     return {
-        name: statistics.median(_timed(partial(part, i))[0] for i in range(len(texts)))
+        name: statistics.median(_time_call(partial(part, i))[0] for i in range(len(texts)))
         for name, part in work.items()
     }
 
@@ -208,19 +208,19 @@ def _sample(table: pa.Table, count: int | None) -> pa.Table:
     return table.take(np.random.default_rng(0).permutation(table.num_rows)[:count])
 
 
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+def _time_call(work: Callable[[], Any]) -> tuple[float, Any]:
     started = time.perf_counter()
     result = work()
     return time.perf_counter() - started, result
 
 
-def _repeated(work: Callable[[], Any]) -> tuple[float, Any]:
+def _repeat(work: Callable[[], Any]) -> tuple[float, Any]:
     """Return the median time of some runs and the last result, holding one at a time."""
     seconds = []
     result = None
     for _ in range(REPEATS):
         result = None
-        taken, result = _timed(work)
+        taken, result = _time_call(work)
         seconds.append(taken)
     return statistics.median(seconds), result
 

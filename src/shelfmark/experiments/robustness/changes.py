@@ -42,12 +42,12 @@ def add_typos(title: str, abstract: str, rng: random.Random) -> Paper:
     """Add a typo to one in ten of the longer words: letters swapped, lost, doubled or wrong."""
 
     def mistype(match: re.Match[str]) -> str:
-        return _mistyped(match[0], rng) if rng.random() < TYPOS else match[0]
+        return _mistype(match[0], rng) if rng.random() < TYPOS else match[0]
 
     return LONG_WORD.sub(mistype, title), LONG_WORD.sub(mistype, abstract)
 
 
-def _mistyped(word: str, rng: random.Random) -> str:
+def _mistype(word: str, rng: random.Random) -> str:
     index = int(rng.random() * (len(word) - 1))
     head, letter, after, rest = word[:index], word[index], word[index + 1], word[index + 2 :]
     other = LETTERS[int(rng.random() * len(LETTERS))]

@@ -166,7 +166,7 @@ def _run_one(plan: Plan, database: Path, before: int, turn: int) -> int:
     study = _open_study(plan, database, seed=before + turn)
     trial = study.ask()
     try:
-        values = _drawn(plan, trial)
+        values = _draw_values(plan, trial)
         figures = run_trial(plan, values, functools.partial(_report, plan, trial))
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
@@ -192,7 +192,7 @@ def _report(plan: Plan, trial: Trial, number: int, losses: dict[str, float]) -> 
         raise optuna.TrialPruned
 
 
-def _drawn(plan: Plan, trial: Trial) -> Values:
+def _draw_values(plan: Plan, trial: Trial) -> Values:
     drawn = {key: _suggest(trial, key, found) for key, found in plan.sweep.parameters.items()}
     values = plan.sweep.round_values(drawn)
     trial.set_user_attr("values", values)

@@ -41,7 +41,7 @@ class FastFeatureUnion(FeatureUnion):  # type: ignore[misc]
         """Return the features of all parts side by side, shape (given, columns)."""
         weights = self.transformer_weights or {}
         found = ((name, part.transform(given)) for name, part in self.transformer_list)
-        return _joined(
+        return _join_blocks(
             [block * np.float32(weights[name]) if name in weights else block
              for name, block in found]
         )  # fmt: skip
@@ -118,7 +118,7 @@ def fit_words(
         except ValueError:
             logger.warning("features: the titles hold no term of their own; read with the rest")
     weights = {"title": config.title_weight} if len(fields) > 1 else None
-    return FastFeatureUnion(fields, transformer_weights=weights), _joined(blocks)
+    return FastFeatureUnion(fields, transformer_weights=weights), _join_blocks(blocks)
 
 
 def fit_rest(
@@ -154,7 +154,7 @@ def fit_rest(
         best = ChosenTerms(min(chosen or words.shape[1], words.shape[1]))
         blocks.append(best.fit_transform(words, targets))
         parts.append(("terms", best))
-    return FastFeatureUnion(parts), _joined(blocks)
+    return FastFeatureUnion(parts), _join_blocks(blocks)
 
 
 def scorers(config: StackConfig, seed: int) -> list[tuple[str, Scorer]]:
@@ -189,7 +189,7 @@ def sparse(features: Any) -> sp.csr_matrix:
     return matrix
 
 
-def _joined(blocks: list[Any]) -> sp.csr_matrix:
+def _join_blocks(blocks: list[Any]) -> sp.csr_matrix:
     return sparse(sp.hstack([sp.csr_matrix(block) for block in blocks], format="csr"))
 
 

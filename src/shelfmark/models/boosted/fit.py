@@ -58,21 +58,21 @@ def fit_model(
     engine = engine or LOCAL
     stack = _settings(config).stack
     targets = learn_targets(train, config.data, stack.min_listed if stack else None)
-    validation = _known(validation, targets)
+    validation = _drop_unknown_labels(validation, targets)
     seconds: dict[str, float] = {}
-    with _timed(seconds, "features"):
+    with _time_step(seconds, "features"):
         steps, known = _features(config, targets, train, checkpoint, engine)
         unseen = features.transform(steps, validation["text"].to_pylist())
     logger.info("features: {:,} columns of {:,} papers", known.shape[1], known.shape[0])
-    head = _head(config, targets)
-    with _timed(seconds, "trees"):
+    head = _make_head(config, targets)
+    with _time_step(seconds, "trees"):
         grow = partial(
             engine.grow, BoostingRun(_settings(config), config.seed, checkpoint, callback)
         )
         head.fit((known, targets.encode(train)), (unseen, targets.encode(validation)), grow)
     rounds = head.booster_.num_boosted_rounds() if head.booster_ else 0
     logger.info("trees: {} rounds kept of {} classes", rounds, len(targets.classes))
-    decision = _decision(head, targets, train, validation, unseen)
+    decision = _fit_decision(head, targets, train, validation, unseen)
     pipeline = Pipeline([*steps, ("decision", decision)])
     classifier = BoostedClassifier(pipeline, targets.classes)
     return Fitted(classifier, targets, {"rounds": rounds}, seconds)
@@ -83,7 +83,7 @@ def _settings(config: Config) -> BoostedConfig:
     return config.model
 
 
-def _known(validation: pa.Table, targets: Targets) -> pa.Table:
+def _drop_unknown_labels(validation: pa.Table, targets: Targets) -> pa.Table:
     """Return the papers that can say when to stop: those whose label train has seen."""
     if len(targets.classes) < 2:
         raise ShelfmarkError(
@@ -122,7 +122,7 @@ def _features(
     return [("words", fields), ("joined", joined)], known
 
 
-def _head(config: Config, targets: Targets) -> Head:
+def _make_head(config: Config, targets: Targets) -> Head:
     """Return the head that the configuration asks for, unfitted."""
     count, settings = len(targets.classes), _settings(config)
     if settings.classifier == "trees":
@@ -148,7 +148,7 @@ def _head(config: Config, targets: Targets) -> Head:
     )
 
 
-def _decision(
+def _fit_decision(
     head: Head, targets: Targets, train: pa.Table, validation: pa.Table, unseen: Any
 ) -> CalibratedClassifier:
     """Calibrate on validation, and learn there whom to suggest as a cross-list."""
@@ -165,7 +165,7 @@ def _decision(
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+def _time_step(seconds: dict[str, float], name: str) -> Iterator[None]:
     started = time.perf_counter()
     yield
     seconds[name] = round(time.perf_counter() - started, 2)

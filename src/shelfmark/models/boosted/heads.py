@@ -237,7 +237,7 @@ class RerankerHead(BaseEstimator):  # type: ignore[misc]
             rank = np.argsort(np.argsort(-own, axis=1), axis=1)
             columns += [own, own - own.max(axis=1, keepdims=True), rank,
                         -(np.exp(known) * known).sum(axis=1, keepdims=True)]  # fmt: skip
-        columns += self._related(scores, candidates)
+        columns += self._group_features(scores, candidates)
         listed = np.array(self.listed)
         if (listed >= 0).any():
             given = np.where(listed >= 0, scores[:, listed], np.nan)
@@ -246,7 +246,7 @@ class RerankerHead(BaseEstimator):  # type: ignore[misc]
         wide = [np.broadcast_to(column, candidates.shape) for column in columns]
         return np.stack(wide, axis=2).reshape(papers * count, len(wide)).astype(np.float32)
 
-    def _related(self, scores: Floats, candidates: Ints) -> list[Floats]:
+    def _group_features(self, scores: Floats, candidates: Ints) -> list[Floats]:
         """Return how probable each candidate's group is, and the candidate within it."""
         known = np.exp(log_softmax(scores[:, : self.classes], axis=1))
         groups = np.array(self.groups)

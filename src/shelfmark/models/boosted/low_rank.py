@@ -72,7 +72,7 @@ class LowRankLinear(BaseEstimator):  # type: ignore[misc]
         batches = (o[i : i + self.batch] for o in orders for i in range(0, papers, self.batch))
         for step, rows in enumerate(batches, 1):
             left = 1 - step / (steps + 1)
-            used, given = self._thinned(features[rows], rng)
+            used, given = self._drop_terms(features[rows], rng)
             embedded = self.terms_[used]
             middle = given @ embedded
             slope = self._slope(middle @ self.labels_ + self.intercept_, indicator[rows], classes)
@@ -95,7 +95,7 @@ class LowRankLinear(BaseEstimator):  # type: ignore[misc]
         """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
         return np.asarray((row.data[:, None] * self.terms_[row.indices]) @ self.labels_, np.float32)
 
-    def _thinned(
+    def _drop_terms(
         self, rows: sp.csr_matrix, rng: np.random.Generator
     ) -> tuple[np.ndarray[Any, Any], sp.csr_matrix]:
         """Leave out terms at random; return the terms used, and the rows over these alone."""

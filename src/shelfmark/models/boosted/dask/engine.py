@@ -78,7 +78,7 @@ class DaskEngine:
         def keep_missing() -> None:
             given = self._client.scatter([matrix, *arrays.values()], hash=False)
             futures = {
-                self._client.submit(_alone, work, item, *given, pure=False): name
+                self._client.submit(_run_isolated, work, item, *given, pure=False): name
                 for name, item in named
                 if name not in checkpoint
             }
@@ -127,7 +127,7 @@ class DaskEngine:
         return words.names, Grams.join(client.gather(merged))
 
 
-def _alone(work: Callable[..., Any], *arguments: Any) -> Any:
+def _run_isolated(work: Callable[..., Any], *arguments: Any) -> Any:
     """Do work as a separate process would: liblinear has one random generator for all threads."""
     with _ALONE, threadpool_limits(1):
         return work(*arguments)

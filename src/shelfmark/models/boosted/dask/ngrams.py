@@ -87,7 +87,9 @@ def count_part(
                     first=grams.first + np.int32(first_spot))  # fmt: skip
     ends = np.searchsorted(grams.places[0], words.edges)
     starts = [0, *ends[:-1].tolist()]
-    return [_between(grams, start, end) for start, end in zip(starts, ends.tolist(), strict=True)]
+    return [
+        _slice_grams(grams, start, end) for start, end in zip(starts, ends.tolist(), strict=True)
+    ]
 
 
 def merge_grams(parts: Sequence[Grams], limits: Limits) -> Grams:
@@ -109,16 +111,16 @@ def merge_grams(parts: Sequence[Grams], limits: Limits) -> Grams:
                  found.rows[at], found.counts[at])  # fmt: skip
 
 
-def _between(grams: Grams, start: int, end: int) -> Grams:
+def _slice_grams(grams: Grams, start: int, end: int) -> Grams:
     """Some n-grams that follow one another, as arrays of their own."""
     ends = np.concatenate([[0], np.cumsum(grams.df, dtype=np.int64)])
     these, elements = slice(start, end), slice(ends[start], ends[end])
     return Grams(
         [place[these].copy() for place in grams.places],
-        *(_copied(grams, name, these) for name in ("df", "first")),
-        *(_copied(grams, name, elements) for name in ("rows", "counts")),
+        *(_copy_slice(grams, name, these) for name in ("df", "first")),
+        *(_copy_slice(grams, name, elements) for name in ("rows", "counts")),
     )
 
 
-def _copied(grams: Grams, name: str, where: slice) -> Any:
+def _copy_slice(grams: Grams, name: str, where: slice) -> Any:
     return getattr(grams, name)[where].copy()

@@ -39,9 +39,9 @@ def open_workers(config: EngineConfig) -> Iterator[Workers]:
     _silence()
     with contextlib.ExitStack() as stack:
         address = config.scheduler or stack.enter_context(_processes(config))
-        client = stack.enter_context(_connected(address, config.timeout))
+        client = stack.enter_context(_connect(address, config.timeout))
         if config.scheduler is None:
-            client.register_plugin(_Quiet())
+            client.register_plugin(_SilencePlugin())
         workers = Workers(client, config)
         workers.wait_until_ready(config.workers or 1)
         threads = sum(client.nthreads().values())
@@ -110,14 +110,14 @@ class Workers:
             try:
                 return work()
             except Exception as error:  # a loss shows as an error of many kinds
-                if not self._lost(before):
+                if not self._wait_if_lost(before):
                     raise
                 logger.warning("{}: a worker was lost; the stage is repeated by those left", stage)
                 logger.debug("{}: {}", stage, line(error))
                 self.wait_until_ready(len(before))
         raise ShelfmarkError(f"engine: {LOSSES + 1} workers were lost; is their memory short?")
 
-    def _lost(self, before: set[str]) -> bool:
+    def _wait_if_lost(self, before: set[str]) -> bool:
         end = time.monotonic() + NOTICED
         while time.monotonic() < end:
             if before - set(self.names()):
@@ -143,7 +143,7 @@ def _processes(config: EngineConfig) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _connected(address: str, timeout: float) -> Iterator[Client]:
+def _connect(address: str, timeout: float) -> Iterator[Client]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # versions that differ are an error of our own
         try:
@@ -155,7 +155,7 @@ def _connected(address: str, timeout: float) -> Iterator[Client]:
         yield client
 
 
-class _Quiet(WorkerPlugin):  # type: ignore[misc]
+class _SilencePlugin(WorkerPlugin):  # type: ignore[misc]
     """Keeps XGBoost's messages about ranks, which bypass Python, off the terminal."""
 
     def setup(self, worker: Any) -> None:
