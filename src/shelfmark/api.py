@@ -29,7 +29,7 @@ COLUMNS = ("title", "abstract")
 class PaperClassifier:
     """A trained model that classifies papers; `load` opens one.
 
-    A paper is a text (`str`) or a tuple (title, abstract). Where papers are many they are a list or
+    A paper is a text (`str`) or a tuple (title, abstract). Many papers are a list or
     another iterable of these, or a DataFrame with the columns `title` and `abstract`.
 
     Args:
@@ -85,7 +85,7 @@ class PaperClassifier:
             One answer for one paper, a list of them in the same order for many.
 
         Raises:
-            ShelfmarkError: a paper has no text, there is none, or `top_k` is below 1.
+            ShelfmarkError: a paper has no text, there is no paper, or `top_k` is below 1.
         """
         from shelfmark.models import answers
 
@@ -105,7 +105,7 @@ class PaperClassifier:
             Shape (papers, classes), float32, one row for one paper.
 
         Raises:
-            ShelfmarkError: a paper has no text, or there is none.
+            ShelfmarkError: a paper has no text, or there is no paper.
         """
         import numpy as np
 
@@ -151,7 +151,7 @@ def load(
         model: the model's folder, a name or an alias in the folder of the models, or an address
             such as gs://bucket/models/production.
         models: folder or address of the models, where a name is looked up.
-        threads: how many the trees use; one a core if not given.
+        threads: number of threads of the trees; one for each core if not given.
 
     Raises:
         ShelfmarkError: there is no such model, it was made with other versions, or is damaged.
@@ -203,7 +203,7 @@ def _pairs(papers: object) -> list[tuple[str, str]]:
     """Return papers as (title, abstract).
 
     Raises:
-        ShelfmarkError: one has no text, or there is none.
+        ShelfmarkError: one has no text, or there is no paper.
     """
     if isinstance(papers, str | tuple):
         return [_pair(papers, "the paper")]

@@ -1,4 +1,4 @@
-"""The errors a user can mend: one line that says what, where and what to do."""
+"""The errors a user can mend: one line with what is wrong, where, and what to do."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What arXiv is: categories, identifiers, TeX text, OAI-PMH."""
+"""The conventions of arXiv: categories, identifiers, TeX text, OAI-PMH."""

@@ -150,11 +150,11 @@ def _check_same(
     state: HarvestState, partial: Path, url: str, specs: list[str], first_day: date | None
 ) -> None:
     """Check that an unfinished harvest is of the requested sets and days."""
-    begun = [one.set_spec for one in state.sets]
+    started = [one.set_spec for one in state.sets]
     days = {one.since for one in state.sets}
-    if url == state.url and specs in ([], begun) and first_day in (None, *map(_day, days)):
+    if url == state.url and specs in ([], started) and first_day in (None, *map(_day, days)):
         return
-    names = ",".join(begun) or "all papers"
+    names = ",".join(started) or "all papers"
     raise ShelfmarkError(
         f"{partial} is an unfinished harvest of {names} since {min(days)} from {state.url}: give "
         "the same command to resume it, or remove it"

@@ -98,7 +98,7 @@ class HarvestStore:
         self._connection = connection
 
     def state(self) -> HarvestState | None:
-        """Return the state of the harvest, None if it has not begun."""
+        """Return the state of the harvest, None if it has not started."""
         row = self._connection.execute("SELECT said FROM place").fetchone()
         if row is None:
             return None
@@ -161,7 +161,7 @@ def open_store(path: Path) -> Iterator[HarvestStore]:
     Raises:
         ShelfmarkError: another process has it open, the disk is full, or it is damaged.
     """
-    begun, new = True, not path.parent.exists()
+    started, new = True, not path.parent.exists()
     with files.report_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -173,13 +173,13 @@ def open_store(path: Path) -> Iterator[HarvestStore]:
             try:
                 yield store
             finally:
-                begun = store.state() is not None
+                started = store.state() is not None
     except sqlite3.OperationalError as error:  # locked, or a full disk
         raise ShelfmarkError(f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise ShelfmarkError(f"{path}: damaged ({error}); remove it to start again") from error
     finally:
-        if not begun:
+        if not started:
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 if new:

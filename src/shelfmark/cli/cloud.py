@@ -8,7 +8,7 @@ from shelfmark.cli.command import Command
 from shelfmark.cli.extras import require_extra
 from shelfmark.cli.overrides import OverridesCommand, cloud_overrides_argument
 
-GOES_ON = "the job goes on; shelfmark cancel JOB ends it"
+CONTINUES = "the job continues; shelfmark cancel JOB ends it"
 project_option = click.option(
     "--project", default="", help="By default that of configs/cloud/account.yaml."
 )
@@ -19,7 +19,7 @@ job_argument = click.argument("job", metavar="JOB")
 
 
 def require_cloud() -> None:
-    """See that Google's libraries are installed."""
+    """Check that Google's libraries are installed."""
     require_extra("google.cloud.aiplatform_v1", "cloud")
 
 
@@ -47,7 +47,7 @@ def submit(overrides: tuple[str, ...], dry_run: bool, wait: bool) -> None:
     jobs, job = send_job(overrides)
     click.echo(job.name)
     if wait:
-        with console.one_line_errors(GOES_ON):
+        with console.one_line_errors(CONTINUES):
             jobs.wait(job.name, on_change=click.echo)
 
 
@@ -65,7 +65,7 @@ def preflight(overrides: tuple[str, ...]) -> None:
     for finding in findings:
         click.echo(f"{marks[finding.right]:<5}  {finding.what:<7}  {finding.text}")
     if any(finding.right is False for finding in findings):
-        raise ShelfmarkError("a job would fail; what is wrong stands above")
+        raise ShelfmarkError("a job would fail; see the findings above")
 
 
 @click.command("jobs", cls=Command)
@@ -85,7 +85,7 @@ def jobs(count: int, project: str, region: str) -> None:
         click.echo(f"{number:<20}  {vertex.job_state(job):<10}  {made}  {job.display_name}")
 
 
-@click.command("logs", cls=Command, stopped=GOES_ON)
+@click.command("logs", cls=Command, stopped=CONTINUES)
 @job_argument
 @click.option("--follow", is_flag=True, help="Follow the log until the job ends.")
 @project_option

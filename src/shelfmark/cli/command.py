@@ -16,8 +16,8 @@ class Command(click.Command):
     """A command that sets logging up and reports errors on one line.
 
     Args:
-        stopped: what becomes of the work that Ctrl-C stops.
-        examples: lines that help shows as they are.
+        stopped: the message on Ctrl-C, about the state of the work.
+        examples: lines that the help shows verbatim.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Number(click.FloatRange):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Return the number; NaN, which no limit holds, is a mistake too."""
+        """Return the number; NaN, which passes every limit, is refused too."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"{number} is not a finite number", param, ctx)
@@ -59,7 +59,7 @@ class Number(click.FloatRange):
 
 
 def run(commands: click.Command, arguments: Sequence[str] | None, program: str) -> int:
-    """Run what is typed behind a program's name, and return its exit status.
+    """Run a command line without the program's name, and return its exit status.
 
     Click's own errors become one line like all others. Their status is 1, as everywhere: that of
     `drift` is 2 where there is drift.

@@ -22,7 +22,7 @@ class OverridesBashComplete(BashComplete):
     """Completion for Bash, which divides `experiment=fast` at the sign into three words."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """Return the words before the one to complete, and that one, put together again."""
+        """Return the words before the one to complete, and that word, rejoined."""
         typed = os.environ["COMP_WORDS"].split()[: int(os.environ["COMP_CWORD"]) + 1]
         before, incomplete = super().get_completion_args()
         if "=" not in typed[-2:]:
@@ -32,7 +32,7 @@ class OverridesBashComplete(BashComplete):
         return words[: sign - 1], "".join(words[sign - 1 :])
 
     def format_completion(self, item: CompletionItem) -> str:
-        """Return an item as the script reads it; Bash replaces what is behind the sign alone."""
+        """Return an item as the script reads it; Bash replaces only the part after the sign."""
         _, incomplete = self.get_completion_args()
         start = incomplete.partition("=")[0] + "=" if "=" in incomplete else ""
         return f"{item.type},{item.value.removeprefix(start)}"

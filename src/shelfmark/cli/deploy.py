@@ -111,7 +111,7 @@ def rollback(dry_run: bool) -> None:
 
 
 def _print_account(ours: Account) -> None:
-    """Print the overrides that stand for the file of the account, which only a checkout has."""
+    """Print the overrides that replace the file of the account, which only a checkout has."""
     values = ours.model_dump(mode="json", exclude_none=True).items()
     words = " ".join(f"cloud.{key}={value}" for key, value in values)
     click.echo(f"the project is ready; with submit and preflight, type {words}")

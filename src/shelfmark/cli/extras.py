@@ -1,4 +1,4 @@
-"""The optional packages that some commands need: brought in a checkout, named elsewhere."""
+"""The optional packages of some commands: installed in a checkout, elsewhere named in an error."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from shelfmark.errors import ShelfmarkError
 
 
 def require_extra(module: str, extra: str) -> None:
-    """See that a package of an extra can be imported.
+    """Check that a package of an extra can be imported.
 
-    In a checkout that uv manages, where it cannot, the same command runs again with the extra.
+    If it cannot, in a checkout that uv manages, the same command runs again with the extra.
 
     Raises:
         ShelfmarkError: the package is not installed; names what installs it.
@@ -24,7 +24,7 @@ def require_extra(module: str, extra: str) -> None:
 
 
 def require_locust() -> None:
-    """See that Locust can be imported, which is in the developers' group, as `require_extra` does.
+    """Check that Locust, of the developers' group, can be imported, as `require_extra` does.
 
     Raises:
         ShelfmarkError: it is not installed.

@@ -37,7 +37,7 @@ class Override(click.ParamType[str]):
         self._choices = choices
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the word; one that sets nothing is a mistake."""
+        """Return the word; one that sets nothing is refused."""
         if not OVERRIDE.match(value):
             self.fail(f"{value}: no override: give key=value, +key=value or ~key", param, ctx)
         return value
@@ -45,7 +45,7 @@ class Override(click.ParamType[str]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Return the choices that begin as the word does."""
+        """Return the choices that begin with the word."""
         return [CompletionItem(word) for word in self._choices() if word.startswith(incomplete)]
 
 
@@ -84,7 +84,7 @@ def choices(cloud: bool = False) -> list[str]:
 
 
 def cloud_choices() -> list[str]:
-    """Return the same with the groups of the cloud."""
+    """Return the overrides of `choices`, and those of the groups of the cloud."""
     return choices(cloud=True)
 
 

@@ -1,1 +1,1 @@
-"""The way to Google Cloud: storage, training jobs, deployment. Nothing outside needs it."""
+"""Google Cloud: storage, training jobs, deployment. Nothing else needs it."""

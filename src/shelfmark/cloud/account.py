@@ -81,7 +81,7 @@ def write_account(account: Account, path: Path = FILE) -> None:
 
 
 def missing_keys(account: Account, *keys: str) -> list[str]:
-    """Return those of the keys whose value is missing."""
+    """Return the keys whose value is missing."""
     return [key for key in keys if getattr(account, key) is None]
 
 

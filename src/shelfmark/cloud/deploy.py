@@ -69,7 +69,7 @@ def deploy(ours: Account, model: str = PRODUCTION, image: str = "") -> str:
 
 
 def deploy_commands(ours: Account, model: str = PRODUCTION, image: str = "") -> list[Command]:
-    """Return the commands of `deploy`, with capitals for what only their answers give."""
+    """Return the commands of `deploy`, with capitals for values that only their outputs give."""
     return [
         _cat(ours, model),
         _cat(ours, f"{model}/{CARD}"),
@@ -81,7 +81,7 @@ def deploy_commands(ours: Account, model: str = PRODUCTION, image: str = "") -> 
 
 
 def rollback_commands(ours: Account) -> list[Command]:
-    """Return the commands of `rollback`, with capitals for what only their answers give."""
+    """Return the commands of `rollback`, with capitals for values that only their outputs give."""
     return [_describe(ours), _move(ours, "REVISION_BEFORE", "REVISION_NOW")]
 
 

@@ -21,7 +21,7 @@ def require_login(without: str) -> None:
         without: what works without it, for the error.
 
     Raises:
-        ShelfmarkError: one line that says what is missing.
+        ShelfmarkError: gcloud is not installed, or not signed in.
     """
     if shutil.which("gcloud") is None:
         raise ShelfmarkError(
@@ -40,7 +40,7 @@ def run(command: Command, stdin: str | None = None) -> str:
     """Run one command and return its standard output.
 
     Args:
-        command: the words behind `gcloud`.
+        command: the words after `gcloud`.
         stdin: what the command reads, such as a secret that no command line may show.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Sets a Google Cloud project up by gcloud commands; what exists already stays as it is."""
+"""Sets a Google Cloud project up by gcloud commands; what exists already stays unchanged."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def _monitoring(project: str, channel: str) -> Iterator[Step]:
 
 
 def as_script(steps: list[Step]) -> str:
-    """Return the commands as a shell script, each behind the command that looks first."""
+    """Return the commands as a shell script, each after the check for its resource."""
     lines = []
     for step in steps:
         unless = f"{gcloud.as_shell(step.describe)} || " if step.describe else ""

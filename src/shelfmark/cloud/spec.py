@@ -219,7 +219,7 @@ def job_json(job: Any) -> str:
 
 
 def check_job(job: Any) -> None:
-    """Check what Google's types let pass.
+    """Check the rules for a job that Google's types do not know.
 
     Raises:
         ShelfmarkError: the pool or the container is missing, the image is named by a tag, the
@@ -261,7 +261,7 @@ def _check_machine(pool: Any) -> None:
 
 
 def _labels(submission: Submission) -> dict[str, str]:
-    """Return labels to find a job by: its data and its experiment, in the letters allowed."""
+    """Return labels to find a job by: its data and its experiment, in the allowed characters."""
     training = submission.training
     named = {"data": training.data.source, "experiment": training.experiment}
     return {

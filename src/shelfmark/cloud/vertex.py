@@ -100,7 +100,7 @@ class Jobs:
             )
 
     def get(self, job: str) -> Any:
-        """Return a job as it is now."""
+        """Return a job in its current state."""
         with self._user_errors("found"):
             return self._client.get_custom_job(name=self.full_name(job), **self._call_options())
 
@@ -112,7 +112,7 @@ class Jobs:
             return list(islice(jobs, count))
 
     def cancel(self, job: str) -> None:
-        """Request a job's end; it is cancelled some moments later."""
+        """Request the cancellation of a job, which takes some moments."""
         with self._user_errors("cancelled"):
             self._client.cancel_custom_job(name=self.full_name(job), **self._call_options())
 
@@ -134,7 +134,7 @@ class Jobs:
         return current
 
     def watch(self, job: str) -> Iterator[Any]:
-        """Yield a job again and again until it has ended, and once more as it ended."""
+        """Yield a job repeatedly until it has ended, the last time in its final state."""
         while job_state(current := self.get(job)) not in ENDED:
             yield current
             time.sleep(self._policy.poll)
@@ -166,7 +166,7 @@ class Jobs:
 
     @contextmanager
     def _user_errors(self, done: str) -> Iterator[None]:
-        """Turn Google's errors into one line each; `done` says what is then not known."""
+        """Turn Google's errors into one line each; `done` names what is then unknown."""
         from google.api_core.exceptions import GoogleAPICallError, RetryError
         from google.auth.exceptions import GoogleAuthError
         from requests import RequestException

@@ -61,7 +61,7 @@ class Strict(BaseModel):
 
 
 class Paths(Strict):
-    """Where things are written, relative to the folder the command runs in."""
+    """Where output is written, relative to the folder the command runs in."""
 
     data: str
     models: str
@@ -171,7 +171,7 @@ class BayesConfig(Strict):
 
 
 class LowRankConfig(Strict):
-    """A linear model of low rank, for labels by the hundred."""
+    """A linear model of low rank, for hundreds of labels."""
 
     size: int = Field(ge=1)
     epochs: int = Field(ge=1)
@@ -202,11 +202,11 @@ class StackConfig(Strict):
 
 
 class ModelConfig(Strict):
-    """The classifier: a section of its own for each kind of model, of those in `MODEL_KINDS`.
+    """The classifier: a separate section for each kind of model in `MODEL_KINDS`.
 
     Attributes:
         kind: the family of models.
-        n_jobs: threads of a training, None for one a core.
+        n_jobs: threads of a training, None for one per core.
     """
 
     kind: str
@@ -226,7 +226,7 @@ class ModelConfig(Strict):
 
     @property
     def max_rounds(self) -> int:
-        """The most rounds that a training reports, 0 where it reports none."""
+        """The largest number of rounds that a training reports, 0 if it reports none."""
         return 0
 
     def check_features(self, features: FeaturesConfig) -> None:
@@ -255,7 +255,7 @@ class BoostedConfig(ModelConfig):
 
     @property
     def max_rounds(self) -> int:
-        """The most rounds of trees, 0 where there are none."""
+        """The largest number of rounds of trees, 0 without trees."""
         return 0 if self.classifier == "linear" else self.rounds
 
     def check_features(self, features: FeaturesConfig) -> None:
@@ -291,7 +291,7 @@ class TrackingConfig(Strict):
 
 
 class EngineConfig(Strict):
-    """Which machines do the work of training."""
+    """The engine of a training: this machine, or a Dask cluster."""
 
     kind: Literal["local", "dask"] = "local"
     scheduler: str | None = Field(None, pattern=r"^[a-z]+://\S+$")

@@ -59,7 +59,7 @@ class Checkpoint:
             pickle.dump(result, file, protocol=5)
 
     def load(self, name: str) -> Any:
-        """Return the saved result of a stage, None if there is none.
+        """Return the saved result of a stage, None if it is not saved.
 
         Raises:
             ShelfmarkError: the file is damaged, or holds a name outside `pickles.ALLOWED`.
@@ -86,7 +86,7 @@ class Checkpoint:
 
 @contextlib.contextmanager
 def temporary_checkpoint() -> Iterator[Checkpoint]:
-    """Yield a checkpoint that is removed with the block."""
+    """Yield a checkpoint that is removed after the block."""
     with tempfile.TemporaryDirectory() as folder:
         yield Checkpoint(Path(folder))
 

@@ -31,7 +31,7 @@ DIGEST_PREFIX = ".source-"  # of a file that holds the digest of a version of a 
 
 
 def parse_location(text: str) -> Location:
-    """Return the location that a setting names: an address as it is, else a path."""
+    """Return the location that a setting names: an address unchanged, else a path."""
     return text if storage.is_remote(text) else Path(text)
 
 

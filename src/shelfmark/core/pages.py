@@ -1,6 +1,6 @@
 """Pages and cards for people, rendered by Jinja from the templates of the package.
 
-A template lies in the folder `templates` of the room that fills it, and is named by its path in the
+A template is in the folder `templates` of the room that fills it, and is named by its path in the
 package: `monitoring/templates/drift.html`. Pages extend `core/templates/base.html`, which holds the
 one stylesheet, so that a page needs nothing else and fetches nothing.
 """
@@ -29,6 +29,6 @@ def render(template: str, **values: object) -> str:
 
     Args:
         template: its path in the package, such as `reports/templates/report.html`.
-        values: the variables of the template; all that it names must be there.
+        values: the variables of the template; a missing one is an error.
     """
     return _environment().get_template(template).render(values)

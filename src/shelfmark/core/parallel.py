@@ -47,7 +47,7 @@ def map_in_order(
     Args:
         function: a function at the top level of a module.
         items: its arguments, read as results are taken.
-        workers: how many processes, None for one a core; 0 computes in this process.
+        workers: how many processes, None for one per core; 0 computes in this process.
         wait_on_interrupt: whether Ctrl-C waits for the items in flight. If not, the function must
             return next to nothing: a process terminated while it sends a result would leave this
             one waiting for the rest.

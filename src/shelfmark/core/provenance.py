@@ -22,10 +22,9 @@ def is_invoke() -> bool:
 
 
 def command() -> str | None:
-    """Return the command that runs as one types it, quoted for a shell.
+    """Return the running command as a user types it, quoted for a shell.
 
-    None where no command of Shelfmark runs: another program calls it. A password in an address is
-    left out.
+    None if another program than Shelfmark's command runs. A password in an address is left out.
     """
     program = PurePath(sys.argv[0])
     if is_invoke():

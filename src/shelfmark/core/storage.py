@@ -1,6 +1,6 @@
 """Addresses such as gs://bucket/folder, read through fsspec with time limits and one-line errors.
 
-gcsfs by default waits for ever on a silent server, becomes anonymous where credentials are missing,
+gcsfs by default waits forever for a silent server, becomes anonymous where credentials are missing,
 and asks a second service, which emulators lack, for the kind of a bucket.
 """
 
@@ -131,7 +131,7 @@ class _Reader(io.RawIOBase):
 
 
 def emulator_host() -> str:
-    """Return the host that emulates Google's storage, "" if there is none."""
+    """Return the host that emulates Google's storage, "" if no emulator is set."""
     return os.environ.get("STORAGE_EMULATOR_HOST", "").removeprefix("default")
 
 

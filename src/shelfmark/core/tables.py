@@ -1,4 +1,4 @@
-"""A table as a value: what computes returns it, a page or the command line shows it."""
+"""A table as a value: computing functions return it, a page or the command line shows it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Table:
     Args:
         columns: their names, that of the first often empty.
         rows: the cells of each row, as many as there are columns.
-        title: what stands above it in a terminal.
-        note: what stands below it in a terminal.
+        title: the text above it in a terminal.
+        note: the text below it in a terminal.
         text_columns: how many of the first columns hold text, aligned to the left in Markdown.
     """
 

@@ -1,4 +1,4 @@
-"""Behavioural tests of a model: invariance, direction, and what holds for every answer.
+"""Behavioural tests of a model: invariance, direction, and properties of every answer.
 
 After Ribeiro et al., Beyond Accuracy: Behavioral Testing of NLP Models, arXiv:2005.04118.
 """
@@ -47,7 +47,7 @@ class Check:
 
 
 def check_behaviour(model: Model) -> list[Check]:
-    """Return the results of all behavioural tests, on texts made here."""
+    """Return the results of all behavioural tests, on generated texts."""
     checks = [
         _check_invariance(model),
         _check_sums(model),
@@ -94,7 +94,7 @@ def _check_batching(model: Model) -> Check:
 
 
 def _check_direction(model: Model) -> Iterator[Check]:
-    """Check that papers made of the words of a class are put in it."""
+    """Check that papers made of the words of a class are predicted as that class."""
     vocabulary = model.classifier.vocabulary
     if vocabulary is None:
         return

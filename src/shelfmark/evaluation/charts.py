@@ -41,7 +41,7 @@ def _figure(width: float, height: float, bottom: float = BOTTOM) -> Figure:
 
 
 def draw_confusion(matrix: list[list[int]], classes: list[str]) -> Figure:
-    """Draw where each true class went, as shares of its papers."""
+    """Draw the confusion matrix, each true class as shares of its papers."""
     counts = np.array(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     few = len(classes) <= CELLS_WITH_NUMBERS
@@ -89,7 +89,7 @@ def draw_class_f1(per_class: dict[str, ClassScores]) -> Figure:
 
 
 def draw_reliability(rows: list[ReliabilityBin], error: float) -> Figure:
-    """Draw how often the model is right at each confidence; the diagonal is perfect calibration."""
+    """Draw the accuracy at each confidence; the diagonal is perfect calibration."""
     figure = _figure(4.0, 4.0)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=SOFT, linewidth=2)
@@ -105,7 +105,7 @@ def draw_reliability(rows: list[ReliabilityBin], error: float) -> Figure:
 
 
 def draw_coverage(rows: list[CoveragePoint], confident: tuple[float, float | None]) -> Figure:
-    """Draw how often the most confident answers are right, for any share of papers answered.
+    """Draw the precision of the most confident answers for each share of papers answered.
 
     `confident` is the share that the model's thresholds let through, and their accuracy.
     """

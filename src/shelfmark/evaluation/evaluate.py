@@ -92,7 +92,7 @@ def build_report(
 
 
 def predict_table(model: Model, table: pa.Table) -> Answers:
-    """Return the model's answers to the papers of a split, with what is true."""
+    """Return the model's answers to the papers of a split, with the true labels."""
     parts = []
     texts, targets = table["text"].to_pylist(), model.targets
     with console.progress("predicting", len(texts)) as bar:

@@ -206,7 +206,7 @@ def _remeasure(candidate: Model, in_use: Model) -> dict[str, float | None] | str
 
 
 def _latency(candidate: Model, in_use: Model | None) -> Check:
-    """Compare the time for one paper with that of the version in use, by turns.
+    """Compare the time for one paper with that of the version in use, in alternation.
 
     The shortest of all turns counts: what else runs on the machine only adds to it.
     """

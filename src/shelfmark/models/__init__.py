@@ -1,1 +1,1 @@
-"""What a classifier is: artifact, answers, registry, and one folder for each family."""
+"""Classifiers: artifact, answers, registry, and one folder for each family."""

@@ -200,7 +200,7 @@ def answer_queries(model: Model, queries: Sequence[PaperQuery]) -> list[Answer]:
 def explain_text(model: Model, text: str, category: str) -> Explanation | None:
     """Return the strongest words for and against a category of a cleaned text.
 
-    None where the model's family explains nothing.
+    None if models of this family explain no answer.
     """
     found = model.classifier.explain(text, category)
     if found is None:

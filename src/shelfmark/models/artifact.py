@@ -1,4 +1,4 @@
-"""A trained model on disk: written whole or not at all, opened only if versions and digests match.
+"""A trained model on disk: written atomically, opened only if versions and digests match.
 
 A folder `models/<name>/` holds `card.json`, the files of the classifier's family, and what older
 models lack: `reference.parquet` (reference statistics of validation, for drift detection) and
@@ -40,8 +40,8 @@ class Shelf(NamedTuple):
     Attributes:
         category: the label.
         name: its name at arXiv.
-        archive: the archive of all its papers, None where they do not share one.
-        group: the group of all its papers, None where they do not share one.
+        archive: the archive of all its papers, None if they belong to several.
+        group: the group of all its papers, None if they belong to several.
     """
 
     category: str
@@ -56,8 +56,8 @@ class Model:
 
     Args:
         classifier: of any family.
-        card: what is known of it, for programs.
-        about: the same for people, in Markdown; nothing where the artifact has none.
+        card: its card, for programs.
+        about: the model card for people, in Markdown; empty if the artifact has none.
     """
 
     classifier: Classifier
@@ -75,14 +75,14 @@ class Model:
         return self.card.labels
 
     def text(self, title: str, abstract: str) -> str:
-        """Return what this model reads of a paper, cleaned as its training papers were."""
+        """Return the text of a paper, cleaned as the model's training papers were."""
         return join_texts(
             clean_text(title), clean_text(abstract), self.card.config["data"]["maths"]
         )
 
     @cached_property
     def targets(self) -> Targets:
-        """What the columns of the probabilities stand for."""
+        """The labels of the columns of the probabilities."""
         data = DataConfig.model_validate_json(orjson.dumps(self.card.config["data"]))
         return Targets(tuple(self.classes), tuple(self.card.listed), data)
 
@@ -106,7 +106,7 @@ class Model:
 
 
 def _home(label: str, data: DataConfig) -> tuple[str | None, str | None]:
-    """Return the archive and the group that all papers of a label share, None where they differ."""
+    """Return the archive and the group that all papers of a label share, None if they differ."""
     if not isinstance(data.labels, dict):
         archive = None if data.level == "group" else taxonomy.archive_of(label)
         return archive, taxonomy.group_of(label)
@@ -124,7 +124,7 @@ def save(model: Model, models: Path, reference: bytes | None = None) -> Path:
     Args:
         model: what is written.
         models: the folder of all models.
-        reference: what validation looked like, as `reference.reference_parquet` writes it.
+        reference: the statistics of validation that `reference.reference_parquet` returns.
 
     Raises:
         ShelfmarkError: the name is taken, or the disk does not take the files.
@@ -145,7 +145,7 @@ def save(model: Model, models: Path, reference: bytes | None = None) -> Path:
 
 
 def point_latest_at(target: Path) -> None:
-    """Make a model the one that `models/latest` names.
+    """Point `models/latest` at a model.
 
     Raises:
         ShelfmarkError: the disk does not take the link.
@@ -157,7 +157,7 @@ def point_latest_at(target: Path) -> None:
 
 
 def point_at(target: Path, alias: str) -> None:
-    """Have an alias, a link beside the models, name one of them: the old one or the new, no other.
+    """Point an alias, a link beside the models, at one of them, in one step.
 
     Raises:
         ShelfmarkError: the disk does not take the link.
@@ -173,7 +173,7 @@ def point_at(target: Path, alias: str) -> None:
 
 
 def versions(kind: str) -> dict[str, str]:
-    """Return the versions here of Python and the libraries that files of a family depend on."""
+    """Return the installed versions of Python and of the libraries that a family's files need."""
     return {"python": ".".join(platform.python_version_tuple()[:2])} | {
         name: version(name) for name in family_of(kind).libraries
     }
@@ -203,7 +203,7 @@ def check(folder: Path) -> ModelCard:
     """Return the card of an artifact whose versions and digests are right, without opening it.
 
     Raises:
-        ShelfmarkError: none there, made with other versions, or damaged.
+        ShelfmarkError: it is missing, made with other versions, or damaged.
     """
     card = read_card(folder)
     _check_versions(card, folder)
@@ -222,7 +222,7 @@ def load(folder: Path, threads: int | None = None) -> Model:
         threads: how many the classifier uses; None for one a core.
 
     Raises:
-        ShelfmarkError: none there, made with other versions, damaged, or foreign.
+        ShelfmarkError: it is missing, made with other versions, damaged, or foreign.
     """
     card = check(folder)
     classifier = family_of(card.kind).load(folder, tuple(card.labels), threads)

@@ -10,7 +10,7 @@ import numpy as np
 from shelfmark.core.arrays import Floats, Indicator, Ints
 from shelfmark.models.card import Thresholds
 
-MOST_LISTS = 2  # cross-lists a paper: more are rarely apt, says arXiv's help
+MOST_LISTS = 2  # cross-lists a paper: more are rarely appropriate (arXiv's help)
 POINTS = 20  # of the curve
 
 
@@ -63,7 +63,7 @@ def choose_thresholds(answers: Answers, min_precision: float) -> Thresholds:
 
 
 def thresholds(targets: Ints, probabilities: Floats, min_precision: float) -> list[float | None]:
-    """Return for each class the least confidence from which on its answers are precise enough.
+    """Return for each class the lowest confidence from which its answers are precise enough.
 
     Among papers given the class, the longest run of the most confident ones is taken whose
     precision is at least `min_precision`. It is estimated as (right + 1) / (papers + 2), so that a
@@ -109,7 +109,7 @@ def coverage(targets: Ints, probabilities: Floats) -> list[dict[str, float]]:
 
 
 def select_cross_lists(lists: Floats, threshold: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Return which listed categories are suggested: the best two of a paper, if probable enough.
+    """Return which listed categories are suggested: a paper's two best, if probable enough.
 
     Both matrices have the shape (papers, listed categories).
     """

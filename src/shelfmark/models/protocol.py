@@ -1,4 +1,4 @@
-"""What a family of models provides: the one interface of all rooms above to any classifier.
+"""What a family of models provides: the one interface between the rooms above and any classifier.
 
 A family is a folder of this room, such as `boosted/`, and a line in `families.py`.
 """
@@ -122,7 +122,7 @@ class Family(ABC):
     Attributes:
         kind: its name in the configuration, `model.kind`.
         description: its name for people, as model cards have it.
-        libraries: those of which a saved classifier needs the very versions that wrote it.
+        libraries: those whose versions must be the ones that wrote a saved classifier.
         files: the names of files that every artifact of the family has.
     """
 
@@ -148,7 +148,7 @@ class Family(ABC):
             train: papers with text, label and categories.
             validation: papers not trained on.
             callback: called after each round.
-            checkpoint: where finished stages are kept and found again; None keeps nothing.
+            checkpoint: where finished stages are saved and resumed; None to save none.
             engine: as `open_engine` yields it, None for this machine.
 
         Raises:

@@ -58,7 +58,7 @@ class Registry:
         return artifact.check(self.folder(version))
 
     def resolve(self, version: str) -> str:
-        """Return the version that an alias names now, any other name as it is.
+        """Return the version that an alias names now, any other name unchanged.
 
         Raises:
             ShelfmarkError: the bucket has no such version, or cannot be read.
@@ -114,7 +114,7 @@ class Registry:
         return target
 
     def _check_copy(self, folder: Path, version: str) -> None:
-        # What is still being written there must not stay here as it is now.
+        # A copy of a version that is still being written there would be incomplete.
         try:
             artifact.check(folder)
         except ShelfmarkError as error:
@@ -190,7 +190,7 @@ class Alias:
         return found
 
     def previous(self) -> str | None:
-        """Return the version that the alias named before the present one, None without one."""
+        """Return the version that the alias named before the present one, None if there is none."""
         stack: list[str] = []
         for entry in self.history():
             if entry["back"]:
@@ -228,10 +228,10 @@ class Alias:
 def upload_version(folder: Path, models: str) -> None:
     """Copy a version to a bucket; its card comes last, for without it there is no version.
 
-    A version that is there with the same digests is left as it is.
+    A version that is there with the same digests stays unchanged.
 
     Raises:
-        ShelfmarkError: another of the name is there, or the bucket does not take it.
+        ShelfmarkError: another version of this name is there, or the bucket does not take it.
     """
     address = f"{models.rstrip('/')}/{folder.name}"
     system, root = storage.filesystem_for(address)

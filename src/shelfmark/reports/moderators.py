@@ -111,7 +111,7 @@ class Summary:
 
 
 def check_model(folder: Path, days: int) -> Path:
-    """Return the folder of a model, after a check that spares hours of fetching in vain.
+    """Return the folder of a model, after a check that comes before hours of requests.
 
     Raises:
         ShelfmarkError: the model is missing or damaged, or the days are negative.

@@ -115,7 +115,7 @@ def rewrite_page(reports: Path) -> Path:
 
 
 def _missing_runs(runs: Runs) -> dict[str, str]:
-    """Return each kind of run that there is none of, with the command that makes it."""
+    """Return each kind of run that is missing, with the command that makes it."""
     model = runs.evaluations[-1].model if runs.evaluations else "latest"
     kinds: dict[str, tuple[str, object]] = {
         "evaluation on the test split": ("evaluate --model {}", runs.evaluations),

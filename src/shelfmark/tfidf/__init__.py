@@ -1,1 +1,1 @@
-"""scikit-learn's TfidfVectorizer, exact and fast; it knows no paper."""
+"""scikit-learn's TfidfVectorizer, exact and fast; independent of papers."""

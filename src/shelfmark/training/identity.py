@@ -16,7 +16,7 @@ from shelfmark.data.splits import Splits
 from shelfmark.models import artifact, families
 
 PACKAGE = Path(__file__).parents[1]
-# The code that computes what a checkpoint holds. The splits have a digest of their own.
+# The code that computes what a checkpoint holds. The splits have a separate digest.
 CODE = (
     "arxiv/taxonomy.py",
     "core/checkpoint.py",

@@ -141,7 +141,7 @@ class WandbRun:
             except Exception as error:  # no entity by this name, the server is down, …
                 trouble = _line(error)
         run = self._init("offline", name, config, origin)
-        logger.warning("W&B: {}; the run goes on offline, {}", trouble, LATER)
+        logger.warning("W&B: {}; the run continues offline, {}", trouble, LATER)
         return run
 
     def _trouble(self) -> str | None:
@@ -192,12 +192,12 @@ class WandbRun:
             return action()
         except Exception as error:  # W&B raises errors of many kinds
             rest = f"; {LATER}" if self._run else ""
-            logger.warning("W&B: {}; the run goes on without it{}", _line(error), rest)
+            logger.warning("W&B: {}; the run continues without it{}", _line(error), rest)
             self._run = None
 
 
 def read_records(file: Path) -> Iterator[bytes]:
-    """Yield the records of W&B's record on disk, each a serialized `Record`, to its end or cut.
+    """Yield the records of W&B's record on disk, each a serialized `Record`, until it ends.
 
     Source: https://github.com/google/leveldb/blob/main/doc/log_format.md; W&B's own header counts
     to the first block.

@@ -75,7 +75,7 @@ def test_an_error_ends_with_a_status_and_one_line(inv: Typed, google: Google) ->
     status, out, err = inv("preflight", *OURS)
     assert status == 1
     assert "wrong  bucket   gs://my-bucket is in us, the job would run in europe-west4" in out
-    assert err == "error: a job would fail; what is wrong stands above\n"
+    assert err == "error: a job would fail; see the findings above\n"
     status, out, err = inv("submit", *OURS)
     assert (status, out) == (1, "")
     assert err.startswith("error: not sent: bucket: gs://my-bucket is in us")

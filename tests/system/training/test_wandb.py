@@ -216,7 +216,7 @@ def test_a_bad_key_makes_it_an_offline_run_with_one_warning(
 ) -> None:
     server.status = 401
     short_run(tmp_path)
-    check_offline(tmp_path, log(), "out of order; the run goes on offline")
+    check_offline(tmp_path, log(), "out of order; the run continues offline")
     assert KEY not in log()
     printed = "".join(capfd.readouterr())
     assert "wandb:" not in printed
@@ -230,7 +230,7 @@ def test_a_server_that_fails_makes_it_an_offline_run_with_one_warning(
     started = time.monotonic()
     short_run(tmp_path)
     assert time.monotonic() - started < PATIENCE
-    check_offline(tmp_path, log(), "the run goes on offline")
+    check_offline(tmp_path, log(), "the run continues offline")
 
 
 def check_offline(folder: Path, said: str, why: str) -> None:
@@ -264,7 +264,7 @@ def test_a_server_that_goes_away_is_waited_for_no_longer_than_told(
     assert time.monotonic() - started < PATIENCE
     check_local(tmp_path)
     assert log().count("WARNING") == 1
-    assert "Timed out finishing run; the run goes on without it" in log()
+    assert "Timed out finishing run; the run continues without it" in log()
     assert not list(tmp_path.rglob("*.synced"))
 
 
@@ -310,7 +310,7 @@ def test_no_room_for_wandb_is_one_warning(tmp_path: Path) -> None:
     assert len(lines) == 2
     assert "offline under" in lines[0]
     assert "WARNING W&B: " in lines[1]
-    assert "the run goes on without it" in lines[1]
+    assert "the run continues without it" in lines[1]
     assert len(history(tmp_path / "reports" / "mine")) == 40
 
 
@@ -355,7 +355,7 @@ def test_a_training_outlives_the_process_of_wandb(command: list[str], tmp_path: 
         _, said = run.communicate(timeout=PATIENCE)
     assert run.returncode == 0, said
     assert said.count("WARNING W&B") == 1
-    assert "; the run goes on without it; shelfmark sync sends what is recorded" in said
+    assert "; the run continues without it; shelfmark sync sends what is recorded" in said
     assert "Traceback" not in said
     assert len(said.splitlines()) < 10
     assert artifact.load(tmp_path / "models" / "mine").version == "mine"

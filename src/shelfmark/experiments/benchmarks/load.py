@@ -121,7 +121,7 @@ class PhaseFigures:
         return self.papers / self.seconds
 
     def percentile(self, percent: float) -> float:
-        """Return a percentile of the response times in ms, one of those measured; NaN of none."""
+        """Return a percentile of the response times in ms, a measured one; NaN without any."""
         if not len(self.milliseconds):
             return math.nan
         return float(np.percentile(self.milliseconds, percent, method="inverted_cdf"))

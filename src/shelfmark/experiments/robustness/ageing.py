@@ -1,4 +1,4 @@
-"""How a model ages: it is trained on papers to the end of a year, and tested on later years."""
+"""How a model ages: trained on papers up to the end of a year, and tested on later years."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def _cells(name: str, figures: SampleFigures, difference: Interval | None) -> li
 
 
 def _format_interval(interval: Interval | None) -> str:
-    """Return a difference and its interval in points, empty if there is none."""
+    """Return a difference and its interval in points, empty if it is missing."""
     if interval is None:
         return ""
     value, low, high = (

@@ -132,7 +132,7 @@ def _check_about(study: Study, plan: Plan, database: Path) -> None:
 def _requeue_killed(study: Study) -> None:
     """Put the trials that a killed run left running back into the queue.
 
-    A queued trial has its values even if it had drawn none yet.
+    A queued trial has its values even if it had drawn no value yet.
     """
     again = {trial.user_attrs.get("again") for trial in study.trials}
     for trial in study.get_trials(states=(TrialState.RUNNING,)):

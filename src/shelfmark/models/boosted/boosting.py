@@ -30,10 +30,10 @@ Loss = Callable[[Any, xgboost.DMatrix], tuple[str, float]]
 
 @dataclass(frozen=True)
 class Objective:
-    """What trees minimise: one of XGBoost's objectives, or a custom loss.
+    """The objective of trees: one of XGBoost's, or a custom loss.
 
     Args:
-        parameters: XGBoost's `objective` and what goes with it.
+        parameters: XGBoost's `objective` and its parameters.
         slope: from margins and data to gradient and hessian, None for XGBoost's own.
         loss: from margins and data to a name and a loss, None for XGBoost's own.
         together: how many consecutive rows form a group, which is never divided among workers.
@@ -122,7 +122,7 @@ def xgboost_errors() -> Iterator[None]:
     """Turn XGBoost's errors into one line each.
 
     Raises:
-        ShelfmarkError: XGBoost refuses what it is given.
+        ShelfmarkError: XGBoost refuses a parameter or the data.
     """
     try:
         yield
@@ -136,11 +136,11 @@ def grow(
     train: Rows,
     validation: Rows,
 ) -> xgboost.Booster:
-    """Grow trees on train until validation gets no better, and return those of the best round.
+    """Grow trees on train until validation stops improving, and return those of the best round.
 
     Args:
         run: its settings, its checkpoint and its callback.
-        objective: what the trees are to do well.
+        objective: what the trees minimise.
         train: features of shape (rows, columns) and a target for each row.
         validation: the same, of rows not trained on.
 
@@ -184,12 +184,12 @@ def _one_round(
 
 
 def _reset_generator(booster: xgboost.Booster, method: str) -> None:
-    """Make the random numbers of the next round depend on its number alone.
+    """Reset XGBoost's generator, so that the next round's random numbers depend on its number only.
 
-    Despite `seed_per_iteration`, XGBoost draws the columns of trees by a generator that it starts
-    in a booster's first round and then lets run on, so that a booster read from disk would draw
-    others, and other rows in its first round too. The generator is part of what a tree method sets
-    up: changed and changed back, the method starts again, while trees and cached margins stay.
+    Despite `seed_per_iteration`, XGBoost samples the columns of trees by a generator that it seeds
+    only in a booster's first round. A booster read from disk would therefore sample other columns,
+    and other rows in its first round. The generator belongs to the tree method: switching the
+    method and switching back seeds it again, while trees and cached margins stay.
     """
     booster.set_param("tree_method", "approx")
     booster.save_config()  # parameters take effect when they are needed

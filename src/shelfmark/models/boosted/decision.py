@@ -23,7 +23,7 @@ class CalibratedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     Args:
         classifier: a fitted head.
         temperature: by which all margins are divided; 1 leaves them unchanged.
-        cross_lists: suggests further categories; None to suggest none.
+        cross_lists: suggests further categories; None to disable.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class CalibratedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.cross_lists = cross_lists
 
     def fit(self, features: object = None, targets: object = None) -> Self:
-        """Return itself, its parts being fitted: a pipeline asks for the method."""
+        """Return itself unchanged: its parts are fitted, but a pipeline requires the method."""
         return self
 
     def decision_function(self, features: sp.csr_matrix) -> Floats:
@@ -50,12 +50,12 @@ class CalibratedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return np.asarray(softmax(self.decision_function(features), axis=1), np.float32)
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Its classifier is, or there would be no decision."""
+        """Return True: its classifier is fitted."""
         return True
 
 
 def temperature_of(margins: Floats, targets: Ints) -> float:
-    """Return the temperature by which margins fit targets best, in log loss, within 0.05 to 20.
+    """Return the temperature, from 0.05 to 20, that minimises the log loss of margins.
 
     One number cannot overfit a validation split, nor change which class is first. Source: Guo et
     al. 2017, arXiv:1706.04599.
@@ -89,7 +89,7 @@ class CrossLists(BaseEstimator):  # type: ignore[misc]
         self.own = own
 
     def learn_habits(self, targets: Ints, membership: Indicator) -> Self:
-        """Count, over training papers, under what the papers of each class are listed."""
+        """Count the categories under which the training papers of each class are listed."""
         classes = (targets[:, None] == np.arange(len(self.own))).astype(np.float32)
         share = (classes.T @ membership) / np.maximum(classes.sum(axis=0)[:, None], 1)
         self.habits_ = np.log((share + RARE) / (1 - share + RARE)).astype(np.float32)
@@ -103,7 +103,7 @@ class CrossLists(BaseEstimator):  # type: ignore[misc]
         return np.asarray(np.array(self.own)[best][:, None] != np.arange(len(self.categories)))
 
     def fit(self, features: sp.csr_matrix, best: Ints, membership: Indicator) -> CrossLists:
-        """Fit on papers not trained on, with the class the model gives each of them."""
+        """Fit on papers not trained on, with the class that the model predicts for each."""
         asked = self.may_suggest(best)
         inputs = self._inputs(features, best)[asked]
         regression = LogisticRegression(C=1e6).fit(inputs, membership[asked])

@@ -31,15 +31,15 @@ Item = TypeVar("Item")
 
 
 class Engine(Protocol):
-    """The parts of a training that take long, done here or on a cluster."""
+    """The expensive parts of a training, computed on this machine or on a cluster."""
 
     def count(
         self, documents: Sequence[str], reader: Reader, limits: Limits
     ) -> tuple[list[str], Grams]:
-        """Return what `counts.count` does, to the last number."""
+        """Return exactly the result of `counts.count_terms`."""
 
     def worth_distributing(self, work: int) -> bool:
-        """Whether `map_to_checkpoint` repays so much work: stored features x columns."""
+        """Whether `map_to_checkpoint` is worth its overhead; work is stored features x columns."""
 
     def map_to_checkpoint(
         self,
@@ -51,13 +51,13 @@ class Engine(Protocol):
     ) -> None:
         """Call a function of some module with each item, the matrix and the arrays in their order.
 
-        What comes of an item is kept in the checkpoint, under the item's name.
+        The result for an item is saved in the checkpoint, under the item's name.
         """
 
     def grow(
         self, run: BoostingRun, objective: Objective, train: Rows, validation: Rows
     ) -> xgboost.Booster:
-        """Grow trees as `boosting.grow` does, though others where sums are made in another order.
+        """Grow trees as `boosting.grow` does; another order of sums gives other trees.
 
         Raises:
             ShelfmarkError: XGBoost refuses a parameter.
@@ -65,16 +65,16 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """This machine: one process, and others beside it for large work."""
+    """This machine: one process, and more processes for large work."""
 
     def count(
         self, documents: Sequence[str], reader: Reader, limits: Limits
     ) -> tuple[list[str], Grams]:
-        """Count here."""
+        """Count in this process."""
         return counts.count_terms(documents, reader, limits)
 
     def worth_distributing(self, work: int) -> bool:
-        """Whether the work is more than the start of processes."""
+        """Whether the work takes longer than the start of processes."""
         return work > WORTH_DISTRIBUTING
 
     def map_to_checkpoint(
@@ -85,7 +85,7 @@ class LocalEngine:
         matrix: sp.csr_matrix,
         **arrays: Array,
     ) -> None:
-        """Do each item's work in a process, which keeps what comes of it."""
+        """Compute each item in a process, which saves its result."""
         with checkpoint.scratch() as folder:
             parallel.write_shared_arrays(folder, matrix, **arrays)
             here = partial(_keep, folder, tuple(arrays), checkpoint, work)
@@ -95,7 +95,7 @@ class LocalEngine:
     def grow(
         self, run: BoostingRun, objective: Objective, train: Rows, validation: Rows
     ) -> xgboost.Booster:
-        """Grow in this process's threads."""
+        """Grow in the threads of this process."""
         return boosting.grow(run, objective, train, validation)
 
 
@@ -107,7 +107,7 @@ def open_engine(config: EngineConfig) -> Iterator[Engine]:
     """Yield the engine of a configuration, ready to work.
 
     Raises:
-        ShelfmarkError: there is no such cluster, or its workers are not as this process is.
+        ShelfmarkError: there is no such cluster, or its workers have other versions.
     """
     if config.kind == "local":
         yield LOCAL

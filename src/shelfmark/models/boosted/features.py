@@ -1,4 +1,4 @@
-"""From texts to sparse numbers: TF-IDF of text and title, scores of linear models, chosen terms.
+"""From texts to sparse features: TF-IDF of text and title, scores of linear models, chosen terms.
 
 Everything stays CSR without stored zeros: to the trees an absent entry is "missing" and a stored
 zero is a value, so training and serving must agree. Source:
@@ -54,9 +54,9 @@ class ChosenTerms(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     that are never negative. Those check all features at each `transform`, which takes longer than
     everything else that is done for a paper.
 
-    The bound is for the trees, which tell "present" from "absent" by a threshold above the largest
-    value they saw. A title alone holds few terms, each with a larger value than in any abstract:
-    unbounded, it would count as "absent".
+    The bound is for the trees, which distinguish "present" from "absent" by a threshold above the
+    largest value they saw. A title alone holds few terms, each with a larger value than in any
+    abstract: unbounded, it would count as "absent".
 
     Args:
         k: how many features are kept.
@@ -76,7 +76,7 @@ class ChosenTerms(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, features: sp.csr_matrix) -> sp.csr_matrix:
-        """Return the chosen features over the largest of each in training, 1 at most."""
+        """Return the chosen features over the maximum of each in training, clipped at 1."""
         place = self.place_[features.indices]
         kept = place >= 0
         ends = np.concatenate([[0], np.cumsum(kept)])[features.indptr]
@@ -88,11 +88,11 @@ class ChosenTerms(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 def fit_words(
     config: FeaturesConfig, texts: Sequence[str], engine: Engine = LOCAL
 ) -> tuple[FastFeatureUnion, sp.csr_matrix]:
-    """Fit the TF-IDF of texts and, as a field of its own, of their titles.
+    """Fit the TF-IDF of texts and, as a separate field, of their titles.
 
     Args:
         config: how to read and weigh them.
-        texts: as `shelfmark.arxiv.text.document` makes them.
+        texts: as `shelfmark.arxiv.text.join_texts` returns them.
         engine: count the n-grams.
 
     Returns:
@@ -170,7 +170,7 @@ def scorers(config: StackConfig, seed: int) -> list[tuple[str, Scorer]]:
 
 
 def titles(texts: Sequence[str]) -> list[str]:
-    """Return the titles of texts as `shelfmark.arxiv.text.document` makes them."""
+    """Return the titles of texts as `shelfmark.arxiv.text.join_texts` returns them."""
     return [title if end else "" for title, end, _ in (text.partition("\n") for text in texts)]
 
 
@@ -183,7 +183,7 @@ def transform(steps: Steps, texts: Sequence[str]) -> sp.csr_matrix:
 
 
 def sparse(features: Any) -> sp.csr_matrix:
-    """Return the matrix, its shape unchanged, in the one form the trees take, here and served."""
+    """Return the matrix in the one form that the trees take, in training and in serving."""
     matrix = sp.csr_matrix(features)
     matrix.eliminate_zeros()
     return matrix

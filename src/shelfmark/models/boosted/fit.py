@@ -45,11 +45,11 @@ def fit_model(
         train: papers with text, label and categories.
         validation: papers not trained on.
         callback: called after each round of trees.
-        checkpoint: where finished stages are kept and found again; None keeps nothing.
+        checkpoint: where finished stages are saved and resumed; None to save none.
         engine: does the work; None for this machine.
 
     Raises:
-        ShelfmarkError: the features come out empty, XGBoost refuses a parameter, or the splits
+        ShelfmarkError: no feature is left, XGBoost refuses a parameter, or the splits
             share no labels to learn.
     """
     if checkpoint is None:
@@ -84,7 +84,7 @@ def _settings(config: Config) -> BoostedConfig:
 
 
 def _drop_unknown_labels(validation: pa.Table, targets: Targets) -> pa.Table:
-    """Return the papers that can say when to stop: those whose label train has seen."""
+    """Return the validation papers that can stop the trees: those of a label in train."""
     if len(targets.classes) < 2:
         raise ShelfmarkError(
             "data: the train split has papers of one label alone: change data.cuts"
@@ -151,7 +151,7 @@ def _make_head(config: Config, targets: Targets) -> Head:
 def _fit_decision(
     head: Head, targets: Targets, train: pa.Table, validation: pa.Table, unseen: Any
 ) -> CalibratedClassifier:
-    """Calibrate on validation, and learn there whom to suggest as a cross-list."""
+    """Calibrate on validation, and fit the suggestions of cross-lists there."""
     margins, answers = head.margins(unseen), targets.encode(validation)
     decision = CalibratedClassifier(head, temperature_of(margins, answers))
     own = [targets.listed.index(x) if x in targets.listed else -1 for x in targets.classes]

@@ -1,4 +1,4 @@
-"""From features to a margin for each class: by trees, by re-ranked candidates, or as they are.
+"""From features to a margin for each class: trees, re-ranked candidates, or the scores.
 
 A classifier is fitted on features of which the first columns are the scores of the stack, one block
 after the other. `margins` gives one number a paper and class, the softmax of which are
@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator
 from shelfmark.core.arrays import Floats, Ints
 from shelfmark.models.boosted.boosting import Objective, Rows
 
-# Grows trees for an objective on rows to train on, until those of validation get no better.
+# Grows trees for an objective on rows to train on, until validation stops improving.
 Grow = Callable[[Objective, Rows, Rows], xgboost.Booster]
 
 STILL = 0.2  # standard deviations from the mean within which a score has no direction
@@ -31,8 +31,8 @@ class Contributions:
     """The parts of the margin of one class of one paper.
 
     Args:
-        margin: as the classifier has it.
-        slopes: how steeply it follows each score of the stack.
+        margin: the classifier's margin.
+        slopes: its slope in each score of the stack.
         terms: what each feature behind the scores adds to it.
     """
 
@@ -44,7 +44,7 @@ class Contributions:
 class Head(Protocol):
     """Turns features into the margin of each class."""
 
-    booster_: xgboost.Booster | None  # None where there are no trees
+    booster_: xgboost.Booster | None  # None without trees
 
     def fit(self, train: tuple[Any, Ints], validation: tuple[Any, Ints], grow: Grow) -> Self:
         """Fit on train; validation, without unknown classes, stops the trees."""
@@ -55,7 +55,7 @@ class Head(Protocol):
     def contributions(
         self, features: sp.csr_matrix, number: int, means: Floats, deviations: Floats
     ) -> Contributions:
-        """Return what makes the margin of a class of one paper.
+        """Return the parts of the margin of a class of one paper.
 
         The first features are scores, whose means and standard deviations over the training papers
         are given.
@@ -63,10 +63,10 @@ class Head(Protocol):
 
 
 class LinearHead(BaseEstimator):  # type: ignore[misc]
-    """The first scores as they are.
+    """The scores of the first scorer, unchanged.
 
     Args:
-        classes: how many there are.
+        classes: number of classes.
     """
 
     booster_ = None
@@ -75,7 +75,7 @@ class LinearHead(BaseEstimator):  # type: ignore[misc]
         self.classes = classes
 
     def fit(self, train: Any, validation: Any, grow: Grow) -> Self:
-        """Learn nothing."""
+        """Do nothing: the scores are fitted already."""
         return self
 
     def margins(self, features: sp.csr_matrix) -> Floats:
@@ -85,7 +85,7 @@ class LinearHead(BaseEstimator):  # type: ignore[misc]
     def contributions(
         self, features: sp.csr_matrix, number: int, means: Floats, deviations: Floats
     ) -> Contributions:
-        """Return what makes the margin of a class of one paper: its score alone."""
+        """Return the parts of the margin of a class of one paper: its score alone."""
         return _score_alone(features, number, len(means))
 
 
@@ -93,7 +93,7 @@ class TreeHead(BaseEstimator):  # type: ignore[misc]
     """One tree a class and round; with two classes, one a round.
 
     Args:
-        classes: how many there are.
+        classes: number of classes.
     """
 
     def __init__(self, classes: int) -> None:
@@ -114,17 +114,17 @@ class TreeHead(BaseEstimator):  # type: ignore[misc]
     def margins(self, features: sp.csr_matrix) -> Floats:
         """Return the margin of each class, shape (papers, classes)."""
         given = self.booster_.inplace_predict(features, predict_type="margin")
-        if self.classes == 2:  # they share one margin, which speaks for the second
+        if self.classes == 2:  # they share one margin, that of the second class
             given = np.stack([-given / 2, given / 2], axis=1)
         return np.asarray(given, np.float32)
 
     def contributions(
         self, features: sp.csr_matrix, number: int, means: Floats, deviations: Floats
     ) -> Contributions:
-        """Return what makes the margin of a class of one paper.
+        """Return the parts of the margin of a class of one paper.
 
-        TreeSHAP's share of a score over its distance from the mean is the slope: none where it is
-        too near the mean to tell.
+        The slope is TreeSHAP's share of a score over the score's distance from the mean; 0 if the
+        score is too near the mean.
         """
         given = self.booster_.predict(xgboost.DMatrix(features), pred_contribs=True)[0]
         if self.classes == 2:
@@ -137,15 +137,15 @@ class TreeHead(BaseEstimator):  # type: ignore[misc]
 
 
 class RerankerHead(BaseEstimator):  # type: ignore[misc]
-    """Trees that look again at the best candidates: a row for each paper and candidate.
+    """Trees that re-rank the best candidates: a row for each paper and candidate.
 
-    They cost rounds, not rounds x classes. The candidates are the classes that the first scorer
-    finds most probable; they share among them the probability it gives them together, and the other
+    A round grows one tree, not one for each class. The candidates are the classes that the first
+    scorer finds most probable. The trees redistribute the sum of their probabilities; the other
     classes keep theirs.
 
     Args:
-        classes: how many there are.
-        candidates: how many of them are looked at.
+        classes: number of classes.
+        candidates: how many of them are re-ranked.
         blocks: where the class scores of each scorer begin, the first scorer's first.
         listed: for each class the column of its score as a listed category, or -1.
         groups: for each class a number that related classes share.
@@ -164,7 +164,7 @@ class RerankerHead(BaseEstimator):  # type: ignore[misc]
         """Grow the trees. Raises `ShelfmarkError` if XGBoost refuses a parameter."""
         counts = np.bincount(train[1], minlength=self.classes)
         self.prior_ = np.log((counts + 1) / (counts.sum() + self.classes)).astype(np.float32)
-        # No base score: what all candidates of a paper share says nothing.
+        # No base score: a constant for all candidates of a paper changes nothing.
         own = {"base_score": 0.0, "disable_default_eval_metric": True}
         count = min(self.candidates, self.classes)
         choice = _Choice(count)
@@ -186,11 +186,11 @@ class RerankerHead(BaseEstimator):  # type: ignore[misc]
     def contributions(
         self, features: sp.csr_matrix, number: int, means: Floats, deviations: Floats
     ) -> Contributions:
-        """Return what makes the margin of a class of one paper.
+        """Return the parts of the margin of a class of one paper.
 
-        A candidate stands against the others: its margin follows how far its score by the first
-        scorer is above theirs, as steeply as TreeSHAP says, or as they are where the trees saw it
-        otherwise. A class that is no candidate has its score alone.
+        The margin of a candidate is a slope times its score by the first scorer less the mean score
+        of all candidates. The slope is that of TreeSHAP, or 1 if the score is near the mean or the
+        signs differ. A class that is no candidate has its score as margin.
         """
         scores = self._dense(features)
         candidates = self._best(scores[:, : self.classes])
@@ -204,13 +204,13 @@ class RerankerHead(BaseEstimator):  # type: ignore[misc]
         against[number] += 1
         among = scores[0, candidates[0]]
         moved, share = scores[0, number] - among.mean(), given[:-1].sum()
-        tells = abs(moved) > STILL * among.std() and moved * share > 0
-        slope = np.float32(share / moved if tells else 1)
+        usable = abs(moved) > STILL * among.std() and moved * share > 0
+        slope = np.float32(share / moved if usable else 1)
         nothing = np.zeros(features.shape[1] - len(means), np.float32)
         return Contributions(float(given.sum()), slope * against, nothing)
 
     def _rows(self, features: sp.csr_matrix, targets: Ints) -> tuple[Floats, Ints]:
-        """Return a row for each candidate, and whether it is right, of papers that have it."""
+        """Return a row for each candidate and whether it is right, for papers with a right one."""
         scores = self._dense(features)
         candidates = self._best(scores[:, : self.classes])
         right = candidates == targets[:, None]
@@ -227,7 +227,7 @@ class RerankerHead(BaseEstimator):  # type: ignore[misc]
         return np.argsort(-scores, axis=1, kind="stable")[:, :count]
 
     def _features(self, scores: Floats, candidates: Ints) -> Floats:
-        """Return what the trees see of each candidate, shape (papers x candidates, columns)."""
+        """Return the features of each candidate, shape (papers x candidates, columns)."""
         papers, count = candidates.shape
         columns: list[Any] = [np.arange(count)[None, :], candidates, candidates[:, :1],
                               candidates[:, 1:2], self.prior_[candidates]]  # fmt: skip

@@ -1,4 +1,4 @@
-"""A linear model of low rank, for labels by the hundred: all share one projection of the terms."""
+"""A linear model of low rank, for hundreds of labels, which share one projection of the terms."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class LowRankLinear(BaseEstimator):  # type: ignore[misc]
     def _drop_terms(
         self, rows: sp.csr_matrix, rng: np.random.Generator
     ) -> tuple[np.ndarray[Any, Any], sp.csr_matrix]:
-        """Leave out terms at random; return the terms used, and the rows over these alone."""
+        """Drop terms at random; return the terms used, and the rows over these alone."""
         kept = rng.random(rows.nnz, np.float32) >= self.dropout
         data = rows.data * kept / np.float32(1 - self.dropout)
         used, place = np.unique(rows.indices, return_inverse=True)
@@ -129,7 +129,7 @@ class _Moments:
         return cls(np.zeros_like(values), np.zeros_like(values))
 
     def step(self, gradient: Floats, number: int) -> Floats:
-        """Take in a gradient and return the step for a rate of 1."""
+        """Update the moments by a gradient, and return the step for a rate of 1."""
         slow, slower = MEMORY
         self.first += (1 - slow) * (gradient - self.first)
         self.second += (1 - slower) * (gradient * gradient - self.second)

@@ -19,7 +19,7 @@ from shelfmark.core.arrays import Floats, Indicator
 
 
 class Scorer(Protocol):
-    """What the stack asks of a scorer."""
+    """The interface of a scorer."""
 
     def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
         """Fit on features of shape (papers, terms); the indicator's first columns are classes."""
@@ -47,7 +47,7 @@ class LinearScorer(BaseEstimator):  # type: ignore[misc]
 
 
 class Svm(LinearScorer):
-    """A linear SVM for each class and each listed category, every one against the rest.
+    """A linear SVM for each class and each listed category, one-vs-rest.
 
     Args:
         C: inverse strength of the regularisation.
@@ -59,7 +59,7 @@ class Svm(LinearScorer):
         self.random_state = random_state
 
     def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
-        """Fit one machine a column; a column of one value gets a constant score."""
+        """Fit one SVM per column; a column of one value gets a constant score."""
         terms, columns = features.shape[1], indicator.shape[1]
         self.weights_ = np.zeros((terms, columns), np.float32)
         self.intercept_ = np.where(indicator[0], 1, -1).astype(np.float32)
@@ -72,7 +72,7 @@ class Svm(LinearScorer):
 
 
 class Bayes(LinearScorer):
-    """Multinomial naive Bayes over the classes alone, each score less the mean of its paper's.
+    """Multinomial naive Bayes over the classes alone, the scores of each paper centred.
 
     Args:
         alpha: additive smoothing.
@@ -82,7 +82,7 @@ class Bayes(LinearScorer):
         self.alpha = alpha
 
     def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
-        """Fit; a class without a paper scores as the smoothing has it."""
+        """Fit; the scores of a class without papers come from the smoothing alone."""
         model = MultinomialNB(alpha=self.alpha)
         model.partial_fit(features, indicator[:, :classes].argmax(axis=1), np.arange(classes))
         weights, prior = model.feature_log_prob_.T, np.maximum(model.class_log_prior_, -50)

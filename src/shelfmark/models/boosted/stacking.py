@@ -26,10 +26,10 @@ class CrossFittedScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     all training rows.
 
     Args:
-        scorers: their names and themselves, unfitted.
+        scorers: pairs of a name and an unfitted scorer.
         classes: how many of the indicator's columns are classes.
         folds: how many models of each scorer share the cross-fitting; None for no cross-fitting,
-            where nothing is learnt from the scores of training rows.
+            if nothing is fitted on the scores of training rows.
         random_state: seed of the folds.
     """
 
@@ -60,7 +60,7 @@ class CrossFittedScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     ) -> Floats:
         """Fit, and return the scores of each row by models that did not see it.
 
-        With `checkpoint`, what is finished is kept there, and found there by the next run.
+        With `checkpoint`, finished models are saved there, and the next run resumes from them.
         """
         if checkpoint is None:
             with temporary_checkpoint() as checkpoint:
@@ -167,7 +167,7 @@ def _fit(
 
 
 def folds_of(targets: Ints, folds: int, seed: int) -> Ints:
-    """Return the fold of each row, every class dealt out evenly, whatever its size."""
+    """Return the fold of each row, stratified: each class is spread evenly over the folds."""
     rng = np.random.default_rng(seed)
     fold = np.empty(len(targets), np.int64)
     for target in np.unique(targets):

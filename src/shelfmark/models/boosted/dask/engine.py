@@ -1,6 +1,6 @@
-"""The engine that trains on a Dask cluster: one that runs, or processes of this machine.
+"""The engine that trains on a Dask cluster: an existing one, or processes of this machine.
 
-Words are counted by partitions of the papers, linear models are fitted one a task, and trees by
+Words are counted by partitions of the papers, linear models are fitted one per task, and trees by
 `xgboost.dask`. If a worker is lost, those that are left or restarted repeat the stage; trees
 resume from the checkpoint.
 """
@@ -56,13 +56,13 @@ class DaskEngine:
     def count(
         self, documents: Sequence[str], reader: Reader, limits: Limits
     ) -> tuple[list[str], Grams]:
-        """Count the n-grams of partitions, and put them together by ranges of their first words."""
+        """Count the n-grams of partitions, and merge them by ranges of their first words."""
         return self._workers.retry_lost_workers(
             "words", partial(self._count, documents, reader, limits)
         )
 
     def worth_distributing(self, work: int) -> bool:
-        """Always: the cluster was asked for."""
+        """Return True: the configuration asks for the cluster."""
         return True
 
     def map_to_checkpoint(
@@ -73,7 +73,7 @@ class DaskEngine:
         matrix: sp.csr_matrix,
         **arrays: np.ndarray[Any, Any],
     ) -> None:
-        """Do each item's work in a task, and keep its result here."""
+        """Compute each item in a task, and save its result on this machine."""
 
         def keep_missing() -> None:
             given = self._client.scatter([matrix, *arrays.values()], hash=False)
@@ -128,6 +128,6 @@ class DaskEngine:
 
 
 def _run_isolated(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Do work as a separate process would: liblinear has one random generator for all threads."""
+    """Call a function as in a separate process: liblinear's threads share one random generator."""
     with _ALONE, threadpool_limits(1):
         return work(*arguments)

@@ -1,10 +1,9 @@
-"""Count the n-grams of a corpus in separate parts: exactly the numbers of `counts.count`.
+"""Count the n-grams of a corpus in separate parts: exactly the counts of `counts.count_terms`.
 
 Each part reads its documents (`read_part`) and reports which words it has, how often
 (`summarize_part`). One process ranks the words of all parts (`rank_words`) and cuts them into
 ranges. Each part then counts its n-grams, range by range (`count_part`); the counts of all parts in
-one range are merged apart from the other ranges (`merge_grams`), and the ranges one after the other
-are the whole.
+one range are merged apart from the other ranges (`merge_grams`), and the ranges joined in order.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from shelfmark.tfidf.tokens import FIRST, Reader, Stream, read_stream
 class PartSummary:
     """A summary of a part's stream: how often each word occurs, its length in tokens and marks.
 
-    `longest` is the most tokens of a document.
+    `longest` is the largest number of tokens of a document.
     """
 
     times: dict[str, int]
@@ -35,28 +34,28 @@ class PartSummary:
 
 @dataclass(frozen=True)
 class Words:
-    """The words by rank, from 1, and where ranges of equal work end: ranks, themselves excluded."""
+    """The words by rank, from 1, and the rank after the end of each range of equal work."""
 
     names: list[str]
     edges: list[int]
 
 
 def read_part(documents: Sequence[str], reader: Reader, n_max: int) -> Stream:
-    """The stream of a part. Raises `NotExactError` as `check_words`."""
+    """Return the stream of a part. Raises `NotExactError` as `check_words`."""
     stream = read_stream(documents, reader)
     check_words(stream, reader, n_max)
     return stream
 
 
 def summarize_part(stream: Stream) -> PartSummary:
-    """What the others need to know of a part."""
+    """Return the summary of a part, which ranking the words of all parts needs."""
     times = np.bincount(stream.ids, minlength=len(stream.names) + FIRST)[FIRST:].tolist()
     met = {name: count for name, count in zip(stream.names, times, strict=True) if count}
     return PartSummary(met, len(stream.ids), longest_document(stream))
 
 
 def rank_words(parts: Sequence[PartSummary], limits: Limits, ranges: int) -> Words:
-    """The words of all parts by rank, as `counts.rank` has them.
+    """Return the words of all parts by rank, as `counts.rank_tokens` does for one.
 
     Raises `NotExactError` if no part has an n-gram.
     """
@@ -75,9 +74,10 @@ def rank_words(parts: Sequence[PartSummary], limits: Limits, ranges: int) -> Wor
 def count_part(
     stream: Stream, words: Words, limits: Limits, first_row: int, first_spot: int
 ) -> list[Grams]:
-    """The n-grams of a part, range by range, numbered as in the whole corpus.
+    """Count the n-grams of a part, range by range, numbered as in the whole corpus.
 
-    All of them: another part may have what one is short of. Raises `TooManyGramsError`.
+    No n-gram is left out: one that is rare here may be frequent in another part. Raises
+    `TooManyGramsError`.
     """
     rank_of = dict(zip(words.names, range(1, len(words.names) + 1), strict=True))
     ranks = np.array([0] * FIRST + [rank_of.get(name, 0) for name in stream.names], np.int32)
@@ -93,7 +93,7 @@ def count_part(
 
 
 def merge_grams(parts: Sequence[Grams], limits: Limits) -> Grams:
-    """The n-grams of all parts in one range that are within the limits; parts in their order."""
+    """Return the n-grams of all parts in one range that are within the limits."""
     found = Grams.join(parts)
     order = np.lexsort(found.places[::-1])  # stable: of equal n-grams, part by part
     places = [place[order] for place in found.places]
@@ -112,7 +112,7 @@ def merge_grams(parts: Sequence[Grams], limits: Limits) -> Grams:
 
 
 def _slice_grams(grams: Grams, start: int, end: int) -> Grams:
-    """Some n-grams that follow one another, as arrays of their own."""
+    """Return consecutive n-grams as separate arrays."""
     ends = np.concatenate([[0], np.cumsum(grams.df, dtype=np.int64)])
     these, elements = slice(start, end), slice(ends[start], ends[end])
     return Grams(

@@ -42,7 +42,7 @@ def grow(
 ) -> xgboost.Booster:
     """Grow trees as `boosting.grow` does, each worker with its share of the rows.
 
-    Sums are made in another order than in one process, so these are other trees, as good.
+    Another order of sums than in one process gives other trees, which are as accurate.
 
     Raises:
         ShelfmarkError: XGBoost refuses a parameter, or workers are lost too often.
@@ -163,7 +163,7 @@ class RoundReporter(xgboost.callback.TrainingCallback):
         self.history = list(history)
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        """Take in the losses, which are those of all workers."""
+        """Record the losses, which are those of all workers."""
         losses = {name: float([*of.values()][-1][-1]) for name, of in evals_log.items()}
         self.history.append(losses)
         over = boosting.is_finished(self.config, self.history)
@@ -193,7 +193,7 @@ class GlobalMean:
 def _start_thread(
     work: Callable[..., Any], *args: Any, **named: Any
 ) -> concurrent.futures.Future[Any]:
-    """Do work in a thread for which Ctrl-C need not wait."""
+    """Call a function in a thread for which Ctrl-C need not wait."""
     future: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
     def do() -> None:

@@ -57,7 +57,7 @@ class Workers:
         self.config = config
 
     def names(self) -> dict[str, Any]:
-        """Return the name of each worker there is, by its address.
+        """Return the name of each connected worker by its address.
 
         Raises:
             ShelfmarkError: the scheduler is gone.
@@ -100,7 +100,7 @@ class Workers:
         return "127.0.0.1" if self.config.scheduler is None else None
 
     def retry_lost_workers(self, stage: str, work: Callable[[], T]) -> T:
-        """Do some work, and repeat it if one of its workers is lost.
+        """Call a function, and repeat the call if a worker is lost.
 
         Raises:
             ShelfmarkError: too many workers were lost, or none came back.
@@ -145,7 +145,7 @@ def _processes(config: EngineConfig) -> Iterator[str]:
 @contextlib.contextmanager
 def _connect(address: str, timeout: float) -> Iterator[Client]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # versions that differ are an error of our own
+        warnings.simplefilter("ignore")  # different versions raise our own error
         try:
             client = Client(address, timeout=timeout)
         except (OSError, TimeoutError, ValueError, ImportError) as error:
@@ -180,5 +180,5 @@ def _silence() -> None:
 
 
 def line(error: object) -> str:
-    """Return the first line of an error, or its kind if it has none."""
+    """Return the first line of an error, or its type if it has no text."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
