@@ -30,7 +30,7 @@ ON_REQUEST = ("cluster",)  # measured only when named
 
 
 def run_program(*command: str, **env: str) -> None:
-    """Run a program as it is typed, and end with its status if it fails."""
+    """Run a program with its arguments, and exit with its status if it fails."""
     done = subprocess.run(command, env={**os.environ, **env}, check=False)
     if done.returncode:
         raise Exit(code=done.returncode)

@@ -193,7 +193,7 @@ def value_at(values: Any, key: str) -> Any:
 
 
 def format_value(value: Any) -> str:
-    """Return a value as it is written on the command line."""
+    """Return a value in the form of the command line."""
     if isinstance(value, list):
         return f"[{','.join(map(format_value, value))}]"
     if isinstance(value, dict):

@@ -75,7 +75,7 @@ def format_change(old: Any, new: Any) -> str:
 
 
 def difference_table(title: str, differing: list[tuple[str, Any, Any]]) -> Iterator[str]:
-    """Yield a table of the differences, or nothing if there are none."""
+    """Yield a table of the differences, if there are any."""
     if not differing:
         return
     ranked = sorted(differing, key=lambda row: -abs((row[2] or 0) - (row[1] or 0))) if all(

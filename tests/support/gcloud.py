@@ -106,9 +106,9 @@ def main() -> None:
     state["calls"].append(words)
     state["given"].append(given)
     STATE.write_text(json.dumps(state))  # also of a call that fails
-    told = answer(state, words, given)
+    response = answer(state, words, given)
     STATE.write_text(json.dumps(state))
-    print(told)
+    print(response)
 
 
 if __name__ == "__main__":

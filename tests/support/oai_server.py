@@ -29,7 +29,7 @@ Fault = Callable[["Handler", bytes], None]
 
 @dataclass(frozen=True)
 class Held:
-    """A paper of the repository: its identifier, day of last change, sets, and what it says."""
+    """A paper of the repository: its identifier, day of last change, sets, and content."""
 
     id: str
     datestamp: str
@@ -78,7 +78,7 @@ class Repository:
         dead: tokens that are refused.
         asked: the arguments of each request.
         agents: the user agent of each.
-        now: the clock by which `times` says when each came.
+        now: the clock that gives the `times` of the requests.
     """
 
     papers: list[Held]

@@ -86,8 +86,8 @@ def refused(settings: Config, capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit) as caught, console.one_line_errors():
         prepare_splits(settings)
     assert caught.value.code == 1
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    (line,) = told
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    (line,) = errors
     root = Path(settings.paths.data)
     assert not root.exists() or list(root.iterdir()) == []
     return line

@@ -50,7 +50,7 @@ def table(
     texts: Sequence[str] | None = None,
     categories: Sequence[Sequence[str]] | None = None,
 ) -> pa.Table:
-    """Return papers of these labels, each filed under its label alone unless told otherwise."""
+    """Return papers of these labels, each filed under its label alone unless another is given."""
     columns = {
         "text": pa.array(texts or [""] * len(labels), pa.string()),
         "label": pa.array(labels, pa.string()),
@@ -61,7 +61,7 @@ def table(
 
 @functools.cache
 def papers(count: int) -> pa.Table:
-    """Return so many papers of the sample; cs.CL and the like are their labels."""
+    """Return so many papers of the sample; their labels are categories such as cs.CL."""
     made = [paper for _, paper in sample.read_records(None, count)]
     return table(
         [paper.categories[0] for paper in made],

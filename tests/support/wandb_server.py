@@ -1,7 +1,7 @@
-"""A W&B server of the loopback: keeps what the real client sends, and can fail as told.
+"""A W&B server of the loopback: keeps what the real client sends, and can fail on request.
 
 It answers the client's GraphQL operations by name, takes the rows of runs (file_stream) and the
-files that the client puts where it was told to. Who needs another operation adds it to `answers`.
+files that the client puts where it was asked to. Who needs another operation adds it to `answers`.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
             run = self.server.runs[self.path.split("/")[-2]]
             self.server.take_rows(run, orjson.loads(body))
             self._answer({"exitcode": None, "limits": {}})
-        else:  # what the client tells of itself
+        else:  # the client's data about itself
             self._answer({})
 
     def do_PUT(self) -> None:

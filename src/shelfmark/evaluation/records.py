@@ -117,7 +117,7 @@ class Scores(ProbabilityScores):
     Attributes:
         among: share of papers of which the predicted label is one of their categories.
         confident_share: share of papers answered confidently.
-        confident_precision: accuracy of the confident answers; None if there are none.
+        confident_precision: accuracy of the confident answers; None without confident answers.
         coverage: precision for each share of papers answered.
         cross_lists_precision: of the suggested cross-lists; None if none are suggested.
         cross_lists_recall: likewise.

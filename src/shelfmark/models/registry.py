@@ -190,7 +190,7 @@ class Alias:
         return found
 
     def previous(self) -> str | None:
-        """Return the version that the alias named before the present one, None if there is none."""
+        """Return the version that the alias named before the present one, None for the first."""
         stack: list[str] = []
         for entry in self.history():
             if entry["back"]:

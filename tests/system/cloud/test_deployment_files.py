@@ -163,7 +163,7 @@ def test_the_service_has_limits_and_probes() -> None:
 
 
 def our_metrics() -> set[str]:
-    """Return the names that /metrics tells."""
+    """Return the names of the metrics at /metrics."""
     page = Telemetry().exposition().decode()
     names = set(re.findall(r"^# TYPE (\S+)", page, re.MULTILINE))
     return names | {f"{name}_bucket" for name in names}

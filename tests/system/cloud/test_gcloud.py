@@ -43,10 +43,10 @@ class Kept(BaseHTTPRequestHandler):
         self.arrived.append((self.command, self.path.partition("?")[0], document))
         project = self.path.startswith("/v1/projects/my-project")
         there = project or self.command != "GET"
-        told = document if there else {"error": {"code": 404, "message": "none yet"}}
+        output = document if there else {"error": {"code": 404, "message": "none yet"}}
         if project:
-            told = {"projectId": "my-project", "projectNumber": "1"}
-        answer = json.dumps(told).encode()
+            output = {"projectId": "my-project", "projectNumber": "1"}
+        answer = json.dumps(output).encode()
         self.send_response(200 if there else 404)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))

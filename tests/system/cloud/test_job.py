@@ -1,4 +1,4 @@
-"""Inside a managed job: the training entry as the container runs it, killed and begun again."""
+"""Inside a managed job: the training entry as the container runs it, killed and restarted."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def test_the_wandb_key_is_read_into_the_process_only(
 
 @pytest.mark.usefixtures("wandb_secret")
 @pytest.mark.parametrize(
-    ("value", "refusal", "told"),
+    ("value", "refusal", "message"),
     [
         (None, None, "answers 404"),
         (None, (403, "Permission denied."), "answers 403: Permission denied"),
@@ -227,7 +227,7 @@ def test_without_the_key_a_run_is_recorded_offline(
     log: Callable[[], str],
     value: bytes | None,
     refusal: tuple[int, str] | None,
-    told: str,
+    message: str,
 ) -> None:
     if value is not None:
         google.secrets[SECRET] = value
@@ -235,7 +235,7 @@ def test_without_the_key_a_run_is_recorded_offline(
     job.set_wandb_key()
     assert job.WANDB_KEY not in os.environ
     assert os.environ[job.WANDB_MODE] == "offline"
-    assert told in log()
+    assert message in log()
     assert "recorded offline" in log()
 
 

@@ -27,7 +27,7 @@ OURS = [
     "cloud.repository=shelfmark",
     "cloud.service_account=train@my-project.iam.gserviceaccount.com",
 ]
-NOBODY = [f"cloud.{name}=null" for name in Account.model_fields]  # whatever the file says
+NOBODY = [f"cloud.{name}=null" for name in Account.model_fields]  # whatever the file contains
 HURRIED = RetryPolicy(
     timeout=PATIENCE, first_delay=0.01, longest_delay=0.05, total=PATIENCE, poll=0.01
 )
@@ -205,9 +205,9 @@ def test_a_job_is_sent_once_watched_and_ends(google: Google) -> None:
         "https://console.cloud.google.com/vertex-ai/locations/europe-west4/training/7000000000"
         "?project=my-project"
     )
-    told: list[str] = []
-    ended = jobs.wait(job.name, told.append)
-    assert told == ["QUEUED", "PENDING", "RUNNING", "SUCCEEDED"]
+    states: list[str] = []
+    ended = jobs.wait(job.name, states.append)
+    assert states == ["QUEUED", "PENDING", "RUNNING", "SUCCEEDED"]
     assert vertex.job_state(ended) == "SUCCEEDED"
 
 

@@ -1,4 +1,4 @@
-"""Addresses of a bucket: reached in time or not at all, and told in one line."""
+"""Addresses of a bucket: reached within the time limits, or reported in one line."""
 
 from __future__ import annotations
 
@@ -59,29 +59,31 @@ def test_what_others_write_is_seen_at_once(gcs: str) -> None:
 
 @pytest.mark.parametrize("address", ["gs://bucket/nothing", "gs://other/nothing"])
 def test_what_is_not_there_is_one_line(gcs: str, address: str) -> None:
-    with pytest.raises(ShelfmarkError) as told, storage.user_errors(address):
+    with pytest.raises(ShelfmarkError) as error, storage.user_errors(address):
         system, path = storage.filesystem_for(address)
         system.cat_file(path)
     names = "check the names of the bucket and the file"
-    assert str(told.value) == f"{address}: does not exist; {names}"
+    assert str(error.value) == f"{address}: does not exist; {names}"
 
 
 @pytest.mark.usefixtures("no_google")
 def test_missing_credentials_are_named_before_any_request() -> None:
-    with pytest.raises(ShelfmarkError) as told:
+    with pytest.raises(ShelfmarkError) as error:
         storage.filesystem_for("gs://bucket/folder")
-    assert str(told.value) == f"gs://bucket/folder: no Google credentials; {storage.LOG_IN}"
+    assert str(error.value) == f"gs://bucket/folder: no Google credentials; {storage.LOG_IN}"
 
 
 @pytest.mark.usefixtures("no_google")
-def test_who_reads_a_public_bucket_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_public_bucket_is_read_without_credentials_on_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     host = f"http://127.0.0.1:{free_port()}"
     code = "from shelfmark.core import storage; storage.filesystem_for('gs://bucket')"
     monkeypatch.setenv("FSSPEC_GS_TOKEN", "anon")
     monkeypatch.setenv("FSSPEC_GS_ENDPOINT_URL", host)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    told = done.stderr.splitlines()[-1]
-    assert told.startswith(f"shelfmark.errors.ShelfmarkError: nothing answers at {host}")
+    message = done.stderr.splitlines()[-1]
+    assert message.startswith(f"shelfmark.errors.ShelfmarkError: nothing answers at {host}")
 
 
 def test_nobody_waits_for_a_server_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +94,7 @@ def test_nobody_waits_for_a_server_that_is_gone(monkeypatch: pytest.MonkeyPatch)
 
 
 class Bad(BaseHTTPRequestHandler):
-    """Answers as its server's `answer` says: silence, the half of a file, or an error."""
+    """Sends its server's `answer`: silence, the half of a file, or an error."""
 
     protocol_version = "HTTP/1.1"
     server: BadServer
@@ -154,12 +156,12 @@ def test_a_storage_that_answers_wrongly_is_one_line(
     bad.answer = answer
     if answer == "silence":  # no other answer is to be late on a busy machine
         monkeypatch.setattr(storage, "IDLE_SECONDS", 0.2)
-    with pytest.raises(ShelfmarkError) as told, storage.user_errors("gs://bucket/file"):
+    with pytest.raises(ShelfmarkError) as error, storage.user_errors("gs://bucket/file"):
         system, path = storage.filesystem_for("gs://bucket/file")
         system.cat_file(path)
-    assert said in str(told.value)
-    assert str(told.value).startswith("gs://bucket/file: ")
-    assert "\n" not in str(told.value)
+    assert said in str(error.value)
+    assert str(error.value).startswith("gs://bucket/file: ")
+    assert "\n" not in str(error.value)
     assert bad.asked == asked
     assert capfd.readouterr().err == ""
 
@@ -172,14 +174,14 @@ def test_a_storage_that_answers_wrongly_is_one_line(
         ("s3://bucket", "s3fs", "Install s3fs to access S3"),
     ],
 )
-def test_a_missing_package_says_how_to_install_it(
+def test_a_missing_package_is_one_line_with_its_installation(
     gcs: str, address: str, missing: str, advice: str
 ) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; from shelfmark.core import storage"
     command = [sys.executable, "-c", f"{code}; storage.filesystem_for({address!r})"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    told = done.stderr.splitlines()[-1].partition(": ")[2]
-    assert told == f"{address} needs a package that is not installed: {advice}"
+    message = done.stderr.splitlines()[-1].partition(": ")[2]
+    assert message == f"{address} needs a package that is not installed: {advice}"
 
 
 def test_ship_log_moves_the_log_to_a_bucket(gcs: str, tmp_path: Path) -> None:
@@ -226,6 +228,6 @@ def test_a_model_that_is_not_all_there_is_looked_for_again(gcs: str) -> None:
         registry.check("latest")
     for content in (b"{", b"{}"):
         system.pipe_file(f"{path}/v1/card.json", content)
-        with pytest.raises(ShelfmarkError, match="v1: .*(damaged|names no kind)") as told:
+        with pytest.raises(ShelfmarkError, match="v1: .*(damaged|names no kind)") as error:
             registry.check("v1")
-    assert "names no kind" in str(told.value)  # the second, not the copy of the first
+    assert "names no kind" in str(error.value)  # the second, not the copy of the first

@@ -136,9 +136,9 @@ def test_a_damaged_file_is_one_line(
     gcs: str, settings: Settings, name: str, content: bytes, said: str
 ) -> None:
     address = put(f"{gcs}/{name}", content)
-    with pytest.raises(ShelfmarkError, match=f"{address}.*{said}") as told:
+    with pytest.raises(ShelfmarkError, match=f"{address}.*{said}") as error:
         prepare_splits(settings(address))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["papers.json", "papers.json.gz", "papers.zip"])
@@ -159,9 +159,9 @@ def test_a_storage_that_dies_half_way_is_one_line(
         next(records)
         process.kill()
         process.wait()
-        with pytest.raises(ShelfmarkError, match=f"{address}: .*(connect|disconnect)") as told:
+        with pytest.raises(ShelfmarkError, match=f"{address}: .*(connect|disconnect)") as error:
             list(records)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_file_to_classify_is_read_from_there_too(gcs: str) -> None:

@@ -58,7 +58,7 @@ def test_after_inv_data_on_a_fresh_clone_dvc_has_nothing_to_say(clone: Path) -> 
     assert (clone / "data.dvc").read_bytes() == (ROOT / "data.dvc").read_bytes()
 
 
-def test_a_folder_that_is_not_what_the_pointer_says_is_not_remembered(clone: Path) -> None:
+def test_a_folder_that_differs_from_its_pointer_is_not_cached(clone: Path) -> None:
     splits = prepare(clone)
     (splits.folder / "train.parquet").write_bytes(
         bytes((splits.folder / "train.parquet").stat().st_size)
@@ -158,16 +158,16 @@ def test_splits_of_another_making_are_not_taken(clone: Path) -> None:
         check_splits(splits.folder, identity)
 
 
-def test_without_a_bucket_nothing_is_tried_and_one_line_says_how_to_set_it(
+def test_without_a_bucket_nothing_is_tried_and_one_line_explains_the_setting(
     clone: Path, log: Log
 ) -> None:
     folder = prepare(clone).folder
     assert "pulled" not in log()
     assert not pull_splits(folder.with_name("other"), lambda folder: None)
     for act in (push_data, pull_data):
-        with pytest.raises(ShelfmarkError) as told:
+        with pytest.raises(ShelfmarkError) as error:
             act(clone / "data")
-        assert str(told.value) == (
+        assert str(error.value) == (
             f"no bucket is set for {clone / 'data'}: run shelfmark cloud-init --bucket NAME, or "
             "dvc remote modify gcs url gs://NAME/dvc; all else works without"
         )
@@ -191,13 +191,13 @@ def test_without_credentials_training_goes_on(clone: Path, log: Log) -> None:
         push_data(clone / "data")
 
 
-def test_what_dvc_says_is_one_line(clone: Path) -> None:
+def test_an_error_of_dvc_is_one_line(clone: Path) -> None:
     prepare(clone)
     text = (clone / ".dvc" / "config").read_text().replace("gs://YOUR-BUCKET/dvc", "nope://place")
     (clone / ".dvc" / "config").write_text(text)
-    with pytest.raises(ShelfmarkError, match="^dvc: .*Unsupported URL type nope://") as told:
+    with pytest.raises(ShelfmarkError, match="^dvc: .*Unsupported URL type nope://") as error:
         push_data(clone / "data")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def test_an_empty_folder_is_not_pushed(clone: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_pull_needs_a_pointer(clone: Path) -> None:
         ("gs://my.papers-1/a/b/", "gs://my.papers-1/a/b"),
     ],
 )
-def test_the_bucket_is_set_and_set_anew(clone: Path, bucket: str, url: str) -> None:
+def test_the_bucket_is_set_and_replaced(clone: Path, bucket: str, url: str) -> None:
     path = clone / ".dvc" / "config"
     before = path.read_text()
     other = "['remote \"other\"']\n    url = /mnt/papers\n"

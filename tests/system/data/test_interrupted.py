@@ -160,9 +160,9 @@ def test_no_room_on_the_disk_is_one_line_and_leaves_nothing(
     run = prepare_elsewhere(FULL.format(rooms=rooms), settings(path), tmp_path / "full")
     _, stderr = run.communicate()
     assert run.returncode == 0
-    told = stderr.splitlines()
-    assert len(told) == len(rooms)
-    for line in told:
+    message = stderr.splitlines()
+    assert len(message) == len(rooms)
+    for line in message:
         assert line.startswith(f"error: cannot write {tmp_path / 'full' / whole.name}: ")
         assert "File too large" in line
     assert list((tmp_path / "full").iterdir()) == []

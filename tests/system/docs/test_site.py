@@ -98,15 +98,16 @@ def test_a_link_without_a_target_stops_the_build() -> None:
 def test_every_key_has_a_type_a_default_and_a_meaning(pages: Path) -> None:
     page = (pages / "reference" / "configuration.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([\w.]+)` \| (.+) \| `(.*)` \| (.*) \|$", page, re.MULTILINE)
-    told = {key: meaning for key, _, _, meaning in rows}
+    meanings = {key: meaning for key, _, _, meaning in rows}
     base = config_page.compose_values([])
     cloud = config_page.compose_values([config_page.VERTEX])["cloud"]
     wanted = {key for key, _ in config_page.flatten(base)} | {
         f"cloud.{key}" for key, _ in config_page.flatten(cloud)
     }
-    wanted -= {"experiment", "cloud", "data.options.papers"}  # told as groups, and in their source
-    assert wanted <= set(told)
-    assert [key for key, meaning in told.items() if not meaning.strip()] == []
+    # These are described as groups, or in their source.
+    wanted -= {"experiment", "cloud", "data.options.papers"}
+    assert wanted <= set(meanings)
+    assert [key for key, meaning in meanings.items() if not meaning.strip()] == []
     for group, names in config_page.groups.list_groups().items():
         for name in names:
             assert group == "cloud" or f"[`{group}={name}`]" in page, (group, name)
@@ -144,16 +145,16 @@ def test_every_command_is_documented_with_its_options(pages: Path) -> None:
         assert f"\n## {word}\n" in page
     assert "| `--force` |  | Accept metrics that are worse or cannot be compared. |" in page
     assert "| `--split` | `test` | test, validation or train. |" in page
-    assert "experiment=all|" not in page  # the groups are told with the keys
+    assert "experiment=all|" not in page  # the groups are described with the keys
 
 
 def test_every_module_is_in_the_api(site: Path) -> None:
     pages = (site / "reference" / "api").rglob("*.html")
-    told = "".join(page.read_text(encoding="utf-8") for page in pages)
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
     for module in chain.from_iterable(reference_pages.list_rooms().values()):
-        assert f'id="shelfmark.{module}"' in told
-    assert 'id="shelfmark.models.artifact.load"' in told
-    assert "_Composed" not in told
+        assert f'id="shelfmark.{module}"' in text
+    assert 'id="shelfmark.models.artifact.load"' in text
+    assert "_Composed" not in text
 
 
 @pytest.fixture(scope="module")

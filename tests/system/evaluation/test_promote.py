@@ -91,10 +91,10 @@ def test_a_model_as_good_takes_the_alias_and_the_service_loads_it(models: Path) 
     there = registry.Registry(str(models))
     assert there.open("production").version == "b"
     assert there.resolve("production") == there.resolve("b") == "b"
-    told = page(models, "b")
-    assert "In use: a. Every check passed. Its papers are synthetic" in told
+    report = page(models, "b")
+    assert "In use: a. Every check passed. Its papers are synthetic" in report
     for name in ("digests", "the card", "accuracy", "macro F1", "time for one paper"):
-        assert f"| {name} | passed |" in told
+        assert f"| {name} | passed |" in report
 
 
 def test_a_version_that_takes_more_than_twice_the_time_is_not_promoted(

@@ -1,4 +1,4 @@
-"""The load test, put on a real service for a moment, and what it says when something is wrong."""
+"""The load test on a real service, for a moment, and its errors."""
 
 from __future__ import annotations
 
@@ -113,9 +113,9 @@ def test_a_short_run_against_a_service_of_its_own(
 def test_the_counts_are_those_of_the_server(papers: str, tmp_path: Path, counting: str) -> None:
     bodies = tmp_path / "bodies"
     bodies.write_bytes(b'{"text":"one"}\n{"papers":[{"text":"one"},{"text":"two"}]}')
-    begun = time.perf_counter()
+    start = time.perf_counter()
     figures = load._run_phase(counting, bodies, 3, 1, None)
-    whole = time.perf_counter() - begun
+    whole = time.perf_counter() - start
     assert {200: len(figures.milliseconds), 503: figures.errors} == Counting.counts
     assert figures.errors > 0
     assert "503" in figures.first_error

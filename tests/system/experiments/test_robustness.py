@@ -87,9 +87,11 @@ def test_a_changed_paper_is_answered_as_by_the_service(
     right = [
         one.category == label for one, label in zip(given, table["label"].to_pylist(), strict=True)
     ]
-    told = report["changes"]["title only"]
-    assert told["accuracy"] == pytest.approx(np.mean(right))
-    assert told["abstained"] == pytest.approx(np.mean([not one.confident for one in given]))
+    figures_of_change = report["changes"]["title only"]
+    assert figures_of_change["accuracy"] == pytest.approx(np.mean(right))
+    assert figures_of_change["abstained"] == pytest.approx(
+        np.mean([not one.confident for one in given])
+    )
 
 
 def test_the_figures_are_consistent(report: dict[str, Any]) -> None:
@@ -114,10 +116,10 @@ def test_stuffed_papers_move_to_the_class_of_their_keywords(report: dict[str, An
 
 
 def test_another_language_is_noticed(report: dict[str, Any]) -> None:
-    told = report["changes"][run.LANGUAGE]["language"]
-    assert told["marked_before"] < 0.1
-    assert told["marked_after"] > 0.9
-    assert 0.3 < told["words"] < 0.9
+    figures_of_change = report["changes"][run.LANGUAGE]["language"]
+    assert figures_of_change["marked_before"] < 0.1
+    assert figures_of_change["marked_after"] > 0.9
+    assert 0.3 < figures_of_change["words"] < 0.9
 
 
 def test_a_year_with_too_few_papers_is_left_out_with_a_reason(
@@ -207,13 +209,13 @@ def test_the_interval_covers_a_known_difference() -> None:
 def test_labels_without_papers_do_not_count() -> None:
     truth, given = np.array([0, 0, 1, 1, 3]), np.array([0, 2, 1, 1, 0])
     sample = Sample(["a", "b", "c", "d"], [("", "")] * 5, truth)
-    told = Predictions(given, np.zeros(5, bool))
-    found = figures.score(sample, told)
+    predictions = Predictions(given, np.zeros(5, bool))
+    found = figures.score(sample, predictions)
     known = f1_score(truth, given, labels=[0, 1, 3], average="macro", zero_division=0)
     assert found["macro_f1"] == pytest.approx(known)
     assert found["confident_precision"] is None
     assert found["abstained"] == 1
-    assert set(figures.score_classes(sample, told)) == {"a", "b", "d"}
+    assert set(figures.score_classes(sample, predictions)) == {"a", "b", "d"}
 
 
 def test_a_label_that_the_model_does_not_know_is_always_wrong(model: artifact.Model) -> None:
@@ -273,10 +275,10 @@ run.write_report(orjson.loads(Path("next.json").read_bytes()), Path({str(folder)
 
 
 def test_the_command(home: Path, tmp_path: Path) -> None:
-    told = ["--models", str(home / "models"), "--model", "quick"]
+    options = ["--models", str(home / "models"), "--model", "quick"]
     data = artifact.read_card(home / "models" / "quick").data.folder
     assert Path(data).is_absolute()
-    done = inv("robustness", *told, "--papers", "30", "--split", "test", cwd=tmp_path)
+    done = inv("robustness", *options, "--papers", "30", "--split", "test", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "quick: 30 papers of the test split (synthetic)" in done.stdout
     assert all(name.split()[0] in done.stdout for name in NAMES)

@@ -236,13 +236,13 @@ def test_a_killed_search_of_several_workers_resumes(tmp_path: Path) -> None:
 
     kill_group_when(inv(*words, cwd=tmp_path), lambda: {"COMPLETE", "RUNNING"} <= set(states()))
     again = inv(*words, cwd=tmp_path)
-    told = again.communicate(timeout=PATIENCE)
-    assert again.returncode == 0, told
+    output = again.communicate(timeout=PATIENCE)
+    assert again.returncode == 0, output
     assert states().count("COMPLETE") == len(rates)
-    assert states().count("FAIL") >= 1, "what was running has been begun again"
+    assert states().count("FAIL") >= 1, "the trial that was running has been restarted"
     assert rates_done(database) == rates
-    assert "kill: 4 trials completed, 0 pruned, 0 failed" in told[0]
-    assert "kill.yaml by optuna: WANDB_MODE=offline, and W&B has no sweeps offline" in told[1]
+    assert "kill: 4 trials completed, 0 pruned, 0 failed" in output[0]
+    assert "kill.yaml by optuna: WANDB_MODE=offline, and W&B has no sweeps offline" in output[1]
 
 
 def test_a_trial_killed_before_it_drew_its_values_starts_again(tmp_path: Path) -> None:
@@ -311,8 +311,14 @@ def test_a_model_of_the_best_experiment_is_trained_as_the_trial_was(searched: Pa
 
     made = (searched / "reports" / "sweeps" / "grid.yaml").read_text()
     rate = made.partition("learning_rate: ")[2].split()[0]
-    told = ["model.rounds=12", "features.ngram_range=[1,1]", f"model.learning_rate={rate}"]
-    folder = train.train_model(load_config(overrides(searched, *told, "name=again"))).folder
+    overrides_of_best = [
+        "model.rounds=12",
+        "features.ngram_range=[1,1]",
+        f"model.learning_rate={rate}",
+    ]
+    folder = train.train_model(
+        load_config(overrides(searched, *overrides_of_best, "name=again"))
+    ).folder
     figures = artifact.read_card(folder).metrics["validation"]
     assert f"log loss {figures['log_loss']:.4f}" in made
 
@@ -346,10 +352,10 @@ def test_the_engine_is_chosen_by_the_account(
     monkeypatch.setenv("NETRC", str(keys))
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    chosen, told = choose_engine(asked)
+    chosen, reason = choose_engine(asked)
     assert chosen == engine
-    assert why in told
-    assert "secret" not in told
+    assert why in reason
+    assert "secret" not in reason
 
 
 def test_asking_for_wandb_without_an_account_is_one_line(

@@ -59,7 +59,7 @@ PAPERS = (
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """A cluster that runs already: two workers with a nanny each, which starts them anew."""
+    """A running cluster: two workers with a nanny each, which restarts them."""
     folder = str(tmp_path_factory.mktemp("fleet"))
     with LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", local_directory=folder
@@ -134,7 +134,7 @@ def test_words_and_linear_models_are_the_same_to_the_last_bit(
     assert ours.means_.tobytes() == theirs.means_.tobytes()
 
 
-def test_the_splits_are_the_same_and_the_card_tells_of_the_engine_that_is_not_the_default(
+def test_the_splits_are_the_same_and_the_card_names_an_engine_other_than_the_default(
     alone: artifact.Model, together: artifact.Model
 ) -> None:
     assert together.card.data == alone.card.data
@@ -144,7 +144,7 @@ def test_the_splits_are_the_same_and_the_card_tells_of_the_engine_that_is_not_th
     assert together.card.config | names == alone.card.config | names
 
 
-def test_every_round_is_told(shared: Path, together: artifact.Model) -> None:
+def test_every_round_is_reported(shared: Path, together: artifact.Model) -> None:
     history = (shared / "reports" / "together" / "history.jsonl").read_bytes().splitlines()
     assert len(history) == 60
 
@@ -229,15 +229,15 @@ def test_a_candidate_is_never_parted_from_its_paper(fleet: LocalCluster) -> None
                             "model.subsample=1", "model.colsample_bytree=1"])  # fmt: skip
 
     def losses(cluster: engine.Engine) -> list[float]:
-        told: list[float] = []
+        losses: list[float] = []
         with checkpoint.temporary_checkpoint() as stages:
             growth = BoostingRun(
-                settings.model, 0, stages, lambda _, x: told.append(x["validation"])
+                settings.model, 0, stages, lambda _, x: losses.append(x["validation"])
             )
             one = RerankerHead(6, 3, [0], [-1] * 6, [0, 0, 0, 1, 1, 1])
             one.fit((matrix[:200], targets[:200]), (matrix[200:], targets[200:]),
                     lambda *given: cluster.grow(growth, *given))  # fmt: skip
-        return told
+        return losses
 
     with engine.open_engine(load_config([*on(fleet)]).engine) as cluster:
         there = losses(cluster)
@@ -277,19 +277,19 @@ def test_a_cluster_without_a_worker_is_one_line(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("before", "told"),
+    ("before", "message"),
     [
         ("import shelfmark; shelfmark.__version__ = '0.0.1'", "has shelfmark 0.0.1, this process"),
         ("import sys; sys.modules['shelfmark'] = None", "cannot run shelfmark"),
     ],
 )
-def test_a_worker_with_another_version_is_named(before: str, told: str) -> None:
+def test_a_worker_with_another_version_is_named(before: str, message: str) -> None:
     with LocalCluster(n_workers=0, processes=True, dashboard_address="127.0.0.1:0") as cluster:
         arguments = [cluster.scheduler_address, "--no-nanny", "--no-dashboard", "--nthreads", "1"]
         code = f"{before}\nfrom distributed.cli.dask_worker import main\nmain({arguments})"
         worker = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
         try:
-            with pytest.raises(ShelfmarkError, match=told):
+            with pytest.raises(ShelfmarkError, match=message):
                 opening(f"engine.scheduler={cluster.scheduler_address}", "engine.timeout=600")
         finally:
             worker.kill()
@@ -310,7 +310,7 @@ def test_local_processes_by_default_quiet_and_gone_at_the_end(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
         (["engine.scheduler=tcp://here:8786"], "engine: scheduler is for engine=dask"),
         (["engine=dask", "engine.scheduler=here"], "engine.scheduler"),
@@ -318,6 +318,6 @@ def test_local_processes_by_default_quiet_and_gone_at_the_end(tmp_path: Path) ->
         (["engine=dask", "engine.memory=much"], "engine.memory"),
     ],
 )
-def test_a_mistake_in_the_configuration_is_told(overrides: list[str], told: str) -> None:
-    with pytest.raises(ShelfmarkError, match=told):
+def test_a_mistake_in_the_configuration_is_reported(overrides: list[str], message: str) -> None:
+    with pytest.raises(ShelfmarkError, match=message):
         load_config(overrides)

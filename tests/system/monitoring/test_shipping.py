@@ -201,9 +201,9 @@ def test_no_room_at_the_target_is_one_line_and_nothing_is_lost(
     ],
 )
 def test_a_target_that_is_none_is_one_line(folder: Path, target: str, said: str) -> None:
-    with pytest.raises(ShelfmarkError) as told:
+    with pytest.raises(ShelfmarkError) as error:
         ship_log(folder, target)
-    assert str(told.value) == said
+    assert str(error.value) == said
 
 
 def test_a_bucket_that_refuses_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,9 +211,9 @@ def test_a_bucket_that_refuses_is_one_line(folder: Path, monkeypatch: pytest.Mon
         raise RuntimeError("403: no access\nand a page of more")
 
     monkeypatch.setattr(MemoryFileSystem, "put_file", refused)
-    with pytest.raises(ShelfmarkError) as told:
+    with pytest.raises(ShelfmarkError) as error:
         ship_log(folder, "memory://closed")
-    assert str(told.value) == "memory://closed: 403: no access"
+    assert str(error.value) == "memory://closed: 403: no access"
     assert here(folder) == set(CONTENT)
 
 

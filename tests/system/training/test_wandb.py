@@ -27,7 +27,7 @@ from tests.support.wandb_record import ours
 from tests.support.wandb_server import KEY, WandbServer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes and limits")
-NAME = "told"
+NAME = "recorded"
 SHORT = {"WANDB_HTTP_TIMEOUT": "2", "WANDB_INIT_TIMEOUT": "4", "WANDB_FINISH_TIMEOUT": "3"}
 
 
@@ -46,7 +46,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def told(home: Path) -> wandb_record.Recorded:
+def run_record(home: Path) -> wandb_record.Recorded:
     """What its record holds."""
     return wandb_record.read(home / "reports" / NAME)
 
@@ -82,26 +82,26 @@ def sha256(path: Path) -> str:
 
 
 def test_a_person_can_read_the_name_and_the_origin(
-    told: wandb_record.Recorded, local: dict[str, Any], card: dict[str, Any]
+    run_record: wandb_record.Recorded, local: dict[str, Any], card: dict[str, Any]
 ) -> None:
-    (run,) = told.of("run")
+    (run,) = run_record.of("run")
     assert (run.project, run.display_name, run.run_group) == ("shelfmark", NAME, card["key"])
     assert run.git.commit == card["git_commit"]
-    assert told.config["origin"] == {
+    assert run_record.config["origin"] == {
         "key": card["key"],
         "data_card_sha256": card["data"]["card_sha256"],
         "git_commit": card["git_commit"],
     }
-    assert {x: told.config[x] for x in local["config"]} == card["config"] == local["config"]
+    assert {x: run_record.config[x] for x in local["config"]} == card["config"] == local["config"]
 
 
 def test_every_round_and_the_summary_are_as_in_the_local_record(
-    told: wandb_record.Recorded, local: dict[str, Any], home: Path
+    run_record: wandb_record.Recorded, local: dict[str, Any], home: Path
 ) -> None:
     rounds = history(home / "reports" / NAME)
     assert len(rounds) == 30
-    assert told.rows[:-1] == rounds
-    summary = told.summary
+    assert run_record.rows[:-1] == rounds
+    summary = run_record.summary
     assert {key: summary[key] for key in local["summary"]} == local["summary"]
     best = min(rounds, key=lambda row: row["validation"])
     assert (summary["best_round"], summary["best_validation"]) == (
@@ -111,9 +111,9 @@ def test_every_round_and_the_summary_are_as_in_the_local_record(
 
 
 def test_the_pictures_and_the_telling_terms_are_those_of_the_validation_report(
-    told: wandb_record.Recorded, home: Path
+    run_record: wandb_record.Recorded, home: Path
 ) -> None:
-    last = told.rows[-1]
+    last = run_record.rows[-1]
     report = home / "reports" / f"{NAME}-validation"
     files = wandb_record.only_record(home / "reports" / NAME).parent / "files"
     pictures = {f"pictures/{path.stem}": path for path in report.glob("*.png")}
@@ -129,9 +129,9 @@ def test_the_pictures_and_the_telling_terms_are_those_of_the_validation_report(
 
 
 def test_the_model_is_an_artifact_with_aliases_and_metadata(
-    told: wandb_record.Recorded, card: dict[str, Any], home: Path
+    run_record: wandb_record.Recorded, card: dict[str, Any], home: Path
 ) -> None:
-    (made,) = [x for x in told.of("artifact") if x.type == "model"]
+    (made,) = [x for x in run_record.of("artifact") if x.type == "model"]
     assert made.name == "shelfmark"
     assert set(made.aliases) == {"latest", "fast", NAME}
     about = orjson.loads(made.metadata)
@@ -200,7 +200,7 @@ def test_what_was_logged_arrives_at_once(
     assert list((tmp_path / "reports" / "mine").glob("wandb/run-*/run-*.wandb.synced"))
 
 
-def test_a_training_that_fails_is_told_as_failed(tmp_path: Path, server: WandbServer) -> None:
+def test_a_training_that_fails_is_recorded_as_failed(tmp_path: Path, server: WandbServer) -> None:
     with (
         pytest.raises(RuntimeError, match="half-way"),
         tracking.start_run(settings(tmp_path), "mine") as run,
@@ -236,16 +236,16 @@ def test_a_server_that_fails_makes_it_an_offline_run_with_one_warning(
 def check_offline(folder: Path, said: str, why: str) -> None:
     """Check that a run was recorded offline, whole, and that this was said in one warning."""
     check_local(folder)
-    told = wandb_record.read(folder / "reports" / "mine")
-    assert told.rows == history(folder / "reports" / "mine")
-    assert told.of("exit")
+    run_record = wandb_record.read(folder / "reports" / "mine")
+    assert run_record.rows == history(folder / "reports" / "mine")
+    assert run_record.of("exit")
     assert "offline-run" in str(wandb_record.only_record(folder / "reports" / "mine"))
     assert said.count("WARNING") == 1
     assert why in said
     assert "shelfmark sync" in said
 
 
-def test_no_account_makes_it_an_offline_run_and_says_how_to_get_one(
+def test_a_run_without_an_account_is_offline_and_explains_the_login(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Callable[[], str]
 ) -> None:
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
@@ -253,7 +253,7 @@ def test_no_account_makes_it_an_offline_run_and_says_how_to_get_one(
     check_offline(tmp_path, log(), "no key: set WANDB_API_KEY")
 
 
-def test_a_server_that_goes_away_is_waited_for_no_longer_than_told(
+def test_the_wait_for_a_server_that_goes_away_has_a_limit(
     tmp_path: Path, server: WandbServer, log: Callable[[], str]
 ) -> None:
     def fail(step: int) -> None:
@@ -333,7 +333,7 @@ def command(home: Path, tmp_path: Path) -> list[str]:
 
 
 def wait_for_rounds(folder: Path, count: int) -> None:
-    """Wait until a training has told of so many rounds."""
+    """Wait until a training has reported so many rounds."""
     path = folder / "reports" / "mine" / "history.jsonl"
     until(lambda: path.exists() and path.read_bytes().count(b"\n") >= count, PATIENCE)
 
@@ -361,7 +361,7 @@ def test_a_training_outlives_the_process_of_wandb(command: list[str], tmp_path: 
     assert artifact.load(tmp_path / "models" / "mine").version == "mine"
 
 
-def test_a_killed_training_leaves_what_it_told_and_the_next_stands_beside_it(
+def test_a_killed_training_leaves_its_record_beside_that_of_the_next(
     command: list[str], tmp_path: Path
 ) -> None:
     env = {**os.environ, "WANDB_MODE": "offline"}
@@ -383,5 +383,5 @@ def test_a_killed_training_leaves_what_it_told_and_the_next_stands_beside_it(
     assert len(records) == 2
     assert len({record.stem for record in records}) == 2
     both = [wandb_record.at(record) for record in records]
-    assert {told.of("run")[0].run_group for told in both} == {killed.of("run")[0].run_group}
-    assert any(told.rows[:-1] == history(tmp_path / "reports" / "mine") for told in both)
+    assert {one.of("run")[0].run_group for one in both} == {killed.of("run")[0].run_group}
+    assert any(one.rows[:-1] == history(tmp_path / "reports" / "mine") for one in both)

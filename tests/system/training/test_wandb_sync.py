@@ -74,19 +74,19 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
 def test_what_arrives_is_what_was_logged_and_it_is_sent_once(
     reports: Path, server: WandbServer, log: Callable[[], str]
 ) -> None:
-    told = wandb_record.read(reports / "mine")
+    record = wandb_record.read(reports / "mine")
     assert wandb_sync.sync_runs(reports) == 1
     ((number, run),) = server.runs.items()
     assert f"{server.url}/me/shelfmark/runs/{number}" in log()
     assert (run.name, run.group, run.ended) == ("mine", "k", True)
-    assert [{"_step": row["_step"], **ours(row)} for row in run.history] == told.rows
-    assert [row["validation"] for row in told.rows[:-1]] == [1, 1 / 2, 1 / 3]
-    assert ours(run.summary) == told.summary
+    assert [{"_step": row["_step"], **ours(row)} for row in run.history] == record.rows
+    assert [row["validation"] for row in record.rows[:-1]] == [1, 1 / 2, 1 / 3]
+    assert ours(run.summary) == record.summary
     assert run.summary["accuracy"] == 0.75
-    wanted = ours(told.config)
+    wanted = ours(record.config)
     del wanted["model"]["params"]  # empty, which W&B's client does not send
     assert ours(run.config) == wanted
-    media = [told.rows[-1][key]["path"] for key in ("pictures/confusion", "telling_terms")]
+    media = [record.rows[-1][key]["path"] for key in ("pictures/confusion", "telling_terms")]
     folder = wandb_record.only_record(reports / "mine").parent / "files"
     for path in media:
         assert server.files[f"{number}/{path}"] == (folder / path).read_bytes()
@@ -153,7 +153,7 @@ def test_a_run_that_was_killed_before_it_began_is_no_run(tmp_path: Path) -> None
     assert wandb_sync.sync_runs(tmp_path) == 0
 
 
-def test_the_command_says_what_is_missing_in_one_line(
+def test_the_command_names_what_is_missing_in_one_line(
     reports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = inv("sync", cwd=tmp_path)

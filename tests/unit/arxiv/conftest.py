@@ -1,4 +1,4 @@
-"""A server of one's own, a clock that waits for nobody, and a harvest from the one by the other."""
+"""A local server, a clock that does not wait, and a harvest from the server by the clock."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ def test_a_redirection_is_followed_at_the_same_pace(
         fetch(repository, tmp_path / "other.jsonl", clock)
 
 
-def test_without_a_network_one_line_says_so(tmp_path: Path, clock: Clock) -> None:
+def test_a_missing_network_is_one_line(tmp_path: Path, clock: Clock) -> None:
     with oai_server.running(Repository([])) as gone:
         pass
     with pytest.raises(ShelfmarkError, match=r"127\.0\.0\.1:\d+ cannot be reached \(Connection re"):

@@ -1,4 +1,4 @@
-"""How often arXiv is asked: one request in three seconds, later where it says so, by one hand."""
+"""The pace of requests to arXiv: one in three seconds, later on request, from one connection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.unit.arxiv.conftest import Clock, fetch
     ("contact", "agent"),
     [("", ""), ("https://example.org/us", " (+https://example.org/us)"), ("a@b", " (mailto:a@b)")],
 )
-def test_the_user_agent_says_who_asks(contact: str, agent: str) -> None:
+def test_the_user_agent_names_the_client(contact: str, agent: str) -> None:
     assert oai.Repository(contact=contact).user_agent == f"shelfmark/{__version__}{agent}"
 
 

@@ -195,7 +195,7 @@ def test_the_name_of_a_set(name: str, spec: str) -> None:
     assert harvest.parse_set(name) == spec
 
 
-def test_a_gap_between_harvests_is_told(
+def test_a_gap_between_harvests_is_reported(
     repository: Repository, tmp_path: Path, clock: Clock, log: Callable[[], str]
 ) -> None:
     fetch(repository, tmp_path / "papers.jsonl", clock)
@@ -204,7 +204,7 @@ def test_a_gap_between_harvests_is_told(
     assert "changes from 2026-11-20 to 2026-11-23 will be missing" in log()
 
 
-def test_a_record_that_is_no_paper_is_left_out_and_told(
+def test_a_record_that_is_no_paper_is_left_out_and_reported(
     tmp_path: Path, clock: Clock, log: Callable[[], str]
 ) -> None:
     papers = [

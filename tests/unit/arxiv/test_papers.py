@@ -125,7 +125,7 @@ def test_categories_that_arxiv_never_had(names: str, reason: str) -> None:
         "[Withdrawn] superseded",
     ],
 )
-def test_a_withdrawn_paper_says_so(text: str) -> None:
+def test_a_withdrawn_paper_is_recognised(text: str) -> None:
     assert is_withdrawn(text, "")
     assert is_withdrawn("An abstract that says nothing of it.", text)
 

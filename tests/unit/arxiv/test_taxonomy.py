@@ -134,7 +134,7 @@ OWN = {
         ("math.PR", None),
     ],
 )
-def test_the_most_specific_name_decides_among_labels_of_ones_own(
+def test_the_most_specific_name_decides_among_custom_labels(
     category: str, label: str | None
 ) -> None:
     assert label_among(category, OWN) == label

@@ -165,7 +165,7 @@ def test_a_sweep_may_begin_with_a_name(
     assert arrived == [(name, overrides, trials, 1, "", "optuna")]
 
 
-def test_ctrl_c_is_one_line_that_says_what_becomes_of_the_work(
+def test_ctrl_c_is_one_line_with_the_state_of_the_work(
     typed: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> None:

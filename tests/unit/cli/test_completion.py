@@ -28,7 +28,7 @@ def test_the_script_asks_the_command(typed: Typed, shell: str) -> None:
 
 
 def environment(shell: str, words: list[str]) -> Mapping[str, str]:
-    """Return what a shell says of the words before the cursor, the last of them unfinished."""
+    """Return what a shell offers for the words before the cursor, the last of them unfinished."""
     before, incomplete = ["shelfmark", *words[:-1]], words[-1]
     if shell == "fish":
         return {"COMP_WORDS": " ".join(before), "COMP_CWORD": incomplete}

@@ -1,4 +1,4 @@
-"""What the tests of deployment share: an account, and a gcloud that keeps what it is told."""
+"""What the tests of deployment share: an account, and a gcloud that records its commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.cli.conftest import typed  # noqa: F401
 
 
 class Project:
-    """What the program that stands for gcloud knows and has been told."""
+    """What the program that stands for gcloud knows and has received."""
 
     def __init__(self, file: Path) -> None:
         self.file = file

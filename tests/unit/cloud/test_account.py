@@ -1,4 +1,4 @@
-"""Whose cloud it is: the one file that says so, its errors, and what is still missing."""
+"""The account in the cloud: its file, its errors, and its missing values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OURS = Account(
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """The file as it is in the repository."""
+    """The file of the repository, unchanged."""
     return Path(shutil.copy(account.FILE, tmp_path / "account.yaml"))
 
 

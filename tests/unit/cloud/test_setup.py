@@ -26,9 +26,9 @@ def needed(ours: Account) -> list[setup.Step]:
 
 
 def made(ours: Account, secret: str = "") -> list[str]:
-    told: list[str] = []
-    setup.apply(needed(ours), secret, told.append)
-    return told
+    messages: list[str] = []
+    setup.apply(needed(ours), secret, messages.append)
+    return messages
 
 
 def test_a_second_call_creates_nothing(ours: Account, project: Project) -> None:

@@ -30,7 +30,7 @@ def test_the_values_of_an_experiment_arrive(name: str) -> None:
         for key, value in values.items():
             assert loaded[section][key] == value
             changed += base[section].get(key) != value
-    assert changed, "an experiment that changes nothing is none"
+    assert changed, "an experiment changes something"
 
 
 def test_seed_is_the_published_setting() -> None:
@@ -70,8 +70,8 @@ def test_every_kind_of_model_has_the_parts_it_stands_on() -> None:
 
 def test_labels_of_an_experiment_give_way_to_those_asked_for() -> None:
     for labels in (["cs.AI", "cs.CL"], {"theory": ["cs.CC"], "rest": ["cs"]}):
-        told = str(labels).replace("'", "").replace(" ", "")
-        loaded = load_config(["experiment=twelve", "~data.labels", f"+data.labels={told}"])
+        value = str(labels).replace("'", "").replace(" ", "")
+        loaded = load_config(["experiment=twelve", "~data.labels", f"+data.labels={value}"])
         assert loaded.data.labels == labels
 
 
@@ -86,10 +86,10 @@ def test_a_key_that_came_later_is_written_only_when_it_is_used() -> None:
 def test_last_wins_base_group_experiment_command_line() -> None:
     base = load_config()
     fast = load_config(["experiment=fast"])
-    told = load_config(["model.max_depth=9", "experiment=fast"])
+    config = load_config(["model.max_depth=9", "experiment=fast"])
     assert base.model.rounds != fast.model.rounds
-    assert told.model.max_depth == 9
-    assert told.model.rounds == fast.model.rounds
+    assert config.model.max_depth == 9
+    assert config.model.rounds == fast.model.rounds
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_a_killed_writer_leaves_a_whole_stage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"spam", pickle.dumps([1] * 999)[:-7]])
-def test_a_damaged_stage_gives_one_line_that_says_what_to_remove(
+def test_a_damaged_stage_is_one_line_that_names_the_file_to_remove(
     tmp_path: Path, content: bytes
 ) -> None:
     folder = leave(tmp_path)

@@ -51,8 +51,8 @@ def test_standard_output_is_left_to_results(run: subprocess.CompletedProcess[str
 def test_the_log_goes_to_standard_error_at_its_level(run: subprocess.CompletedProcess[str]) -> None:
     lines = run.stderr.splitlines()
     assert not any("a detail" in line for line in lines)
-    told = [line.split(maxsplit=1)[1] for line in lines[:2]]
-    assert told == ["INFO    a step", "WARNING a doubt"]
+    messages = [line.split(maxsplit=1)[1] for line in lines[:2]]
+    assert messages == ["INFO    a step", "WARNING a doubt"]
 
 
 def test_without_a_terminal_there_is_no_bar_and_no_colour(
@@ -82,7 +82,7 @@ def test_stopping_by_hand_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == "stopped: nothing half-written was kept\n"
 
 
-def test_stopping_by_hand_says_what_becomes_of_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_prints_the_state_of_the_work(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught, console.one_line_errors("it goes on"):
         raise KeyboardInterrupt
     assert caught.value.code == 130

@@ -76,7 +76,7 @@ def test_pieces_packed_one_after_another_are_one_file(tmp_path: Path, suffix: st
 @pytest.mark.parametrize("suffix", PACKERS)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_truncated_file_says_so(suffix: str, tmp_path: Path, data: st.DataObject) -> None:
+def test_a_truncated_file_is_reported(suffix: str, tmp_path: Path, data: st.DataObject) -> None:
     whole = PACKED[suffix]
     path = tmp_path / f"cut{suffix}"
     path.write_bytes(whole[: data.draw(st.integers(1, len(whole) - 1))])

@@ -59,6 +59,6 @@ def test_a_lock_that_was_removed_meanwhile_keeps_nobody_out(
     assert files.try_lock(path) is None
 
 
-def test_a_place_that_is_not_there_says_so(tmp_path: Path) -> None:
+def test_a_missing_place_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         files.try_lock(tmp_path / "no" / "lock")

@@ -35,7 +35,7 @@ from shelfmark.core import console
 from shelfmark.core import parallel
 
 def work(seconds):
-    Path(f"begun-{{os.getpid()}}").touch()
+    Path(f"started-{{os.getpid()}}").touch()
     time.sleep(seconds)
 
 if __name__ == "__main__":
@@ -75,7 +75,7 @@ def test_without_workers_the_work_is_done_here() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")
 @pytest.mark.parametrize("moment", ["start", "soon after", "work"])
 @pytest.mark.parametrize(("seconds", "wait_on_interrupt"), [(0.5, True), (FOREVER, False)])
-def test_ctrl_c_gives_one_line_once_the_items_begun_are_done_or_at_once(
+def test_ctrl_c_gives_one_line_after_the_items_in_progress_or_at_once(
     tmp_path: Path, moment: str, seconds: float, wait_on_interrupt: bool
 ) -> None:
     (tmp_path / "stopped.py").write_text(
@@ -93,7 +93,7 @@ def test_ctrl_c_gives_one_line_once_the_items_begun_are_done_or_at_once(
             if moment == "soon after":
                 time.sleep(0.1)
             if moment == "work":
-                until(lambda: len(list(tmp_path.glob("begun-*"))) == 2)
+                until(lambda: len(list(tmp_path.glob("started-*"))) == 2)
             os.killpg(parent.pid, signal.SIGINT)
             said = parent.communicate(timeout=PATIENCE)[1]
         finally:

@@ -35,13 +35,13 @@ def test_the_command_that_runs(
     assert provenance.command() == expected
 
 
-def test_no_password_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_password_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["inv", "load-test", "--url", "https://me:secret@host:8000/at@home"]
     monkeypatch.setattr(sys, "argv", words)
-    told = provenance.command()
-    assert told is not None
-    assert "secret" not in told
-    assert "@host:8000/at@home" in told
+    line = provenance.command()
+    assert line is not None
+    assert "secret" not in line
+    assert "@host:8000/at@home" in line
 
 
 def test_a_stamp_has_the_hour() -> None:

@@ -136,7 +136,7 @@ def test_a_bare_archive_is_label_enough_for_a_coarser_level(
     assert ledger.dropped == ({"no category": 1} if level == "category" else {})
 
 
-def test_broken_records_are_passed_over_and_told(
+def test_broken_records_are_skipped_and_reported(
     tmp_path: Path, data: DataConfig, log: Callable[[], str]
 ) -> None:
     records: list[Any] = [record() for _ in range(1000)]

@@ -31,18 +31,18 @@ def put(folder: Path, card: dict[str, Any], name: str = "splits") -> Path:
     return folder
 
 
-def told(*places: Path) -> str:
+def diff_page(*places: Path) -> str:
     command = [sys.executable, str(SCRIPT), *map(str, places)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     return done.stdout
 
 
 def test_the_same_data_differs_in_nothing(card: dict[str, Any], tmp_path: Path) -> None:
-    page = told(put(tmp_path / "old", card), put(tmp_path / "new", card))
+    page = diff_page(put(tmp_path / "old", card), put(tmp_path / "new", card))
     assert page == "## What this changes in the data\n\n### sample\n\nNothing differs.\n"
 
 
-def test_more_papers_and_another_setting_are_told(card: dict[str, Any], tmp_path: Path) -> None:
+def test_more_papers_and_another_setting_are_reported(card: dict[str, Any], tmp_path: Path) -> None:
     new = json.loads(json.dumps(card))
     new["splits"]["train"] += 100
     new["kept"] += 100
@@ -50,7 +50,7 @@ def test_more_papers_and_another_setting_are_told(card: dict[str, Any], tmp_path
     new["dropped"]["withdrawn"] = card["dropped"].get("withdrawn", 0) + 20
     new["labels"]["train"]["cs.RO"] += 100
     new["config"]["min_words"] = 30
-    page = told(put(tmp_path / "old", card), put(tmp_path / "new", new))
+    page = diff_page(put(tmp_path / "old", card), put(tmp_path / "new", new))
     kept = card["kept"]
     assert f"| kept | {kept:,} | {kept + 100:,} | +100 ({100 / kept:+.1%}) |" in page
     assert "| dropped: withdrawn |" in page
@@ -60,21 +60,21 @@ def test_more_papers_and_another_setting_are_told(card: dict[str, Any], tmp_path
     assert "min_papers" not in page
 
 
-def test_a_new_source_and_one_that_is_gone_are_told(card: dict[str, Any], tmp_path: Path) -> None:
+def test_an_added_and_a_removed_source_are_reported(card: dict[str, Any], tmp_path: Path) -> None:
     other = {**card, "source": "snapshot"}
-    page = told(put(tmp_path / "old", card), put(tmp_path / "new", other))
+    page = diff_page(put(tmp_path / "old", card), put(tmp_path / "new", other))
     assert "### sample\n\nis gone." in page
     assert "### snapshot\n\nis new." in page
 
 
-def test_other_bytes_of_the_same_numbers_are_told(card: dict[str, Any], tmp_path: Path) -> None:
+def test_other_bytes_of_the_same_numbers_are_reported(card: dict[str, Any], tmp_path: Path) -> None:
     other = {**card, "files": {**card["files"], "train.parquet": "0" * 64}}
-    page = told(put(tmp_path / "old", card), put(tmp_path / "new", other))
+    page = diff_page(put(tmp_path / "old", card), put(tmp_path / "new", other))
     assert "the files' digests differ" in page
 
 
-def test_no_card_at_all_is_told(tmp_path: Path) -> None:
-    assert "No data card" in told(tmp_path / "old", tmp_path / "new")
+def test_a_missing_card_is_reported(tmp_path: Path) -> None:
+    assert "No data card" in diff_page(tmp_path / "old", tmp_path / "new")
 
 
 def test_a_damaged_card_is_one_line(tmp_path: Path) -> None:

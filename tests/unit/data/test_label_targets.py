@@ -62,7 +62,7 @@ def test_a_paper_reaches_an_archive_once_and_never_its_own() -> None:
     assert labels.learn_targets(papers, kind, 2).listed == ()
 
 
-def test_labels_of_ones_own_gather_and_what_they_leave_out_keeps_its_name() -> None:
+def test_custom_labels_group_categories_and_others_keep_their_name() -> None:
     kind = data(labels=OWN)
     papers = filed(kind, "cs.CC cs.DS", "math.PR cs.DS cs.CC", "cs.AI cs.CC", "cs.CC hep-th")
     assert labels.learn_targets(papers, kind, 1).listed == ("hep-th", "theory")

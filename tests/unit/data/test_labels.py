@@ -1,4 +1,4 @@
-"""Labels of one's own and a balance among labels, from the configuration to an answer."""
+"""Custom labels and a balance among labels, from the configuration to an answer."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_what_the_labels_of_twelve_gather(label: str | None, categories: str) ->
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Splits:
-    """The built-in papers under labels of one's own, by the command a user types."""
+    """The built-in papers under custom labels, by the command a user types."""
     folder = tmp_path_factory.mktemp("made")
     words = ["data", "data.options.papers=1500", "data.min_papers=20", OVERRIDE]
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), *words]
@@ -178,7 +178,7 @@ def test_each_paper_stands_under_the_label_that_gathers_its_primary_category(mad
         assert row["label"] == GATHERED[row["categories"][0]]
 
 
-def test_the_card_tells_of_the_labels_and_of_those_left_out(made: Splits) -> None:
+def test_the_card_lists_the_labels_and_those_left_out(made: Splits) -> None:
     card = made.card
     assert card["config"]["labels"] == OWN
     assert card["dropped"]["other label"] > 50
@@ -273,7 +273,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train.train_model(load_config([*QUICK, "name=own", OVERRIDE, *paths_in(folder)])).folder
 
 
-def test_an_answer_under_labels_of_ones_own(trained: Path) -> None:
+def test_an_answer_under_custom_labels(trained: Path) -> None:
     model = artifact.load(trained, threads=1)
     assert model.classes == list(OWN)
     for label, answer in zip(

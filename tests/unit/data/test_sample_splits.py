@@ -125,8 +125,8 @@ def test_days_are_of_this_arxiv_and_agree_with_the_card(
 ) -> None:
     days = [row["submitted"] for row in rows]
     assert all(date(1991, 8, 1) <= day < date(2026, 1, 1) for day in days)
-    told = splits.card["submitted"]
-    assert told == {"first": min(days).isoformat(), "last": max(days).isoformat()}
+    days_of_card = splits.card["submitted"]
+    assert days_of_card == {"first": min(days).isoformat(), "last": max(days).isoformat()}
     assert (max(days) - min(days)).days > 365
 
 

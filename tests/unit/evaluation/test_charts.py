@@ -48,7 +48,7 @@ def test_every_picture_is_an_image_that_fits_a_screen_or_scrolls_one_way(
         assert 100 < image.shape[0] < 7000
 
 
-def test_a_picture_says_which_run_it_shows(tmp_path: Path) -> None:
+def test_a_picture_names_its_run(tmp_path: Path) -> None:
     folder = tmp_path / "five-test"
     folder.mkdir()
     for name in charts.draw_charts(report(2), folder):

@@ -32,7 +32,7 @@ def test_training_writes_it_and_the_digests_cover_it(home: Path, tmp_path: Path)
         artifact.load(copy)
 
 
-def test_it_says_what_a_person_should_know(model: Model, figures: Scores) -> None:
+def test_it_has_what_a_person_should_know(model: Model, figures: Scores) -> None:
     about = model.about
     headings = re.findall(r"^## (.+)$", about, re.MULTILINE)
     assert headings == [

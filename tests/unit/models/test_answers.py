@@ -1,4 +1,4 @@
-"""What the model says of papers: ranks, whether to act on them, cross-lists, and why."""
+"""The answers of a model: ranking, confidence, cross-lists, and explanation."""
 
 from __future__ import annotations
 

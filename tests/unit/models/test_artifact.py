@@ -1,4 +1,4 @@
-"""The artifact: whole or absent, and opened only when it is what its card says."""
+"""The artifact: complete or absent, and opened only if it matches its card."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def pose_as_pipeline(folder: Path, content: bytes) -> None:
     change_card(folder, files=sums)
 
 
-def test_the_card_tells_what_the_model_is(model: artifact.Model) -> None:
+def test_the_card_describes_the_model(model: artifact.Model) -> None:
     card = model.card
     assert ClassLabel("cs.RO", "Robotics") in card.classes
     assert set(card.versions) == {"python", "scikit-learn", "xgboost", "numpy", "scipy"}
@@ -160,7 +160,7 @@ def test_other_versions_are_refused_with_what_to_do(copy: Path) -> None:
         artifact.load(copy)
 
 
-def test_a_folder_without_a_model_says_what_to_run(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_names_the_command_to_run(tmp_path: Path) -> None:
     with pytest.raises(ShelfmarkError, match="no model in .*: train one with shelfmark train"):
         artifact.load(tmp_path / "latest")
 

@@ -27,7 +27,7 @@ def test_what_is_written_is_what_is_read(home: Path) -> None:
 def test_an_older_card_has_the_present_keys() -> None:
     values = orjson.loads(OLDER.read_bytes())
     card = ModelCard.from_json(values)
-    assert "caution" in values, "what is given stays as it is"
+    assert "caution" in values, "the given values stay unchanged"
     assert card.limits == Thresholds(**values["caution"])
     assert card.kind == "boosted"
     scorers = card.config["model"]["stack"]["scorers"]

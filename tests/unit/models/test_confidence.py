@@ -149,7 +149,7 @@ def test_the_categories_beside_the_class_given_are_counted() -> None:
     assert answers.others.tolist() == [1, 0, 2]
 
 
-def test_what_is_chosen_says_which_class_is_trusted_and_from_when_on() -> None:
+def test_the_thresholds_name_the_trusted_classes_and_their_least_confidence() -> None:
     chosen = confidence.choose_thresholds(small(("math.PR",)), 0.75)
     assert chosen.min_precision == 0.75
     assert chosen.confident_from == {"cs.AI": pytest.approx(0.8), "cs.CL": None}

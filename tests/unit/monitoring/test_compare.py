@@ -183,7 +183,7 @@ def test_holm() -> None:
     assert [one.adjusted for one in found] == [0.03, 0.06, 0.06, 0.02, None]
 
 
-def test_the_page_says_what_moved_and_runs_nothing_of_the_papers(model: Model, pool: Pool) -> None:
+def test_the_page_shows_what_moved_and_runs_nothing_of_the_papers(model: Model, pool: Pool) -> None:
     old, new = divided(model, pool, 7)
     evil = "<script>alert(1)</script> zebrafish "
     texts = [evil + text for text in new.texts or []]

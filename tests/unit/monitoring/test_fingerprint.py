@@ -96,7 +96,7 @@ def words() -> Model:
 
 def test_words_are_those_the_model_looks_up(words: Model) -> None:
     found = text_traits(words, "A Robot GRASPS objects, x y; unseen!")
-    # Words of one letter are none to the vectorizer, and it has never met grasps and unseen.
+    # The vectorizer ignores words of one letter, and has never met grasps and unseen.
     assert (found.characters, found.words, found.unknown) == (36, 4, 0.5)
 
 
@@ -146,7 +146,7 @@ def test_any_text_has_traits(words: Model, text: str) -> None:
     assert found.unknown is None or 0 <= found.unknown <= 1
 
 
-def test_the_model_of_the_service_tells_its_own_papers_from_noise(model: Model) -> None:
+def test_the_model_of_the_service_separates_its_own_papers_from_noise(model: Model) -> None:
     noise = text_traits(model, "zxqv wqpf kkjh vvbn qqwz")
     assert text_traits(model, ENGLISH).unknown < noise.unknown == 1
 

@@ -119,7 +119,7 @@ def test_a_clock_set_back_loses_nothing(
     assert sorted(numbers(tmp_path)) == list(range(50))
 
 
-def test_what_cannot_be_told_is_counted_and_the_rest_is_written(
+def test_an_answer_without_a_line_is_counted_and_the_rest_is_written(
     make: Make, tmp_path: Path, log: Callable[[], str]
 ) -> None:
     def strange(event: int) -> dict[str, Any]:

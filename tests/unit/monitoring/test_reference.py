@@ -37,7 +37,7 @@ def test_training_leaves_the_validation_papers_as_the_model_sees_them(
     assert right == pytest.approx(model.card.metrics["validation"]["accuracy"])
 
 
-def test_the_card_covers_it_and_tells_the_days(home: Path, tmp_path: Path) -> None:
+def test_the_card_covers_it_and_has_the_days(home: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(home / "models" / "quick", tmp_path / "copy"))
     card = artifact.check(copy)
     assert card.data.submitted["first"] < card.data.submitted["last"]
@@ -48,7 +48,7 @@ def test_the_card_covers_it_and_tells_the_days(home: Path, tmp_path: Path) -> No
         reference.load_reference(copy)
 
 
-def test_a_model_of_before_opens_and_says_what_to_do(home: Path, tmp_path: Path) -> None:
+def test_an_older_model_opens_and_names_the_remedy(home: Path, tmp_path: Path) -> None:
     old = artifact.load(home / "models" / "quick")
     folder = artifact.save(artifact.Model(old.classifier, replace(old.card, name="old")), tmp_path)
     assert artifact.load(folder).classes == old.classes

@@ -12,5 +12,5 @@ def test_markup_in_a_card_is_shown_as_text(model: Model) -> None:
     assert "&lt;script&gt;" in page
 
 
-def test_a_model_without_a_card_gets_a_page_that_says_so(model: Model) -> None:
+def test_a_model_without_a_card_has_a_page_that_names_the_lack(model: Model) -> None:
     assert "older than model cards" in model_page(Model(model.classifier, model.card))

@@ -52,14 +52,14 @@ def test_a_better_challenger_becomes_the_latest(weak: Path, tmp_path: Path) -> N
     assert artifact.load(latest).version == latest.name
     assert not list((weak.parent / "challengers").iterdir())
     (report,) = tmp_path.glob("*-comparison/comparison.json")
-    told = orjson.loads(report.read_bytes())
-    assert told["latest"] == latest.name
-    assert told["challenger"]["macro_f1"] > told["champion"]["macro_f1"]
-    assert told["first"] > NEW.isoformat()
-    assert told["papers"] >= 40
+    content = orjson.loads(report.read_bytes())
+    assert content["latest"] == latest.name
+    assert content["challenger"]["macro_f1"] > content["champion"]["macro_f1"]
+    assert content["first"] > NEW.isoformat()
+    assert content["papers"] >= 40
     assert "it is the latest model now" in (report.parent / "README.md").read_text()
     card = artifact.read_card(latest)
-    assert card.config["data"]["cuts"]["test"] <= told["first"]
+    assert card.config["data"]["cuts"]["test"] <= content["first"]
     artifact.point_latest_at(weak)
 
 
@@ -72,9 +72,9 @@ def test_a_worse_challenger_changes_nothing_and_stays_to_be_looked_at(
     assert retrain.retrain_and_compare(before, file, tmp_path, LIMITS) == before
     assert (models / "latest").resolve() == before
     (report,) = tmp_path.glob("*-comparison/comparison.json")
-    told = orjson.loads(report.read_bytes())
-    assert told["latest"] == before.name
-    loser = models / "challengers" / told["challenger"]["model"]
+    content = orjson.loads(report.read_bytes())
+    assert content["latest"] == before.name
+    loser = models / "challengers" / content["challenger"]["model"]
     assert artifact.load(loser).version == loser.name
     assert not (models / loser.name).exists()
 

@@ -109,7 +109,7 @@ def test_a_folder_that_cannot_be_written_gives_one_line(tmp_path: Path) -> None:
         pass
 
 
-def test_a_missing_wandb_says_how_to_install_it(
+def test_a_missing_wandb_is_one_line_with_its_installation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = builtins.__import__

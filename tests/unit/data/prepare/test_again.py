@@ -1,4 +1,4 @@
-"""The same papers make the same bytes, whoever prepares them, and other papers make others."""
+"""The same papers make the same bytes, on every machine, and other papers make other bytes."""
 
 from __future__ import annotations
 

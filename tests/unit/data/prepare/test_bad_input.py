@@ -1,4 +1,4 @@
-"""A bad file, record or path is one line that says why, and leaves nothing on the disk."""
+"""A bad file, record or path is one line with the reason, and leaves nothing on the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept of a source, how it is labelled and divided, and what the card tells of it."""
+"""The papers kept of a source, their labels and splits, and the data card."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_card_counts_every_record(splits: Splits) -> None:
         assert list(card["labels"][split]) == sorted(labels)
 
 
-def test_the_card_tells_where_the_splits_come_from(
+def test_the_card_names_the_origin_of_the_splits(
     splits: Splits, snapshot_file: Path, base: Config
 ) -> None:
     card = splits.card

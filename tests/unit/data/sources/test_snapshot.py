@@ -1,4 +1,4 @@
-"""The snapshot: every packing of Kaggle's layout reads the same, and a bad record says why."""
+"""The snapshot: every packing of Kaggle's layout reads the same, and a bad record has a reason."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_record_without_a_date(versions: Any) -> None:
     [b'{"id": "0704.0001", "ti', b"spam", b"{]", b'{"id": "\xff\xfe"}', b'{"id": "\\ud800"}',
      b"NaN", b"\0", b"[" * 5000],
 )  # fmt: skip
-def test_a_broken_line_is_told_and_passed_over(tmp_path: Path, line: bytes) -> None:
+def test_a_broken_line_is_reported_and_skipped(tmp_path: Path, line: bytes) -> None:
     good = lines([record(PAPERS[0])])
     (tmp_path / "a.json").write_bytes(good + line + b"\n" + good)
     first, broken, last = read(tmp_path / "a.json")

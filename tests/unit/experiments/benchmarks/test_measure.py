@@ -24,7 +24,7 @@ def test_both_vectorizers_read_the_same_papers_to_the_same_bits(settings: Config
     assert ours["digest"] == theirs["digest"]
 
 
-def test_the_digest_tells_the_smallest_difference_apart(settings: Config) -> None:
+def test_the_digest_shows_the_smallest_difference(settings: Config) -> None:
     two, three = (measure.time_vectorizer(settings, "ours", least) for least in ("2", "3"))
     assert two["digest"] != three["digest"]
 

@@ -1,4 +1,4 @@
-"""The changes: each does what it says, the same for the same seed, to whatever text."""
+"""The changes: their effects, the same for the same seed, on any text."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_one_in_ten_of_the_longer_words_gets_a_typo() -> None:
     ]
     long = [(old, new) for old, new in pairs if old.isalpha() and len(old) >= 4]
     assert all(old == new for old, new in pairs if len(old) < 4)
-    # Swapping two equal letters and the like shows nothing.
+    # Swapping two equal letters, for example, shows nothing.
     assert 0.08 < sum(old != new for old, new in long) / len(long) < 0.11
     assert all(abs(len(old) - len(new)) <= 1 for old, new in long)
 
@@ -102,8 +102,10 @@ def test_sentences_are_shuffled() -> None:
 def test_a_model_reads_capitals_as_it_reads_small_letters(model: artifact.Model) -> None:
     before, after = PAPERS[:50], changes.apply_change("upper case", PAPERS[:50], 1)
     assert after[0][1].isupper()
-    told = [model.probabilities([model.text(*paper) for paper in side]) for side in (before, after)]
-    assert (told[0][0] == told[1][0]).all()
+    probabilities = [
+        model.probabilities([model.text(*paper) for paper in side]) for side in (before, after)
+    ]
+    assert (probabilities[0][0] == probabilities[1][0]).all()
 
 
 @pytest.mark.parametrize(

@@ -51,14 +51,14 @@ def papers(kind: str) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     """Return training and validation rows, sparse for several classes, dense for the others."""
     rng = np.random.default_rng(0)
     rows = sp.random(400, 30, 0.3, format="csr", dtype=np.float32, random_state=1)
-    told = np.asarray(rows[:, :10].sum(axis=1)).ravel() + rng.normal(size=400)
+    signal = np.asarray(rows[:, :10].sum(axis=1)).ravel() + rng.normal(size=400)
     if kind == "several":
-        targets = np.digitize(told, np.quantile(told, [0.33, 0.66]))
+        targets = np.digitize(signal, np.quantile(signal, [0.33, 0.66]))
         return (rows[:240], targets[:240]), (rows[240:], targets[240:])
     dense = rows.toarray()
     dense[::7, 3] = np.nan
     # Of each four candidates one is right.
-    best = told.reshape(-1, 4).argmax(axis=1)
+    best = signal.reshape(-1, 4).argmax(axis=1)
     targets = (np.arange(4) == best[:, None]).ravel().astype(int)
     return (dense[:240], targets[:240]), (dense[240:], targets[240:])
 
@@ -68,14 +68,14 @@ KINDS = {"several": SEVERAL, "two": TWO, "choice": CHOICE}
 
 @dataclass
 class Run:
-    """What a run makes and tells; with `last` it is interrupted when that round is told."""
+    """The trees and losses of a run; with `last`, it is interrupted after that round."""
 
     stages: Checkpoint
     kind: str = "several"
     seed: int = 7
     changes: dict[str, Any] = field(default_factory=dict)
     last: int | None = None
-    told: list[dict[str, float]] = field(default_factory=list)
+    reports: list[dict[str, float]] = field(default_factory=list)
 
     def grow(self) -> Run:
         settings = base().model_copy(update=SETTINGS | self.changes)
@@ -85,14 +85,14 @@ class Run:
         return self
 
     def _tell(self, number: int, losses: dict[str, float]) -> None:
-        assert number == len(self.told), "each round is told once, in order"
-        self.told.append(losses)
+        assert number == len(self.reports), "each round is reported once, in order"
+        self.reports.append(losses)
         if number == self.last:
             raise KeyboardInterrupt
 
     def made(self) -> tuple[bytes, bytes, list[dict[str, float]]]:
         predictions = self.booster.inplace_predict(self.validation[0])
-        return bytes(self.booster.save_raw("ubj")), predictions.tobytes(), self.told
+        return bytes(self.booster.save_raw("ubj")), predictions.tobytes(), self.reports
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_an_interruption_after_any_round_changes_no_bit(
 ) -> None:
     monkeypatch.setattr(boosting, "KEPT_EVERY", every)
     whole = Run(stages("whole"), kind).grow()
-    rounds = len(whole.told)
+    rounds = len(whole.reports)
     assert whole.booster.num_boosted_rounds() < rounds - 1 < SETTINGS["rounds"] - 1
     for last in range(rounds):
         kept = stages(f"until {last}")
@@ -133,7 +133,7 @@ def test_one_interruption_after_another_changes_no_bit(
     monkeypatch.setattr(boosting, "KEPT_EVERY", 2)
     whole = Run(stages("whole"), changes=changes).grow()
     kept = stages("interrupted")
-    for last in range(1, len(whole.told), 3):
+    for last in range(1, len(whole.reports), 3):
         with pytest.raises(KeyboardInterrupt):
             Run(kept, changes=changes, last=last).grow()
     assert Run(kept, changes=changes).grow().made() == whole.made()
@@ -147,7 +147,7 @@ def test_what_was_grown_before_is_not_grown_again(
     assert "before" not in log()
     # Another seed would grow other trees, were there any left to grow.
     assert Run(kept, seed=8).grow().made() == whole.made()
-    assert f"trees: {len(whole.told)} rounds read from the checkpoint" in log()
+    assert f"trees: {len(whole.reports)} rounds read from the checkpoint" in log()
     assert Run(stages("other"), seed=8).grow().made() != whole.made()
 
 
@@ -163,7 +163,7 @@ def test_validation_stops_the_trees_and_the_best_round_is_kept(
     stages: Callable[[str], Checkpoint],
 ) -> None:
     run = Run(stages("one")).grow()
-    losses = [losses["validation"] for losses in run.told]
+    losses = [losses["validation"] for losses in run.reports]
     best = int(np.argmin(losses))
     assert run.booster.num_boosted_rounds() == best + 1
     assert len(losses) == best + 1 + SETTINGS["early_stopping"]

@@ -79,7 +79,7 @@ def test_words_of_other_splits_are_unknown() -> None:
     assert features.transform(steps, ["entirely unseen words"]).nnz == 0
 
 
-def test_no_term_left_says_which_settings() -> None:
+def test_a_vectorizer_without_terms_names_the_settings() -> None:
     with pytest.raises(ShelfmarkError, match="features: .*lower min_df or raise max_df"):
         fit("features.min_df=100")
 

@@ -23,7 +23,7 @@ ANSWERS = ["cs.RO", "quant-ph", "cs.CL"]
 
 
 def papers(labels: list[str], categories: Sequence[Sequence[str]] | None = None) -> pa.Table:
-    """Return papers whose words tell their label, among words that do not."""
+    """Return papers with words that determine their label, among words that do not."""
     rng = np.random.default_rng(1)
     noise = [f"word{number}" for number in range(50)]
     texts = [f"{WORDS[label]} " * 2 + " ".join(rng.choice(noise, 20)) for label in labels]
@@ -125,15 +125,15 @@ def test_two_classes_work(kind: str) -> None:
     assert best(fitted, ["grammar grammar", "robot robot"]) == LABELS[:2]
 
 
-def test_labels_of_ones_own_are_ranked_again_too() -> None:
+def test_custom_labels_are_reranked_too() -> None:
     own = {"words": ["cs.CL"], "things.moving": ["cs.RO"], "small": ["quant-ph"]}
     gathered = {names[0]: label for label, names in own.items()}
-    told = "data.labels=" + str(own).replace("'", "").replace(" ", "")
+    override = "data.labels=" + str(own).replace("'", "").replace(" ", "")
     train, unseen = (
         some.set_column(1, "label", [[gathered[x] for x in some["label"].to_pylist()]])
         for some in (listed_elsewhere(LABELS * 20), listed_elsewhere(LABELS * 5))
     )
-    fitted = tables.fit(train, unseen, *KINDS["reranked"], told)
+    fitted = tables.fit(train, unseen, *KINDS["reranked"], override)
     assert best(fitted, ASKED) == [gathered[label] for label in ANSWERS]
     assert fitted.card.listed == sorted(own)
 

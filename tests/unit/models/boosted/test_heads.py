@@ -22,7 +22,7 @@ MANY = 20
 
 
 def sparse_task(classes: int, rows: int = 200) -> tuple[sp.csr_matrix, Any]:
-    """Return sparse features of which each class has one that tells, most of the time."""
+    """Return sparse features of which each class has an informative one, most of the time."""
     rng = np.random.default_rng(classes)
     targets = np.arange(rows) % classes
     features = rng.uniform(size=(rows, 9)) * (rng.uniform(size=(rows, 9)) < 0.3)
@@ -69,7 +69,7 @@ def accuracy(margins: Any, targets: Any) -> float:
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
-def test_trees_learn_and_their_softmax_is_what_xgboost_says(classes: int) -> None:
+def test_trees_learn_and_their_softmax_is_that_of_xgboost(classes: int) -> None:
     task = features, targets = sparse_task(classes)
     trees = fitted(TreeHead(classes), task)
     margins = trees.margins(features)
@@ -157,7 +157,7 @@ def test_contributions_to_trees_add_up_to_the_margin(classes: int) -> None:
         assert made.slopes.shape == (0,)
         assert made.terms.shape == (features.shape[1],)
         assert made.margin == pytest.approx(margin, abs=1e-4)
-        # What is not told of the features is the same for all papers.
+        # The part without features is the same for all papers.
         expected = trees.booster_.predict(xgboost.DMatrix(features[row]), pred_contribs=True)[0]
         bias = expected[-1] * (number - 0.5) if classes == 2 else expected[number, -1]
         assert made.terms.sum() + bias == pytest.approx(margin, abs=1e-4)

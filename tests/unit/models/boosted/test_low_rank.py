@@ -15,7 +15,7 @@ SMALL = {"size": 8, "epochs": 30, "batch": 16, "learning_rate": 0.2, "label_rate
 
 
 def task(rows: int = 150) -> tuple[sp.csr_matrix, Any]:
-    """Return rows whose first terms tell their class, and whose next two tell what is listed."""
+    """Return rows whose first terms determine the class, and the next two what is listed."""
     rng = np.random.default_rng(2)
     targets = np.arange(rows) % CLASSES
     listed = rng.integers(0, 2, (rows, 2))
@@ -107,11 +107,11 @@ def test_cross_lists_of_a_rare_class_help_it() -> None:
     classes = np.eye(CLASSES, dtype=np.uint8)[[*common, *[2] * 20]]
     member = np.array([[*listed, *[1] * 20]], np.uint8).T
     model = LowRankLinear(**{**SMALL, "size": 4}, listed_weight=1.0)
-    told, untold = (
+    informed, uninformed = (
         softmax(model.fit(known, indicator, CLASSES).decision_function(unseen)[:, :CLASSES], 1)
         for indicator in (np.hstack([classes, member]), classes)
     )
-    assert told[:, 2].mean() > 1.5 * untold[:, 2].mean()
+    assert informed[:, 2].mean() > 1.5 * uninformed[:, 2].mean()
 
 
 def test_a_score_is_the_sum_of_its_words_and_the_intercept() -> None:

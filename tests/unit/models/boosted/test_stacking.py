@@ -47,7 +47,9 @@ def test_training_rows_get_no_score_from_a_model_that_saw_them() -> None:
     for block in (slice(CLASSES), slice(CLASSES, None)):
         known, fair = (scores[:, block].argmax(axis=1) for scores in (remembered, crossed))
         assert (known == truth).all(), "the whole model knows every row by heart"
-        assert (fair == truth).mean() < 0.6, "and the scores of training rows tell nothing of it"
+        assert (fair == truth).mean() < 0.6, (
+            "and the scores of training rows have no information about it"
+        )
 
 
 def test_the_scores_of_a_fold_are_those_of_a_model_of_the_other_folds() -> None:
