@@ -139,7 +139,7 @@ def resolve(one: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
 
 def read_meanings() -> dict[str, str]:
     """Return the comment of each key in the base and in the groups; the first takes precedence."""
-    found = read_comments(CONFIGS / "config.yaml")
+    comments = read_comments(CONFIGS / "config.yaml")
     base = yaml.safe_load((CONFIGS / "config.yaml").read_text(encoding="utf-8"))
     chosen = {group: name for one in base["defaults"] if isinstance(one, dict)
               for group, name in one.items()}  # fmt: skip
@@ -147,13 +147,13 @@ def read_meanings() -> dict[str, str]:
         files = sorted((CONFIGS / group).glob("*.yaml"), key=lambda x: x.stem != chosen.get(group))
         for file in files:
             for key, text in read_comments(file).items():
-                found.setdefault(f"{group.replace('/', '.')}.{key}", text)
-    return found
+                comments.setdefault(f"{group.replace('/', '.')}.{key}", text)
+    return comments
 
 
 def read_comments(file: Path) -> dict[str, str]:
     """Return the comment of each dotted key: on its line, and on the lines directly below."""
-    found: dict[str, str] = {}
+    comments: dict[str, str] = {}
     path: list[tuple[int, str]] = []
     last = ""
     for line in file.read_text(encoding="utf-8").splitlines():
@@ -162,12 +162,12 @@ def read_comments(file: Path) -> dict[str, str]:
             path = [*(x for x in path if x[0] < indent), (indent, name)]
             last = ".".join(key for _, key in path)
             if " #" in rest:
-                found[last] = rest.partition(" #")[2].strip()
+                comments[last] = rest.partition(" #")[2].strip()
         elif line.lstrip().startswith("#") and last:
-            found[last] = f"{found.get(last, '')} {line.strip(' #')}".strip()
+            comments[last] = f"{comments.get(last, '')} {line.strip(' #')}".strip()
         else:
             last = ""  # a comment after an empty line does not belong to the previous key
-    return found
+    return comments
 
 
 def first_comment(file: Path) -> str:

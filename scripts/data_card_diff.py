@@ -20,12 +20,12 @@ MOST = 30  # rows of a table; the length of a comment is limited
 def read_cards(place: Path) -> dict[str, Card]:
     """Return the cards of a file or a folder by source."""
     files = [place] if place.is_file() else sorted(place.glob("*/card.json"))
-    found: dict[str, Card] = {}
+    result: dict[str, Card] = {}
     for file in files:
         card = json.loads(file.read_text(encoding="utf-8"))
         name = str(card["source"])
-        found[name if name not in found else f"{name} ({file.parent.name})"] = card
-    return found
+        result[name if name not in result else f"{name} ({file.parent.name})"] = card
+    return result
 
 
 def flatten(node: Any, prefix: str = "") -> dict[str, Any]:

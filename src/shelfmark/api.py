@@ -91,12 +91,12 @@ class PaperClassifier:
 
         if top_k < 1:
             raise ShelfmarkError(f"top_k: {top_k}: should be 1 or more")
-        found = [
+        results = [
             answer
             for batch in _batches(_pairs(papers))
             for answer in answers.answer_papers(self._model, batch, top_k, explain)
         ]
-        return found[0] if isinstance(papers, str | tuple) else found
+        return results[0] if isinstance(papers, str | tuple) else results
 
     def predict_proba(self, papers: Paper | Iterable[Paper] | pd.DataFrame) -> Floats:
         """Return the probability of each class.

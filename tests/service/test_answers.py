@@ -85,10 +85,10 @@ def test_an_invalid_request_is_a_problem_that_names_the_field(
     answer = client.post("/predict", json=body)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
-    found = answer.json()
-    assert found["status"] == 422
-    assert field in [error["field"] for error in found["errors"]]
-    assert problem in found["detail"]
+    result = answer.json()
+    assert result["status"] == 422
+    assert field in [error["field"] for error in result["errors"]]
+    assert problem in result["detail"]
 
 
 def test_broken_json_is_a_problem(client: TestClient) -> None:

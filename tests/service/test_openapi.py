@@ -31,7 +31,7 @@ MANY = settings(
 
 def test_no_request_breaks_it_and_every_answer_is_as_documented(server: httpx.Client) -> None:
     document = schemathesis.openapi.from_url(f"{server.base_url}/openapi.json")
-    operations = [found.ok() for found in document.get_all_operations()]
+    operations = [result.ok() for result in document.get_all_operations()]
     assert {operation.path for operation in operations} == {
         "/predict", "/load", "/health", "/ready", "/model", "/metrics",
     }  # fmt: skip

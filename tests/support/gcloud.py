@@ -71,11 +71,11 @@ def answer(state: dict[str, Any], words: list[str], given: str) -> str:
     if words[:2] == ["run", "services"]:
         return run_services(state, words[2], words[3:])
     if words[:2] == ["storage", "cat"]:
-        found = state["objects"].get(words[2])
-        return found if found is not None else str(fail(f"{words[2]} not found: 404."))
+        object_ = state["objects"].get(words[2])
+        return object_ if object_ is not None else str(fail(f"{words[2]} not found: 404."))
     if words[:4] == ["artifacts", "docker", "images", "describe"]:
-        found = state["images"].get(words[4])
-        return found or str(fail("NOT_FOUND: Requested entity was not found."))
+        object_ = state["images"].get(words[4])
+        return object_ or str(fail("NOT_FOUND: Requested entity was not found."))
     plain = [word for word in words if not word.startswith("--")]
     if "list" in plain:
         flags = [word for word in words if word.startswith("--filter=")]

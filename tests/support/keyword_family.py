@@ -47,8 +47,8 @@ class KeywordClassifier:
         return WordWeights(category, float(len(hits)), 0.0, hits)
 
     def places(self, text: str, words: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
-        found = list(WORD.finditer(text.lower()))
-        return {word: [match.span() for match in found if match[0] == word] for word in words}
+        matches = list(WORD.finditer(text.lower()))
+        return {word: [match.span() for match in matches if match[0] == word] for word in words}
 
     def save(self, folder: Path) -> None:
         (folder / FILE).write_bytes(orjson.dumps(self._words))

@@ -111,13 +111,13 @@ class Repository:
         first, spec = asked.get("from", ""), asked.get("set", "")
         if first < "2005-09-16" and first:
             return error("badArgument", "start date too early")
-        found = [
+        result = [
             paper
             for paper in self.papers
             if paper.datestamp >= first
             and (not spec or any(f"{one}:".startswith(f"{spec}:") for one in paper.sets))
         ]
-        page, rest = found[skip : skip + self.size], found[skip + self.size :]
+        page, rest = result[skip : skip + self.size], result[skip + self.size :]
         if not page:
             return error("noRecordsMatch", "nothing")
         token = self._token(asked, skip, page) if rest else ""

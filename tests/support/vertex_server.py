@@ -91,13 +91,13 @@ class Google:
         if rest.endswith(":cancel"):
             job["state"], job["course"] = "JOB_STATE_CANCELLING", ["JOB_STATE_CANCELLED"]
             return {}
-        found = {key: value for key, value in job.items() if key != "course"}
+        fields = {key: value for key, value in job.items() if key != "course"}
         if job["course"]:
             job["state"] = job["course"].pop(0)
             if job["state"] == "JOB_STATE_FAILED":
                 job["error"] = {"code": 9, "message": self.reason}
-            found = {key: value for key, value in job.items() if key != "course"}
-        return found
+            fields = {key: value for key, value in job.items() if key != "course"}
+        return fields
 
     def _create(self, body: dict[str, Any]) -> dict[str, Any]:
         pools = body.get("jobSpec", {}).get("workerPoolSpecs", [])

@@ -42,14 +42,14 @@ class Recorded:
 
 def values_of(items: Iterable[Any]) -> dict[str, Any]:
     """Return the values of a row or a summary; a part of a value has its path as its key."""
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for item in items:
         *path, last = item.nested_key or [item.key]
-        place = found
+        place = result
         for key in path:
             place = place.setdefault(key, {})
         place[last] = orjson.loads(item.value_json)
-    return found
+    return result
 
 
 def ours(values: dict[str, Any]) -> dict[str, Any]:

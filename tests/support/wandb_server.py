@@ -81,8 +81,8 @@ class WandbServer(ThreadingHTTPServer):
 
     def model(self) -> dict[str, Any]:
         """Return the one model that has arrived."""
-        (found,) = [x for x in self.artifacts if x["artifactTypeName"] == "model"]
-        return found
+        (result,) = [x for x in self.artifacts if x["artifactTypeName"] == "model"]
+        return result
 
     def _viewer(self) -> dict[str, Any]:
         name = {"id": "me", "entity": "me", "username": "me", "email": "", "flags": "{}"}
@@ -147,8 +147,8 @@ class WandbServer(ThreadingHTTPServer):
 
 def _operation(query: str) -> str:
     """Return an operation's name as its text has it: the client's older half sends no other."""
-    found = re.search(r"(?:query|mutation)\s+(\w+)", query)
-    return found[1] if found else ""
+    match = re.search(r"(?:query|mutation)\s+(\w+)", query)
+    return match[1] if match else ""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -45,8 +45,10 @@ class SweepServer(WandbServer):
             commands = [{"type": "exit"}]
         elif not busy:
             values = {
-                key: {"value": found["value"] if "value" in found else found["values"][self.given]}
-                for key, found in sweep["parameters"].items()
+                key: {
+                    "value": result["value"] if "value" in result else result["values"][self.given]
+                }
+                for key, result in sweep["parameters"].items()
             }
             self.given += 1
             commands = [{"type": "run", "run_id": f"run{self.given}", "args": values}]

@@ -114,16 +114,16 @@ def test_answers_are_those_of_the_command_line(
     folder = home / "models" / "quick"
     predict.predict_file(folder, str(tmp_path / "papers.jsonl"), str(out), 3, True)
     lines = [orjson.loads(line) for line in out.read_bytes().splitlines()]
-    found = classifier.predict([(TITLE, ABSTRACT), OTHER], top_k=3, explain=True)
-    for answer, line in zip(found, lines, strict=True):
+    answers = classifier.predict([(TITLE, ABSTRACT), OTHER], top_k=3, explain=True)
+    for answer, line in zip(answers, lines, strict=True):
         of_file = {"line": line["line"], "id": None}  # which a file has and an answer has not
         assert plain(answer) | of_file == line | {"model": classifier.name}
 
 
 def plain(answer: Any) -> dict[str, Any]:
     """Return an answer as a line of JSON holds it."""
-    found: dict[str, Any] = orjson.loads(orjson.dumps(answer.to_json()))
-    return found
+    result: dict[str, Any] = orjson.loads(orjson.dumps(answer.to_json()))
+    return result
 
 
 def test_one_paper_gives_one_answer_and_many_give_a_list(
@@ -153,22 +153,22 @@ def test_many_papers_are_answered_in_order(
 def test_probabilities_are_a_row_for_each_paper(
     classifier: shelfmark.PaperClassifier, model: artifact.Model
 ) -> None:
-    found = classifier.predict_proba([(TITLE, ABSTRACT), OTHER])
-    assert found.dtype == np.float32
-    assert found.shape == (2, len(classifier.classes))
-    assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
+    probabilities = classifier.predict_proba([(TITLE, ABSTRACT), OTHER])
+    assert probabilities.dtype == np.float32
+    assert probabilities.shape == (2, len(classifier.classes))
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     texts = [model.text(TITLE, ABSTRACT), model.text("", OTHER)]
-    assert np.array_equal(found, model.probabilities(texts)[0])
+    assert np.array_equal(probabilities, model.probabilities(texts)[0])
     assert classifier.predict_proba(OTHER).shape == (1, len(classifier.classes))
-    best = classifier.classes[int(found[0].argmax())]
+    best = classifier.classes[int(probabilities[0].argmax())]
     assert classifier.predict((TITLE, ABSTRACT)).category == best
 
 
 def test_an_explanation_adds_up_to_the_margin(classifier: shelfmark.PaperClassifier) -> None:
-    found = classifier.explain((TITLE, ABSTRACT))
-    assert found.category == classifier.predict((TITLE, ABSTRACT)).category
-    assert found.base + sum(found.weights.values()) == pytest.approx(found.margin)
-    other = next(label for label in classifier.classes if label != found.category)
+    explanation = classifier.explain((TITLE, ABSTRACT))
+    assert explanation.category == classifier.predict((TITLE, ABSTRACT)).category
+    assert explanation.base + sum(explanation.weights.values()) == pytest.approx(explanation.margin)
+    other = next(label for label in classifier.classes if label != explanation.category)
     assert classifier.explain((TITLE, ABSTRACT), other).category == other
 
 

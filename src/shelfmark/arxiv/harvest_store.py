@@ -138,10 +138,10 @@ class HarvestStore:
 
         The line of a deleted paper is None.
         """
-        found = self._connection.execute(
+        row = self._connection.execute(
             "SELECT datestamp, line FROM papers WHERE id = ?", (ident,)
         ).fetchone()
-        return (found[0], found[1]) if found else None
+        return (row[0], row[1]) if row else None
 
     def lines(self) -> Iterator[tuple[str, bytes]]:
         """Yield the identifiers and lines of all papers, in the order of their first arrival."""
@@ -223,16 +223,16 @@ def merge_into_file(out: Path, store: HarvestStore) -> ChangeCounts:
         for line in _lines(out):
             record = _record(line)
             ident = _id_of(record)
-            found = store.find(ident) if ident else None
+            stored = store.find(ident) if ident else None
             # A newer record, such as that of a later snapshot, is kept.
-            if ident is None or found is None or found[0] < str(record.get("update_date") or ""):
+            if ident is None or stored is None or stored[0] < str(record.get("update_date") or ""):
                 target.write(line)
-            elif found[1] is None:
+            elif stored[1] is None:
                 counts.deleted += 1
             elif ident not in seen:
-                counts.changed += found[1] != line
-                target.write(found[1])
-            if ident and found:
+                counts.changed += stored[1] != line
+                target.write(stored[1])
+            if ident and stored:
                 seen.add(ident)
         for ident, line in store.lines():
             if ident not in seen:

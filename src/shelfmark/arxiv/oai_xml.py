@@ -112,8 +112,8 @@ def parse_page(chunks: Iterable[bytes]) -> Page:
     page.day = _day(now)
     if (refusal := root.find(f"{OAI}error")) is not None:
         page.error = (refusal.get("code", ""), " ".join((refusal.text or "").split())[:200])
-    elif (found := root.find(f"{OAI}ListRecords")) is not None:
-        _read_token(page, found.find(f"{OAI}resumptionToken"), now)
+    elif (element := root.find(f"{OAI}ListRecords")) is not None:
+        _read_token(page, element.find(f"{OAI}resumptionToken"), now)
     else:
         raise FaultError("the answer has neither ListRecords nor an error")
     return page
@@ -153,16 +153,16 @@ def _record(element: ET.Element) -> Record:
 
 def _fields(raw: ET.Element, ident: str, changed: str) -> dict[str, Any]:
     """Return a paper in the layout of the snapshot; texts keep their line breaks."""
-    found = {name: raw.findtext(f"{RAW}{name}") for name in (*FIELDS, "license", "abstract")}
+    fields = {name: raw.findtext(f"{RAW}{name}") for name in (*FIELDS, "license", "abstract")}
     names = _text(raw, f"{RAW}categories", BadRecordError)
-    if not (found["title"] or "").strip() or not (found["abstract"] or "").strip():
+    if not (fields["title"] or "").strip() or not (fields["abstract"] or "").strip():
         raise BadRecordError("no title or no abstract")
     return {
         "id": ident,
-        **{name: found[name] for name in FIELDS},
+        **{name: fields[name] for name in FIELDS},
         "categories": " ".join(names.split()),
-        "license": found["license"],
-        "abstract": found["abstract"],
+        "license": fields["license"],
+        "abstract": fields["abstract"],
         "versions": _versions(raw),
         "update_date": changed,
     }

@@ -35,10 +35,10 @@ def require_locust() -> None:
 
 def _require(module: str, needs: list[str], install: str) -> None:
     try:
-        found = find_spec(module)
+        spec = find_spec(module)
     except ModuleNotFoundError:  # of a dotted name, whose package is not there
-        found = None
-    if found is not None and found.origin is not None:  # a mere folder of that name has none
+        spec = None
+    if spec is not None and spec.origin is not None:  # a mere folder of that name has none
         return
     checkout, uv = project.checkout(), shutil.which("uv")
     if checkout is None or uv is None:

@@ -116,11 +116,11 @@ class BucketFolder:
     def names(self) -> list[str]:
         """Return the relative paths of all files below, sorted."""
         if self.system is None:
-            found = [path.as_posix() for path in Path(self.root).rglob("*") if path.is_file()]
+            paths = [path.as_posix() for path in Path(self.root).rglob("*") if path.is_file()]
         else:
             with storage.user_errors(self.address):
-                found = self.system.find(self.root)
-        return sorted(str(PurePosixPath(path).relative_to(self.root)) for path in found)
+                paths = self.system.find(self.root)
+        return sorted(str(PurePosixPath(path).relative_to(self.root)) for path in paths)
 
     def put(self, source: Path, name: str) -> None:
         """Copy a file from the disk; readers see the whole file or nothing."""

@@ -97,8 +97,8 @@ class RecordCounts:
     def _check_share(self, read: int) -> None:
         broken = self.dropped["broken"]
         if self._first and broken > self._max_bad * read:
-            found = self._describe(self._first)
-            raise ShelfmarkError(f"{found}, more than data.max_bad={self._max_bad:g} allows")
+            description = self._describe(self._first)
+            raise ShelfmarkError(f"{description}, more than data.max_bad={self._max_bad:g} allows")
 
     def _describe(self, first: BrokenRecord) -> str:
         broken = self.dropped["broken"]

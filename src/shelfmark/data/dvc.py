@@ -146,8 +146,8 @@ def add_to_cache(folder: Path) -> None:
     listing = json.dumps(listed).encode()
     if hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir" != pointer.listing:
         return
-    for name, found in digests.items():
-        _put(cache_path(folder, found), folder / name)
+    for name, md5 in digests.items():
+        _put(cache_path(folder, md5), folder / name)
     with files.atomic_write(
         cache_path(folder, pointer.listing)
     ) as file:  # last: it marks the files as complete
@@ -213,8 +213,8 @@ def set_remote(bucket: str, root: Path = Path()) -> Path:
         raise ShelfmarkError(f"there is no {config}: run this in the repository") from None
     url = f"gs://{name}/{folder or 'dvc'}"
     remote = re.compile(r"""(\['remote "gcs"'\]\n(?:(?!\[).*\n)*?\s*url = ).*""")
-    text, found = remote.subn(lambda match: match[1] + url, text)
-    if not found:
+    text, count = remote.subn(lambda match: match[1] + url, text)
+    if not count:
         text = f"{text.rstrip()}\n['remote \"gcs\"']\n    url = {url}\n".lstrip()
     with files.atomic_write(config) as file:
         file.write(text.encode())
@@ -276,9 +276,7 @@ def pull_data(data: Path) -> None:
 def _add_missing(known: Pointer, name: str, digests: Digests) -> None:
     target = known.folder / name
     if target.exists():
-        here = {
-            path: found for path, found in file_digests(known.folder).items() if path in digests
-        }
+        here = {path: md5 for path, md5 in file_digests(known.folder).items() if path in digests}
         what = "exists already" if here == digests else "differs from the tracked one, and is kept"
         logger.info("{} {}", target, what)
         return
@@ -328,9 +326,7 @@ def pull_splits(folder: Path, check: Callable[[Path], None]) -> bool:
 
 def _digests_of_folder(digests: Digests, name: str) -> Digests:
     return {
-        path.partition("/")[2]: found
-        for path, found in digests.items()
-        if path.startswith(f"{name}/")
+        path.partition("/")[2]: md5 for path, md5 in digests.items() if path.startswith(f"{name}/")
     }
 
 

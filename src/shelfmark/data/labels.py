@@ -102,18 +102,18 @@ class Targets:
         """Return 1 where a paper has a listed label, primary or not, shape (papers, listed)."""
         rows, names = _labels_of_papers(papers, self.data)
         column = _encode_names(names, self.listed)
-        found = np.zeros((papers.num_rows, len(self.listed)), np.uint8)
-        found[rows[column >= 0], column[column >= 0]] = 1
-        return found
+        membership = np.zeros((papers.num_rows, len(self.listed)), np.uint8)
+        membership[rows[column >= 0], column[column >= 0]] = 1
+        return membership
 
     def label_sets(self, papers: pa.Table) -> list[set[str]]:
         """Return the labels of all categories of each paper."""
         rows, names = _labels_of_papers(papers, self.data)
-        found: list[set[str]] = [set() for _ in range(papers.num_rows)]
+        sets: list[set[str]] = [set() for _ in range(papers.num_rows)]
         for row, name in zip(rows, names.to_pylist(), strict=True):
             if name:
-                found[row].add(name)
-        return found
+                sets[row].add(name)
+        return sets
 
     def indicator(self, papers: pa.Table) -> Indicator:
         """Return the one-hot classes, then the membership, shape (papers, classes + listed)."""

@@ -85,9 +85,9 @@ def _digest(data: DataConfig, path: Location | None, root: Path) -> str:
         return sources.source_digest(data.source, path, data.options)
     note = root / f"{files.DIGEST_PREFIX}{storage.version_digest(path)}"
     if not note.exists():
-        found = sources.source_digest(data.source, path, data.options)
+        digest = sources.source_digest(data.source, path, data.options)
         with files.atomic_write(note) as file:
-            file.write(found.encode())
+            file.write(digest.encode())
     return note.read_text()
 
 

@@ -73,9 +73,11 @@ def _check_invariance(model: Model) -> Check:
 
 def _check_sums(model: Model) -> Check:
     texts = [ABSTRACT, "", "zebra", "word " * (LONG // 5)]
-    found = _probabilities(model, texts)
-    off = float(np.abs(found.sum(axis=1) - 1).max())
-    held = bool(np.isfinite(found).all()) and float(found.min()) >= 0 and off < CLOSE
+    probabilities = _probabilities(model, texts)
+    off = float(np.abs(probabilities.sum(axis=1) - 1).max())
+    held = (
+        bool(np.isfinite(probabilities).all()) and float(probabilities.min()) >= 0 and off < CLOSE
+    )
     return Check("probabilities sum to 1, of short and long texts", held, f"off by {off:.1e}")
 
 
@@ -102,11 +104,11 @@ def _check_direction(model: Model) -> Iterator[Check]:
     probabilities = model.probabilities(list(probes))[0]
     best = np.argsort(-probabilities, axis=0, kind="stable")[:WORDS]
     papers = [". ".join(probes[column]) for column in best.T]
-    found = model.probabilities(papers)[0].argmax(axis=1) == np.arange(len(papers))
-    missed = [label for label, right in zip(model.classes, found, strict=True) if not right]
+    correct = model.probabilities(papers)[0].argmax(axis=1) == np.arange(len(papers))
+    missed = [label for label, right in zip(model.classes, correct, strict=True) if not right]
     shown = f"; not {', '.join(missed[:5])}" if missed else ""
-    share = f"{found.sum()} of {len(found)} classes{shown}"
-    yield Check("papers of a class's own words are put in it", found.mean() >= RECALLED, share)
+    share = f"{correct.sum()} of {len(correct)} classes{shown}"
+    yield Check("papers of a class's own words are put in it", correct.mean() >= RECALLED, share)
 
 
 def _check_explanations(model: Model) -> Iterator[Check]:

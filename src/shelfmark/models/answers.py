@@ -202,14 +202,14 @@ def explain_text(model: Model, text: str, category: str) -> Explanation | None:
 
     None if models of this family explain no answer.
     """
-    found = model.classifier.explain(text, category)
-    if found is None:
+    explanation = model.classifier.explain(text, category)
+    if explanation is None:
         return None
-    strongest = found.strongest()
+    strongest = explanation.strongest()
     places = model.classifier.places(text, [word for word, _ in strongest])
     words = [Word(word, weight, places[word]) for word, weight in strongest]
-    rest = found.margin - found.base - sum(weight for _, weight in strongest)
-    return Explanation(category, found.margin, found.base, words, rest, text)
+    rest = explanation.margin - explanation.base - sum(weight for _, weight in strongest)
+    return Explanation(category, explanation.margin, explanation.base, words, rest, text)
 
 
 def _rankings(probabilities: Floats) -> list[Ranked]:
@@ -251,7 +251,7 @@ def _author_category(model: Model, category: str, row: Ranked, top_k: int) -> Au
 
 def _cross_lists(lists: Floats, names: list[str], least: float | None) -> list[list[CrossList]]:
     """Return the suggested cross-lists of each paper, the most probable first."""
-    found: list[list[CrossList]] = [[] for _ in lists]
+    suggested: list[list[CrossList]] = [[] for _ in lists]
     if least is not None:
         rows, columns = np.nonzero(confidence.select_cross_lists(lists, least))
         order = np.lexsort((columns, -lists[rows, columns], rows))
@@ -259,5 +259,5 @@ def _cross_lists(lists: Floats, names: list[str], least: float | None) -> list[l
         for place in order.tolist():
             name = names[columns[place]]
             cross_list = CrossList(name, taxonomy.full_name(name), float(values[place]))
-            found[rows[place]].append(cross_list)
-    return found
+            suggested[rows[place]].append(cross_list)
+    return suggested

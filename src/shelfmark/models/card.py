@@ -150,8 +150,8 @@ class ModelCard:
         details = {key: value for key, value in values.items() if key not in known}
         missing = tuple(key for key in REQUIRED if key not in values)
         blank: dict[str, Any] = {"name": "", "config": {}, "classes": []}
-        found = {key: value for key, value in values.items() if key in known}
-        return cls(**blank | found, details=details, missing=missing)
+        present = {key: value for key, value in values.items() if key in known}
+        return cls(**blank | present, details=details, missing=missing)
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as `card.json` holds it."""

@@ -78,7 +78,7 @@ def thresholds(targets: Ints, probabilities: Floats, min_precision: float) -> li
         One threshold a class, None where no confidence is enough.
     """
     best, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    found: list[float | None] = []
+    result: list[float | None] = []
     for number in range(probabilities.shape[1]):
         given = np.flatnonzero(best == number)
         given = given[np.argsort(-confidence[given], kind="stable")]
@@ -87,8 +87,8 @@ def thresholds(targets: Ints, probabilities: Floats, min_precision: float) -> li
         # Papers of equal confidence stand or fall together.
         last = np.append(confidence[given][1:] < confidence[given][:-1], True)[: len(given)]
         ends = np.flatnonzero(precise & last)
-        found.append(float(confidence[given][ends[-1]]) if len(ends) else None)
-    return found
+        result.append(float(confidence[given][ends[-1]]) if len(ends) else None)
+    return result
 
 
 def confident(probabilities: Floats, limits: list[float | None]) -> np.ndarray[Any, Any]:

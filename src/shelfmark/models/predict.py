@@ -120,9 +120,9 @@ def _answer_batch(model: Model, options: Options, batch: list[Record]) -> tuple[
 
     asked = [readers.parse_record(*record) for record in batch]
     papers = [(item.title, item.abstract) for item in asked if isinstance(item, InputRecord)]
-    found = iter(answers.answer_papers(model, papers, **options))
+    predictions = iter(answers.answer_papers(model, papers, **options))
     return len(batch), b"".join(
-        orjson.dumps(_line(item, found), option=orjson.OPT_APPEND_NEWLINE) for item in asked
+        orjson.dumps(_line(item, predictions), option=orjson.OPT_APPEND_NEWLINE) for item in asked
     )
 
 

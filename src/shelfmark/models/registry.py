@@ -145,10 +145,10 @@ class Alias:
         Raises:
             ShelfmarkError: a version has the name, or the alias names no valid version.
         """
-        found = self._read(self.name) if self._remote else self._target()
-        if found is None:
+        content = self._read(self.name) if self._remote else self._target()
+        if content is None:
             return None
-        version = found.decode().strip()
+        version = content.decode().strip()
         if not re.fullmatch(VERSION, version):
             raise ShelfmarkError(f"{self._models}/{self.name} names no version: {version[:40]!r}")
         return version
@@ -183,11 +183,11 @@ class Alias:
         """
         content = self._read(f"{self.name}.history.json")
         try:
-            found: list[dict[str, Any]] = orjson.loads(content or b"[]")
+            entries: list[dict[str, Any]] = orjson.loads(content or b"[]")
         except orjson.JSONDecodeError as error:
             place = f"{self._models}/{self.name}.history.json"
             raise ShelfmarkError(f"{place} is damaged ({error}): remove it") from error
-        return found
+        return entries
 
     def previous(self) -> str | None:
         """Return the version that the alias named before the present one, None for the first."""

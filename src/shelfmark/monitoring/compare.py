@@ -194,12 +194,12 @@ def _compare_texts(
         return None, test
     wide = window.terms.shape[1] == fingerprint.WIDE
     old = reference.terms if wide else fingerprint.fold(reference.terms)
-    found = statistics.two_sample_classifier(old, window.terms, limits.domain_papers)
-    test.p, test.effect, test.old, test.new = found.p, found.auc, 0.5, found.auc
-    moments = window.rows["time"].iloc[window.with_terms[found.new]]
-    scores = pd.Series(found.new_scores, index=moments.index)
-    test.parts = _compare_parts(test, found.old_scores, scores, moments, _ranks)
-    return found, test
+    separation = statistics.two_sample_classifier(old, window.terms, limits.domain_papers)
+    test.p, test.effect, test.old, test.new = separation.p, separation.auc, 0.5, separation.auc
+    moments = window.rows["time"].iloc[window.with_terms[separation.new]]
+    scores = pd.Series(separation.new_scores, index=moments.index)
+    test.parts = _compare_parts(test, separation.old_scores, scores, moments, _ranks)
+    return separation, test
 
 
 def _ranks(old: Any, new: Any) -> tuple[float, float]:

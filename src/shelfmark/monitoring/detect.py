@@ -88,9 +88,9 @@ def _write(
     folder: Path,
     evidently: bool,
 ) -> DriftReport:
-    found = compare.compare(known, window, limits)
+    comparison = compare.compare(known, window, limits)
     sketcher = Sketcher(card.config["features"])
-    report = build_report(card.name, known, window, found, limits, sketcher)
+    report = build_report(card.name, known, window, comparison, limits, sketcher)
     report.command, report.synthetic = provenance.command(), card.data.synthetic
     target = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     with files.atomic_folder(target) as aside:

@@ -274,11 +274,11 @@ def read_lines(place: Location) -> Iterator[dict[str, Any]]:
                 if not line.endswith(b"\n"):
                     break
                 try:
-                    found = orjson.loads(line)
+                    record = orjson.loads(line)
                 except orjson.JSONDecodeError:
-                    found = None
-                if isinstance(found, dict):
-                    yield found
+                    record = None
+                if isinstance(record, dict):
+                    yield record
                 else:
                     damaged += 1
     except OSError as error:

@@ -100,13 +100,14 @@ def describe_papers(
              for start in range(0, len(texts), BATCH)]  # fmt: skip
     best = [number for part in parts for number in part.argmax(axis=1).tolist()]
     sure = [value for part in parts for value in part.max(axis=1).astype(np.float64).round(6)]
-    found = [text_traits(model, text) for text in texts]
+    traits = [text_traits(model, text) for text in texts]
     return {
         "label": labels,
         "predicted": [model.classes[number] for number in best],
         "confidence": sure,
         **{
-            name: [getattr(one, name) for one in found] for name in ("words", "unknown", "language")
+            name: [getattr(one, name) for one in traits]
+            for name in ("words", "unknown", "language")
         },
     }
 

@@ -42,7 +42,7 @@ def build_report(
     model: str,
     reference: Reference,
     window: Window,
-    found: Comparison,
+    comparison: Comparison,
     limits: DriftConfig,
     sketcher: Sketcher,
 ) -> DriftReport:
@@ -52,27 +52,27 @@ def build_report(
         model: name of the model.
         reference: the reference compared with.
         window: the papers compared.
-        found: the result of the comparison; its tests get their distributions.
+        comparison: the result of the comparison; its tests get their distributions.
         limits: the limits in force.
         sketcher: of the model, to name the words.
     """
-    for test in found.tests:
+    for test in comparison.tests:
         _add_distribution(test, reference.rows, window.rows)
-    alarms = {test.test for test in found.alarms}
+    alarms = {test.test for test in comparison.alarms}
     return DriftReport(
-        verdict=found.verdict,
-        alarm=found.verdict == DRIFT,
+        verdict=comparison.verdict,
+        alarm=comparison.verdict == DRIFT,
         model=model,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         reference=ReferenceSummary(papers=len(reference.rows)),
         window=_summarise(window),
-        tests=found.tests,
-        words=_words(reference, window, found, sketcher) if "text" in alarms else None,
-        mean_tfidf_turned=found.mean_tfidf_turned,
+        tests=comparison.tests,
+        words=_words(reference, window, comparison, sketcher) if "text" in alarms else None,
+        mean_tfidf_turned=comparison.mean_tfidf_turned,
         calibration_error=CalibrationErrors(
             reference=calibration_error(reference.rows), window=calibration_error(window.rows)
         ),
-        examples=_examples(window, found) if alarms else [],
+        examples=_examples(window, comparison) if alarms else [],
         limits=limits.model_dump(),
     )
 
@@ -119,14 +119,14 @@ def _largest_changes(old: pd.Series[str], new: pd.Series[str]) -> list[NameShare
 
 
 def _words(
-    reference: Reference, window: Window, found: Comparison, sketcher: Sketcher
+    reference: Reference, window: Window, comparison: Comparison, sketcher: Sketcher
 ) -> WordShares:
     """Return the words that contribute most, with the shares of papers that have them."""
-    assert found.classifier is not None
+    assert comparison.classifier is not None
     assert window.terms is not None
     wide = window.terms.shape[1] == fingerprint.WIDE
     old = _paper_shares(reference.terms if wide else fingerprint.fold(reference.terms))
-    new, contribution = _paper_shares(window.terms), found.classifier.contribution
+    new, contribution = _paper_shares(window.terms), comparison.classifier.contribution
     words, names = WordShares(more=[], less=[]), _bucket_names(reference, window, sketcher)
     for bucket in np.argsort(-contribution, kind="stable").tolist():
         before, after = float(old[bucket]), float(new[bucket])
@@ -153,10 +153,10 @@ def _bucket_names(reference: Reference, window: Window, sketcher: Sketcher) -> d
     return dict(zip(reversed(sketcher.buckets(words)), reversed(words), strict=True))
 
 
-def _examples(window: Window, found: Comparison) -> list[Example]:
+def _examples(window: Window, comparison: Comparison) -> list[Example]:
     """Return papers that show the drift: those least like the old, or the least confident."""
-    classifier = found.classifier
-    if classifier is not None and any(test.test == "text" for test in found.alarms):
+    classifier = comparison.classifier
+    if classifier is not None and any(test.test == "text" for test in comparison.alarms):
         newest = np.argsort(-classifier.new_scores, kind="stable")[:MOST_EXAMPLES]
         rows = window.with_terms[classifier.new[newest]]
     else:

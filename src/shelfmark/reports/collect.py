@@ -101,8 +101,8 @@ def find_runs(reports: Path, models: Path, data: Path, names: Sequence[str] = ()
         ShelfmarkError: there is no run, a named model was not evaluated, or a file is damaged.
     """
     paths = sorted(reports.glob(f"*/{METRICS}"))
-    found = [run for path in paths if (run := _read_run(path))]
-    newest = {(run.figures["kind"], run.model): run for run in sorted(found, key=_creation_time)}
+    recorded = [run for path in paths if (run := _read_run(path))]
+    newest = {(run.figures["kind"], run.model): run for run in sorted(recorded, key=_creation_time)}
     evaluated = _select_kind(newest, "evaluation")
     for name in names:
         if name not in evaluated:
@@ -265,7 +265,7 @@ def _find_data(folder: Path, runs: Runs) -> list[Run]:
     trained: dict[str, list[str]] = {}
     for run in runs.evaluations:
         trained.setdefault(run.figures.get("data_card_sha256", ""), []).append(run.model)
-    found = []
+    splits = []
     for digest, models in trained.items():
         if (path := cards.get(digest)) is None:
             logger.warning("the splits that {} was trained on are gone", ", ".join(models))
@@ -275,8 +275,8 @@ def _find_data(folder: Path, runs: Runs) -> list[Run]:
         origin = {key: first.figures[key] if first else None for key in ("command", "created")}
         figures = {"kind": "data", **origin, "models": models, "sha256": digest,
                    **read_figures(path)}  # fmt: skip
-        found.append(Run(f"data-{path.parent.name}", figures))
-    return found
+        splits.append(Run(f"data-{path.parent.name}", figures))
+    return splits
 
 
 class PictureSource(NamedTuple):

@@ -150,9 +150,9 @@ def write_table(folder: Path, harvest: HarvestResult, out: Path, days: int) -> S
     work = functools.partial(_classify_batch, folder)
     answered = parallel.map_in_order(work, itertools.chain(first, batches), workers)
     with contextlib.closing(answered), console.progress("predicting") as bar:
-        for found in answered:
-            rows += found
-            bar.advance(len(found))
+        for batch_rows in answered:
+            rows += batch_rows
+            bar.advance(len(batch_rows))
     rows.sort(key=_attention_order)
     summary = Summary(
         out / f"moderators-{harvest.day}", len(rows), Counter(row.verdict for row in rows)
@@ -217,8 +217,8 @@ def _classify_batch(folder: Path, papers: list[Paper]) -> list[Row]:
         answers.PaperQuery(paper.title, paper.abstract, 1, True, paper.categories[0])
         for paper in papers
     ]
-    found = answers.answer_queries(_load_model(folder), asked)
-    return [_make_row(*pair) for pair in zip(papers, found, strict=True)]
+    predictions = answers.answer_queries(_load_model(folder), asked)
+    return [_make_row(*pair) for pair in zip(papers, predictions, strict=True)]
 
 
 def _make_row(paper: Paper, answer: Answer) -> Row:

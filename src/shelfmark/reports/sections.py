@@ -228,8 +228,8 @@ def describe_robustness(run: Run) -> RobustnessSection:
     years = [
         [f"{code(trained)}, {code(tested)}", f"{one['papers']:,}",
          *(_number(one.get(key)) for key in list(YEARS)[1:])]
-        for trained, found in (figures.get("years") or {}).items()
-        for tested, one in found.items()
+        for trained, by_year in (figures.get("years") or {}).items()
+        for tested, one in by_year.items()
     ]  # fmt: skip
     sources = [run.name, f"{run.name}/changes"]
     heads = {**CHANGES, "difference": "difference in accuracy (interval)"}
@@ -279,7 +279,7 @@ def _number(value: float | None, form: str = ".4f") -> str:
 
 def _difference(change: dict[str, Any]) -> str:
     """Return how a change moves the accuracy, with its interval if there is one."""
-    found = (change.get("difference") or {}).get("accuracy")
-    if not isinstance(found, dict):
-        return _number(found, "+.3f")
-    return f"{found['value']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})"
+    difference = (change.get("difference") or {}).get("accuracy")
+    if not isinstance(difference, dict):
+        return _number(difference, "+.3f")
+    return f"{difference['value']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"

@@ -253,11 +253,11 @@ class _Finder:
         """Return the indices of the elements of `query` that are keys, and those of the keys."""
         home = hash_to_bits(query, self.bits)
         at = self.slots[home]
-        found = self.keys[at] == query
-        rest = np.flatnonzero(~found & self.shared[home])
+        matches = self.keys[at] == query
+        rest = np.flatnonzero(~matches & self.shared[home])
         at[rest] = np.minimum(np.searchsorted(self.keys, query[rest]), len(self.keys) - 1)
-        found[rest] = self.keys[at[rest]] == query[rest]
-        hit = np.flatnonzero(found)
+        matches[rest] = self.keys[at[rest]] == query[rest]
+        hit = np.flatnonzero(matches)
         return hit, at[hit]
 
 

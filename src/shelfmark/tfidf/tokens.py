@@ -82,8 +82,8 @@ class Reader:
         if size and document.isascii():
             words = document.translate(_LOWER_STR if self.lower else _KEEP_STR).split()
             return [word for word in words if len(word) >= size and word not in stop]
-        found = self.findall(self.preprocess(document))
-        return [token for token in found if token not in stop] if stop else found
+        matches = self.findall(self.preprocess(document))
+        return [token for token in matches if token not in stop] if stop else matches
 
     def start(self) -> _Words | _Matches:
         """Return a new object that numbers tokens in the order of their first occurrence."""
@@ -108,9 +108,9 @@ class _Matches(dict[str, int]):
         number, reader = self.__getitem__, self.reader
         parts = []
         for document in documents:
-            found = reader.findall(reader.preprocess(document))
-            numbers = chain(map(number, found), (END,))
-            parts.append(np.fromiter(numbers, np.int32, len(found) + 1))
+            words = reader.findall(reader.preprocess(document))
+            numbers = chain(map(number, words), (END,))
+            parts.append(np.fromiter(numbers, np.int32, len(words) + 1))
         ids = np.concatenate(parts)
         kept: NDArray[np.int32] = ids[ids != DROPPED]
         return kept

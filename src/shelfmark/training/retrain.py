@@ -128,8 +128,8 @@ def _days(harvest: Path) -> list[date]:
     records = sources.read_records("snapshot", harvest, {})
     days = []
     for chunk in iter(lambda: list(itertools.islice(records, 2048)), []):
-        found = sources.parse_records("snapshot", chunk)
-        days += [paper.submitted for paper in found if isinstance(paper, Paper)]
+        papers = sources.parse_records("snapshot", chunk)
+        days += [paper.submitted for paper in papers if isinstance(paper, Paper)]
     return days
 
 

@@ -43,9 +43,9 @@ def sync_runs(reports: Path, seconds: float = 3600) -> int:
             are marked as sent.
     """
     with contextlib.ExitStack() as stack:
-        found = unsent_records(reports)
-        held = {place for place in {*map(_home, found)} if stack.enter_context(_lock_run(place))}
-        records = [record for record in found if _home(record) in held]
+        unsent = unsent_records(reports)
+        held = {place for place in {*map(_home, unsent)} if stack.enter_context(_lock_run(place))}
+        records = [record for record in unsent if _home(record) in held]
         for place in sorted(held):
             _check_place(place)
         if records:

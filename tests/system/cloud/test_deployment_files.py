@@ -117,14 +117,14 @@ def test_the_images_install_locked_versions_and_the_service_few_packages() -> No
 
 def exported(dockerfile: Path) -> list[set[str]]:
     """Return the packages that each of a Dockerfile's builds takes from the lock."""
-    found = []
+    names = []
     for export in (words for name, words in instructions(dockerfile) if "uv export" in words):
         flags = re.findall(r"--(?:prune|extra) [\w-]+", export)
         uv = ["uv", "export", "--quiet", "--frozen", "--no-emit-project", "--no-hashes"]
         done = run(*uv, *" ".join(flags).split())
         assert done.returncode == 0, done.stderr
-        found.append(set(re.findall(r"^([\w.-]+)==", done.stdout, re.MULTILINE)))
-    return found
+        names.append(set(re.findall(r"^([\w.-]+)==", done.stdout, re.MULTILINE)))
+    return names
 
 
 def test_the_build_tests_the_images_before_it_pushes_and_deploys() -> None:

@@ -256,8 +256,8 @@ def test_a_mounted_folder_is_read_and_written(
     monkeypatch.setenv(MOUNT, str(tmp_path / "gcs"))
     (tmp_path / "gcs" / "my-bucket").mkdir(parents=True)
     check_folder(job.BucketFolder.open("gs://my-bucket/some/where/"), tmp_path)
-    found = [path for path in (tmp_path / "gcs").rglob("*") if path.is_file()]
-    assert found == []
+    paths = [path for path in (tmp_path / "gcs").rglob("*") if path.is_file()]
+    assert paths == []
 
 
 def test_a_folder_of_a_bucket_is_read_and_written_over_the_network(

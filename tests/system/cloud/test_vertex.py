@@ -304,9 +304,9 @@ def test_logs_are_read_over_pages_and_followed_to_the_end(google: Google) -> Non
         entry(2, jsonPayload={"message": "two"}),
         entry(3, jsonPayload={"other": 3}),
     ]
-    found = list(vertex.stream_logs(jobs, job.name, follow=False))
-    assert [line.text for line in found] == ["one", "two", "{'other': 3}"]
-    assert found[0].time == "2026-11-22 10:00:01"
+    result = list(vertex.stream_logs(jobs, job.name, follow=False))
+    assert [line.text for line in result] == ["one", "two", "{'other': 3}"]
+    assert result[0].time == "2026-11-22 10:00:01"
     body = google.sent("POST", "/v2/entries:list")[0]
     assert body["resourceNames"] == ["projects/my-project"]
     assert 'resource.labels.job_id="7000000000"' in body["filter"]
@@ -329,19 +329,19 @@ def test_a_tag_resolves_to_its_present_digest(google: Google) -> None:
 
 
 def findings(*overrides: str) -> dict[str, tuple[bool | None, str]]:
-    found = submit.preflight([*OURS, *overrides])[1]
-    return {finding.what: (finding.right, finding.text) for finding in found}
+    checks = submit.preflight([*OURS, *overrides])[1]
+    return {finding.what: (finding.right, finding.text) for finding in checks}
 
 
 def test_all_checks_pass_before_a_job(google: Google) -> None:
     google.secrets["projects/my-project/secrets/wandb-key"] = KEY
-    found = findings(*WANDB)
-    assert {what: right for what, (right, _) in found.items()} == dict.fromkeys(
+    checks = findings(*WANDB)
+    assert {what: right for what, (right, _) in checks.items()} == dict.fromkeys(
         ("APIs", "bucket", "image", "machine", "quota", "secret"), True
     )
-    assert found["bucket"][1] == "gs://my-bucket is in europe-west4"
-    assert found["machine"][1] == "n1-highmem-4: 4 cores, 26 GB"
-    assert found["quota"][1].endswith("preemptible_cpus in europe-west4: 42 cores, 4 wanted")
+    assert checks["bucket"][1] == "gs://my-bucket is in europe-west4"
+    assert checks["machine"][1] == "n1-highmem-4: 4 cores, 26 GB"
+    assert checks["quota"][1].endswith("preemptible_cpus in europe-west4: 42 cores, 4 wanted")
     assert not [path for _, path, _ in google.asked if path.endswith(":access")]
 
 
@@ -350,12 +350,12 @@ def test_each_failed_check_is_named_and_nothing_is_sent(google: Google) -> None:
     google.location = "US-CENTRAL1"
     google.images = {}
     google.quotas = {"": 2}
-    found = findings(*WANDB, "cloud.machine.type=n9-mega")
-    assert {what for what, (right, _) in found.items() if right is False} == {
+    checks = findings(*WANDB, "cloud.machine.type=n9-mega")
+    assert {what for what, (right, _) in checks.items() if right is False} == {
         "APIs", "bucket", "image", "machine", "secret"
     }  # fmt: skip
-    assert "gcloud services enable aiplatform.googleapis.com artifactr" in found["APIs"][1]
-    assert "us-central1, the job would run in europe-west4" in found["bucket"][1]
+    assert "gcloud services enable aiplatform.googleapis.com artifactr" in checks["APIs"][1]
+    assert "us-central1, the job would run in europe-west4" in checks["bucket"][1]
     with pytest.raises(ShelfmarkError, match=r"not sent: APIs: .*; bucket: .*; image: .*; machine"):
         submit.send_job([*OURS, *WANDB, "cloud.machine.type=n9-mega"])
     assert not google.jobs
@@ -370,9 +370,9 @@ def test_a_hint_does_not_stop_a_job(google: Google, log: Callable[[], str]) -> N
 
 
 def test_a_foreign_bucket_is_reported_with_google_s_reason(google: Google) -> None:
-    found = findings("cloud.bucket=not-mine")
-    assert found["bucket"][0] is False
-    assert "404: /storage/v1/b/not-mine is not found" in found["bucket"][1]
+    checks = findings("cloud.bucket=not-mine")
+    assert checks["bucket"][0] is False
+    assert "404: /storage/v1/b/not-mine is not found" in checks["bucket"][1]
 
 
 def test_a_key_is_in_no_spec_and_no_log(google: Google, log: Callable[[], str]) -> None:

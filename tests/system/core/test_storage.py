@@ -212,8 +212,8 @@ def test_shipping_again_sends_nothing_twice_and_mends_what_is_torn(
     for name in ("whole", "torn", "new"):
         (tmp_path / f"{name}.jsonl").write_bytes(f"{name}\n".encode())
     assert ship_log(tmp_path, f"{gcs}/log") == 3
-    found = system.cat(system.find(path))
-    assert found == {f"{path}/{name}.jsonl": f"{name}\n".encode() for name in
+    content = system.cat(system.find(path))
+    assert content == {f"{path}/{name}.jsonl": f"{name}\n".encode() for name in
                      ("new", "torn", "whole")}  # fmt: skip
     assert system.info(f"{path}/whole.jsonl")["generation"] == before
 

@@ -68,12 +68,12 @@ def test_any_format_gives_the_splits_of_a_file_here(
     monkeypatch.setattr(storage, "BLOCK", 1 << 18)  # many requests a file
     content = pack(snapshot_file.read_bytes())
     address = put(f"{gcs}/in/{name}", content)
-    found = prepare_splits(settings(address))
+    splits_again = prepare_splits(settings(address))
     for split in SPLITS:
-        assert found.read(split).equals(splits.read(split))
+        assert splits_again.read(split).equals(splits.read(split))
     (here := snapshot_file.with_name(f"here-{name}")).write_bytes(content)
-    assert found.card["source_sha256"] == files.sha256(here)
-    assert prepare_splits(settings(here)).folder == found.folder  # the path is no part of it
+    assert splits_again.card["source_sha256"] == files.sha256(here)
+    assert prepare_splits(settings(here)).folder == splits_again.folder  # the path is no part of it
 
 
 def test_an_unchanged_file_is_read_once_and_a_changed_one_again(

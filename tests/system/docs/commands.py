@@ -61,7 +61,7 @@ def blocks(page: str) -> list[list[str]]:
 
 def commands(code: str) -> list[str]:
     """Divide bash into commands: lines, joined where a quote is open or a backslash ends one."""
-    found, waiting = [], ""
+    lines, waiting = [], ""
     for line in code.splitlines(keepends=True):
         waiting += line
         try:
@@ -69,10 +69,10 @@ def commands(code: str) -> list[str]:
         except ValueError:  # a quote is open
             continue
         if not waiting.rstrip("\n").endswith("\\"):
-            found += [waiting] if words else []
+            lines += [waiting] if words else []
             waiting = ""
     assert not waiting.strip(), waiting
-    return found
+    return lines
 
 
 def words_of(command: str) -> list[str]:

@@ -144,15 +144,15 @@ def test_commands_are_split_and_the_longest_beginning_counts() -> None:
     code = (
         "uv run inv a  # first\nKEY=1 uv run --extra x inv b \\\n   --more\nshelfmark c -d '{\n}'\n"
     )
-    found = commands(code)
-    assert [task_of(one) for one in found] == ["a", "b", "c"]
+    result = commands(code)
+    assert [task_of(one) for one in result] == ["a", "b", "c"]
     listed = [
         Entry("page", "b", "short"),
         Entry("page", "b --more", "long"),
         Entry("page", "c", ""),
     ]
-    assert [entry_of("page", one, listed) for one in found] == [None, listed[1], listed[2]]
-    assert entry_of("another page", found[1], listed) is None
+    assert [entry_of("page", one, listed) for one in result] == [None, listed[1], listed[2]]
+    assert entry_of("another page", result[1], listed) is None
     assert entry_of("page", "uv run inv bench", listed) is None  # a word, not its first letters
 
 
@@ -164,7 +164,7 @@ def test_a_command_that_fails_is_noticed(sandbox: Sandbox) -> None:
 
 def overrides() -> list[str]:
     """Return the cells of the pages' tables that hold overrides."""
-    found = []
+    lines = []
     for page in PAGES:
         column = None
         for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
@@ -173,8 +173,8 @@ def overrides() -> list[str]:
             if heads or not cells:
                 column = heads[0] if heads else None
             elif column is not None and "---" not in line:
-                found.append(cells[column])
-    return found
+                lines.append(cells[column])
+    return lines
 
 
 def typed_in(cell: str) -> list[list[str]]:
@@ -209,7 +209,7 @@ def test_every_command_in_a_sentence_is_one() -> None:
         name: {flag.removeprefix("--") for one in command.params for flag in one.opts}
         for name, command in tasks.COMMANDS.items()
     }
-    found = 0
+    count = 0
     for page in PAGES:
         text = re.sub(r"^```.*?^```$", "", (ROOT / page).read_text(encoding="utf-8"),
                       flags=re.MULTILINE | re.DOTALL)  # fmt: skip
@@ -217,5 +217,5 @@ def test_every_command_in_a_sentence_is_one() -> None:
             assert task in known, (page, task)
             for flag in re.findall(r"--([a-z][\w-]*)", rest):
                 assert flag.removeprefix("no-") in known[task] | {"help"}, (page, task, flag)
-            found += 1
-    assert found > 60
+            count += 1
+    assert count > 60

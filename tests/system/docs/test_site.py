@@ -68,10 +68,10 @@ def test_every_page_is_in_the_navigation_and_every_entry_is_a_page(pages: Path) 
 
 def test_every_link_leads_somewhere(site: Path, links: dict[Path, Links]) -> None:
     assert len(links) > 40
-    for page, found in links.items():
+    for page, result in links.items():
         if page.name == "404.html":
             continue  # its links are those of whatever page was asked for
-        for link in [*found.leads, *found.loads]:
+        for link in [*result.leads, *result.loads]:
             path, place = urldefrag(link)
             if urlsplit(link).scheme or not (path or place):
                 continue
@@ -84,9 +84,9 @@ def test_every_link_leads_somewhere(site: Path, links: dict[Path, Links]) -> Non
 
 
 def test_no_page_loads_anything_from_another_host(links: dict[Path, Links]) -> None:
-    for page, found in links.items():
-        assert found.loads, page
-        assert not [link for link in found.loads if urlsplit(link).netloc], page
+    for page, result in links.items():
+        assert result.loads, page
+        assert not [link for link in result.loads if urlsplit(link).netloc], page
 
 
 def test_a_link_without_a_target_stops_the_build() -> None:
@@ -186,8 +186,8 @@ def test_the_search_works_by_keyboard_and_in_dark_mode(browser: Browser, address
     expect(page.locator(":focus")).to_have_text(re.compile("Skip to content"))
     page.keyboard.press("Control+k")
     page.keyboard.type("max_depth")
-    found = page.get_by_role("option").filter(has_text="Configuration keys")
-    expect(found.first).to_be_visible()
+    results = page.get_by_role("option").filter(has_text="Configuration keys")
+    expect(results.first).to_be_visible()
     assert [url for url in requests if not url.startswith((address, "blob:", "data:"))] == []
     page.context.close()
 

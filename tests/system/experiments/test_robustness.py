@@ -140,15 +140,15 @@ def test_training_papers_precede_validation_and_test_papers(parts: splits.Splits
         ageing.pool_papers(parts, with_test=True).num_rows
         == pool.num_rows + parts.read("test").num_rows
     )
-    found = ageing.split_by_year(pool, 2014)
-    assert sum(part.num_rows for part in found.values()) == pool.num_rows
-    spans = [pc.min_max(found[name]["submitted"]).as_py() for name in splits.SPLITS]
+    result = ageing.split_by_year(pool, 2014)
+    assert sum(part.num_rows for part in result.values()) == pool.num_rows
+    spans = [pc.min_max(result[name]["submitted"]).as_py() for name in splits.SPLITS]
     assert spans[0]["max"] < spans[1]["min"]
     assert spans[1]["max"].year == 2014
     assert spans[2]["min"].year == 2015
-    share = found["validation"].num_rows / (pool.num_rows - found["test"].num_rows)
+    share = result["validation"].num_rows / (pool.num_rows - result["test"].num_rows)
     assert 0.08 < share < 0.12
-    later = ageing.sample_later_years(found["test"], 2014, 120, 7)
+    later = ageing.sample_later_years(result["test"], 2014, 120, 7)
     assert list(later) == [2015, 2016, 2017, 2018]
     assert all(table.num_rows <= 120 for table in later.values())
 
@@ -195,11 +195,11 @@ def test_the_interval_covers_a_known_difference() -> None:
         resampled = [
             figures.score(sample, before, rows) for rows in figures.resample_rows(sample, 3)
         ]
-        found = figures.compare(sample, before, after, 3, resampled)
-        accuracy, abstained = found["accuracy"], found["abstained"]
+        effects = figures.compare(sample, before, after, 3, resampled)
+        accuracy, abstained = effects["accuracy"], effects["abstained"]
         assert accuracy is not None
         assert abstained == {"value": 1, "low": 1, "high": 1}
-        assert found["confident_precision"] is None
+        assert effects["confident_precision"] is None
         # Paired: unpaired it would be twice as wide.
         assert accuracy["high"] - accuracy["low"] < 0.08
         covered += accuracy["low"] <= -0.08 <= accuracy["high"]
@@ -210,11 +210,11 @@ def test_labels_without_papers_do_not_count() -> None:
     truth, given = np.array([0, 0, 1, 1, 3]), np.array([0, 2, 1, 1, 0])
     sample = Sample(["a", "b", "c", "d"], [("", "")] * 5, truth)
     predictions = Predictions(given, np.zeros(5, bool))
-    found = figures.score(sample, predictions)
+    scores = figures.score(sample, predictions)
     known = f1_score(truth, given, labels=[0, 1, 3], average="macro", zero_division=0)
-    assert found["macro_f1"] == pytest.approx(known)
-    assert found["confident_precision"] is None
-    assert found["abstained"] == 1
+    assert scores["macro_f1"] == pytest.approx(known)
+    assert scores["confident_precision"] is None
+    assert scores["abstained"] == 1
     assert set(figures.score_classes(sample, predictions)) == {"a", "b", "d"}
 
 
@@ -322,10 +322,10 @@ def made_up(count: int) -> dict[str, Any]:
             },
         }
 
-    found = {name: some(name not in changes.STUFFINGS) for name in NAMES}
+    result = {name: some(name not in changes.STUFFINGS) for name in NAMES}
     for name in changes.STUFFINGS:
-        found[name]["moved"] = {"before": 0.1, "after": 0.3, "confidently": 0.2}
-    found[run.LANGUAGE]["language"] = {
+        result[name]["moved"] = {"before": 0.1, "after": 0.3, "confidently": 0.2}
+    result[run.LANGUAGE]["language"] = {
         "words": 0.5, "marked_before": 0.0, "marked_after": 1.0,
     }  # fmt: skip
     row = {"accuracy": 0.8, "macro_f1": 0.7, "abstained": 0.3, "papers": 100}
@@ -333,7 +333,7 @@ def made_up(count: int) -> dict[str, Any]:
     return {
         "model": "made-up", "split": "validation", "synthetic": True, "papers": 9, "command": "x",
         "created": "2026-01-01T00:00:00+00:00",
-        "as_is": some(), "changes": found, "years_left_out": {},
+        "as_is": some(), "changes": result, "years_left_out": {},
         "years": {"2013": {"2014": row, "2015": row}, "2014": {"2015": row}},
         "years_trained": {"2013": 500, "2014": 600},
     }  # fmt: skip

@@ -209,8 +209,8 @@ def rates_done(database: Path) -> list[float]:
         "WHERE key = 'values' AND state = 'COMPLETE'"
     )
     with sqlite3.connect(database) as connection:
-        found = [orjson.loads(value) for (value,) in connection.execute(query)]
-    return sorted(values["model.learning_rate"] for values in found)
+        result = [orjson.loads(value) for (value,) in connection.execute(query)]
+    return sorted(values["model.learning_rate"] for values in result)
 
 
 def inv(*words: str, cwd: Path) -> subprocess.Popen[str]:

@@ -105,11 +105,11 @@ def accuracy(model: artifact.Model) -> float:
 
 def words(model: artifact.Model) -> list[Any]:
     """Return what the fields of TF-IDF have learnt."""
-    found = []
+    terms = []
     for _, field in model.classifier.pipeline.steps[0][1].transformer_list:
         vectorizer = getattr(field, "steps", [(None, field)])[-1][1]
-        found += [vectorizer.vocabulary_, list(vectorizer.vocabulary_), vectorizer.idf_.tobytes()]
-    return found
+        terms += [vectorizer.vocabulary_, list(vectorizer.vocabulary_), vectorizer.idf_.tobytes()]
+    return terms
 
 
 def test_two_workers_are_as_accurate_as_one_process(

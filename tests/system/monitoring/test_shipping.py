@@ -48,7 +48,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path, memory: str) -> str:
     ]
 
 
-def found(target: str) -> dict[str, bytes]:
+def read_target(target: str) -> dict[str, bytes]:
     filesystem, place = fsspec.core.url_to_fs(target)
     names = filesystem.find(place)
     return {name.rpartition("/")[2]: filesystem.cat_file(name) for name in names}
@@ -60,14 +60,14 @@ def here(folder: Path) -> set[str]:
 
 def test_closed_files_move(folder: Path, target: str) -> None:
     assert ship_log(folder, target) == 5
-    assert found(target) == CONTENT
+    assert read_target(target) == CONTENT
     assert here(folder) == set()
     assert ship_log(folder, target) == 0
 
 
 def test_a_slash_at_the_end_changes_nothing(folder: Path, target: str) -> None:
     assert ship_log(folder, f"{target}/") == 5
-    assert found(target) == CONTENT
+    assert read_target(target) == CONTENT
 
 
 def test_what_is_there_already_just_goes_and_what_is_torn_there_is_mended(
@@ -80,7 +80,7 @@ def test_what_is_there_already_just_goes_and_what_is_torn_there_is_mended(
     filesystem.pipe_file(f"{place}/1.jsonl", CONTENT["1.jsonl"][:100])
     filesystem.pipe_file(f"{place}/2.jsonl", bytes(len(CONTENT["2.jsonl"])))
     assert ship_log(folder, target) == 3
-    assert found(target) == CONTENT
+    assert read_target(target) == CONTENT
     assert here(folder) == set()
 
 
@@ -98,7 +98,7 @@ def test_a_living_file_stays_and_a_dead_one_is_shipped(folder: Path, tmp_path: P
     held = files.try_lock(folder / "living.jsonl.open")
     (folder / "dead.jsonl.open").write_bytes(b"{}\n")
     assert ship_log(folder, str(tmp_path / "there")) == 6
-    assert "dead.jsonl" in found(str(tmp_path / "there"))
+    assert "dead.jsonl" in read_target(str(tmp_path / "there"))
     assert here(folder) == {"living.jsonl.open"}
     assert held
     held.close()
@@ -119,7 +119,7 @@ def test_what_does_not_arrive_whole_stays_here(
     assert here(folder) == set(CONTENT)
     monkeypatch.undo()
     assert ship_log(folder, memory) == 5
-    assert found(memory) == CONTENT
+    assert read_target(memory) == CONTENT
 
 
 SHIP = """
@@ -146,7 +146,7 @@ def test_two_at_once_ship_each_file_once(tmp_path: Path) -> None:
     counts = [int(run.communicate()[0]) for run in both]
     assert [run.returncode for run in both] == [0, 0]
     assert sum(counts) == 300
-    assert found(str(there)) == content
+    assert read_target(str(there)) == content
     assert here(folder) == set()
 
 
@@ -175,9 +175,9 @@ def test_the_next_takes_up_where_a_killed_one_was(folder: Path, tmp_path: Path) 
     command = [sys.executable, "-c", KILLED, str(folder), target]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert here(folder) == {"2.jsonl", "3.jsonl", "4.jsonl"}
-    assert set(found(target)) == {"0.jsonl", "1.jsonl", "2.jsonl"}
+    assert set(read_target(target)) == {"0.jsonl", "1.jsonl", "2.jsonl"}
     assert ship_log(folder, target) == 3
-    assert found(target) == CONTENT
+    assert read_target(target) == CONTENT
 
 
 def test_no_room_at_the_target_is_one_line_and_nothing_is_lost(

@@ -42,8 +42,8 @@ def folder(home: Path) -> Path:
 def paper(number: int, category: str, abstract: str, **changes: Any) -> records.Record:
     """Return a record that came with the harvest, submitted shortly before."""
     created = "Fri, 30 Oct 2026 10:00:00 GMT"
-    found = records.made(number, category, abstract=abstract, update_date="2026-11-05")
-    return found | {"versions": [{"version": "v1", "created": created}]} | changes
+    record = records.made(number, category, abstract=abstract, update_date="2026-11-05")
+    return record | {"versions": [{"version": "v1", "created": created}]} | changes
 
 
 def harvested(folder: Path, papers: list[Any]) -> HarvestResult:

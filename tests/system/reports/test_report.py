@@ -200,17 +200,17 @@ def test_a_missing_picture_is_found(reports: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("created", "found"),
+    ("created", "result"),
     [
         ("2099-01-01T00:00:00+00:00", "it is older than its figures"),
         ("2001-01-01T00:00:00+00:00", "it is newer than its figures"),
     ],
 )
-def test_a_picture_of_other_figures_is_found(reports: Path, created: str, found: str) -> None:
+def test_a_picture_of_other_figures_is_found(reports: Path, created: str, result: str) -> None:
     rewritten(reports / "figures" / "tiny-test", lambda figures: figures.update(created=created))
     lines = [x for x in check_report(reports) if ".png" in x]
     assert len(lines) == 2
-    assert all(found in line for line in lines)
+    assert all(result in line for line in lines)
 
 
 def test_a_picture_of_another_run_is_found(reports: Path) -> None:

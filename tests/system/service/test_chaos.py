@@ -60,15 +60,15 @@ def house(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def right(house: Path) -> Right:
     """The answers of both versions, computed in this process."""
-    found = {}
+    result = {}
     for name in VERSIONS:
         model = artifact.load(house / "models" / name, threads=1)
-        found[name] = [
+        result[name] = [
             orjson.loads(orjson.dumps(answers.answer_papers(model, [paper])[0].to_json()))
             for paper in PAPERS
         ]
-    assert all(one["ranking"] != two["ranking"] for one, two in zip(*found.values(), strict=True))
-    return found
+    assert all(one["ranking"] != two["ranking"] for one, two in zip(*result.values(), strict=True))
+    return result
 
 
 # The supervisor logs each health check, and waits for its answer without a timeout.
@@ -173,8 +173,8 @@ class Crowd:
         assert len(self.broken) <= broken, self.broken
         for asked, status, answer in self.answers:
             assert status == 200, answer
-            found = answer["predictions"] if len(asked) > 1 else [answer]
-            assert found == [right[answer["model"]][number] for number in asked]
+            result = answer["predictions"] if len(asked) > 1 else [answer]
+            assert result == [right[answer["model"]][number] for number in asked]
 
     def wait_for_answers(self, more: int = 20) -> None:
         """Wait until so many more requests are answered."""

@@ -175,8 +175,8 @@ def outcome(home: Path, name: str) -> list[bytes]:
 
 def kept(home: Path) -> dict[str, int]:
     """Return the finished stages; one that is done again has another number."""
-    found = (home / "models").glob(".unfinished-*/[!.]*.pkl")
-    return {path.name: path.stat().st_ino for path in found}
+    paths = (home / "models").glob(".unfinished-*/[!.]*.pkl")
+    return {path.name: path.stat().st_ino for path in paths}
 
 
 def untouched(home: Path) -> bool:

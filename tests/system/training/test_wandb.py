@@ -59,8 +59,8 @@ def card(home: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def local(home: Path) -> dict[str, Any]:
     """What the local record holds."""
-    found: dict[str, Any] = orjson.loads((home / "reports" / NAME / "run.json").read_bytes())
-    return found
+    result: dict[str, Any] = orjson.loads((home / "reports" / NAME / "run.json").read_bytes())
+    return result
 
 
 @pytest.fixture
@@ -207,8 +207,8 @@ def test_a_training_that_fails_is_recorded_as_failed(tmp_path: Path, server: Wan
     ):
         run.log(0, {"validation": 0.5})
         raise RuntimeError("half-way")
-    (found,) = wandb_record.read(tmp_path / "reports" / "mine").of("exit")
-    assert found.exit_code == 1
+    (result,) = wandb_record.read(tmp_path / "reports" / "mine").of("exit")
+    assert result.exit_code == 1
 
 
 def test_a_bad_key_makes_it_an_offline_run_with_one_warning(
@@ -316,12 +316,12 @@ def test_no_room_for_wandb_is_one_warning(tmp_path: Path) -> None:
 
 def children(pid: int, name: str) -> list[int]:
     """Return the children of a process that run a program."""
-    found = []
+    processes = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in task.read_text().split():
             if Path(f"/proc/{child}/comm").read_text().strip() == name:
-                found.append(int(child))
-    return found
+                processes.append(int(child))
+    return processes
 
 
 @pytest.fixture

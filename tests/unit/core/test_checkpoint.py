@@ -110,12 +110,12 @@ def test_a_killed_writer_leaves_a_whole_stage(tmp_path: Path) -> None:
     run = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)])
     until(lambda: "trees" in stages or run.poll() is not None)
     for _ in range(20):  # a reader at any moment
-        found = stages.load("trees")
-        assert found == found[:1] * 20_000
+        stored = stages.load("trees")
+        assert stored == stored[:1] * 20_000
     run.send_signal(signal.SIGKILL)
     run.wait()
-    found = stages.load("trees")
-    assert found == found[:1] * 20_000
+    stored = stages.load("trees")
+    assert stored == stored[:1] * 20_000
 
 
 @pytest.mark.parametrize("content", [b"", b"spam", pickle.dumps([1] * 999)[:-7]])

@@ -228,8 +228,8 @@ def run_ledger(
     try:
         for start in range(0, len(broken), size):
             part = broken[start : start + size]
-            found = [BrokenRecord(start + line, "why") for line, bad in enumerate(part, 1) if bad]
-            ledger.add(CleanedChunk(len(part), NO_ROWS, {}, [], Counter(), found))
+            result = [BrokenRecord(start + line, "why") for line, bad in enumerate(part, 1) if bad]
+            ledger.add(CleanedChunk(len(part), NO_ROWS, {}, [], Counter(), result))
         ledger.close()
     except ShelfmarkError as error:
         return ledger, str(error)

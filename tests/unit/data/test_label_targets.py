@@ -96,10 +96,10 @@ def test_the_indicator_is_one_class_a_paper_then_what_it_names() -> None:
 
 def test_shelves_hold_every_category_by_its_label() -> None:
     papers = [filed(kind, "cs.AI cs.DS astro-ph", "math.PR") for kind in DATA]
-    found = [
+    result = [
         Targets((), (), kind).label_sets(part) for kind, part in zip(DATA, papers, strict=True)
     ]
-    assert found == [
+    assert result == [
         [{"cs.AI", "cs.DS"}, {"math.PR"}],
         [{"cs", "astro-ph"}, {"math"}],
         [{"cs", "physics"}, {"math"}],

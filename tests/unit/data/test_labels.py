@@ -171,10 +171,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Splits:
 
 
 def test_each_paper_stands_under_the_label_that_gathers_its_primary_category(made: Splits) -> None:
-    found = rows(made)
-    assert {row["label"] for row in found} == set(OWN)
-    assert {row["categories"][0] for row in found} == set(GATHERED), "math.PR is left out"
-    for row in found:
+    result = rows(made)
+    assert {row["label"] for row in result} == set(OWN)
+    assert {row["categories"][0] for row in result} == set(GATHERED), "math.PR is left out"
+    for row in result:
         assert row["label"] == GATHERED[row["categories"][0]]
 
 
@@ -290,5 +290,5 @@ def test_the_service_answers_so_too(trained: Path) -> None:
     with TestClient(create_app(settings)) as client:
         for label, text in TEXTS.items():
             answer = client.post("/predict", json={"text": text}).json()
-            found = (answer["category"], answer["archive"], answer["group"])
-            assert found == (label, *HOMES[label])
+            result = (answer["category"], answer["archive"], answer["group"])
+            assert result == (label, *HOMES[label])

@@ -57,7 +57,7 @@ def test_the_confusion_adds_up(report: EvaluationReport) -> None:
 
 
 def test_telling_terms_point_to_their_class(report: EvaluationReport) -> None:
-    terms = {label: [term for term, _ in found] for label, found in report.telling_terms.items()}
+    terms = {label: [term for term, _ in result] for label, result in report.telling_terms.items()}
     assert {"robot", "grasping", "manipulator"} & set(terms["cs.RO"])
     assert {"galaxy", "star", "redshift"} & set(terms["astro-ph.GA"])
 
@@ -66,8 +66,8 @@ def test_telling_terms_without_a_linear_model_are_those_of_the_trees() -> None:
     some = papers(600)
     trees = fit(some.slice(0, 400), some.slice(400), *KINDS["trees"], "model.rounds=15")
     terms = {
-        label: [term for term, _ in found]
-        for label, found in evaluate.find_telling_terms(trees, some.slice(400)).items()
+        label: [term for term, _ in result]
+        for label, result in evaluate.find_telling_terms(trees, some.slice(400)).items()
     }
     assert {"robot", "grasping", "manipulator"} & set(terms["cs.RO"])
     assert {"galaxy", "star", "redshift"} & set(terms["astro-ph.GA"])

@@ -75,13 +75,13 @@ def test_figures_of_each_label_are_those_of_scikit_learn(labels: int) -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, labels, 500)
     predicted = np.where(rng.random(500) < 0.6, truth, rng.integers(0, labels + 1, 500))
-    found = metrics.label_metrics(truth, predicted, labels)
+    scores = metrics.label_metrics(truth, predicted, labels)
     _, recall, f1, papers = precision_recall_fscore_support(
         truth, predicted, labels=range(labels), zero_division=0
     )
-    np.testing.assert_allclose(found["recall"], recall)
-    np.testing.assert_allclose(found["f1"], f1)
-    assert found["papers"].tolist() == papers.tolist()
+    np.testing.assert_allclose(scores["recall"], recall)
+    np.testing.assert_allclose(scores["f1"], f1)
+    assert scores["papers"].tolist() == papers.tolist()
 
 
 def test_top_k_and_log_loss_are_those_of_scikit_learn_where_all_labels_are_known() -> None:

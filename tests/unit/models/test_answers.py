@@ -70,11 +70,11 @@ def test_an_answer_is_confident_from_the_probability_on_that_the_card_names(
 ) -> None:
     limits = model.card.limits.confident_from
     assert set(limits) == set(model.classes)
-    found = answers.answer_papers(model, papers())
-    for answer in found:
+    result = answers.answer_papers(model, papers())
+    for answer in result:
         limit = limits[answer.category]
         assert answer.confident == (limit is not None and answer.confidence >= limit - 1e-6)
-    assert {answer.confident for answer in found} == {True, False}
+    assert {answer.confident for answer in result} == {True, False}
 
 
 @pytest.mark.parametrize("least", [0.02, 0.2])
@@ -83,8 +83,8 @@ def test_cross_lists_are_the_two_most_probable_other_categories_if_probable_enou
 ) -> None:
     texts = [model.text(*paper) for paper in papers()]
     _, lists = model.probabilities(texts)
-    found = answers.answer_papers(cautious(model, cross_lists_from=least), papers())
-    for answer, row in zip(found, lists, strict=True):
+    result = answers.answer_papers(cautious(model, cross_lists_from=least), papers())
+    for answer, row in zip(result, lists, strict=True):
         best = [int(place) for place in np.argsort(-row)[:2] if row[place] >= least]
         assert answer.cross_lists == [
             answers.CrossList(
@@ -95,7 +95,7 @@ def test_cross_lists_are_the_two_most_probable_other_categories_if_probable_enou
             for place in best
         ]
         assert answer.category not in [one.category for one in answer.cross_lists]
-    assert len({len(answer.cross_lists) for answer in found}) > 1
+    assert len({len(answer.cross_lists) for answer in result}) > 1
 
 
 def test_a_model_that_has_learnt_no_cross_lists_suggests_none(model: artifact.Model) -> None:

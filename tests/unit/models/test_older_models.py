@@ -53,20 +53,20 @@ def test_an_older_model_answers_as_it_did(folder: Path, model: artifact.Model) -
         same(written, case["answer"])
 
 
-def same(found: Any, wanted: Any) -> None:
+def same(result: Any, wanted: Any) -> None:
     """Compare answers: text exactly, numbers to 1e-6, for libraries may sum in another order."""
     if isinstance(wanted, dict):
-        assert list(found) == list(wanted)
+        assert list(result) == list(wanted)
         for key, value in wanted.items():
-            same(found[key], value)
+            same(result[key], value)
     elif isinstance(wanted, list):
-        assert len(found) == len(wanted)
-        for one, other in zip(found, wanted, strict=True):
+        assert len(result) == len(wanted)
+        for one, other in zip(result, wanted, strict=True):
             same(one, other)
     elif isinstance(wanted, float):
-        assert found == pytest.approx(wanted, abs=1e-6)
+        assert result == pytest.approx(wanted, abs=1e-6)
     else:
-        assert found == wanted
+        assert result == wanted
 
 
 def test_an_older_card_is_read_with_the_present_keys(folder: Path, model: artifact.Model) -> None:

@@ -97,9 +97,9 @@ def test_changed_papers_are_seen(
 ) -> None:
     old, new = divided(model, pool, 1)
     texts = [change(text) for text in new.texts or []]
-    found = compare.compare(old, window(model, texts, seen(model, texts)), LIMITS)
-    assert found.verdict == DRIFT
-    assert wanted <= {one.test for one in found.alarms}
+    comparison = compare.compare(old, window(model, texts, seen(model, texts)), LIMITS)
+    assert comparison.verdict == DRIFT
+    assert wanted <= {one.test for one in comparison.alarms}
 
 
 def test_other_categories_are_seen_and_since_when(model: Model, pool: Pool) -> None:
@@ -117,8 +117,8 @@ def test_other_categories_are_seen_and_since_when(model: Model, pool: Pool) -> N
             ]
         )
     )
-    found = compare.compare(old, window(model, texts, rows), LIMITS)
-    named = {one.test: one for one in found.alarms}
+    comparison = compare.compare(old, window(model, texts, rows), LIMITS)
+    named = {one.test: one for one in comparison.alarms}
     assert {"predicted", "label"} <= set(named)
     assert named["predicted"].since is not None
     assert "1970-01-06" <= named["predicted"].since[:10] <= "1970-01-08"
@@ -129,8 +129,8 @@ def test_wrong_answers_and_false_confidence_are_seen_where_labels_are(
 ) -> None:
     old, new = divided(model, pool, 3)
     rows = new.rows.assign(label=np.roll(new.rows["label"], 7), confidence=0.97)
-    found = compare.compare(old, replace(new, rows=rows), LIMITS)
-    named = {one.test: one for one in found.alarms}
+    comparison = compare.compare(old, replace(new, rows=rows), LIMITS)
+    named = {one.test: one for one in comparison.alarms}
     assert {"accuracy", "calibration", "confidence"} <= set(named)
     assert "text" not in named
     accuracy = named["accuracy"]
@@ -142,9 +142,9 @@ def test_wrong_answers_and_false_confidence_are_seen_where_labels_are(
 
 def test_small_windows_are_too_little_and_never_no_drift(model: Model, pool: Pool) -> None:
     for old, new in ((400, 0), (400, 1), (400, 99), (99, 200)):
-        found = compare.compare(*divided(model, pool, 4, old, new), LIMITS)
-        assert found.verdict == TOO_LITTLE
-        assert {one.status for one in found.tests} <= {TOO_LITTLE, UNKNOWN}
+        comparison = compare.compare(*divided(model, pool, 4, old, new), LIMITS)
+        assert comparison.verdict == TOO_LITTLE
+        assert {one.status for one in comparison.tests} <= {TOO_LITTLE, UNKNOWN}
 
 
 def test_what_is_not_there_is_not_known_and_few_labels_are_too_few(
@@ -153,20 +153,20 @@ def test_what_is_not_there_is_not_known_and_few_labels_are_too_few(
     old, new = divided(model, pool, 5)
     rows = new.rows.assign(unknown=np.nan)
     rows.loc[30:, "label"] = None
-    found = compare.compare(old, replace(new, rows=rows, terms=None), LIMITS)
-    status = {one.test: one.status for one in found.tests}
+    comparison = compare.compare(old, replace(new, rows=rows, terms=None), LIMITS)
+    status = {one.test: one.status for one in comparison.tests}
     assert status["unknown"] == status["text"] == UNKNOWN
     assert status["accuracy"] == status["calibration"] == status["label"] == TOO_LITTLE
-    assert found.verdict == NO_DRIFT
+    assert comparison.verdict == NO_DRIFT
 
 
 def test_a_large_window_with_a_small_change_is_no_alarm(model: Model, pool: Pool) -> None:
     old, new = divided(model, pool, 6, 400, 400)
     loose = replace_limits(LIMITS, numbers=5.0, shares=1.0, text=1.0)
     texts = [text.replace(" the ", " ") for text in new.texts or []]
-    found = compare.compare(old, window(model, texts, seen(model, texts)), loose)
-    assert min(one.adjusted for one in found.tests if one.adjusted is not None) < 0.001
-    assert found.verdict == NO_DRIFT
+    comparison = compare.compare(old, window(model, texts, seen(model, texts)), loose)
+    assert min(one.adjusted for one in comparison.tests if one.adjusted is not None) < 0.001
+    assert comparison.verdict == NO_DRIFT
 
 
 def replace_limits(limits: DriftConfig, **changes: float) -> DriftConfig:
@@ -174,13 +174,13 @@ def replace_limits(limits: DriftConfig, **changes: float) -> DriftConfig:
 
 
 def test_holm() -> None:
-    found = [
+    result = [
         DriftTest(test=str(p), title="", threshold=0.1, p=p) for p in (0.01, 0.04, 0.03, 0.005)
     ]
-    found.append(DriftTest(test="none", title="", threshold=0.1))
-    compare.adjust_p_values(found)
+    result.append(DriftTest(test="none", title="", threshold=0.1))
+    compare.adjust_p_values(result)
     # The example of the method's usual textbook case.
-    assert [one.adjusted for one in found] == [0.03, 0.06, 0.06, 0.02, None]
+    assert [one.adjusted for one in result] == [0.03, 0.06, 0.06, 0.02, None]
 
 
 def test_the_page_shows_what_moved_and_runs_nothing_of_the_papers(model: Model, pool: Pool) -> None:
@@ -188,8 +188,8 @@ def test_the_page_shows_what_moved_and_runs_nothing_of_the_papers(model: Model, 
     evil = "<script>alert(1)</script> zebrafish "
     texts = [evil + text for text in new.texts or []]
     window_ = window(model, texts, seen(model, texts, new.rows["label"].tolist()))
-    found = compare.compare(old, window_, LIMITS)
-    report = build_report("quick", old, window_, found, LIMITS, sketcher_for(model))
+    comparison = compare.compare(old, window_, LIMITS)
+    report = build_report("quick", old, window_, comparison, LIMITS, sketcher_for(model))
     assert report.words is not None
     assert "zebrafish" in [row.word for row in report.words.more]
     assert (report.examples[0].text or "").startswith("<script>")
@@ -208,8 +208,8 @@ def test_the_page_shows_what_moved_and_runs_nothing_of_the_papers(model: Model, 
 def test_the_page_without_drift_and_with_too_little(model: Model, pool: Pool) -> None:
     for new, word, alarm in ((200, "No drift in 200 papers", 0), (5, "Too little data", 0)):
         pair = divided(model, pool, 8, 400, new)
-        found = compare.compare(*pair, LIMITS)
-        report = build_report("quick", *pair, found, LIMITS, sketcher_for(model))
+        comparison = compare.compare(*pair, LIMITS)
+        report = build_report("quick", *pair, comparison, LIMITS, sketcher_for(model))
         assert f'">{word}' in render_page(report)
         assert report.examples == []
         assert f"shelfmark_drift_alarm {alarm}.0" in prometheus_gauges(report).decode()

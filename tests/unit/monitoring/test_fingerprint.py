@@ -54,9 +54,9 @@ def test_the_words_are_those_of_the_model(model: Model) -> None:
     field = model.classifier.pipeline[0].transformer_list[0][1]
     text = "We train Ünseen robot-arms, x y 12 $\\alpha$; the gripper."
     words = field.build_tokenizer()(field.build_preprocessor()(text))
-    found = fingerprint.sketcher_for(model).words(text)
-    assert [word for word in found if word[0].isalnum()] == words
-    assert [word for word in found if word not in words] == list("-,$\\$;.")
+    words_found = fingerprint.sketcher_for(model).words(text)
+    assert [word for word in words_found if word[0].isalnum()] == words
+    assert [word for word in words_found if word not in words] == list("-,$\\$;.")
     assert fingerprint.sketcher_for(model).buckets(words) == [
         fingerprint.sketcher_for(model).transform([x]).indices[0] for x in words
     ]
@@ -95,9 +95,9 @@ def words() -> Model:
 
 
 def test_words_are_those_the_model_looks_up(words: Model) -> None:
-    found = text_traits(words, "A Robot GRASPS objects, x y; unseen!")
+    traits = text_traits(words, "A Robot GRASPS objects, x y; unseen!")
     # The vectorizer ignores words of one letter, and has never met grasps and unseen.
-    assert (found.characters, found.words, found.unknown) == (36, 4, 0.5)
+    assert (traits.characters, traits.words, traits.unknown) == (36, 4, 0.5)
 
 
 def test_a_word_of_which_only_pairs_are_known_is_known_too(words: Model) -> None:
@@ -107,13 +107,13 @@ def test_a_word_of_which_only_pairs_are_known_is_known_too(words: Model) -> None
 
 def test_stop_words_are_neither_known_nor_unknown() -> None:
     model = small("features.stop_words=english")
-    found = text_traits(model, "the quantum of the fields and the unseen")
-    assert (found.words, found.unknown) == (3, pytest.approx(1 / 3, abs=1e-6))
+    traits = text_traits(model, "the quantum of the fields and the unseen")
+    assert (traits.words, traits.unknown) == (3, pytest.approx(1 / 3, abs=1e-6))
 
 
 def test_a_vocabulary_of_pairs_alone_knows_no_words() -> None:
-    found = text_traits(small("features.ngram_range=[2,2]"), "quantum fields")
-    assert (found.words, found.unknown) == (2, None)
+    traits = text_traits(small("features.ngram_range=[2,2]"), "quantum fields")
+    assert (traits.words, traits.unknown) == (2, None)
 
 
 @pytest.mark.parametrize("text", ["", " ", "a b", "$$", "\n"])
@@ -140,10 +140,10 @@ def test_a_language_is_guessed_where_there_is_enough_text(
 
 @given(st.text())
 def test_any_text_has_traits(words: Model, text: str) -> None:
-    found = text_traits(words, text)
-    assert found.characters == len(text)
-    assert (found.unknown is None) == (found.words == 0)
-    assert found.unknown is None or 0 <= found.unknown <= 1
+    traits = text_traits(words, text)
+    assert traits.characters == len(text)
+    assert (traits.unknown is None) == (traits.words == 0)
+    assert traits.unknown is None or 0 <= traits.unknown <= 1
 
 
 def test_the_model_of_the_service_separates_its_own_papers_from_noise(model: Model) -> None:

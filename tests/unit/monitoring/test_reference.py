@@ -21,19 +21,19 @@ from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
 def test_training_leaves_the_validation_papers_as_the_model_sees_them(
     home: Path, model: artifact.Model
 ) -> None:
-    found = reference.load_reference(home / "models" / "quick")
+    loaded = reference.load_reference(home / "models" / "quick")
     validation = open_splits(Path(model.card.data.folder)).read("validation")
-    assert len(found.rows) == validation.num_rows
-    assert found.rows["label"].tolist() == validation["label"].to_pylist()
+    assert len(loaded.rows) == validation.num_rows
+    assert loaded.rows["label"].tolist() == validation["label"].to_pylist()
     answers = evaluate.predict_table(model, validation)
-    assert found.rows["predicted"].tolist() == answers.given
-    np.testing.assert_allclose(found.rows["confidence"], answers.probabilities.max(1), atol=1e-6)
+    assert loaded.rows["predicted"].tolist() == answers.given
+    np.testing.assert_allclose(loaded.rows["confidence"], answers.probabilities.max(1), atol=1e-6)
     first = validation["text"][0].as_py()
     for name, value in vars(text_traits(model, first)).items():
         if name != "characters":
-            assert found.rows[name][0] == value
-    assert (found.terms[0] != sketcher_for(model).transform([first])[0]).nnz == 0
-    right = (found.rows["label"] == found.rows["predicted"]).mean()
+            assert loaded.rows[name][0] == value
+    assert (loaded.terms[0] != sketcher_for(model).transform([first])[0]).nnz == 0
+    right = (loaded.rows["label"] == loaded.rows["predicted"]).mean()
     assert right == pytest.approx(model.card.metrics["validation"]["accuracy"])
 
 
@@ -64,10 +64,10 @@ def test_it_is_bounded_and_the_same_every_time(
     one, two = (reference.build_reference(model, papers) for _ in range(2))
     assert one.num_rows == 40
     assert one.equals(two, check_metadata=True)
-    found = reference.from_table(one)
-    assert found.terms.shape == (40, fingerprint.WIDE)
-    assert np.linalg.norm(found.mean) > 0
-    assert {"the", "of", "."} <= set(found.names[:20])
+    loaded = reference.from_table(one)
+    assert loaded.terms.shape == (40, fingerprint.WIDE)
+    assert np.linalg.norm(loaded.mean) > 0
+    assert {"the", "of", "."} <= set(loaded.names[:20])
 
 
 def test_it_holds_no_text(home: Path) -> None:

@@ -40,19 +40,19 @@ def test_a_word_that_comes_is_seen_and_pulls_most() -> None:
     papers = rows(400).tolil()
     strange = next(x for x in range(fingerprint.NARROW) if papers[:, x].nnz == 0)
     papers[200:320, strange] = 1
-    found = statistics.two_sample_classifier(papers.tocsr()[:200], papers.tocsr()[200:], 500)
-    assert found.auc > 0.7
-    assert found.p < 1e-6
-    assert found.contribution.argmax() == strange
-    with_word = found.new_scores[:120].mean()
-    assert with_word > found.new_scores[120:].mean()
+    separation = statistics.two_sample_classifier(papers.tocsr()[:200], papers.tocsr()[200:], 500)
+    assert separation.auc > 0.7
+    assert separation.p < 1e-6
+    assert separation.contribution.argmax() == strange
+    with_word = separation.new_scores[:120].mean()
+    assert with_word > separation.new_scores[120:].mean()
 
 
 def test_no_more_papers_are_read_than_asked_for() -> None:
     papers = rows(300)
-    found = statistics.two_sample_classifier(papers[:200], papers[200:], 60)
-    assert (len(found.old), len(found.new), len(found.new_scores)) == (60, 60, 60)
-    assert sorted(set(found.old.tolist())) == found.old.tolist()
+    separation = statistics.two_sample_classifier(papers[:200], papers[200:], 60)
+    assert (len(separation.old), len(separation.new), len(separation.new_scores)) == (60, 60, 60)
+    assert sorted(set(separation.old.tolist())) == separation.old.tolist()
 
 
 def test_the_rank_test_is_that_of_mann_and_whitney() -> None:

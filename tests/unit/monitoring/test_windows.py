@@ -42,44 +42,44 @@ def test_a_log_gives_the_lines_of_one_model_since_a_moment(model: Model, tmp_pat
     write(tmp_path / "a.jsonl", line(model, now - 9 * DAY), line(model, now - 2 * DAY, label="x"))
     others = line(model, now, model="other"), {"odd": 1}, line(model, now, confidence="high")
     write(tmp_path / "b.jsonl.open", line(model, now - DAY, unknown=None), *others)
-    found = windows.from_log(str(tmp_path), model.card, "7d", 100)
-    assert found.left_out == {"another model": 1, "invalid": 2}
-    assert found.rows["label"].tolist() == ["x", None]
-    assert found.rows["unknown"].isna().tolist() == [False, True]
-    assert found.rows["time"].is_monotonic_increasing
-    assert found.texts is None
-    assert found.terms is not None
-    assert found.terms.shape == (2, fingerprint.NARROW)
+    window = windows.from_log(str(tmp_path), model.card, "7d", 100)
+    assert window.left_out == {"another model": 1, "invalid": 2}
+    assert window.rows["label"].tolist() == ["x", None]
+    assert window.rows["unknown"].isna().tolist() == [False, True]
+    assert window.rows["time"].is_monotonic_increasing
+    assert window.texts is None
+    assert window.terms is not None
+    assert window.terms.shape == (2, fingerprint.NARROW)
     wanted = fingerprint.fold(sketcher_for(model).transform(["we train a robot"]))
-    assert (found.terms[0] != wanted).nnz == 0
+    assert (window.terms[0] != wanted).nnz == 0
 
 
 def test_a_log_with_texts_gives_them_and_all_their_buckets(model: Model, tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", line(model, 5, text="a b"), line(model, 6, text="robot arm"))
     for one in (lines := [orjson.loads(x) for x in file.read_bytes().splitlines()]):
         one["text"] = "robot arm"
-    found = windows.from_log(str(write(file, *lines)), model.card, "", 100)
-    assert found.texts == ["robot arm", "robot arm"]
-    assert found.terms is not None
-    assert found.terms.shape == (2, fingerprint.WIDE)
+    window = windows.from_log(str(write(file, *lines)), model.card, "", 100)
+    assert window.texts == ["robot arm", "robot arm"]
+    assert window.terms is not None
+    assert window.terms.shape == (2, fingerprint.WIDE)
 
 
 def test_lines_without_words_have_none_to_compare(model: Model, tmp_path: Path) -> None:
     bare = {k: v for k, v in line(model, 1).items() if k != "sketch"}
-    found = windows.from_log(str(write(tmp_path / "a.jsonl", bare)), model.card, "", 10)
-    assert (found.terms, len(found.with_terms), len(found.rows)) == (None, 0, 1)
+    window = windows.from_log(str(write(tmp_path / "a.jsonl", bare)), model.card, "", 10)
+    assert (window.terms, len(window.with_terms), len(window.rows)) == (None, 0, 1)
     some = write(tmp_path / "a.jsonl", bare, line(model, 2))
     assert windows.from_log(str(some), model.card, "", 10).with_terms.tolist() == [1]
 
 
 def test_of_too_many_lines_some_are_kept_from_all_along(model: Model, tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", *(line(model, float(x)) for x in range(300)))
-    found = windows.from_log(str(file), model.card, "", 50)
-    assert (len(found.rows), found.seen) == (50, 300)
-    assert found.rows["time"].min() < 60
-    assert found.rows["time"].max() > 240
+    window = windows.from_log(str(file), model.card, "", 50)
+    assert (len(window.rows), window.seen) == (50, 300)
+    assert window.rows["time"].min() < 60
+    assert window.rows["time"].max() > 240
     again = windows.from_log(str(file), model.card, "", 50)
-    pd.testing.assert_frame_equal(found.rows, again.rows)
+    pd.testing.assert_frame_equal(window.rows, again.rows)
 
 
 def test_no_log_is_one_line(model: Model, tmp_path: Path) -> None:
@@ -101,26 +101,26 @@ def test_true_labels_come_later_by_the_papers_names(
         {"id": "hep-th/9901001"},
         {"primary": "cs.RO"},
     )
-    found = windows.from_log(str(file), model.card, "", 10, str(truth))
-    assert found.rows["label"].tolist() == ["cs.CV", "cs.CL", None, "cs.RO", None]
+    window = windows.from_log(str(file), model.card, "", 10, str(truth))
+    assert window.rows["label"].tolist() == ["cs.CV", "cs.CL", None, "cs.RO", None]
     assert "--labels: 3 of 5 papers of the log have a true label" in log()
     with pytest.raises(ShelfmarkError, match="--labels: there is no file"):
         windows.from_log(str(file), model.card, "", 10, "none.jsonl")
 
 
 def test_an_empty_log_is_an_empty_window(model: Model, tmp_path: Path) -> None:
-    found = windows.from_log(str(tmp_path), model.card, "7d", 10)
-    assert (len(found.rows), found.terms) == (0, None)
+    window = windows.from_log(str(tmp_path), model.card, "7d", 10)
+    assert (len(window.rows), window.terms) == (0, None)
 
 
 def test_a_split_reads_as_the_model_read_it(model: Model) -> None:
     folder = Path(model.card.data.folder)
-    found = windows.from_papers(str(folder / "test.parquet"), model, "", 1000)
+    window = windows.from_papers(str(folder / "test.parquet"), model, "", 1000)
     papers = open_splits(folder).read("test").to_pandas().sort_values("submitted", kind="stable")
-    assert found.texts == papers["text"].tolist()
-    assert found.rows["label"].tolist() == papers["label"].tolist()
-    probabilities, _ = model.probabilities(found.texts)
-    np.testing.assert_allclose(found.rows["confidence"], probabilities.max(axis=1), atol=1e-6)
+    assert window.texts == papers["text"].tolist()
+    assert window.rows["label"].tolist() == papers["label"].tolist()
+    probabilities, _ = model.probabilities(window.texts)
+    np.testing.assert_allclose(window.rows["confidence"], probabilities.max(axis=1), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -138,13 +138,13 @@ def test_labels_and_times_of_papers(
     model: Model, tmp_path: Path, fields: dict[str, Any], label: str | None, moment: float
 ) -> None:
     file = write(tmp_path / "papers.jsonl", {"title": "A robot", "abstract": "arm", **fields}, {})
-    found = windows.from_papers(str(file), model, "", 10)
-    assert found.rows["label"].tolist() == [label]
-    np.testing.assert_equal(found.rows["time"].tolist(), [moment])
-    assert found.texts == ["A robot\narm"]
-    assert found.left_out == {"invalid": 1}
+    window = windows.from_papers(str(file), model, "", 10)
+    assert window.rows["label"].tolist() == [label]
+    np.testing.assert_equal(window.rows["time"].tolist(), [moment])
+    assert window.texts == ["A robot\narm"]
+    assert window.left_out == {"invalid": 1}
 
 
 def test_a_file_without_papers_is_an_empty_window(model: Model, tmp_path: Path) -> None:
-    found = windows.from_papers(str(write(tmp_path / "a.jsonl", {}, [])), model, "", 10)
-    assert (len(found.rows), found.terms, found.left_out) == (0, None, {"invalid": 2})
+    window = windows.from_papers(str(write(tmp_path / "a.jsonl", {}, [])), model, "", 10)
+    assert (len(window.rows), window.terms, window.left_out) == (0, None, {"invalid": 2})

@@ -41,7 +41,7 @@ def test_roundings_are_right(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "result"),
     [
         ("0.8416", ["0.8416"]),
         ("0.842", []),
@@ -59,8 +59,8 @@ def test_roundings_are_right(text: str) -> None:
         ("0.777", ["0.777"]),
     ],
 )
-def test_other_numbers_are_found(text: str, found: list[str]) -> None:
-    assert find_unsourced_numbers(text, [Source(FIGURES, "five", False)]) == found
+def test_other_numbers_are_found(text: str, result: list[str]) -> None:
+    assert find_unsourced_numbers(text, [Source(FIGURES, "five", False)]) == result
 
 
 def test_deeper_figures_count_if_the_whole_tree_is_named() -> None:
@@ -83,5 +83,5 @@ def test_without_a_source_no_number_is_right() -> None:
     ],
 )
 def test_names_select_their_figures(names: list[str], trees: list[Any]) -> None:
-    found = narrow_sources([Source(FIGURES, "five", False)], names)
-    assert [source.tree for source in found] == trees
+    narrowed = narrow_sources([Source(FIGURES, "five", False)], names)
+    assert [source.tree for source in narrowed] == trees

@@ -32,14 +32,14 @@ Check = Callable[[str, Any], object]
 
 def checks() -> dict[str, Check]:
     """Return scikit-learn's checks that take the name of an estimator and the estimator."""
-    found = {}
+    result = {}
     for name, check in vars(estimator_checks).items():
         if name.startswith("check_") and callable(check):
             parameters = list(inspect.signature(check).parameters.values())
             required = [one.name for one in parameters if one.default is one.empty]
             if len(required) == 2 and required[0] == "name":
-                found[name] = check
-    return found
+                result[name] = check
+    return result
 
 
 def outcome(check: Check, estimator: Any) -> str:
@@ -85,10 +85,10 @@ def test_every_parameter_is_documented() -> None:
 
 
 def test_the_example_of_the_documentation_runs() -> None:
-    found = doctest.DocTestFinder(recurse=False).find(
+    result = doctest.DocTestFinder(recurse=False).find(
         FastTfidfVectorizer, "FastTfidfVectorizer", vectorizer
     )
-    (example,) = found
+    (example,) = result
     assert len(example.examples) == 5
     assert doctest.DocTestRunner().run(example).failed == 0
 

@@ -294,10 +294,10 @@ def _read_papers(file: str | None) -> Papers:
     if not file:
         made = sample.read_records(None, PAPERS)
         return [{"title": paper.title, "abstract": paper.abstract} for _, paper in made]
-    found = (readers.parse_record(*one) for batch in readers.read_batches(file) for one in batch)
+    records = (readers.parse_record(*one) for batch in readers.read_batches(file) for one in batch)
     papers = (
         {"title": one.title[:LONGEST], "abstract": one.abstract[:LONGEST]}
-        for one in found
+        for one in records
         if isinstance(one, readers.InputRecord) and one.abstract.strip()
     )
     if not (some := list(itertools.islice(papers, PAPERS))):

@@ -147,8 +147,8 @@ def _bytes_moved() -> int:
     """Return the bytes that this machine has sent to itself, 0 where they are not counted."""
     table = Path("/proc/net/dev")
     lines = table.read_text(encoding="ascii").splitlines() if table.exists() else []
-    found = [line.partition(":")[2].split() for line in lines if line.strip().startswith("lo:")]
-    return int(found[0][0]) if found else 0
+    counters = [line.partition(":")[2].split() for line in lines if line.strip().startswith("lo:")]
+    return int(counters[0][0]) if counters else 0
 
 
 def time_file_prediction(settings: Config, folder: str) -> dict[str, Any]:

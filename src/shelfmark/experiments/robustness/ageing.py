@@ -47,7 +47,7 @@ def parse_years(years: str, papers: pa.Table) -> list[int]:
     """
     span = pc.min_max(papers["submitted"]).as_py()
     first, last = span["min"].year, span["max"].year
-    found = set()
+    result = set()
     for word in years.split(","):
         if not word.strip().isdecimal():
             raise ShelfmarkError(f"--years: {word!r} is no year; give them as 2013,2014,2015")
@@ -57,8 +57,8 @@ def parse_years(years: str, papers: pa.Table) -> list[int]:
                 f"--years: {year}: the papers are of {first} to {last}, so that years from "
                 f"{first} to {last - 1} have papers before and after their end"
             )
-        found.add(year)
-    return sorted(found)
+        result.add(year)
+    return sorted(result)
 
 
 def measure_years(
@@ -74,21 +74,21 @@ def measure_years(
         most: the largest number of tested papers of a year.
         seed: of the tested sample.
     """
-    found: Years = {"years": {}, "years_trained": {}, "years_left_out": {}}
+    result: Years = {"years": {}, "years_trained": {}, "years_left_out": {}}
     for year in years:
         parts = split_by_year(pool, year)
         if why := reason_to_skip(parts, year):
             logger.warning("years: {} is left out: {}", year, why)
-            found["years_left_out"][str(year)] = why
+            result["years_left_out"][str(year)] = why
             continue
         logger.info(
             "years: training on {:,} papers to the end of {}", parts["train"].num_rows, year
         )
         earlier = train_until(model, splits, parts, year)
         tables = sample_later_years(parts["test"], year, most, seed)
-        found["years"][str(year)] = _test_on_years(earlier, tables)
-        found["years_trained"][str(year)] = parts["train"].num_rows
-    return found
+        result["years"][str(year)] = _test_on_years(earlier, tables)
+        result["years_trained"][str(year)] = parts["train"].num_rows
+    return result
 
 
 def _test_on_years(model: Model, tables: dict[int, pa.Table]) -> dict[str, YearFigures]:
@@ -138,13 +138,13 @@ def sample_later_years(papers: pa.Table, year: int, most: int, seed: int) -> dic
     Years with too few papers are left out.
     """
     numbers = pc.year(papers["submitted"]).to_numpy()
-    found = {}
+    samples = {}
     for then in sorted(set(numbers.tolist())):
         rows = np.flatnonzero(numbers == then)
         if len(rows) >= TESTED and then <= year + LATER:
             rows = np.random.default_rng([seed, then]).permutation(rows)[:most]
-            found[then] = papers.take(np.sort(rows))
-    return found
+            samples[then] = papers.take(np.sort(rows))
+    return samples
 
 
 def train_until(old: Model, splits: Splits, parts: dict[str, pa.Table], year: int) -> Model:

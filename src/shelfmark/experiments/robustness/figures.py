@@ -188,11 +188,11 @@ def score(sample: Sample, predictions: Predictions, rows: Ints | None = None) ->
 
 def score_classes(sample: Sample, predictions: Predictions) -> dict[str, ClassFigures]:
     """Return the figures of each label that has papers in the sample."""
-    found = metrics.label_metrics(sample.truth, predictions.labels, len(sample.names))
+    scores = metrics.label_metrics(sample.truth, predictions.labels, len(sample.names))
     return {
-        name: {"recall": float(found["recall"][number]), "f1": float(found["f1"][number]),
-               "papers": int(found["papers"][number])}
-        for number, name in enumerate(sample.names) if found["papers"][number]
+        name: {"recall": float(scores["recall"][number]), "f1": float(scores["f1"][number]),
+               "papers": int(scores["papers"][number])}
+        for number, name in enumerate(sample.names) if scores["papers"][number]
     }  # fmt: skip
 
 

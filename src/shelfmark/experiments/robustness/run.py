@@ -96,10 +96,10 @@ def measure_robustness(
         "years": None,
     }
     if pool is not None:
-        found = ageing.measure_years(model, splits, pool, wanted, papers, seed)
-        report["years"] = found["years"]
-        report["years_trained"] = found["years_trained"]
-        report["years_left_out"] = found["years_left_out"]
+        years_report = ageing.measure_years(model, splits, pool, wanted, papers, seed)
+        report["years"] = years_report["years"]
+        report["years_trained"] = years_report["years_trained"]
+        report["years_left_out"] = years_report["years_left_out"]
     write_report(report, reports / f"{model.version}-robustness")
     return report
 

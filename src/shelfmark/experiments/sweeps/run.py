@@ -240,10 +240,10 @@ def _origin(plan: Plan, best: Outcome) -> str:
 
 
 def _get_nested(settings: Values, key: str) -> Any:
-    found: Any = settings
+    value: Any = settings
     for part in key.split("."):
-        found = found[part]
-    return found
+        value = value[part]
+    return value
 
 
 def _set_nested(nested: Values, parts: list[str], value: Any) -> None:

@@ -85,12 +85,12 @@ class BoostedClassifier:
         The shapes are (texts, classes) and (texts, listed categories); the second is None where no
         cross-lists are suggested.
         """
-        found = features.transform(self.pipeline.steps[:-1], texts)
-        classes = self.decision.predict_proba(found)
+        matrix = features.transform(self.pipeline.steps[:-1], texts)
+        classes = self.decision.predict_proba(matrix)
         lists = self.decision.cross_lists
         if lists is None:
             return classes, None
-        return classes, lists.probabilities(found, classes.argmax(axis=1))
+        return classes, lists.probabilities(matrix, classes.argmax(axis=1))
 
     def explain(self, text: str, category: str) -> WordWeights:
         """Return what each word adds to the margin of a class.

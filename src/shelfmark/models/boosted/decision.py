@@ -66,8 +66,8 @@ def temperature_of(margins: Floats, targets: Ints) -> float:
         known = log_softmax(margins.astype(np.float64) * np.exp(-logarithm), axis=1)
         return float(-known[rows, targets].mean())
 
-    found = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
-    return float(np.exp(found.x))
+    minimum = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
+    return float(np.exp(minimum.x))
 
 
 class CrossLists(BaseEstimator):  # type: ignore[misc]

@@ -78,6 +78,6 @@ def _tokens(vectorizer: TfidfVectorizer, text: str) -> list[tuple[str, int, int]
     prepare, stop = vectorizer.build_preprocessor(), vectorizer.get_stop_words() or ()
     # A character becomes several when prepared, or none, as an accent that stands alone does.
     origins = [place for place, character in enumerate(text) for _ in prepare(character)]
-    found = re.finditer(vectorizer.token_pattern, prepare(text))
-    tokens = [(match[0], origins[match.start()], origins[match.end() - 1] + 1) for match in found]
+    matches = re.finditer(vectorizer.token_pattern, prepare(text))
+    tokens = [(match[0], origins[match.start()], origins[match.end() - 1] + 1) for match in matches]
     return [token for token in tokens if token[0] not in stop]

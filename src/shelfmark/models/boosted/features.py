@@ -40,10 +40,10 @@ class FastFeatureUnion(FeatureUnion):  # type: ignore[misc]
     def transform(self, given: Any) -> sp.csr_matrix:
         """Return the features of all parts side by side, shape (given, columns)."""
         weights = self.transformer_weights or {}
-        found = ((name, part.transform(given)) for name, part in self.transformer_list)
+        parts = ((name, part.transform(given)) for name, part in self.transformer_list)
         return _join_blocks(
             [block * np.float32(weights[name]) if name in weights else block
-             for name, block in found]
+             for name, block in parts]
         )  # fmt: skip
 
 

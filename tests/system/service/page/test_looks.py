@@ -72,11 +72,11 @@ def test_nothing_is_wider_than_the_screen(visit: Open, width: int) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_has_enough_contrast(visit: Open, scheme: str) -> None:
     page = visit(color_scheme=scheme, reduced_motion="reduce")
-    found = page.evaluate(CONTRASTS)
+    contrasts = page.evaluate(CONTRASTS)
     full(page)
-    found += page.evaluate(CONTRASTS)
-    assert len(found) > 100
-    assert [(name, ratio) for name, ratio in found if ratio < 4.5] == []
+    contrasts += page.evaluate(CONTRASTS)
+    assert len(contrasts) > 100
+    assert [(name, ratio) for name, ratio in contrasts if ratio < 4.5] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -85,9 +85,9 @@ def test_the_model_card_fits_and_has_enough_contrast(visit: Open, scheme: str) -
     page.get_by_role("link", name="Its training data").click()
     expect(page.get_by_role("heading", name="Limits")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    found = page.evaluate(CONTRASTS)
-    assert len(found) > 50
-    assert [(name, ratio) for name, ratio in found if ratio < 4.5] == []
+    contrasts = page.evaluate(CONTRASTS)
+    assert len(contrasts) > 50
+    assert [(name, ratio) for name, ratio in contrasts if ratio < 4.5] == []
 
 
 def test_every_control_has_a_name_and_the_table_a_caption(page: Page) -> None:

@@ -17,10 +17,10 @@ from tests.support.serving import ROBOT
 @pytest.mark.parametrize("confident", [True, False])
 def test_one_paper(page: Page, model: artifact.Model, confident: bool) -> None:
     papers = [(paper.title, paper.abstract) for _, paper in sample.read_records(None, 60)]
-    found = answers.answer_papers(model, papers)
+    result = answers.answer_papers(model, papers)
     title, abstract = next(
         paper
-        for paper, one in zip(papers, found, strict=True)
+        for paper, one in zip(papers, result, strict=True)
         if one.confident is confident and one.cross_lists
     )
     ask(page, title, abstract)

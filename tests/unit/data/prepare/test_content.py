@@ -225,9 +225,9 @@ def test_many_copies_are_decided_as_by_hand(
             texts.add(one["text"])
             wanted.add((one["id"], one["title"], one["categories"], one["day"]))
     prepared = prepare_splits(settings(write(tmp_path / "a.json", records)))
-    found = [(r["id"], r["title"], r["label"], r["submitted"]) for r in rows(prepared)]
-    assert len(found) == len(set(found))
-    assert set(found) == wanted
+    result = [(r["id"], r["title"], r["label"], r["submitted"]) for r in rows(prepared)]
+    assert len(result) == len(set(result))
+    assert set(result) == wanted
     assert prepared.card["dropped"] == {
         "duplicate identifier": 9000 - len(one_an_id),
         "duplicate text": len(one_an_id) - len(wanted),

@@ -198,9 +198,9 @@ def test_a_parquet_of_something_else(tmp_path: Path) -> None:
 def test_a_bad_row_of_a_parquet_gives_its_row(tmp_path: Path) -> None:
     records = [record(paper) for paper in PAPERS[:5]]
     records[3]["categories"] = "cs.QQ"
-    found = read(parquet(records, tmp_path / "a.parquet"))
-    assert found[3] == BrokenRecord(4, "unknown category 'cs.QQ'")
-    assert [one for i, one in enumerate(found) if i != 3] == [*PAPERS[:3], PAPERS[4]]
+    result = read(parquet(records, tmp_path / "a.parquet"))
+    assert result[3] == BrokenRecord(4, "unknown category 'cs.QQ'")
+    assert [one for i, one in enumerate(result) if i != 3] == [*PAPERS[:3], PAPERS[4]]
 
 
 def not_utf8() -> bytes:

@@ -30,21 +30,21 @@ def test_the_digest_shows_the_smallest_difference(settings: Config) -> None:
 
 
 def test_a_fit_is_timed_on_the_given_number_of_papers(settings: Config) -> None:
-    found = measure.time_fit(settings, "200")
-    assert found["papers"] == 200
-    assert found["rounds"] > 0
+    timings = measure.time_fit(settings, "200")
+    assert timings["papers"] == 200
+    assert timings["rounds"] > 0
 
 
 def test_an_answer_is_timed_in_its_parts(
     settings: Config, model: artifact.Model, home: Path
 ) -> None:
-    found = measure.time_answer(settings, str(home / "models" / "quick"))
-    assert set(found) == {"clean", "features", "score", "explain"}
-    assert all(seconds > 0 for seconds in found.values())
+    timings = measure.time_answer(settings, str(home / "models" / "quick"))
+    assert set(timings) == {"clean", "features", "score", "explain"}
+    assert all(seconds > 0 for seconds in timings.values())
 
 
 def test_the_prediction_of_a_file_is_timed_as_a_command(
     settings: Config, model: artifact.Model, home: Path
 ) -> None:
-    found = measure.time_file_prediction(settings, str(home / "models" / "quick"))
-    assert found["papers"] == settings.data.options["papers"]
+    timings = measure.time_file_prediction(settings, str(home / "models" / "quick"))
+    assert timings["papers"] == settings.data.options["papers"]

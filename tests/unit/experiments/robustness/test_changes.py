@@ -32,9 +32,9 @@ def one(name: str, title: str = TITLE, abstract: str = ABSTRACT, seed: int = 1) 
 def test_any_text_is_changed_the_same_for_the_same_seed(
     name: str, title: str, abstract: str, seed: int
 ) -> None:
-    found = one(name, title, abstract, seed)
-    assert found == one(name, title, abstract, seed)
-    assert all(isinstance(text, str) for text in found)
+    result = one(name, title, abstract, seed)
+    assert result == one(name, title, abstract, seed)
+    assert all(isinstance(text, str) for text in result)
 
 
 @pytest.mark.parametrize("name", CHANGES)

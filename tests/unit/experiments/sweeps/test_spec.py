@@ -182,8 +182,8 @@ def test_values_arrive_through_hydra_as_they_are(value: Any) -> None:
     from omegaconf import OmegaConf
 
     (override,) = spec.as_overrides({"model.key": value})
-    found = OverridesParser.create().parse_override(override).value()
-    assert OmegaConf.create({"found": found}).found == value
+    result = OverridesParser.create().parse_override(override).value()
+    assert OmegaConf.create({"found": result}).found == value
 
 
 def test_max_iter_and_s_determine_the_first_round_too() -> None:

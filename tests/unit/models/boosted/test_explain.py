@@ -75,18 +75,20 @@ def test_of_the_reranker_they_add_up_to_the_trees_margin_or_that_of_the_first_sc
     model = fitted("reranked", labels)
     classes, candidates = len(model.classes), model.classifier.decision.classifier.candidates
     for text in shown(model, 5):
-        found = [model.classifier.explain(text, category) for category in model.classes]
+        explanations = [model.classifier.explain(text, category) for category in model.classes]
         first = features.transform(model.classifier.pipeline.steps[:-1], [text])[
             0, :classes
         ].toarray()[0]
         order = np.argsort(-first)
         for number in order[:candidates]:
-            assert_adds_up(found[number], found[number].margin)
+            assert_adds_up(explanations[number], explanations[number].margin)
         for number in order[candidates:]:
-            assert_adds_up(found[number], first[number] / model.classifier.decision.temperature)
+            assert_adds_up(
+                explanations[number], first[number] / model.classifier.decision.temperature
+            )
         # The trees' margins are those of the model, but for what all candidates share.
         given = margins(model, text)
-        apart = [found[number].margin - given[number] for number in order[:candidates]]
+        apart = [explanations[number].margin - given[number] for number in order[:candidates]]
         np.testing.assert_allclose(apart, apart[0], rtol=1e-3, atol=1e-3)
 
 
@@ -155,14 +157,14 @@ def test_a_category_that_is_no_class_is_refused() -> None:
 def test_an_answer_to_why_holds_the_strongest_words_their_places_and_the_rest() -> None:
     model = fitted("stacked")
     text = shown(model, 1)[0]
-    found = explain_text(model, text, model.classes[0])
-    assert found.category == model.classes[0]
-    assert 0 < len(found.words) <= MOST_WORDS
-    strengths = [abs(word.weight) for word in found.words]
+    explanation = explain_text(model, text, model.classes[0])
+    assert explanation.category == model.classes[0]
+    assert 0 < len(explanation.words) <= MOST_WORDS
+    strengths = [abs(word.weight) for word in explanation.words]
     assert strengths == sorted(strengths, reverse=True)
-    total = found.base + sum(word.weight for word in found.words) + found.rest
-    assert total == pytest.approx(found.margin)
-    assert all(word.places for word in found.words)
+    total = explanation.base + sum(word.weight for word in explanation.words) + explanation.rest
+    assert total == pytest.approx(explanation.margin)
+    assert all(word.places for word in explanation.words)
 
 
 # --- where a term stands
@@ -176,8 +178,8 @@ def reading(**settings: Any) -> tuple[FastTfidfVectorizer, Any]:
 
 def standing(text: str, *terms: str, **settings: Any) -> list[list[str]]:
     """Return the pieces of a text where each term stands."""
-    found = find_places(reading(**settings)[0], text, list(terms))
-    return [[text[start:end] for start, end in found[term]] for term in terms]
+    places = find_places(reading(**settings)[0], text, list(terms))
+    return [[text[start:end] for start, end in places[term]] for term in terms]
 
 
 def test_places_of_a_term_are_all_its_places_accents_and_capitals_aside() -> None:
@@ -187,10 +189,10 @@ def test_places_of_a_term_are_all_its_places_accents_and_capitals_aside() -> Non
 
 def test_places_of_ngrams_reach_over_stop_words_signs_and_the_end_of_the_title() -> None:
     text = "Theory of fields\nThe fields: theory (theory of the fields)"
-    found = standing(
+    places = standing(
         text, "theory fields", "fields theory", ngram_range=(1, 2), stop_words="english"
     )
-    assert found == [["Theory of fields", "theory of the fields"], ["fields: theory"]]
+    assert places == [["Theory of fields", "theory of the fields"], ["fields: theory"]]
 
 
 def test_an_accent_of_its_own_and_a_sign_that_stands_for_several_shift_no_place() -> None:
@@ -218,8 +220,8 @@ def test_every_term_of_any_text_stands_where_reading_the_piece_gives_it(
 ) -> None:
     vectorizer, read = reading(ngram_range=(1, 2), stop_words=stop_words)
     terms = Counter(read(text))
-    found = find_places(vectorizer, text, list(terms))
-    assert {term: len(places) for term, places in found.items()} == terms
-    for term, places in found.items():
+    spans = find_places(vectorizer, text, list(terms))
+    assert {term: len(places) for term, places in spans.items()} == terms
+    for term, places in spans.items():
         for start, end in places:
             assert term in read(text[start:end])

@@ -155,6 +155,6 @@ def test_chosen_terms_and_values_are_those_of_scikit_learn() -> None:
         got = ChosenTerms(k).fit(features, targets)
         assert got.columns_.tolist() == select.get_support(indices=True).tolist()
         for some in (features, larger, features[:1]):
-            found = got.transform(some)
-            assert (found.shape, found.dtype) == ((some.shape[0], k), np.float32)
-            np.testing.assert_allclose(found.toarray(), want.transform(some).toarray(), rtol=1e-6)
+            result = got.transform(some)
+            assert (result.shape, result.dtype) == ((some.shape[0], k), np.float32)
+            np.testing.assert_allclose(result.toarray(), want.transform(some).toarray(), rtol=1e-6)

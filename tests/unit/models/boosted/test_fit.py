@@ -166,5 +166,5 @@ def test_what_papers_are_listed_under_elsewhere_is_suggested() -> None:
         listed_elsewhere(LABELS * 20), listed_elsewhere(LABELS * 5), *KINDS["stacked"]
     )
     lists = fitted.probabilities(ASKED)[1]
-    found = [fitted.card.listed[place] for place in lists.argmax(axis=1)]
-    assert found == [following(label) for label in ANSWERS]
+    result = [fitted.card.listed[place] for place in lists.argmax(axis=1)]
+    assert result == [following(label) for label in ANSWERS]

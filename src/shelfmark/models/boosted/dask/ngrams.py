@@ -94,21 +94,21 @@ def count_part(
 
 def merge_grams(parts: Sequence[Grams], limits: Limits) -> Grams:
     """Return the n-grams of all parts in one range that are within the limits."""
-    found = Grams.join(parts)
-    order = np.lexsort(found.places[::-1])  # stable: of equal n-grams, part by part
-    places = [place[order] for place in found.places]
+    joined = Grams.join(parts)
+    order = np.lexsort(joined.places[::-1])  # stable: of equal n-grams, part by part
+    places = [place[order] for place in joined.places]
     new = np.logical_or.reduce([mark_changes(place) for place in places])
     start = np.flatnonzero(new)
-    df = np.add.reduceat(found.df[order], start).astype(np.int32)
+    df = np.add.reduceat(joined.df[order], start).astype(np.int32)
     kept = (df >= limits.low) & (df <= limits.high)
     # Their documents, n-gram by n-gram and then part by part.
     within = order[kept[np.cumsum(new) - 1]]
-    sizes = found.df[within]
-    begin = (np.cumsum(found.df, dtype=np.int64) - found.df)[within]
+    sizes = joined.df[within]
+    begin = (np.cumsum(joined.df, dtype=np.int64) - joined.df)[within]
     at = np.repeat(begin - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
     start = start[kept]
-    return Grams([place[start] for place in places], df[kept], found.first[order[start]],
-                 found.rows[at], found.counts[at])  # fmt: skip
+    return Grams([place[start] for place in places], df[kept], joined.first[order[start]],
+                 joined.rows[at], joined.counts[at])  # fmt: skip
 
 
 def _slice_grams(grams: Grams, start: int, end: int) -> Grams:

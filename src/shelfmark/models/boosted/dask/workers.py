@@ -63,10 +63,10 @@ class Workers:
             ShelfmarkError: the scheduler is gone.
         """
         try:
-            found = self.client.sync(self.client.scheduler.identity, n_workers=-1)["workers"]
+            identities = self.client.sync(self.client.scheduler.identity, n_workers=-1)["workers"]
         except Exception as error:  # its kind depends on what was in flight
             raise ShelfmarkError(f"engine: the scheduler is gone: {line(error)}") from error
-        return {address: about["name"] for address, about in found.items()}
+        return {address: about["name"] for address, about in identities.items()}
 
     def wait_until_ready(self, count: int) -> None:
         """Wait for a number of workers, and check that all have the versions of this process.
@@ -80,14 +80,14 @@ class Workers:
             late = f"no worker within engine.timeout={self.config.timeout:g} s"
             raise ShelfmarkError(f"engine: {late}; start some: dask worker SCHEDULER")
         try:
-            found = {"the scheduler": self.client.run_on_scheduler(_versions)}
+            versions = {"the scheduler": self.client.run_on_scheduler(_versions)}
         except Exception as error:
             raise ShelfmarkError(
                 f"engine: the scheduler cannot import it: {line(error)}"
             ) from error
-        found |= self.client.run(_versions, on_error="return")
+        versions |= self.client.run(_versions, on_error="return")
         ours = _versions()
-        for where, theirs in found.items():
+        for where, theirs in versions.items():
             if not isinstance(theirs, dict):
                 raise ShelfmarkError(f"engine: {where} cannot run shelfmark: {line(theirs)}")
             for name, wanted in ours.items():

@@ -56,10 +56,10 @@ def test_parts_and_ranges_change_no_number(
         with pytest.raises(NotExactError):
             by_parts(documents, limits, parts, ranges)
         return
-    found_names, found = by_parts(documents, limits, parts, ranges)
+    found_names, result = by_parts(documents, limits, parts, ranges)
     assert found_names == names
     for name in ("df", "first", "rows", "counts"):
-        ours, theirs = getattr(found, name), getattr(wanted, name)
+        ours, theirs = getattr(result, name), getattr(wanted, name)
         assert ours.dtype == theirs.dtype
         np.testing.assert_array_equal(ours, theirs)
-    np.testing.assert_array_equal(found.places, wanted.places)
+    np.testing.assert_array_equal(result.places, wanted.places)
