@@ -1,4 +1,4 @@
-"""The prediction log of a service that runs."""
+"""The prediction log of a running service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A program that answers as gcloud does, so far as ours asks, from one JSON file that it keeps.
+"""A stand-in for gcloud: the commands that Shelfmark uses, with their state in one JSON file.
 
 It knows which things exist and which revision of the service has the traffic; `calls` holds the
 words of every call, `given` what was read from standard input.

@@ -1,4 +1,4 @@
-"""A Google Cloud Storage on this machine: gcp-storage-emulator, as a process of its own."""
+"""Google Cloud Storage on this machine: gcp-storage-emulator in a separate process."""
 
 from __future__ import annotations
 

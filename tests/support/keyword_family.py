@@ -1,4 +1,4 @@
-"""A second family of models, tiny: it counts the words of each class, and explains by them."""
+"""A second, tiny family of models: it counts the words of each class, and explains by them."""
 
 from __future__ import annotations
 

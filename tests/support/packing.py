@@ -1,4 +1,4 @@
-"""Bytes packed in every way that Shelfmark reads."""
+"""Bytes in every compression that Shelfmark reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the preparation share: a snapshot, its splits, and how to look at them."""
+"""Fixtures of the tests of the preparation: a snapshot, its splits, and how to read them."""
 
 from __future__ import annotations
 

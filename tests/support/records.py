@@ -1,4 +1,4 @@
-"""Records in the layout of the Kaggle snapshot, of papers and made up."""
+"""Records in the layout of the Kaggle snapshot, of given papers and synthetic ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of papers as the splits hold them, made up or of the sample, and models fitted on them."""
+"""Tables of papers as the splits hold them, synthetic or of the sample, and fitted models."""
 
 from __future__ import annotations
 

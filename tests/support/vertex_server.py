@@ -1,4 +1,4 @@
-"""A program that answers as Google does: jobs of Vertex AI, and what is asked before and after.
+"""A stand-in for Google's services: jobs of Vertex AI, and the requests before and after them.
 
 It speaks the REST interfaces of aiplatform v1 (customJobs), serviceusage, storage, secretmanager,
 logging and, for images, the registry protocol of Docker. A test sets what is there, and reads what

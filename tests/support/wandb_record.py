@@ -1,4 +1,4 @@
-"""What an offline run holds, read back from its file."""
+"""The records of an offline run, read back from its file."""
 
 from __future__ import annotations
 

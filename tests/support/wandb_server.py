@@ -1,4 +1,4 @@
-"""A W&B server of the loopback: keeps what the real client sends, and can fail on request.
+"""A W&B server on this machine: keeps what the real client sends, and can fail on request.
 
 It answers the client's GraphQL operations by name, takes the rows of runs (file_stream) and the
 files that the client puts where it was asked to. Who needs another operation adds it to `answers`.

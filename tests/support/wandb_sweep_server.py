@@ -1,4 +1,4 @@
-"""What a W&B server does for sweeps, beside what it does for runs: it chooses, agents ask."""
+"""A W&B server with sweeps: it chooses the values, and agents request them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`inv`, typed as a user types it: it hands the words to the commands of `shelfmark`."""
+"""`inv`, as a user types it: it passes its arguments to the commands of `shelfmark`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The public face: `import shelfmark` and what it gives."""
+"""The public interface: `import shelfmark` and its names."""
 
 from __future__ import annotations
 

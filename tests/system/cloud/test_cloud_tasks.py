@@ -1,4 +1,4 @@
-"""The commands that speak to Google Cloud, as they are typed; a program answers as Google does."""
+"""The commands that use Google Cloud, against a stand-in for Google's services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real gcloud reads our files, and sends them to a server of the loopback that keeps them.
+"""The real gcloud reads the project's files, and sends them to a server on this machine.
 
 It refuses a field it does not know, so what arrives is what the services' own types can hold.
 """

@@ -1,4 +1,4 @@
-"""Jobs at Vertex AI: built, checked, sent, watched, cancelled; a program answers as Google does."""
+"""Jobs at Vertex AI: built, checked, sent, watched, cancelled; against a stand-in for Google."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Papers read from a bucket: the splits that a file here gives, or one line."""
+"""Papers read from a bucket: the same splits as from a local file, or a one-line error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits under DVC: pushed, wiped and pulled against an emulator, and whatever stands against it.
+"""Splits under DVC: pushed, removed and pulled against an emulator, and every failure of that.
 
 DVC takes seconds to start: what can be tried in one run of it is one test.
 """

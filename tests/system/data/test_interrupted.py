@@ -1,4 +1,4 @@
-"""Splits are there whole or not at all: killed, interrupted, without room on the disk."""
+"""Splits are complete or absent after a kill, an interruption or a full disk."""
 
 from __future__ import annotations
 

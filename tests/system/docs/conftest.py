@@ -1,4 +1,4 @@
-"""The site, built once as `inv docs` builds it, in a folder of its own."""
+"""The site, built once as `inv docs` builds it, in a separate folder."""
 
 from __future__ import annotations
 

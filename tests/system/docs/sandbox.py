@@ -1,4 +1,4 @@
-"""A user's folder, in which the commands of the pages are typed."""
+"""A user's folder, in which the commands of the pages run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of the architecture: its boxes are the rooms, its arrows are their imports."""
+"""The diagram of the architecture: its boxes are the rooms, its arrows their imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promotion: every check keeps a model out that fails it, and the alias changes in one step."""
+"""Promotion: a model that fails a check is refused, and the alias changes in one step."""
 
 from __future__ import annotations
 

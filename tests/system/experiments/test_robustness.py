@@ -1,4 +1,4 @@
-"""Robustness: real models on changed papers and on later years, and a report whole or absent."""
+"""Robustness: real models on changed papers and on later years, and a complete or absent report."""
 
 from __future__ import annotations
 

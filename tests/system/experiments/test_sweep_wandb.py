@@ -1,4 +1,4 @@
-"""Sweeps with an account: W&B's own client, against a server of the loopback."""
+"""Sweeps with an account: W&B's own client, against a server on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training on a cluster of two real workers: as good as one process, also when one is killed."""
+"""Training on a cluster of two real workers: as accurate as one process, also if one is killed."""
 
 from __future__ import annotations
 

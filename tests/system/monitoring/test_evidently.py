@@ -1,4 +1,4 @@
-"""Evidently's own page of a reference and a window, for those who ask for it."""
+"""Evidently's own page of a reference and a window, on request."""
 
 from __future__ import annotations
 

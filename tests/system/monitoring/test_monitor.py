@@ -1,4 +1,4 @@
-"""The commands drift and monitor, as processes of their own over a log that a service wrote."""
+"""The commands drift and monitor, as separate processes on a log that a service wrote."""
 
 from __future__ import annotations
 

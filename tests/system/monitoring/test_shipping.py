@@ -1,4 +1,4 @@
-"""Shipping: a file is in one place whole at any time, and in the end at the target alone."""
+"""Shipping: a file is complete in one place at any time, and at the end only at the target."""
 
 from __future__ import annotations
 

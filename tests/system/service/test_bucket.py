@@ -1,4 +1,4 @@
-"""The service of models that a bucket keeps."""
+"""The service of models in a bucket."""
 
 from __future__ import annotations
 

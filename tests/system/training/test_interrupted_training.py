@@ -1,4 +1,4 @@
-"""A training that is killed, stopped or out of room goes on, and ends as if nothing had been."""
+"""A training that is killed, stopped or out of disk resumes, with the same result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sending what W&B does not have: by W&B's own client, to a server of the loopback."""
+"""Sending the runs that W&B lacks, by W&B's own client, to a server on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Harvests from a real server over real connections, with what can go wrong on the way."""
+"""Harvests from a real server over real connections, with every fault of a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person or a kill does wrong is one line, and the file stays what it was."""
+"""A user's mistake is a one-line error, and the file stays unchanged, also after a kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes of records: in the layout of the snapshot, each once, the newest version of it."""
+"""The records of a harvest: in the layout of the snapshot, each once, in its newest version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands as they are typed: help, mistakes on one line, and what they call."""
+"""The commands as a user types them: help, mistakes on one line, and the functions they call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A missing package: brought in a checkout, named in one line where Shelfmark is installed."""
+"""A missing package: installed in a checkout, else named in one line."""
 
 from __future__ import annotations
 

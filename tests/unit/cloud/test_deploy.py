@@ -1,4 +1,4 @@
-"""shelfmark deploy and shelfmark rollback: the traffic moves only to what has answered.
+"""shelfmark deploy and shelfmark rollback: the traffic moves only to a revision that has answered.
 
 The service that is asked is a real one; gcloud is a program that keeps the state of a service.
 """

@@ -1,4 +1,4 @@
-"""shelfmark cloud-init: what it would run is what gcloud knows, and what is there stays."""
+"""shelfmark cloud-init: gcloud accepts its commands, and existing resources stay."""
 
 from __future__ import annotations
 

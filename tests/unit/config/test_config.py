@@ -1,4 +1,4 @@
-"""The configuration: what composes, who wins, and the one line that a mistake gives."""
+"""The configuration: composition, precedence, and the one-line error of a mistake."""
 
 from __future__ import annotations
 

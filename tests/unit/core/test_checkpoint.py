@@ -1,4 +1,4 @@
-"""Finished stages: each done once, whole or not there, never shared by two live runs."""
+"""Finished stages: each computed once, complete or absent, never shared by two live runs."""
 
 from __future__ import annotations
 

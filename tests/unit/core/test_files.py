@@ -1,4 +1,4 @@
-"""Files: any compression reads the same, and what is written is there whole or not at all."""
+"""Files: any compression reads the same, and a written file is complete or absent."""
 
 from __future__ import annotations
 

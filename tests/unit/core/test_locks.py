@@ -1,4 +1,4 @@
-"""Locks: one holder at a time, and none once it is gone, however it went."""
+"""Locks: one holder at a time, and released when the holder ends, in any way."""
 
 from __future__ import annotations
 

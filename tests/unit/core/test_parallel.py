@@ -1,4 +1,4 @@
-"""Work shared out among processes: in order, never too far ahead, and gone with its parent."""
+"""Work distributed over processes: in order, never too far ahead, and ended with its parent."""
 
 from __future__ import annotations
 

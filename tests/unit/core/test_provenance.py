@@ -1,4 +1,4 @@
-"""Where a record came from: the command line, as one types it."""
+"""The origin of a record: the command line, as a user types it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shared arrays: the same bits, mapped from files that are there whole or not at all."""
+"""Shared arrays: the same bits, mapped from files that are complete or absent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The comment on a change of the data: what differs between two cards, and nothing else."""
+"""The comment on a change of the data: only the differences between two cards."""
 
 from __future__ import annotations
 

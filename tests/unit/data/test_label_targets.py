@@ -1,4 +1,4 @@
-"""What a model learns: labels, and categories with cross-lists enough, at every level."""
+"""The targets of a model: labels, and categories with enough cross-lists, at every level."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard input in batches of what has come: none waits for more."""
+"""Standard input in batches of the lines that have arrived, without waiting for more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data themselves: what must hold of the splits that training reads, on the sample."""
+"""The properties of the splits that training reads, on the sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures, against values worked out by hand."""
+"""The figures, against values computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model card: what is written is what is read, of older models too."""
+"""The model card: written and read back, also those of older models."""
 
 from __future__ import annotations
 

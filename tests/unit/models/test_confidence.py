@@ -1,4 +1,4 @@
-"""When an answer may be acted on, against values worked out by hand and by brute force."""
+"""The thresholds of confidence, against values computed by hand and by brute force."""
 
 from __future__ import annotations
 

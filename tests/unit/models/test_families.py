@@ -1,4 +1,4 @@
-"""A second family of models goes every way of the first, without a branch elsewhere."""
+"""A second family of models works everywhere that the first does, without a branch elsewhere."""
 
 from __future__ import annotations
 

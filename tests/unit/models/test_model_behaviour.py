@@ -1,4 +1,4 @@
-"""How the model behaves: what must change nothing, what must move it, what it must know."""
+"""Behavioural tests: invariance, direction and minimum functionality."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers to one text and to files of many, in order, with bad lines in their place."""
+"""Answers to one text and to files of papers, in order, with errors in place of bad lines."""
 
 from __future__ import annotations
 

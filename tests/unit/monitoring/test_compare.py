@@ -1,4 +1,4 @@
-"""Drift: seen where it is, silent where it is not, and never "no drift" of too little data."""
+"""Drift: detected if present, silent if absent, and never "no drift" with too little data."""
 
 from __future__ import annotations
 

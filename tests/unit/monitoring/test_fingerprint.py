@@ -1,4 +1,4 @@
-"""Sketches: the words a model reads as buckets, the same in a reference and in a log.
+"""Sketches: the words of a text as buckets, the same in a reference and in a log.
 
 Traits: counted as the model reads them, and guessed only where there is enough.
 """

@@ -1,4 +1,4 @@
-"""The prediction log: no line torn, none lost without being counted, and nobody kept waiting."""
+"""The prediction log: complete lines, losses counted, and no answer delayed."""
 
 from __future__ import annotations
 

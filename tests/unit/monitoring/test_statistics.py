@@ -1,4 +1,4 @@
-"""Two samples: a shift is seen, and two draws of one population are silent."""
+"""Two samples: a shift is detected, and two draws of one population raise no alarm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The committed report: its page is what its committed figures write."""
+"""The committed report: its page is the one rendered from its committed figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`FastTfidfVectorizer` gives what `TfidfVectorizer` gives, bit for bit."""
+"""`FastTfidfVectorizer` has the results of `TfidfVectorizer`, bit for bit."""
 
 from __future__ import annotations
 

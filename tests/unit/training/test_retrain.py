@@ -1,4 +1,4 @@
-"""Champion and challenger: the better one is the latest, and the loser leaves nothing moved."""
+"""Champion and challenger: the better one becomes the latest, and a loser changes nothing."""
 
 from __future__ import annotations
 

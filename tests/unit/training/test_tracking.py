@@ -1,4 +1,4 @@
-"""The record of a run: local files always, W&B where asked, and never the end of a training."""
+"""The record of a run: local files always, W&B on request, which never ends a training."""
 
 from __future__ import annotations
 

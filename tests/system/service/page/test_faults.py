@@ -1,4 +1,4 @@
-"""The page before a service that is busy, refuses, asks for a key or is gone."""
+"""The page of a service that is busy, refuses, requires a key or has stopped."""
 
 from __future__ import annotations
 

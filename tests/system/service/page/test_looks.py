@@ -1,4 +1,4 @@
-"""What the page shows fits the screen, stands out and has a name."""
+"""The page fits the screen, has enough contrast and names its controls."""
 
 from __future__ import annotations
 

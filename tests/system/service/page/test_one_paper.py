@@ -1,4 +1,4 @@
-"""One paper: its shelf, the words that decided, and by keyboard alone."""
+"""One paper: its category, the words that decided, and use by keyboard alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Kaggle CSV: its dates, its quoting, and what is wrong with a row."""
+"""The Kaggle CSV: its dates, its quoting, and the errors of a row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sample: the same papers everywhere, that need cleaning and are classified with effort."""
+"""The sample: the same papers everywhere, which need cleaning and are hard to classify."""
 
 from __future__ import annotations
 

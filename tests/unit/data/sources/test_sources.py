@@ -1,4 +1,4 @@
-"""Sources: found by their name, asked only for what they take, digested by what they read."""
+"""Sources: found by name, with checked options, digested by the papers that they read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The single measurements measure what they say; no time is asserted."""
+"""The single measurements and their keys; no time is asserted."""
 
 from __future__ import annotations
 

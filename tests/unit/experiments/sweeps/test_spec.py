@@ -1,4 +1,4 @@
-"""Sweep files: W&B's form, the values that are meant, and the one line that a mistake gives."""
+"""Sweep files: W&B's form, their values, and the one-line error of a mistake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last step: honest probabilities, and cross-lists learnt from scores and habits."""
+"""The last step: calibrated probabilities, and cross-lists from scores and habits."""
 
 from __future__ import annotations
 

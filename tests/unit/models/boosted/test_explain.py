@@ -1,4 +1,4 @@
-"""The explanations: weights that add up, words that matter, and where they stand."""
+"""The explanations: weights that add up, words that matter, and their places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model: stopped by validation, the same every time, and honest about what it refuses."""
+"""The model: stopped by validation, the same every time, with clear errors."""
 
 from __future__ import annotations
 

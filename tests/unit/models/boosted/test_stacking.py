@@ -1,4 +1,4 @@
-"""Scores as features: never of a paper by a model that was trained on it."""
+"""Scores as features: a training paper's are from models not trained on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""N-grams counted by parts: to the last number those of one process."""
+"""N-grams counted by parts: exactly the counts of one process."""
 
 from __future__ import annotations
 
