@@ -183,7 +183,7 @@ def transform(steps: Steps, texts: Sequence[str]) -> sp.csr_matrix:
 
 
 def sparse(features: Any) -> sp.csr_matrix:
-    """Return the matrix in the one form that the trees take, in training and in serving."""
+    """Return the matrix, of the same shape, as the trees take it in training and in serving."""
     matrix = sp.csr_matrix(features)
     matrix.eliminate_zeros()
     return matrix
