@@ -62,4 +62,4 @@ if not TYPE_CHECKING:  # or a type checker would take any name for one of them
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -6,6 +6,7 @@ The same functions serve the command line, so both give the same answers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -89,8 +90,7 @@ class PaperClassifier:
         """
         from shelfmark.models import answers
 
-        if top_k < 1:
-            raise ShelfmarkError(f"top_k: {top_k}: should be 1 or more")
+        _check_top_k(top_k)
         results = [
             answer
             for batch in _batches(_pairs(papers))
@@ -134,6 +134,8 @@ class PaperClassifier:
         [pair] = _pairs(paper)
         if category is None:
             category = self.classes[int(self.predict_proba(paper).argmax())]
+        elif not isinstance(category, str):
+            raise ShelfmarkError(f"category: {category!r}: should be one of the classes, a text")
         elif category not in self.classes:
             raise ShelfmarkError(f"{category}: no such class{nearest(category, self.classes)}")
         weights = self._model.classifier.explain(self._model.text(*pair), category)
@@ -159,6 +161,9 @@ def load(
     from shelfmark.core import storage
     from shelfmark.models import artifact
 
+    for value in (model, models):
+        if not isinstance(value, str | Path):
+            raise ShelfmarkError(f"load: {value!r}: should be a name, a path or an address")
     name = str(model)
     if storage.is_remote(name):
         models, _, name = name.rstrip("/").rpartition("/")
@@ -180,7 +185,10 @@ def load_config(overrides: str | Sequence[str] = ()) -> Config:
     """
     from shelfmark.config.load import load_config
 
-    return load_config([overrides] if isinstance(overrides, str) else list(overrides))
+    words = [overrides] if isinstance(overrides, str) else overrides
+    if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
+        raise ShelfmarkError(f"overrides: {overrides!r}: should be texts such as experiment=fast")
+    return load_config(list(words))
 
 
 def train(overrides: str | Sequence[str] | Config = ()) -> Path:
@@ -199,6 +207,11 @@ def train(overrides: str | Sequence[str] | Config = ()) -> Path:
     return train_model(settings).folder
 
 
+def _check_top_k(top_k: object) -> None:
+    if not isinstance(top_k, Integral) or int(top_k) < 1:
+        raise ShelfmarkError(f"top_k: {top_k!r}: should be a whole number, 1 or more")
+
+
 def _pairs(papers: object) -> list[tuple[str, str]]:
     """Return papers as (title, abstract).
 
@@ -209,7 +222,11 @@ def _pairs(papers: object) -> list[tuple[str, str]]:
         return [_pair(papers, "the paper")]
     if hasattr(papers, "columns") and hasattr(papers, "itertuples"):
         pairs = list(_rows(papers))
-    elif isinstance(papers, Iterable) and not isinstance(papers, bytes | dict):
+    elif (
+        isinstance(papers, Iterable)
+        and getattr(papers, "ndim", 1) != 0  # an array without axes is Iterable by name alone
+        and not isinstance(papers, bytes | dict)
+    ):
         pairs = [_pair(paper, f"paper {number}") for number, paper in enumerate(papers)]
     else:
         raise ShelfmarkError(
@@ -235,8 +252,8 @@ def _rows(frame: Any) -> Iterator[tuple[str, str]]:
     import pandas as pd
 
     for column in COLUMNS:
-        if column not in frame.columns:
-            raise ShelfmarkError(f"the DataFrame has no column {column}: it needs title, abstract")
+        if list(frame.columns).count(column) != 1:
+            raise ShelfmarkError(f"the DataFrame should have one column {column}")
     titles, abstracts = (frame[column] for column in COLUMNS)
     for place, title, abstract in zip(frame.index, titles, abstracts, strict=True):
         cells = ["" if not isinstance(x, str) and pd.isna(x) else x for x in (title, abstract)]

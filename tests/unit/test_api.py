@@ -187,8 +187,13 @@ NOT_PAPERS: list[tuple[Any, str]] = [
     ([OTHER, float("nan")], "paper 1 is nan: give a text"),
     ([OTHER, " "], "paper 1 has no text"),
     ([[TITLE, ABSTRACT]], "paper 0 is .*: give a text, or a tuple"),
-    (pd.DataFrame({"title": [TITLE]}), "no column abstract"),
-    (pd.DataFrame({"abstract": [TITLE]}), "no column title"),
+    (np.array(TITLE), "ndarray: give a text"),
+    (pd.DataFrame({"title": [TITLE]}), "should have one column abstract"),
+    (pd.DataFrame({"abstract": [TITLE]}), "should have one column title"),
+    (
+        pd.DataFrame([[TITLE, TITLE, ABSTRACT]], columns=["title", "title", "abstract"]),
+        "should have one column title",
+    ),
     (pd.DataFrame({"title": [], "abstract": []}), "no papers"),
     (
         pd.DataFrame({"title": [TITLE, pd.NA], "abstract": [float("nan"), None]}, index=["a", "b"]),
@@ -209,8 +214,18 @@ def test_what_is_no_paper_is_one_line(
 
 
 def test_other_mistakes_are_one_line_too(classifier: shelfmark.PaperClassifier) -> None:
-    with pytest.raises(shelfmark.ShelfmarkError, match="top_k: 0: should be 1 or more"):
-        classifier.predict(OTHER, top_k=0)
+    wrong: Any
+    for wrong in (0, 1.5, "3", None):
+        with pytest.raises(shelfmark.ShelfmarkError, match=f"top_k: {wrong!r}: should be a whole"):
+            classifier.predict(OTHER, top_k=wrong)
+    with pytest.raises(shelfmark.ShelfmarkError, match="category: 3: should be one of the classes"):
+        classifier.explain(OTHER, 3)  # type: ignore[arg-type]
+    for wrong in (None, 3, b"latest"):
+        with pytest.raises(shelfmark.ShelfmarkError, match=f"load: {wrong!r}: should be a name"):
+            shelfmark.load(wrong)
+    for wrong in (None, 3, [3]):
+        with pytest.raises(shelfmark.ShelfmarkError, match="should be texts such as"):
+            shelfmark.load_config(wrong)
     label = classifier.classes[0]
     with pytest.raises(shelfmark.ShelfmarkError, match=f"{label}x: no such class; did you mean"):
         classifier.explain(OTHER, f"{label}x")
