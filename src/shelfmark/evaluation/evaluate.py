@@ -194,10 +194,14 @@ def write_report(report: EvaluationReport, reports: Path) -> list[Path]:
     """Write metrics.json, charts and a page to `reports/<model>-<split>`; return the charts.
 
     Each file is written completely or not at all.
+
+    Raises:
+        ShelfmarkError: the disk is full, or the folder cannot be written.
     """
     folder = reports / f"{report.model}-{report.split}"
-    folder.mkdir(parents=True, exist_ok=True)
-    names = charts.draw_charts(report, folder)
+    with files.report_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        names = charts.draw_charts(report, folder)
     page = render(
         "evaluation/templates/report.md",
         report=report,

@@ -206,8 +206,12 @@ def check(folder: Path) -> ModelCard:
         ShelfmarkError: it is missing, made with other versions, or damaged.
     """
     card = read_card(folder)
+    try:
+        family = family_of(card.kind)
+    except ShelfmarkError as error:
+        raise ShelfmarkError(f"{folder / CARD}: {error}; train again") from error
     _check_versions(card, folder)
-    for name, digest in {**dict.fromkeys(family_of(card.kind).files), **card.files}.items():
+    for name, digest in {**dict.fromkeys(family.files), **card.files}.items():
         path = folder / name
         if not path.is_file() or files.sha256(path) != digest:
             raise ShelfmarkError(f"{path} is missing or not the file its card names; train again")

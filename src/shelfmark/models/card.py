@@ -108,7 +108,7 @@ class ModelCard:
         try:
             return str(self.config["model"]["kind"])
         except (KeyError, TypeError):
-            raise ShelfmarkError(f"{self.name}: its card names no kind of model") from None
+            raise ShelfmarkError("the card names no kind of model") from None
 
     @property
     def labels(self) -> list[str]:

@@ -125,6 +125,15 @@ def test_another_split_is_another_report(home: Path) -> None:
     assert report.baselines == {}
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(
+    report: EvaluationReport, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(ShelfmarkError, match="cannot write "):
+        evaluate.write_report(report, file / "reports")
+
+
 def test_an_unknown_split_is_named(home: Path) -> None:
     with pytest.raises(ShelfmarkError, match="no split 'tset'; there are train, validation, test"):
         evaluate.evaluate_model(home / "models" / "quick", home / "reports", "tset")

@@ -56,6 +56,12 @@ def test_the_card_describes_the_model(model: artifact.Model) -> None:
     assert card.git_commit is None or len(card.git_commit) == 40
 
 
+def test_an_empty_card_is_named_by_its_path(copy: Path) -> None:
+    (copy / "card.json").write_bytes(b"{}")
+    with pytest.raises(ShelfmarkError, match="copy/card.json: the card names no kind of model"):
+        artifact.load(copy)
+
+
 def test_latest_points_at_the_newest(home: Path) -> None:
     assert (home / "models" / "latest").resolve() == (home / "models" / "quick").resolve()
 

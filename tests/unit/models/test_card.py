@@ -42,7 +42,7 @@ def test_keys_that_are_missing_are_named() -> None:
     assert set(card.missing) == set(REQUIRED) - {"config", "classes"}
     with pytest.raises(ShelfmarkError, match="its card lacks thresholds; train again"):
         print(card.limits)
-    with pytest.raises(ShelfmarkError, match="its card names no kind of model"):
+    with pytest.raises(ShelfmarkError, match="the card names no kind of model"):
         print(ModelCard(name="a", config={}, classes=[ClassLabel("a", "b")]).kind)
 
 
