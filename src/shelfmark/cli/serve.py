@@ -23,14 +23,14 @@ from shelfmark.cli.output import print_table
 @port_option
 @click.option("--model", default="", help="Name of a model in the models folder.")
 @click.option(
-    "--workers", type=click.IntRange(0), default=0,
+    "--workers", type=click.IntRange(1), default=None,
     help="Server processes; $SHELFMARK_WORKERS if not given, else 1.",
 )  # fmt: skip
-def serve(host: str, port: int, model: str, workers: int) -> None:
+def serve(host: str, port: int, model: str, workers: int | None) -> None:
     """Serve the page at /, POST /predict, GET /health, /ready, /model, /metrics, /docs."""
     from shelfmark.service import server
 
-    server.serve(host, port, model, workers)
+    server.serve(host, port, model, workers or 0)
 
 
 @click.command("promote", cls=Command, stopped="nothing was promoted")

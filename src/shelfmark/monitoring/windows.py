@@ -150,7 +150,7 @@ def from_papers(path: str, model: Model, since: str, most: int) -> Window:
     """
     first = parse_since(since, time.time())
     sample, left_out = Reservoir[tuple[float, str, str | None]](most), Counter[str]()
-    for line, record in itertools.chain.from_iterable(readers.read_batches(path)):
+    for line, record in itertools.chain.from_iterable(readers.read_batches(path, "--papers")):
         fields = _record_fields(record)
         # A text beside both of its parts would be read without its title.
         whole = fields.get("title") and fields.get("abstract")

@@ -84,6 +84,7 @@ def test_help_lists_the_groups_of_the_configuration(typed: Typed, name: str, clo
         (["load-test", "--seconds", "0"], "error: --seconds: 0.0 is not in the range x>0"),
         (["sync", "--seconds", "nan"], "error: --seconds: nan is not a finite number"),
         (["harvest", "--interval", "inf"], "error: --interval: inf is not a finite number"),
+        (["serve", "--workers", "0"], "error: --workers: 0 is not in the range x>=1"),
         (["serve", "--port", "70000"], "error: --port: 70000 is not in the range 0<=x<=65535"),
         (["sweep", "--trials", "0"], "error: --trials: 0 is not in the range x>=1"),
         (["robustness", "--seed", "-1"], "error: --seed: -1 is not in the range x>=0"),
