@@ -13,6 +13,11 @@ def checkout() -> Path | None:
     return ROOT if (ROOT / "pyproject.toml").is_file() and (ROOT / "uv.lock").is_file() else None
 
 
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra: by uv in a checkout, else by pip."""
+    return f"uv sync --extra {extra}" if checkout() else f'pip install "shelfmark[{extra}]"'
+
+
 def project_folder(name: str) -> Path:
     """Return a folder of the project such as `configs`: the wheel's copy, else the project's own.
 

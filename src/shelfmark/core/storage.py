@@ -17,6 +17,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from shelfmark.core import project
 from shelfmark.errors import ShelfmarkError
 
 GOOGLE = ("gs", "gcs")
@@ -199,7 +200,7 @@ def user_errors(address: str) -> Iterator[None]:
 def _message(address: str, error: Exception) -> str:
     if isinstance(error, ImportError):
         extra = EXTRAS.get(address.partition("://")[0])
-        how = f"uv sync --extra {extra}" if extra else error
+        how = project.install_command(extra) if extra else error
         return f"{address} needs a package that is not installed: {how}"
     if type(error).__name__ == "DefaultCredentialsError":
         return f"{address}: no Google credentials; {LOG_IN}"

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from shelfmark.core import console, files, storage
+from shelfmark.core import console, files, project, storage
 from shelfmark.errors import ShelfmarkError
 
 UNSET = "YOUR-BUCKET"  # in the address of a clone whose bucket is not set
@@ -355,7 +355,8 @@ def _require_reachable(data: Path) -> str:
     """
     settings, url = read_dvc_config(data), require_remote(data)
     if find_spec("dvc") is None:
-        raise ShelfmarkError(f"{url} needs DVC, which is not installed: uv sync --extra dvc")
+        how = project.install_command("dvc")
+        raise ShelfmarkError(f"{url} needs DVC, which is not installed: {how}")
     section = f"'remote \"{settings['core']['remote']}\"'"
     if url.partition("://")[0] in storage.GOOGLE and not OWN & set(settings[section]):
         filesystem, path = storage.filesystem_for(url)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from shelfmark.core import project
 from shelfmark.errors import ShelfmarkError
 
 
@@ -27,7 +28,7 @@ def load_evidently() -> Any:
             import evidently.presets
     except ModuleNotFoundError as missing:
         raise ShelfmarkError(
-            "--evidently needs the evidently extra: uv sync --extra evidently"
+            f"--evidently needs the evidently extra: {project.install_command('evidently')}"
         ) from missing
     return evidently
 

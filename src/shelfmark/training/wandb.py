@@ -14,7 +14,7 @@ from typing import Any
 from loguru import logger
 
 from shelfmark.config.schema import Config
-from shelfmark.core import files
+from shelfmark.core import files, project
 from shelfmark.errors import ShelfmarkError
 
 FOLDER = "wandb"  # in the run's folder
@@ -66,7 +66,7 @@ class WandbRun:
         except ModuleNotFoundError:
             self._open.close()
             raise ShelfmarkError(
-                "tracking=wandb needs the wandb extra: uv sync --extra wandb"
+                f"tracking=wandb needs the wandb extra: {project.install_command('wandb')}"
             ) from None
         self._wandb = wandb
         self._run: Any = None

@@ -26,3 +26,11 @@ def test_an_installed_package_brings_copies(
     assert project.checkout() is None
     assert project.project_folder("configs") == package / "project" / "configs"
     assert project.project_folder("cloud") == tmp_path / "cloud"
+
+
+def test_an_extra_is_installed_by_uv_in_a_checkout_and_by_pip_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert project.install_command("gs") == "uv sync --extra gs"
+    monkeypatch.setattr(project, "checkout", lambda: None)
+    assert project.install_command("gs") == 'pip install "shelfmark[gs]"'

@@ -13,7 +13,7 @@ import xgboost
 from threadpoolctl import threadpool_limits
 
 from shelfmark.config.schema import EngineConfig
-from shelfmark.core import parallel
+from shelfmark.core import parallel, project
 from shelfmark.core.arrays import Array
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.errors import ShelfmarkError
@@ -115,7 +115,8 @@ def open_engine(config: EngineConfig) -> Iterator[Engine]:
     try:
         from shelfmark.models.boosted.dask import engine as dask_engine
     except ModuleNotFoundError as error:
-        raise ShelfmarkError("engine=dask needs the dask extra: uv sync --extra dask") from error
+        how = project.install_command("dask")
+        raise ShelfmarkError(f"engine=dask needs the dask extra: {how}") from error
     with dask_engine.open_engine(config) as engine:
         yield engine
 
