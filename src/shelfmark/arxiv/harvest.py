@@ -103,19 +103,24 @@ def harvest_papers(
         else:
             _check_same(state, partial, repository.url, specs, first_day)
             logger.info("resuming after {:,} papers in {}", store.count(), partial)
-        try:
-            _Fetcher(Client(repository, paced), store, state, clock).fetch()
-        except ShelfmarkError as error:
-            kept = "nothing was received"
-            if store.state():
-                kept = f"{store.count():,} papers are kept in {partial}, the same command resumes"
-            raise ShelfmarkError(f"{error}; {kept}") from error
+        _fetch_or_report(_Fetcher(Client(repository, paced), store, state, clock), store, partial)
         counts = harvest_store.merge_into_file(out, store)
     # After a kill before the last of these, the next run merges again.
     harvest_store.save_harvest_days(out, state)
     partial.unlink()
     since, began = (min(one.since for one in state.sets), min(one.began for one in state.sets))
     return HarvestResult(out, _day(since), _day(began), counts)
+
+
+def _fetch_or_report(fetcher: _Fetcher, store: harvest_store.HarvestStore, partial: Path) -> None:
+    """Fetch all papers; an error says what the store keeps for the next run."""
+    try:
+        fetcher.fetch()
+    except ShelfmarkError as error:
+        kept = "nothing was received"
+        if store.state():
+            kept = f"{store.count():,} papers are kept in {partial}, the same command resumes"
+        raise ShelfmarkError(f"{error}; {kept}") from error
 
 
 def _first_day(since: str, clock: Clock) -> date | None:
