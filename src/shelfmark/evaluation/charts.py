@@ -20,7 +20,6 @@ INK, SOFT, ACCENT = "#1f2933", "#d9dee4", "#2b6cb0"
 CELLS_WITH_NUMBERS = 20  # more classes than this, and colour alone is readable
 # Of the PNG standard's keywords.
 RUN, CREATED = "Source", "Creation Time"
-PICTURES = ("confusion", "class_f1", "reliability", "coverage", "telling_terms")
 ROWS_A_COLUMN = 50
 # Margins in inches: fixed, because measuring 150 labels to lay them out takes seconds.
 LEFT, RIGHT, BOTTOM, TOP = 1.5, 0.2, 0.5, 0.5
