@@ -108,6 +108,11 @@ def test_true_labels_come_later_by_the_papers_names(
         windows.from_log(str(file), model.card, "", 10, "none.jsonl")
 
 
+def test_a_missing_file_of_papers_is_named_by_its_option(model: Model, tmp_path: Path) -> None:
+    with pytest.raises(ShelfmarkError, match="--papers: there is no file"):
+        windows.from_papers(str(tmp_path / "none.jsonl"), model, "", 10)
+
+
 def test_an_empty_log_is_an_empty_window(model: Model, tmp_path: Path) -> None:
     window = windows.from_log(str(tmp_path), model.card, "7d", 10)
     assert (len(window.rows), window.terms) == (0, None)
