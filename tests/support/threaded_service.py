@@ -14,7 +14,7 @@ import uvicorn
 from shelfmark.models.answers import answer_queries
 from shelfmark.service import batching
 from shelfmark.service.app import create_app
-from shelfmark.service.server import HeaderTimeoutProtocol
+from shelfmark.service.http_protocol import HeaderTimeoutProtocol
 from shelfmark.service.settings import Settings
 from tests.support.moments import PATIENCE, until
 
