@@ -9,6 +9,8 @@ import re
 import unicodedata
 from typing import Literal
 
+from shelfmark.core import marks
+
 Maths = Literal["keep", "mask"]
 
 MATHS_MASK = "_math_"
@@ -46,9 +48,14 @@ TEX = re.compile(
 )
 # A letter beyond ASCII: the braces of {n} in a formula stay.
 BRACED = re.compile(r"\{([^\W\d_a-zA-Z])\}")
-# No formula holds its opening sign, or a text of such signs alone would take hours.
+# In linear time: no formula holds its opening sign, no opening sign follows a backslash, and the
+# alternatives within a formula exclude each other, so that the search of one that is not closed
+# ends before the next begins. A `\\(` is TeX's line break and a parenthesis.
 MATHS = re.compile(
-    r"\$\$.+?\$\$|(?<!\\)\$(?:\\.|[^$\\])+\$|\\\((?:\\[^()]|[^\\])+\\\)|\\\[(?:\\[^\[\]]|[^\\])+\\\]",
+    r"\$\$.+?\$\$"
+    r"|(?<!\\)(?:\$(?:\\.|[^$\\])++\$"
+    r"|\\\((?:\\[^()]|[^\\])++\\\)"
+    r"|\\\[(?:\\[^\[\]]|[^\\])++\\\])",
     re.DOTALL,
 )
 
@@ -65,9 +72,11 @@ def _letter(match: re.Match[str]) -> str:
 def clean_text(text: str) -> str:
     """Return the text on one line, with TeX accents as letters; maths is unchanged.
 
-    Unicode is normalized to NFC and lone surrogates become `?`, so the result encodes as UTF-8.
+    Unicode is normalized to NFC, with at most 30 combining marks in a row, and lone surrogates
+    become `?`, so the result encodes as UTF-8.
     """
     if not text.isascii():
+        text = marks.cut_long_runs(text)
         text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())
     if "\\" in text:
         text = TEX.sub(_letter, text)

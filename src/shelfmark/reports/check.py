@@ -29,7 +29,7 @@ from shelfmark.reports.collect import (
 )
 from shelfmark.reports.sections import NO_KEY, SOURCE_MARK
 
-TAG = re.compile(r"<!--.*?-->|<[^>]*>", re.DOTALL)
+TAG = re.compile(r"<!--(?:[^<]|<(?!!--))*?-->|<[^<>]*>")
 DATE = r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)?"
 # Numbers within a name are left out: top-3, F1, p95.
 NUMBER = (

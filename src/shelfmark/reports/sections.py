@@ -21,7 +21,9 @@ from shelfmark.data.splits import SPLITS
 from shelfmark.monitoring.records import DriftReport
 from shelfmark.reports.collect import Run, Runs
 
-SOURCE_MARK = re.compile(r"<!-- from (.*?)(?: in (.*?))? -->")
+SOURCE_MARK = re.compile(
+    r"<!-- from ((?:(?! in | -->|<!--).)*+)(?: in ((?:(?! -->|<!--).)*+))? -->"
+)
 NO_KEY = "-"  # of a column of words
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#!$~&])")  # Table escapes the bar
 SYNTHETIC = " (synthetic papers)"

@@ -38,7 +38,7 @@ COMMAND = "shelfmark report"
 MOST_ROWS = 20  # of a table that is not folded
 CODE = re.compile(r"`(.+?)`")
 MODELS = re.compile(r"--models[ =]([\w,.-]+)")
-COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+COMMENT = re.compile(r"<!--(?:[^<]|<(?!!--))*?-->")
 
 
 def write_report(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 import random
+import unicodedata
 import warnings
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -374,3 +376,46 @@ def test_abstracts(parameters: dict[str, Any]) -> None:
     assert got.idf_.tobytes() == want.idf_.tobytes()
     assert_same(got.transform(documents[::2]), want.transform(documents[::2]))
     assert_same(got.transform(documents[:1]), want.transform(documents[:1]))
+
+
+MARKED = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [*"eΣ İ\n", "ế", "ﬁ", "カ", "\uff9e", "\u0344", "\u0f73", "\u0301", "\u302e"]
+        ),
+        st.integers(1, 20),
+    ),
+    max_size=6,
+).map(lambda parts: "".join(sign * times for sign, times in parts))
+
+
+@pytest.mark.parametrize("accents", ["ascii", "unicode"])
+@given(text=MARKED, lowercase=st.booleans())
+def test_long_runs_of_accents_are_stripped_as_by_scikit_learn(
+    accents: str, text: str, lowercase: bool
+) -> None:
+    ours, theirs = (
+        kind(strip_accents=accents, lowercase=lowercase).build_preprocessor()
+        for kind in (FastTfidfVectorizer, TfidfVectorizer)
+    )
+    assert ours(text) == theirs(text)
+
+
+@pytest.mark.parametrize("accents", ["ascii", "unicode"])
+@pytest.mark.parametrize("run", ["\u0301\u0323", "\u0f73\u0323", "\uff9e\u0344"])
+def test_stripping_accents_normalises_no_long_run(
+    accents: str, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    normalised = []
+
+    def normalize(form: Any, text: str) -> str:
+        normalised.append(text)
+        return unicodedata.normalize(form, text)
+
+    stand_in = SimpleNamespace(normalize=normalize, combining=unicodedata.combining)
+    monkeypatch.setattr("sklearn.feature_extraction.text.unicodedata", stand_in)
+    vectorizer = FastTfidfVectorizer(strip_accents=accents, token_pattern=r"(?u)\w+")
+    for length in (10, 1000):
+        vectorizer.fit(["word é" + run * length] * 2)
+        assert vectorizer.get_feature_names_out().tolist() == ["e", "word"]
+    assert {len(text) for text in normalised} <= {6 + 2 * 10, 6}
