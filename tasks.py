@@ -84,7 +84,7 @@ def test(tier: str | None) -> None:
     test all installs every extra and runs all tests, with coverage of the package.
     """
     if tier == "all":
-        uv("pytest", "--cov", groups=["dev", "docs"], extras=EXTRAS)
+        uv("pytest", "--cov", groups=["dev", "docs", "audit"], extras=EXTRAS)
     else:
         uv("pytest", "tests/unit", "tests/service", groups=["dev"])
 
@@ -98,11 +98,12 @@ def format(c: Context) -> None:
 
 @task
 def lint(c: Context) -> None:
-    """Check format, lint rules, imports and types."""
+    """Check format, lint rules, imports, types and the hashes of the locked packages."""
     uv("ruff", "format", "--check", groups=["dev"])
     uv("ruff", "check", groups=["dev"])
     uv("lint-imports", groups=["dev"])
     uv("mypy", groups=["dev"], extras=EXTRAS)  # whose types it reads
+    run_program(sys.executable, str(ROOT / "scripts" / "check_hashes.py"))
 
 
 @task(help={"serve": "serve it at http://localhost:8001, and rebuild it if docs/ changes"})
@@ -119,11 +120,25 @@ def check(c: Context) -> None:
     run(test, ["all"], "inv test")
 
 
-@task
-def lock(c: Context) -> None:
-    """Lock the versions of all dependencies, in the short form without index addresses."""
+@task(help={"upgrade": "take the newest versions that are a week old, also of uv"})
+def lock(c: Context, upgrade: bool = False) -> None:
+    """Lock the versions of all dependencies and the hashes of their files, without addresses."""
+    if upgrade:
+        newer = ["--upgrade", "--exclude-newer", "7 days"]
+        run_program("uv", "lock", *newer)
+        compiled = ["--custom-compile-command", "uv run inv lock --upgrade", "--no-annotate"]
+        pin = ["uv", "pip", "compile", "--quiet", "--generate-hashes", *newer, *compiled]
+        run_program(*pin, "--output-file", ".ci/uv.txt", ".ci/uv.in")
     run_program("uv", "lock")
+    everything = ["--frozen", "--all-extras", "--all-groups", "--no-emit-project", "--no-annotate"]
+    run_program("uv", "export", "--quiet", *everything, "--output-file", ".ci/hashes.txt")
     run_program(sys.executable, str(ROOT / "scripts" / "shorten_lock.py"))
+
+
+@task(help={"dry-run": "only count the packages"})
+def audit(c: Context, dry_run: bool = False) -> None:
+    """Look up known vulnerabilities of all locked packages, of each extra, group and platform."""
+    uv("python", "-m", "scripts.audit", *(["--dry-run"] if dry_run else []), groups=["audit"])
 
 
 COMMANDS = {**shelfmark.commands, "bench": bench, "test": test}
@@ -151,7 +166,7 @@ def _forward() -> None:
 
 
 namespace = Collection(
-    format, lint, docs, check, lock, *(_task_of(command) for command in COMMANDS.values())
+    format, lint, docs, check, lock, audit, *(_task_of(command) for command in COMMANDS.values())
 )
 if provenance.is_invoke():
     _forward()

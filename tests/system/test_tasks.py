@@ -25,7 +25,7 @@ def inv(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_list_of_tasks_explains_each(tmp_path: Path) -> None:
     done = inv("--list", cwd=tmp_path)
-    developers = {"test", "lint", "docs", "format", "lock", "check", "bench"}
+    developers = {"test", "lint", "docs", "format", "lock", "audit", "check", "bench"}
     for name in {*shelfmark.commands, *developers}:
         assert re.search(rf"^  {name} +\S", done.stdout, re.MULTILINE), name
 
