@@ -3,19 +3,23 @@
 # The drift service, with the libraries of the comparison: --target monitor
 
 # A model loads only under the minor version of Python that trained it, so all images share it.
-ARG PYTHON=3.12-slim-bookworm
+# Dependabot renews the digest. Another base: --build-arg PYTHON=python:3.13-slim-bookworm
+ARG PYTHON=pinned
+FROM python:3.12-slim-bookworm@sha256:54c85f3c47607a77f32adec749d3c81d1348bf25833671f512b26a9b6d778cb3 AS pinned
 
-FROM python:${PYTHON} AS build
-RUN pip install --no-cache-dir --root-user-action ignore uv==0.13.9
+FROM ${PYTHON} AS build
 WORKDIR /app
-COPY pyproject.toml uv.lock ./
+COPY .ci/uv.txt .ci/hashes.txt pyproject.toml uv.lock ./
+RUN pip install --quiet --no-cache-dir --root-user-action ignore \
+        --require-hashes --requirement uv.txt
 # Locked versions, without the packages that only training and the commands need.
 RUN uv export --quiet --frozen --no-emit-project --output-file requirements.txt \
         --prune hydra-core --prune invoke --prune matplotlib --prune pandas --prune psutil \
         --prune pyarrow \
     && uv venv --quiet /opt/venv \
-    && uv pip install --quiet --no-cache --no-deps --compile-bytecode \
-        --python /opt/venv --requirement requirements.txt \
+    && uv pip install --quiet --no-cache --no-deps --compile-bytecode --python /opt/venv \
+        --require-hashes --constraint hashes.txt --build-constraint hashes.txt \
+        --requirement requirements.txt \
     && find /opt/venv -type d -name tests -prune -exec rm -r {} +
 COPY src src
 RUN /opt/venv/bin/python -m compileall -q src
@@ -23,10 +27,11 @@ RUN /opt/venv/bin/python -m compileall -q src
 FROM build AS build-monitor
 RUN uv export --quiet --frozen --no-emit-project --output-file requirements.txt \
         --prune hydra-core --prune invoke --prune matplotlib --prune psutil \
-    && uv pip install --quiet --no-cache --no-deps --compile-bytecode \
-        --python /opt/venv --requirement requirements.txt
+    && uv pip install --quiet --no-cache --no-deps --compile-bytecode --python /opt/venv \
+        --require-hashes --constraint hashes.txt --build-constraint hashes.txt \
+        --requirement requirements.txt
 
-FROM python:${PYTHON} AS base
+FROM ${PYTHON} AS base
 # /logs and /reports are writable by any user, for `docker run --user` and volumes.
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp shelfmark \
     && mkdir --mode 1777 /logs /reports

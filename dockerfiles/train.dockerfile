@@ -1,22 +1,26 @@
 # Training: docker run IMAGE experiment=fast. Writes to data/, models/ and reports/ in /training.
 
 # A model loads only under the minor version of Python that trained it, so both images share it.
-ARG PYTHON=3.12-slim-bookworm
+# Dependabot renews the digest. Another base: --build-arg PYTHON=python:3.13-slim-bookworm
+ARG PYTHON=pinned
+FROM python:3.12-slim-bookworm@sha256:54c85f3c47607a77f32adec749d3c81d1348bf25833671f512b26a9b6d778cb3 AS pinned
 
-FROM python:${PYTHON} AS build
-RUN pip install --no-cache-dir --root-user-action ignore uv==0.13.9
+FROM ${PYTHON} AS build
 WORKDIR /app
-COPY pyproject.toml uv.lock ./
+COPY .ci/uv.txt .ci/hashes.txt pyproject.toml uv.lock ./
+RUN pip install --quiet --no-cache-dir --root-user-action ignore \
+        --require-hashes --requirement uv.txt
 # Locked versions, with W&B and the bucket's file system, which a job in the cloud may need.
 RUN uv export --quiet --frozen --no-emit-project --output-file requirements.txt \
         --extra wandb --extra gs --prune invoke --prune psutil \
     && uv venv --quiet /opt/venv \
-    && uv pip install --quiet --no-cache --no-deps --compile-bytecode \
-        --python /opt/venv --requirement requirements.txt
+    && uv pip install --quiet --no-cache --no-deps --compile-bytecode --python /opt/venv \
+        --require-hashes --constraint hashes.txt --build-constraint hashes.txt \
+        --requirement requirements.txt
 COPY src src
 RUN /opt/venv/bin/python -m compileall -q src
 
-FROM python:${PYTHON} AS train
+FROM ${PYTHON} AS train
 # /training is writable by any user, so that `docker run --user` can write to a mounted folder.
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp shelfmark \
     && mkdir --mode 1777 /training /training/data /training/models /training/reports

@@ -13,8 +13,9 @@ say() { printf '\n== %s\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 [ "$(id -u)" = 0 ] || fail "a chroot needs root: sudo $0"
-tag=$(sed -n 's/^ARG PYTHON=//p' dockerfiles/api.dockerfile)
-grep -qx "ARG PYTHON=$tag" dockerfiles/train.dockerfile || fail "the images differ in Python"
+pinned=$(sed -n 's/^FROM python:\(.*\) AS pinned$/\1/p' dockerfiles/api.dockerfile)
+grep -qx "FROM python:$pinned AS pinned" dockerfiles/train.dockerfile || fail "the images differ in Python"
+tag=${pinned%%@*}
 version=${tag%%-*} release=${tag##*-}
 commit=$(git rev-parse HEAD)
 
@@ -99,6 +100,7 @@ build() { # name, arguments of buildah bud
     local name=$1
     shift
     buildah bud --isolation chroot --pull-never --format docker --quiet \
+        --build-arg "PYTHON=docker.io/library/python:$tag" \
         --build-arg "COMMIT=$commit" --tag "shelfmark-$name" "$@" >/dev/null 2>"$work/build.log" ||
         { tail -20 "$work/build.log"; fail "$name does not build"; }
 }

@@ -171,14 +171,14 @@ def resolve_version(ours: Account, model: str) -> str:
     if made_with != (here := image_python()):
         raise ShelfmarkError(
             f"model {model} was trained with Python {made_with}, the image has {here}: "
-            f"train it in the training image, or set ARG PYTHON in dockerfiles/"
+            f"train it in the training image, or change the base image in dockerfiles/"
         )
     return model
 
 
 def image_python() -> str:
     """Return the minor version of Python in the service's image."""
-    match = re.search(r"^ARG PYTHON=(\d+\.\d+)", DOCKERFILE.read_text("utf-8"), re.MULTILINE)
+    match = re.search(r"^FROM python:(\d+\.\d+)", DOCKERFILE.read_text("utf-8"), re.MULTILINE)
     assert match, DOCKERFILE
     return match[1]
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
+from shelfmark.cloud.deploy import image_python
 from shelfmark.service.telemetry import Telemetry
 from tests.support.moments import PATIENCE
 
@@ -20,6 +25,7 @@ DOCKERFILES = sorted((ROOT / "dockerfiles").glob("*.dockerfile"))
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
 WATCHED = [*sorted((ROOT / "cloud" / "alerts").glob("*.json")), ROOT / "cloud" / "dashboard.json"]
 # Of the drift service, see tests/system/monitoring; all else is in the service's own /metrics.
+SHA256 = r"sha256:[0-9a-f]{64}"
 OF_MONITOR = {"shelfmark_drift_alarm", "shelfmark_drift_score"}
 
 
@@ -87,7 +93,8 @@ def test_an_image_has_stages_and_never_runs_as_root(dockerfile: Path) -> None:
     names = [name for name, _ in steps]
     assert names.count("FROM") >= 2
     copies = [words for name, words in steps if name == "COPY"]
-    assert copies[:2] == ["pyproject.toml uv.lock ./", "src src"]  # dependencies before code
+    # Dependencies before code.
+    assert copies[:2] == [".ci/uv.txt .ci/hashes.txt pyproject.toml uv.lock ./", "src src"]
     assert next(words for name, words in steps if name == "USER") == "10001"
     assert "HEALTHCHECK" in names
     starts = [words for name, words in steps if name in ("CMD", "ENTRYPOINT")]
@@ -97,10 +104,72 @@ def test_an_image_has_stages_and_never_runs_as_root(dockerfile: Path) -> None:
     assert not re.search(r"https?://|ca-certificates|CERT", dockerfile.read_text(encoding="utf-8"))
 
 
-def test_both_images_have_the_same_python() -> None:
-    stated = {words for file in DOCKERFILES for name, words in instructions(file) if name == "ARG"
-              and words.startswith("PYTHON=")}  # fmt: skip
-    assert len(stated) == 1
+def test_both_images_have_the_same_base_by_digest() -> None:
+    bases = []
+    for file in DOCKERFILES:
+        words = [words for name, words in instructions(file) if name in ("ARG", "FROM")]
+        assert words[0] == "PYTHON=pinned"
+        bases.append(words[1])
+        stages = {"${PYTHON}", *(line.split(" AS ")[1] for line in words if " AS " in line)}
+        assert {line.split(" AS ")[0] for line in words[2:] if " AS " in line} <= stages
+    # Dependabot renews a digest in FROM, not in ARG, and only beside the name of a tag.
+    assert re.fullmatch(rf"python:3\.\d+-slim-[a-z]+@{SHA256} AS pinned", bases[0])
+    assert {*bases} == {bases[0]}
+    assert bases[0].startswith(f"python:{image_python()}-")
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
+def test_an_image_installs_only_files_with_their_hash(dockerfile: Path) -> None:
+    installing = [words for name, words in instructions(dockerfile)
+                  if name == "RUN" and "pip install" in words]  # fmt: skip
+    assert installing
+    assert "--require-hashes --requirement uv.txt" in " ".join(installing[0].split())
+    for words in installing[1:]:
+        for option in ("--require-hashes", "--constraint hashes.txt", "--build-constraint hashes"):
+            assert option in words
+    kept = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    assert {"!.ci/uv.txt", "!.ci/hashes.txt"} <= {*kept}
+
+
+def test_uv_is_pinned_wherever_it_is_installed() -> None:
+    """.ci/uv.txt alone names the version; no other file installs uv or runs a package unpinned."""
+    pin = (ROOT / ".ci" / "uv.txt").read_text(encoding="utf-8")
+    (version,) = re.findall(r"^uv==(\S+) ", pin, re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert Version(version) in SpecifierSet(project["tool"]["uv"]["required-version"])
+    scripts = [ROOT / ".ci" / "run", ROOT / ".ci" / "setup", *(ROOT / "scripts").glob("*.sh")]
+    files = [*scripts, *WORKFLOWS, *DOCKERFILES, ROOT / "cloudbuild.yaml"]
+    installing = []
+    for file in files:
+        text = re.sub(r"\\\n\s*", "", file.read_text(encoding="utf-8"))
+        assert not re.search(r"\b(?:uvx|npx|uv tool (?:run|install)|astral\.sh|setup-uv)\b", text)
+        commands = re.findall(r"pip3? install.*", text)
+        installing += commands
+        assert all("--require-hashes" in command for command in commands), file
+    assert (
+        len([words for words in installing if re.search(r"--requirement (\.ci/)?uv\.txt", words)])
+        == 4
+    )
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        assert not re.search(r"pip install[^\n]*\buv\b|\buvx\b", page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_checks_the_lock_before_uv_installs(workflow: Path) -> None:
+    for job in yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"].values():
+        commands = "\n".join(step.get("run", "") for step in job["steps"])
+        if "uv run" in commands:
+            assert ".ci/setup" in commands[: commands.index("uv run")]
+
+
+def test_the_audit_runs_on_every_commit_and_every_week() -> None:
+    text = (ROOT / ".github" / "workflows" / "audit.yaml").read_text(encoding="utf-8")
+    document = yaml.safe_load(text)
+    assert {"push", "pull_request", "schedule"} <= {*document[True]}  # YAML reads the key `on` so
+    assert "uv run --quiet inv audit" in text
+    names = {name for file in DOCKERFILES for image in exported(file) for name in image}
+    hashes = (ROOT / ".ci" / "hashes.txt").read_text(encoding="utf-8")
+    assert names <= {*re.findall(r"^([\w.-]+)==", hashes, re.MULTILINE)}
 
 
 def test_the_images_install_locked_versions_and_the_service_few_packages() -> None:
@@ -137,12 +206,43 @@ def test_the_build_tests_the_images_before_it_pushes_and_deploys() -> None:
         "push": ["try"],
         "deploy": ["push"],
     }
+    assert all(re.search(rf":\w+@{SHA256}$", step["name"]) for step in build["steps"])
     page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
     for name in build["substitutions"]:
         assert f"| `{name}` |" in page
     script = (ROOT / "scripts" / "try-with-docker.sh").read_text(encoding="utf-8")
     for part in ("experiment=fast", "shelfmark.service.probe", "--network none", "ExitCode"):
         assert part in script
+
+
+@pytest.mark.parametrize("answer", ["sha256:" + "0" * 64, "no such manifest"])
+def test_the_digests_of_the_builds_images_are_renewed(tmp_path: Path, answer: str) -> None:
+    """The registry is the only part that is not real: a program `docker` answers for it."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("no bash here")
+    (tmp_path / "scripts").mkdir()
+    script = shutil.copy(ROOT / "scripts" / "renew_builders.sh", tmp_path / "scripts")
+    before = (ROOT / "cloudbuild.yaml").read_text(encoding="utf-8")
+    (tmp_path / "cloudbuild.yaml").write_text(before)
+    docker = tmp_path / "programs" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(f'#!/usr/bin/env bash\necho "$@" >> "{tmp_path}/asked"\necho "{answer}"\n')
+    docker.chmod(0o755)
+    path = f"{docker.parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run([bash, script], env={**os.environ, "PATH": path}, check=False,
+                          capture_output=True, text=True, timeout=PATIENCE)  # fmt: skip
+    after = (tmp_path / "cloudbuild.yaml").read_text()
+    if answer.startswith("no"):
+        assert (done.returncode, after) == (1, before)
+        assert done.stderr.startswith("error: ")
+        return
+    assert done.returncode == 0, done.stderr
+    assert after == re.sub(SHA256, answer, before)
+    asked = [line.split()[-1] for line in (tmp_path / "asked").read_text().splitlines()]
+    assert {f"{image}@{answer}" for image in asked} == {
+        step["name"] for step in yaml.safe_load(after)["steps"]
+    }
 
 
 def test_the_service_has_limits_and_probes() -> None:
