@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import itertools
 import queue
@@ -10,17 +9,19 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
 from shelfmark.core import files
 from shelfmark.core.files import Location
+from shelfmark.data.csv_rows import open_rows
 from shelfmark.errors import ShelfmarkError
 
 BATCH = 1024  # records
 JSON_LINES = (".json", ".jsonl", ".ndjson")
 ABSTRACTS = ("abstract", "summary")  # names in the snapshot and the CSV
+TEXTS = ("text", "title", *ABSTRACTS)
 
 # A line number, and the record of that line: bytes of JSON, or the fields of a row.
 Record = tuple[int, Any]
@@ -95,10 +96,13 @@ def _read_arriving_lines(stream: io.BufferedReader) -> Iterator[list[bytes]]:
 def _records(place: Location) -> Iterator[Record]:
     kind = files.format_suffix(place)
     if kind == ".parquet":
-        yield from enumerate(files.read_parquet_rows(place, BATCH), 1)
+        yield from enumerate(files.read_parquet_rows(place, BATCH, ("id", *TEXTS)), 1)
+        return
+    if kind == ".csv":
+        yield from _csv(place)
         return
     with files.open_decompressed(place) as file:
-        yield from _csv(file, place) if kind == ".csv" else _lines(file, kind)
+        yield from _lines(file, kind)
 
 
 def _lines(file: Iterable[bytes], kind: str) -> Iterator[Record]:
@@ -112,17 +116,11 @@ def _record(line: bytes, kind: str) -> Any:
     return {"text": line.decode("utf-8", "replace")}
 
 
-def _csv(file: IO[bytes], place: Location) -> Iterator[Record]:
-    csv.field_size_limit(1 << 24)
-    with io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="") as text:
-        rows = csv.DictReader(text)
-        if not {"text", "title", *ABSTRACTS} & set(rows.fieldnames or ()):
+def _csv(place: Location) -> Iterator[Record]:
+    with open_rows(place, ("id", *TEXTS)) as rows:
+        if not rows.columns.keys() & set(TEXTS):
             raise ShelfmarkError(f"{place}: line 1 has no column text, title, abstract or summary")
-        try:
-            for row in rows:
-                yield rows.line_num, row
-        except csv.Error as error:
-            raise ShelfmarkError(f"{place}: line {rows.line_num}: {error}") from error
+        yield from rows
 
 
 def parse_record(line: int, record: Any) -> InputRecord | InvalidRecord:

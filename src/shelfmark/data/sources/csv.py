@@ -5,14 +5,13 @@ Layout: https://www.kaggle.com/datasets/sumitm004/arxiv-scientific-research-pape
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from datetime import date, datetime
 
 from shelfmark.arxiv.papers import BadRecordError, Paper, parse_categories, parse_identifier
 from shelfmark.core import files
 from shelfmark.core.files import Location
+from shelfmark.data.csv_rows import open_rows
 from shelfmark.errors import ShelfmarkError
 
 SYNTHETIC = False
@@ -27,20 +26,11 @@ def read_records(path: Location | None) -> Iterator[tuple[int, dict[str, str | N
         ShelfmarkError: the file is missing, is not CSV, or lacks a column.
     """
     file = files.require_file(path, "data.path")
-    csv.field_size_limit(1 << 24)
-    with (
-        files.open_decompressed(file) as binary,
-        io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline="") as text,
-    ):
-        rows = csv.DictReader(text)
-        missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+    with open_rows(file, COLUMNS) as rows:
+        missing = [name for name in COLUMNS if name not in rows.columns]
         if missing:
             raise ShelfmarkError(f"{file}: line 1 has no column {', '.join(missing)}")
-        try:
-            for row in rows:
-                yield rows.line_num, row
-        except csv.Error as error:
-            raise ShelfmarkError(f"{file}: line {rows.line_num}: {error}") from error
+        yield from rows
 
 
 def parse_paper(record: dict[str, str | None]) -> Paper:

@@ -5,6 +5,8 @@ import * as csv from "./csv.js";
 const MAX_CHARACTERS = 50_000; // characters of a text
 const MAX_BYTES = 100e6; // bytes of a file
 const SHOWN = 140; // characters of a paper in the table
+const TEXTS = ["text", "title", "abstract", "summary"]; // columns of a file
+const READ = [...TEXTS, "id", "primary", "categories"];
 export const NO_TEXT = "no text: give text, or title and abstract";
 
 const trimmed = (value) => (typeof value === "string" ? value.trim() : "");
@@ -62,10 +64,12 @@ function table(text) {
   for (const separator of [",", ";", "\t"]) {
     const [head, ...rows] = csv.parse(text, separator);
     const names = head?.cells.map((name) => name.trim().toLowerCase()) ?? [];
-    if (!["text", "title", "abstract", "summary"].some((name) => names.includes(name))) continue;
+    if (!TEXTS.some((name) => names.includes(name))) continue;
+    // Only the columns read: a long header must not be copied for each short row.
+    const places = [...names.entries()].filter(([, name]) => READ.includes(name));
     return rows.map(({ line, cells, open }) => {
       if (open) return unreadable(line, cells.join(separator), "a quote is not closed");
-      return row(line, Object.fromEntries(names.map((name, place) => [name, cells[place]])));
+      return row(line, Object.fromEntries(places.map(([place, name]) => [name, cells[place]])));
     });
   }
   throw new Error("The first line has no column text, title, abstract or summary.");
