@@ -13,7 +13,7 @@ from shelfmark.monitoring import prediction_log
 from shelfmark.service.app import create_app
 from shelfmark.service.settings import Settings
 from tests.support.moments import PATIENCE, until
-from tests.support.serving import ROBOT, free_port, log_of, start, wait_until_ready
+from tests.support.serving import ROBOT, free_port, log_of, start, wait_until_ready, workers_of
 
 
 def test_answers_are_logged_and_texts_only_on_request(home: Path, tmp_path: Path) -> None:
@@ -59,10 +59,11 @@ def test_a_full_disk_drops_lines_that_are_counted_and_no_answer(home: Path, tmp_
                 until(lambda: wanted in client.get("/metrics").text)
 
             asked('shelfmark_log_lines{outcome="written"} 1.0')
-            soft = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1, soft[1]))
+            (worker,) = workers_of(process)
+            soft = resource.prlimit(worker, resource.RLIMIT_FSIZE)
+            resource.prlimit(worker, resource.RLIMIT_FSIZE, (1, soft[1]))
             asked('shelfmark_log_lines{outcome="dropped"} 1.0')
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, soft)
+            resource.prlimit(worker, resource.RLIMIT_FSIZE, soft)
             asked('shelfmark_log_lines{outcome="written"} 2.0')
     finally:
         process.terminate()

@@ -60,7 +60,8 @@ def test_the_admin_key_loads_another_version(home: Path, client: TestClient) -> 
 
     for key in (None, "", "wrong", "admin2"):
         assert load("quick", key).status_code == 401
-    assert load("quick").json() == {"status": "ready", "model": "quick"}
+    workers = [{"pid": os.getpid(), "model": "quick"}]
+    assert load("quick").json() == {"status": "ready", "model": "quick", "workers": workers}
     missing = load("nothing-here")
     assert missing.status_code == 409
     assert str(home) not in missing.text

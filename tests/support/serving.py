@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2 as httpx
+import psutil
 from filelock import BaseFileLock, FileLock, Timeout
 
 from tests.support.moments import PATIENCE, until
@@ -56,6 +57,12 @@ def start(
         return subprocess.Popen(
             [sys.executable, "-c", code], cwd=home, env={**os.environ, **env}, stderr=log
         )
+
+
+def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
+    """Return the ids of the processes that answer requests."""
+    children = psutil.Process(process.pid).children()
+    return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
 def log_of(home: Path, port: int | str) -> Path:

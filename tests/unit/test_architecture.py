@@ -14,7 +14,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "shelfmark"
 MODULES = sorted(SOURCE.rglob("*.py"))
 TRAINING_ONLY = {"hydra", "omegaconf", "matplotlib", "invoke", "wandb", "dvc", "google", "dask"}
-SERVE = "import shelfmark.service.server as server; server.create_worker_app()"
+SERVE = "from shelfmark.service.workers import process; process.create_worker_app()"
 
 
 def loaded_by(code: str) -> set[str]:

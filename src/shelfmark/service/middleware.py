@@ -53,13 +53,18 @@ class RequestGuard:
             return
         request = RequestContext(scope, send)
         try:
-            async with asyncio.timeout(self._settings.request_seconds):
+            async with asyncio.timeout(self._seconds(scope["path"])):
                 await self._handle(request, receive)
         except TimeoutError:
             if request.status is None:
                 await request.respond(problem_response(504, "The answer took too long."))
         finally:
             self._record(request)
+
+    def _seconds(self, path: str) -> float:
+        """Return the longest time of a request; loading a model has a limit of its own."""
+        more = self._settings.load_seconds if path == "/load" else 0.0
+        return self._settings.request_seconds + more
 
     async def _handle(self, request: RequestContext, receive: Receive) -> None:
         body = await self._read_body(request, receive)
@@ -106,8 +111,7 @@ class RequestGuard:
         seconds = time.perf_counter() - request.started
         method, route = request.scope["method"], request.route()
         status = str(request.status or "unanswered")
-        self._telemetry.requests.labels(method, route, status).inc()
-        self._telemetry.seconds.labels(route).observe(seconds)
+        self._telemetry.count_request(method, route, status, seconds)
         logger.info(
             "{} {} {} {} {:.1f} ms",
             *(request.id, method, route, status, 1000 * seconds),

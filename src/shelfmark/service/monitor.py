@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import sys
 import time
@@ -30,6 +29,8 @@ from shelfmark.service.middleware import RequestGuard
 from shelfmark.service.responses import document_problems
 from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import Telemetry
+from shelfmark.service.workers import process
+from shelfmark.service.workers.descriptors import LoopErrors
 
 # The page contains its style and pictures, and has no script.
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
@@ -117,15 +118,13 @@ def create_app(settings: MonitorSettings | None = None) -> ASGIApp:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        schedule = None
-        if settings.every_seconds is not None:
-            schedule = asyncio.create_task(runner.run_every(settings.every_seconds))
-        try:
+        asyncio.get_running_loop().set_exception_handler(LoopErrors())
+        async with contextlib.AsyncExitStack() as closing:
+            closing.push_async_callback(runner.stop)
+            if settings.every_seconds is not None:
+                schedule = asyncio.create_task(runner.run_every(settings.every_seconds))
+                closing.callback(schedule.cancel)
             yield
-        finally:
-            if schedule is not None:
-                schedule.cancel()
-            await runner.stop()
 
     app = FastAPI(
         title="Shelfmark monitor", version=__version__, lifespan=lifespan,
@@ -218,8 +217,7 @@ def serve(host: str, port: int = 0) -> None:
     """
     settings = server.read_settings(MonitorSettings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    console.configure_logging()
-    logging.basicConfig(handlers=[server.LoguruHandler()], level=logging.INFO, force=True)
+    process.configure_logging()
     config = uvicorn.Config(
         create_app(settings), host=host, port=port or settings.port, loop="asyncio",
         log_config=None, access_log=False, server_header=False,

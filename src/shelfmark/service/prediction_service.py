@@ -7,6 +7,7 @@ import contextlib
 import gc
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,7 +22,8 @@ from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import Telemetry
 
 LOG_METRICS_SECONDS = 1.0  # between two updates of the log's gauges
-LOG_CLOSE_SECONDS = 4.0
+# After the last answer; together they fit the time after which the supervisor kills a worker.
+BATCH_CLOSE_SECONDS, LOG_CLOSE_SECONDS = 0.25, 0.75
 
 
 class PredictionService:
@@ -41,25 +43,29 @@ class PredictionService:
     @contextlib.asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Open the model and the log before the first request, and close them after the last."""
-        await self.slot.start()
-        gc.freeze()  # or each collection walks through the model and the libraries
-        settings = self.settings
-        if settings.log_folder is not None:
-            self.log = PredictionLog(
-                settings.log_folder,
-                self._log_line,
-                settings.log_max_bytes,
-                settings.log_max_seconds,
-            )
-        log_metrics = asyncio.create_task(self._update_log_metrics())
-        try:
+        async with contextlib.AsyncExitStack() as closing:
+            # Each step of the end runs, whatever the others do, and also if the start fails.
+            closing.push_async_callback(self._close_batcher)
+            closing.push_async_callback(self.slot.stop)
+            await self.slot.start()
+            gc.freeze()  # or each collection walks through the model and the libraries
+            if self.settings.log_folder is not None:
+                self.log = self._open_log(self.settings.log_folder)
+                closing.push_async_callback(asyncio.to_thread, self.log.close, LOG_CLOSE_SECONDS)
+                closing.callback(asyncio.create_task(self._update_log_metrics(self.log)).cancel)
             yield
-        finally:
-            log_metrics.cancel()
-            await self.slot.stop()
-            await self.batcher.aclose()
-            if self.log is not None:
-                await asyncio.to_thread(self.log.close, LOG_CLOSE_SECONDS)
+
+    async def _close_batcher(self) -> None:
+        """Wait for the batch in flight, but not for ever: nobody waits for its answers now."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BATCH_CLOSE_SECONDS):
+                await self.batcher.aclose()
+
+    def _open_log(self, folder: Path) -> PredictionLog:
+        settings = self.settings
+        return PredictionLog(
+            folder, self._log_line, settings.log_max_bytes, settings.log_max_seconds
+        )
 
     def record(
         self, model: Model, queries: list[PaperQuery], answers: list[Answer], request_id: str
@@ -68,15 +74,15 @@ class PredictionService:
         outcomes = self.telemetry.papers.labels("unsure"), self.telemetry.papers.labels("confident")
         for query, answer in zip(queries, answers, strict=True):
             outcomes[answer.confident].inc()
-            self.telemetry.categories.labels(answer.category).inc()
+            self.telemetry.count_category(answer.category)
             if self.log is not None:
                 self.log.append(LoggedAnswer(time.time(), request_id, model, query, answer))
 
-    async def _update_log_metrics(self) -> None:
+    async def _update_log_metrics(self, log: PredictionLog) -> None:
         """Copy the log's counters to the gauges, which any worker reports for all of them."""
-        while self.log is not None:
-            self.telemetry.log_lines.labels("written").set(self.log.written)
-            self.telemetry.log_lines.labels("dropped").set(self.log.dropped)
+        while True:
+            self.telemetry.log_lines.labels("written").set(log.written)
+            self.telemetry.log_lines.labels("dropped").set(log.dropped)
             await asyncio.sleep(LOG_METRICS_SECONDS)
 
     def _log_line(self, event: LoggedAnswer) -> dict[str, Any]:

@@ -5,7 +5,7 @@ A problem names the invalid field and reveals nothing of the inside.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -35,6 +35,7 @@ def problem_response(
     detail: str,
     errors: Sequence[dict[str, str]] | None = None,
     headers: dict[str, str] | None = None,
+    extensions: Mapping[str, Any] | None = None,
 ) -> Response:
     """Return a problem as a response.
 
@@ -43,6 +44,7 @@ def problem_response(
         detail: one sentence for people.
         errors: the invalid fields, each with the keys of `FieldError`.
         headers: more headers of the response.
+        extensions: further members of the problem.
     """
     body: dict[str, Any] = {
         "type": "about:blank",
@@ -52,6 +54,7 @@ def problem_response(
     }
     if errors:
         body["errors"] = list(errors)
+    body |= extensions or {}
     return Response(orjson.dumps(body), status, headers, TYPE)
 
 

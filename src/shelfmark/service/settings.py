@@ -33,7 +33,14 @@ class Settings(BaseSettings):
     header_seconds: float = Field(
         10, gt=0, description="longest time to receive a request's headers"
     )
-    shutdown_seconds: int = Field(8, ge=1, description="time for requests in flight after SIGTERM")
+    shutdown_seconds: int = Field(
+        8,
+        ge=1,
+        description="time for requests in flight after SIGTERM; 1.5 s later no process is left",
+    )
+    load_seconds: float = Field(
+        60, gt=0, description="longest time of POST /load, until all workers serve the model"
+    )
 
     api_key: SecretStr | None = Field(None, description="X-API-Key that POST /predict requires")
     admin_key: SecretStr | None = Field(
@@ -51,7 +58,7 @@ class Settings(BaseSettings):
     log_max_bytes: int = Field(64 << 20, ge=1024, description="size at which a log file is closed")
     log_max_seconds: float = Field(3600, gt=0, description="age at which a log file is closed")
 
-    # Set by `serve`: the folder in which the workers agree on the version that they serve.
+    # Set by `serve`: the folder that the workers share.
     runtime: Path | None = None
 
 

@@ -1,11 +1,20 @@
-"""The metrics of the service for Prometheus, of one process or of all workers together."""
+"""The metrics of the service for Prometheus, of one process or of all workers together.
+
+No client and no length of life makes them grow: each label has a bounded number of values. The
+workers' files are as large from the start as they may become, so that a disk that fills up later
+takes no metric, and the counters of workers that have died are kept in one file.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections import Counter as Sums
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -15,16 +24,33 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.registry import Collector
 
-WORKERS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the variable of prometheus_client
+from shelfmark.core import files
+from shelfmark.service.workers.board import METRICS_FOLDER, Overview
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER = "other"
+MAX_CATEGORIES, MAX_LABEL = 500, 64  # values of a label, and characters of one
+FILE_BYTES = {"counter": 1 << 19, "histogram": 1 << 17, "gauge_livesum": 1 << 16}
+SUMMED = ("counter", "histogram")  # the kinds of files that outlive their worker
+DEAD = 0  # in place of the process id, in the names of the files of all dead workers
+LOCK_SECONDS = 1.0
 
 
 class Telemetry:
     """The metrics of one worker."""
 
     def __init__(self) -> None:
+        folder = os.environ.get(METRICS_FOLDER)
+        self._folder = Path(folder) if folder is not None else None
+        if self._folder is not None:
+            _reserve_files(self._folder)
         self._registry = CollectorRegistry()
         common: Any = {"registry": self._registry, "namespace": "shelfmark"}
         self.requests = Counter("requests", "Requests", ["method", "route", "status"], **common)
@@ -36,32 +62,143 @@ class Telemetry:
         self.categories = Counter("categories", "Answers by their category", ["category"], **common)
         self.batches = Histogram("request_papers", "Papers of a request", buckets=BATCHES, **common)
         self.loads = Counter("loads", "Loads of a model by POST /load", ["outcome"], **common)
-        self.model = Gauge(
-            "model", "1 for the version served", ["version"], multiprocess_mode="livemax", **common
+        self.follow_failures = Counter(
+            "follow_failures", "Failed attempts of a worker to follow a load", **common
         )
         self.log_lines = Gauge(
             "log_lines", "Lines of the prediction log", ["outcome"],
             multiprocess_mode="livesum", **common,
         )  # fmt: skip
+        self._categories: set[str] = set()
 
-    def exposition(self) -> bytes:
-        """Return all metrics in the text format of Prometheus."""
-        folder = os.environ.get(WORKERS_FOLDER)
-        if folder is None:
-            return generate_latest(self._registry)
-        _drop_dead_workers(Path(folder))
-        merged = CollectorRegistry()
-        multiprocess.MultiProcessCollector(merged, folder)  # type: ignore[no-untyped-call]
-        return generate_latest(merged)
+    def count_request(self, method: str, route: str, status: str, seconds: float) -> None:
+        """Count a request; a method that HTTP does not define counts as `other`.
+
+        Args:
+            method: of the request, as the client sent it.
+            route: the path of the route, of which there are few.
+            status: of the response.
+            seconds: the time that it took.
+        """
+        self.requests.labels(method if method in METHODS else OTHER, route, status).inc()
+        self.seconds.labels(route).observe(seconds)
+
+    def count_category(self, category: str) -> None:
+        """Count an answer by its category; further ones than a model has count as `other`."""
+        if category not in self._categories:
+            if len(self._categories) >= MAX_CATEGORIES or len(category) > MAX_LABEL:
+                category = OTHER
+            self._categories.add(category)
+        self.categories.labels(category).inc()
+
+    def exposition(self, overview: Overview | None = None) -> bytes:
+        """Return all metrics in the text format of Prometheus.
+
+        Args:
+            overview: what the workers serve, for the gauges of models.
+
+        Raises:
+            OSError: the files of the workers cannot be read.
+        """
+        source: Collector = self._registry
+        if self._folder is not None:
+            source = multiprocess.MultiProcessCollector(None, str(self._folder))  # type: ignore[no-untyped-call]
+        with _lock(self._folder):
+            text = generate_latest(source)
+        return text if overview is None else text + generate_latest(_ModelGauges(overview))
 
 
-def _drop_dead_workers(folder: Path) -> None:
-    """Remove the live gauges of workers that were killed."""
-    for path in folder.glob("gauge_live*_*.db"):
-        pid = int(path.stem.rpartition("_")[2])
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            multiprocess.mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
-        except OSError:
-            pass
+class _ModelGauges(Collector):
+    """The gauges of the models, of as many versions as are served now."""
+
+    def __init__(self, overview: Overview) -> None:
+        self._overview = overview
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges."""
+        served = Sums(state.model for state in self._overview.workers)
+        versions = dict.fromkeys(served, 1)
+        yield _gauge("shelfmark_model", "1 for a version served", versions)
+        yield _gauge("shelfmark_workers", "Workers by the version that they serve", served)
+        wanted = {self._overview.wanted.version: 1}
+        yield _gauge("shelfmark_model_wanted", "1 for the version to serve", wanted)
+        behind = GaugeMetricFamily(
+            "shelfmark_workers_behind", "Workers that do not serve the version to serve"
+        )
+        behind.add_metric([], len(self._overview.behind))
+        yield behind
+
+
+def _gauge(name: str, description: str, values: dict[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, description, labels=["version"])
+    for version, value in values.items():
+        family.add_metric([version], value)
+    return family
+
+
+def merge_dead_worker(folder: Path, pid: int) -> None:
+    """Add the counters of a worker that has died to those of all dead workers.
+
+    Raises:
+        OSError: the folder cannot be read or written; the worker's files stay.
+    """
+    with _lock(folder):
+        for kind in SUMMED:
+            dead, own = folder / f"{kind}_{DEAD}.db", folder / f"{kind}_{pid}.db"
+            if own.exists():
+                _write_sums(dead, (path for path in (dead, own) if path.exists()))
+                own.unlink()
+        for path in folder.glob(f"gauge_*_{pid}.db"):
+            path.unlink(missing_ok=True)
+
+
+def _write_sums(target: Path, sources: Iterable[Path]) -> None:
+    sums: Sums[str] = Sums()
+    for source in sources:
+        for key, value, *_ in MmapedDict.read_all_values_from_file(str(source)):  # type: ignore[no-untyped-call]
+            sums[key] += value
+    aside = target.with_suffix(".aside")
+    aside.unlink(missing_ok=True)
+    _reserve(aside, FILE_BYTES[target.stem.partition("_")[0]])
+    values = MmapedDict(str(aside))  # type: ignore[no-untyped-call]
+    for key, value in sums.items():
+        values.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
+    values.close()  # type: ignore[no-untyped-call]
+    aside.replace(target)
+
+
+@contextlib.contextmanager
+def _lock(folder: Path | None) -> Iterator[None]:
+    """Let no counter be read while it moves from one file to another.
+
+    A process that was stopped with the lock delays the others, but does not stop them.
+    """
+    if folder is None:
+        yield
+        return
+    lock = filelock.FileLock(folder / "metrics.lock", timeout=LOCK_SECONDS)
+    with contextlib.suppress(filelock.Timeout):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _reserve_files(folder: Path) -> None:
+    """Take the space of this worker's files.
+
+    Raises:
+        ShelfmarkError: the disk does not have it.
+    """
+    for kind, size in FILE_BYTES.items():
+        path = folder / f"{kind}_{os.getpid()}.db"
+        with files.report_write_errors(path):
+            _reserve(path, size)
+
+
+def _reserve(path: Path, size: int) -> None:
+    # A write to a mapped page that the disk has no room for would kill the process.
+    with path.open("ab") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)

@@ -25,7 +25,7 @@ from shelfmark.models.boosted import engine, features
 from shelfmark.models.boosted.boosting import BoostingRun
 from shelfmark.models.boosted.dask import trees, workers
 from shelfmark.models.boosted.heads import RerankerHead
-from shelfmark.service import server
+from shelfmark.service.workers import process
 from shelfmark.training import train
 from tests.conftest import QUICK, paths_in
 from tests.support.moments import PATIENCE, until
@@ -154,7 +154,7 @@ def test_the_service_answers_with_it_as_with_any_other(
 ) -> None:
     monkeypatch.setenv("SHELFMARK_MODELS", str(shared / "models"))
     monkeypatch.setenv("SHELFMARK_MODEL", "together")
-    with TestClient(server.create_worker_app()) as client:
+    with TestClient(process.create_worker_app()) as client:
         answer = client.post("/predict", json={"text": ROBOT})
     assert answer.status_code == 200
     assert answer.json()["model"] == "together"

@@ -22,8 +22,9 @@ import pytest
 
 from shelfmark.data.sources import sample
 from shelfmark.models import answers, artifact
+from shelfmark.service.workers import supervisor
 from tests.support.moments import FOREVER, PATIENCE, until
-from tests.support.serving import free_port, log_of, start, wait_until_ready
+from tests.support.serving import free_port, log_of, start, wait_until_ready, workers_of
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send")
 
@@ -71,17 +72,10 @@ def right(house: Path) -> Right:
     return result
 
 
-# The supervisor logs each health check, and waits for its answer without a timeout.
-HEALTH_CHECKS = f"""
-import functools, sys
-from uvicorn.supervisors import multiprocess
-ask = multiprocess.Process.ping
-def ping(self, timeout):
-    print(f"asking {{self.pid}}", file=sys.stderr, flush=True)
-    answered = ask(self, {FOREVER})
-    print(f"answered {{self.pid}}", file=sys.stderr, flush=True)
-    return answered
-multiprocess.Process.ping = ping
+# The supervisor waits for the answer to a health check without a limit.
+PATIENT = f"""
+from shelfmark.service.workers import supervisor
+supervisor.HEALTH_SECONDS = {FOREVER}
 """
 
 
@@ -122,8 +116,8 @@ def pair(house: Path) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def watched_pair(house: Path) -> Iterator[Served]:
-    """Another one, whose supervisor logs its health checks, for three tests in their order."""
-    with served(house, 2, HEALTH_CHECKS) as running:
+    """Another one, whose supervisor kills no worker, for three tests in their order."""
+    with served(house, 2, PATIENT) as running:
         yield running
 
 
@@ -187,19 +181,12 @@ def connected(url: str) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=PATIENCE)
 
 
-def workers_of(process: subprocess.Popen[bytes]) -> set[int]:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return {
-        int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    }
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 def test_a_killed_worker_is_replaced_and_its_clients_are_answered(
     pair: Served, right: Right
 ) -> None:
     process, url, log = pair
-    before = workers_of(process)
+    before = set(workers_of(process))
     assert len(before) == 2
     with Crowd(url, patient=True) as crowd:
         crowd.wait_for_answers()
@@ -207,14 +194,8 @@ def test_a_killed_worker_is_replaced_and_its_clients_are_answered(
         crowd.wait_for_answers()
         until(lambda: log.read_text().count("serving one") == 3)
         crowd.wait_for_answers()
-    assert len(workers_of(process) - {min(before)}) == 2
+    assert len({*workers_of(process)} - {min(before)}) == 2
     crowd.assert_all_right(right, broken=4)  # at most the requests in flight of the killed worker
-
-
-def waits_for(worker: int, log: Path) -> bool:
-    """Whether a health check of a worker has no answer yet."""
-    lines = log.read_text().splitlines()
-    return lines.count(f"asking {worker}") > lines.count(f"answered {worker}")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
@@ -225,7 +206,7 @@ def test_a_worker_killed_during_a_health_check_is_replaced_at_once(
     worker = min(workers_of(process))
     os.kill(worker, signal.SIGSTOP)
     until(lambda: psutil.Process(worker).status() == psutil.STATUS_STOPPED)
-    until(lambda: waits_for(worker, log))
+    time.sleep(2 * supervisor.PING_SECONDS)  # a health check has begun, and has no answer
     os.kill(worker, signal.SIGKILL)
     until(lambda: worker not in workers_of(process))  # its answer would be waited for
     until(lambda: log.read_text().count("serving one") == 3)
@@ -262,7 +243,8 @@ def test_fifty_replacements_of_the_model_change_no_answer(server: str, right: Ri
         for turn in range(1, 51):
             version = VERSIONS[turn % 2]
             loaded = client.post("/load", json={"version": version}, headers=ADMIN)
-            assert loaded.json() == {"status": "ready", "model": version}
+            assert loaded.status_code == 200
+            assert {worker["model"] for worker in loaded.json()["workers"]} == {version}
             answer = client.post("/predict", json={"text": PAPERS[0][1]}).json()
             assert answer == right[version][0]
     assert {answer["model"] for _, _, answer in crowd.answers} == set(VERSIONS)
@@ -289,7 +271,7 @@ def test_all_workers_and_later_ones_serve_the_version_that_one_loads(
     process, url, log = watched_pair
     with httpx.Client(base_url=url, timeout=PATIENCE) as client:
         assert client.post("/load", json={"version": "two"}, headers=ADMIN).status_code == 200
-        until(lambda: log.read_text().count("serving two") == 2)
+        assert log.read_text().count("serving two") == 2
         os.kill(min(workers_of(process)), signal.SIGKILL)
         until(lambda: log.read_text().count("serving two") == 3)
         page = client.get("/metrics").text

@@ -10,6 +10,7 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.service.server import serve
 from shelfmark.service.settings import Settings, settings_table
 from tests.conftest import ROOT
+from tests.support.serving import free_port
 
 
 def test_a_start_without_a_model_names_the_command_that_trains_one(
@@ -17,7 +18,7 @@ def test_a_start_without_a_model_names_the_command_that_trains_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ShelfmarkError) as error:
-        serve("127.0.0.1")
+        serve("127.0.0.1", free_port())
     assert str(error.value) == "no model in models/latest: train one with shelfmark train"
 
 

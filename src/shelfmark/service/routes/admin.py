@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
-from loguru import logger
-from starlette.exceptions import HTTPException
+from typing import Any
 
-from shelfmark.errors import ShelfmarkError
+from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
 from shelfmark.service.auth import ADMIN_KEY, check_key, document_key
 from shelfmark.service.messages import LoadRequest
+from shelfmark.service.model_slot import LoadError
 from shelfmark.service.prediction_service import PredictionService
-from shelfmark.service.responses import document_problems
+from shelfmark.service.responses import document_problems, json_response, problem_response
+from shelfmark.service.workers.board import Overview
 
 PROBLEMS = document_problems(
     s401="The admin key is missing or wrong",
     s404="The service has no admin key, so loading is disabled",
-    s409="The version is missing or damaged; the current one stays in service",
+    s409="The version is missing or damaged, and the current one stays in service; or another "
+    "request has loaded a model meanwhile",
     s422="The request is invalid",
+    s503="The workers cannot be told of the model; the current one stays in service",
+    s504="Not all workers serve the version yet, and `workers` names those that do not; or it did "
+    "not open in time, and the current one stays in service",
 )
 
 
@@ -25,20 +32,43 @@ def create_router(service: PredictionService) -> APIRouter:
     router = APIRouter()
 
     @router.post("/load", responses=PROBLEMS, openapi_extra=document_key(ADMIN_KEY))
-    async def load(body: LoadRequest, request: Request) -> dict[str, str]:
-        """Serve another version; the current one answers the requests in flight."""
+    async def load(body: LoadRequest, request: Request) -> Response:
+        """Serve another version in all workers; the current one answers the requests in flight."""
         if service.settings.admin_key is None:
             raise HTTPException(404, "Loading is disabled: the service has no admin key.")
         check_key(service.settings.admin_key, request, ADMIN_KEY)
-        try:
-            await service.slot.load(body.version)
-        except ShelfmarkError as error:
-            logger.warning("load: {}", error)
-            service.telemetry.loads.labels("refused").inc()
-            raise HTTPException(
-                409, f"{body.version} was not loaded: it is missing or damaged."
-            ) from None
-        service.telemetry.loads.labels("loaded").inc()
-        return {"status": "ready", "model": service.slot.model.version}
+        outcome, response = await _load(service, body.version)
+        service.telemetry.loads.labels(outcome).inc()
+        return response
 
     return router
+
+
+async def _load(service: PredictionService, version: str) -> tuple[str, Response]:
+    """Return the outcome for the metrics, and the response."""
+    try:
+        overview = await service.slot.load(version)
+    except LoadError as error:
+        return "refused", problem_response(503 if error.retry else 409, str(error))
+    except TimeoutError:
+        seconds = service.settings.load_seconds
+        return "refused", problem_response(
+            504, f"{version} did not open within {seconds:g} s; the current one stays in service."
+        )
+    workers = [state.to_json() for state in overview.workers]
+    if overview.all_follow:
+        content: dict[str, Any] = {"status": "ready", "model": service.slot.model.version}
+        return "loaded", json_response({**content, "workers": workers})
+    return "incomplete", problem_response(504, _describe(overview), extensions={"workers": workers})
+
+
+def _describe(overview: Overview) -> str:
+    """Return which workers do not serve the version."""
+    version = overview.wanted.version
+    if not overview.complete:
+        return f"{version} is loaded, but it cannot be read which workers serve it."
+    behind = ", ".join(
+        f"{state.pid} ({state.problem or f'has not answered, serves {state.model}'})"
+        for state in overview.behind
+    )
+    return f"{version} is loaded, but not by all workers yet, which try again: {behind}."

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from fastapi import APIRouter, Request
+from loguru import logger
+from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
 from shelfmark.service import telemetry
 from shelfmark.service.model_page import model_page
 from shelfmark.service.prediction_service import PredictionService
 from shelfmark.service.responses import json_response
+from shelfmark.service.workers.failures import Quiet, describe_error
 
+UNREADABLE_SECONDS = 60.0  # between two warnings that the metrics cannot be read
 # The part of the model card that GET /model answers with.
 PUBLIC_KEYS = ("name", "created", "git_commit", "classes", "listed", "rounds", "metrics",
                "versions", "files", "thresholds")  # fmt: skip
@@ -20,6 +25,7 @@ PUBLIC_KEYS = ("name", "created", "git_commit", "classes", "listed", "rounds", "
 def create_router(service: PredictionService) -> APIRouter:
     """Return the routes that report the state."""
     router = APIRouter()
+    unreadable = Quiet(UNREADABLE_SECONDS)
 
     @router.get("/health")
     async def health() -> dict[str, str]:
@@ -27,9 +33,18 @@ def create_router(service: PredictionService) -> APIRouter:
         return {"status": "alive"}
 
     @router.get("/ready")
-    async def ready() -> dict[str, str]:
-        """Report that the model is loaded and has made a prediction."""
-        return {"status": "ready", "model": service.slot.model.version}
+    async def ready() -> dict[str, Any]:
+        """Report that the model is loaded and has made a prediction.
+
+        While workers do not serve the version that was loaded last, also that version and what
+        each worker serves: they answer with the model that they have.
+        """
+        overview = await service.slot.overview()
+        state = {"status": "ready", "model": service.slot.model.version}
+        if overview.all_follow:
+            return state
+        workers = [worker.to_json() for worker in overview.workers]
+        return {**state, "wanted": overview.wanted.version, "workers": workers}
 
     @router.get("/model")
     async def model_card(request: Request) -> Response:
@@ -50,7 +65,13 @@ def create_router(service: PredictionService) -> APIRouter:
     @router.get("/metrics", response_class=Response)
     async def metrics() -> Response:
         """Return the counters of all workers, for Prometheus."""
-        text = await asyncio.to_thread(service.telemetry.exposition)
+        overview = await service.slot.overview()
+        try:
+            text = await asyncio.to_thread(service.telemetry.exposition, overview)
+        except OSError as error:
+            if unreadable.lets_through():
+                logger.warning("metrics: {}", describe_error(error))
+            raise HTTPException(503, "The metrics cannot be read; the log names why.") from None
         return Response(text, media_type=telemetry.CONTENT_TYPE)
 
     return router

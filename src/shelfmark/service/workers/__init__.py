@@ -1,0 +1,1 @@
+"""The processes that answer requests, the one that supervises them, and the state they share."""
