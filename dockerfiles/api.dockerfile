@@ -12,23 +12,26 @@ WORKDIR /app
 COPY .ci/uv.txt .ci/hashes.txt pyproject.toml uv.lock ./
 RUN pip install --quiet --no-cache-dir --root-user-action ignore \
         --require-hashes --requirement uv.txt
-# Locked versions, without the packages that only training and the commands need.
-RUN uv export --quiet --frozen --no-emit-project --output-file requirements.txt \
+# Locked versions, without the packages that only training and the commands need. --no-hashes: those
+# of a lock that uv has filled in would take precedence over the list.
+RUN uv export --quiet --frozen --no-emit-project --no-hashes --output-file requirements.txt \
         --prune hydra-core --prune invoke --prune matplotlib --prune pandas --prune psutil \
         --prune pyarrow \
     && uv venv --quiet /opt/venv \
     && uv pip install --quiet --no-cache --no-deps --compile-bytecode --python /opt/venv \
-        --require-hashes --constraint hashes.txt --build-constraint hashes.txt \
+        --require-hashes --constraint hashes.txt \
+        --require-build-hashes --build-constraint hashes.txt \
         --requirement requirements.txt \
     && find /opt/venv -type d -name tests -prune -exec rm -r {} +
 COPY src src
 RUN /opt/venv/bin/python -m compileall -q src
 
 FROM build AS build-monitor
-RUN uv export --quiet --frozen --no-emit-project --output-file requirements.txt \
+RUN uv export --quiet --frozen --no-emit-project --no-hashes --output-file requirements.txt \
         --prune hydra-core --prune invoke --prune matplotlib --prune psutil \
     && uv pip install --quiet --no-cache --no-deps --compile-bytecode --python /opt/venv \
-        --require-hashes --constraint hashes.txt --build-constraint hashes.txt \
+        --require-hashes --constraint hashes.txt \
+        --require-build-hashes --build-constraint hashes.txt \
         --requirement requirements.txt
 
 FROM ${PYTHON} AS base

@@ -11,11 +11,13 @@ COPY .ci/uv.txt .ci/hashes.txt pyproject.toml uv.lock ./
 RUN pip install --quiet --no-cache-dir --root-user-action ignore \
         --require-hashes --requirement uv.txt
 # Locked versions, with W&B and the bucket's file system, which a job in the cloud may need.
-RUN uv export --quiet --frozen --no-emit-project --output-file requirements.txt \
+# --no-hashes: those of a lock that uv has filled in would take precedence over the list.
+RUN uv export --quiet --frozen --no-emit-project --no-hashes --output-file requirements.txt \
         --extra wandb --extra gs --prune invoke --prune psutil \
     && uv venv --quiet /opt/venv \
     && uv pip install --quiet --no-cache --no-deps --compile-bytecode --python /opt/venv \
-        --require-hashes --constraint hashes.txt --build-constraint hashes.txt \
+        --require-hashes --constraint hashes.txt \
+        --require-build-hashes --build-constraint hashes.txt \
         --requirement requirements.txt
 COPY src src
 RUN /opt/venv/bin/python -m compileall -q src

@@ -102,7 +102,10 @@ def test_a_package_on_one_side_alone_is_named(missing: str) -> None:
 
 @pytest.mark.parametrize("kind", ["same", "altered", "unlisted"])
 def test_only_a_file_with_its_hash_is_installed(tmp_path: Path, kind: str) -> None:
-    """The options are those of the Dockerfiles."""
+    """The options are those of the Dockerfile."""
+    dockerfile = (ROOT / "dockerfiles" / "api.dockerfile").read_text(encoding="utf-8")
+    words = re.sub(r"\\\n *", "", dockerfile)
+    options = re.findall(r"(--require-hashes .* --requirement requirements.txt)", words)[0].split()
     digest = make_wheel(tmp_path / "index", 1)
     (tmp_path / "requirements.txt").write_text("hello==1.0\n")
     if kind == "altered":
@@ -111,12 +114,8 @@ def test_only_a_file_with_its_hash_is_installed(tmp_path: Path, kind: str) -> No
     (tmp_path / "hashes.txt").write_text(f"{name}==1.0 \\\n    --hash=sha256:{digest}\n")
     environment = tmp_path / "environment"
     assert run("uv", "venv", "--quiet", "--python", sys.executable, environment).returncode == 0
-    done = run(
-        "uv", "pip", "install", "--no-index", "--find-links", tmp_path / "index",
-        "--no-cache", "--no-deps", "--python", environment, "--require-hashes",
-        "--constraint", "hashes.txt", "--build-constraint", "hashes.txt",
-        "--requirement", "requirements.txt", cwd=tmp_path,
-    )  # fmt: skip
+    install = ["uv", "pip", "install", "--no-cache", "--no-deps", "--python", environment]
+    done = run(*install, "--no-index", "--find-links", tmp_path / "index", *options, cwd=tmp_path)
     installed = [*environment.rglob("hello.py")]
     assert bool(installed) == (done.returncode == 0) == (kind == "same")
     if kind == "altered":
