@@ -16,7 +16,7 @@ RUN pip install --quiet --no-cache-dir --root-user-action ignore \
 # of a lock that uv has filled in would take precedence over the list.
 RUN uv export --quiet --frozen --no-emit-project --no-hashes --output-file requirements.txt \
         --prune hydra-core --prune invoke --prune matplotlib --prune pandas --prune psutil \
-        --prune pyarrow \
+        --prune pyarrow --prune pyyaml \
     && uv venv --quiet /opt/venv \
     && uv pip install --quiet --no-cache --no-deps --compile-bytecode --python /opt/venv \
         --require-hashes --constraint hashes.txt \

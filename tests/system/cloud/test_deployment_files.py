@@ -180,7 +180,7 @@ def test_the_images_install_locked_versions_and_the_service_few_packages() -> No
     heavy = "wandb dvc gcsfs google matplotlib hydra invoke pandas psutil pyarrow pytest nvidia"
     assert not {name for name in service if name.startswith((*heavy.split(), "evidently"))}
     assert service < monitor
-    assert {"pandas", "pyarrow"} <= monitor
+    assert {"pandas", "pyarrow", "pyyaml"} <= monitor  # pyyaml reads configs/drift.yaml
     assert {"wandb", "gcsfs", "google-auth", "requests", "matplotlib"} <= training
     assert not {"pytest", "psutil", "evidently"} & (training | monitor)
 
