@@ -18,6 +18,7 @@ from packaging.version import Version
 
 from shelfmark.cloud.deploy import image_python
 from shelfmark.service.telemetry import Telemetry
+from shelfmark.service.workers.board import Overview, Wanted, WorkerState
 from tests.support.moments import PATIENCE
 
 ROOT = Path(__file__).parents[3]
@@ -265,7 +266,8 @@ def test_the_service_has_limits_and_probes() -> None:
 
 def our_metrics() -> set[str]:
     """Return the names of the metrics at /metrics."""
-    page = Telemetry().exposition().decode()
+    overview = Overview(Wanted("version"), [WorkerState(1, "version", 0)])
+    page = Telemetry().exposition(overview).decode()
     names = set(re.findall(r"^# TYPE (\S+)", page, re.MULTILINE))
     return names | {f"{name}_bucket" for name in names}
 
