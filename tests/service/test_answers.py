@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import httpx2 as httpx
@@ -60,7 +61,18 @@ def test_health_ready_and_the_card(server: httpx.Client) -> None:
     assert {"label": "cs.RO", "name": "Robotics"} in card["classes"]
     assert card["data"]["synthetic"] is True
     assert "folder" not in card["data"]
-    assert server.get("/docs").status_code == 200
+
+
+def test_the_documentation_loads_only_files_with_their_digest(server: httpx.Client) -> None:
+    response = server.get("/docs")
+    assert response.status_code == 200
+    assert "unsafe-eval" not in response.headers["content-security-policy"]
+    loading = re.findall(r"<(?:script|link)[^>]*https?:[^>]*>", response.text)
+    assert len(loading) == 2
+    for tag in loading:
+        assert re.search(r'swagger-ui-dist@\d+\.\d+\.\d+/[\w.-]+"', tag)
+        assert re.search(r' integrity="sha384-[\w+/]{64}" crossorigin="anonymous"', tag)
+    assert len(re.findall("https?://", response.text)) == 2
 
 
 @pytest.mark.parametrize(
