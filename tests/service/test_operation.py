@@ -11,8 +11,14 @@ import httpx2 as httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from shelfmark.errors import ShelfmarkError
+from shelfmark.models.registry import Registry
+from shelfmark.monitoring.prediction_log import PredictionLog
 from shelfmark.service.app import create_app
+from shelfmark.service.batching import Batcher
+from shelfmark.service.model_slot import ModelSlot
 from shelfmark.service.settings import Settings
+from shelfmark.service.workers.board import Overview, Wanted, WorkerState
 from tests.support.moments import PATIENCE
 from tests.support.serving import ROBOT, free_port, log_of, start, wait_until_ready
 
@@ -67,6 +73,106 @@ def test_the_admin_key_loads_another_version(home: Path, client: TestClient) -> 
     assert str(home) not in missing.text
     assert load("../quick").status_code == 422
     assert client.post("/predict", json={"text": ROBOT}).json()["model"] == "quick"
+
+
+@pytest.mark.parametrize(
+    "reason", [MemoryError(), OSError(24, "Too many open files"), RuntimeError("at /secret")],
+    ids=lambda reason: type(reason).__name__,
+)  # fmt: skip
+def test_whatever_opening_a_version_raises_is_409(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, reason: Exception
+) -> None:
+    def fail(registry: Registry, version: str) -> Any:
+        raise reason
+
+    monkeypatch.setattr(Registry, "open", fail)
+    answer = client.post("/load", json={"version": "quick"}, headers={"X-Admin-Key": "admin"})
+    assert answer.status_code == 409
+    assert type(reason).__name__ in answer.json()["detail"]
+    assert "secret" not in answer.text
+    assert client.get("/ready").json() == {"status": "ready", "model": "quick"}
+    assert client.post("/predict", json={"text": ROBOT}).json()["model"] == "quick"
+
+
+def test_a_load_that_not_all_workers_follow_is_504_and_names_them(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behind = WorkerState(4711, "older", 1, "quick is missing or damaged")
+    overview = Overview(Wanted("quick", 2), [behind, WorkerState(4712, "quick", 2)])
+
+    async def load(slot: ModelSlot, version: str) -> Overview:
+        return overview
+
+    async def look(slot: ModelSlot) -> Overview:
+        return overview
+
+    monkeypatch.setattr(ModelSlot, "load", load)
+    monkeypatch.setattr(ModelSlot, "overview", look)
+    answer = client.post("/load", json={"version": "quick"}, headers={"X-Admin-Key": "admin"})
+    assert answer.status_code == 504
+    workers = [
+        {"pid": 4711, "model": "older", "problem": "quick is missing or damaged"},
+        {"pid": 4712, "model": "quick"},
+    ]
+    assert answer.json()["workers"] == workers
+    assert "4711 (quick is missing or damaged)" in answer.json()["detail"]
+    ready = client.get("/ready")
+    assert ready.status_code == 200  # it answers, with the model that it has
+    assert ready.json() == {
+        "status": "ready", "model": "quick", "wanted": "quick", "workers": workers
+    }  # fmt: skip
+    page = client.get("/metrics").text
+    assert "shelfmark_workers_behind 1.0" in page
+    assert 'shelfmark_workers{version="older"} 1.0' in page
+
+
+def test_the_end_closes_log_and_batcher_whatever_fails_before(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[str] = []
+    close_batcher, close_log = Batcher.aclose, PredictionLog.close
+
+    async def fail(slot: ModelSlot) -> None:
+        raise RuntimeError("the slot fails to stop")
+
+    async def closing_batcher(batcher: Batcher) -> None:
+        closed.append("batcher")
+        await close_batcher(batcher)
+        raise RuntimeError("the batcher fails to close")
+
+    def closing_log(log: PredictionLog, seconds: float) -> None:
+        closed.append("log")
+        close_log(log, seconds)
+        raise RuntimeError("the log fails to close")
+
+    monkeypatch.setattr(ModelSlot, "stop", fail)
+    monkeypatch.setattr(Batcher, "aclose", closing_batcher)
+    monkeypatch.setattr(PredictionLog, "close", closing_log)
+    settings = Settings(models=str(home / "models"), model="quick", log_folder=tmp_path)
+    with pytest.raises(RuntimeError), TestClient(create_app(settings)) as client:
+        client.post("/predict", json={"text": ROBOT})
+    assert closed == ["log", "batcher"]
+    (file,) = tmp_path.iterdir()
+    assert file.suffix == ".jsonl"
+
+
+def test_a_start_that_fails_half_way_closes_what_was_opened(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[ModelSlot] = []
+    stop = ModelSlot.stop
+
+    async def stopping(slot: ModelSlot) -> None:
+        stopped.append(slot)
+        await stop(slot)
+
+    monkeypatch.setattr(ModelSlot, "stop", stopping)
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    settings = Settings(models=str(home / "models"), model="quick", log_folder=taken)
+    with pytest.raises(ShelfmarkError), TestClient(create_app(settings)):
+        pass
+    assert len(stopped) == 1
 
 
 def test_without_an_admin_key_loading_is_disabled(home: Path) -> None:

@@ -47,15 +47,19 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start the service as `shelfmark serve` does, in a folder with models; its log is `log_of` it.
 
-    `before` is Python that its process runs first.
+    `before` is Python that its process and each of its workers run first.
     """
     serve = f"server.serve('127.0.0.1', {', '.join([str(port), *arguments])})"
-    imports = "from shelfmark.core import console\nfrom shelfmark.service import server\n"
-    code = f"{before}\n{imports}with console.one_line_errors(): {serve}"
+    script = home / f"serve-{env.get('PORT', port)}.py"
+    script.write_text(
+        f"{before}\nif __name__ == '__main__':\n"
+        "    from shelfmark.core import console\n    from shelfmark.service import server\n"
+        f"    with console.one_line_errors(): {serve}\n"
+    )
     # To a file: a pipe that nobody reads would stop it.
     with log_of(home, env.get("PORT", port)).open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-c", code], cwd=home, env={**os.environ, **env}, stderr=log
+            [sys.executable, str(script)], cwd=home, env={**os.environ, **env}, stderr=log
         )
 
 

@@ -51,11 +51,17 @@ class ModelSlot:
         settings: the folder of the models, the version to start with and the runtime folder.
         telemetry: counts the failed attempts to follow.
         registry: opens the models.
+        pid: that names this worker to the others.
     """
 
     def __init__(
-        self, settings: Settings, telemetry: Telemetry, registry: Registry | None = None
+        self,
+        settings: Settings,
+        telemetry: Telemetry,
+        registry: Registry | None = None,
+        pid: int | None = None,
     ) -> None:
+        self._pid = os.getpid() if pid is None else pid
         self._registry = registry or Registry(settings.models)
         self._telemetry = telemetry
         self._load_seconds = settings.load_seconds
@@ -78,7 +84,7 @@ class ModelSlot:
     @property
     def state(self) -> WorkerState:
         """What this worker serves."""
-        return WorkerState(os.getpid(), self.model.version, self._generation, self._failures.reason)
+        return WorkerState(self._pid, self.model.version, self._generation, self._failures.reason)
 
     async def start(self) -> None:
         """Open the model that all workers should serve.
@@ -132,7 +138,7 @@ class ModelSlot:
         complete, others = True, []
         try:
             states = await asyncio.to_thread(self._board.workers)
-            others = [state for state in states if state.pid != os.getpid()]
+            others = [state for state in states if state.pid != self._pid]
         except (OSError, ShelfmarkError):
             complete = False
         workers = sorted([*others, self.state], key=lambda state: state.pid)
