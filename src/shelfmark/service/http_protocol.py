@@ -1,50 +1,113 @@
-"""The HTTP protocol of a connection: how long a client may take to send its headers."""
+"""The HTTP protocol of a connection: how long a client may take, and what its answers occupy.
+
+The limits stand before the parser of HTTP and know nothing of it: `LimitedConnection` sees bytes
+come and go, and the request guard tells it when a request starts and ends.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import functools
+from dataclasses import dataclass
 from typing import Any
 
-import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from shelfmark.service.settings import Settings
+from shelfmark.service.limits.memory import MemoryBudget, MemoryShare
+
+LIMITS, CONNECTION = "limits", "connection"  # keys of the ASGI state
 
 
-@functools.cache
-def _header_seconds() -> float:
-    return Settings().header_seconds
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """The limits of a worker's connections, which the guard puts into the state of the lifespan.
+
+    Args:
+        header_seconds: longest time to receive the headers of a request.
+        answer_seconds: longest time until the client has received an answer.
+        memory: counts the unsent bytes of answers.
+    """
+
+    header_seconds: float
+    answer_seconds: float
+    memory: MemoryBudget
 
 
-class HeaderTimeoutProtocol(H11Protocol):
-    """Closes a connection whose request headers take too long to arrive."""
+class LimitedConnection(asyncio.Protocol):
+    """Closes a connection whose headers or whose answers take too long.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._timeout = _header_seconds()
-        self._timer: asyncio.TimerHandle | None = None
+    It stands before the class of any parser of uvicorn's, as in `LimitedH11Protocol`. The state of
+    each request holds the connection.
+    """
 
-    def connection_made(self, transport: Any) -> None:
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+
+    def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], **rest: Any):
+        super().__init__(config, server_state, {**app_state, CONNECTION: self}, **rest)  # type: ignore[call-arg]
+        self._limits: ConnectionLimits = app_state[LIMITS]
+        self._requests = 0  # in progress
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._answer_timer: asyncio.TimerHandle | None = None
+        self._unsent: MemoryShare | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the timer for the first request."""
+        assert isinstance(transport, asyncio.Transport)
+        # `pause_writing` is then called whenever a client does not take an answer at once.
+        transport.set_write_buffer_limits(high=0)
         super().connection_made(transport)
-        self._timer = self.loop.call_later(self._timeout, self.transport.close)
+        self._start_header_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data; keep the timer running while the headers are incomplete."""
+        """Parse the data; the timer runs until the headers of a request are complete."""
+        if not self._requests and self._header_timer is None:
+            self._start_header_timer()
         super().data_received(data)
-        partial = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
-        if partial and self._timer is None:
-            self._timer = self.loop.call_later(self._timeout, self.transport.close)
-        elif not partial:
-            self._cancel_timer()
+
+    def request_started(self) -> None:
+        """Stop the timer of the headers, which are complete."""
+        self._requests += 1
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def request_ended(self) -> None:
+        """Expect the next request."""
+        self._requests -= 1
+
+    def pause_writing(self) -> None:
+        """Count the bytes that the client has not received, and limit the time for them."""
+        super().pause_writing()
+        memory = self._limits.memory
+        self._unsent = memory.share(self.transport.abort)
+        unsent = self.transport.get_write_buffer_size()
+        if not self._unsent.try_grow(unsent):
+            self._unsent.grow(unsent)
+        self._answer_timer = self.loop.call_later(self._limits.answer_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Release the bytes, which the client has received."""
+        self._release_unsent()
+        super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the timer."""
+        """Cancel the timers."""
+        self._release_unsent()
+        if self._header_timer is not None:
+            self._header_timer.cancel()
         super().connection_lost(exc)
-        self._cancel_timer()
 
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _start_header_timer(self) -> None:
+        self._header_timer = self.loop.call_later(self._limits.header_seconds, self.transport.close)
+
+    def _release_unsent(self) -> None:
+        if self._unsent is not None:
+            self._unsent.release()
+            self._unsent = None
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+            self._answer_timer = None
+
+
+class LimitedH11Protocol(LimitedConnection, H11Protocol):
+    """HTTP/1.1 in Python, with the limits of a connection."""

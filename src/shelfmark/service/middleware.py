@@ -1,63 +1,91 @@
-"""The guard around the application: request ids, limits, security headers, log lines."""
+"""The guard around the application: keys, limits, request ids, log lines."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-import secrets
 import time
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from loguru import logger
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shelfmark.service.responses import CONTENT_TOO_LARGE, problem_response
+from shelfmark.service.auth import RequiredKey
+from shelfmark.service.http_protocol import CONNECTION, LIMITS, ConnectionLimits
+from shelfmark.service.limits.bodies import RETRY, ClientGoneError, check_framing, read_body
+from shelfmark.service.limits.context import RequestContext
+from shelfmark.service.limits.memory import MemoryBudget
+from shelfmark.service.responses import RefusedError, problem_response
 from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import Telemetry
 
-REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Cache-Control": "no-store",
-}
-SECURITY_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 LIMITED_PATHS = ("/predict", "/load")  # a busy service still answers the others
+LINGER_SECONDS = 1.0  # in which a refused client may end its body, and so read the refusal
 
 
 class RequestGuard:
     """Identifies, limits, times, counts and logs each request.
 
-    It reads the whole body, up to the limit, before it calls the application: a slow client
-    occupies a connection, but none of the places in flight.
+    It checks the key before it reads a body, and reads the whole body, up to the limit, before it
+    calls the application: a slow client occupies a connection, but none of the places in flight.
+
+    Args:
+        app: the application.
+        settings: the limits.
+        telemetry: counts the requests.
+        keys: the keys that the paths require of POST requests.
+        decorate: returns an application that adds the headers of another site's answers.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        telemetry: Telemetry,
+        keys: Mapping[str, RequiredKey],
+        decorate: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+    ) -> None:
         self._app = app
         self._settings = settings
         self._telemetry = telemetry
+        self._keys = keys
+        self._decorate = decorate
+        self._memory = MemoryBudget(settings.buffer_bytes)
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
+        """Handle one request, or the start and the end of the service."""
         if scope["type"] != "http":
+            if scope["type"] == "lifespan" and "state" in scope:
+                settings = self._settings
+                scope["state"][LIMITS] = ConnectionLimits(
+                    settings.header_seconds, settings.answer_seconds, self._memory
+                )
             await self._app(scope, receive, send)
             return
-        request = RequestContext(scope, send)
+        request = RequestContext(scope, receive, send)
+        connection = scope["state"].get(CONNECTION)
+        if connection is None:  # without the service's own protocol, as in a test client
+            await self._handle_and_record(request)
+            return
+        connection.request_started()
         try:
-            async with asyncio.timeout(self._seconds(scope["path"])):
-                await self._handle(request, receive)
+            await self._handle_and_record(request)
+        finally:
+            connection.request_ended()
+
+    async def _handle_and_record(self, request: RequestContext) -> None:
+        try:
+            async with asyncio.timeout(self._seconds(request.scope["path"])):
+                await self._handle(request)
         except TimeoutError:
             if request.status is None:
-                await request.respond(problem_response(504, "The answer took too long."))
+                request.must_close = True
+                await self._refuse(request, problem_response(504, "The answer took too long."))
+        except RefusedError as refused:
+            await self._refuse(request, refused.response)
+        except ClientGoneError:
+            request.status = 499  # "client closed request", as nginx logs it
         finally:
             self._record(request)
 
@@ -66,46 +94,63 @@ class RequestGuard:
         more = self._settings.load_seconds if path == "/load" else 0.0
         return self._settings.request_seconds + more
 
-    async def _handle(self, request: RequestContext, receive: Receive) -> None:
-        body = await self._read_body(request, receive)
-        if body is None:
+    async def _handle(self, request: RequestContext) -> None:
+        scope, headers = request.scope, request.scope["headers"]
+        check_framing(headers, scope["http_version"])
+        if scope["method"] == "POST" and scope["path"] in self._keys:
+            self._keys[scope["path"]].check(dict(headers))
+        if scope["path"] not in LIMITED_PATHS:  # no other route takes a body
+            await self._app(scope, request.receive, request.send)
             return
-        if request.scope["path"] not in LIMITED_PATHS:
-            await self._app(request.scope, _replay(body, receive), request.send)
-        elif self._in_flight >= self._settings.max_in_flight:
-            busy = problem_response(
-                503, "The service is busy; ask again.", headers={"Retry-After": "1"}
-            )
-            await request.respond(busy)
-        else:
-            self._in_flight += 1
-            self._telemetry.in_flight.inc()
-            try:
-                await self._app(request.scope, _replay(body, receive), request.send)
-            finally:
-                self._in_flight -= 1
-                self._telemetry.in_flight.dec()
+        body, share = await read_body(
+            request.receive, headers, self._settings.max_body_bytes, self._memory
+        )
+        try:
+            await self._handle_body(request, body)
+        finally:
+            share.release()
 
-    async def _read_body(self, request: RequestContext, receive: Receive) -> bytes | None:
-        """Return the whole body, or None if the client has gone or has been refused."""
-        limit = self._settings.max_body_bytes
-        declared = dict(request.scope["headers"]).get(b"content-length", b"0")
-        body = bytearray()
-        more, too_large = True, declared.isdigit() and int(declared) > limit
-        while more and not too_large:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                request.status = 499  # "client closed request", as nginx logs it
-                return None
-            body += message.get("body", b"")
-            more, too_large = message.get("more_body", False), len(body) > limit
-        if too_large:
-            detail = f"The body is larger than {limit:,} bytes."
-            await request.respond(
-                problem_response(CONTENT_TOO_LARGE, detail, headers={"Connection": "close"})
-            )
-            return None
-        return bytes(body)
+    async def _handle_body(self, request: RequestContext, body: bytes) -> None:
+        if self._in_flight >= self._settings.max_in_flight:
+            raise RefusedError(503, "The service is busy; ask again.", RETRY)
+        self._in_flight += 1
+        self._telemetry.in_flight.inc()
+        try:
+            await self._app(request.scope, _replay(body, request.receive), request.send)
+        finally:
+            self._in_flight -= 1
+            self._telemetry.in_flight.dec()
+
+    async def _refuse(self, request: RequestContext, response: Response) -> None:
+        """Send a response in place of the application's.
+
+        Closing a connection at once while its client sends can lose the response, so the rest of
+        the body is read first, for a moment.
+        """
+
+        async def send_and_linger(message: Message) -> None:
+            last = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if last and not request.body_read:
+                await request.send({**message, "more_body": True})
+                await self._drain(request)
+                message = {**message, "body": b""}
+            await request.send(message)
+
+        app = self._decorate(response)
+        await app(request.scope, _disconnect, send_and_linger)
+
+    async def _drain(self, request: RequestContext) -> None:
+        """Discard the rest of a body, up to the limits of time and size."""
+        left = self._settings.max_body_bytes
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                while left > 0:
+                    message = await request.receive()
+                    if message["type"] == "http.disconnect" or not message.get("more_body"):
+                        return
+                    left -= len(message["body"])
+        except TimeoutError:
+            pass
 
     def _record(self, request: RequestContext) -> None:
         seconds = time.perf_counter() - request.started
@@ -116,41 +161,6 @@ class RequestGuard:
             "{} {} {} {} {:.1f} ms",
             *(request.id, method, route, status, 1000 * seconds),
         )
-
-
-class RequestContext:
-    """One request: its id, its start, and the status of its response."""
-
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self.scope = scope
-        self.started = time.perf_counter()
-        self.status: int | None = None
-        requested = dict(scope["headers"]).get(b"x-request-id", b"")
-        valid = REQUEST_ID.fullmatch(requested)
-        self.id = requested.decode() if valid else secrets.token_hex(16)
-        scope.setdefault("state", {})["request_id"] = self.id
-        self._send = send
-
-    async def send(self, message: Message) -> None:
-        """Send a message of the response, with the headers that every response has."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            existing = dict(message["headers"])
-            message["headers"] = [
-                *message["headers"],
-                (b"x-request-id", self.id.encode()),
-                *(pair for pair in SECURITY_HEADERS if pair[0] not in existing),
-            ]
-        await self._send(message)
-
-    async def respond(self, response: Response) -> None:
-        """Send a response in place of the application's."""
-        await response(self.scope, _disconnect, self.send)
-
-    def route(self) -> str:
-        """Return the path of the route, of which there are few, not that of the request."""
-        route: Any = self.scope.get("route")
-        return getattr(route, "path", None) or "none"
 
 
 async def _disconnect() -> Message:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from loguru import logger
 from pydantic import Field
 from starlette.exceptions import HTTPException
@@ -24,7 +24,8 @@ from shelfmark import __version__
 from shelfmark.core import console
 from shelfmark.monitoring import detect
 from shelfmark.service import responses, server, telemetry
-from shelfmark.service.auth import ADMIN_KEY, check_key, document_key
+from shelfmark.service.auth import ADMIN_KEY, RequiredKey, document_key
+from shelfmark.service.http_protocol import LimitedH11Protocol
 from shelfmark.service.middleware import RequestGuard
 from shelfmark.service.responses import document_problems
 from shelfmark.service.settings import Settings
@@ -134,7 +135,9 @@ def create_app(settings: MonitorSettings | None = None) -> ASGIApp:
     _add_runs(app, settings, runner)
     _add_reports(app, settings.reports)
     _add_state(app, settings.reports, metrics)
-    return RequestGuard(app, settings, metrics)
+    disabled = "Runs are disabled: the monitor has no admin key."
+    keys = {"/drift/run": RequiredKey(ADMIN_KEY, settings.admin_key, disabled)}
+    return RequestGuard(app, settings, metrics, keys)
 
 
 def _add_runs(app: FastAPI, settings: MonitorSettings, runner: DriftRunner) -> None:
@@ -147,11 +150,8 @@ def _add_runs(app: FastAPI, settings: MonitorSettings, runner: DriftRunner) -> N
     @app.post(
         "/drift/run", status_code=202, responses=refusals, openapi_extra=document_key(ADMIN_KEY)
     )
-    async def run(request: Request) -> dict[str, str]:
+    async def run() -> dict[str, str]:
         """Compare the newest lines of the log; the new report replaces the latest one."""
-        if settings.admin_key is None:
-            raise HTTPException(404, "Runs are disabled: the monitor has no admin key.")
-        check_key(settings.admin_key, request, ADMIN_KEY)
         if settings.log_folder is None:
             raise HTTPException(404, "Runs are disabled: the monitor has no prediction log.")
         if not runner.start():
@@ -220,7 +220,7 @@ def serve(host: str, port: int = 0) -> None:
     process.configure_logging()
     config = uvicorn.Config(
         create_app(settings), host=host, port=port or settings.port, loop="asyncio",
-        log_config=None, access_log=False, server_header=False,
+        http=LimitedH11Protocol, ws="none", log_config=None, access_log=False, server_header=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )  # fmt: skip
     monitor = uvicorn.Server(config)

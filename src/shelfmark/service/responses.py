@@ -25,6 +25,20 @@ CONTENT_TOO_LARGE, UNPROCESSABLE = (
 OpenApi = dict[int | str, dict[str, Any]]
 
 
+class RefusedError(Exception):
+    """A request is refused before it reaches the application.
+
+    Args:
+        status: of HTTP.
+        detail: one sentence for people.
+        headers: more headers of the response.
+    """
+
+    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.response = problem_response(status, detail, headers=headers)
+
+
 def json_response(content: Any) -> Response:
     """Return a value of plain types as JSON; FastAPI's own encoder takes longer than the JSON."""
     return Response(orjson.dumps(content), media_type="application/json")

@@ -33,6 +33,14 @@ class Settings(BaseSettings):
     header_seconds: float = Field(
         10, gt=0, description="longest time to receive a request's headers"
     )
+    answer_seconds: float = Field(
+        30, gt=0, description="longest time for a client to receive an answer"
+    )
+    buffer_bytes: int = Field(
+        64 << 20,
+        ge=1024,
+        description="most bytes of bodies and of answers not yet received, per worker",
+    )
     shutdown_seconds: int = Field(
         8,
         ge=1,

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from shelfmark.models.answers import Answer, PaperQuery
-from shelfmark.service.auth import API_KEY, check_key, document_key
+from shelfmark.service.auth import API_KEY, document_key
 from shelfmark.service.messages import Answers, PredictRequest
 from shelfmark.service.prediction_service import PredictionService
 from shelfmark.service.responses import document_problems, json_response
@@ -32,7 +32,6 @@ def create_router(service: PredictionService) -> APIRouter:
     )
     async def predict(body: PredictRequest, request: Request) -> Response:
         """Predict the category of a paper, or of each paper of a list."""
-        check_key(service.settings.api_key, request, API_KEY)
         papers = body.queries(service.settings)
         queries = [paper for paper in papers if isinstance(paper, PaperQuery)]
         model, answers = await service.batcher.answer(queries)
