@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -101,3 +102,32 @@ def test_a_request_that_takes_too_long_gets_504(home: Path, held_model: HeldMode
         assert late.status_code == 504
         assert late.json()["detail"] == "The answer took too long."
         held_model.release()
+
+
+def test_a_refusal_lists_at_most_twenty_faults(server: httpx.Client) -> None:
+    body = {"text": ROBOT} | {f"unknown {number}": 1 for number in range(2000)}
+    answer = server.post("/predict", json=body)
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"]) == 20
+    assert answer.json()["detail"].endswith("; 1,980 more faults are not listed")
+    assert len(answer.content) < 4096
+
+
+def test_a_refusal_repeats_the_start_of_a_long_name(server: httpx.Client) -> None:
+    headers = {"content-type": "application/json"}
+    for name in ("x" * 100_000, "\ud800"):
+        paper = {"text": ROBOT, name: 1}
+        for body in (paper, {"papers": [paper, {"text": ROBOT}]}):
+            content = json.dumps(body).encode()
+            answer = server.post("/predict", content=content, headers=headers)
+            assert answer.status_code == (200 if "papers" in body else 422)
+            assert len(answer.content) < 4096
+            assert ("xxx" in answer.text) == ("x" in name)
+
+
+def test_more_values_than_a_list_of_papers_has_are_refused(server: httpx.Client) -> None:
+    body = {"text": ROBOT} | {str(number): 1 for number in range(250_000)}
+    for many in (body, {"papers": [[]] * 250_000}):
+        answer = server.post("/predict", json=many)
+        assert answer.status_code == 422
+        assert answer.json()["detail"] == "body: should have at most 4,112 values"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from typing import Any
 
+from fastapi import HTTPException
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from shelfmark.config.schema import VERSION
@@ -13,7 +14,9 @@ from shelfmark.service.settings import Settings
 
 MAX_RANKS = 200
 MAX_ID = 200  # characters
-SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell it, no text can hold it
+MAX_FIELD = 100  # characters of a field's path that an error repeats
+VALUES_OF_A_PAPER = 16  # more than twice as many as a paper has with all its keys
+UNPROCESSABLE = 422  # its name in http.HTTPStatus changed with Python 3.13
 EXAMPLES: list[JsonValue] = [
     {"text": "We train a robot arm to grasp unseen objects from depth images."},
     {"title": "Grasping unseen objects", "abstract": "We train a robot arm ...", "explain": True},
@@ -21,8 +24,8 @@ EXAMPLES: list[JsonValue] = [
 ]
 
 
-class InvalidFieldError(Exception):
-    """A field of a request is invalid.
+class InvalidFieldError(HTTPException):
+    """A field of a request is invalid, which gets 422.
 
     Args:
         field: its path, such as `papers.3.title`.
@@ -30,9 +33,24 @@ class InvalidFieldError(Exception):
     """
 
     def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"{field}: {problem}")
+        super().__init__(UNPROCESSABLE, f"{field}: {problem}")
         self.field = field
         self.problem = problem
+
+
+def field_path(parts: Sequence[object]) -> str:
+    """Return the path of a field as text, cut where a client chose a long name."""
+    path = ".".join(map(str, parts)).encode(errors="replace").decode()
+    return path if len(path) <= MAX_FIELD else f"{path[: MAX_FIELD - 1]}…"
+
+
+def has_surrogate(text: str) -> bool:
+    """Return whether a text has a lone surrogate: JSON can spell it, no text can hold it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 class PaperInput(BaseModel):
@@ -65,7 +83,7 @@ class PaperInput(BaseModel):
             path = f"{field}.{name}" if field else name
             if value is not None and len(value) > max_characters:
                 raise InvalidFieldError(path, f"should have at most {max_characters} characters")
-            if value is not None and SURROGATE.search(value):
+            if value is not None and has_surrogate(value):
                 raise InvalidFieldError(path, "contains a surrogate without its pair")
         if not any(part and part.strip() for part in texts.values()):
             raise InvalidFieldError(field or "body", "no text: give text, or title and abstract")
@@ -111,7 +129,7 @@ class PredictRequest(PaperInput):
             return valid.query(self.top_k, self.explain, max_characters, field)
         except ValidationError as error:
             first = error.errors()[0]
-            return InvalidFieldError(".".join([field, *map(str, first["loc"])]), first["msg"])
+            return InvalidFieldError(field_path([field, *first["loc"]]), first["msg"])
         except InvalidFieldError as error:
             return error
 

@@ -15,13 +15,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from shelfmark.service.messages import InvalidFieldError, Problem
+from shelfmark.service.messages import UNPROCESSABLE, InvalidFieldError, Problem, field_path
 
 TYPE = "application/problem+json"
-CONTENT_TOO_LARGE, UNPROCESSABLE = (
-    413,
-    422,
-)  # their names in http.HTTPStatus changed with Python 3.13
+CONTENT_TOO_LARGE = 413  # its name in http.HTTPStatus changed with Python 3.13
+MAX_FAULTS = 20  # that a problem lists
 OpenApi = dict[int | str, dict[str, Any]]
 
 
@@ -83,7 +81,7 @@ def document_problems(**statuses: str) -> OpenApi:
 
 def _field_error(error: Any) -> dict[str, str]:
     """Return an error of Pydantic's as a field and its problem."""
-    path = ".".join(str(part) for part in error["loc"][1:])
+    path = field_path(error["loc"][1:])
     if error["type"] == "json_invalid":
         return {"field": "body", "problem": f"invalid JSON at character {path}"}
     return {"field": path or "body", "problem": error["msg"]}
@@ -100,14 +98,17 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     async def invalid_request(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        errors = list(map(_field_error, error.errors()))
-        first = f"{errors[0]['field']}: {errors[0]['problem']}"
-        return problem_response(UNPROCESSABLE, first, errors)
+        faults = error.errors()
+        errors = list(map(_field_error, faults[:MAX_FAULTS]))
+        detail = f"{errors[0]['field']}: {errors[0]['problem']}"
+        if len(faults) > MAX_FAULTS:
+            detail += f"; {len(faults) - MAX_FAULTS:,} more faults are not listed"
+        return problem_response(UNPROCESSABLE, detail, errors)
 
     async def invalid_field(request: Request, error: Exception) -> Response:
         assert isinstance(error, InvalidFieldError)
         field_error = {"field": error.field, "problem": error.problem}
-        return problem_response(UNPROCESSABLE, str(error), [field_error])
+        return problem_response(UNPROCESSABLE, error.detail, [field_error])
 
     async def internal(request: Request, error: Exception) -> Response:
         return problem_response(

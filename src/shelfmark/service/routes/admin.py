@@ -8,11 +8,14 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from shelfmark.service.auth import ADMIN_KEY, document_key
+from shelfmark.service.limits.json_input import bounded_route
 from shelfmark.service.messages import LoadRequest
 from shelfmark.service.model_slot import LoadError
 from shelfmark.service.prediction_service import PredictionService
 from shelfmark.service.responses import document_problems, json_response, problem_response
 from shelfmark.service.workers.board import Overview
+
+MOST_VALUES = 100  # of the JSON of a request, which has one
 
 PROBLEMS = document_problems(
     s401="The admin key is missing or wrong",
@@ -28,7 +31,7 @@ PROBLEMS = document_problems(
 
 def create_router(service: PredictionService) -> APIRouter:
     """Return the route that loads a model."""
-    router = APIRouter()
+    router = APIRouter(route_class=bounded_route(MOST_VALUES))
 
     @router.post("/load", responses=PROBLEMS, openapi_extra=document_key(ADMIN_KEY))
     async def load(body: LoadRequest) -> Response:

@@ -7,7 +7,8 @@ from starlette.responses import Response
 
 from shelfmark.models.answers import Answer, PaperQuery
 from shelfmark.service.auth import API_KEY, document_key
-from shelfmark.service.messages import Answers, PredictRequest
+from shelfmark.service.limits.json_input import bounded_route
+from shelfmark.service.messages import VALUES_OF_A_PAPER, Answers, PredictRequest
 from shelfmark.service.prediction_service import PredictionService
 from shelfmark.service.responses import document_problems, json_response
 
@@ -22,7 +23,8 @@ PROBLEMS = document_problems(
 
 def create_router(service: PredictionService) -> APIRouter:
     """Return the route that predicts."""
-    router = APIRouter()
+    most_values = VALUES_OF_A_PAPER * (service.settings.max_papers + 1)
+    router = APIRouter(route_class=bounded_route(most_values))
 
     @router.post(
         "/predict",

@@ -1,0 +1,70 @@
+"""JSON of requests, parsed only if it is small enough to be parsed at once.
+
+A body of 4 MB can have two million values, which would occupy the worker for a second and hundreds
+of megabytes. The values are therefore counted first, by operations on bytes alone.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+
+from shelfmark.service.messages import InvalidFieldError
+
+
+def count_values(body: bytes, most: int) -> int:
+    """Return an upper bound of the number of values in JSON, or a number above `most`.
+
+    Each value but the first stands behind a comma or an opening bracket outside the strings.
+    """
+    if b"\\" in body:
+        body = body.replace(rb"\\", b"").replace(rb"\"", b"")  # what is left ends its string
+    quotes = body.count(b'"')
+    if quotes > 4 * (most + 1):  # a key and a string for each value
+        return quotes // 4
+    outside = b"".join(body.split(b'"')[::2])
+    return 1 + outside.count(b",") + outside.count(b"[") + outside.count(b"{")
+
+
+def parse_json(body: bytes, most_values: int) -> Any:
+    """Return the value of a JSON text in UTF-8.
+
+    Raises:
+        InvalidFieldError: the text is not UTF-8, or has more than `most_values` values, too many
+            digits or too many levels.
+        json.JSONDecodeError: the text is not JSON.
+    """
+    if count_values(body, most_values) > most_values:
+        raise InvalidFieldError("body", f"should have at most {most_values:,} values")
+    try:
+        return json.loads(body.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise InvalidFieldError("body", "should be UTF-8") from None
+    except RecursionError:
+        raise InvalidFieldError("body", "has too many levels") from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        raise InvalidFieldError("body", "has a number of too many digits") from None
+
+
+def bounded_route(most_values: int) -> type[APIRoute]:
+    """Return the class of routes whose bodies have at most so many values."""
+
+    class BoundedRequest(Request):
+        async def json(self) -> Any:
+            return parse_json(await self.body(), most_values)
+
+    class BoundedRoute(APIRoute):
+        def get_route_handler(self) -> Any:
+            handle = super().get_route_handler()
+
+            async def handle_bounded(request: Request) -> Any:
+                return await handle(BoundedRequest(request.scope, request.receive))
+
+            return handle_bounded
+
+    return BoundedRoute

@@ -1,0 +1,78 @@
+"""The number of values in the JSON of a request, counted before it is parsed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shelfmark.service.limits.json_input import count_values, parse_json
+from shelfmark.service.messages import InvalidFieldError
+
+TEXTS = st.text(st.sampled_from('ab"\\,[{}]:\n\u00e9'))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXTS,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner),
+    max_leaves=40,
+)
+
+
+def values_of(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return 1 + sum(map(values_of, inner))
+
+
+@given(JSON, st.booleans())
+def test_no_value_is_missed_and_no_text_is_counted(value: Any, ascii_only: bool) -> None:
+    body = json.dumps(value, ensure_ascii=ascii_only).encode()
+    count = values_of(value)
+    assert count <= count_values(body, 10_000) <= 2 * count
+    assert parse_json(body, 10_000) == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 5000,
+        b"[" + b"[]," * 5000 + b"[]]",
+        b"{" + b",".join(b'"k%d":0' % number for number in range(5000)) + b"}",
+        b"[" + b'"\\\\",' * 5000 + b"0]",
+        b"[" + b'"\\"",' * 5000 + b"0]",
+        b'["' + b'","' * 5000 + b'"]',
+        b'["\\\\"' + b",0" * 5000 + b"]",
+    ],
+    ids=lambda body: body[:12].decode(),
+)
+def test_many_values_are_refused_before_they_are_parsed(
+    body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parse(text: str) -> None:
+        raise AssertionError("parsed")
+
+    monkeypatch.setattr(json, "loads", parse)
+    with pytest.raises(InvalidFieldError) as error:
+        parse_json(body, 1000)
+    assert error.value.problem == "should have at most 1,000 values"
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b'{"text": "\xff"}', "should be UTF-8"),
+        ('{"text": "a"}'.encode("utf-16"), "should be UTF-8"),
+        (b"[" * 4000 + b"]" * 4000, "has too many levels"),
+        (b'{"top_k": ' + b"9" * 5000 + b"}", "has a number of too many digits"),
+    ],
+)
+def test_what_no_parser_takes_is_named(body: bytes, problem: str) -> None:
+    with pytest.raises(InvalidFieldError) as error:
+        parse_json(body, 10_000)
+    assert (error.value.field, error.value.problem) == ("body", problem)
+
+
+def test_a_text_of_punctuation_is_one_value() -> None:
+    text = '",[{}]:\\' * 5000
+    assert parse_json(json.dumps({"text": text}).encode(), 10) == {"text": text}
