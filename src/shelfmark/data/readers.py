@@ -7,7 +7,7 @@ import itertools
 import queue
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ BATCH = 1024  # records
 JSON_LINES = (".json", ".jsonl", ".ndjson")
 ABSTRACTS = ("abstract", "summary")  # names in the snapshot and the CSV
 TEXTS = ("text", "title", *ABSTRACTS)
+PAPER = ("id", *TEXTS)  # the columns of a paper in a table
 
 # A line number, and the record of that line: bytes of JSON, or the fields of a row.
 Record = tuple[int, Any]
@@ -45,19 +46,22 @@ class InvalidRecord:
     error: str
 
 
-def read_batches(source: str, setting: str = "--file") -> Iterator[list[Record]]:
+def read_batches(
+    source: str, setting: str = "--file", columns: Collection[str] = PAPER
+) -> Iterator[list[Record]]:
     """Stream the records of a file: text lines, JSON lines, CSV or Parquet, compressed or not.
 
     Args:
         source: the file, or `-` for standard input, of which a batch holds the lines that have
             arrived. If its suffix is unknown, a line that begins with `{` is JSON, any other text.
         setting: the name of the source in errors.
+        columns: of a CSV or Parquet file that are read where they exist.
 
     Raises:
         ShelfmarkError: the file is missing or damaged, or has no column with a text.
     """
     if source != "-":
-        records = _records(files.require_file(source, setting))
+        records = _records(files.require_file(source, setting), columns)
         yield from iter(lambda: list(itertools.islice(records, BATCH)), [])
         return
     numbers = itertools.count(1)
@@ -93,13 +97,13 @@ def _read_arriving_lines(stream: io.BufferedReader) -> Iterator[list[bytes]]:
         yield lines
 
 
-def _records(place: Location) -> Iterator[Record]:
+def _records(place: Location, columns: Collection[str]) -> Iterator[Record]:
     kind = files.format_suffix(place)
     if kind == ".parquet":
-        yield from enumerate(files.read_parquet_rows(place, BATCH, ("id", *TEXTS)), 1)
+        yield from enumerate(files.read_parquet_rows(place, BATCH, columns), 1)
         return
     if kind == ".csv":
-        yield from _csv(place)
+        yield from _csv(place, columns)
         return
     with files.open_decompressed(place) as file:
         yield from _lines(file, kind)
@@ -116,8 +120,8 @@ def _record(line: bytes, kind: str) -> Any:
     return {"text": line.decode("utf-8", "replace")}
 
 
-def _csv(place: Location) -> Iterator[Record]:
-    with open_rows(place, ("id", *TEXTS)) as rows:
+def _csv(place: Location, columns: Collection[str]) -> Iterator[Record]:
+    with open_rows(place, columns) as rows:
         if not rows.columns.keys() & set(TEXTS):
             raise ShelfmarkError(f"{place}: line 1 has no column text, title, abstract or summary")
         yield from rows

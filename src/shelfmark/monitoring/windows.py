@@ -37,6 +37,8 @@ from shelfmark.monitoring.log_line import LogLine
 
 SPAN = re.compile(r"(\d+(?:\.\d+)?)([mhdw])")
 SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+# The columns of a file of papers that are read: the paper, its label and its time.
+COLUMNS = (*readers.PAPER, "label", "primary", "categories", "time", "submitted", "versions")
 LOG_COLUMNS = ("confidence", "words", "unknown", "language")
 INVALID, OTHER_MODEL, EARLIER = "invalid", "another model", "earlier"  # why a line is left out
 
@@ -150,7 +152,9 @@ def from_papers(path: str, model: Model, since: str, most: int) -> Window:
     """
     first = parse_since(since, time.time())
     sample, left_out = Reservoir[tuple[float, str, str | None]](most), Counter[str]()
-    for line, record in itertools.chain.from_iterable(readers.read_batches(path, "--papers")):
+    for line, record in itertools.chain.from_iterable(
+        readers.read_batches(path, "--papers", COLUMNS)
+    ):
         fields = _record_fields(record)
         # A text beside both of its parts would be read without its title.
         whole = fields.get("title") and fields.get("abstract")
@@ -167,6 +171,10 @@ def from_papers(path: str, model: Model, since: str, most: int) -> Window:
     terms = sketcher_for(model).transform(texts) if texts else None
     rows = _classify(model, chosen)
     return Window(path, rows, np.arange(len(texts)), terms, texts, sample.seen, dict(left_out))
+
+
+def _read_records(path: str, setting: str) -> Iterator[readers.Record]:
+    return itertools.chain.from_iterable(readers.read_batches(path, setting, COLUMNS))
 
 
 def parse_since(since: str, now: float) -> float:
@@ -255,7 +263,9 @@ def _add_labels(lines: list[LogLine], truth: str, data: DataConfig) -> None:
     for line in lines:
         if (name := _paper_key(line.id)) is not None:
             by_paper.setdefault(name, []).append(line)
-    for _, record in itertools.chain.from_iterable(readers.read_batches(truth, "--labels")):
+    for _, record in itertools.chain.from_iterable(
+        readers.read_batches(truth, "--labels", COLUMNS)
+    ):
         fields = _record_fields(record)
         label, name = _find_label(fields, data), _paper_key(fields.get("id"))
         if label is not None and name is not None:
