@@ -82,7 +82,7 @@ def test_the_admin_key_loads_another_version(home: Path, client: TestClient) -> 
 def test_whatever_opening_a_version_raises_is_409(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, reason: Exception
 ) -> None:
-    def fail(registry: Registry, version: str) -> Any:
+    def fail(registry: Registry, version: str, digest: str) -> Any:
         raise reason
 
     monkeypatch.setattr(Registry, "open", fail)

@@ -16,7 +16,10 @@ from pydantic import Field
 from shelfmark.config.schema import Config, ModelConfig
 from shelfmark.core.arrays import Floats
 from shelfmark.core.checkpoint import Checkpoint
+from shelfmark.core.digested import DigestedFiles
+from shelfmark.core.npy import ArraySpec
 from shelfmark.data.labels import learn_targets
+from shelfmark.models.card import ModelCard
 from shelfmark.models.protocol import Family, Fitted, RoundCallback, WordWeights
 
 FILE = "keywords.json"
@@ -50,8 +53,9 @@ class KeywordClassifier:
         matches = list(WORD.finditer(text.lower()))
         return {word: [match.span() for match in matches if match[0] == word] for word in words}
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path) -> dict[str, ArraySpec]:
         (folder / FILE).write_bytes(orjson.dumps(self._words))
+        return {}
 
     def _tokens(self, text: str) -> set[str]:
         return set(WORD.findall(text.lower()))
@@ -90,10 +94,10 @@ class KeywordFamily(Family):
         return Fitted(KeywordClassifier(best), targets, {"words": config.model.words})
 
     def load(
-        self, folder: Path, classes: tuple[str, ...], threads: int | None = None
+        self, files: DigestedFiles, card: ModelCard, threads: int | None = None
     ) -> KeywordClassifier:
-        words = orjson.loads((folder / FILE).read_bytes())
-        assert tuple(words) == classes
+        words = orjson.loads(files.content(FILE))
+        assert list(words) == card.labels
         return KeywordClassifier(words)
 
 

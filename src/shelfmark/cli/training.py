@@ -8,6 +8,7 @@ import click
 
 from shelfmark.cli.command import Command, Number
 from shelfmark.cli.extras import require_extra
+from shelfmark.cli.options import models_option
 from shelfmark.cli.output import print_table
 from shelfmark.cli.overrides import (
     NameOrOverride,
@@ -133,4 +134,24 @@ def sweep(
     click.echo(result.experiment)
 
 
-COMMANDS = (data, train, sweep, sync)
+@click.command("convert-model", cls=Command, stopped="the model is unchanged")
+@click.argument("model")
+@models_option
+def convert_model(model: str, models: Path) -> None:
+    """Convert a model of an older format, whose maker you trust, to the present one, in place.
+
+    All of an older model's pipeline is one pickle. Opening a pickle can run code with all your
+    rights, and no check rules that out. So convert only a model that you have trained, or that
+    comes from a person whom you would let run a program on this machine.
+    """
+    from shelfmark.models.convert import convert_model as convert
+
+    click.echo(
+        f"trusting the maker of {models / model}: its pickle is opened, which can run code",
+        err=True,
+    )
+    folder = convert(models / model)
+    click.echo(f"converted {folder}: it gives the same answers, and opening it runs nothing")
+
+
+COMMANDS = (data, train, sweep, sync, convert_model)

@@ -19,8 +19,8 @@ from shelfmark.cloud.setup import service_account_email
 from shelfmark.config.schema import VERSION
 from shelfmark.core.project import ROOT
 from shelfmark.errors import ShelfmarkError
+from shelfmark.models.aliases import PRODUCTION
 from shelfmark.models.artifact import CARD
-from shelfmark.models.registry import PRODUCTION
 from shelfmark.service import probe
 from shelfmark.training import train
 

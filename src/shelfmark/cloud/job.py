@@ -27,6 +27,7 @@ from shelfmark.config.schema import VERSION, Config
 from shelfmark.core import checkpoint, files, storage
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
+from shelfmark.models.aliases import LATEST
 from shelfmark.training.train import TrainingResult
 
 MODEL, STAGES = "AIP_MODEL_DIR", "AIP_CHECKPOINT_DIR"
@@ -201,7 +202,7 @@ def _copying_stages(models: Path, stages: BucketFolder) -> Iterator[None]:
 
 
 def _copy_new(models: Path, stages: BucketFolder, copied: dict[Path, tuple[int, int]]) -> None:
-    for path in models.glob(f"{checkpoint.UNFINISHED}*/*.pkl"):
+    for path in models.glob(f"{checkpoint.UNFINISHED}*/*{checkpoint.SUFFIX}"):
         name = path.relative_to(models)
         with contextlib.suppress(FileNotFoundError):  # removed: the model is finished
             state = path.stat()
@@ -215,7 +216,7 @@ def _is_stage(name: PurePosixPath) -> bool:
     return (
         len(name.parts) == 2
         and name.parts[0].startswith(checkpoint.UNFINISHED)
-        and name.suffix == ".pkl"
+        and name.suffix == checkpoint.SUFFIX
         and not name.name.startswith(".")
     )
 
@@ -232,9 +233,9 @@ def _deliver(model: Path, report: Path, output: BucketFolder) -> None:
             output.put(path, f"{REPORTS}/{report.name}/{name}")
         for path in sorted(model.iterdir(), key=lambda path: path.name == artifact.CARD):
             output.put(path, f"{model.name}/{path.name}")
-        latest = model.with_name(f"{files.PARTIAL}{os.getpid()}-{artifact.LATEST}.txt")
+        latest = model.with_name(f"{files.PARTIAL}{os.getpid()}-{LATEST}.txt")
         latest.write_text(model.name, encoding="utf-8")
-        output.put(latest, artifact.LATEST)
+        output.put(latest, LATEST)
         latest.unlink()
     except (OSError, ShelfmarkError) as error:
         raise ShelfmarkError(

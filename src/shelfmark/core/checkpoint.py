@@ -1,23 +1,33 @@
-"""Finished stages of a training, on disk until the model is saved, so that a killed run resumes."""
+"""Finished stages of a training, on disk until the model is saved, so that a killed run resumes.
+
+The result of a stage is one zip file: its structure, its arrays, and a manifest with the SHA-256 of
+each. It is read as a model's files are, so that a checkpoint runs nothing either.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import itertools
 import os
-import pickle
 import shutil
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
+import orjson
 from loguru import logger
 
-from shelfmark.core import files, pickles
+from shelfmark.core import files, npy, structure
+from shelfmark.core.arrays import Array
 from shelfmark.errors import ShelfmarkError
 
+SUFFIX = ".zip"
+STRUCTURE, MANIFEST = "structure.pkl", "manifest.json"
 UNFINISHED = ".unfinished-"
 LOCK = "lock"
 MAX_AGE = 7 * 86400  # seconds after which an unfinished run is removed
@@ -30,7 +40,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._before = {path.stem for path in folder.glob("*.pkl")}
+        self._before = {path.stem for path in folder.glob(f"*{SUFFIX}")}
 
     def __contains__(self, name: str) -> bool:
         """Whether the result of a stage is saved."""
@@ -52,24 +62,33 @@ class Checkpoint:
     def save(self, name: str, result: object) -> None:
         """Save the result of a stage, replacing any earlier one.
 
+        Args:
+            name: of the stage.
+            result: what `structure.dump` takes.
+
         Raises:
             ShelfmarkError: the disk is full or cannot be written.
         """
-        with files.atomic_write(self._path(name)) as file:
-            pickle.dump(result, file, protocol=5)
+        with (
+            files.atomic_write(self._path(name)) as file,
+            zipfile.ZipFile(file, "w") as archive,
+        ):
+            _write_result(archive, result)
 
     def load(self, name: str) -> Any:
         """Return the saved result of a stage, None if it is not saved.
 
         Raises:
-            ShelfmarkError: the file is damaged, or holds a name outside `pickles.ALLOWED`.
+            ShelfmarkError: the file is damaged or foreign.
         """
         if name not in self:
             return None
         try:
-            return pickles.load(self._path(name))
-        except ShelfmarkError as error:
-            raise ShelfmarkError(f"{error}; remove {self.folder} to start again") from error
+            return _read_result(self._path(name))
+        except Exception as error:  # a damaged zip may raise anything
+            raise ShelfmarkError(
+                f"{self._path(name)} was not opened: {error}; remove {self.folder} to start again"
+            ) from error
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -81,7 +100,61 @@ class Checkpoint:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _path(self, name: str) -> Path:
-        return self.folder / f"{name}.pkl"
+        return self.folder / f"{name}{SUFFIX}"
+
+
+def _write_result(archive: zipfile.ZipFile, result: object) -> None:
+    digests: dict[str, str] = {}
+
+    @contextlib.contextmanager
+    def create(name: str) -> Iterator[files.DigestingWriter]:
+        with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as file:
+            digested = files.DigestingWriter(file)
+            yield digested
+        digests[name] = digested.hexdigest()
+
+    content, arrays = structure.dump(result, create)
+    with create(STRUCTURE) as file:
+        file.write(content)
+    specs = {name: spec.to_json() for name, spec in arrays.items()}
+    archive.writestr(zipfile.ZipInfo(MANIFEST), orjson.dumps({"files": digests, "arrays": specs}))
+
+
+def _read_result(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        source = _ZippedFiles(archive, path.stat().st_size)
+        return structure.load(source.content(STRUCTURE), source)
+
+
+class _ZippedFiles:
+    """The files of a result in its zip file, as a source of structures."""
+
+    def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
+        self._archive = archive
+        self._size = size
+        manifest = orjson.loads(archive.read(self._member(MANIFEST)))
+        self._digests = manifest["files"]
+        self._arrays = manifest["arrays"]
+
+    def content(self, name: str) -> memoryview:
+        """Return the content of a file, in memory that may be written to."""
+        member = self._member(name)
+        content = bytearray(member.file_size)
+        with self._archive.open(member) as file:
+            read = cast(io.BufferedIOBase, file).readinto(content)
+        if read != len(content) or hashlib.sha256(content).hexdigest() != self._digests[name]:
+            raise ShelfmarkError(f"{name} is damaged")
+        return memoryview(content)
+
+    def array(self, name: str) -> Array:
+        """Return the array of a .npy file, of the shape in the manifest."""
+        return npy.view_array(self.content(name), npy.ArraySpec.from_json(self._arrays[name]))
+
+    def _member(self, name: str) -> zipfile.ZipInfo:
+        member = self._archive.getinfo(name)
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size > self._size:
+            raise ShelfmarkError(f"{name} is no member of ours")
+        return member
 
 
 @contextlib.contextmanager

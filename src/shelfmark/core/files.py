@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import errno
 import gzip
 import hashlib
 import io
 import lzma
 import os
 import shutil
+import stat
 import zipfile
 import zlib
 from collections.abc import Container, Iterator
@@ -167,6 +169,20 @@ def read_parquet_rows(
         raise ShelfmarkError(f"{location}: not a readable Parquet file ({error})") from error
 
 
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a regular file for reading; a pipe or a device is refused, never waited for.
+
+    Raises:
+        OSError: there is no such file, or it is no regular file.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file
+
+
 def sha256(location: Location) -> str:
     """Return the SHA-256 of a file in hexadecimal.
 
@@ -175,6 +191,27 @@ def sha256(location: Location) -> str:
     """
     with open_raw(location) as file:
         return hashlib.file_digest(cast(io.BufferedReader, file), "sha256").hexdigest()
+
+
+class DigestingWriter:
+    """A file that is written through, with the SHA-256 of what is written.
+
+    Args:
+        file: where the bytes go.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+
+    def write(self, content: bytes | bytearray | memoryview) -> int:
+        """Write bytes, and return how many."""
+        self._digest.update(content)
+        return self._file.write(content)
+
+    def hexdigest(self) -> str:
+        """Return the SHA-256 of all bytes so far, in hexadecimal."""
+        return self._digest.hexdigest()
 
 
 @contextlib.contextmanager
@@ -236,6 +273,22 @@ def atomic_write(target: Path) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             aside.unlink()
+
+
+def point_link(target: Path, name: str) -> None:
+    """Point a link beside a folder or file at it, in one step.
+
+    Raises:
+        ShelfmarkError: the disk does not take the link.
+    """
+    link = target.with_name(name)
+    aside = target.with_name(f"{PARTIAL}{os.getpid()}-{name}")
+    try:
+        aside.unlink(missing_ok=True)
+        aside.symlink_to(target.name, target_is_directory=True)
+        aside.replace(link)
+    except OSError as error:
+        raise ShelfmarkError(f"cannot point {link} at it: {error.strerror or error}") from error
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -1,13 +1,13 @@
 """A trained model on disk: written atomically, opened only if versions and digests match.
 
-A folder `models/<name>/` holds `card.json`, the files of the classifier's family, and what older
-models lack: `reference.parquet` (reference statistics of validation, for drift detection) and
-`MODEL_CARD.md` (for people). `models/latest` points at the newest.
+A folder `models/<name>/` holds `card.json`, the files of the classifier's family,
+`reference.parquet` (reference statistics of validation, for drift detection) and `MODEL_CARD.md`
+(for people). The card holds the SHA-256 of each file, and the type and shape of each array; its own
+SHA-256, the digest of the model, is recorded by the aliases, such as `models/latest`.
 """
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,15 +23,18 @@ from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.schema import DataConfig
 from shelfmark.core import files
 from shelfmark.core.arrays import Floats
+from shelfmark.core.digested import DigestedFiles
 from shelfmark.data.labels import Targets
 from shelfmark.errors import ShelfmarkError
-from shelfmark.models.card import ModelCard
+from shelfmark.models import aliases
+from shelfmark.models.aliases import LATEST, Alias
+from shelfmark.models.card import FORMAT, ModelCard
 from shelfmark.models.families import family_of
-from shelfmark.models.protocol import Classifier
+from shelfmark.models.protocol import Classifier, Family
 
 CARD = "card.json"
 REFERENCE, ABOUT = "reference.parquet", "MODEL_CARD.md"
-LATEST = "latest"
+MOST_TEXT = 4 << 20  # bytes of a card: that of 150 categories has 20,000
 
 
 class Shelf(NamedTuple):
@@ -68,6 +71,11 @@ class Model:
     def version(self) -> str:
         """The artifact's name, by which answers and logs refer to it."""
         return self.card.name
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of its card, which stands for all of its files."""
+        return self.card.digest
 
     @cached_property
     def classes(self) -> list[str]:
@@ -132,16 +140,31 @@ def save(model: Model, models: Path, reference: bytes | None = None) -> Path:
     files.clear_leftovers(models)
     target = models / model.version
     with files.atomic_folder(target) as folder:
-        model.classifier.save(folder)
         if reference is not None:
             (folder / REFERENCE).write_bytes(reference)
-        if model.about:
-            (folder / ABOUT).write_text(model.about, encoding="utf-8")
-        digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
-        card = replace(model.card, versions=versions(model.card.kind), files=digests)
-        (folder / CARD).write_bytes(orjson.dumps(card.to_json(), option=orjson.OPT_INDENT_2))
+        write_files(model, folder)
     point_latest_at(target)
     return target
+
+
+def write_files(model: Model, folder: Path) -> None:
+    """Write the files of a model, and its card last, into a folder that may hold other files.
+
+    Raises:
+        OSError: the disk does not take them.
+    """
+    arrays = model.classifier.save(folder)
+    if model.about:
+        (folder / ABOUT).write_text(model.about, encoding="utf-8")
+    digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
+    card = replace(
+        model.card,
+        versions=versions(model.card.kind),
+        files=digests,
+        arrays=dict(sorted(arrays.items())),
+        format=FORMAT,
+    )
+    (folder / CARD).write_bytes(orjson.dumps(card.to_json(), option=orjson.OPT_INDENT_2))
 
 
 def point_latest_at(target: Path) -> None:
@@ -151,25 +174,9 @@ def point_latest_at(target: Path) -> None:
         ShelfmarkError: the disk does not take the link.
     """
     try:
-        point_at(target, LATEST)
+        Alias(str(target.parent), LATEST).point_at(target.name, read_card(target).digest)
     except ShelfmarkError as error:
         raise ShelfmarkError(f"saved {target}, but {error}") from error
-
-
-def point_at(target: Path, alias: str) -> None:
-    """Point an alias, a link beside the models, at one of them, in one step.
-
-    Raises:
-        ShelfmarkError: the disk does not take the link.
-    """
-    link = target.with_name(alias)
-    aside = target.with_name(f"{files.PARTIAL}{os.getpid()}-{alias}")
-    try:
-        aside.unlink(missing_ok=True)
-        aside.symlink_to(target.name, target_is_directory=True)
-        aside.replace(link)
-    except OSError as error:
-        raise ShelfmarkError(f"cannot point {link} at it: {error.strerror or error}") from error
 
 
 def versions(kind: str) -> dict[str, str]:
@@ -185,54 +192,112 @@ def read_card(folder: Path) -> ModelCard:
     Raises:
         ShelfmarkError: there is no artifact in the folder, or its card is damaged.
     """
+    path = folder / CARD
     try:
-        values = orjson.loads((folder / CARD).read_bytes())
+        with files.open_regular(path) as file:
+            content = file.read(MOST_TEXT + 1)
     except OSError:
         raise ShelfmarkError(f"no model in {folder}: train one with shelfmark train") from None
-    except orjson.JSONDecodeError as error:
-        raise ShelfmarkError(f"{folder / CARD} is damaged ({error}); train again") from error
-    if not isinstance(values, dict):
-        raise ShelfmarkError(f"{folder / CARD} is no model card; train again")
     try:
-        return ModelCard.from_json(values)
+        if len(content) > MOST_TEXT:
+            raise ShelfmarkError(f"larger than {MOST_TEXT:,} bytes")
+        return ModelCard.from_bytes(content)
     except ShelfmarkError as error:
-        raise ShelfmarkError(f"{folder / CARD}: {error}; train again") from error
+        raise ShelfmarkError(f"{path}: {error}; train again") from error
 
 
-def check(folder: Path) -> ModelCard:
+def check(folder: Path, digest: str = "") -> ModelCard:
     """Return the card of an artifact whose versions and digests are right, without opening it.
 
     Raises:
-        ShelfmarkError: it is missing, made with other versions, or damaged.
+        ShelfmarkError: as `open_files`.
     """
-    card = read_card(folder)
-    try:
-        family = family_of(card.kind)
-    except ShelfmarkError as error:
-        raise ShelfmarkError(f"{folder / CARD}: {error}; train again") from error
-    _check_versions(card, folder)
-    for name, digest in {**dict.fromkeys(family.files), **card.files}.items():
-        path = folder / name
-        if not path.is_file() or files.sha256(path) != digest:
-            raise ShelfmarkError(f"{path} is missing or not the file its card names; train again")
-    return card
+    return open_files(folder, digest)[0]
 
 
-def load(folder: Path, threads: int | None = None) -> Model:
-    """Open an artifact: versions, then digests, then the files of its family.
+def open_files(folder: Path, digest: str = "") -> tuple[ModelCard, DigestedFiles]:
+    """Return the card and the files of an artifact, whose versions and digests are right.
 
     Args:
-        folder: an artifact's folder, or the link `latest`.
-        threads: how many the classifier uses; None for one a core.
+        folder: of an artifact, or the link of an alias, which is resolved once.
+        digest: the SHA-256 that the card has to have; if empty, the one that the alias recorded.
 
     Raises:
-        ShelfmarkError: it is missing, made with other versions, damaged, or foreign.
+        ShelfmarkError: it is missing, of an older format, made with other versions, or damaged.
     """
-    card = check(folder)
-    classifier = family_of(card.kind).load(folder, tuple(card.labels), threads)
-    about = folder / ABOUT
-    text = about.read_text(encoding="utf-8") if ABOUT in card.files else ""
-    return Model(classifier, card, text)
+    folder, recorded = follow(folder)
+    card = read_card(folder)
+    wanted = digest or recorded
+    if wanted and card.digest != wanted:
+        raise ShelfmarkError(
+            f"{folder} is another model now: its card has the digest {card.digest[:12]}…, not the "
+            f"{wanted[:12]}… that was recorded; promote it again, or train again"
+        )
+    _family(folder, card)
+    if card.format != FORMAT:
+        raise ShelfmarkError(
+            f"{folder} is of an older format, and opening it could run code: if you trust its "
+            f"maker, run shelfmark convert-model {folder.name}; or train again"
+        )
+    return card, check_files(folder, card)
+
+
+def check_files(folder: Path, card: ModelCard) -> DigestedFiles:
+    """Return the files of an artifact whose versions and digests are right.
+
+    Raises:
+        ShelfmarkError: it was made with other versions, or a file is missing or damaged.
+    """
+    family = _family(folder, card)
+    _check_versions(card, folder)
+    opened = DigestedFiles(folder, card.files, card.arrays)
+    for name in family.files:
+        opened.content(name)
+    opened.check()
+    return opened
+
+
+def load(folder: Path, threads: int | None = None, digest: str = "") -> Model:
+    """Open an artifact: the card, then versions and digests, then the files of its family.
+
+    Args:
+        folder: an artifact's folder, or the link of an alias.
+        threads: how many the classifier uses; None for one a core.
+        digest: the SHA-256 that the card has to have; if empty, the one that the alias recorded.
+
+    Raises:
+        ShelfmarkError: it is missing, of an older format, made with other versions, damaged, or
+            foreign.
+    """
+    card, opened = open_files(folder, digest)
+    try:
+        classifier = family_of(card.kind).load(opened, card, threads)
+        about = bytes(opened.content(ABOUT)).decode() if ABOUT in opened else ""
+    except ShelfmarkError as error:
+        raise ShelfmarkError(f"{opened.folder}: {error}") from error
+    except Exception as error:  # a foreign file may lead anywhere
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ShelfmarkError(f"{opened.folder} cannot be opened: {reason[:200]}") from error
+    return Model(classifier, card, about)
+
+
+def follow(folder: Path) -> tuple[Path, str]:
+    """Return the folder of an artifact, its links resolved once, and the digest its alias recorded.
+
+    Raises:
+        ShelfmarkError: there is none.
+    """
+    try:
+        return aliases.follow(folder)
+    except OSError:
+        raise ShelfmarkError(f"no model in {folder}: train one with shelfmark train") from None
+
+
+def _family(folder: Path, card: ModelCard) -> Family:
+    try:
+        return family_of(card.kind)
+    except ShelfmarkError as error:
+        raise ShelfmarkError(f"{folder / CARD}: {error}; train again") from error
 
 
 def _check_versions(card: ModelCard, folder: Path) -> None:

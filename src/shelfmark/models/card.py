@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import hashlib
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_type_hints
 
-from shelfmark.config.schema import with_present_keys
+import orjson
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+)
+
+from shelfmark.config.schema import VERSION, Config, with_present_keys
+from shelfmark.core.npy import ArraySpec
 from shelfmark.errors import ShelfmarkError
+
+FORMAT: Literal[2] = 2  # of an artifact; those of format 1 had all of the pipeline in one pickle
+STRICT = ConfigDict(extra="forbid", strict=True)
 
 # The keys without which a model cannot be served and compared.
 REQUIRED = ("name", "created", "config", "data", "classes", "listed", "thresholds", "metrics",
             "versions", "files")  # fmt: skip
 
 
+Text = Annotated[str, Field(max_length=1000)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
 @dataclass(frozen=True)
 class ClassLabel:
     """A class: its label, and that label's name at arXiv."""
 
-    label: str
-    name: str
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    label: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Text
 
 
 @dataclass(frozen=True)
@@ -35,12 +58,14 @@ class TrainingData:
         submitted: the first and the last day of submission; None on older cards.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
     folder: str
     card_sha256: str
     source: str
     synthetic: bool
-    papers: dict[str, int]
-    submitted: dict[str, str] | None = None
+    papers: dict[Text, Annotated[int, Field(ge=0)]]
+    submitted: dict[Text, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,9 +78,18 @@ class Thresholds:
         cross_lists_from: the least probability of a suggested cross-list, None to suggest none.
     """
 
-    min_precision: float
-    confident_from: dict[str, float | None]
-    cross_lists_from: float | None
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    min_precision: Probability
+    confident_from: dict[Text, Probability | None]
+    cross_lists_from: Probability | None
+
+
+def _check_config(values: Any) -> Any:
+    """Return a configuration as it came, with the present keys, after checking all of it."""
+    present = with_present_keys(values)
+    Config.model_validate_json(orjson.dumps(present))
+    return present
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,24 +112,33 @@ class ModelCard:
         metrics: the headline figures of each measured split.
         versions: of Python and the libraries that wrote the files.
         files: the SHA-256 of each file.
+        arrays: the type and the shape of the array in each .npy file.
+        format: of the artifact: `FORMAT`, or 1 for those that have to be converted.
+        digest: the SHA-256 of `card.json`, empty for a card that is not saved. As the card holds
+            the digests of all other files, it stands for the whole model.
         missing: the keys of `REQUIRED` that the JSON lacked.
     """
 
-    name: str
-    config: dict[str, Any]
-    classes: list[ClassLabel]
-    listed: list[str] = field(default_factory=list)
-    key: str = ""
+    name: Annotated[str, Field(pattern=VERSION)]
+    config: Annotated[dict[str, Any], AfterValidator(_check_config)]
+    classes: Annotated[list[ClassLabel], Field(min_length=1, max_length=10_000)]
+    listed: Annotated[list[Text], Field(max_length=10_000)] = field(default_factory=list)
+    key: Text = ""
     command: str | None = None
-    created: str = ""
-    git_commit: str | None = None
+    created: Text = ""
+    git_commit: Text | None = None
     data: TrainingData = field(default_factory=lambda: TrainingData("", "", "", False, {}))
     details: dict[str, Any] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[Text, Annotated[float, Field(ge=0)]] = field(default_factory=dict)
     thresholds: Thresholds | None = None
-    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
+    metrics: dict[Text, dict[Text, Any]] = field(default_factory=dict)
+    versions: dict[Text, Text] = field(default_factory=dict)
+    files: dict[FileName, Sha256] = field(default_factory=dict)
+    arrays: dict[FileName, Annotated[ArraySpec, PlainValidator(ArraySpec.from_json)]] = field(
+        default_factory=dict
+    )
+    format: Literal[1, 2] = FORMAT
+    digest: str = ""
     missing: tuple[str, ...] = ()
 
     @property
@@ -132,26 +175,56 @@ class ModelCard:
         return self.thresholds
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
+    def from_bytes(cls, content: bytes) -> Self:
+        """Return the card in a `card.json`, that of an older model with the present keys.
+
+        Raises:
+            ShelfmarkError: it is no JSON, or a key holds something else; the error names the key.
+        """
+        try:
+            values = orjson.loads(content)
+        except orjson.JSONDecodeError as error:
+            raise ShelfmarkError(f"damaged ({error})") from error
+        if not isinstance(values, dict):
+            raise ShelfmarkError("no model card")
+        return cls.from_json(values, hashlib.sha256(content).hexdigest())
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], digest: str = "") -> Self:
         """Return the card that `card.json` holds, that of an older model with the present keys.
 
         Raises:
-            ShelfmarkError: a key holds something else; names the key.
+            ShelfmarkError: a key holds something else; the error names the key.
         """
-        values = dict(values)
+        values = {"format": 1, **values}
         if "caution" in values:
             values["thresholds"] = values.pop("caution")
-        for key, of_json in _FROM_JSON.items():
-            try:
-                values |= {key: of_json(values[key])} if key in values else {}
-            except (TypeError, ValueError, KeyError, AttributeError) as error:
-                raise ShelfmarkError(f"{key} is invalid") from error
-        known = {one.name for one in fields(cls)} - {"details", "missing"}
-        details = {key: value for key, value in values.items() if key not in known}
+        adapters = _adapters()
+        present = {
+            key: _validate(key, adapters[key], value)
+            for key, value in values.items()
+            if key in adapters
+        }
+        details = {key: value for key, value in values.items() if key not in adapters}
         missing = tuple(key for key in REQUIRED if key not in values)
         blank: dict[str, Any] = {"name": "", "config": {}, "classes": []}
-        present = {key: value for key, value in values.items() if key in known}
-        return cls(**blank | present, details=details, missing=missing)
+        card = cls(**blank | present, details=details, missing=missing, digest=digest)
+        card._check()
+        return card
+
+    def _check(self) -> None:
+        """Check that the parts fit together.
+
+        Raises:
+            ShelfmarkError: they do not.
+        """
+        labels = self.labels
+        if len(set(labels)) != len(labels) or len(set(self.listed)) != len(self.listed):
+            raise ShelfmarkError("classes and listed should each name a category once")
+        if self.thresholds is not None and [*self.thresholds.confident_from] != labels:
+            raise ShelfmarkError("thresholds.confident_from should name the classes in their order")
+        if not self.arrays.keys() <= self.files.keys():
+            raise ShelfmarkError("arrays should be among the files")
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as `card.json` holds it."""
@@ -171,12 +244,32 @@ class ModelCard:
             "metrics": self.metrics,
             "versions": self.versions,
             "files": self.files,
+            "arrays": {name: spec.to_json() for name, spec in self.arrays.items()},
+            "format": self.format,
         }
 
 
-_FROM_JSON: dict[str, Callable[[Any], Any]] = {
-    "config": with_present_keys,
-    "data": lambda values: TrainingData(**values),
-    "classes": lambda entries: [ClassLabel(**entry) for entry in entries],
-    "thresholds": lambda values: Thresholds(**values),
-}
+@functools.cache
+def _adapters() -> dict[str, TypeAdapter[Any]]:
+    """Return the schema of each key of a card."""
+    own = {"details", "digest", "missing"}
+    hints = get_type_hints(ModelCard, include_extras=True)
+    strict = ConfigDict(strict=True)
+    return {
+        one.name: TypeAdapter(hints[one.name])
+        if one.name in ("data", "thresholds", "classes")
+        else TypeAdapter(hints[one.name], config=strict)
+        for one in fields(ModelCard)
+        if one.name not in own
+    }
+
+
+def _validate(key: str, adapter: TypeAdapter[Any], value: Any) -> Any:
+    try:
+        return adapter.validate_json(orjson.dumps(value))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join([key, *map(str, first["loc"])])
+        raise ShelfmarkError(f"{place[:200]} is invalid: {first['msg'][:200]}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ShelfmarkError(f"{key} is invalid") from error

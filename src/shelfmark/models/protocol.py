@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from shelfmark.core.checkpoint import Checkpoint
+    from shelfmark.core.digested import DigestedFiles
+    from shelfmark.core.npy import ArraySpec
     from shelfmark.data.labels import Targets
+    from shelfmark.models.card import ModelCard
 
 # Called after each round or epoch with its number and its losses, {"train": …, "validation": …}.
 RoundCallback = Callable[[int, dict[str, float]], None]
@@ -90,8 +93,12 @@ class Classifier(Protocol):
     def places(self, text: str, words: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
         """Return where each word stands in the text: from which character to before which."""
 
-    def save(self, folder: Path) -> None:
-        """Write its files into the folder of an artifact."""
+    def save(self, folder: Path) -> dict[str, ArraySpec]:
+        """Write its files into the folder of an artifact.
+
+        Returns:
+            The specification of the array in each .npy file.
+        """
 
 
 @dataclass(frozen=True)
@@ -156,19 +163,31 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def load(
-        self, folder: Path, classes: tuple[str, ...], threads: int | None = None
-    ) -> Classifier:
+    def load(self, files: DigestedFiles, card: ModelCard, threads: int | None = None) -> Classifier:
         """Open the classifier of an artifact whose versions and digests have been checked.
 
+        Nothing in the files may run: neither names nor sizes in them are trusted.
+
         Args:
-            folder: of the artifact.
-            classes: the labels on its card.
+            files: of the artifact.
+            card: the artifact's.
             threads: how many it uses, None for one a core.
 
         Raises:
             ShelfmarkError: a file is damaged or foreign.
         """
+
+    def load_older(self, files: DigestedFiles, card: ModelCard) -> Classifier:
+        """Open the classifier of an artifact of an older format, whose maker has to be trusted.
+
+        Args:
+            files: of the artifact, their digests checked.
+            card: the artifact's.
+
+        Raises:
+            ShelfmarkError: a file is damaged or foreign, or the family had no older format.
+        """
+        raise ShelfmarkError(f"there were no models of kind {self.kind} of an older format")
 
     @contextlib.contextmanager
     def open_engine(self, config: EngineConfig) -> Iterator[Any]:

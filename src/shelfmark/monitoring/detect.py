@@ -19,6 +19,7 @@ from shelfmark.config.schema import DriftConfig
 from shelfmark.core import console, files, provenance
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
+from shelfmark.models.aliases import LATEST
 from shelfmark.models.card import ModelCard
 from shelfmark.monitoring import compare, reference, windows
 from shelfmark.monitoring.evidently import load_evidently, render_evidently_page
@@ -68,14 +69,13 @@ def detect_drift(
         raise ShelfmarkError(f"another run is in progress in {folder}")
     with held:
         files.clear_leftovers(folder)
-        model = model.resolve()  # `latest` may change during the run
-        known = reference.load_reference(model)
+        model, digest = artifact.follow(model)  # `latest` may change during the run
+        card, opened_files = artifact.open_files(model, digest)
+        known = reference.load_reference(opened_files)
         if log:
-            card = artifact.check(model)
             window = windows.from_log(log, card, since, limits.max_papers, truth)
         else:
-            opened = artifact.load(model)
-            card = opened.card
+            opened = artifact.load(model, digest=card.digest)
             window = windows.from_papers(papers, opened, since, limits.max_papers)
         return _write(card, known, window, limits, folder, evidently)
 
@@ -101,7 +101,7 @@ def _write(
             columns = list(compare.SHARES), list(compare.NUMBERS)
             content = render_evidently_page(known.rows, window.rows, *columns)
             (aside / EVIDENTLY).write_text(content, encoding="utf-8")
-    artifact.point_latest_at(target)
+    files.point_link(target, LATEST)
     _forget(folder, limits.keep)
     logger.info("report: {}", target / PAGE)
     return report
@@ -116,7 +116,7 @@ def _forget(folder: Path, keep: int) -> None:
 
 def latest_report(reports: Path) -> Path | None:
     """Return the folder of the newest report; None without any."""
-    link = reports / FOLDER / artifact.LATEST
+    link = reports / FOLDER / LATEST
     return link.resolve() if (link / REPORT).is_file() else None
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from shelfmark.core.arrays import Floats
+from shelfmark.core.digested import DigestedFiles
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.artifact import REFERENCE, Model
 from shelfmark.monitoring import fingerprint
@@ -118,19 +118,23 @@ def mean_tfidf(terms: sp.csr_matrix) -> Floats:
     return np.asarray(weighed.mean(axis=0), np.float32).ravel()
 
 
-def load_reference(folder: Path) -> Reference:
-    """Read the reference of the model in a folder.
+def load_reference(files: DigestedFiles) -> Reference:
+    """Read the reference among the files of a model.
 
     Raises:
         ShelfmarkError: it is missing, as beside older models, or damaged.
     """
-    path = folder / REFERENCE
-    if not path.exists():
-        raise ShelfmarkError(f"{folder} has no {REFERENCE} to compare with: train again")
+    if REFERENCE not in files:
+        raise ShelfmarkError(f"{files.folder} has no {REFERENCE} to compare with: train again")
     try:
-        return from_table(pq.read_table(path))
-    except (OSError, pa.ArrowInvalid, KeyError, ValueError) as error:
-        raise ShelfmarkError(f"{path} is damaged ({error}); train again") from error
+        with pq.ParquetFile(pa.BufferReader(files.content(REFERENCE))) as file:
+            if file.metadata.num_rows > MOST or not file.schema_arrow.equals(ROWS):
+                raise ValueError("its columns or rows are not those of a reference")
+            return from_table(file.read())
+    except (OSError, pa.ArrowException, KeyError, ValueError, MemoryError) as error:
+        reason = " ".join(str(error).split())
+        path = files.folder / REFERENCE
+        raise ShelfmarkError(f"{path} is damaged ({reason[:200]}); train again") from error
 
 
 def from_table(table: pa.Table) -> Reference:
@@ -140,8 +144,11 @@ def from_table(table: pa.Table) -> Reference:
     indices = np.asarray(lists.flatten()).astype(np.int32)
     shape = table.num_rows, fingerprint.WIDE
     terms = sp.csr_matrix((np.ones(len(indices), np.float32), indices, ends - ends[0]), shape)
+    terms.check_format(full_check=True)
     known = table.schema.metadata
     mean = np.frombuffer(known[b"mean"], np.float32)
+    if mean.shape != (fingerprint.NARROW,):
+        raise ValueError("its mean has another length")
     rows = table.select(COLUMNS).to_pandas()
     return Reference(rows, terms, mean, orjson.loads(known[b"names"]))
 

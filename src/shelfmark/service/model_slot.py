@@ -94,7 +94,7 @@ class ModelSlot:
         """
         wanted = await self._resolve_first()
         while wanted.generation != self._generation:
-            self._serve(await self._open(wanted.version), wanted)
+            self._serve(await self._open(wanted), wanted)
             await self._report()
             # A change before the report is followed now; whoever makes one after it waits for
             # this worker.
@@ -122,15 +122,15 @@ class ModelSlot:
         async with asyncio.timeout_at(deadline):
             async with self._lock:
                 try:
-                    version = await asyncio.to_thread(self._registry.resolve, version)
-                    model = await self._open(version)
+                    pin = await asyncio.to_thread(self._registry.pin, version)
+                    model = await self._open(Wanted(pin.version, digest=pin.digest))
                 except Exception as error:
                     logger.warning("load of {}: {}", version, describe_error(error))
                     raise LoadError(
                         f"{version} was not loaded: it {summarize_error(error)}."
                     ) from None
                 # What has begun to tell the others is not given up half-way.
-                wanted = await asyncio.shield(self._share(version, model))
+                wanted = await asyncio.shield(self._share(pin.version, model))
         return await self._wait_for_workers(wanted, deadline)
 
     async def overview(self) -> Overview:
@@ -150,8 +150,8 @@ class ModelSlot:
             wanted = await self._read_wanted()
             if wanted.generation == 0:
                 # The alias may have moved when a later worker starts.
-                version = await asyncio.to_thread(self._registry.resolve, wanted.version)
-                wanted = Wanted(version, 1)
+                pin = await asyncio.to_thread(self._registry.pin, wanted.version)
+                wanted = Wanted(pin.version, 1, pin.digest)
                 await asyncio.to_thread(self._board.write_wanted, wanted)
             return wanted
 
@@ -160,14 +160,15 @@ class ModelSlot:
             self._wanted = wanted
         return self._wanted
 
-    async def _open(self, version: str) -> Model:
-        return await asyncio.to_thread(self._registry.open, version)
+    async def _open(self, wanted: Wanted) -> Model:
+        return await asyncio.to_thread(self._registry.open, wanted.version, wanted.digest)
 
     async def _share(self, version: str, model: Model) -> Wanted:
         """Name a version on the board and serve it."""
         try:
             async with self._board.lock():
-                wanted = Wanted(version, (await self._read_wanted()).generation + 1)
+                generation = (await self._read_wanted()).generation + 1
+                wanted = Wanted(version, generation, model.digest)
                 await asyncio.to_thread(self._board.write_wanted, wanted)
                 self._wanted = wanted
                 self._serve(model, wanted)
@@ -211,7 +212,7 @@ class ModelSlot:
             if wanted.generation == self._generation:
                 self._failures.clear()
             elif self._failures.may_try(wanted.generation):
-                self._serve(await self._open(wanted.version), wanted)
+                self._serve(await self._open(wanted), wanted)
         except Exception as error:  # whatever it is, the current model goes on answering
             if self._failures.may_try(wanted.generation):
                 self._note_failure(wanted, error)

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shelfmark.config.schema import VERSION
-from shelfmark.models.artifact import LATEST
+from shelfmark.models.aliases import LATEST
 
 
 class Settings(BaseSettings):

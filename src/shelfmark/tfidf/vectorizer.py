@@ -11,22 +11,18 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 from joblib import effective_n_jobs
-from numpy.typing import NDArray
-from sklearn import get_config
 from sklearn.feature_extraction.text import (
     TfidfTransformer,
     TfidfVectorizer,
     strip_accents_ascii,
     strip_accents_unicode,
 )
-from sklearn.utils.sparsefuncs_fast import (
-    inplace_csr_row_normalize_l1,
-    inplace_csr_row_normalize_l2,
-)
 from sklearn.utils.validation import check_is_fitted
 
-from shelfmark.core import marks
+from shelfmark.core import checks, marks
+from shelfmark.core.checks import State
 from shelfmark.core.parallel import map_threads
+from shelfmark.core.structure import Structured
 from shelfmark.tfidf.counts import (
     NotExactError,
     TransformCache,
@@ -37,23 +33,20 @@ from shelfmark.tfidf.counts import (
 )
 from shelfmark.tfidf.ngrams import Grams, Limits, Terms, TooManyGramsError
 from shelfmark.tfidf.tokens import END, Reader
+from shelfmark.tfidf.weights import matches_weights, weigh_columns, weigh_rows
 
 # The signature of `counts.count_terms`: the words by rank, and the n-grams within the limits.
 Counting = Callable[[Sequence[str], Reader, Limits], tuple[list[str], Grams]]
 
+FREQUENCY = checks.either(checks.integer(1), checks.number(0, 1))
+MOST_WORDS = 16  # of a term
 FEW = 2500  # characters up to which a dict is faster than arrays
 PART = 2048  # documents searched at a time
 
 STRIPPERS = {"ascii": strip_accents_ascii, "unicode": strip_accents_unicode}
-BLOCK = 1 << 18  # elements of a matrix that fit the cache
-NORMALIZE = {
-    "l1": inplace_csr_row_normalize_l1,
-    "l2": inplace_csr_row_normalize_l2,
-    None: lambda X: None,
-}
 
 
-class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
+class FastTfidfVectorizer(Structured, TfidfVectorizer):  # type: ignore[misc]
     r"""Convert documents to a matrix of TF-IDF features, exactly as scikit-learn does but faster.
 
     A drop-in for :class:`sklearn.feature_extraction.text.TfidfVectorizer`: parameters, methods,
@@ -125,6 +118,28 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
         ['galaxy', 'galaxy spins', 'grasps']
     """
 
+    # What a saved model may say: parameters that are strings name a function of this module or of
+    # scikit-learn, and a pattern of a stranger could take hours.
+    STATE: ClassVar[State] = {
+        "max_df": FREQUENCY,
+        "min_df": FREQUENCY,
+        "max_features": checks.optional(checks.integer(1)),
+        "ngram_range": checks.pair(checks.integer(1, MOST_WORDS), checks.integer(1, MOST_WORDS)),
+        "stop_words": checks.one_of(None, "english"),
+        "strip_accents": checks.one_of(None, "ascii", "unicode"),
+        "lowercase": checks.boolean,
+        "binary": checks.boolean,
+        "dtype": checks.one_of("float32", "float64"),
+        "norm": checks.one_of(None, "l1", "l2"),
+        "use_idf": checks.boolean,
+        "smooth_idf": checks.boolean,
+        "sublinear_tf": checks.boolean,
+        "terms": checks.array(np.uint8, 1),
+        "idf": checks.either(
+            checks.nothing, checks.array(np.float32, 1), checks.array(np.float64, 1)
+        ),
+    }
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **TfidfVectorizer._parameter_constraints,
         "n_jobs": [Integral, None],
@@ -165,6 +180,47 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
         state.pop("_kept", None)  # rebuilt on demand
         state.pop("_counting", None)
         return state
+
+    def structure_state(self) -> dict[str, Any]:
+        """Return the state that a saved model holds, of a vectorizer that is fitted.
+
+        Raises:
+            TypeError: a parameter is one that no saved model may have.
+        """
+        own = {name: getattr(self, name) for name in self.STATE if name in self.get_params()}
+        lines = "\n".join(self.vocabulary_).encode()
+        weights = self._tfidf
+        state = own | {
+            "dtype": np.dtype(self.dtype).name,
+            "terms": np.frombuffer(lines, np.uint8),
+            "idf": weights.idf_ if weights.use_idf else None,
+        }
+        kept = type(self).from_structure_state(state)
+        if kept.get_params() != self.get_params() or kept.vocabulary_ != self.vocabulary_:
+            raise TypeError("a saved model cannot hold a vectorizer with these parameters")
+        return state
+
+    @classmethod
+    def from_structure_state(cls, state: dict[str, Any]) -> Self:
+        """Return the fitted vectorizer of a state.
+
+        Raises:
+            ValueError: the terms differ in number from their weights, or repeat.
+        """
+        state = dict(state)
+        terms, idf = state.pop("terms").tobytes().decode().split("\n"), state.pop("idf")
+        new = cls(**state | {"dtype": np.dtype(state["dtype"]).type})
+        new.vocabulary_ = dict(zip(terms, range(len(terms)), strict=True))
+        names = ("norm", "use_idf", "smooth_idf", "sublinear_tf")
+        new._tfidf = TfidfTransformer(**{name: state[name] for name in names})
+        new._tfidf.n_features_in_ = len(terms)
+        if state["use_idf"]:
+            new._tfidf.idf_ = idf
+        fits = (idf is not None) == state["use_idf"] and len(terms) == len(new.vocabulary_)
+        if not fits or (idf is not None and len(idf) != len(terms)):
+            raise ValueError("terms should be distinct, each with an idf")
+        new.fixed_vocabulary_, new.engine_ = False, "fast"
+        return new
 
     def count_with(self, counting: Counting) -> Self:
         """Set the function that counts in `fit`; pickles and clones do not keep it."""
@@ -385,67 +441,3 @@ class FastTfidfVectorizer(TfidfVectorizer):  # type: ignore[misc]
 
 def _prepare(strip: Callable[[str], str], lowercase: bool, document: str) -> str:
     return strip(marks.remove_long_runs(document.lower() if lowercase else document))
-
-
-def matches_weights(tfidf: TfidfTransformer, width: int) -> bool:
-    """Whether the checks of `TfidfTransformer.transform` would pass."""
-    return (
-        bool(getattr(tfidf, "n_features_in_", None) == width)
-        and len(vars(tfidf).get("idf_", range(width))) == width
-    )
-
-
-def weigh_rows(X: Any, tfidf: TfidfTransformer) -> Any:
-    """Weigh counts of `TransformCache.rows` as `TfidfTransformer.transform` does, unchecked."""
-    if tfidf.sublinear_tf:
-        _dampen(X)
-    if hasattr(tfidf, "idf_"):
-        X.data *= tfidf.idf_[X.indices]
-    NORMALIZE[tfidf.norm](X)
-    arrays = get_config().get("sparse_interface") == "sparray"
-    kind = sp.csr_array if arrays else sp.csr_matrix
-    return kind((X.data, X.indices, X.indptr), X.shape)
-
-
-def weigh_columns(X: sp.csc_array, tfidf: TfidfTransformer, seen: NDArray[np.intp]) -> None:
-    """Weigh the counts of a CSC in place.
-
-    Args:
-        X: the counts.
-        tfidf: the fitted weights.
-        seen: the columns in the order in which scikit-learn meets them.
-    """
-    if tfidf.sublinear_tf:
-        _dampen(X)
-    if tfidf.use_idf:
-        X.data *= np.repeat(tfidf.idf_, np.diff(X.indptr))
-    if tfidf.norm is not None:
-        normalize(X, tfidf.norm, seen)
-
-
-def _dampen(X: Any) -> None:
-    np.log(X.data, X.data)
-    X.data += 1.0
-
-
-def normalize(X: Any, norm: str, seen: NDArray[np.intp]) -> None:
-    """Divide each row of a CSC matrix by its norm, summed in the order of scikit-learn.
-
-    Another order than that of the columns `seen` would change the last digit. `np.bincount` adds
-    one by one; the sum so far goes first.
-    """
-    norms = np.zeros(X.shape[0])
-    every = np.arange(X.shape[0])
-    sizes = np.diff(X.indptr)
-    for columns in np.array_split(seen, X.nnz // BLOCK + 1):
-        size = sizes[columns]
-        shift = X.indptr[columns] - (np.cumsum(size) - size)
-        order = np.repeat(shift, size) + np.arange(size.sum())
-        data = X.data[order]
-        parts = data * data if norm == "l2" else np.abs(data)
-        rows = np.concatenate([every, X.indices[order]])
-        norms = np.bincount(rows, np.concatenate([norms, parts]))
-    if norm == "l2":
-        np.sqrt(norms, norms)
-    # In float64 and then rounded, whatever the type of the data.
-    np.divide(X.data, norms[X.indices], X.data, casting="same_kind")

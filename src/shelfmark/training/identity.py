@@ -20,7 +20,10 @@ PACKAGE = Path(__file__).parents[1]
 CODE = (
     "arxiv/taxonomy.py",
     "core/checkpoint.py",
+    "core/marks.py",
+    "core/npy.py",
     "core/parallel.py",
+    "core/structure.py",
     "data/labels.py",
     "models/protocol.py",
     "tfidf",

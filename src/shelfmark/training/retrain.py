@@ -30,6 +30,7 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate, metrics
 from shelfmark.evaluation.records import FIGURES
 from shelfmark.models import artifact
+from shelfmark.models.aliases import LATEST, Alias
 from shelfmark.models.confidence import Answers
 from shelfmark.training import train
 
@@ -95,7 +96,7 @@ def _promote(challenger: Path, models: Path) -> Path:
     winner = models / challenger.name
     with files.report_write_errors(winner):
         challenger.rename(winner)
-        (challenger.parent / artifact.LATEST).unlink(missing_ok=True)  # it named the challenger
+        Alias(str(challenger.parent), LATEST).remove()  # it named the challenger
     artifact.point_latest_at(winner)
     return winner
 

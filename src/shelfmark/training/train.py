@@ -29,6 +29,7 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate, model_card
 from shelfmark.evaluation.records import EvaluationReport, Scores
 from shelfmark.models import artifact, confidence
+from shelfmark.models.aliases import LATEST
 from shelfmark.models.card import ClassLabel, ModelCard, TrainingData
 from shelfmark.models.families import family_of
 from shelfmark.models.protocol import Fitted, RoundCallback
@@ -82,7 +83,7 @@ def _train_new(settings: Config, name: str, engine: Any) -> TrainingResult:
         validation = splits.read("validation")
         folder = artifact.save(model, models, reference.reference_parquet(model, validation))
         run.log_model(folder, artifact.read_card(folder))
-    logger.info("model: {} (also {})", folder, models / artifact.LATEST)
+    logger.info("model: {} (also {})", folder, models / LATEST)
     report = EvaluationReport(
         model=name, split="validation", synthetic=splits.card["synthetic"], **dict(scores)
     )
@@ -151,7 +152,7 @@ def complete_saved_run(folder: Path, settings: Config) -> TrainingResult:
     files.clear_leftovers(folder.parent)
     artifact.point_latest_at(folder)
     remove_unfinished(folder.parent, card.key)
-    logger.info("model: {} (also {}), saved before", folder, folder.parent / artifact.LATEST)
+    logger.info("model: {} (also {}), saved before", folder, folder.parent / LATEST)
     return TrainingResult(folder)
 
 

@@ -19,7 +19,7 @@ from shelfmark.core.arrays import Floats
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import behaviour, promote
 from shelfmark.models import artifact, registry
-from shelfmark.models.registry import Alias
+from shelfmark.models.aliases import Alias, Pin
 from tests.conftest import ROOT
 
 Change = Callable[[dict[str, Any]], None]
@@ -68,13 +68,22 @@ def models(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "models"
     copied(home, folder, "a")
     copied(home, folder, "b")
-    Alias(str(folder)).point_at("a")
+    point_at(folder, "a")
     return folder
+
+
+def point_at(models: Path, version: str) -> None:
+    """Point the alias at a version as it is now."""
+    Alias(str(models)).point_at(version, artifact.read_card(models / version).digest)
 
 
 def promoted(models: Path, version: str, **options: Any) -> bool:
     reports = models.parent / "reports"
     return promote.promote_version(version, str(models), reports=reports, **options).passed
+
+
+def digest(models: Path, version: str) -> str:
+    return artifact.read_card(models / version).digest
 
 
 def in_use(models: Path | str) -> str | None:
@@ -90,7 +99,7 @@ def test_a_model_as_good_takes_the_alias_and_the_service_loads_it(models: Path) 
     assert in_use(models) == "b"
     there = registry.Registry(str(models))
     assert there.open("production").version == "b"
-    assert there.resolve("production") == there.resolve("b") == "b"
+    assert there.pin("production") == there.pin("b") == Pin("b", digest(models, "b"))
     report = page(models, "b")
     assert "In use: a. Every check passed. Its papers are synthetic" in report
     for name in ("digests", "the card", "accuracy", "macro F1", "time for one paper"):
@@ -138,7 +147,7 @@ def test_going_back_is_one_step_and_may_be_repeated(models: Path, home: Path) ->
     assert promoted(models, "c")
     assert promote.roll_back(str(models)) == "a"
     entries = Alias(str(models)).history()
-    assert [entry["version"] for entry in entries] == ["a", "b", "c", "b", "a", "c", "a"]
+    assert [entry.version for entry in entries] == ["a", "b", "c", "b", "a", "c", "a"]
 
 
 def test_a_promotion_killed_between_its_two_steps_does_not_mislead_the_way_back(
@@ -176,7 +185,6 @@ def test_checking_only_changes_nothing(models: Path) -> None:
             lambda card: card["classes"][0].update(name="Alchemy"),
             "has another name in the taxonomy",
         ),
-        (lambda card: card["config"].update(seed="x"), "| the card | FAILED | config.seed"),
         (
             lambda card: card["metrics"]["validation"].pop("log_loss"),
             "metrics.validation lacks log_loss",
@@ -218,7 +226,7 @@ def test_figures_on_other_papers_are_measured_again_or_not_compared(
         card["metrics"]["validation"]["accuracy"] = 0.999
 
     copied(home, models, "old", old)
-    Alias(str(models)).point_at("old")
+    point_at(models, "old")
     now = artifact.read_card(models / "b").metrics["validation"]["accuracy"]
     assert promoted(models, "b")
     assert f"| accuracy | passed | {now:.4f}, in use {now:.4f}" in page(models, "b")
@@ -297,7 +305,7 @@ def test_a_bucket_is_served_what_is_promoted_into_it(home: Path, tmp_path: Path,
         assert promote.promote_version(version, models, source=str(local), reports=reports).passed
         assert in_use(models) == version
         there = registry.Registry(models)
-        assert there.open(there.resolve("production")).version == version
+        assert there.open(there.pin("production").version).version == version
     system, root = fsspec.core.url_to_fs(models, token="anon")
     system.invalidate_cache()
     for path in (local / "b").iterdir():
@@ -329,6 +337,6 @@ def test_the_commands(models: Path, tmp_path: Path) -> None:
 def test_the_alias_is_never_missing_while_it_changes(models: Path) -> None:
     alias = Alias(str(models))
     for turn in range(50):
-        alias.point_at("ab"[turn % 2])
+        alias.point_at(version := "ab"[turn % 2], digest(models, version))
         assert not list(models.glob(f"{files.PARTIAL}*"))
         assert (models / "production" / artifact.CARD).is_file()

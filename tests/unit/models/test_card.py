@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.card import REQUIRED, ClassLabel, ModelCard, Thresholds
@@ -48,11 +49,53 @@ def test_keys_that_are_missing_are_named() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("classes", [{"label": "a"}]), ("classes", 3), ("data", []), ("caution", {}), ("config", 3)],
+    [
+        ("classes", [{"label": "a"}]),
+        ("classes", []),
+        ("classes", 3),
+        ("classes", [{"label": "a", "name": "b", "more": 1}]),
+        ("data", []),
+        ("caution", {}),
+        ("config", 3),
+        ("config", {}),
+        ("name", "../elsewhere"),
+        ("listed", [1]),
+        ("files", {"../card.json": "0" * 64}),
+        ("files", {"pipeline.pkl": "short"}),
+        ("arrays", {"00-a.npy": {"dtype": "|O", "shape": [1]}}),
+        ("arrays", {"00-a.npy": {"dtype": "<f4", "shape": [-1]}}),
+        ("arrays", {"00-a.npy": {"dtype": "<f4", "shape": [1, 1, 1]}}),
+        ("format", 3),
+        ("versions", {"numpy": 2}),
+    ],
 )
 def test_a_key_that_holds_something_else_is_named(key: str, value: Any, tmp_path: Path) -> None:
     values = orjson.loads(OLDER.read_bytes()) | {key: value}
     (tmp_path / artifact.CARD).write_bytes(orjson.dumps(values))
     name = {"caution": "thresholds"}.get(key, key)
-    with pytest.raises(ShelfmarkError, match=rf"card\.json: {name} is invalid; train again"):
+    with pytest.raises(
+        ShelfmarkError, match=rf"card\.json: {name}\b.* is invalid: .*; train again"
+    ):
         artifact.read_card(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"listed": ["a", "a"]}, "should each name a category once"),
+        ({"arrays": {"a.npy": {"dtype": "<f4", "shape": []}}}, "arrays should be among the files"),
+        ({"classes": [{"label": "a", "name": "A"}]}, "confident_from should name the classes"),
+    ],
+)
+def test_a_card_whose_parts_do_not_fit_together_is_refused(
+    changes: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ShelfmarkError, match=problem):
+        ModelCard.from_json(orjson.loads(OLDER.read_bytes()) | changes)
+
+
+def test_the_digest_of_a_card_is_the_sha256_of_its_file(home: Path) -> None:
+    path = home / "models" / "quick" / artifact.CARD
+    card = artifact.read_card(path.parent)
+    assert card.digest == files.sha256(path)
+    assert "digest" not in card.to_json()

@@ -89,7 +89,7 @@ def test_it_predicts_and_explains(folder: Path, tmp_path: Path) -> None:
 
 
 def test_it_is_watched_and_evaluated(folder: Path) -> None:
-    seen = reference.load_reference(folder)
+    seen = reference.load_reference(artifact.open_files(folder)[1])
     assert seen.rows["unknown"].isna().all()
     assert (seen.rows["words"] > 0).all()
     model = artifact.load(folder)

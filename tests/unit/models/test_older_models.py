@@ -1,12 +1,14 @@
-"""Models trained before the package was divided into rooms: they open, and answer as they did.
+"""Models of the older format: they are converted, and then answer as they did.
 
 `data/` holds three of them with the answers that the code of their time gave (`answers.json`). They
-are opened below the check of versions, which would refuse them under other versions of the
+are converted below the check of versions, which would refuse them under other versions of the
 libraries: what is tested is that names in their pickles and keys on their cards are still known.
 """
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,13 @@ import orjson
 import pytest
 
 from shelfmark.config.schema import Config
-from shelfmark.core import pickles
+from shelfmark.core import files
+from shelfmark.errors import ShelfmarkError
 from shelfmark.models import answers, artifact
 from shelfmark.models.answers import PaperQuery
-from shelfmark.models.boosted.classifier import PIPELINE
+from shelfmark.models.boosted import older
+from shelfmark.models.boosted.pipeline import PIPELINE
+from shelfmark.models.convert import convert_model
 
 DATA = Path(__file__).parent / "data"
 OLDER = sorted(folder.name for folder in DATA.iterdir())
@@ -31,17 +36,33 @@ def folder(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(folder: Path) -> artifact.Model:
+def versions(folder: Path) -> Iterator[dict[str, str]]:
+    """The versions that made the model, as if they were installed."""
     monkeypatch = pytest.MonkeyPatch()
-    versions = orjson.loads((folder / artifact.CARD).read_bytes())["versions"]
-    monkeypatch.setattr(artifact, "versions", lambda kind: versions)
-    try:
-        return artifact.load(folder, threads=1)
-    finally:
-        monkeypatch.undo()
+    made: dict[str, str] = orjson.loads((folder / artifact.CARD).read_bytes())["versions"]
+    monkeypatch.setattr(artifact, "versions", lambda kind: made)
+    yield made
+    monkeypatch.undo()
 
 
-def test_an_older_model_answers_as_it_did(folder: Path, model: artifact.Model) -> None:
+@pytest.fixture
+def copy(folder: Path, versions: dict[str, str], tmp_path: Path) -> Path:
+    """A copy of the model in a folder of models, where `latest` names it."""
+    path = Path(shutil.copytree(folder, tmp_path / "models" / folder.name))
+    (path / "answers.json").unlink()
+    (path.parent / "latest").symlink_to(path.name)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(
+    folder: Path, versions: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> artifact.Model:
+    copied = Path(shutil.copytree(folder, tmp_path_factory.mktemp("models") / folder.name))
+    return artifact.load(convert_model(copied), threads=1)
+
+
+def test_a_converted_model_answers_as_it_did(folder: Path, model: artifact.Model) -> None:
     cases = orjson.loads((folder / "answers.json").read_bytes())
     asked = [
         PaperQuery(*(case[key] for key in ("title", "abstract", "top_k", "why", "primary", "id")))
@@ -51,6 +72,65 @@ def test_an_older_model_answers_as_it_did(folder: Path, model: artifact.Model) -
         written = orjson.loads(orjson.dumps(answer.to_json()))
         assert written.pop("model") == folder.name
         same(written, case["answer"])
+
+
+def test_an_older_model_is_not_opened_but_names_the_command(copy: Path) -> None:
+    before = digests(copy)
+    for path in (copy, copy.parent / "latest"):
+        with pytest.raises(ShelfmarkError, match=f"run shelfmark convert-model {copy.name}; or"):
+            artifact.load(path)
+    assert digests(copy) == before
+
+
+def test_a_model_is_converted_in_place(copy: Path) -> None:
+    card = artifact.read_card(copy)
+    reference = (copy / artifact.REFERENCE).read_bytes()
+    assert convert_model(copy.parent / "latest") == copy
+    converted = artifact.load(copy.parent / "latest")
+    assert converted.card.config == card.config
+    assert (converted.card.format, card.format) == (2, 1)
+    assert converted.about == (copy / artifact.ABOUT).read_text(encoding="utf-8")
+    assert (copy / artifact.REFERENCE).read_bytes() == reference
+    assert {path.name for path in copy.iterdir()} == {*converted.card.files, artifact.CARD}
+    assert {path.name for path in copy.parent.iterdir()} == {copy.name, "latest"}
+    with pytest.raises(ShelfmarkError, match="is of the present format already"):
+        convert_model(copy)
+
+
+def test_a_model_that_answers_otherwise_is_not_replaced(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = digests(copy)
+    load = artifact.load
+
+    def load_another(folder: Path) -> artifact.Model:
+        model = load(folder)
+        model.classifier.decision.temperature *= 2
+        return model
+
+    monkeypatch.setattr(artifact, "load", load_another)
+    with pytest.raises(ShelfmarkError, match="answers otherwise; nothing was changed"):
+        convert_model(copy)
+    assert digests(copy) == before
+    assert {path.name for path in copy.parent.iterdir()} == {copy.name, "latest"}
+
+
+def test_a_damaged_pickle_is_one_line(copy: Path) -> None:
+    path = copy / PIPELINE
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    with pytest.raises(ShelfmarkError, match=r"pipeline\.pkl is missing or not the file"):
+        convert_model(copy)
+    card = orjson.loads((copy / artifact.CARD).read_bytes())
+    card["files"][PIPELINE] = files.sha256(path)
+    (copy / artifact.CARD).write_bytes(orjson.dumps(card))
+    with pytest.raises(ShelfmarkError, match="the pickle was not opened: ") as raised:
+        convert_model(copy)
+    assert "\n" not in str(raised.value)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: files.sha256(path) for path in folder.iterdir()}
 
 
 def same(result: Any, wanted: Any) -> None:
@@ -83,5 +163,5 @@ def test_an_older_card_is_read_with_the_present_keys(folder: Path, model: artifa
 
 def test_the_older_models_cover_every_class_that_moved() -> None:
     named = b"".join((DATA / name / PIPELINE).read_bytes() for name in OLDER)
-    assert not [place for place in pickles.RENAMED if place[0].encode() not in named]
-    assert not [place for place in pickles.RENAMED if place[1].encode() not in named]
+    assert not [place for place in older.RENAMED if place[0].encode() not in named]
+    assert not [place for place in older.RENAMED if place[1].encode() not in named]

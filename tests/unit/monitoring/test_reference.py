@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pyarrow.parquet as pq
 import pytest
 
+from shelfmark.core import files
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate
@@ -21,7 +23,7 @@ from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
 def test_training_leaves_the_validation_papers_as_the_model_sees_them(
     home: Path, model: artifact.Model
 ) -> None:
-    loaded = reference.load_reference(home / "models" / "quick")
+    loaded = reference.load_reference(artifact.open_files(home / "models" / "quick")[1])
     validation = open_splits(Path(model.card.data.folder)).read("validation")
     assert len(loaded.rows) == validation.num_rows
     assert loaded.rows["label"].tolist() == validation["label"].to_pylist()
@@ -44,8 +46,10 @@ def test_the_card_covers_it_and_has_the_days(home: Path, tmp_path: Path) -> None
     (copy / "reference.parquet").write_bytes(b"other")
     with pytest.raises(ShelfmarkError, match=r"reference\.parquet is missing or not the file"):
         artifact.check(copy)
-    with pytest.raises(ShelfmarkError, match="damaged"):
-        reference.load_reference(copy)
+    sums = card.files | {"reference.parquet": files.sha256(copy / "reference.parquet")}
+    (copy / "card.json").write_bytes(orjson.dumps(replace(card, files=sums).to_json()))
+    with pytest.raises(ShelfmarkError, match=r"reference\.parquet is damaged"):
+        reference.load_reference(artifact.open_files(copy)[1])
 
 
 def test_an_older_model_opens_and_names_the_remedy(home: Path, tmp_path: Path) -> None:
@@ -53,7 +57,7 @@ def test_an_older_model_opens_and_names_the_remedy(home: Path, tmp_path: Path) -
     folder = artifact.save(artifact.Model(old.classifier, replace(old.card, name="old")), tmp_path)
     assert artifact.load(folder).classes == old.classes
     with pytest.raises(ShelfmarkError, match=r"no reference\.parquet to compare with: train again"):
-        reference.load_reference(folder)
+        reference.load_reference(artifact.open_files(folder)[1])
 
 
 def test_it_is_bounded_and_the_same_every_time(

@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import xgboost
 from loguru import logger
 
 from shelfmark.config.schema import BoostedConfig
 from shelfmark.core import console
 from shelfmark.core.checkpoint import Checkpoint
+from shelfmark.core.structure import Blob
 from shelfmark.errors import ShelfmarkError
+from shelfmark.models.boosted import ubj
 from shelfmark.models.protocol import RoundCallback
 
 KEPT_EVERY = 25  # rounds
@@ -87,17 +90,31 @@ class BoostingRun:
 
         The callback is called for each of those rounds again.
         """
-        kept = self.checkpoint.load(stage) or {"trees": None, "losses": []}
-        history: list[dict[str, float]] = kept["losses"]
+        trees, history = self.read_kept(stage)
         if history:
             logger.info("{}: {} rounds read from the checkpoint", STAGE, len(history))
         for number, losses in enumerate(history):
             self.callback(number, losses)
-        return kept["trees"], history
+        return trees, history
+
+    def read_kept(self, stage: str = STAGE) -> tuple[bytearray | None, list[dict[str, float]]]:
+        """Return the trees kept by an earlier run, or None, and the losses of their rounds.
+
+        Raises:
+            ShelfmarkError: the checkpoint is damaged.
+        """
+        saved = self.checkpoint.load(stage)
+        if saved is None:
+            return None, []
+        trees, losses = bytearray(saved["trees"].content), saved["losses"]
+        ubj.check_booster(trees)
+        rounds = zip(*(values.tolist() for values in losses.values()), strict=True)
+        return trees, [dict(zip(losses, values, strict=True)) for values in rounds]
 
     def keep(self, trees: bytearray, history: list[dict[str, float]], stage: str = STAGE) -> None:
         """Keep trees and the losses of their rounds."""
-        self.checkpoint.save(stage, {"trees": trees, "losses": history})
+        losses = {name: np.array([of[name] for of in history]) for name in history[0]}
+        self.checkpoint.save(stage, {"trees": Blob("trees.ubj", trees), "losses": losses})
 
 
 def is_finished(config: BoostedConfig, history: list[dict[str, float]]) -> bool:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.pipeline import Pipeline
 
 from shelfmark.core.arrays import Array, Floats
+from shelfmark.core.npy import ArraySpec
 from shelfmark.models.boosted import explain, features
 from shelfmark.models.boosted.decision import CalibratedClassifier
+from shelfmark.models.boosted.pipeline import TextPipeline, save_pipeline
 from shelfmark.models.protocol import WordWeights
-
-PIPELINE, BOOSTER = "pipeline.pkl", "booster.ubj"
 
 
 class TfidfVocabulary:
@@ -55,7 +53,7 @@ class BoostedClassifier:
         classes: the labels, in the order of the probabilities' columns.
     """
 
-    def __init__(self, pipeline: Pipeline, classes: tuple[str, ...]) -> None:
+    def __init__(self, pipeline: TextPipeline, classes: tuple[str, ...]) -> None:
         self.pipeline = pipeline
         self.classes = classes
 
@@ -107,10 +105,6 @@ class BoostedClassifier:
         """Return where each term stands in a text: from which character to before which."""
         return explain.find_places(self._vectorizer, text, words)
 
-    def save(self, folder: Path) -> None:
-        """Write the pipeline as a pickle, and the trees in XGBoost's own stable form."""
-        (folder / PIPELINE).write_bytes(pickle.dumps(self.pipeline, protocol=5))
-        booster = self.decision.classifier.booster_
-        if booster is not None:
-            # XGBoost itself would not notice a full disk.
-            (folder / BOOSTER).write_bytes(booster.save_raw("ubj"))
+    def save(self, folder: Path) -> dict[str, ArraySpec]:
+        """Write the pipeline: structure, arrays, and the trees in XGBoost's own stable form."""
+        return save_pipeline(self.pipeline, folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,13 +11,88 @@ from scipy.special import expit, log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
+from shelfmark.core import checks
 from shelfmark.core.arrays import Floats, Indicator, Ints
-from shelfmark.models.boosted.heads import Head
+from shelfmark.core.checks import State
+from shelfmark.core.structure import Structured
+from shelfmark.models.boosted.heads import Head, LinearHead, RerankerHead, TreeHead
 
 RARE = 1e-3  # added to shares before their logarithm
 
 
-class CalibratedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class CrossLists(Structured, BaseEstimator):  # type: ignore[misc]
+    """The probability that a paper is listed under each listed category too.
+
+    A logistic regression of two numbers for each paper and category: the score of the category, and
+    how often training papers of the paper's class are listed under it.
+
+    Args:
+        column: where the scores of the listed categories begin among the features.
+        categories: the names of the listed categories.
+        own: for each class its place among them, -1 if it is not listed; a class is never
+            suggested to its own papers.
+    """
+
+    STATE: ClassVar[State] = {
+        "column": checks.integer(),
+        "categories": checks.items(checks.string(), tuple),
+        "own": checks.items(checks.integer(-1)),
+        "habits_": checks.array(np.float32, 2),
+        "weights_": checks.array(np.float32, 1),
+        "intercept_": checks.number(),
+    }
+
+    def __init__(self, column: int, categories: tuple[str, ...], own: list[int]) -> None:
+        self.column = column
+        self.categories = categories
+        self.own = own
+
+    def check_structure(self) -> None:
+        """Check that the habits are those of the classes and of the categories.
+
+        Raises:
+            ValueError: they are not.
+        """
+        categories = len(self.categories)
+        checks.require_range("own", self.own, -1, categories - 1)
+        checks.require_shape("habits_", self.habits_, (len(self.own), categories))
+        checks.require_shape("weights_", self.weights_, (2,))
+
+    def learn_habits(self, targets: Ints, membership: Indicator) -> Self:
+        """Count the categories under which the training papers of each class are listed."""
+        classes = (targets[:, None] == np.arange(len(self.own))).astype(np.float32)
+        share = (classes.T @ membership) / np.maximum(classes.sum(axis=0)[:, None], 1)
+        self.habits_ = np.log((share + RARE) / (1 - share + RARE)).astype(np.float32)
+        return self
+
+    def may_suggest(self, best: Ints) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Return which categories may be suggested to papers of these classes: not their own.
+
+        The shape is (papers, listed categories).
+        """
+        return np.asarray(np.array(self.own)[best][:, None] != np.arange(len(self.categories)))
+
+    def fit(self, features: sp.csr_matrix, best: Ints, membership: Indicator) -> CrossLists:
+        """Fit on papers not trained on, with the class that the model predicts for each."""
+        asked = self.may_suggest(best)
+        inputs = self._inputs(features, best)[asked]
+        regression = LogisticRegression(C=1e6).fit(inputs, membership[asked])
+        self.weights_ = regression.coef_[0].astype(np.float32)
+        self.intercept_ = float(regression.intercept_[0])
+        return self
+
+    def probabilities(self, features: sp.csr_matrix, best: Ints) -> Floats:
+        """Return the probability of each listed category, 0 for the class itself."""
+        given = expit(self._inputs(features, best) @ self.weights_ + self.intercept_)
+        return np.where(self.may_suggest(best), given, 0).astype(np.float32)
+
+    def _inputs(self, features: sp.csr_matrix, best: Ints) -> Floats:
+        end = self.column + len(self.categories)
+        scores = features[:, self.column : end].toarray()
+        return np.stack([scores, self.habits_[best]], axis=2).astype(np.float32)
+
+
+class CalibratedClassifier(Structured, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Probabilities as the softmax of a classifier's margins over a temperature.
 
     Args:
@@ -25,6 +100,12 @@ class CalibratedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         temperature: by which all margins are divided; 1 leaves them unchanged.
         cross_lists: suggests further categories; None to disable.
     """
+
+    STATE: ClassVar[State] = {
+        "classifier": checks.instance(LinearHead, TreeHead, RerankerHead),
+        "temperature": checks.number(1e-3, 1e3),
+        "cross_lists": checks.optional(checks.instance(CrossLists)),
+    }
 
     def __init__(
         self,
@@ -68,55 +149,3 @@ def temperature_of(margins: Floats, targets: Ints) -> float:
 
     minimum = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
     return float(np.exp(minimum.x))
-
-
-class CrossLists(BaseEstimator):  # type: ignore[misc]
-    """The probability that a paper is listed under each listed category too.
-
-    A logistic regression of two numbers for each paper and category: the score of the category, and
-    how often training papers of the paper's class are listed under it.
-
-    Args:
-        column: where the scores of the listed categories begin among the features.
-        categories: the names of the listed categories.
-        own: for each class its place among them, -1 if it is not listed; a class is never
-            suggested to its own papers.
-    """
-
-    def __init__(self, column: int, categories: tuple[str, ...], own: list[int]) -> None:
-        self.column = column
-        self.categories = categories
-        self.own = own
-
-    def learn_habits(self, targets: Ints, membership: Indicator) -> Self:
-        """Count the categories under which the training papers of each class are listed."""
-        classes = (targets[:, None] == np.arange(len(self.own))).astype(np.float32)
-        share = (classes.T @ membership) / np.maximum(classes.sum(axis=0)[:, None], 1)
-        self.habits_ = np.log((share + RARE) / (1 - share + RARE)).astype(np.float32)
-        return self
-
-    def may_suggest(self, best: Ints) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Return which categories may be suggested to papers of these classes: not their own.
-
-        The shape is (papers, listed categories).
-        """
-        return np.asarray(np.array(self.own)[best][:, None] != np.arange(len(self.categories)))
-
-    def fit(self, features: sp.csr_matrix, best: Ints, membership: Indicator) -> CrossLists:
-        """Fit on papers not trained on, with the class that the model predicts for each."""
-        asked = self.may_suggest(best)
-        inputs = self._inputs(features, best)[asked]
-        regression = LogisticRegression(C=1e6).fit(inputs, membership[asked])
-        self.weights_ = regression.coef_[0].astype(np.float32)
-        self.intercept_ = float(regression.intercept_[0])
-        return self
-
-    def probabilities(self, features: sp.csr_matrix, best: Ints) -> Floats:
-        """Return the probability of each listed category, 0 for the class itself."""
-        given = expit(self._inputs(features, best) @ self.weights_ + self.intercept_)
-        return np.where(self.may_suggest(best), given, 0).astype(np.float32)
-
-    def _inputs(self, features: sp.csr_matrix, best: Ints) -> Floats:
-        end = self.column + len(self.categories)
-        scores = features[:, self.column : end].toarray()
-        return np.stack([scores, self.habits_[best]], axis=2).astype(np.float32)

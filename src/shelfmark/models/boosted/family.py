@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sklearn.pipeline import Pipeline
-
 from shelfmark.config.schema import Config, EngineConfig
-from shelfmark.core import pickles
 from shelfmark.core.checkpoint import Checkpoint
-from shelfmark.errors import ShelfmarkError
+from shelfmark.core.digested import DigestedFiles
 from shelfmark.models.boosted import engine as engines
-from shelfmark.models.boosted.classifier import PIPELINE, BoostedClassifier
+from shelfmark.models.boosted.classifier import BoostedClassifier
+from shelfmark.models.boosted.pipeline import PIPELINE, open_pipeline
+from shelfmark.models.card import ModelCard
 from shelfmark.models.protocol import Family, Fitted, RoundCallback
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ class BoostedFamily(Family):
 
     kind = "boosted"
     description = "TF-IDF and XGBoost"
-    # A pickle fits the very versions that wrote it and no others.
+    # Under other versions the same files could give other numbers.
     libraries = ("scikit-learn", "xgboost", "numpy", "scipy")
     files = (PIPELINE,)
 
@@ -46,21 +44,29 @@ class BoostedFamily(Family):
         return fit_model(config, train, validation, callback, checkpoint, engine)
 
     def load(
-        self, folder: Path, classes: tuple[str, ...], threads: int | None = None
+        self, files: DigestedFiles, card: ModelCard, threads: int | None = None
     ) -> BoostedClassifier:
-        """Open the pipeline through the list of names that a pickle may use.
+        """Open the pipeline.
 
         Raises:
-            ShelfmarkError: the file holds something else.
+            ShelfmarkError: a file is damaged or foreign, or does not fit the card.
         """
-        pipeline = pickles.load(folder / PIPELINE)
-        if not isinstance(pipeline, Pipeline):
-            kind = type(pipeline).__name__
-            raise ShelfmarkError(f"{folder / PIPELINE} holds no pipeline but {kind}")
+        pipeline = open_pipeline(files, len(card.labels), tuple(card.listed))
         booster = pipeline[-1].classifier.booster_
         if booster is not None:
             booster.set_param({"nthread": threads or os.cpu_count() or 1})
-        return BoostedClassifier(pipeline, classes)
+        return BoostedClassifier(pipeline, tuple(card.labels))
+
+    def load_older(self, files: DigestedFiles, card: ModelCard) -> BoostedClassifier:
+        """Open the pickle of an older artifact, which could run code.
+
+        Raises:
+            ShelfmarkError: the pickle is damaged or foreign.
+        """
+        from shelfmark.models.boosted import older
+
+        pipeline = older.open_pipeline(files.content(PIPELINE))
+        return BoostedClassifier(pipeline, tuple(card.labels))
 
     @contextlib.contextmanager
     def open_engine(self, config: EngineConfig) -> Iterator[Any]:

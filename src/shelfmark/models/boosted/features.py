@@ -8,19 +8,21 @@ https://xgboost.readthedocs.io/en/stable/faq.html
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
 from loguru import logger
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_selection import SelectKBest, chi2
-from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.pipeline import FeatureUnion
 
 from shelfmark.config.schema import FeaturesConfig, StackConfig
+from shelfmark.core import checks
 from shelfmark.core.arrays import Indicator, Ints
 from shelfmark.core.checkpoint import Checkpoint
+from shelfmark.core.checks import State
+from shelfmark.core.structure import Structured
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted.engine import LOCAL, Engine
 from shelfmark.models.boosted.low_rank import LowRankLinear
@@ -31,23 +33,52 @@ from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 Steps = list[tuple[str, Any]]
 
 
-class FastFeatureUnion(FeatureUnion):  # type: ignore[misc]
-    """scikit-learn's union, without its preparations for several processes.
+class TitleVectorizer(Structured, BaseEstimator):  # type: ignore[misc]
+    """The TF-IDF of the titles alone.
 
-    For one paper these take longer than the work itself.
+    Args:
+        vectorizer: of titles.
     """
 
-    def transform(self, given: Any) -> sp.csr_matrix:
-        """Return the features of all parts side by side, shape (given, columns)."""
-        weights = self.transformer_weights or {}
-        parts = ((name, part.transform(given)) for name, part in self.transformer_list)
-        return _join_blocks(
-            [block * np.float32(weights[name]) if name in weights else block
-             for name, block in parts]
-        )  # fmt: skip
+    STATE: ClassVar[State] = {"vectorizer": checks.instance(FastTfidfVectorizer)}
+
+    def __init__(self, vectorizer: FastTfidfVectorizer) -> None:
+        self.vectorizer = vectorizer
+
+    @property
+    def vocabulary_(self) -> dict[str, int]:
+        """The column of each term."""
+        vocabulary: dict[str, int] = self.vectorizer.vocabulary_
+        return vocabulary
+
+    def fit(self, texts: Sequence[str], targets: object = None) -> Self:
+        """Learn the terms of the titles and their idf.
+
+        Raises:
+            ValueError: no term is left.
+        """
+        self.vectorizer.fit(titles(texts))
+        return self
+
+    def fit_transform(self, texts: Sequence[str], targets: object = None) -> sp.csr_matrix:
+        """Learn the terms, and return the TF-IDF of the titles, shape (texts, terms).
+
+        Raises:
+            ValueError: no term is left.
+        """
+        return self.vectorizer.fit_transform(titles(texts))
+
+    def transform(self, texts: Sequence[str]) -> sp.csr_matrix:
+        """Return the TF-IDF of the titles, shape (texts, terms)."""
+        return self.vectorizer.transform(titles(texts))
+
+    def get_feature_names_out(self, names: object = None) -> np.ndarray[Any, Any]:
+        """Return the term of each column."""
+        terms: np.ndarray[Any, Any] = self.vectorizer.get_feature_names_out()
+        return terms
 
 
-class ChosenTerms(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class ChosenTerms(Structured, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Keeps the `k` features on which the classes differ most, by chi2, scaled to 0 to 1.
 
     The result is that of scikit-learn's `SelectKBest` and `MaxAbsScaler(clip=True)` for features
@@ -62,8 +93,34 @@ class ChosenTerms(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         k: how many features are kept.
     """
 
+    STATE: ClassVar[State] = {
+        "k": checks.integer(),
+        "columns_": checks.array(np.int64, 1),
+        "place_": checks.array(np.int32, 1),
+        "largest_": checks.array(np.float32, 1),
+    }
+
     def __init__(self, k: int = 1000) -> None:
         self.k = k
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of features and of chosen features, once it is fitted."""
+        return len(self.place_), len(self.columns_)
+
+    def check_structure(self) -> None:
+        """Check that each chosen feature has its place.
+
+        Raises:
+            ValueError: one has not.
+        """
+        features, chosen = self.shape
+        checks.require_shape("largest_", self.largest_, (chosen,))
+        checks.require_range("columns_", self.columns_, 0, features - 1)
+        place = np.full(features, -1, np.int32)
+        place[self.columns_] = np.arange(chosen)
+        if not np.array_equal(place, self.place_):
+            raise ValueError("place_ should be that of the columns_")
 
     def fit(self, features: sp.csr_matrix, targets: np.ndarray[Any, Any]) -> ChosenTerms:
         """Choose among features of shape (papers, terms)."""
@@ -83,6 +140,51 @@ class ChosenTerms(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         place = place[kept]
         values = np.minimum(features.data[kept] / self.largest_[place], 1)
         return sp.csr_matrix((values, place, ends), (features.shape[0], len(self.columns_)))
+
+
+# The parts of a union by their names: the fields of a text, or the features made from them.
+FIELDS = (
+    [("text", checks.instance(FastTfidfVectorizer))],
+    [
+        ("text", checks.instance(FastTfidfVectorizer)),
+        ("title", checks.instance(TitleVectorizer)),
+    ],
+)
+PARTS = (
+    [("scores", checks.instance(CrossFittedScores))],
+    [("terms", checks.instance(ChosenTerms))],
+    [("scores", checks.instance(CrossFittedScores)), ("terms", checks.instance(ChosenTerms))],
+)
+
+
+class FastFeatureUnion(Structured, FeatureUnion):  # type: ignore[misc]
+    """scikit-learn's union, without its preparations for several processes.
+
+    For one paper these take longer than the work itself.
+    """
+
+    STATE: ClassVar[State] = {
+        "transformer_list": checks.steps(*FIELDS, *PARTS),
+        "transformer_weights": checks.optional(checks.mapping(checks.number(1e-9, 1e9), 2)),
+    }
+
+    def structure_state(self) -> dict[str, Any]:
+        """Return the state that is saved."""
+        return {name: getattr(self, name) for name in self.STATE}
+
+    @classmethod
+    def from_structure_state(cls, state: dict[str, Any]) -> Self:
+        """Return the union of the parts."""
+        return cls(state["transformer_list"], transformer_weights=state["transformer_weights"])
+
+    def transform(self, given: Any) -> sp.csr_matrix:
+        """Return the features of all parts side by side, shape (given, columns)."""
+        weights = self.transformer_weights or {}
+        parts = ((name, part.transform(given)) for name, part in self.transformer_list)
+        return _join_blocks(
+            [block * np.float32(weights[name]) if name in weights else block
+             for name, block in parts]
+        )  # fmt: skip
 
 
 def fit_words(
@@ -111,7 +213,7 @@ def fit_words(
         raise ShelfmarkError(f"features: {error}; lower min_df or raise max_df") from error
     if config.title_weight is not None:
         vectorizer = _vectorizer(config).count_with(engine.count)
-        titled = Pipeline([("title", FunctionTransformer(titles)), ("tfidf", vectorizer)])
+        titled = TitleVectorizer(vectorizer)
         try:
             blocks.append(titled.fit_transform(texts) * np.float32(config.title_weight))
             fields.append(("title", titled))
@@ -196,8 +298,7 @@ def _join_blocks(blocks: list[Any]) -> sp.csr_matrix:
 def terms(steps: Steps) -> np.ndarray[Any, Any]:
     """Return the term of each TF-IDF column; those of the title's field come after the text's."""
     fields = [field for _, field in steps[0][1].transformer_list]
-    vectorizers = [field[-1] if isinstance(field, Pipeline) else field for field in fields]
-    return np.concatenate([vectorizer.get_feature_names_out() for vectorizer in vectorizers])
+    return np.concatenate([field.get_feature_names_out() for field in fields])
 
 
 def _vectorizer(config: FeaturesConfig) -> FastTfidfVectorizer:

@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 from loguru import logger
-from sklearn.pipeline import Pipeline
 
 from shelfmark.arxiv.taxonomy import archive_of
 from shelfmark.config.schema import BoostedConfig, Config
 from shelfmark.core import console
+from shelfmark.core.arrays import Array
 from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
 from shelfmark.data.labels import Targets, learn_targets
 from shelfmark.errors import ShelfmarkError
@@ -26,6 +26,7 @@ from shelfmark.models.boosted.classifier import BoostedClassifier
 from shelfmark.models.boosted.decision import CalibratedClassifier, CrossLists, temperature_of
 from shelfmark.models.boosted.engine import LOCAL, Engine
 from shelfmark.models.boosted.heads import Head, LinearHead, RerankerHead, TreeHead
+from shelfmark.models.boosted.pipeline import TextPipeline
 from shelfmark.models.boosted.stacking import CrossFittedScores
 from shelfmark.models.protocol import Fitted, RoundCallback
 
@@ -73,7 +74,7 @@ def fit_model(
     rounds = head.booster_.num_boosted_rounds() if head.booster_ else 0
     logger.info("trees: {} rounds kept of {} classes", rounds, len(targets.classes))
     decision = _fit_decision(head, targets, train, validation, unseen)
-    pipeline = Pipeline([*steps, ("decision", decision)])
+    pipeline = TextPipeline([*steps, ("decision", decision)])
     classifier = BoostedClassifier(pipeline, targets.classes)
     return Fitted(classifier, targets, {"rounds": rounds}, seconds)
 
@@ -100,9 +101,10 @@ def _features(
 ) -> tuple[features.Steps, sp.csr_matrix]:
     with console.progress("reading words"):
         texts = train["text"].to_pylist()
-        fields, words = checkpoint.compute_once(
-            "words", lambda: features.fit_words(config.features, texts, engine)
+        fields, *parts = checkpoint.compute_once(
+            "words", lambda: _apart(*features.fit_words(config.features, texts, engine))
         )
+        words = _together(*parts)
     settings, stack = _settings(config), None
     if settings.stack is not None:
         scorers = features.scorers(settings.stack, config.seed)
@@ -120,6 +122,18 @@ def _features(
             engine,
         )
     return [("words", fields), ("joined", joined)], known
+
+
+def _apart(fields: features.FastFeatureUnion, words: sp.csr_matrix) -> tuple[Any, ...]:
+    """Return what a checkpoint can hold of the result of `features.fit_words`."""
+    return fields, words.data, words.indices, words.indptr, tuple(map(int, words.shape))
+
+
+def _together(data: Array, indices: Array, indptr: Array, shape: tuple[int, int]) -> sp.csr_matrix:
+    """Return the rows whose arrays a checkpoint holds."""
+    words = sp.csr_matrix((data, indices, indptr), shape)
+    words.check_format(full_check=True)
+    return words
 
 
 def _make_head(config: Config, targets: Targets) -> Head:

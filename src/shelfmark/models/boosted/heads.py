@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,12 +17,18 @@ import xgboost
 from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.base import BaseEstimator
 
+from shelfmark.core import checks
 from shelfmark.core.arrays import Floats, Ints
+from shelfmark.core.checks import State
+from shelfmark.core.structure import Blob, Structured
+from shelfmark.models.boosted import ubj
 from shelfmark.models.boosted.boosting import Objective, Rows
+from shelfmark.models.boosted.scorers import CLASS_COUNT
 
 # Grows trees for an objective on rows to train on, until validation stops improving.
 Grow = Callable[[Objective, Rows, Rows], xgboost.Booster]
 
+BOOSTER = "booster.ubj"
 STILL = 0.2  # standard deviations from the mean within which a score has no direction
 
 
@@ -44,6 +50,7 @@ class Contributions:
 class Head(Protocol):
     """Turns features into the margin of each class."""
 
+    classes: int
     booster_: xgboost.Booster | None  # None without trees
 
     def fit(self, train: tuple[Any, Ints], validation: tuple[Any, Ints], grow: Grow) -> Self:
@@ -62,13 +69,14 @@ class Head(Protocol):
         """
 
 
-class LinearHead(BaseEstimator):  # type: ignore[misc]
+class LinearHead(Structured, BaseEstimator):  # type: ignore[misc]
     """The scores of the first scorer, unchanged.
 
     Args:
         classes: number of classes.
     """
 
+    STATE: ClassVar[State] = {"classes": CLASS_COUNT}
     booster_ = None
 
     def __init__(self, classes: int) -> None:
@@ -89,15 +97,68 @@ class LinearHead(BaseEstimator):  # type: ignore[misc]
         return _score_alone(features, number, len(means))
 
 
-class TreeHead(BaseEstimator):  # type: ignore[misc]
+class BoosterHead(Structured, BaseEstimator):  # type: ignore[misc]
+    """A head with trees, which are saved in XGBoost's own stable form."""
+
+    booster_: xgboost.Booster
+
+    def structure_state(self) -> dict[str, Any]:
+        """Return the state that is saved."""
+        trees = Blob(BOOSTER, self.booster_.save_raw("ubj"))
+        return {**super().structure_state(), "booster_": trees}
+
+    @classmethod
+    def from_structure_state(cls, state: dict[str, Any]) -> Any:
+        """Return a head whose trees are checked before XGBoost opens them.
+
+        Raises:
+            ValueError: the trees are damaged, or not those of such a head.
+        """
+        trees = state.pop("booster_").content
+        head = super().from_structure_state(state)
+        head.booster_ = ubj.open_booster(trees, head.outputs)
+        return head
+
+    @property
+    def outputs(self) -> int:
+        """The number of margins that the trees return for a row."""
+        raise NotImplementedError
+
+    def check_columns(self, width: int) -> None:
+        """Check that the trees were grown on what they will be given.
+
+        Args:
+            width: the number of features of a paper.
+
+        Raises:
+            ValueError: they were not.
+        """
+        if (grown_on := self.booster_.num_features()) != self.columns(width):
+            raise ValueError(
+                f"the trees should read {self.columns(width)} columns, read {grown_on}"
+            )
+
+    def columns(self, width: int) -> int:
+        """Return how many columns the trees read, of papers with so many features."""
+        return width
+
+
+class TreeHead(BoosterHead):
     """One tree a class and round; with two classes, one a round.
 
     Args:
         classes: number of classes.
     """
 
+    STATE: ClassVar[State] = {"classes": CLASS_COUNT, "booster_": checks.instance(Blob)}
+
     def __init__(self, classes: int) -> None:
         self.classes = classes
+
+    @property
+    def outputs(self) -> int:
+        """The number of margins that the trees return for a row."""
+        return 1 if self.classes == 2 else self.classes
 
     def fit(self, train: tuple[Any, Ints], validation: tuple[Any, Ints], grow: Grow) -> Self:
         """Grow the trees. Raises `ShelfmarkError` if XGBoost refuses a parameter."""
@@ -136,7 +197,7 @@ class TreeHead(BaseEstimator):  # type: ignore[misc]
         return Contributions(float(shares.sum()), slopes, shares[count:-1])
 
 
-class RerankerHead(BaseEstimator):  # type: ignore[misc]
+class RerankerHead(BoosterHead):
     """Trees that re-rank the best candidates: a row for each paper and candidate.
 
     A round grows one tree, not one for each class. The candidates are the classes that the first
@@ -151,6 +212,16 @@ class RerankerHead(BaseEstimator):  # type: ignore[misc]
         groups: for each class a number that related classes share.
     """
 
+    STATE: ClassVar[State] = {
+        "classes": CLASS_COUNT,
+        "candidates": checks.integer(1),
+        "blocks": checks.items(checks.integer()),
+        "listed": checks.items(checks.integer(-1)),
+        "groups": checks.items(checks.integer()),
+        "prior_": checks.array(np.float32, 1),
+        "booster_": checks.instance(Blob),
+    }
+
     def __init__(
         self, classes: int, candidates: int, blocks: list[int], listed: list[int], groups: list[int]
     ) -> None:
@@ -159,6 +230,34 @@ class RerankerHead(BaseEstimator):  # type: ignore[misc]
         self.blocks = blocks
         self.listed = listed
         self.groups = groups
+
+    def check_structure(self) -> None:
+        """Check that the lists are those of the classes.
+
+        Raises:
+            ValueError: they are not.
+        """
+        for name in ("listed", "groups", "prior_"):
+            if len(getattr(self, name)) != self.classes:
+                raise ValueError(f"{name} should have an entry for each of {self.classes} classes")
+        if not self.blocks:
+            raise ValueError("blocks should name the scores of one scorer or more")
+        checks.require_range("groups", self.groups, 0, self.classes - 1)
+
+    @property
+    def outputs(self) -> int:
+        """The number of margins that the trees return for a row: that of one candidate."""
+        return 1
+
+    def columns(self, width: int) -> int:
+        """Return how many columns the trees read: those of `_features`."""
+        scores = 2 if max(self.listed) >= 0 else 0
+        return 5 + 4 * len(self.blocks) + 2 + scores
+
+    @property
+    def width(self) -> int:
+        """The number of leading features that are read."""
+        return max(*self.listed, max(self.blocks) + self.classes - 1) + 1
 
     def fit(self, train: tuple[Any, Ints], validation: tuple[Any, Ints], grow: Grow) -> Self:
         """Grow the trees. Raises `ShelfmarkError` if XGBoost refuses a parameter."""
@@ -218,8 +317,7 @@ class RerankerHead(BaseEstimator):  # type: ignore[misc]
         return self._features(scores[useful], candidates[useful]), right[useful].ravel().astype(int)
 
     def _dense(self, features: sp.csr_matrix) -> Floats:
-        width = max(*self.listed, max(self.blocks) + self.classes - 1) + 1
-        return np.asarray(features[:, :width].toarray(), np.float32)
+        return np.asarray(features[:, : self.width].toarray(), np.float32)
 
     def _best(self, scores: Floats) -> Ints:
         """Return the best classes of each paper, best first."""

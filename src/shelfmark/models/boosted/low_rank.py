@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
+from shelfmark.core import checks
 from shelfmark.core.arrays import Floats, Indicator
+from shelfmark.core.checks import State
+from shelfmark.core.structure import Structured
+from shelfmark.models.boosted.scorers import SEED
 
 MEMORY = (0.9, 0.999)  # of Adam's two moments
 TINY = 1e-8
 
 
-class LowRankLinear(BaseEstimator):  # type: ignore[misc]
+class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
     """Scores = features x `terms_` x `labels_` + `intercept_`, fitted by stochastic gradients.
 
     The classes learn by their softmax's log loss, the listed categories each by a logistic loss;
@@ -36,6 +40,20 @@ class LowRankLinear(BaseEstimator):  # type: ignore[misc]
         random_state: seed of the start, the order and the dropout.
     """
 
+    STATE: ClassVar[State] = {
+        "size": checks.integer(1),
+        "epochs": checks.integer(1),
+        "learning_rate": checks.number(0),
+        "label_rate": checks.number(0),
+        "batch": checks.integer(1),
+        "dropout": checks.number(0, 1),
+        "listed_weight": checks.number(0),
+        "random_state": SEED,
+        "terms_": checks.array(np.float32, 2),
+        "labels_": checks.array(np.float32, 2),
+        "intercept_": checks.array(np.float32, 1),
+    }
+
     def __init__(
         self,
         size: int = 128,
@@ -55,6 +73,22 @@ class LowRankLinear(BaseEstimator):  # type: ignore[misc]
         self.dropout = dropout
         self.listed_weight = listed_weight
         self.random_state = random_state
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of terms and of columns."""
+        return len(self.terms_), len(self.intercept_)
+
+    def check_structure(self) -> None:
+        """Check that the arrays have the same rank and the same columns.
+
+        Raises:
+            ValueError: they do not.
+        """
+        if "terms_" in vars(self):
+            terms, columns = self.shape
+            checks.require_shape("terms_", self.terms_, (terms, self.size))
+            checks.require_shape("labels_", self.labels_, (self.size, columns))
 
     def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
         """Fit on features of shape (papers, terms); the indicator's first columns are classes."""

@@ -7,7 +7,7 @@ listed category.
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,11 +15,21 @@ from sklearn.base import BaseEstimator
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.svm import LinearSVC
 
+from shelfmark.core import checks
 from shelfmark.core.arrays import Floats, Indicator
+from shelfmark.core.checks import State
+from shelfmark.core.structure import Structured
+
+SEED = checks.integer(0, 2**32 - 1)
+CLASS_COUNT = checks.integer(2, 10_000)  # arXiv has 150 categories
 
 
 class Scorer(Protocol):
     """The interface of a scorer."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of terms and of columns, once it is fitted."""
 
     def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
         """Fit on features of shape (papers, terms); the indicator's first columns are classes."""
@@ -31,11 +41,31 @@ class Scorer(Protocol):
         """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
 
 
-class LinearScorer(BaseEstimator):  # type: ignore[misc]
+class LinearScorer(Structured, BaseEstimator):  # type: ignore[misc]
     """One vector of weights a score: `weights_` of shape (terms, columns), and `intercept_`."""
+
+    FITTED: ClassVar[State] = {
+        "weights_": checks.array(np.float32, 2),
+        "intercept_": checks.array(np.float32, 1),
+    }
 
     weights_: Floats
     intercept_: Floats
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of terms and of columns."""
+        terms, columns = self.weights_.shape
+        return terms, columns
+
+    def check_structure(self) -> None:
+        """Check that there is an intercept for each column.
+
+        Raises:
+            ValueError: there is not.
+        """
+        if "weights_" in vars(self):
+            checks.require_shape("intercept_", self.intercept_, self.weights_.shape[1:])
 
     def decision_function(self, features: sp.csr_matrix) -> Floats:
         """Return the scores, shape (papers, columns)."""
@@ -53,6 +83,8 @@ class Svm(LinearScorer):
         C: inverse strength of the regularisation.
         random_state: seed of the solver.
     """
+
+    STATE: ClassVar[State] = {"C": checks.number(0), "random_state": SEED, **LinearScorer.FITTED}
 
     def __init__(self, C: float = 0.2, random_state: int = 0) -> None:  # noqa: N803
         self.C = C
@@ -77,6 +109,8 @@ class Bayes(LinearScorer):
     Args:
         alpha: additive smoothing.
     """
+
+    STATE: ClassVar[State] = {"alpha": checks.number(0), **LinearScorer.FITTED}
 
     def __init__(self, alpha: float = 0.02) -> None:
         self.alpha = alpha

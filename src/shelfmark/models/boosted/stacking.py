@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from shelfmark.core import checks
 from shelfmark.core.arrays import Floats, Indicator, Ints
 from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
+from shelfmark.core.checks import State
+from shelfmark.core.structure import Structured
 from shelfmark.models.boosted.engine import LOCAL, Engine
-from shelfmark.models.boosted.scorers import Scorer
+from shelfmark.models.boosted.low_rank import LowRankLinear
+from shelfmark.models.boosted.scorers import CLASS_COUNT, SEED, Bayes, Scorer, Svm
+
+KINDS = (LowRankLinear, Svm, Bayes)
 
 
-class CrossFittedScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+_SCORERS = checks.items(checks.pair(checks.string(), checks.instance(*KINDS)), most=len(KINDS))
+
+
+class CrossFittedScores(Structured, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """The scores of one or more scorers, side by side.
 
     As with scikit-learn's `TargetEncoder`, `fit_transform` is not `fit` and `transform`: each
@@ -33,6 +42,16 @@ class CrossFittedScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         random_state: seed of the folds.
     """
 
+    STATE: ClassVar[State] = {
+        "scorers": _SCORERS,
+        "classes": CLASS_COUNT,
+        "folds": checks.optional(checks.integer(2)),
+        "random_state": SEED,
+        "fitted_": checks.items(checks.instance(*KINDS), most=len(KINDS)),
+        "means_": checks.array(np.float32, 1),
+        "deviations_": checks.array(np.float32, 1),
+    }
+
     def __init__(
         self,
         scorers: list[tuple[str, Scorer]],
@@ -44,6 +63,26 @@ class CrossFittedScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.classes = classes
         self.folds = folds
         self.random_state = random_state
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of terms and of scores, once it is fitted."""
+        return self.fitted_[0].shape[0], sum(scorer.shape[1] for scorer in self.fitted_)
+
+    def check_structure(self) -> None:
+        """Check that the scorers read the same terms, and score every class.
+
+        Raises:
+            ValueError: they do not.
+        """
+        if not self.fitted_ or [*map(type, self.fitted_)] != [type(x) for _, x in self.scorers]:
+            raise ValueError("fitted_ should be the scorers, fitted")
+        terms, columns = self.shape
+        for scorer in self.fitted_:
+            if scorer.shape[0] != terms or scorer.shape[1] < self.classes:
+                raise ValueError(f"should score {self.classes} classes by {terms} terms")
+        checks.require_shape("means_", self.means_, (columns,))
+        checks.require_shape("deviations_", self.deviations_, (columns,))
 
     def fit(self, features: sp.csr_matrix, indicator: Indicator) -> Self:
         """Fit on all rows; the indicator is one of `Targets`."""

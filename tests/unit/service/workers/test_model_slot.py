@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from shelfmark.errors import ShelfmarkError
+from shelfmark.models.aliases import Pin
 from shelfmark.models.artifact import Model
 from shelfmark.models.card import ModelCard
 from shelfmark.models.registry import Registry
@@ -33,6 +34,10 @@ REASONS = [
 ]
 
 
+def digest_of(version: str) -> str:
+    return f"the digest of {version}"
+
+
 class ControlledRegistry(Registry):
     """Opens empty models of any name, fails as it is told to, and waits where it is told to."""
 
@@ -44,16 +49,19 @@ class ControlledRegistry(Registry):
         self.gate = threading.Event()
         self.gate.set()
 
-    def resolve(self, version: str) -> str:
-        return self.aliases.get(version, version)
+    def pin(self, version: str) -> Pin:
+        named = self.aliases.get(version, version)
+        return Pin(named, digest_of(named))
 
-    def open(self, version: str) -> Model:
+    def open(self, version: str, digest: str = "") -> Model:
+        assert digest == digest_of(version), "what is opened is what was wanted"
         self.opened.append(version)
         assert self.gate.wait(PATIENCE)
         if self.failures and version != "one":
             raise self.failures.pop(0)
         classifier: Any = None
-        return Model(classifier, ModelCard(name=version, config={}, classes=[]))
+        card = ModelCard(name=version, config={}, classes=[], digest=digest)
+        return Model(classifier, card)
 
 
 Slots = Callable[..., ModelSlot]

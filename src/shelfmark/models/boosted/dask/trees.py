@@ -75,14 +75,12 @@ class _Trainer:
         self._receive = receive
 
     def grow(self, train: Rows, validation: Rows) -> xgboost.Booster:
-        kept = self._run.checkpoint.load(STAGE) or {"trees": None, "losses": []}
-        history, config = list(kept["losses"]), self._run.config
+        trees, history = self._run.read_kept(STAGE)
+        config = self._run.config
         # Rounds are numbered from 0 each time; their randomness must not repeat that of the first.
         changed = {"seed": self._run.seed + len(history), "verbosity": 0}
         parameters = self._run.parameters(self._objective) | changed
-        booster = (
-            xgboost.Booster(parameters, model_file=bytearray(kept["trees"])) if history else None
-        )
+        booster = xgboost.Booster(parameters, model_file=trees) if history else None
         if not boosting.is_finished(config, history):
             del parameters["nthread"]  # each worker has its own
             booster = self._train(parameters, booster, history, train, validation)

@@ -1,15 +1,24 @@
-"""Pickles, read only if they use no name outside a short list: foreign code never runs."""
+"""Pipelines of older models, of which all is in one pickle; for converting them alone.
+
+Only names of a short list are resolved. That keeps ordinary malicious pickles out, but not a
+skilled one: state that NumPy does not check can be made into code. So such a pickle is opened only
+where a person says that its maker is to be trusted.
+"""
 
 from __future__ import annotations
 
+import io
 import pickle
-from pathlib import Path
 from typing import Any
 
-from shelfmark.errors import ShelfmarkError
+from sklearn.pipeline import Pipeline
 
-# The present place of each class of ours that a pickle may hold, and every place where models
-# trained by earlier versions say it is: a class that moves or is renamed gets one more.
+from shelfmark.errors import ShelfmarkError
+from shelfmark.models.boosted.features import FastFeatureUnion, TitleVectorizer
+from shelfmark.models.boosted.pipeline import TextPipeline
+
+# The present place of each class of ours that such a pickle holds, and the places where models of
+# earlier versions say it is.
 OURS = {
     ("shelfmark.models.boosted.decision", "CalibratedClassifier"): (
         ("shelfmark.decision", "Decision"),
@@ -32,7 +41,7 @@ OURS = {
     ),
 }
 RENAMED = {earlier: present for present, places in OURS.items() for earlier in places}
-# Every name that a pickle may use. Any other could run code, so the pickle is refused unread.
+# Every name that such a pickle uses.
 ALLOWED = frozenset(OURS) | {
     ("builtins", "bytearray"),
     ("collections", "OrderedDict"),
@@ -63,14 +72,24 @@ class _Unpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def load(path: Path) -> Any:
-    """Return the content of a pickle.
+def open_pipeline(content: bytes | memoryview) -> TextPipeline:
+    """Return the pipeline in the pickle of an older model, with the classes of today.
 
     Raises:
-        ShelfmarkError: the file is damaged, or uses a name outside of `ALLOWED`.
+        ShelfmarkError: the pickle is damaged, or uses a name outside of `ALLOWED`.
     """
     try:
-        with path.open("rb") as file:
-            return _Unpickler(file).load()
+        pipeline = _Unpickler(io.BytesIO(content)).load()
+        return _with_present_classes(pipeline)
     except Exception as error:  # a damaged pickle may raise anything
-        raise ShelfmarkError(f"{path} was not opened: {error}") from error
+        raise ShelfmarkError(f"the pickle was not opened: {error}") from error
+
+
+def _with_present_classes(pipeline: Pipeline) -> TextPipeline:
+    (first, words), *rest = pipeline.steps
+    fields = [
+        (name, TitleVectorizer(field[-1]) if isinstance(field, Pipeline) else field)
+        for name, field in words.transformer_list
+    ]
+    union = FastFeatureUnion(fields, transformer_weights=words.transformer_weights)
+    return TextPipeline([(first, union), *rest])

@@ -1,0 +1,112 @@
+"""Arrays in .npy files, whose type and shape are known before a byte of them is read.
+
+The format is NumPy's own: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+
+from shelfmark.core import checks
+from shelfmark.core.arrays import Array
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+SUFFIX = ".npy"
+DTYPES = ("<f4", "<f8", "<i4", "<i8", "|u1")
+MOST_DIMENSIONS = 2
+
+
+class Writable(Protocol):
+    """A file that bytes are written to."""
+
+    def write(self, content: Any, /) -> int:
+        """Write bytes, and return how many."""
+
+
+class SpecError(ValueError):
+    """A file is not as its specification says."""
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """The type and the shape of an array.
+
+    Args:
+        dtype: as NumPy spells it, one of `DTYPES`.
+        shape: at most two dimensions; rows follow one another.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, array: Array) -> Self:
+        """Return the type and the shape of an array.
+
+        Raises:
+            ValueError: arrays of this type, order or so many dimensions are not saved.
+        """
+        if not array.flags.c_contiguous:  # another order of numbers gives other sums
+            raise ValueError("the rows of an array should follow one another")
+        return cls.from_json({"dtype": array.dtype.str, "shape": list(array.shape)})
+
+    @classmethod
+    def from_json(cls, values: Any) -> Self:
+        """Return what `to_json` has made.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        checks.mapping(lambda value: None, 2)(values)
+        if set(values) != {"dtype", "shape"}:
+            raise ValueError("should have the keys dtype and shape")
+        checks.one_of(*DTYPES)(values["dtype"])
+        checks.items(checks.integer(0, 2**40), most=MOST_DIMENSIONS)(values["shape"])
+        return cls(values["dtype"], tuple(values["shape"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the specification as JSON holds it."""
+        return {"dtype": self.dtype, "shape": list(self.shape)}
+
+    @property
+    def size(self) -> int:
+        """The size of the numbers."""
+        return int(np.dtype(self.dtype).itemsize) * math.prod(self.shape)
+
+    def header(self) -> bytes:
+        """Return the header of a file with such an array."""
+        written = io.BytesIO()
+        described = {"descr": self.dtype, "fortran_order": False, "shape": self.shape}
+        np.lib.format.write_array_header_1_0(written, described)
+        return written.getvalue()
+
+
+def write_array(file: Writable, array: Array) -> ArraySpec:
+    """Write an array to an open file, and return its specification.
+
+    Raises:
+        ValueError: arrays of this type, order or so many dimensions are not saved.
+    """
+    spec = ArraySpec.of(array)
+    file.write(spec.header())
+    file.write(array.reshape(-1).view(np.uint8).data)
+    return spec
+
+
+def view_array(content: ReadableBuffer, spec: ArraySpec) -> Array:
+    """Return the array in the content of a file, of the shape of its specification, without a copy.
+
+    Raises:
+        SpecError: the content is not exactly such an array.
+    """
+    header, given = spec.header(), memoryview(content)
+    if len(given) != len(header) + spec.size or given[: len(header)] != header:
+        raise SpecError(f"it is no array of type {spec.dtype} and shape {spec.shape}")
+    return np.ndarray(spec.shape, spec.dtype, given, len(header))

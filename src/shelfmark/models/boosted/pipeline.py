@@ -1,0 +1,112 @@
+"""The pipeline from texts to probabilities: how its steps fit together, and its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from sklearn.pipeline import Pipeline
+
+from shelfmark.core import checks, structure
+from shelfmark.core.checks import State
+from shelfmark.core.npy import ArraySpec
+from shelfmark.core.structure import Source, Structured
+from shelfmark.errors import ShelfmarkError
+from shelfmark.models.boosted.decision import CalibratedClassifier
+from shelfmark.models.boosted.features import FastFeatureUnion
+from shelfmark.models.boosted.heads import BoosterHead, RerankerHead
+
+PIPELINE = "pipeline.pkl"
+
+
+class TextPipeline(Structured, Pipeline):  # type: ignore[misc]
+    """scikit-learn's pipeline with the steps `words`, `joined` and `decision`."""
+
+    STATE: ClassVar[State] = {
+        "steps": checks.steps(
+            [
+                ("words", checks.instance(FastFeatureUnion)),
+                ("joined", checks.instance(FastFeatureUnion)),
+                ("decision", checks.instance(CalibratedClassifier)),
+            ]
+        )
+    }
+
+    def structure_state(self) -> dict[str, Any]:
+        """Return the state that is saved."""
+        return {"steps": self.steps}
+
+    @classmethod
+    def from_structure_state(cls, state: dict[str, Any]) -> Self:
+        """Return the pipeline of some steps.
+
+        Raises:
+            ValueError: they do not fit together.
+        """
+        pipeline = cls(state["steps"])
+        pipeline.check_structure()
+        return pipeline
+
+    def check_structure(self) -> None:
+        """Check that each step reads as many columns as the one before it writes.
+
+        Raises:
+            ValueError: it does not.
+        """
+        words, joined = (dict(step.transformer_list) for _, step in self.steps[:2])
+        if "text" not in words or "text" in joined:
+            raise ValueError("words should be fields of a text, and joined parts of its features")
+        terms = sum(len(field.vocabulary_) for field in words.values())
+        for name, part in joined.items():
+            if part.shape[0] != terms:
+                raise ValueError(f"{name} should read {terms} terms, reads {part.shape[0]}")
+        self._check_decision(sum(part.shape[1] for part in joined.values()))
+
+    def _check_decision(self, width: int) -> None:
+        """Check what the last step reads of features of so many columns."""
+        decision: CalibratedClassifier = self.steps[-1][1]
+        head, lists = decision.classifier, decision.cross_lists
+        reads = head.width if isinstance(head, RerankerHead) else head.classes
+        if lists is not None:
+            checks.require_range("own", [len(lists.own)], head.classes, head.classes)
+            reads = max(reads, lists.column + len(lists.categories))
+        if reads > width:
+            raise ValueError(f"decision should read {width} columns, reads {reads}")
+        if isinstance(head, BoosterHead):
+            head.check_columns(width)
+
+
+def save_pipeline(pipeline: TextPipeline, folder: Path) -> dict[str, ArraySpec]:
+    """Write a pipeline: its structure as a pickle, its arrays and its trees beside it.
+
+    Returns:
+        The specification of the array in each .npy file.
+    """
+    content, arrays = structure.dump(pipeline, lambda name: (folder / name).open("wb"))
+    (folder / PIPELINE).write_bytes(content)
+    return arrays
+
+
+def open_pipeline(source: Source, classes: int, listed: tuple[str, ...]) -> TextPipeline:
+    """Return the pipeline in the files of an artifact.
+
+    Args:
+        source: its files.
+        classes: the number of labels on its card.
+        listed: the listed categories there.
+
+    Raises:
+        ShelfmarkError: a file is damaged or foreign, or does not fit the card.
+    """
+    try:
+        pipeline = structure.load(source.content(PIPELINE), source)
+    except ShelfmarkError as error:
+        raise ShelfmarkError(f"{PIPELINE} was not opened: {error}") from error
+    if type(pipeline) is not TextPipeline:
+        raise ShelfmarkError(f"{PIPELINE} holds no pipeline but {type(pipeline).__name__}")
+    decision: CalibratedClassifier = pipeline[-1]
+    if decision.classifier.classes != classes:
+        raise ShelfmarkError(f"{PIPELINE} has other classes than the card")
+    if decision.cross_lists is not None and decision.cross_lists.categories != listed:
+        raise ShelfmarkError(f"{PIPELINE} has other listed categories than the card")
+    return pipeline
