@@ -144,7 +144,7 @@ def xgboost_errors() -> Iterator[None]:
     try:
         yield
     except (ValueError, xgboost.core.XGBoostError) as error:
-        raise ShelfmarkError(f"model: {_cause(error)}") from error
+        raise ShelfmarkError(f"model: {error_cause(error)}") from error
 
 
 def grow(
@@ -219,7 +219,7 @@ def _best(history: list[dict[str, float]]) -> int:
     return losses.index(min(losses))
 
 
-def _cause(error: Exception) -> str:
+def error_cause(error: Exception) -> str:
     """Return the line of XGBoost's error that names the cause, without its stack."""
     lines = [line for line in str(error).splitlines() if line and "Stack trace" not in line]
     return WHERE.sub("", lines[0]) if lines else "XGBoost failed"

@@ -1,0 +1,61 @@
+"""Small boosters of every kind that a training makes, and their files."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import xgboost
+
+from shelfmark.models.boosted.boosting import Objective
+from shelfmark.models.boosted.heads import _Choice
+
+FEATURES, CLASSES, ROUNDS = 12, 4, 3
+SEVERAL = Objective({"objective": "multi:softprob", "num_class": CLASSES})
+TWO = Objective({"objective": "binary:logistic"})
+CANDIDATES = Objective(
+    {"base_score": 0.0, "disable_default_eval_metric": True}, _Choice(4).slope, _Choice(4).loss
+)
+# Objective, the classes of its head, and parameters that change what the file holds.
+KINDS: dict[str, tuple[Objective, int | None, dict[str, Any]]] = {
+    "several": (SEVERAL, CLASSES, {}),
+    "two": (TWO, 2, {}),
+    "candidates": (CANDIDATES, None, {}),
+    "forests": (SEVERAL, CLASSES, {"num_parallel_tree": 2, "subsample": 0.5}),
+    "dropout": (TWO, 2, {"booster": "dart", "rate_drop": 0.5, "verbosity": 0}),
+    "weighted": (TWO, 2, {"scale_pos_weight": 1e-5, "base_score": 0.3}),
+    "by leaves": (SEVERAL, CLASSES, {"grow_policy": "lossguide", "max_leaves": 9, "max_depth": 0}),
+    "pruned": (TWO, 2, {"gamma": 0.5}),
+    "one leaf": (TWO, 2, {"gamma": 1e9}),
+}
+
+
+@functools.cache
+def rows() -> sp.csr_matrix:
+    return sp.random(400, FEATURES, 0.4, format="csr", dtype=np.float32, random_state=1)
+
+
+@functools.cache
+def grow(kind: str) -> xgboost.Booster:
+    """Return a trained booster, cut to its best rounds as a training's is."""
+    objective, classes, changes = KINDS[kind]
+    noise = np.random.default_rng(0).normal(size=400)
+    signal = np.asarray(rows()[:, :4].sum(axis=1)).ravel() + noise / 4
+    if classes is None:
+        targets = (signal.reshape(-1, 4).argmax(axis=1)[:, None] == np.arange(4)).ravel()
+    else:
+        targets = np.searchsorted(np.quantile(signal, np.arange(1, classes) / classes), signal)
+    data = xgboost.QuantileDMatrix(rows(), targets.astype(int))
+    parameters = {"max_depth": 4, "nthread": 1, "tree_method": "hist", **objective.parameters}
+    booster = xgboost.Booster(parameters | changes, [data])
+    for number in range(ROUNDS + 1):
+        booster.update(data, number, objective.slope)
+    best: xgboost.Booster = booster[:ROUNDS]
+    return best
+
+
+def content(kind: str) -> bytes:
+    """Return the file of a booster."""
+    return bytes(grow(kind).save_raw("ubj"))
