@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from shelfmark.cli.output import name_standard_output
+
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C stops
 
 
@@ -37,7 +39,7 @@ class Command(click.Command):
             formatter.write("\nExamples:\n" + "".join(f"  {line}\n" for line in self.examples))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a `ShelfmarkError` in it is one line and exit status 1."""
+        """Run the command; an error of the user or of the system is one line and exit status 1."""
         from shelfmark.core import console
 
         console.configure_logging()
@@ -64,15 +66,25 @@ def run(commands: click.Command, arguments: Sequence[str] | None, program: str) 
     Click's own errors become one line like all others. Their status is 1, as everywhere: that of
     `drift` is 2 where there is drift.
     """
+    name_standard_output()
     try:
-        # Status of --help and --version; the commands themselves return nothing.
-        status = commands.main(arguments, program, standalone_mode=False)
+        try:
+            # Status of --help and --version; the commands themselves return nothing.
+            status = commands.main(arguments, program, standalone_mode=False)
+        finally:
+            sys.stdout.flush()
     except click.ClickException as error:
         sys.stderr.write(f"error: {_line(error)}\n")
         return 1
     except click.Abort:
         sys.stderr.write("stopped\n")
         return INTERRUPTED
+    except Exception as error:
+        from shelfmark.core import console
+
+        if not console.report_error(error):
+            raise
+        return 1
     return status if isinstance(status, int) else 0
 
 

@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import io
+import os
+import sys
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shelfmark.core.tables import Table
 
 WIDEST = 10_000  # characters of a line
+
+
+class _StandardOutput(io.FileIO):
+    """Standard output, whose errors name it."""
+
+    def write(self, data: Any) -> int:
+        """Write bytes, and return how many were written."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def name_standard_output() -> None:
+    """Let the errors of standard output name it, where it is a file or a pipe of this process.
+
+    A closed one is an error when it is written, and no other file takes its number.
+    """
+    if sys.stdout is None:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 1)
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    before = sys.stdout
+    buffer = getattr(before, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)
+    if type(raw) is not io.FileIO or raw.fileno() != 1 or raw.isatty():
+        return
+    before.flush()
+    named = _StandardOutput(1, "wb", closefd=False)
+    sys.stdout = io.TextIOWrapper(
+        named if buffer is raw else io.BufferedWriter(named),  # PYTHONUNBUFFERED has no buffer
+        encoding=before.encoding,
+        errors=before.errors,
+        write_through=buffer is raw,
+    )
 
 
 def print_table(table: Table) -> None:

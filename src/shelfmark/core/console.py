@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import sys
 from collections.abc import Iterator
 
@@ -14,6 +16,10 @@ from shelfmark.errors import ShelfmarkError
 
 # Standard output is for results, which the commands print.
 STDERR = Console(stderr=True)
+OUT_OF_MEMORY = (  # of the system's loader, C++, the threads, and Python's own calls
+    "failed to map segment", "annot allocate memory", "bad_alloc", "can't start new thread",
+    "without setting an exception",
+)  # fmt: skip
 
 
 def configure_logging(level: str = "INFO") -> None:
@@ -30,19 +36,62 @@ def configure_logging(level: str = "INFO") -> None:
 
 @contextlib.contextmanager
 def one_line_errors(stopped: str = "nothing half-written was kept") -> Iterator[None]:
-    """Report a `ShelfmarkError` in one line and exit with status 1; exit with 130 on Ctrl-C.
+    """Report an error of the user or of the system in one line, and exit with status 1.
+
+    Ctrl-C exits with status 130. An error of the program, and a broken pipe, are passed on.
 
     Args:
         stopped: the message on Ctrl-C, about the state of the work.
     """
     try:
         yield
-    except ShelfmarkError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(1) from None
     except KeyboardInterrupt:
         print(f"stopped: {stopped}", file=sys.stderr)
         raise SystemExit(130) from None
+    except Exception as error:
+        if not report_error(error):
+            raise
+        raise SystemExit(1) from None
+
+
+def report_error(error: Exception) -> bool:
+    """Print an error in one line on standard error, if it is of the user or of the system.
+
+    Returns:
+        Whether it is; an error of the program deserves its traceback.
+    """
+    text = str(error) if isinstance(error, ShelfmarkError) else ""
+    if _lacks_memory(error):
+        text = f"{text} memory is short: free some, or raise the limit of this process"
+    elif not text:
+        if not isinstance(error, OSError) or isinstance(error, BrokenPipeError):
+            return False
+        text = f"{error.strerror or error}"
+        if error.filename is not None:
+            text = f"{error.filename}: {text}"
+    print(f"error: {' '.join(text.split())}", file=sys.stderr)
+    _drop_unwritten_output()
+    return True
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether memory ran out; libraries, and the import of one, have other words for it."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    if any(sign in str(error) for sign in OUT_OF_MEMORY):
+        return True
+    before = error.__cause__ or error.__context__
+    return before is not None and _lacks_memory(before)
+
+
+def _drop_unwritten_output() -> None:
+    """Drop what standard output does not take: at its exit, Python would try and report it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 class Bar:
