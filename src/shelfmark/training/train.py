@@ -7,7 +7,6 @@ import dataclasses
 import os
 import subprocess
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from shelfmark.models.families import family_of
 from shelfmark.models.protocol import Fitted, RoundCallback
 from shelfmark.monitoring import reference
 from shelfmark.training import identity, tracking
+from shelfmark.training.names import reserve_name
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,15 @@ def train_model(settings: Config) -> TrainingResult:
     A model that a killed run with the same configuration had saved is completed instead.
 
     Raises:
-        ShelfmarkError: the data, the configuration or the disk do not allow it.
+        ShelfmarkError: the data, the configuration or the disk do not allow it, or the name is
+            taken, by a model or by a training that is running.
     """
-    name = settings.name or default_name(settings)
-    folder = Path(settings.paths.models) / name
-    if folder.exists():
-        return complete_saved_run(folder, settings)
-    with family_of(settings.model.kind).open_engine(settings.engine) as engine:
-        return _train_new(settings, name, engine)
+    with reserve_name(settings) as name:
+        folder = Path(settings.paths.models) / name
+        if folder.exists():
+            return complete_saved_run(folder, settings)
+        with family_of(settings.model.kind).open_engine(settings.engine) as engine:
+            return _train_new(settings, name, engine)
 
 
 def _train_new(settings: Config, name: str, engine: Any) -> TrainingResult:
@@ -179,12 +180,6 @@ def build_card(settings: Config, name: str, key: str, splits: Splits, fitted: Fi
         details=fitted.details,
         seconds=fitted.seconds,
     )
-
-
-def default_name(settings: Config) -> str:
-    """Return a name of the time, the data and the experiment: 20260102-030405-sample-fast."""
-    parts = (f"{datetime.now(UTC):%Y%m%d-%H%M%S}", settings.data.source, settings.experiment)
-    return "-".join(part for part in parts if part)
 
 
 def git_commit() -> str | None:

@@ -71,12 +71,6 @@ def test_a_taken_name_stops_before_any_work(home: Path) -> None:
         train.train_model(load_config([*QUICK, "name=quick", *paths_in(home)]))
 
 
-def test_a_name_holds_the_time_the_data_and_the_experiment() -> None:
-    name = train.default_name(load_config(["experiment=fast"]))
-    assert name.endswith("-sample-fast")
-    assert len(name.split("-")[0]) == 8
-
-
 def test_as_a_container_runs_it(tmp_path: Path) -> None:
     command = [
         sys.executable,
