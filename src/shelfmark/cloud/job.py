@@ -27,7 +27,7 @@ from shelfmark.config.schema import VERSION, Config
 from shelfmark.core import checkpoint, files, storage
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
-from shelfmark.models.aliases import LATEST
+from shelfmark.models.aliases import HISTORY, LATEST, first_history
 from shelfmark.training.train import TrainingResult
 
 MODEL, STAGES = "AIP_MODEL_DIR", "AIP_CHECKPOINT_DIR"
@@ -233,10 +233,16 @@ def _deliver(model: Path, report: Path, output: BucketFolder) -> None:
             output.put(path, f"{REPORTS}/{report.name}/{name}")
         for path in sorted(model.iterdir(), key=lambda path: path.name == artifact.CARD):
             output.put(path, f"{model.name}/{path.name}")
-        latest = model.with_name(f"{files.PARTIAL}{os.getpid()}-{LATEST}.txt")
-        latest.write_text(model.name, encoding="utf-8")
-        output.put(latest, LATEST)
-        latest.unlink()
+        digest = artifact.read_card(model).digest
+        contents = {
+            f"{LATEST}{HISTORY}": first_history(model.name, digest),
+            LATEST: model.name.encode(),
+        }
+        for name, content in contents.items():
+            written = model.with_name(f"{files.PARTIAL}{os.getpid()}-{name}.txt")
+            written.write_bytes(content)
+            output.put(written, name)
+            written.unlink()
     except (OSError, ShelfmarkError) as error:
         raise ShelfmarkError(
             f"the model is finished, but {output.address} does not take it: {error}"

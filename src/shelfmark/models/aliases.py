@@ -193,6 +193,12 @@ class Alias:
             system.pipe_file(f"{root}/{name}", content)  # an object appears whole by itself
 
 
+def first_history(version: str, digest: str) -> bytes:
+    """Return the history of an alias that names its first version."""
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return _HISTORY.dump_json([Entry(version, now, back=False, digest=digest)])
+
+
 def follow(path: Path) -> tuple[Path, str]:
     """Return the folder of a model, its links resolved once, and the digest its alias recorded.
 

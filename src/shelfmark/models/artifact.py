@@ -34,7 +34,8 @@ from shelfmark.models.protocol import Classifier, Family
 
 CARD = "card.json"
 REFERENCE, ABOUT = "reference.parquet", "MODEL_CARD.md"
-MOST_TEXT = 4 << 20  # bytes of a card: that of 150 categories has 20,000
+# Bytes: with 150 categories the card has 20,000, the one for people 15,000.
+MOST_CARD, MOST_ABOUT = 4 << 20, 1 << 18
 
 
 class Shelf(NamedTuple):
@@ -195,12 +196,12 @@ def read_card(folder: Path) -> ModelCard:
     path = folder / CARD
     try:
         with files.open_regular(path) as file:
-            content = file.read(MOST_TEXT + 1)
+            content = file.read(MOST_CARD + 1)
     except OSError:
         raise ShelfmarkError(f"no model in {folder}: train one with shelfmark train") from None
     try:
-        if len(content) > MOST_TEXT:
-            raise ShelfmarkError(f"larger than {MOST_TEXT:,} bytes")
+        if len(content) > MOST_CARD:
+            raise ShelfmarkError(f"larger than {MOST_CARD:,} bytes")
         return ModelCard.from_bytes(content)
     except ShelfmarkError as error:
         raise ShelfmarkError(f"{path}: {error}; train again") from error
@@ -272,13 +273,28 @@ def load(folder: Path, threads: int | None = None, digest: str = "") -> Model:
     card, opened = open_files(folder, digest)
     try:
         classifier = family_of(card.kind).load(opened, card, threads)
-        about = bytes(opened.content(ABOUT)).decode() if ABOUT in opened else ""
+        about = read_about(opened)
     except ShelfmarkError as error:
         raise ShelfmarkError(f"{opened.folder}: {error}") from error
     except Exception as error:  # a foreign file may lead anywhere
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ShelfmarkError(f"{opened.folder} cannot be opened: {reason[:200]}") from error
     return Model(classifier, card, about)
+
+
+def read_about(opened: DigestedFiles) -> str:
+    """Return the model card for people, empty if the artifact has none.
+
+    Raises:
+        ShelfmarkError: it is larger than any of ours.
+        UnicodeDecodeError: it is no text.
+    """
+    if ABOUT not in opened:
+        return ""
+    content = opened.content(ABOUT)
+    if len(content) > MOST_ABOUT:
+        raise ShelfmarkError(f"{ABOUT} has more than {MOST_ABOUT:,} bytes")
+    return bytes(content).decode()
 
 
 def follow(folder: Path) -> tuple[Path, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
-from shelfmark.models.artifact import ABOUT, REFERENCE, Model
+from shelfmark.models.artifact import REFERENCE, Model
 from shelfmark.models.card import FORMAT
 from shelfmark.models.families import family_of
 
@@ -35,8 +35,7 @@ def convert_model(folder: Path) -> Path:
         raise ShelfmarkError(f"{folder} is of the present format already")
     older = artifact.check_files(folder, card)
     classifier = family_of(card.kind).load_older(older, card)
-    about = bytes(older.content(ABOUT)).decode() if ABOUT in older else ""
-    model = Model(classifier, card, about)
+    model = Model(classifier, card, artifact.read_about(older))
     with files.atomic_folder(folder, replace=True) as aside:
         if REFERENCE in older:
             (aside / REFERENCE).write_bytes(older.content(REFERENCE))

@@ -60,7 +60,8 @@ def create_router(service: PredictionService) -> APIRouter:
             return Response(model.about, media_type="text/markdown; charset=utf-8")
         card = model.card.to_json()
         data = {key: value for key, value in card["data"].items() if key != "folder"}
-        return json_response({**{key: card.get(key) for key in PUBLIC_KEYS}, "data": data})
+        public = {key: card.get(key) for key in PUBLIC_KEYS}
+        return json_response({**public, "digest": model.digest, "data": data})
 
     @router.get("/metrics", response_class=Response)
     async def metrics() -> Response:
