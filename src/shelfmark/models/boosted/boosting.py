@@ -18,17 +18,17 @@ from shelfmark.core import console
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.core.structure import Blob
 from shelfmark.errors import ShelfmarkError
-from shelfmark.models.boosted import ubj
+from shelfmark.models.boosted.booster_file.opening import check_booster, error_cause
 from shelfmark.models.protocol import RoundCallback
 
 KEPT_EVERY = 25  # rounds
 STAGE = "trees"
-WHERE = re.compile(r"^\[.*?\] (?:\S+:\d+: )?")  # of its source XGBoost puts before an error
 LOSS = re.compile(r"(train|validation)-[\w@-]+:([\d.e+-]+|nan|inf)")
 
 Rows = tuple[Any, Any]  # features of shape (rows, columns), and a target for each row
 Slope = Callable[[Any, xgboost.DMatrix], tuple[Any, Any]]
 Loss = Callable[[Any, xgboost.DMatrix], tuple[str, float]]
+CheckTrees = Callable[[bytes | bytearray], None]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ class Objective:
     slope: Slope | None = None
     loss: Loss | None = None
     together: int = 1
+
+    @property
+    def classes(self) -> int | None:
+        """The number of classes that the trees tell apart, None with a custom loss."""
+        return None if self.slope else int(self.parameters.get("num_class", 2))
 
 
 @dataclass(frozen=True)
@@ -85,19 +90,26 @@ class BoostingRun:
         known = xgboost.QuantileDMatrix(train[0], train[1], **bins)
         return known, xgboost.QuantileDMatrix(*validation, **bins, ref=known)
 
-    def resume(self, stage: str = STAGE) -> tuple[Any, list[dict[str, float]]]:
+    def resume(
+        self, check: CheckTrees, stage: str = STAGE
+    ) -> tuple[bytearray | None, list[dict[str, float]]]:
         """Return the trees kept by an earlier run, or None, and the losses of their rounds.
 
         The callback is called for each of those rounds again.
+
+        Raises:
+            ShelfmarkError: the checkpoint is damaged.
         """
-        trees, history = self.read_kept(stage)
+        trees, history = self.read_kept(check, stage)
         if history:
             logger.info("{}: {} rounds read from the checkpoint", STAGE, len(history))
         for number, losses in enumerate(history):
             self.callback(number, losses)
         return trees, history
 
-    def read_kept(self, stage: str = STAGE) -> tuple[bytearray | None, list[dict[str, float]]]:
+    def read_kept(
+        self, check: CheckTrees, stage: str = STAGE
+    ) -> tuple[bytearray | None, list[dict[str, float]]]:
         """Return the trees kept by an earlier run, or None, and the losses of their rounds.
 
         Raises:
@@ -107,7 +119,7 @@ class BoostingRun:
         if saved is None:
             return None, []
         trees, losses = bytearray(saved["trees"].content), saved["losses"]
-        ubj.check_booster(trees)
+        check(trees)
         rounds = zip(*(values.tolist() for values in losses.values()), strict=True)
         return trees, [dict(zip(losses, values, strict=True)) for values in rounds]
 
@@ -115,6 +127,24 @@ class BoostingRun:
         """Keep trees and the losses of their rounds."""
         losses = {name: np.array([of[name] for of in history]) for name in history[0]}
         self.checkpoint.save(stage, {"trees": Blob("trees.ubj", trees), "losses": losses})
+
+
+def trees_check(objective: Objective, train: Rows) -> CheckTrees:
+    """Return a check of trees that are grown for an objective.
+
+    It raises `ShelfmarkError` unless the trees are such as a saved model may hold.
+    """
+    features = train[0].shape[1]
+
+    def check(trees: bytes | bytearray) -> None:
+        try:
+            check_booster(bytes(trees), features, objective.classes)
+        except ShelfmarkError as error:
+            raise ShelfmarkError(
+                f"model.params: trees of this kind cannot be saved: {error}"
+            ) from error
+
+    return check
 
 
 def is_finished(config: BoostedConfig, history: list[dict[str, float]]) -> bool:
@@ -164,7 +194,8 @@ def grow(
     Raises:
         ShelfmarkError: XGBoost refuses a parameter.
     """
-    trees, history = run.resume()
+    check = trees_check(objective, train)
+    trees, history = run.resume(check)
     config = run.config
     with xgboost_errors():
         known, unseen = run.matrices(train, validation)
@@ -175,6 +206,8 @@ def grow(
             while not is_finished(config, history):
                 _reset_generator(booster, parameters["tree_method"])
                 history.append(_one_round(booster, objective, known, unseen, len(history)))
+                if len(history) == 1:  # rather than when the model is saved, hours later
+                    check(booster.save_raw("ubj"))
                 run.callback(len(history) - 1, history[-1])
                 bar.advance()
                 if len(history) % KEPT_EVERY == 0 or is_finished(config, history):
@@ -217,9 +250,3 @@ def _best(history: list[dict[str, float]]) -> int:
     """Return the round with the lowest validation loss, the first of equals."""
     losses = [losses["validation"] for losses in history]
     return losses.index(min(losses))
-
-
-def error_cause(error: Exception) -> str:
-    """Return the line of XGBoost's error that names the cause, without its stack."""
-    lines = [line for line in str(error).splitlines() if line and "Stack trace" not in line]
-    return WHERE.sub("", lines[0]) if lines else "XGBoost failed"

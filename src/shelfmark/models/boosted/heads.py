@@ -21,7 +21,7 @@ from shelfmark.core import checks
 from shelfmark.core.arrays import Floats, Ints
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Blob, Structured
-from shelfmark.models.boosted import ubj
+from shelfmark.models.boosted.booster_file.opening import open_booster
 from shelfmark.models.boosted.boosting import Objective, Rows
 from shelfmark.models.boosted.scorers import CLASS_COUNT
 
@@ -107,40 +107,26 @@ class BoosterHead(Structured, BaseEstimator):  # type: ignore[misc]
         trees = Blob(BOOSTER, self.booster_.save_raw("ubj"))
         return {**super().structure_state(), "booster_": trees}
 
-    @classmethod
-    def from_structure_state(cls, state: dict[str, Any]) -> Any:
-        """Return a head whose trees are checked before XGBoost opens them.
-
-        Raises:
-            ValueError: the trees are damaged, or not those of such a head.
-        """
-        trees = state.pop("booster_").content
-        head = super().from_structure_state(state)
-        head.booster_ = ubj.open_booster(trees, head.outputs)
-        return head
-
-    @property
-    def outputs(self) -> int:
-        """The number of margins that the trees return for a row."""
-        raise NotImplementedError
-
-    def check_columns(self, width: int) -> None:
-        """Check that the trees were grown on what they will be given.
+    def open_trees(self, width: int) -> None:
+        """Open the trees of a head that was read from a file, where they are bytes still.
 
         Args:
             width: the number of features of a paper.
 
         Raises:
-            ValueError: they were not.
+            ShelfmarkError: the trees are damaged, or were not grown on so many features.
         """
-        if (grown_on := self.booster_.num_features()) != self.columns(width):
-            raise ValueError(
-                f"the trees should read {self.columns(width)} columns, read {grown_on}"
-            )
+        if isinstance(self.booster_, Blob):
+            content = bytes(self.booster_.content)
+            self.booster_ = open_booster(content, *self.tree_shape(width), threads=1)
 
-    def columns(self, width: int) -> int:
-        """Return how many columns the trees read, of papers with so many features."""
-        return width
+    def tree_shape(self, width: int) -> tuple[int, int | None]:
+        """Return how many columns the trees read, and how many classes they tell apart.
+
+        Args:
+            width: the number of features of a paper.
+        """
+        raise NotImplementedError
 
 
 class TreeHead(BoosterHead):
@@ -155,10 +141,9 @@ class TreeHead(BoosterHead):
     def __init__(self, classes: int) -> None:
         self.classes = classes
 
-    @property
-    def outputs(self) -> int:
-        """The number of margins that the trees return for a row."""
-        return 1 if self.classes == 2 else self.classes
+    def tree_shape(self, width: int) -> tuple[int, int | None]:
+        """Return the number of features, and that of the classes."""
+        return width, self.classes
 
     def fit(self, train: tuple[Any, Ints], validation: tuple[Any, Ints], grow: Grow) -> Self:
         """Grow the trees. Raises `ShelfmarkError` if XGBoost refuses a parameter."""
@@ -244,15 +229,10 @@ class RerankerHead(BoosterHead):
             raise ValueError("blocks should name the scores of one scorer or more")
         checks.require_range("groups", self.groups, 0, self.classes - 1)
 
-    @property
-    def outputs(self) -> int:
-        """The number of margins that the trees return for a row: that of one candidate."""
-        return 1
-
-    def columns(self, width: int) -> int:
-        """Return how many columns the trees read: those of `_features`."""
+    def tree_shape(self, width: int) -> tuple[int, int | None]:
+        """Return the number of columns that `_features` makes; its loss is a custom one."""
         scores = 2 if max(self.listed) >= 0 else 0
-        return 5 + 4 * len(self.blocks) + 2 + scores
+        return 5 + 4 * len(self.blocks) + 2 + scores, None
 
     @property
     def width(self) -> int:

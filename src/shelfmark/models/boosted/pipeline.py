@@ -73,7 +73,7 @@ class TextPipeline(Structured, Pipeline):  # type: ignore[misc]
         if reads > width:
             raise ValueError(f"decision should read {width} columns, reads {reads}")
         if isinstance(head, BoosterHead):
-            head.check_columns(width)
+            head.open_trees(width)
 
 
 def save_pipeline(pipeline: TextPipeline, folder: Path) -> dict[str, ArraySpec]:

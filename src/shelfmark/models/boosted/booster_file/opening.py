@@ -9,12 +9,12 @@ import xgboost
 
 from shelfmark.core.arrays import Doubles
 from shelfmark.errors import ShelfmarkError
-from shelfmark.models.boosted import boosting
 from shelfmark.models.boosted.booster_file import ubj
 from shelfmark.models.boosted.booster_file.layout import START
 from shelfmark.models.boosted.booster_file.trees import Trees
 from shelfmark.models.boosted.booster_file.ubj import EMPTY, Reader
 
+WHERE = re.compile(r"^\[.*?\] (?:\S+:\d+: )?")  # of its source XGBoost puts before an error
 NUMBER = re.compile(r"-?\d(\.\d{1,9})?E-?\d{1,2}", re.ASCII)  # of a base score
 NUMBER_LENGTH = 16
 DECIMAL = re.compile(r"\d{1,20}(\.\d{1,20})?(e[+-]\d{1,2})?", re.ASCII)
@@ -66,7 +66,7 @@ def open_booster(
     try:
         return xgboost.Booster({"nthread": threads}, model_file=bytearray(content))
     except Exception as error:
-        cause = boosting.error_cause(error)
+        cause = error_cause(error)
         raise ShelfmarkError(f"XGBoost does not open the booster: {cause}") from error
 
 
@@ -190,3 +190,9 @@ def _read_objective(reader: Reader, classes: int | None) -> None:
     if not DECIMAL.fullmatch(weight):
         raise reader.error(f"scale_pos_weight is {weight!r}, not a number")
     reader.expect(b"}}}", name)
+
+
+def error_cause(error: Exception) -> str:
+    """Return the line of XGBoost's error that names the cause, without its stack."""
+    lines = [line for line in str(error).splitlines() if line and "Stack trace" not in line]
+    return WHERE.sub("", lines[0]) if lines else "XGBoost failed"

@@ -24,6 +24,7 @@ from shelfmark.models.boosted import boosting
 from shelfmark.models.boosted.boosting import (
     KEPT_EVERY,
     BoostingRun,
+    CheckTrees,
     Loss,
     Objective,
     Rows,
@@ -47,7 +48,8 @@ def grow(
     Raises:
         ShelfmarkError: XGBoost refuses a parameter, or workers are lost too often.
     """
-    _, history = run.resume(STAGE)
+    check = boosting.trees_check(objective, train)
+    _, history = run.resume(check, STAGE)
     with boosting.xgboost_errors(), console.progress("growing trees", run.config.rounds) as bar:
         bar.advance(len(history))
         received = len(history)
@@ -59,7 +61,7 @@ def grow(
                 run.callback(number, losses)
                 bar.advance()
 
-        trainer = _Trainer(workers, run, objective, receive)
+        trainer = _Trainer(workers, run, objective, receive, check)
         return workers.retry_lost_workers("trees", partial(trainer.grow, train, validation))
 
 
@@ -67,15 +69,21 @@ class _Trainer:
     """Trains in attempts, each of which resumes from the trees kept last."""
 
     def __init__(
-        self, workers: Workers, run: BoostingRun, objective: Objective, receive: RoundCallback
+        self,
+        workers: Workers,
+        run: BoostingRun,
+        objective: Objective,
+        receive: RoundCallback,
+        check: CheckTrees,
     ) -> None:
         self._workers = workers
         self._run = run
         self._objective = objective
         self._receive = receive
+        self._check = check
 
     def grow(self, train: Rows, validation: Rows) -> xgboost.Booster:
-        trees, history = self._run.read_kept(STAGE)
+        trees, history = self._run.read_kept(self._check, STAGE)
         config = self._run.config
         # Rounds are numbered from 0 each time; their randomness must not repeat that of the first.
         changed = {"seed": self._run.seed + len(history), "verbosity": 0}
@@ -117,6 +125,7 @@ class _Trainer:
             history.append(message["losses"])
             self._receive(len(history) - 1, history[-1])
             if message["trees"] is not None:
+                self._check(message["trees"])
                 self._run.keep(message["trees"], history, STAGE)
         trees: xgboost.Booster = training.result()["booster"]
         return trees
