@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import struct
 from typing import Any
 
 import numpy as np
@@ -59,3 +61,47 @@ def grow(kind: str) -> xgboost.Booster:
 def content(kind: str) -> bytes:
     """Return the file of a booster."""
     return bytes(grow(kind).save_raw("ubj"))
+
+
+# The arrays of one type, by name; XGBoost marks each element of the others.
+TYPED = {"base_weights": "d", "categories": "l", "categories_nodes": "l",
+         "categories_segments": "L", "categories_sizes": "L", "default_left": "U",
+         "feature_segments": "l", "left_children": "l", "loss_changes": "d", "parents": "l",
+         "right_children": "l", "sorted_idx": "l", "split_conditions": "d", "split_indices": "l",
+         "split_type": "U", "sum_hessian": "d"}  # fmt: skip
+FORMS = {"U": ">B", "i": ">b", "I": ">h", "l": ">i", "L": ">q", "d": ">f"}
+
+
+def model(kind: str) -> dict[str, Any]:
+    """Return what the file of a booster holds."""
+    values: dict[str, Any] = json.loads(grow(kind).save_raw("json"))
+    return values
+
+
+def encode(value: Any, name: str = "") -> bytes:
+    """Return values as the file of a booster."""
+    if isinstance(value, dict):
+        return b"{" + b"".join(_text(key) + encode(one, key) for key, one in value.items()) + b"}"
+    if isinstance(value, str):
+        return b"S" + _text(value)
+    if not isinstance(value, list):
+        return _number(value)
+    marker = TYPED.get(name, "")
+    start = b"[" + (b"$" + marker.encode() if marker else b"") + b"#L" + _pack("L", len(value))
+    return start + b"".join(_pack(marker, one) if marker else encode(one) for one in value)
+
+
+def _text(value: str) -> bytes:
+    return b"L" + _pack("L", len(value)) + value.encode()
+
+
+def _number(value: float) -> bytes:
+    if isinstance(value, float):
+        return b"d" + _pack("d", value)
+    marker = next(one for one, bits in zip("iIlL", (7, 15, 31, 63), strict=True)
+                  if -1 << bits < value < (1 << bits) - 1)  # fmt: skip
+    return marker.encode() + _pack(marker, value)
+
+
+def _pack(marker: str, value: float) -> bytes:
+    return struct.pack(FORMS[marker], value)
