@@ -15,6 +15,7 @@ Check = Callable[[Any], None]
 State = Mapping[str, Check]  # the check of each attribute of an object
 
 MOST = 2**31 - 1
+LARGEST = 1e12  # of a float in an array: sums of products stay finite in 32 bits
 MANY = 100_000  # entries of a list, unless the check names another number
 
 
@@ -150,12 +151,18 @@ def instance(*kinds: type) -> Check:
 
 
 def array(dtype: Any, dimensions: int) -> Check:
-    """Return a check for an array of a type and a number of dimensions."""
+    """Return a check for an array of a type and a number of dimensions; floats are finite."""
     wanted = np.dtype(dtype)
-    what = f"a {wanted} array of {dimensions} dimensions"
-    return lambda value: _require(
-        type(value) is np.ndarray and value.dtype == wanted and value.ndim == dimensions, what
-    )
+
+    def check(value: Any) -> None:
+        fits = type(value) is np.ndarray and value.dtype == wanted and value.ndim == dimensions
+        _require(fits, f"a {wanted} array of {dimensions} dimensions")
+        if wanted.kind == "f" and value.size:
+            # NaN, which minimum and maximum then are too, is between no two numbers.
+            within = value.min() >= -LARGEST and value.max() <= LARGEST
+            _require(bool(within), f"an array of numbers up to {LARGEST:.0e}")
+
+    return check
 
 
 def require_shape(name: str, value: np.ndarray[Any, Any], shape: tuple[int, ...]) -> None:

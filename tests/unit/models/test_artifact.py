@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,19 @@ def test_arrays_are_mapped_and_cannot_be_written_to(copy: Path) -> None:
     scorer = dict(opened.classifier.pipeline[1].transformer_list)["scores"].fitted_[0]
     with pytest.raises(ValueError, match="read-only"):
         scorer.weights_[0, 0] = 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists its mappings")
+def test_processes_share_the_pages_of_a_model(copy: Path) -> None:
+    opened = artifact.load(copy, threads=1)
+    opened.probabilities([TEXT])
+    own = [
+        line.split()[1]
+        for line in Path("/proc/self/maps").read_text().splitlines()
+        if f"{copy}/" in line and line.endswith(".npy")
+    ]
+    assert len(own) >= len(opened.card.arrays) - 2, "the terms of two fields are Python objects"
+    assert set(own) == {"r--s"}, "readable, and shared with whoever maps the same file"
 
 
 def array_with(copy: Path, end: str, **changes: Any) -> None:

@@ -29,6 +29,7 @@ from shelfmark.models.boosted.scorers import CLASS_COUNT
 Grow = Callable[[Objective, Rows, Rows], xgboost.Booster]
 
 BOOSTER = "booster.ubj"
+MOST_SCORERS = 3  # of a stack
 STILL = 0.2  # standard deviations from the mean within which a score has no direction
 
 
@@ -200,7 +201,7 @@ class RerankerHead(BoosterHead):
     STATE: ClassVar[State] = {
         "classes": CLASS_COUNT,
         "candidates": checks.integer(1),
-        "blocks": checks.items(checks.integer()),
+        "blocks": checks.items(checks.integer(), most=MOST_SCORERS),
         "listed": checks.items(checks.integer(-1)),
         "groups": checks.items(checks.integer()),
         "prior_": checks.array(np.float32, 1),
