@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import httpx2 as httpx
 import pytest
 import uvicorn
 
-from shelfmark.models.answers import answer_queries
+from shelfmark.models.answers import Answer, PaperQuery, answer_queries
+from shelfmark.models.artifact import Model
 from shelfmark.service import batching
 from shelfmark.service.app import create_app
 from shelfmark.service.http_protocol import LimitedH11Protocol
@@ -40,20 +40,41 @@ def threaded_service(settings: Settings) -> Iterator[httpx.Client]:
 
 
 class HeldModel:
-    """Stands in for `answer_queries`: it answers only after the test has released it."""
+    """Stands in for `answer_queries`: it answers only what the test has released.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    `batches` has the queries of each call, and `poison` is a text that no model can read.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, poison: str = "") -> None:
         self.called = threading.Event()
-        self._released = threading.Event()
+        self.batches: list[list[PaperQuery]] = []
+        self._poison = poison
+        self._released = threading.Semaphore(0)
+        self._all_released = False
         monkeypatch.setattr(batching, "answer_queries", self._answer_queries)
 
     def wait_until_called(self) -> None:
         assert self.called.wait(PATIENCE)
 
-    def release(self) -> None:
-        self._released.set()
+    def wait_for_batch(self, number: int) -> list[PaperQuery]:
+        """Return the queries of a call, from 1, once the model has been called so often."""
+        until(lambda: len(self.batches) >= number)
+        return self.batches[number - 1]
 
-    def _answer_queries(self, *arguments: Any) -> Any:
+    def release_one(self) -> None:
+        """Answer one call."""
+        self._released.release()
+
+    def release(self) -> None:
+        """Answer all calls."""
+        self._all_released = True
+        self._released.release()
+
+    def _answer_queries(self, model: Model, queries: list[PaperQuery]) -> list[Answer]:
+        self.batches.append(queries)
         self.called.set()
-        assert self._released.wait(PATIENCE)
-        return answer_queries(*arguments)
+        if not self._all_released:
+            assert self._released.acquire(timeout=PATIENCE)
+        if self._poison and any(query.abstract == self._poison for query in queries):
+            raise ValueError(self._poison)
+        return answer_queries(model, queries)

@@ -75,6 +75,33 @@ class LogLine:
 _ADAPTER = TypeAdapter(LogLine)
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerSummary:
+    """What the log keeps of an answer: far fewer objects than the answer itself.
+
+    Args:
+        model: the version that answered.
+        category: the one predicted.
+        confidence: the probability of the category.
+        confident: whether that was enough to act on.
+        probabilities: of the ranked categories.
+    """
+
+    model: str
+    category: str
+    confidence: float
+    confident: bool
+    probabilities: dict[str, float]
+
+    @classmethod
+    def of(cls, answer: Answer) -> AnswerSummary:
+        """Return the summary of an answer."""
+        probabilities = {rank.category: rank.probability for rank in answer.ranking}
+        return cls(
+            answer.model, answer.category, answer.confidence, answer.confident, probabilities
+        )
+
+
 @dataclass(frozen=True)
 class LoggedAnswer:
     """An answer on its way to the log, whose line is made when the log writes it.
@@ -91,7 +118,7 @@ class LoggedAnswer:
     request_id: str
     model: Model
     query: PaperQuery
-    answer: Answer
+    answer: AnswerSummary
 
     def line(self, keep_sketch: bool, keep_text: bool) -> LogLine:
         """Return the log line.
@@ -109,7 +136,7 @@ class LoggedAnswer:
             category=self.answer.category,
             confidence=self.answer.confidence,
             confident=self.answer.confident,
-            probabilities={rank.category: rank.probability for rank in self.answer.ranking},
+            probabilities=self.answer.probabilities,
             characters=traits.characters,
             words=traits.words,
             unknown=traits.unknown,

@@ -1,4 +1,4 @@
-"""Batches of requests: one thread predicts, and takes all that wait at once.
+"""Batches of requests: one thread predicts, and takes what waits in slices of a limited cost.
 
 No request waits for a batch to fill: the next batch gathers while the current one is predicted. In
 a batch of sixteen, a paper costs a seventh of what it costs alone.
@@ -7,21 +7,82 @@ a batch of sixteen, a paper costs a seventh of what it costs alone.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import orjson
 
 from shelfmark.models.answers import Answer, PaperQuery, answer_queries
 from shelfmark.models.artifact import Model
+from shelfmark.monitoring.log_line import AnswerSummary
+from shelfmark.service.limits.bodies import NO_MEMORY, RETRY
+from shelfmark.service.limits.cost import query_cost
+from shelfmark.service.limits.fair_queue import FairQueue, Ticket
+from shelfmark.service.limits.memory import MemoryShare
+from shelfmark.service.responses import RefusedError
 
-MAX_BATCH = 256  # papers, unless a single request has more
+SLICE_COST = 15_000  # µs: what a request may wait for the one before it
 
-BatchAnswer = tuple[Model, list[Answer]]
-PendingRequest = tuple[Sequence[PaperQuery], "asyncio.Future[BatchAnswer]"]
+BatchAnswer = tuple[Model, list["EncodedAnswer"]]
+Slice = tuple["PendingRequest", Sequence[PaperQuery]]
+
+
+class EncodedAnswer(NamedTuple):
+    """An answer as JSON, made in the thread that predicts, and what is recorded of it.
+
+    The many objects of an answer with a long ranking end with its slice: a hundred thousand of them
+    would stop the worker whenever Python looks for garbage.
+    """
+
+    json: bytes
+    summary: AnswerSummary
+
+    @classmethod
+    def of(cls, answer: Answer) -> EncodedAnswer:
+        """Return the encoded answer."""
+        return cls(orjson.dumps(answer.to_json()), AnswerSummary.of(answer))
+
+
+class PendingRequest(Ticket):
+    """A request, the answers so far, and the one model that gives them.
+
+    Args:
+        queries: of the request.
+        memory: the request's share of the memory, which the answers occupy too.
+        future: gets the answers.
+    """
+
+    def __init__(
+        self,
+        queries: Sequence[PaperQuery],
+        memory: MemoryShare,
+        future: asyncio.Future[BatchAnswer],
+    ) -> None:
+        super().__init__(queries, future.done)
+        self.future = future
+        self._memory = memory
+        self.model: Model | None = None
+        self.answers: list[EncodedAnswer] = []
+
+    def take(self, outcome: list[EncodedAnswer] | Exception) -> None:
+        """Add the answers of a slice; the last ones, or an error, end the request."""
+        if self.future.done():  # the request has ended meanwhile
+            return
+        if isinstance(outcome, Exception):
+            self.future.set_exception(outcome)
+            return
+        if not self._memory.try_grow(sum(len(answer.json) for answer in outcome)):
+            self.future.set_exception(RefusedError(503, NO_MEMORY, RETRY))
+            return
+        self.answers += outcome
+        if len(self.answers) == len(self.queries):
+            assert self.model is not None
+            self.future.set_result((self.model, self.answers))
 
 
 class Batcher:
-    """Answers queries with the model that is current when their batch starts.
+    """Answers queries with the model that is current when their first slice starts.
 
     Args:
         current_model: returns that model.
@@ -29,21 +90,32 @@ class Batcher:
 
     def __init__(self, current_model: Callable[[], Model]) -> None:
         self._current_model = current_model
-        self._waiting: deque[PendingRequest] = deque()
+        self._queue: FairQueue[PendingRequest] = FairQueue(query_cost, SLICE_COST)
         self._thread = ThreadPoolExecutor(1, "predict")
         self._loop_task: asyncio.Task[None] | None = None
 
-    async def answer(self, queries: Sequence[PaperQuery]) -> BatchAnswer:
-        """Return the answers, and the one model that gave them.
+    def submit(
+        self, queries: Sequence[PaperQuery], memory: MemoryShare
+    ) -> asyncio.Future[BatchAnswer]:
+        """Return the future of the answers and of the one model that gives them.
 
-        Raises:
-            Exception: what the model raises for these queries alone.
+        Args:
+            queries: of one request.
+            memory: the request's share of the memory, which grows with its answers.
+
+        Once the future is done, for example cancelled, no further query of the request is answered.
+        Its exception is what the model raises for these queries alone.
         """
         future: asyncio.Future[BatchAnswer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((queries, future))
+        if not queries:
+            future.set_result((self._current_model(), []))
+            return future
+        request = PendingRequest(queries, memory, future)
+        self._queue.add(request)
+        future.add_done_callback(lambda _: self._queue.remove(request))
         if self._loop_task is None or self._loop_task.done():
             self._loop_task = asyncio.create_task(self._predict_waiting())
-        return await future
+        return future
 
     async def aclose(self) -> None:
         """Wait for the batch in flight."""
@@ -51,39 +123,24 @@ class Batcher:
 
     async def _predict_waiting(self) -> None:
         loop = asyncio.get_running_loop()
-        while batch := self._next_batch():
-            outcomes = await loop.run_in_executor(
-                self._thread, _answer_batch, self._current_model(), batch
-            )
-            for (_, future), outcome in zip(batch, outcomes, strict=True):
-                if future.done():  # the request has ended meanwhile
-                    continue
-                if isinstance(outcome, Exception):
-                    future.set_exception(outcome)
-                else:
-                    future.set_result(outcome)
-
-    def _next_batch(self) -> list[PendingRequest]:
-        """Return the requests that have waited longest, as many as fit a batch."""
-        batch: list[PendingRequest] = []
-        papers = 0
-        while self._waiting:
-            queries, future = self._waiting[0]
-            if batch and papers + len(queries) > MAX_BATCH:
-                break
-            self._waiting.popleft()
-            if not future.done():
-                batch.append((queries, future))
-                papers += len(queries)
-        return batch
+        while batch := self._queue.next_slice():
+            for request, _ in batch:
+                request.model = request.model or self._current_model()
+            outcomes = await loop.run_in_executor(self._thread, _answer_batch, batch)
+            for (request, _), outcome in zip(batch, outcomes, strict=True):
+                request.take(outcome)
 
 
-def _answer_batch(model: Model, batch: list[PendingRequest]) -> list[BatchAnswer | Exception]:
-    """Answer all requests at once; if that fails, each alone, so that none fails for another."""
-    try:
-        answers = iter(answer_queries(model, [query for queries, _ in batch for query in queries]))
-        return [(model, [next(answers) for _ in queries]) for queries, _ in batch]
-    except Exception as error:
-        if len(batch) == 1:
-            return [error]
-        return [outcome for request in batch for outcome in _answer_batch(model, [request])]
+def _answer_batch(batch: list[Slice]) -> list[list[EncodedAnswer] | Exception]:
+    """Answer all slices at once; if that fails, each alone, so that none fails for another."""
+    model = batch[0][0].model
+    if all(request.model is model for request, _ in batch):
+        assert model is not None
+        try:
+            queries = [query for _, queries in batch for query in queries]
+            answers = map(EncodedAnswer.of, answer_queries(model, queries))
+            return [[next(answers) for _ in queries] for _, queries in batch]
+        except Exception as error:
+            if len(batch) == 1:
+                return [error]
+    return [outcome for one in batch for outcome in _answer_batch([one])]

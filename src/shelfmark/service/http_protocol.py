@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shelfmark.service.limits.memory import MemoryBudget, MemoryShare
 
-LIMITS, CONNECTION = "limits", "connection"  # keys of the ASGI state
+LIMITS, CONNECTION, MEMORY = "limits", "connection", "memory"  # keys of the ASGI state
+T = TypeVar("T")
+
+
+class ClientGoneError(Exception):
+    """The client has closed the connection before it got its answer."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class LimitedConnection(asyncio.Protocol):
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
+    flow: Any  # uvicorn's control of reading and writing
 
     def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], **rest: Any):
         super().__init__(config, server_state, {**app_state, CONNECTION: self}, **rest)  # type: ignore[call-arg]
@@ -49,6 +55,7 @@ class LimitedConnection(asyncio.Protocol):
         self._header_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
         self._unsent: MemoryShare | None = None
+        self._awaited: asyncio.Future[Any] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the timer for the first request."""
@@ -75,6 +82,19 @@ class LimitedConnection(asyncio.Protocol):
         """Expect the next request."""
         self._requests -= 1
 
+    async def wait_for(self, future: asyncio.Future[T]) -> T:
+        """Return the result of a future, which ends early if the client closes the connection.
+
+        Raises:
+            ClientGoneError: the client has gone.
+        """
+        self._awaited = future
+        self.flow.resume_reading()  # paused by a large body, it would not notice the end
+        try:
+            return await future
+        finally:
+            self._awaited = None
+
     def pause_writing(self) -> None:
         """Count the bytes that the client has not received, and limit the time for them."""
         super().pause_writing()
@@ -95,6 +115,8 @@ class LimitedConnection(asyncio.Protocol):
         self._release_unsent()
         if self._header_timer is not None:
             self._header_timer.cancel()
+        if self._awaited is not None and not self._awaited.done():
+            self._awaited.set_exception(ClientGoneError())
         super().connection_lost(exc)
 
     def _start_header_timer(self) -> None:

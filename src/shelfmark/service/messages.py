@@ -109,15 +109,31 @@ class PredictRequest(PaperInput):
         """
         if self.papers is None:
             return [self.query(self.top_k, self.explain, settings.max_characters)]
-        single = (self.text, self.title, self.abstract, self.primary, self.id)
-        if any(value is not None for value in single):
-            raise InvalidFieldError("body", "give one paper, or papers, not both")
-        if len(self.papers) > settings.max_papers:
-            raise InvalidFieldError("papers", f"should have at most {settings.max_papers} papers")
+        self._check_list(self.papers, settings)
         return [
             self._query_or_error(paper, f"papers.{number}", settings.max_characters)
             for number, paper in enumerate(self.papers)
         ]
+
+    def _check_list(self, papers: list[Any], settings: Settings) -> None:
+        single = (self.text, self.title, self.abstract, self.primary, self.id)
+        if any(value is not None for value in single):
+            raise InvalidFieldError("body", "give one paper, or papers, not both")
+        if len(papers) > settings.max_papers:
+            raise InvalidFieldError("papers", f"should have at most {settings.max_papers} papers")
+        if self.explain and len(papers) > settings.max_explanations:
+            most = f"at most {settings.max_explanations} papers with explain"
+            raise InvalidFieldError("papers", f"should have {most}")
+        characters = sum(
+            len(text)
+            for paper in papers
+            if isinstance(paper, dict)
+            for text in paper.values()
+            if isinstance(text, str)
+        )
+        if characters > settings.max_total_characters:
+            most = f"at most {settings.max_total_characters:,} characters"
+            raise InvalidFieldError("papers", f"should have {most} in all texts together")
 
     def _query_or_error(
         self, paper: Any, field: str, max_characters: int

@@ -11,8 +11,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shelfmark.service.auth import RequiredKey
-from shelfmark.service.http_protocol import CONNECTION, LIMITS, ConnectionLimits
-from shelfmark.service.limits.bodies import RETRY, ClientGoneError, check_framing, read_body
+from shelfmark.service.http_protocol import (
+    CONNECTION,
+    LIMITS,
+    MEMORY,
+    ClientGoneError,
+    ConnectionLimits,
+)
+from shelfmark.service.limits.bodies import RETRY, check_framing, read_body
 from shelfmark.service.limits.context import RequestContext
 from shelfmark.service.limits.memory import MemoryBudget
 from shelfmark.service.responses import RefusedError, problem_response
@@ -105,6 +111,7 @@ class RequestGuard:
         body, share = await read_body(
             request.receive, headers, self._settings.max_body_bytes, self._memory
         )
+        scope["state"][MEMORY] = share
         try:
             await self._handle_body(request, body)
         finally:

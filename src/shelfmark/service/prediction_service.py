@@ -12,9 +12,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from shelfmark.models.answers import Answer, PaperQuery
+from shelfmark.models.answers import PaperQuery
 from shelfmark.models.artifact import Model
-from shelfmark.monitoring.log_line import LoggedAnswer
+from shelfmark.monitoring.log_line import AnswerSummary, LoggedAnswer
 from shelfmark.monitoring.prediction_log import PredictionLog
 from shelfmark.service.batching import Batcher
 from shelfmark.service.model_slot import ModelSlot
@@ -68,7 +68,7 @@ class PredictionService:
         )
 
     def record(
-        self, model: Model, queries: list[PaperQuery], answers: list[Answer], request_id: str
+        self, model: Model, queries: list[PaperQuery], answers: list[AnswerSummary], request_id: str
     ) -> None:
         """Count the answers to a request, and hand them to the prediction log if there is one."""
         outcomes = self.telemetry.papers.labels("unsure"), self.telemetry.papers.labels("confident")

@@ -110,6 +110,10 @@ def add_problem_handlers(app: FastAPI) -> None:
         field_error = {"field": error.field, "problem": error.problem}
         return problem_response(UNPROCESSABLE, error.detail, [field_error])
 
+    async def refusal(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RefusedError)
+        return error.response
+
     async def internal(request: Request, error: Exception) -> Response:
         return problem_response(
             HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log names the reason."
@@ -118,4 +122,5 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid_request)
     app.add_exception_handler(InvalidFieldError, invalid_field)
+    app.add_exception_handler(RefusedError, refusal)
     app.add_exception_handler(Exception, internal)

@@ -24,6 +24,12 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(4 << 20, ge=1024, description="largest body of a request")
     max_characters: int = Field(50_000, ge=100, description="longest title, abstract or text")
     max_papers: int = Field(256, ge=1, description="longest list")
+    max_total_characters: int = Field(
+        1_000_000, ge=100, description="most characters of all texts of a request together"
+    )
+    max_explanations: int = Field(
+        32, ge=1, description="longest list with explain, whose answers cost twenty times more"
+    )
     max_in_flight: int = Field(
         128,
         ge=1,

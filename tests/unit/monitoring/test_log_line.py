@@ -7,7 +7,7 @@ import pytest
 from shelfmark.models.answers import PaperQuery, answer_queries
 from shelfmark.models.artifact import Model
 from shelfmark.monitoring.fingerprint import sketcher_for
-from shelfmark.monitoring.log_line import LoggedAnswer, LogLine
+from shelfmark.monitoring.log_line import AnswerSummary, LoggedAnswer, LogLine
 
 KEYS = ["time", "request_id", "model", "category", "confidence", "confident", "probabilities",
         "characters", "words", "unknown", "language"]  # fmt: skip
@@ -17,7 +17,7 @@ TEXT = "We train a robot arm to grasp unseen objects."
 def logged(model: Model, **asked: str) -> LoggedAnswer:
     query = PaperQuery("", TEXT, **asked)
     (answer,) = answer_queries(model, [query])
-    return LoggedAnswer(5.0, "r1", model, query, answer)
+    return LoggedAnswer(5.0, "r1", model, query, AnswerSummary.of(answer))
 
 
 def test_a_line_holds_the_answer_and_the_traits_of_the_text(model: Model) -> None:

@@ -63,9 +63,11 @@ def find_places(
     tokens = _tokens(vectorizer, text)
     wanted: dict[str, list[tuple[int, int]]] = {term: [] for term in terms}
     low, high = vectorizer.ngram_range
-    runs = (range(len(tokens) - size + 1) for size in range(low, high + 1))
-    for size, starts in zip(range(low, high + 1), runs, strict=True):
-        for start in starts:
+    # Most tokens start none of the few terms, so their n-grams need not be built.
+    first_tokens = {term.partition(" ")[0] for term in terms}
+    starts = [start for start, (token, _, _) in enumerate(tokens) if token in first_tokens]
+    for start in starts:
+        for size in range(low, min(high, len(tokens) - start) + 1):
             run = tokens[start : start + size]
             term = " ".join(token for token, _, _ in run)
             if term in wanted:
@@ -77,7 +79,8 @@ def _tokens(vectorizer: TfidfVectorizer, text: str) -> list[tuple[str, int, int]
     """Return the tokens of a text, each with the characters it comes from."""
     prepare, stop = vectorizer.build_preprocessor(), vectorizer.get_stop_words() or ()
     # A character becomes several when prepared, or none, as an accent that stands alone does.
-    origins = [place for place, character in enumerate(text) for _ in prepare(character)]
+    widths = {character: len(prepare(character)) for character in set(text)}
+    origins = [place for place, character in enumerate(text) for _ in range(widths[character])]
     matches = re.finditer(vectorizer.token_pattern, prepare(text))
     tokens = [(match[0], origins[match.start()], origins[match.end() - 1] + 1) for match in matches]
     return [token for token in tokens if token[0] not in stop]

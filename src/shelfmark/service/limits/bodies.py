@@ -7,16 +7,13 @@ from collections.abc import AsyncIterator
 
 from starlette.types import Receive
 
+from shelfmark.service.http_protocol import ClientGoneError
 from shelfmark.service.limits.memory import MemoryBudget, MemoryShare
 from shelfmark.service.responses import CONTENT_TOO_LARGE, RefusedError
 
 Headers = list[tuple[bytes, bytes]]
 RETRY = {"Retry-After": "1"}
 NO_MEMORY = "Too many bodies and answers wait for their clients; ask again."
-
-
-class ClientGoneError(Exception):
-    """The client has closed the connection before its whole body was read."""
 
 
 def has_body(headers: Headers) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from shelfmark.models.answers import Answer, PaperQuery
 from shelfmark.service.auth import API_KEY, document_key
+from shelfmark.service.batching import EncodedAnswer
+from shelfmark.service.http_protocol import CONNECTION, MEMORY, LimitedConnection
 from shelfmark.service.limits.json_input import bounded_route
-from shelfmark.service.messages import VALUES_OF_A_PAPER, Answers, PredictRequest
+from shelfmark.service.messages import VALUES_OF_A_PAPER, Answers, InvalidFieldError, PredictRequest
 from shelfmark.service.prediction_service import PredictionService
-from shelfmark.service.responses import document_problems, json_response
+from shelfmark.service.responses import document_problems
 
 PROBLEMS = document_problems(
     s401="The API key is missing or wrong",
@@ -36,19 +39,32 @@ def create_router(service: PredictionService) -> APIRouter:
         """Predict the category of a paper, or of each paper of a list."""
         papers = body.queries(service.settings)
         queries = [paper for paper in papers if isinstance(paper, PaperQuery)]
-        model, answers = await service.batcher.answer(queries)
+        state = request.scope["state"]
+        future = service.batcher.submit(queries, state[MEMORY])
+        connection: LimitedConnection | None = state.get(CONNECTION)
+        model, answers = await (connection.wait_for(future) if connection else future)
         service.telemetry.batches.observe(len(papers))
         service.telemetry.papers.labels("refused").inc(len(papers) - len(queries))
-        service.record(model, queries, answers, request.state.request_id)
+        summaries = [answer.summary for answer in answers]
+        service.record(model, queries, summaries, request.state.request_id)
         if body.papers is None:
-            return json_response(answers[0].to_json())
-        in_order = iter(answers)
-        predictions = [
-            next(in_order).to_json()
-            if isinstance(paper, PaperQuery)
-            else {"error": paper.problem, "field": paper.field}
-            for paper in papers
-        ]
-        return json_response({"predictions": predictions, "model": model.version})
+            content = answers[0].json
+        else:
+            content = _list_json(papers, answers, model.version)
+        return Response(content, media_type="application/json")
 
     return router
+
+
+def _list_json(
+    papers: list[PaperQuery | InvalidFieldError], answers: list[EncodedAnswer], version: str
+) -> bytes:
+    """Return the answers to a list, and the errors of its invalid papers, in its order."""
+    in_order = iter(answers)
+    entries = [
+        next(in_order).json
+        if isinstance(paper, PaperQuery)
+        else orjson.dumps({"error": paper.problem, "field": paper.field})
+        for paper in papers
+    ]
+    return b'{"predictions":[%b],"model":%b}' % (b",".join(entries), orjson.dumps(version))

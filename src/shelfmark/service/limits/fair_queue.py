@@ -1,0 +1,108 @@
+"""The queue of requests that wait for the model: each takes its turns, whatever its size.
+
+The request that has got the least work, with its next query, goes first. So a small request
+overtakes the rest of a large one, and large ones share the work equally. Each fourth slice belongs
+to the oldest request, so that no stream of small ones keeps a large one from its end.
+
+Source: Nuyens and Wierman, The foreground-background queue: a survey, Performance Evaluation 2008.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from shelfmark.models.answers import PaperQuery
+
+TicketType = TypeVar("TicketType", bound="Ticket")
+OLDEST_TURN = 4  # each fourth slice is for the oldest request
+
+
+class Ticket:
+    """A request in the queue.
+
+    Args:
+        queries: of the request, at least one.
+        abandoned: returns whether nobody waits for its answers any more.
+    """
+
+    def __init__(self, queries: Sequence[PaperQuery], abandoned: Callable[[], bool]) -> None:
+        self.queries = queries
+        self.abandoned = abandoned
+        self.taken = 0  # number of queries that were handed out
+        self.work = 0.0  # their cost
+        self.rank = 0.0  # the work after the next query: the smallest goes first
+
+    def waits(self) -> bool:
+        """Return whether queries are left that somebody waits for."""
+        return self.taken < len(self.queries) and not self.abandoned()
+
+
+class FairQueue(Generic[TicketType]):
+    """Hands out the queries of all requests in slices of a limited cost.
+
+    Args:
+        cost: returns the cost of a query.
+        budget: largest cost of a slice, unless a single query costs more.
+    """
+
+    def __init__(self, cost: Callable[[PaperQuery], float], budget: float) -> None:
+        self._cost = cost
+        self._budget = budget
+        self._by_work: list[tuple[float, int, TicketType]] = []
+        self._by_age: dict[TicketType, None] = {}
+        self._order = itertools.count()  # of equal work: first come, first served
+        self._slices = 0
+
+    def add(self, ticket: TicketType) -> None:
+        """Add a request."""
+        self._by_age[ticket] = None
+        self._push(ticket)
+
+    def remove(self, ticket: TicketType) -> None:
+        """Forget a request and release its texts, whether or not queries of it are left."""
+        self._by_age.pop(ticket, None)
+        ticket.queries = ()
+
+    def next_slice(self) -> list[tuple[TicketType, Sequence[PaperQuery]]]:
+        """Return the queries to answer next, with their requests; none if no request waits.
+
+        Queries with and without explanations do not share a slice, or a small request without
+        would wait for the explanations of another.
+        """
+        self._slices += 1
+        choose = self._oldest if self._slices % OLDEST_TURN == 0 else self._least_work
+        counts: dict[TicketType, int] = {}
+        spent, explain = 0.0, None
+        while (ticket := choose()) is not None:
+            query = ticket.queries[ticket.taken]
+            cost = self._cost(query)
+            if counts and (spent + cost > self._budget or query.explain is not explain):
+                break
+            spent, explain = spent + cost, query.explain
+            counts[ticket] = counts.get(ticket, 0) + 1
+            ticket.taken += 1
+            ticket.work += cost
+            self._push(ticket)
+        return [
+            (ticket, ticket.queries[ticket.taken - count : ticket.taken])
+            for ticket, count in counts.items()
+        ]
+
+    def _push(self, ticket: TicketType) -> None:
+        if ticket.taken < len(ticket.queries):
+            ticket.rank = ticket.work + self._cost(ticket.queries[ticket.taken])
+            heapq.heappush(self._by_work, (ticket.rank, next(self._order), ticket))
+
+    def _least_work(self) -> TicketType | None:
+        while self._by_work:
+            rank, _, ticket = self._by_work[0]
+            if ticket.waits() and ticket.rank == rank:
+                return ticket
+            heapq.heappop(self._by_work)  # it has ended, or has another entry
+        return None
+
+    def _oldest(self) -> TicketType | None:
+        return next((ticket for ticket in self._by_age if ticket.waits()), None)

@@ -1,0 +1,118 @@
+"""The turns of requests at the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shelfmark.models.answers import PaperQuery
+from shelfmark.service.limits.cost import query_cost
+from shelfmark.service.limits.fair_queue import FairQueue, Ticket
+
+BUDGET = 10
+
+
+def cost(query: PaperQuery) -> float:
+    return len(query.abstract)
+
+
+def ticket(*costs: int, explain: bool = False) -> Ticket:
+    return Ticket([PaperQuery("", "x" * size, explain=explain) for size in costs], lambda: False)
+
+
+def drain(queue: FairQueue[Ticket]) -> list[list[tuple[Ticket, int]]]:
+    slices = []
+    while slice_ := queue.next_slice():
+        slices.append([(ticket, len(queries)) for ticket, queries in slice_])
+    return slices
+
+
+def spent(slice_: Sequence[tuple[Ticket, Sequence[PaperQuery]]]) -> float:
+    return sum(cost(query) for _, queries in slice_ for query in queries)
+
+
+def test_every_query_is_handed_out_once_in_the_order_of_its_request() -> None:
+    queue: FairQueue[Ticket] = FairQueue(cost, BUDGET)
+    tickets = [ticket(3, 1, 4, 1, 5, 9, 2, 6), ticket(5, 3), ticket(5, 8, 9, 7, 9, explain=True)]
+    for one in tickets:
+        queue.add(one)
+    given: dict[Ticket, list[PaperQuery]] = {one: [] for one in tickets}
+    while slice_ := queue.next_slice():
+        assert spent(slice_) <= BUDGET
+        assert len({query.explain for _, queries in slice_ for query in queries}) == 1
+        for one, queries in slice_:
+            given[one] += queries
+    assert all(given[one] == one.queries for one in tickets)
+
+
+def test_a_query_over_the_budget_has_a_slice_of_its_own() -> None:
+    queue: FairQueue[Ticket] = FairQueue(cost, BUDGET)
+    large = ticket(50, 1)
+    queue.add(large)
+    assert drain(queue) == [[(large, 1)], [(large, 1)]]
+
+
+def test_a_small_request_overtakes_the_rest_of_large_ones() -> None:
+    queue: FairQueue[Ticket] = FairQueue(cost, BUDGET)
+    large = [ticket(*[5] * 100, explain=True) for _ in range(10)]
+    for one in large:
+        queue.add(one)
+    queue.next_slice()
+    for _ in range(20):
+        small = ticket(1)
+        queue.add(small)
+        turns = [[one for one, _ in queue.next_slice()] for _ in range(2)]
+        assert small in turns[0] + turns[1], "at most the turn of the oldest is before it"
+
+
+def test_a_large_request_ends_while_small_ones_keep_coming() -> None:
+    queue: FairQueue[Ticket] = FairQueue(cost, BUDGET)
+    large = ticket(*[BUDGET] * 30)
+    queue.add(large)
+    slices = 0
+    while large.waits():
+        queue.add(ticket(BUDGET))
+        queue.next_slice()
+        slices += 1
+    assert slices <= 4 * 30
+
+
+def test_large_requests_share_the_work_equally() -> None:
+    queue: FairQueue[Ticket] = FairQueue(cost, BUDGET)
+    many = [ticket(*[BUDGET] * 100) for _ in range(4)]
+    for one in many:
+        queue.add(one)
+    for _ in range(80):
+        queue.next_slice()
+    others = [one.taken for one in many[1:]]
+    assert max(others) - min(others) <= 1
+    assert min(others) >= 10
+
+
+def test_nothing_is_computed_for_an_abandoned_request() -> None:
+    queue: FairQueue[Ticket] = FairQueue(cost, BUDGET)
+    abandoned = False
+    large = Ticket([PaperQuery("", "x" * BUDGET)] * 9, lambda: abandoned)
+    small = ticket(1)
+    queue.add(large)
+    queue.next_slice()
+    abandoned = True
+    queue.add(small)
+    assert drain(queue) == [[(small, 1)]]
+
+
+def test_a_removed_request_leaves_no_text_behind() -> None:
+    queue: FairQueue[Ticket] = FairQueue(cost, BUDGET)
+    large = ticket(*[BUDGET] * 9)
+    queue.add(large)
+    queue.next_slice()
+    queue.remove(large)
+    assert len(large.queries) == 0
+    assert drain(queue) == []
+
+
+def test_characters_ranks_and_explanations_cost() -> None:
+    plain = query_cost(PaperQuery("", "x" * 1000))
+    assert query_cost(PaperQuery("x" * 1000, "x" * 1000)) > plain
+    assert query_cost(PaperQuery("", "x" * 1000, top_k=200)) > plain
+    assert query_cost(PaperQuery("", "x" * 1000, primary="cs.LG")) > plain
+    assert query_cost(PaperQuery("", "x" * 1000, explain=True)) > 10 * plain
