@@ -36,7 +36,7 @@ NO_CATEGORIES = (
 
 
 class Layout:
-    """The bytes of all trees of one size.
+    """The bytes of all trees of one size, behind the first length.
 
     Args:
         size: how many nodes a tree has.
@@ -49,12 +49,13 @@ class Layout:
     """
 
     def __init__(self, size: int, number: int, features: int) -> None:
-        before = {"base_weights": b"{", "default_left": NO_CATEGORIES}
         fixed, sizes = [], []
         for name, marker in PARTS.items():
             start = ubj.encode_array_start(marker, size) if marker else b""
-            fixed.append(before.get(name, b"") + ubj.encode_key(name) + start)
+            before = NO_CATEGORIES if name == "default_left" else b""
+            fixed.append(before + ubj.encode_key(name) + start)
             sizes.append(size * TYPES[marker].itemsize if marker else number)
+        fixed[0] = b""  # it is read before, for the size
         parameters = ubj.encode_object(
             num_deleted=ubj.encode_text("0"),
             num_feature=ubj.encode_text(str(features)),
@@ -78,7 +79,8 @@ def read_columns(reader: Reader, count: int, features: int) -> dict[str, Array]:
     sizes = []
     for place in range(count):
         name, number = f"tree {place}", ubj.encode_integer(place)
-        size = reader.peek_count(START, TYPES[b"d"].itemsize, name)
+        reader.expect(START, name)
+        size = reader.read_count(TYPES[b"d"].itemsize, name)
         if not size:
             raise reader.error(f"{name} has no nodes")
         kind = size, len(number)

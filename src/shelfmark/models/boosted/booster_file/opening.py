@@ -85,8 +85,7 @@ def check_booster(content: bytes, features: int, classes: int | None) -> None:
     """
     reader = Reader(content)
     reader.expect(LEARNER, "the beginning of a booster")
-    groups = classes if classes is not None and classes > 2 else 1
-    trees, weights = _read_gradient_booster(reader, features, groups)
+    trees, weights = _read_gradient_booster(reader, features, _count_margins(classes))
     base = _read_parameters(reader, features, classes)
     _read_objective(reader, classes)
     version = [int(part) for part in re.findall(r"\d+", xgboost.__version__)[:3]]
@@ -100,11 +99,16 @@ def check_booster(content: bytes, features: int, classes: int | None) -> None:
         raise ShelfmarkError(f"its leaves and its base score exceed {LARGEST_MARGIN:.0e} together")
 
 
-def _read_gradient_booster(reader: Reader, features: int, groups: int) -> tuple[Trees, Doubles]:
+def _count_margins(classes: int | None) -> int:
+    """Return how many margins the trees give a row: one for two classes or for a candidate."""
+    return classes if classes is not None and classes > 2 else 1
+
+
+def _read_gradient_booster(reader: Reader, features: int, margins: int) -> tuple[Trees, Doubles]:
     """Return the trees and the weight of each, where dropout may have changed it."""
     dart = reader.accept(ubj.encode_key("gbtree") + b"{")
     reader.expect(MODEL, "the model")
-    trees = _read_trees(reader, features, groups)
+    trees = _read_trees(reader, features, margins)
     count = len(trees.sizes)
     weights = np.ones(count)
     # XGBoost 3.3 and later has dropout in every booster; before, it is a booster of its own.
@@ -123,19 +127,19 @@ def _read_gradient_booster(reader: Reader, features: int, groups: int) -> tuple[
     return trees, weights
 
 
-def _read_trees(reader: Reader, features: int, groups: int) -> Trees:
-    """Read trees of whole rounds: in each round one or more in a row for each group."""
+def _read_trees(reader: Reader, features: int, margins: int) -> Trees:
+    """Read trees of whole rounds: in each round one or more in a row for each margin."""
     highest = reader.bytes_left // len(START)
     reader.expect(ubj.encode_key("num_parallel_tree"), "num_parallel_tree")
     parallel = reader.read_number(1, highest, "num_parallel_tree")
     reader.expect(ubj.encode_key("num_trees"), "num_trees")
     count = reader.read_number(1, highest, "num_trees")
-    in_round = parallel * groups
+    in_round = parallel * margins
     if count % in_round:
         raise reader.error(f"{count} trees are not whole rounds of {in_round}")
     boundaries = ubj.encode_integers(range(0, count + 1, in_round))
     reader.expect(b"}" + ubj.encode_key("iteration_indptr") + boundaries, "iteration_indptr")
-    owners = b"".join(ubj.encode_integer(group) * parallel for group in range(groups))
+    owners = b"".join(ubj.encode_integer(number) * parallel for number in range(margins))
     info = b"[#" + ubj.encode_length(count) + owners * (count // in_round)
     reader.expect(ubj.encode_key("tree_info") + info, "tree_info")
     reader.expect(ubj.encode_key("trees") + b"[#" + ubj.encode_length(count), "trees")
@@ -143,18 +147,17 @@ def _read_trees(reader: Reader, features: int, groups: int) -> Trees:
 
 
 def _read_parameters(reader: Reader, features: int, classes: int | None) -> Doubles:
-    """Return the base score of each group."""
-    groups = classes if classes is not None and classes > 2 else None
-    name = "learner_model_param"
+    """Return the base score of each margin."""
+    name, margins = "learner_model_param", _count_margins(classes)
     reader.expect(ubj.encode_key(name) + b"{" + ubj.encode_key("base_score"), name)
-    given = reader.read_text(NUMBER_LENGTH * (groups or 1) + 2, "base_score")
-    base = _base_scores(given, groups or 1)
+    given = reader.read_text(NUMBER_LENGTH * margins + 2, "base_score")
+    base = _base_scores(given, margins)
     if base is None or (classes == 2 and not 0 < base[0] < 1):
         raise reader.error(f"base_score is {given[:80]!r}, which no booster of ours has")
     reader.expect(ubj.encode_key("boost_from_average"), "boost_from_average")
     reader.read_number(0, 1, "boost_from_average")
     rest = ubj.encode_object(
-        num_class=ubj.encode_text(str(groups or 0)),
+        num_class=ubj.encode_text(str(margins) if margins > 1 else "0"),
         num_feature=ubj.encode_text(str(features)),
         num_target=ubj.encode_text("1"),
     )
@@ -172,7 +175,7 @@ def _base_scores(given: str, count: int) -> Doubles | None:
 
 def _read_objective(reader: Reader, classes: int | None) -> None:
     name = "objective"
-    if classes is not None and classes > 2:
+    if _count_margins(classes) > 1:
         whole = ubj.encode_object(
             name=ubj.encode_text("multi:softprob"),
             softmax_multiclass_param=ubj.encode_object(num_class=ubj.encode_text(str(classes))),

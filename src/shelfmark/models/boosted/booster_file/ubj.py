@@ -123,14 +123,6 @@ class Reader:
             raise self.error(f"{name} has the impossible length {value}")
         return value
 
-    def peek_count(self, start: bytes, width: int, name: str) -> int:
-        """Return the length behind these bytes, as `read_count` does, but read neither."""
-        position = self._position
-        self.expect(start, name)
-        value = self.read_count(width, name)
-        self._position = position
-        return value
-
     def read_text(self, longest: int, name: str) -> str:
         """Return a text of ASCII characters, at most so many."""
         self.expect(b"S", name)
