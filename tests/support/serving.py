@@ -65,8 +65,12 @@ def start(
 
 def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
     """Return the ids of the processes that answer requests."""
-    children = psutil.Process(process.pid).children()
-    return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
+    pids = []
+    for child in psutil.Process(process.pid).children():
+        with contextlib.suppress(psutil.Error):  # it has ended
+            if "spawn_main" in " ".join(child.cmdline()):
+                pids.append(child.pid)
+    return pids
 
 
 def log_of(home: Path, port: int | str) -> Path:

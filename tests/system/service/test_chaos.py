@@ -45,20 +45,6 @@ HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n
 
 
 @pytest.fixture(scope="module")
-def house(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two models that never agree: the second has the classes in reverse."""
-    house = tmp_path_factory.mktemp("house")
-    for name in VERSIONS:
-        folder = house / "models" / name
-        shutil.copytree(home / "models" / "quick", folder)
-        card = orjson.loads((folder / "card.json").read_bytes())
-        card["name"] = name
-        card["classes"] = card["classes"][:: 1 if name == "one" else -1]
-        (folder / "card.json").write_bytes(orjson.dumps(card))
-    return house
-
-
-@pytest.fixture(scope="module")
 def right(house: Path) -> Right:
     """The answers of both versions, computed in this process."""
     result = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from multiprocessing.connection import Connection
 from socket import socket
 from types import FrameType
@@ -23,10 +25,12 @@ from uvicorn.config import STARTUP_FAILURE
 
 from shelfmark.core import console
 from shelfmark.service.http_protocol import LimitedH11Protocol
+from shelfmark.service.responses import problem_response
 from shelfmark.service.settings import Settings
 from shelfmark.service.workers.descriptors import LoopErrors
 from shelfmark.service.workers.failures import describe_error
 
+CLOSE = {"Connection": "close", "Retry-After": "1"}
 MARGIN_SECONDS = 1.5  # after the time for requests in flight, to close the log and to end
 
 
@@ -55,12 +59,12 @@ def run_worker(sockets: list[socket], connection: Connection) -> None:
         sys.exit(STARTUP_FAILURE)
 
 
-def create_worker_app() -> OneLineStartupErrors:
+def create_worker_app() -> WorkerApp:
     """Return the application of one worker, with its log set up."""
     from shelfmark.service.app import create_app  # takes seconds, in which the link answers
 
     configure_logging()
-    return OneLineStartupErrors(create_app())
+    return WorkerApp(create_app())
 
 
 def configure_logging() -> None:
@@ -165,8 +169,11 @@ class WorkerServer(uvicorn.Server):
         self.should_exit = True
 
 
-class OneLineStartupErrors:
-    """Keeps the line that names the reason of a failed start, and drops its traceback.
+class WorkerApp:
+    """The application of a worker, which logs no traceback when it fails to start or is stopped.
+
+    It keeps the line that names the reason of a failed start, and answers the requests that are
+    given up at the end.
 
     Args:
         app: the application.
@@ -177,16 +184,43 @@ class OneLineStartupErrors:
         self.failure = "it ended before it had started"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
+        """Handle the start and the end, or one request."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, functools.partial(self._keep_failure, send))
+            return
+        answer = Answer(send)
+        try:
+            await self._app(scope, receive, answer.send)
+        except asyncio.CancelledError:  # the time for requests in flight has ended
+            if not answer.started:
+                response = problem_response(
+                    HTTPStatus.SERVICE_UNAVAILABLE, "The service stops; ask again.", headers=CLOSE
+                )
+                await response(scope, receive, send)
 
-        async def keep_failure(message: Message) -> None:
-            if message["type"] == "lifespan.startup.failed":
-                line = message.get("message", "").strip().rpartition("\n")[2]
-                self.failure = line.partition("ShelfmarkError: ")[2] or line
-                message = {**message, "message": ""}
-            await send(message)
+    async def _keep_failure(self, send: Send, message: Message) -> None:
+        if message["type"] == "lifespan.startup.failed":
+            line = message.get("message", "").strip().rpartition("\n")[2]
+            self.failure = line.partition("ShelfmarkError: ")[2] or line
+            message = {**message, "message": ""}
+        await send(message)
 
-        await self._app(scope, receive, keep_failure if scope["type"] == "lifespan" else send)
+
+class Answer:
+    """The answer to a request, and whether it has started.
+
+    Args:
+        send: sends its messages.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        """Send a message."""
+        self.started = True
+        await self._send(message)
 
 
 class LoguruHandler(logging.Handler):

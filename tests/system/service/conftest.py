@@ -1,0 +1,25 @@
+"""Two models for the tests of a running service."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import orjson
+import pytest
+
+VERSIONS = ("one", "two")
+
+
+@pytest.fixture(scope="module")
+def house(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two models that never agree: the second has the classes in reverse."""
+    house = tmp_path_factory.mktemp("house")
+    for name in VERSIONS:
+        folder = house / "models" / name
+        shutil.copytree(home / "models" / "quick", folder)
+        card = orjson.loads((folder / "card.json").read_bytes())
+        card["name"] = name
+        card["classes"] = card["classes"][:: 1 if name == "one" else -1]
+        (folder / "card.json").write_bytes(orjson.dumps(card))
+    return house
