@@ -21,5 +21,8 @@ def house(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         card = orjson.loads((folder / "card.json").read_bytes())
         card["name"] = name
         card["classes"] = card["classes"][:: 1 if name == "one" else -1]
+        from_ = card["thresholds"]["confident_from"]
+        labels = [entry["label"] for entry in card["classes"]]
+        card["thresholds"]["confident_from"] = {label: from_[label] for label in labels}
         (folder / "card.json").write_bytes(orjson.dumps(card))
     return house

@@ -25,7 +25,7 @@ PROBLEMS = document_problems(
     s422="The request is invalid",
     s503="The workers cannot be told of the model; the current one stays in service",
     s504="Not all workers serve the version yet, and `workers` names those that do not; or it did "
-    "not open in time, and the current one stays in service",
+    "not open in time",
 )
 
 
@@ -52,7 +52,7 @@ async def _load(service: PredictionService, version: str) -> tuple[str, Response
     except TimeoutError:
         seconds = service.settings.load_seconds
         return "refused", problem_response(
-            504, f"{version} did not open within {seconds:g} s; the current one stays in service."
+            504, f"{version} was not loaded within {seconds:g} s; GET /ready names the model served."
         )
     workers = [state.to_json() for state in overview.workers]
     if overview.all_follow:
