@@ -6,6 +6,7 @@ of megabytes. The values are therefore counted first, by operations on bytes alo
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import Any
 
@@ -13,6 +14,9 @@ from fastapi import Request
 from fastapi.routing import APIRoute
 
 from shelfmark.service.messages import InvalidFieldError
+
+# Read from its file now: a worker without a free descriptor could not do so later.
+codecs.lookup("utf-8-sig")
 
 
 def count_values(body: bytes, most: int) -> int:

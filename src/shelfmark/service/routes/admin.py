@@ -52,7 +52,8 @@ async def _load(service: PredictionService, version: str) -> tuple[str, Response
     except TimeoutError:
         seconds = service.settings.load_seconds
         return "refused", problem_response(
-            504, f"{version} was not loaded within {seconds:g} s; GET /ready names the model served."
+            504,
+            f"{version} was not loaded within {seconds:g} s; GET /ready names the model served.",
         )
     workers = [state.to_json() for state in overview.workers]
     if overview.all_follow:
