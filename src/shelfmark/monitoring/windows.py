@@ -152,9 +152,7 @@ def from_papers(path: str, model: Model, since: str, most: int) -> Window:
     """
     first = parse_since(since, time.time())
     sample, left_out = Reservoir[tuple[float, str, str | None]](most), Counter[str]()
-    for line, record in itertools.chain.from_iterable(
-        readers.read_batches(path, "--papers", COLUMNS)
-    ):
+    for line, record in _read_records(path, "--papers"):
         fields = _record_fields(record)
         # A text beside both of its parts would be read without its title.
         whole = fields.get("title") and fields.get("abstract")
@@ -263,9 +261,7 @@ def _add_labels(lines: list[LogLine], truth: str, data: DataConfig) -> None:
     for line in lines:
         if (name := _paper_key(line.id)) is not None:
             by_paper.setdefault(name, []).append(line)
-    for _, record in itertools.chain.from_iterable(
-        readers.read_batches(truth, "--labels", COLUMNS)
-    ):
+    for _, record in _read_records(truth, "--labels"):
         fields = _record_fields(record)
         label, name = _find_label(fields, data), _paper_key(fields.get("id"))
         if label is not None and name is not None:
