@@ -276,7 +276,7 @@ def last_harvest_days(out: Path) -> dict[str, date]:
     if not out.exists() or not path.exists():
         return {}
     try:
-        sets = orjson.loads(path.read_bytes())["sets"]
+        sets = orjson.loads(files.read_bytes(path))["sets"]
         return {str(set_spec): date.fromisoformat(day) for set_spec, day in sets.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ShelfmarkError(f"{path}: damaged ({error}); remove it and give --since") from error

@@ -87,7 +87,7 @@ def open_raw(location: Location) -> IO[bytes]:
     Raises:
         ShelfmarkError: the address cannot be reached, now or while it is read.
     """
-    return storage.open_remote(location) if isinstance(location, str) else location.open("rb")
+    return storage.open_remote(location) if isinstance(location, str) else open_regular(location)
 
 
 @contextlib.contextmanager
@@ -157,10 +157,9 @@ def read_parquet_rows(
 
     try:
         with contextlib.ExitStack() as stack:
-            # Arrow reads a local file by itself, which is faster.
-            source = (
-                location if isinstance(location, Path) else stack.enter_context(open_raw(location))
-            )
+            source: Any = stack.enter_context(open_raw(location))
+            if isinstance(location, Path):
+                source = location  # which Arrow reads faster by itself
             table = stack.enter_context(pq.ParquetFile(source))
             columns = [x for x in table.schema_arrow.names if fields is None or x in fields]
             for rows in table.iter_batches(batch, columns=columns):
@@ -169,18 +168,30 @@ def read_parquet_rows(
         raise ShelfmarkError(f"{location}: not a readable Parquet file ({error})") from error
 
 
-def open_regular(path: Path) -> IO[bytes]:
+def open_regular(path: Path) -> io.BufferedReader:
     """Open a regular file for reading; a pipe or a device is refused, never waited for.
 
     Raises:
         OSError: there is no such file, or it is no regular file.
     """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    file = os.fdopen(os.open(path, flags), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return file
+    descriptor = os.open(path, flags)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+    raise OSError(errno.EINVAL, what, str(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        OSError: there is no such file, it cannot be read, or it is no regular file.
+    """
+    with open_regular(path) as file:
+        return file.read()
 
 
 def sha256(location: Location) -> str:

@@ -62,7 +62,7 @@ class Pointer:
         path = cache_path(self.folder, self.listing)
         if not path.exists():
             return None
-        digests = {entry["relpath"]: entry["md5"] for entry in json.loads(path.read_bytes())}
+        digests = {entry["relpath"]: entry["md5"] for entry in json.loads(files.read_bytes(path))}
         for name in digests:
             if ".." in name.split("/") or Path(name).is_absolute():
                 raise ShelfmarkError(f"{path} lists a file outside the folder: {name}")
@@ -73,7 +73,7 @@ def read_pointer(folder: Path) -> Pointer | None:
     """Return the pointer of a folder, None if it has no pointer."""
     folder = folder.resolve()
     try:
-        text = folder.with_name(f"{folder.name}.dvc").read_text(encoding="utf-8")
+        text = files.read_bytes(folder.with_name(f"{folder.name}.dvc")).decode()
     except OSError:
         return None
     values = dict(re.findall(r"(\w+): (\S+)", text))
@@ -121,7 +121,7 @@ def list_tracked_files(folder: Path) -> list[Path]:
 
 def file_md5(path: Path) -> str:
     """Return a file's MD5 in hexadecimal."""
-    with path.open("rb") as file:
+    with files.open_regular(path) as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
@@ -156,7 +156,7 @@ def add_to_cache(folder: Path) -> None:
 
 def _put(there: Path, path: Path) -> None:
     if not there.exists():
-        with files.atomic_write(there) as file, path.open("rb") as source:
+        with files.atomic_write(there) as file, files.open_regular(path) as source:
             shutil.copyfileobj(source, file)
         there.chmod(0o444)
 
@@ -208,7 +208,7 @@ def set_remote(bucket: str, root: Path = Path()) -> Path:
         raise ShelfmarkError(f"{bucket!r} is not a bucket name: lower-case letters, digits, - _ .")
     config = root / ".dvc" / "config"
     try:
-        text = config.read_text(encoding="utf-8")
+        text = files.read_bytes(config).decode()
     except OSError:
         raise ShelfmarkError(f"there is no {config}: run this in the repository") from None
     url = f"gs://{name}/{folder or 'dvc'}"
@@ -250,10 +250,10 @@ def push_data(data: Path) -> None:
         raise ShelfmarkError(f"there are no splits in {data}: make them with shelfmark data")
     url = _require_reachable(data)
     path = data.resolve().with_name(f"{data.resolve().name}.dvc")
-    before = path.read_bytes() if path.exists() else b""
+    before = files.read_bytes(path) if path.exists() else b""
     _dvc(data, f"add {data.resolve().name}", f"push {path.name}")
     logger.info("pushed {} to {}", data, url)
-    if path.read_bytes() != before:
+    if files.read_bytes(path) != before:
         logger.info("commit the pointer: git commit {} -m 'Track other splits'", path.name)
 
 
@@ -283,7 +283,7 @@ def _add_missing(known: Pointer, name: str, digests: Digests) -> None:
     if name in digests:
         source = require_cached(known.folder, name, digests[name])
         with files.atomic_write(target) as file:
-            file.write(source.read_bytes())
+            file.write(files.read_bytes(source))
     else:
         with files.atomic_folder(target) as aside:
             restore_files(known.folder, _digests_of_folder(digests, name), aside)

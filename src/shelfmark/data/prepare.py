@@ -88,7 +88,7 @@ def _digest(data: DataConfig, path: Location | None, root: Path) -> str:
         digest = sources.source_digest(data.source, path, data.options)
         with files.atomic_write(note) as file:
             file.write(digest.encode())
-    return note.read_text()
+    return files.read_bytes(note).decode()
 
 
 def _write(data: DataConfig, path: Location | None, identity: dict[str, Any], folder: Path) -> None:

@@ -55,7 +55,8 @@ class Splits:
             raise ShelfmarkError(f"no split {split!r}; there are {', '.join(SPLITS)}")
         path = self.folder / f"{split}.parquet"
         try:
-            return pq.read_table(path, columns=columns, schema=SCHEMA)
+            with files.open_regular(path):
+                return pq.read_table(path, columns=columns, schema=SCHEMA)
         except (OSError, pa.ArrowInvalid) as error:
             raise ShelfmarkError(
                 f"cannot read {path}: {error}; remove {self.folder} and run shelfmark data again"
@@ -71,12 +72,18 @@ def open_splits(folder: Path) -> Splits:
     """Open the splits of a folder.
 
     Raises:
-        ShelfmarkError: the folder holds no splits.
+        ShelfmarkError: the folder holds no splits, or its card is damaged or unreadable.
     """
     try:
-        return Splits(folder, orjson.loads((folder / CARD).read_bytes()))
-    except (OSError, orjson.JSONDecodeError) as error:
+        return Splits(folder, orjson.loads(files.read_bytes(folder / CARD)))
+    except orjson.JSONDecodeError as error:
+        raise ShelfmarkError(
+            f"{folder / CARD} is damaged: remove {folder} and run shelfmark data again"
+        ) from error
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise ShelfmarkError(f"no splits in {folder}: make them with shelfmark data") from error
+    except OSError as error:
+        raise ShelfmarkError(f"{folder / CARD} cannot be read: {error.strerror}") from error
 
 
 def check_splits(folder: Path, identity: dict[str, Any]) -> None:

@@ -191,14 +191,16 @@ def read_card(folder: Path) -> ModelCard:
     """Return the card of an artifact.
 
     Raises:
-        ShelfmarkError: there is no artifact in the folder, or its card is damaged.
+        ShelfmarkError: there is no artifact in the folder, or its card is damaged or unreadable.
     """
     path = folder / CARD
     try:
         with files.open_regular(path) as file:
             content = file.read(MOST_CARD + 1)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ShelfmarkError(f"no model in {folder}: train one with shelfmark train") from None
+    except OSError as error:
+        raise ShelfmarkError(f"{path} cannot be read: {error.strerror}") from error
     try:
         if len(content) > MOST_CARD:
             raise ShelfmarkError(f"larger than {MOST_CARD:,} bytes")

@@ -67,7 +67,7 @@ def _copy(file: Path, filesystem: Any, there: str) -> None:
     if _is_there(file, size, filesystem, there):
         return
     if _is_local(filesystem):
-        with files.atomic_write(Path(there)) as copy, file.open("rb") as source:
+        with files.atomic_write(Path(there)) as copy, files.open_regular(file) as source:
             shutil.copyfileobj(source, copy)
             copy.flush()
             os.fsync(copy.fileno())  # the original is about to go
@@ -80,4 +80,4 @@ def _copy(file: Path, filesystem: Any, there: str) -> None:
 def _is_there(file: Path, size: int, filesystem: Any, there: str) -> bool:
     if not filesystem.exists(there) or filesystem.size(there) != size:
         return False
-    return bool(filesystem.cat_file(there) == file.read_bytes())
+    return bool(filesystem.cat_file(there) == files.read_bytes(file))

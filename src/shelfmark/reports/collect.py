@@ -138,7 +138,7 @@ def read_page(reports: Path) -> str:
         ShelfmarkError: there is no report.
     """
     try:
-        return (reports / PAGE).read_text(encoding="utf-8")
+        return files.read_bytes(reports / PAGE).decode()
     except OSError as error:
         raise ShelfmarkError(f"no report in {reports}: write it with shelfmark report") from error
 
@@ -178,7 +178,7 @@ def read_figures(path: Path) -> dict[str, Any]:
         ShelfmarkError: the file cannot be read, or is not a JSON object.
     """
     try:
-        figures = orjson.loads(path.read_bytes())
+        figures = orjson.loads(files.read_bytes(path))
     except (OSError, orjson.JSONDecodeError) as error:
         raise ShelfmarkError(f"{path} cannot be read: {error}; repeat that run") from error
     if not isinstance(figures, dict):
@@ -314,8 +314,9 @@ def shrink_picture(path: Path, run: str, created: str) -> bytes:
 
 def _open_picture(path: Path) -> Image.Image:
     try:
-        image = Image.open(path)
-        image.load()
+        with files.open_regular(path) as file:
+            image = Image.open(file)
+            image.load()
     except (OSError, SyntaxError, UnidentifiedImageError) as error:
         raise ShelfmarkError(f"{path} is not a readable picture: {error}") from error
     return image

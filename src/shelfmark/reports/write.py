@@ -201,4 +201,4 @@ def _embed_picture(source: str, folder: Path) -> str:
         raise ShelfmarkError(
             f"{folder / source} is missing: write the report again, shelfmark report"
         )
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(files.read_bytes(path)).decode()}"

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
 from shelfmark import __version__
-from shelfmark.core import console
+from shelfmark.core import console, files
 from shelfmark.monitoring import detect
 from shelfmark.service import responses, server, telemetry
 from shelfmark.service.auth import ADMIN_KEY, RequiredKey, document_key
@@ -201,7 +201,7 @@ def _read_report(reports: Path, name: str) -> bytes:
         folder = detect.latest_report(reports)
         with contextlib.suppress(OSError):
             if folder is not None:
-                return (folder / name).read_bytes()
+                return files.read_bytes(folder / name)
     raise HTTPException(404, NO_REPORT)
 
 

@@ -101,6 +101,44 @@ def test_a_fault_of_ours_is_not_dressed_up() -> None:
         _ = 1 / 0
 
 
+MEMORY = "error: memory is short: free some, or raise the limit of this process\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (PermissionError(13, "not allowed", "a/card.json"), "error: a/card.json: not allowed\n"),
+        (OSError(28, "No space left on device"), "error: No space left on device\n"),
+        (OSError("the disk\nis gone"), "error: the disk is gone\n"),
+        (MemoryError(), MEMORY),
+        (OSError(12, "Cannot allocate memory"), MEMORY),
+        (ImportError("libx.so: failed to map segment from shared object"), MEMORY),
+        (RuntimeError("can't start new thread"), MEMORY),
+    ],
+)  # fmt: skip
+def test_an_error_of_the_system_is_one_line(
+    error: Exception, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught, console.one_line_errors():
+        raise error
+    assert caught.value.code == 1
+    assert capsys.readouterr() == ("", line)
+
+
+def test_an_error_that_short_memory_causes_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), console.one_line_errors():
+        try:
+            raise MemoryError
+        except MemoryError as error:
+            raise ShelfmarkError("pipeline.pkl was not opened:") from error
+    assert capsys.readouterr().err.startswith("error: pipeline.pkl was not opened: memory is short")
+
+
+def test_a_broken_pipe_is_left_to_the_command_line() -> None:
+    with pytest.raises(BrokenPipeError), console.one_line_errors():
+        raise BrokenPipeError
+
+
 def test_what_succeeds_is_not_disturbed(capsys: pytest.CaptureFixture[str]) -> None:
     with console.one_line_errors():
         print("done")

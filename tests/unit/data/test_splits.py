@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -217,10 +218,28 @@ def test_a_damaged_split_names_file_and_remedy(folder: Path, damage: str) -> Non
     assert f"remove {folder} and run shelfmark data again" in str(caught.value)
 
 
-@pytest.mark.parametrize("card", [None, b"", b'{"kept": 6'])
-def test_a_folder_without_a_whole_card_holds_no_splits(folder: Path, card: bytes | None) -> None:
+def test_a_folder_without_a_card_holds_no_splits(folder: Path) -> None:
     (folder / CARD).unlink()
-    if card is not None:
-        (folder / CARD).write_bytes(card)
     with pytest.raises(ShelfmarkError, match="make them with shelfmark data"):
         open_splits(folder)
+
+
+@pytest.mark.parametrize("card", [b"", b'{"kept": 6'])
+def test_a_damaged_card_names_the_folder_to_remove(folder: Path, card: bytes) -> None:
+    (folder / CARD).write_bytes(card)
+    with pytest.raises(ShelfmarkError, match=r"card\.json is damaged: remove ") as caught:
+        open_splits(folder)
+    assert f"remove {folder} and run shelfmark data again" in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
+@pytest.mark.parametrize("name", [CARD, "train.parquet"])
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_a_pipe_or_a_folder_is_not_waited_for(folder: Path, name: str, kind: str) -> None:
+    (folder / name).unlink()
+    if kind == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).mkdir()
+    with pytest.raises(ShelfmarkError, match="not a regular file|a folder"):
+        open_splits(folder).read("train")
