@@ -62,7 +62,8 @@ def report_error(error: Exception) -> bool:
     """
     text = str(error) if isinstance(error, ShelfmarkError) else ""
     if _lacks_memory(error):
-        text = f"{text} memory is short: free some, or raise the limit of this process"
+        place = f"{text.rstrip(': ')}: " if text else ""
+        text = f"{place}memory is short: free some, or raise the limit of this process"
     elif not text:
         if not isinstance(error, OSError) or isinstance(error, BrokenPipeError):
             return False

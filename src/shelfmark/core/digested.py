@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import mmap
 from collections.abc import Mapping
@@ -74,7 +75,11 @@ class DigestedFiles:
             # The mapping holds the very file that is digested, whatever its name means later.
             with files.open_regular(path) as file:
                 content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError):  # missing, no file, empty
+        except OSError as error:
+            if error.errno in (errno.ENOMEM, errno.EMFILE):  # no fault of the file
+                raise
+            content = None
+        except ValueError:  # empty
             content = None
         digest = hashlib.sha256(content).hexdigest() if content is not None else ""
         if content is None or digest != self._digests.get(name):

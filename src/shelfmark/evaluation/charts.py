@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from shelfmark.core import files
 from shelfmark.evaluation.records import (
     ClassScores,
     CoveragePoint,
@@ -150,8 +151,12 @@ def save_figure(figure: Figure, path: Path, run: str, created: str) -> None:
     """Write a chart whose metadata names the run and the time of its figures.
 
     Unlike the time of the file, they survive a copy.
+
+    Raises:
+        ShelfmarkError: the disk is full, or the file cannot be written; an older one is unchanged.
     """
-    figure.savefig(path, dpi=120, metadata={RUN: run, CREATED: created})
+    with files.atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=120, metadata={RUN: run, CREATED: created})
 
 
 def draw_charts(report: EvaluationReport, folder: Path) -> list[str]:
