@@ -8,7 +8,7 @@ from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.artifact import REFERENCE, Model
-from shelfmark.models.card import FORMAT
+from shelfmark.models.card import FORMAT, ModelCard
 from shelfmark.models.families import family_of
 
 TEXTS = ("", "Title\nAn abstract on galaxies.", "We train a robot arm to grasp unseen objects.")
@@ -33,15 +33,21 @@ def convert_model(folder: Path) -> Path:
     card = artifact.read_card(folder)
     if card.format == FORMAT:
         raise ShelfmarkError(f"{folder} is of the present format already")
-    older = artifact.check_files(folder, card)
-    classifier = family_of(card.kind).load_older(older, card)
-    model = Model(classifier, card, artifact.read_about(older))
+    model, reference = _open_older(folder, card)
     with files.atomic_folder(folder, replace=True) as aside:
-        if REFERENCE in older:
-            (aside / REFERENCE).write_bytes(older.content(REFERENCE))
+        if reference is not None:
+            (aside / REFERENCE).write_bytes(reference)
         artifact.write_files(model, aside)
         _require_same_answers(model, artifact.load(aside))
     return folder
+
+
+def _open_older(folder: Path, card: ModelCard) -> tuple[Model, bytes | None]:
+    """Return the model and its reference; no file stays open, or Windows would not move it."""
+    older = artifact.check_files(folder, card)
+    classifier = family_of(card.kind).load_older(older, card)
+    reference = bytes(older.content(REFERENCE)) if REFERENCE in older else None
+    return Model(classifier, card, artifact.read_about(older)), reference
 
 
 def _require_same_answers(older: Model, converted: Model) -> None:
