@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from shelfmark.errors import ShelfmarkError
 from shelfmark.models.answers import PaperQuery
 from shelfmark.models.artifact import Model
 from shelfmark.monitoring.log_line import AnswerSummary, LoggedAnswer
@@ -20,6 +21,7 @@ from shelfmark.service.batching import Batcher
 from shelfmark.service.model_slot import ModelSlot
 from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import Telemetry
+from shelfmark.service.workers.failures import describe_error
 
 LOG_METRICS_SECONDS = 1.0  # between two updates of the log's gauges
 # After the last answer; together they fit the time after which the supervisor kills a worker.
@@ -47,13 +49,20 @@ class PredictionService:
             # Each step of the end runs, whatever the others do, and also if the start fails.
             closing.push_async_callback(self._close_batcher)
             closing.push_async_callback(self.slot.stop)
-            await self.slot.start()
-            gc.freeze()  # or each collection walks through the model and the libraries
-            if self.settings.log_folder is not None:
-                self.log = self._open_log(self.settings.log_folder)
-                closing.push_async_callback(asyncio.to_thread, self.log.close, LOG_CLOSE_SECONDS)
-                closing.callback(asyncio.create_task(self._update_log_metrics(self.log)).cancel)
+            try:
+                await self._start(closing)
+            except Exception as error:  # the last line of its traceback may not name it
+                raise ShelfmarkError(describe_error(error)) from error
             yield
+
+    async def _start(self, closing: contextlib.AsyncExitStack) -> None:
+        """Open the model and the log, and register how they are closed."""
+        await self.slot.start()
+        gc.freeze()  # or each collection walks through the model and the libraries
+        if self.settings.log_folder is not None:
+            self.log = self._open_log(self.settings.log_folder)
+            closing.push_async_callback(asyncio.to_thread, self.log.close, LOG_CLOSE_SECONDS)
+            closing.callback(asyncio.create_task(self._update_log_metrics(self.log)).cancel)
 
     async def _close_batcher(self) -> None:
         """Wait for the batch in flight, but not for ever: nobody waits for its answers now."""

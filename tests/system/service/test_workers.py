@@ -264,3 +264,27 @@ def test_a_service_that_cannot_start_one_worker_goes_on_with_the_others(trio: Tr
     finally:
         hidden.rename(models / "one")
     trio.wait_until_all_serve("one")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        ("MemoryError", "error: MemoryError"),
+        ("RuntimeError('two\\nlines')", "error: RuntimeError: two lines"),
+        ("OSError(24, 'Too many open files')", "error: OSError: [Errno 24] Too many open files"),
+    ],
+)
+def test_a_start_that_fails_with_any_error_is_one_line(
+    house: Path, error: str, line: str, workers: str
+) -> None:
+    hook = f"""
+if __name__ == "__mp_main__":  # in the workers
+    from shelfmark.models.registry import Registry
+    def fail(*arguments):
+        raise {error}
+    Registry.open = fail
+"""
+    process = start(house, port := free_port(), "'one'", workers, before=hook)
+    assert process.wait(PATIENCE) == 1
+    assert log_of(house, port).read_text().splitlines() == [line]
