@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -19,6 +19,7 @@ OAI = "{http://www.openarchives.org/OAI/2.0/}"
 RAW = "{http://arxiv.org/OAI/arXivRaw/}"
 # In the order of the snapshot; the format has no parsed authors.
 FIELDS = ("submitter", "authors", "title", "comments", "journal-ref", "doi", "report-no")
+PARTS = 8  # a response is parsed in parts of an eighth of what came before
 MAX_DEPTH = 50  # of nested elements; a response of arXiv has 6
 
 
@@ -101,8 +102,8 @@ def parse_page(chunks: Iterable[bytes]) -> Page:
     page = Page()
     parser = ET.XMLParser(target=_Tree(page))  # noqa: S314 - _Tree refuses entities
     try:
-        for chunk in chunks:
-            parser.feed(chunk)
+        for part in _growing(chunks):
+            parser.feed(part)
         root = parser.close()
     except (ET.ParseError, ValueError, LookupError) as error:
         raise FaultError(f"the answer is broken XML ({error})") from error
@@ -117,6 +118,23 @@ def parse_page(chunks: Iterable[bytes]) -> Page:
     else:
         raise FaultError("the answer has neither ListRecords nor an error")
     return page
+
+
+def _growing(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the chunks joined to parts that grow with what came before.
+
+    Expat before 2.6 reads a tag or a text that has not ended again with each part: as many parts as
+    chunks would take the square of its length. Source: CVE-2023-52425.
+    """
+    waiting: list[bytes] = []
+    size = before = 0
+    for chunk in chunks:
+        waiting.append(chunk)
+        size += len(chunk)
+        if size * PARTS >= before:
+            yield b"".join(waiting)
+            waiting, size, before = [], 0, before + size
+    yield b"".join(waiting)
 
 
 def _read_token(page: Page, element: ET.Element | None, now: str) -> None:
