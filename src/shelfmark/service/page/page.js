@@ -97,6 +97,7 @@ async function askMany(signal, file) {
   if (signal.aborted) return;
   results.clear();
   results.add(rows.filter(({ error }) => error).map((row) => ({ ...row, answer: row })));
+  results.draw();
   byId("many").hidden = false;
   status("", ABOVE_TABLE);
   byId("many-heading").textContent = file.name;
@@ -135,7 +136,8 @@ async function answerAll(rows, signal) {
     if (current.many.signal === signal) {
       if (byId("running").contains(document.activeElement)) byId("many-heading").focus();
       byId("running").hidden = true;
-      if (batch.length) results.add(batch);
+      results.add(batch);
+      results.draw();
     }
   }
 }

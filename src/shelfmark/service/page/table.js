@@ -5,6 +5,7 @@ import { listingLink } from "./arxiv.js";
 import { byId, count, element, percent } from "./dom.js";
 
 const PAGE = 200; // rows put on the page at a time
+const DELAY = 32; // a thirty-second more rows than before are drawn at once
 
 const order = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 const lists = ({ cross_lists: suggested = [] }) => suggested.map(({ category }) => category);
@@ -39,8 +40,10 @@ export function createTable(open) {
   let sorted = { column: COLUMNS[0], down: false };
   let shown = PAGE;
   let elements = new WeakMap();
+  let own = false; // whether a row names its author's category
+  let drawn = 0; // rows that the table knew when it was drawn last
 
-  const columns = () => COLUMNS.filter(({ own }) => !own || rows.some((row) => row.answer.primary));
+  const columns = () => COLUMNS.filter((column) => own || !column.own);
 
   function chosen() {
     const words = byId("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -53,6 +56,7 @@ export function createTable(open) {
   }
 
   function render() {
+    drawn = rows.length;
     const found = chosen();
     const focused = document.activeElement;
     byId("rows").replaceChildren(...found.slice(0, shown).map(line));
@@ -136,6 +140,7 @@ export function createTable(open) {
   return {
     clear() {
       rows = [];
+      own = false;
       sorted = { column: COLUMNS[0], down: false };
       shown = PAGE;
       byId("filter").value = "";
@@ -143,10 +148,16 @@ export function createTable(open) {
       headers();
       render();
     },
+    /** Adds rows. Of many they appear some at a time, for all are sorted again each time. */
     add(more) {
-      const before = columns().length;
       rows.push(...more);
-      if (columns().length !== before) {
+      if (rows.length - drawn > rows.length / DELAY) this.draw();
+    },
+    /** Shows every row. */
+    draw() {
+      const before = own;
+      own = rows.some((row) => row.answer.primary);
+      if (own !== before) {
         elements = new WeakMap();
         headers();
       }

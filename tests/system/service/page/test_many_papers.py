@@ -131,3 +131,29 @@ def test_the_page_reads_csv_as_python_does(page: Page, text: str) -> None:
         "async (text) => (await import('/page/csv.js')).parse(text).map(({cells}) => cells)", text
     )
     assert read == [row for row in csv.reader(text.splitlines(keepends=True)) if row]
+
+
+def test_rows_that_arrive_in_batches_are_sorted_a_few_times_each(page: Page) -> None:
+    read = page.evaluate(
+        """async () => {
+          const { createTable } = await import('/page/table.js');
+          const table = createTable(() => {});
+          const counts = [];
+          for (const size of [8192, 32768]) {
+            let reads = 0;
+            table.clear();
+            for (let line = 1; line <= size; line += 64) {
+              table.add(Array.from({ length: 64 }, (_, number) => ({
+                line: line + number, shown: "a robot",
+                get answer() { reads++; return { category: "cs.RO", confidence: 1 }; },
+              })));
+            }
+            table.draw();
+            counts.push(reads);
+            const caption = document.getElementById("caption").textContent;
+            if (!caption.startsWith(size.toLocaleString("en"))) throw new Error(caption);
+          }
+          return counts;
+        }"""
+    )
+    assert 0 < read[1] <= 5 * read[0]
