@@ -15,7 +15,7 @@ from shelfmark.service.settings import Settings
 MAX_RANKS = 200
 MAX_ID = 200  # characters
 MAX_FIELD = 100  # characters of a field's path that an error repeats
-VALUES_OF_A_PAPER = 16  # more than twice as many as a paper has with all its keys
+VALUES_OF_A_PAPER = 8  # one for the paper, one for each of its keys, and some more
 UNPROCESSABLE = 422  # its name in http.HTTPStatus changed with Python 3.13
 EXAMPLES: list[JsonValue] = [
     {"text": "We train a robot arm to grasp unseen objects from depth images."},
