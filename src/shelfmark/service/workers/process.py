@@ -31,21 +31,21 @@ from shelfmark.service.workers.descriptors import LoopErrors
 from shelfmark.service.workers.failures import describe_error
 
 CLOSE = {"Connection": "close", "Retry-After": "1"}
-MARGIN_SECONDS = 1.5  # after the time for requests in flight, to close the log and to end
 
 
-def run_worker(sockets: list[socket], connection: Connection) -> None:
+def run_worker(sockets: list[socket], connection: Connection, margin: float) -> None:
     """Answer requests until the supervisor sends SIGTERM or ends.
 
     Args:
         sockets: to accept connections on.
         connection: to the supervisor.
+        margin: seconds after the time for requests in flight in which to end.
     """
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # nothing has begun yet
     link = SupervisorLink(connection)
     try:
         settings = Settings()
-        link.start(settings.shutdown_seconds + MARGIN_SECONDS)
+        link.start(settings.shutdown_seconds + margin)
         # The supervisor removes what is left there by a worker that was killed.
         tempfile.tempdir = str(settings.runtime)
         app = create_worker_app()
