@@ -113,6 +113,7 @@ def test_a_removed_request_leaves_no_text_behind() -> None:
 def test_characters_ranks_and_explanations_cost() -> None:
     plain = query_cost(PaperQuery("", "x" * 1000))
     assert query_cost(PaperQuery("x" * 1000, "x" * 1000)) > plain
+    assert query_cost(PaperQuery("", "\U0001f600" * 1000)) > plain
     assert query_cost(PaperQuery("", "x" * 1000, top_k=200)) > plain
     assert query_cost(PaperQuery("", "x" * 1000, primary="cs.LG")) > plain
     assert query_cost(PaperQuery("", "x" * 1000, explain=True)) > 10 * plain
