@@ -9,6 +9,15 @@ from collections.abc import Iterable
 class ShelfmarkError(Exception):
     """A mistake in input, configuration or environment; its text is shown without a traceback."""
 
+    def __str__(self) -> str:
+        """Return the text on one line; characters that could command a terminal are escaped."""
+        text = super().__str__()
+        if text.isprintable():
+            return text
+        return "".join(
+            one if one.isprintable() else " " if one.isspace() else ascii(one)[1:-1] for one in text
+        )
+
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return what to append to an error about an unknown word: the known one it may have meant."""

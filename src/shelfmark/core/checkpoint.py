@@ -131,7 +131,8 @@ class _ZippedFiles:
 
     def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
         self._archive = archive
-        self._size = size
+        if sum(member.file_size for member in archive.infolist()) > size:
+            raise ShelfmarkError("its members have more bytes than it has")
         manifest = orjson.loads(archive.read(self._member(MANIFEST)))
         self._digests = manifest["files"]
         self._arrays = manifest["arrays"]
@@ -152,7 +153,7 @@ class _ZippedFiles:
 
     def _member(self, name: str) -> zipfile.ZipInfo:
         member = self._archive.getinfo(name)
-        if member.compress_type != zipfile.ZIP_STORED or member.file_size > self._size:
+        if member.compress_type != zipfile.ZIP_STORED:
             raise ShelfmarkError(f"{name} is no member of ours")
         return member
 

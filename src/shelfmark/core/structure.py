@@ -270,6 +270,7 @@ class _Unpickler(pickle._Unpickler):
     def __init__(self, file: IO[bytes], source: Source) -> None:
         super().__init__(file)
         self._source = source
+        self._read: set[str] = set()
 
     def find_class(self, module: str, name: str) -> Any:
         """Return a class of `CLASSES`.
@@ -285,6 +286,10 @@ class _Unpickler(pickle._Unpickler):
         """Return the array or the blob in a file."""
         if type(pid) is not str:
             raise pickle.UnpicklingError("a file's name is no string")
+        # Otherwise a few bytes would cost as much work and memory as a large file, each time.
+        if pid in self._read:
+            raise pickle.UnpicklingError("a file is named twice")
+        self._read.add(pid)
         if pid.endswith(npy.SUFFIX):
             return self._source.array(pid)
         return Blob(pid, self._source.content(pid))

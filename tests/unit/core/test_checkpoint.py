@@ -169,7 +169,17 @@ def test_a_stage_that_unpacks_to_more_than_its_size_is_refused(tmp_path: Path) -
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    with pytest.raises(ShelfmarkError, match="is no member of ours"):
+    with pytest.raises(ShelfmarkError, match="its members have more bytes than it has"):
+        stages.load("scores")
+
+
+def test_a_stage_whose_members_overlap_is_refused(tmp_path: Path) -> None:
+    stages = Checkpoint(tmp_path)
+    stages.save("scores", np.zeros(100_000))
+    with zipfile.ZipFile(tmp_path / "scores.zip", "a") as archive:
+        archive.writestr("more", b"")  # so that the directory is written again
+        archive.filelist += [archive.getinfo("00-array.npy")] * 9
+    with pytest.raises(ShelfmarkError, match="its members have more bytes than it has"):
         stages.load("scores")
 
 

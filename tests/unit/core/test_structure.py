@@ -190,3 +190,18 @@ def test_a_state_of_arrays_that_do_not_fit_is_refused() -> None:
     content, files = dump(svm)
     with pytest.raises(ShelfmarkError, match="Svm: weights_ should be a float32 array of 2"):
         structure.load(content, files)
+
+
+def test_a_file_that_is_named_twice_is_refused() -> None:
+    _, files = dump(np.arange(3))
+    named = b"\x8c\x0c00-array.npyQa"
+    assert len(structure.load(b"\x80\x04]" + named + b".", files)) == 1
+    with pytest.raises(ShelfmarkError, match="a file is named twice"):
+        structure.load(b"\x80\x04]" + 2 * named + b".", files)
+
+
+def test_the_name_of_a_missing_file_cannot_command_a_terminal() -> None:
+    name = "\x1b[2Ja\nb\ud800".encode("utf-8", "surrogatepass")
+    with pytest.raises(ShelfmarkError) as raised:
+        load(b"\x80\x04\x8c" + bytes([len(name)]) + name + b"Q.")
+    assert str(raised.value) == r"\x1b[2Ja b\ud800: there is no such file"
