@@ -26,6 +26,9 @@ Share = Annotated[float, Field(gt=0, le=1)]
 # Keys of older versions and their present names: older model cards hold them still.
 RENAMED_KEYS = {"model.stack.scorers.embedding": "model.stack.scorers.low_rank"}
 BOOSTED = "boosted"  # the kind of model of configurations that name none
+MOST_WEIGHT = 1000.0  # of a title's terms
+MOST_RANK = 4096
+MOST_CANDIDATES = 100
 VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # the name of a model, never a path
 
 
@@ -147,7 +150,7 @@ class FeaturesConfig(Strict):
     max_df: Frequency
     sublinear_tf: bool
     strip_accents: Literal["unicode", "ascii"] | None
-    title_weight: float | None = Field(gt=0)
+    title_weight: float | None = Field(gt=0, le=MOST_WEIGHT)
     chosen_terms: int | None = Field(ge=0)
 
     @model_validator(mode="after")
@@ -173,7 +176,7 @@ class BayesConfig(Strict):
 class LowRankConfig(Strict):
     """A linear model of low rank, for hundreds of labels."""
 
-    size: int = Field(ge=1)
+    size: int = Field(ge=1, le=MOST_RANK)
     epochs: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     dropout: Fraction
@@ -239,7 +242,7 @@ class BoostedConfig(ModelConfig):
     kind: Literal["boosted"] = "boosted"
     classifier: Literal["trees", "reranker", "linear"]
     stack: StackConfig | None
-    candidates: int = Field(ge=2)
+    candidates: int = Field(ge=2, le=MOST_CANDIDATES)
     rounds: int = Field(ge=1)
     max_depth: int = Field(ge=1, le=20)
     learning_rate: float = Field(gt=0, le=1)

@@ -15,7 +15,7 @@ Check = Callable[[Any], None]
 State = Mapping[str, Check]  # the check of each attribute of an object
 
 MOST = 2**31 - 1
-LARGEST = 1e12  # of a float in an array: sums of products stay finite in 32 bits
+LARGEST = 1e6  # of a float: sums of products of three, over any text, stay finite in 32 bits
 MANY = 100_000  # entries of a list, unless the check names another number
 
 
@@ -150,8 +150,11 @@ def instance(*kinds: type) -> Check:
     return lambda value: _require(type(value) in kinds, f"a {names}")
 
 
-def array(dtype: Any, dimensions: int) -> Check:
-    """Return a check for an array of a type and a number of dimensions; floats are finite."""
+def array(dtype: Any, dimensions: int, least: float = -LARGEST, most: float = LARGEST) -> Check:
+    """Return a check for an array of a type and a number of dimensions.
+
+    Its floats are finite, from `least` to `most`.
+    """
     wanted = np.dtype(dtype)
 
     def check(value: Any) -> None:
@@ -159,8 +162,8 @@ def array(dtype: Any, dimensions: int) -> Check:
         _require(fits, f"a {wanted} array of {dimensions} dimensions")
         if wanted.kind == "f" and value.size:
             # NaN, which minimum and maximum then are too, is between no two numbers.
-            within = value.min() >= -LARGEST and value.max() <= LARGEST
-            _require(bool(within), f"an array of numbers up to {LARGEST:.0e}")
+            within = value.min() >= least and value.max() <= most
+            _require(bool(within), f"an array of numbers from {least:g} to {most:g}")
 
     return check
 

@@ -12,6 +12,7 @@ from pydantic import (
     AfterValidator,
     ConfigDict,
     Field,
+    FiniteFloat,
     PlainValidator,
     TypeAdapter,
     ValidationError,
@@ -22,6 +23,8 @@ from shelfmark.core.npy import ArraySpec
 from shelfmark.errors import ShelfmarkError
 
 FORMAT: Literal[2] = 2  # of an artifact; those of format 1 had all of the pipeline in one pickle
+MOST_CLASSES = 1000  # arXiv has 150 categories
+MOST_FILES = 200
 STRICT = ConfigDict(extra="forbid", strict=True)
 
 # The keys without which a model cannot be served and compared.
@@ -121,8 +124,8 @@ class ModelCard:
 
     name: Annotated[str, Field(pattern=VERSION)]
     config: Annotated[dict[str, Any], AfterValidator(_check_config)]
-    classes: Annotated[list[ClassLabel], Field(min_length=1, max_length=10_000)]
-    listed: Annotated[list[Text], Field(max_length=10_000)] = field(default_factory=list)
+    classes: Annotated[list[ClassLabel], Field(min_length=1, max_length=MOST_CLASSES)]
+    listed: Annotated[list[Text], Field(max_length=MOST_CLASSES)] = field(default_factory=list)
     key: Text = ""
     command: str | None = None
     created: Text = ""
@@ -131,9 +134,11 @@ class ModelCard:
     details: dict[str, Any] = field(default_factory=dict)
     seconds: dict[Text, Annotated[float, Field(ge=0)]] = field(default_factory=dict)
     thresholds: Thresholds | None = None
-    metrics: dict[Text, dict[Text, Any]] = field(default_factory=dict)
+    metrics: dict[Text, dict[Text, FiniteFloat | None]] = field(default_factory=dict)
     versions: dict[Text, Text] = field(default_factory=dict)
-    files: dict[FileName, Sha256] = field(default_factory=dict)
+    files: Annotated[dict[FileName, Sha256], Field(max_length=MOST_FILES)] = field(
+        default_factory=dict
+    )
     arrays: dict[FileName, Annotated[ArraySpec, PlainValidator(ArraySpec.from_json)]] = field(
         default_factory=dict
     )
@@ -161,7 +166,8 @@ class ModelCard:
     @property
     def rounds(self) -> int | None:
         """The rounds that were kept, None where the family has none."""
-        return self.details.get("rounds")
+        rounds: int | None = self.details.get("rounds")
+        return rounds
 
     @property
     def limits(self) -> Thresholds:
@@ -187,6 +193,10 @@ class ModelCard:
             raise ShelfmarkError(f"damaged ({error})") from error
         if not isinstance(values, dict):
             raise ShelfmarkError("no model card")
+        try:
+            orjson.dumps(values)  # as answers hold parts of it
+        except orjson.JSONEncodeError as error:
+            raise ShelfmarkError("its values are nested too deeply") from error
         return cls.from_json(values, hashlib.sha256(content).hexdigest())
 
     @classmethod
@@ -225,6 +235,11 @@ class ModelCard:
             raise ShelfmarkError("thresholds.confident_from should name the classes in their order")
         if not self.arrays.keys() <= self.files.keys():
             raise ShelfmarkError("arrays should be among the files")
+        custom = self.config.get("data", {}).get("labels")
+        if isinstance(custom, dict) and not custom.keys() >= set(labels):
+            raise ShelfmarkError("classes should be among config.data.labels")
+        if type(self.details.get("rounds")) not in (int, type(None)):
+            raise ShelfmarkError("rounds should be a number")
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as `card.json` holds it."""

@@ -6,6 +6,7 @@ A family is a folder of this room, such as `boosted/`, and a line in `families.p
 from __future__ import annotations
 
 import contextlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,10 @@ class WordWeights:
     margin: float
     base: float
     weights: dict[str, float]
+
+    def is_finite(self) -> bool:
+        """Whether every number is finite, as the trees of a model of other makers need not make."""
+        return all(map(math.isfinite, (self.margin, self.base, *self.weights.values())))
 
     def strongest(self, count: int = MOST_WORDS) -> list[tuple[str, float]]:
         """Return the words of the largest weights either way, the largest first."""

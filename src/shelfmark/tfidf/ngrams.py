@@ -267,7 +267,8 @@ class Terms:
 
     Args:
         ranks: the words of the terms, numbered from 1.
-        grams: the ranks of the words of each term, then zeros, shape (n_terms, longest).
+        grams: the ranks of the words of each term, then zeros, shape (n_terms, longest). A term
+            that is longer than any n-gram is cut to one word more than the longest n-gram.
         columns: the column of each term.
     """
 
@@ -286,9 +287,14 @@ class Terms:
         alone = (term for term, size in zip(vocabulary, sizes.tolist(), strict=True) if size == 1)
         distinct = dict.fromkeys(chain(alone, words))
         ranks = dict(zip(distinct, range(1, len(distinct) + 1), strict=True))
-        grams = np.zeros((len(sizes), int(sizes.max(initial=n_max))), np.int32)
-        places = np.arange(grams.shape[1]) < sizes[:, None]
-        grams[places] = np.fromiter(map(ranks.__getitem__, words), np.int32, len(words))
+        numbers = np.fromiter(map(ranks.__getitem__, words), np.int32, len(words))
+        width = int(sizes.max(initial=n_max))
+        if width > n_max + 1:  # one word too many is enough to tell what no document holds
+            width = n_max + 1
+            places = np.arange(len(words)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+            numbers = numbers[places < width]
+        grams = np.zeros((len(sizes), width), np.int32)
+        grams[np.arange(width) < sizes[:, None]] = numbers
         return cls(ranks, grams, np.fromiter(vocabulary.values(), np.int32, len(sizes)))
 
 

@@ -40,6 +40,7 @@ Counting = Callable[[Sequence[str], Reader, Limits], tuple[list[str], Grams]]
 
 FREQUENCY = checks.either(checks.integer(1), checks.number(0, 1))
 MOST_WORDS = 16  # of a term
+LARGEST_IDF = 1e3  # it grows with the logarithm of the number of papers
 FEW = 2500  # characters up to which a dict is faster than arrays
 PART = 2048  # documents searched at a time
 
@@ -136,7 +137,9 @@ class FastTfidfVectorizer(Structured, TfidfVectorizer):  # type: ignore[misc]
         "sublinear_tf": checks.boolean,
         "terms": checks.array(np.uint8, 1),
         "idf": checks.either(
-            checks.nothing, checks.array(np.float32, 1), checks.array(np.float64, 1)
+            checks.nothing,
+            checks.array(np.float32, 1, least=0, most=LARGEST_IDF),
+            checks.array(np.float64, 1, least=0, most=LARGEST_IDF),
         ),
     }
 

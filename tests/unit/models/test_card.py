@@ -67,6 +67,10 @@ def test_keys_that_are_missing_are_named() -> None:
         ("arrays", {"00-a.npy": {"dtype": "<f4", "shape": [1, 1, 1]}}),
         ("format", 3),
         ("versions", {"numpy": 2}),
+        ("metrics", {"validation": {"accuracy": "high"}}),
+        ("metrics", {"validation": {"accuracy": [[]]}}),
+        ("files", {f"{number}.npy": "0" * 64 for number in range(201)}),
+        ("classes", [{"label": f"{number}", "name": ""} for number in range(1001)]),
     ],
 )
 def test_a_key_that_holds_something_else_is_named(key: str, value: Any, tmp_path: Path) -> None:
@@ -85,6 +89,7 @@ def test_a_key_that_holds_something_else_is_named(key: str, value: Any, tmp_path
         ({"listed": ["a", "a"]}, "should each name a category once"),
         ({"arrays": {"a.npy": {"dtype": "<f4", "shape": []}}}, "arrays should be among the files"),
         ({"classes": [{"label": "a", "name": "A"}]}, "confident_from should name the classes"),
+        ({"rounds": []}, "rounds should be a number"),
     ],
 )
 def test_a_card_whose_parts_do_not_fit_together_is_refused(
@@ -99,3 +104,17 @@ def test_the_digest_of_a_card_is_the_sha256_of_its_file(home: Path) -> None:
     card = artifact.read_card(path.parent)
     assert card.digest == files.sha256(path)
     assert "digest" not in card.to_json()
+
+
+def test_custom_labels_are_those_of_the_classes(home: Path) -> None:
+    values = orjson.loads((home / "models" / "quick" / artifact.CARD).read_bytes())
+    values["config"]["data"]["labels"] = {"one": ["cs.CL"], "other": ["cs.RO"]}
+    with pytest.raises(ShelfmarkError, match=r"classes should be among config\.data\.labels"):
+        ModelCard.from_json(values)
+
+
+def test_a_card_that_no_answer_could_hold_is_refused(home: Path) -> None:
+    content = (home / "models" / "quick" / artifact.CARD).read_bytes()
+    deep = b'"more": ' + b"[" * 400 + b"]" * 400 + b"}"
+    with pytest.raises(ShelfmarkError, match="its values are nested too deeply"):
+        ModelCard.from_bytes(content.rstrip().removesuffix(b"}") + b"," + deep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ def test_a_model_with_numbers_that_are_not_finite_is_not_opened(models: Path, va
     np.save(models / "one" / name, weights)
     sums = card["files"] | {name: files.sha256(models / "one" / name)}
     change_card(models / "one", files=sums)
-    with pytest.raises(ShelfmarkError, match="weights_ should be an array of numbers up to 1e"):
+    with pytest.raises(ShelfmarkError, match="weights_ should be an array of numbers from"):
         Registry(str(models)).open("one")
 
 
@@ -133,3 +134,25 @@ def test_whatever_a_warm_up_raises_is_one_line(
     with pytest.raises(ShelfmarkError, match="one cannot be opened: ") as raised:
         Registry(str(models)).open("one")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b'[{"version":"../one","at":"","back":false}]', id="a path"),
+        pytest.param(b'[{"version":"one","at":"","back":false,"digest":"a"}]', id="no digest"),
+        pytest.param(b" " * (1 << 20) + b"[]", id="too large"),
+    ],
+)
+def test_a_history_of_other_makers_is_refused_in_one_line(models: Path, content: bytes) -> None:
+    (models / f"production{HISTORY}").write_bytes(content)
+    with pytest.raises(ShelfmarkError, match=r"production\.history\.json is damaged .*: remove it"):
+        Registry(str(models)).open("production")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_the_place_of_a_history_is_not_waited_for(models: Path) -> None:
+    (models / f"production{HISTORY}").unlink()
+    os.mkfifo(models / f"production{HISTORY}")
+    with pytest.raises(ShelfmarkError, match="cannot be read"):
+        Registry(str(models)).open("production")

@@ -190,6 +190,17 @@ def test_small_limits(
         assert got.engine_ == "fast"
 
 
+def test_a_given_term_of_many_words_takes_no_room_in_the_others() -> None:
+    vocabulary = ["fox", "quick brown", " ".join(["fox"] * 9), "fox " * 5000, "dog the"]
+    terms = ngrams.Terms.of(dict(zip(vocabulary, range(5), strict=True)), 2)
+    assert terms.grams.shape == (5, 3)
+    want, got = (
+        kind(vocabulary=vocabulary, ngram_range=(1, 2)).fit(DOCUMENTS).transform(DOCUMENTS * 9)
+        for kind in (TfidfVectorizer, FastTfidfVectorizer)
+    )
+    assert_same(got, want)
+
+
 def test_grams_wider_than_an_integer() -> None:
     words = [f"{i:05d}" for i in range(3000)]
     random.Random(2).shuffle(words)

@@ -90,8 +90,8 @@ class BoostedClassifier:
             return classes, None
         return classes, lists.probabilities(matrix, classes.argmax(axis=1))
 
-    def explain(self, text: str, category: str) -> WordWeights:
-        """Return what each word adds to the margin of a class.
+    def explain(self, text: str, category: str) -> WordWeights | None:
+        """Return what each word adds to the margin of a class, None if that is not finite.
 
         Raises:
             ValueError: there is no such class.
@@ -99,7 +99,8 @@ class BoostedClassifier:
         if category not in self.classes:
             raise ValueError(f"{category}: no such class")
         number = self.classes.index(category)
-        return explain.weigh_words(self.pipeline, self.terms, text, number, category)
+        weights = explain.weigh_words(self.pipeline, self.terms, text, number, category)
+        return weights if weights.is_finite() else None
 
     def places(self, text: str, words: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
         """Return where each term stands in a text: from which character to before which."""

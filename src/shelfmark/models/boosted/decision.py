@@ -39,7 +39,7 @@ class CrossLists(Structured, BaseEstimator):  # type: ignore[misc]
         "own": checks.items(checks.integer(-1)),
         "habits_": checks.array(np.float32, 2),
         "weights_": checks.array(np.float32, 1),
-        "intercept_": checks.number(),
+        "intercept_": checks.number(-checks.LARGEST, checks.LARGEST),
     }
 
     def __init__(self, column: int, categories: tuple[str, ...], own: list[int]) -> None:

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.pipeline import FeatureUnion
 
-from shelfmark.config.schema import FeaturesConfig, StackConfig
+from shelfmark.config.schema import MOST_WEIGHT, FeaturesConfig, StackConfig
 from shelfmark.core import checks
 from shelfmark.core.arrays import Indicator, Ints
 from shelfmark.core.checkpoint import Checkpoint
@@ -97,7 +97,7 @@ class ChosenTerms(Structured, TransformerMixin, BaseEstimator):  # type: ignore[
         "k": checks.integer(),
         "columns_": checks.array(np.int64, 1),
         "place_": checks.array(np.int32, 1),
-        "largest_": checks.array(np.float32, 1),
+        "largest_": checks.array(np.float32, 1, least=float(np.finfo(np.float32).tiny)),
     }
 
     def __init__(self, k: int = 1000) -> None:
@@ -165,7 +165,7 @@ class FastFeatureUnion(Structured, FeatureUnion):  # type: ignore[misc]
 
     STATE: ClassVar[State] = {
         "transformer_list": checks.steps(*FIELDS, *PARTS),
-        "transformer_weights": checks.optional(checks.mapping(checks.number(1e-9, 1e9), 2)),
+        "transformer_weights": checks.optional(checks.mapping(checks.number(0, MOST_WEIGHT), 2)),
     }
 
     def structure_state(self) -> dict[str, Any]:

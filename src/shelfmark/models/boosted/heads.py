@@ -17,6 +17,7 @@ import xgboost
 from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.base import BaseEstimator
 
+from shelfmark.config.schema import MOST_CANDIDATES
 from shelfmark.core import checks
 from shelfmark.core.arrays import Floats, Ints
 from shelfmark.core.checks import State
@@ -54,6 +55,10 @@ class Head(Protocol):
     classes: int
     booster_: xgboost.Booster | None  # None without trees
 
+    @property
+    def scores(self) -> int:
+        """The number of leading features that have to be scores."""
+
     def fit(self, train: tuple[Any, Ints], validation: tuple[Any, Ints], grow: Grow) -> Self:
         """Fit on train; validation, without unknown classes, stops the trees."""
 
@@ -82,6 +87,11 @@ class LinearHead(Structured, BaseEstimator):  # type: ignore[misc]
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
+
+    @property
+    def scores(self) -> int:
+        """The number of leading features that have to be scores."""
+        return self.classes
 
     def fit(self, train: Any, validation: Any, grow: Grow) -> Self:
         """Do nothing: the scores are fitted already."""
@@ -138,6 +148,7 @@ class TreeHead(BoosterHead):
     """
 
     STATE: ClassVar[State] = {"classes": CLASS_COUNT, "booster_": checks.instance(Blob)}
+    scores = 0  # the trees read any features
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
@@ -200,7 +211,7 @@ class RerankerHead(BoosterHead):
 
     STATE: ClassVar[State] = {
         "classes": CLASS_COUNT,
-        "candidates": checks.integer(1),
+        "candidates": checks.integer(1, MOST_CANDIDATES),
         "blocks": checks.items(checks.integer(), most=MOST_SCORERS),
         "listed": checks.items(checks.integer(-1)),
         "groups": checks.items(checks.integer()),
@@ -236,8 +247,8 @@ class RerankerHead(BoosterHead):
         return 5 + 4 * len(self.blocks) + 2 + scores, None
 
     @property
-    def width(self) -> int:
-        """The number of leading features that are read."""
+    def scores(self) -> int:
+        """The number of leading features that are read, which have to be scores."""
         return max(*self.listed, max(self.blocks) + self.classes - 1) + 1
 
     def fit(self, train: tuple[Any, Ints], validation: tuple[Any, Ints], grow: Grow) -> Self:
@@ -298,7 +309,7 @@ class RerankerHead(BoosterHead):
         return self._features(scores[useful], candidates[useful]), right[useful].ravel().astype(int)
 
     def _dense(self, features: sp.csr_matrix) -> Floats:
-        return np.asarray(features[:, : self.width].toarray(), np.float32)
+        return np.asarray(features[:, : self.scores].toarray(), np.float32)
 
     def _best(self, scores: Floats) -> Ints:
         """Return the best classes of each paper, best first."""

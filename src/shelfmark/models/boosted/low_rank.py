@@ -9,11 +9,12 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
+from shelfmark.config.schema import MOST_RANK
 from shelfmark.core import checks
 from shelfmark.core.arrays import Floats, Indicator
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
-from shelfmark.models.boosted.scorers import SEED
+from shelfmark.models.boosted.scorers import MOST_SCORES, SEED
 
 MEMORY = (0.9, 0.999)  # of Adam's two moments
 TINY = 1e-8
@@ -41,7 +42,7 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
     """
 
     STATE: ClassVar[State] = {
-        "size": checks.integer(1),
+        "size": checks.integer(1, MOST_RANK),
         "epochs": checks.integer(1),
         "learning_rate": checks.number(0),
         "label_rate": checks.number(0),
@@ -87,6 +88,7 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
         """
         if "terms_" in vars(self):
             terms, columns = self.shape
+            checks.require_range("columns", [columns], 1, MOST_SCORES)
             checks.require_shape("terms_", self.terms_, (terms, self.size))
             checks.require_shape("labels_", self.labels_, (self.size, columns))
 

@@ -14,7 +14,7 @@ from shelfmark.core.structure import Source, Structured
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted.decision import CalibratedClassifier
 from shelfmark.models.boosted.features import FastFeatureUnion
-from shelfmark.models.boosted.heads import BoosterHead, RerankerHead
+from shelfmark.models.boosted.heads import BoosterHead
 
 PIPELINE = "pipeline.pkl"
 
@@ -60,18 +60,19 @@ class TextPipeline(Structured, Pipeline):  # type: ignore[misc]
         for name, part in joined.items():
             if part.shape[0] != terms:
                 raise ValueError(f"{name} should read {terms} terms, reads {part.shape[0]}")
-        self._check_decision(sum(part.shape[1] for part in joined.values()))
+        scores = joined["scores"].shape[1] if "scores" in joined else 0
+        self._check_decision(sum(part.shape[1] for part in joined.values()), scores)
 
-    def _check_decision(self, width: int) -> None:
-        """Check what the last step reads of features of so many columns."""
+    def _check_decision(self, width: int, scores: int) -> None:
+        """Check what the last step reads of features of so many columns, the scores first."""
         decision: CalibratedClassifier = self.steps[-1][1]
         head, lists = decision.classifier, decision.cross_lists
-        reads = head.width if isinstance(head, RerankerHead) else head.classes
+        reads = head.scores
         if lists is not None:
             checks.require_range("own", [len(lists.own)], head.classes, head.classes)
             reads = max(reads, lists.column + len(lists.categories))
-        if reads > width:
-            raise ValueError(f"decision should read {width} columns, reads {reads}")
+        if reads > scores:
+            raise ValueError(f"decision should read {scores} scores, reads {reads}")
         if isinstance(head, BoosterHead):
             head.open_trees(width)
 

@@ -19,9 +19,11 @@ from shelfmark.core import checks
 from shelfmark.core.arrays import Floats, Indicator
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
+from shelfmark.models.card import MOST_CLASSES
 
 SEED = checks.integer(0, 2**32 - 1)
-CLASS_COUNT = checks.integer(2, 10_000)  # arXiv has 150 categories
+CLASS_COUNT = checks.integer(2, MOST_CLASSES)
+MOST_SCORES = 2 * MOST_CLASSES  # of a scorer: a class and a listed category each
 
 
 class Scorer(Protocol):
@@ -65,6 +67,7 @@ class LinearScorer(Structured, BaseEstimator):  # type: ignore[misc]
             ValueError: there is not.
         """
         if "weights_" in vars(self):
+            checks.require_range("columns", [self.shape[1]], 1, MOST_SCORES)
             checks.require_shape("intercept_", self.intercept_, self.weights_.shape[1:])
 
     def decision_function(self, features: sp.csr_matrix) -> Floats:

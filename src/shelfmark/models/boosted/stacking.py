@@ -49,7 +49,7 @@ class CrossFittedScores(Structured, TransformerMixin, BaseEstimator):  # type: i
         "random_state": SEED,
         "fitted_": checks.items(checks.instance(*KINDS), most=len(KINDS)),
         "means_": checks.array(np.float32, 1),
-        "deviations_": checks.array(np.float32, 1),
+        "deviations_": checks.array(np.float32, 1, least=0),
     }
 
     def __init__(
