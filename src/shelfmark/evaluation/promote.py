@@ -90,8 +90,11 @@ def promote_version(
     if source and not storage.is_remote(models):
         raise ShelfmarkError("--source is for a bucket: give --models gs://bucket/models")
     folder = Registry(source or models)
-    card = folder.card(version)
-    version = card.name or version
+    pin = folder.pin(version)
+    version = pin.version
+    card = folder.card(version, pin.digest)
+    if card.name != version:
+        raise ShelfmarkError(f"{version}: its card has the name {card.name}; train again")
     current = place.version()
     in_use = None if current is None else (Registry(models), current)
     promotion = Promotion(version, current, _checks(folder, version, card, in_use, force))
@@ -117,7 +120,7 @@ def _checks(
     checks.append(_schema(card))
     if not checks[-1].passed:
         return checks
-    candidate = folder.open(version)
+    candidate = folder.open(version, card.digest)
     current = in_use[0].open(in_use[1]) if in_use else None
     checks += [*_figures(candidate, current, force), *behaviour.check_behaviour(candidate)]
     return [*checks, _latency(candidate, current)]
@@ -161,7 +164,7 @@ def _figures(candidate: Model, in_use: Model | None, force: bool) -> list[Check]
     """Compare the figures on validation with those of the version in use, on the same papers."""
     if in_use is None:
         return [Check("figures", True, "nothing is in use to compare with")]
-    new, old = (model.card.metrics["validation"] for model in (candidate, in_use))
+    new, old = (model.card.metrics.get("validation", {}) for model in (candidate, in_use))
     if candidate.card.data.card_sha256 != in_use.card.data.card_sha256:
         measured = _remeasure(candidate, in_use)
         if isinstance(measured, str):
@@ -170,8 +173,12 @@ def _figures(candidate: Model, in_use: Model | None, force: bool) -> list[Check]
         old = measured
     checks = []
     for figure, (more, tolerance) in TOLERANCES.items():
-        loss = old[figure] - new[figure] if more else new[figure] - old[figure]
-        detail = f"{new[figure]:.4f}, in use {old[figure]:.4f}, may lose {tolerance}"
+        now, before = new[figure], old.get(figure)
+        if now is None or before is None:
+            checks.append(Check(FIGURES[figure], force, "unknown of the version in use"))
+            continue
+        loss = before - now if more else now - before
+        detail = f"{now:.4f}, in use {before:.4f}, may lose {tolerance}"
         passed = loss <= tolerance
         forced = ", accepted by --force" if force and not passed else ""
         checks.append(Check(FIGURES[figure], passed or force, detail + forced))

@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from shelfmark.config.schema import VERSION
 from shelfmark.core import files, storage
@@ -38,13 +38,14 @@ class Entry:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True)
 
-    version: str
-    at: str
+    version: Annotated[str, Field(pattern=VERSION)]
+    at: Annotated[str, Field(max_length=100)]
     back: bool
-    digest: str = ""
+    digest: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
 
 
 _HISTORY = TypeAdapter(list[Entry])
+MOST_HISTORY = 1 << 20  # bytes: an entry has 200
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,11 @@ class Alias:
             ShelfmarkError: the file of the history is damaged.
         """
         content = self._read(f"{self.name}{HISTORY}")
+        if content is not None and len(content) > MOST_HISTORY:
+            place = f"{self._models}/{self.name}{HISTORY}"
+            raise ShelfmarkError(
+                f"{place} is damaged (more than {MOST_HISTORY:,} bytes): remove it"
+            )
         try:
             return _HISTORY.validate_json(content or b"[]")
         except ValidationError as error:
@@ -175,7 +181,13 @@ class Alias:
     def _read(self, name: str) -> bytes | None:
         if self._remote is None:
             path = Path(self._models, name)
-            return path.read_bytes() if path.is_file() else None
+            try:
+                with files.open_regular(path) as file:
+                    return file.read(MOST_HISTORY + 1)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            except OSError as error:
+                raise ShelfmarkError(f"{path} cannot be read: {error.strerror}") from error
         system, root = self._remote
         with storage.user_errors(f"{self._models}/{name}"):
             try:

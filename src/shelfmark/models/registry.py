@@ -149,14 +149,15 @@ def check_name(version: str) -> None:
 def upload_version(folder: Path, models: str) -> None:
     """Copy a version to a bucket; its card comes last, for without it there is no version.
 
-    A version that is there with the same digests stays unchanged.
+    A version that is there with the same digests stays unchanged. Files that the card does not name
+    are not copied: a link among them could lead anywhere.
 
     Raises:
         ShelfmarkError: another version of this name is there, or the bucket does not take it.
     """
     address = f"{models.rstrip('/')}/{folder.name}"
     system, root = storage.filesystem_for(address)
-    names = sorted(path.name for path in folder.iterdir() if path.name != artifact.CARD)
+    names = sorted(artifact.read_card(folder).files)
     with storage.user_errors(address):
         card = (folder / artifact.CARD).read_bytes()
         if system.exists(f"{root}/{artifact.CARD}"):

@@ -317,6 +317,56 @@ def test_a_bucket_is_served_what_is_promoted_into_it(home: Path, tmp_path: Path,
         registry.upload_version(tmp_path / "other" / "a", models)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_the_card_does_not_name_is_not_uploaded(home: Path, tmp_path: Path, gcs: str) -> None:
+    folder = copied(home, tmp_path, "strange")
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    (folder / "linked").symlink_to(secret)
+    os.mkfifo(folder / "pipe")
+    registry.upload_version(folder, f"{gcs}/models")
+    system, root = fsspec.core.url_to_fs(f"{gcs}/models/strange", token="anon")
+    system.invalidate_cache()
+    uploaded = {Path(path).name for path in system.find(root)}
+    assert uploaded == {*artifact.read_card(folder).files, artifact.CARD}
+
+
+def test_a_version_whose_card_has_another_name_is_not_promoted(models: Path) -> None:
+    path = models / "b" / artifact.CARD
+    path.write_bytes(orjson.dumps(orjson.loads(path.read_bytes()) | {"name": "a"}))
+    with pytest.raises(ShelfmarkError, match="b: its card has the name a; train again"):
+        promote.promote_version("b", str(models))
+    assert in_use(str(models)) == "a"
+
+
+def test_what_is_promoted_is_what_was_checked(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = registry.Registry.open
+
+    def replaced(own: registry.Registry, version: str, digest: str = "") -> artifact.Model:
+        path = models / "b" / artifact.CARD
+        path.write_bytes(orjson.dumps(orjson.loads(path.read_bytes()) | {"key": "another"}))
+        return opened(own, version, digest)
+
+    monkeypatch.setattr(registry.Registry, "open", replaced)
+    with pytest.raises(ShelfmarkError, match="b is another model now"):
+        promote.promote_version("b", str(models))
+
+
+def test_a_version_in_use_without_figures_cannot_be_compared(home: Path, models: Path) -> None:
+    def without(card: dict[str, Any]) -> None:
+        card["metrics"] = {}
+
+    copied(home, models, "c", without)
+    point = Alias(str(models))
+    point.point_at("c", digest(models, "c"))
+    checks = promote.promote_version("b", str(models), dry_run=True).checks
+    unknown = [check for check in checks if check.detail == "unknown of the version in use"]
+    assert len(unknown) == len(promote.TOLERANCES)
+    assert not any(check.passed for check in unknown)
+
+
 def test_the_commands(models: Path, tmp_path: Path) -> None:
     def inv(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "promote", *words]
