@@ -19,6 +19,19 @@ class ShelfmarkError(Exception):
         )
 
 
+def one_line(text: object, most: int = 200) -> str:
+    """Return a text, which a file of strangers may have written, as one printable line.
+
+    Args:
+        text: or an exception, whose type stands for an empty text.
+        most: characters.
+    """
+    line = " ".join(str(text).split())
+    if not line and isinstance(text, BaseException):
+        line = type(text).__name__
+    return "".join(character if character.isprintable() else "?" for character in line)[:most]
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return what to append to an error about an unknown word: the known one it may have meant."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

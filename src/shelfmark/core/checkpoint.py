@@ -24,7 +24,7 @@ from loguru import logger
 
 from shelfmark.core import files, npy, structure
 from shelfmark.core.arrays import Array
-from shelfmark.errors import ShelfmarkError
+from shelfmark.errors import ShelfmarkError, one_line
 
 SUFFIX = ".zip"
 STRUCTURE, MANIFEST = "structure.pkl", "manifest.json"
@@ -87,7 +87,8 @@ class Checkpoint:
             return _read_result(self._path(name))
         except Exception as error:  # a damaged zip may raise anything
             raise ShelfmarkError(
-                f"{self._path(name)} was not opened: {error}; remove {self.folder} to start again"
+                f"{self._path(name)} was not opened: {one_line(error)}; "
+                f"remove {self.folder} to start again"
             ) from error
 
     @contextlib.contextmanager

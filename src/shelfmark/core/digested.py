@@ -11,7 +11,7 @@ from pathlib import Path
 from shelfmark.core import files, npy
 from shelfmark.core.arrays import Array
 from shelfmark.core.npy import ArraySpec
-from shelfmark.errors import ShelfmarkError
+from shelfmark.errors import ShelfmarkError, one_line
 
 
 class DigestedFiles:
@@ -52,6 +52,8 @@ class DigestedFiles:
         Raises:
             ShelfmarkError: the file is missing, or has another digest.
         """
+        if name not in self._digests:
+            raise ShelfmarkError(f"{self.folder}: its card names no file {one_line(name)}")
         if name not in self._mapped:
             self._mapped[name] = self._map(name)
         return memoryview(self._mapped[name])
@@ -63,7 +65,7 @@ class DigestedFiles:
             ShelfmarkError: the file is missing, or not as its specification or its digest says.
         """
         if name not in self._arrays:
-            raise ShelfmarkError(f"{name}: there is no such array")
+            raise ShelfmarkError(f"{self.folder}: its card names no array {one_line(name)}")
         try:
             return npy.view_array(self.content(name), self._arrays[name])
         except npy.SpecError as error:

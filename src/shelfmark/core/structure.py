@@ -24,7 +24,7 @@ from shelfmark.core import checks, npy
 from shelfmark.core.arrays import Array
 from shelfmark.core.checks import State
 from shelfmark.core.npy import Writable
-from shelfmark.errors import ShelfmarkError
+from shelfmark.errors import ShelfmarkError, one_line
 
 # The classes whose states a structure may hold: the module and the name of each.
 CLASSES = {
@@ -189,8 +189,7 @@ def load(structure: bytes | memoryview, source: Source) -> Any:
     except ShelfmarkError:
         raise
     except Exception as error:  # a damaged pickle may raise anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ShelfmarkError(f"it is damaged or foreign: {reason[:200]}") from error
+        raise ShelfmarkError(f"it is damaged or foreign: {one_line(error)}") from error
     if file.read(1):
         raise ShelfmarkError("it is damaged: bytes follow its end")
     return value

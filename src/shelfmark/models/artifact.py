@@ -25,7 +25,7 @@ from shelfmark.core import files
 from shelfmark.core.arrays import Floats
 from shelfmark.core.digested import DigestedFiles
 from shelfmark.data.labels import Targets
-from shelfmark.errors import ShelfmarkError
+from shelfmark.errors import ShelfmarkError, one_line
 from shelfmark.models import aliases
 from shelfmark.models.aliases import LATEST, Alias
 from shelfmark.models.card import FORMAT, ModelCard
@@ -279,8 +279,7 @@ def load(folder: Path, threads: int | None = None, digest: str = "") -> Model:
     except ShelfmarkError as error:
         raise ShelfmarkError(f"{opened.folder}: {error}") from error
     except Exception as error:  # a foreign file may lead anywhere
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ShelfmarkError(f"{opened.folder} cannot be opened: {reason[:200]}") from error
+        raise ShelfmarkError(f"{opened.folder} cannot be opened: {one_line(error)}") from error
     return Model(classifier, card, about)
 
 

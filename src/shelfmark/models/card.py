@@ -20,7 +20,7 @@ from pydantic import (
 
 from shelfmark.config.schema import VERSION, Config, with_present_keys
 from shelfmark.core.npy import ArraySpec
-from shelfmark.errors import ShelfmarkError
+from shelfmark.errors import ShelfmarkError, one_line
 
 FORMAT: Literal[2] = 2  # of an artifact; those of format 1 had all of the pipeline in one pickle
 MOST_CLASSES = 1000  # arXiv has 150 categories
@@ -284,7 +284,7 @@ def _validate(key: str, adapter: TypeAdapter[Any], value: Any) -> Any:
         return adapter.validate_json(orjson.dumps(value))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join([key, *map(str, first["loc"])])
-        raise ShelfmarkError(f"{place[:200]} is invalid: {first['msg'][:200]}") from error
+        place = one_line(".".join([key, *map(str, first["loc"])]))
+        raise ShelfmarkError(f"{place} is invalid: {one_line(first['msg'])}") from error
     except (TypeError, ValueError, AttributeError) as error:
         raise ShelfmarkError(f"{key} is invalid") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shelfmark.config.schema import VERSION
 from shelfmark.core import files, storage
-from shelfmark.errors import ShelfmarkError
+from shelfmark.errors import ShelfmarkError, one_line
 from shelfmark.models import answers, artifact
 from shelfmark.models.aliases import Alias, Pin
 from shelfmark.models.artifact import Model
@@ -95,8 +95,7 @@ class Registry:
         try:
             _warm_up(model)
         except Exception as error:  # whatever a model of other makers may raise
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ShelfmarkError(f"{version} cannot predict: {reason[:200]}") from error
+            raise ShelfmarkError(f"{version} cannot predict: {one_line(error)}") from error
         return model
 
     def folder(self, version: str) -> Path:

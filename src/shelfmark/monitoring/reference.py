@@ -21,7 +21,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 from shelfmark.core.arrays import Floats
 from shelfmark.core.digested import DigestedFiles
-from shelfmark.errors import ShelfmarkError
+from shelfmark.errors import ShelfmarkError, one_line
 from shelfmark.models.artifact import REFERENCE, Model
 from shelfmark.monitoring import fingerprint
 from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
@@ -40,6 +40,8 @@ ROWS = pa.schema(
         ("terms", pa.list_(pa.uint16())),
     ]
 )
+# Of the numbers in the header, by which memory is taken before anything is read.
+LIMITS = {"thrift_string_size_limit": 1 << 20, "thrift_container_size_limit": 10_000}
 COLUMNS = [name for name in ROWS.names if name != "terms"]
 
 
@@ -127,14 +129,13 @@ def load_reference(files: DigestedFiles) -> Reference:
     if REFERENCE not in files:
         raise ShelfmarkError(f"{files.folder} has no {REFERENCE} to compare with: train again")
     try:
-        with pq.ParquetFile(pa.BufferReader(files.content(REFERENCE))) as file:
+        with pq.ParquetFile(pa.BufferReader(files.content(REFERENCE)), **LIMITS) as file:
             if file.metadata.num_rows > MOST or not file.schema_arrow.equals(ROWS):
                 raise ValueError("its columns or rows are not those of a reference")
             return from_table(file.read())
     except (OSError, pa.ArrowException, KeyError, ValueError, MemoryError) as error:
-        reason = " ".join(str(error).split())
         path = files.folder / REFERENCE
-        raise ShelfmarkError(f"{path} is damaged ({reason[:200]}); train again") from error
+        raise ShelfmarkError(f"{path} is damaged ({one_line(error)}); train again") from error
 
 
 def from_table(table: pa.Table) -> Reference:

@@ -352,3 +352,15 @@ def test_every_kind_is_saved_and_opened_again(kind: str, tmp_path: Path) -> None
     assert (
         grown == (opened.classifier.decision.classifier.booster_ is not None) == (kind != "linear")
     )
+
+
+def test_a_name_in_a_hostile_file_stands_in_one_printable_line(copy: Path) -> None:
+    name = b"00\x1b[31m\r\n.npy"
+    content = (copy / "pipeline.pkl").read_bytes()
+    known = b"00-fasttfidfvectorizer-terms.npy"
+    changed = content.replace(bytes([len(known)]) + known, bytes([len(name)]) + name)
+    assert changed != content
+    pose_as_pipeline(copy, changed)
+    with pytest.raises(ShelfmarkError, match=r"its card names no array 00\?\[31m \.npy") as raised:
+        artifact.load(copy)
+    assert str(raised.value).isprintable()
