@@ -111,13 +111,15 @@ def test_a_killed_job_resumes_on_an_empty_disk_and_makes_the_same_model(
     google.secrets[SECRET] = KEY.encode()
     cluster.env = {"WANDB_SECRET": f"{SECRET}/versions/latest", "WANDB_MODE": "offline"}
     stages = cluster.output / "checkpoints"
-    kill_group_when(cluster.start("first"), lambda: [*stages.glob(".unfinished-*/svm-0.pkl")])
+    kill_group_when(cluster.start("first"), lambda: [*stages.glob(".unfinished-*/svm-0.zip")])
     assert not (cluster.output / "model").exists()
     said = cluster.run("second", "tracking=wandb")
     assert "finished stages brought back from gs://my-bucket/jobs" in said
     assert "svm-0: read from the checkpoint" in said
     delivered = cluster.output / "model"
-    assert {path.name for path in delivered.iterdir()} == {NAME, "latest", "reports"}
+    assert {path.name for path in delivered.iterdir()} == {
+        NAME, "latest", "latest.history.json", "reports"
+    }  # fmt: skip
     assert (delivered / "latest").read_text() == NAME
     assert not stages.exists()
 
@@ -149,7 +151,7 @@ def work(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trainin
     (tmp_path / "gcs" / "my-bucket").mkdir(parents=True)
 
     def trained(settings: Config) -> TrainingResult:
-        stage = Path("models", ".unfinished-0123456789-1", "words.pkl")
+        stage = Path("models", ".unfinished-0123456789-1", "words.zip")
         stage.parent.mkdir(parents=True, exist_ok=True)
         stage.write_bytes(b"words")
         folder = Path("models", str(settings.name))
@@ -168,7 +170,7 @@ def test_a_bucket_that_refuses_the_model_is_one_line_and_the_model_stays(
     with pytest.raises(ShelfmarkError, match=f"finished, but gs://my-bucket/jobs/{NAME}/model"):
         job.run_in_job(load_config(), work)
     assert Path("models", NAME, "card.json").exists()
-    kept = output / "checkpoints" / ".unfinished-0123456789-1" / "words.pkl"
+    kept = output / "checkpoints" / ".unfinished-0123456789-1" / "words.zip"
     assert kept.read_bytes() == b"words"
 
 
@@ -275,7 +277,7 @@ def test_without_a_mount_a_job_s_outputs_go_over_the_network(
         job.run_in_job(load_config(), lambda settings: interrupted(work(settings)))
     shutil.rmtree("models")
     output = job.BucketFolder.open(f"{gcs}/jobs/{NAME}")
-    assert output.names() == ["checkpoints/.unfinished-0123456789-1/words.pkl"]
+    assert output.names() == ["checkpoints/.unfinished-0123456789-1/words.zip"]
     job.run_in_job(load_config(), lambda settings: brought_back(work, settings))
     assert {name.partition("/")[0] for name in output.names()} == {"model"}
     assert Registry(f"{gcs}/jobs/{NAME}/model").open("latest").card.name == "quick"
@@ -290,7 +292,7 @@ def interrupted(result: TrainingResult) -> TrainingResult:
 
 
 def brought_back(work: Training, settings: Config) -> TrainingResult:
-    assert Path("models", ".unfinished-0123456789-1", "words.pkl").read_bytes() == b"words"
+    assert Path("models", ".unfinished-0123456789-1", "words.zip").read_bytes() == b"words"
     return work(settings)
 
 

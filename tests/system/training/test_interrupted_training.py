@@ -175,7 +175,7 @@ def outcome(home: Path, name: str) -> list[bytes]:
 
 def kept(home: Path) -> dict[str, int]:
     """Return the finished stages; one that is done again has another number."""
-    paths = (home / "models").glob(".unfinished-*/[!.]*.pkl")
+    paths = (home / "models").glob(".unfinished-*/[!.]*.zip")
     return {path.name: path.stat().st_ino for path in paths}
 
 
@@ -187,7 +187,9 @@ def untouched(home: Path) -> bool:
 
 def check_end(home: Path, whole: Path) -> None:
     """Check that the interrupted model is as the undisturbed, and nothing else is left."""
-    assert {path.name for path in (home / "models").iterdir()} == {"good", "latest", "again"}
+    assert {path.name for path in (home / "models").iterdir()} == {
+        "good", "latest", "latest.history.json", "again"
+    }  # fmt: skip
     assert (home / "models" / "latest").readlink() == Path("again")
     assert outcome(home, "again") == outcome(whole, "good")
     assert {path.name for path in (home / "reports" / "again").iterdir()} == {
@@ -199,17 +201,18 @@ def check_end(home: Path, whole: Path) -> None:
 # Before each of these, one after the other, the same command is killed.
 MOMENTS = [
     ("os.mkdir", ".unfinished-", 1),
-    ("os.rename", "words.pkl", 1),
-    ("open", "svm-whole.pkl", 1),
-    ("os.rename", "svm-2.pkl", 1),
-    ("os.rename", "bayes-4.pkl", 1),
-    ("os.rename", "trees.pkl", 1),
-    ("os.rename", "trees.pkl", 2),
+    ("os.rename", "words.zip", 1),
+    ("open", "svm-whole.zip", 1),
+    ("os.rename", "svm-2.zip", 1),
+    ("os.rename", "bayes-4.zip", 1),
+    ("os.rename", "trees.zip", 1),
+    ("os.rename", "trees.zip", 2),
     ("open", "run.json", 1),
     ("open", "pipeline.pkl", 1),
     ("os.rename", "models/again", 1),
+    ("os.rename", "latest.history.json", 1),
     ("os.symlink", "latest", 1),
-    ("os.rename", "latest", 1),
+    ("os.rename", "latest", 2),
     ("os.rename", ".unfinished-", 1),
 ]
 
@@ -221,11 +224,11 @@ def test_a_kill_at_any_moment_changes_no_bit_and_no_stage_is_done_again(
         before = kept(home)
         ended = trainer.run(home, "again", moment=moment)
         assert ended.code == -signal.SIGKILL, f"{moment}: {ended.log}"
-        finishing = place > MOMENTS.index(("os.symlink", "latest", 1))
+        finishing = place > MOMENTS.index(("os.rename", "latest.history.json", 1))
         assert ended.log.count("read from the checkpoint") == (0 if finishing else len(before)), (
             moment
         )
-        still = kept(home).items() | before.items() & {("trees.pkl", before.get("trees.pkl"))}
+        still = kept(home).items() | before.items() & {("trees.zip", before.get("trees.zip"))}
         assert before.items() <= still, f"{moment}: done again"
         assert untouched(home) or place == len(MOMENTS) - 1
     ended = trainer.run(home, "again")
@@ -248,10 +251,10 @@ def test_a_kill_and_ctrl_c_from_outside_lose_nothing_that_was_finished(
     trainer: Trainer, home: Path, whole: Path
 ) -> None:
     with command(trainer, home) as run:
-        wait_for(home, "words.pkl")
+        wait_for(home, "words.zip")
         run.kill()
     with command(trainer, home) as run:
-        wait_for(home, "svm-0.pkl")
+        wait_for(home, "svm-0.zip")
         run.send_signal(signal.SIGINT)
         assert run.stderr
         said = run.stderr.read()
@@ -271,7 +274,7 @@ def test_processes_end_with_a_killed_training_and_what_they_finished_is_kept(
     trainer: Trainer, home: Path, whole: Path
 ) -> None:
     pid = trainer.start(home, "again", shared=True)
-    wait_for(home, "svm-whole.pkl")
+    wait_for(home, "svm-whole.zip")
     assert len(list((home / "models").glob(".unfinished-*/.partial-*-scratch/data.npy"))) == 1
     started = time.monotonic()
     os.kill(pid, signal.SIGKILL)
@@ -287,16 +290,17 @@ def test_processes_end_with_a_killed_training_and_what_they_finished_is_kept(
 def test_no_room_on_the_disk_is_one_line_and_hurts_nothing(
     trainer: Trainer, home: Path, whole: Path
 ) -> None:
-    model = (whole / "models" / "good" / "pipeline.pkl").stat().st_size
+    largest = max(path.stat().st_size for path in (whole / "models" / "good").iterdir())
     # The first file that outgrows the room, further on each time; kills bring the work there.
     steps: list[tuple[dict[str, Any], str]] = [
-        ({"room": 0}, "words.pkl"),
-        ({"moment": ("open", "svm-whole.pkl", 1)}, ""),
-        ({"room": 5_000}, "svm-whole.pkl"),
-        ({"moment": ("os.rename", "trees.pkl", 1)}, ""),
+        ({"room": 0}, "words.zip"),
+        ({"moment": ("open", "svm-whole.zip", 1)}, ""),
+        ({"room": 5_000}, "svm-whole.zip"),
+        ({"moment": ("os.rename", "trees.zip", 1)}, ""),
         ({"room": 1_000}, "history.jsonl"),
-        ({"room": 20_000}, "trees.pkl"),
-        ({"room": model - 1_000}, "models/again"),
+        ({"room": 20_000}, "trees.zip"),
+        ({"moment": ("open", "pipeline.pkl", 1)}, ""),
+        ({"room": largest - 1_000}, "models/again"),
     ]
     for how, unwritten in steps:
         ended = trainer.run(home, "again", **how)

@@ -228,7 +228,7 @@ from pathlib import Path
 from shelfmark.core import checkpoint
 with checkpoint.open_checkpoint(Path(sys.argv[1]), "key") as stages:
     stages.save("words", [1, 2])
-    (stages.folder / f".partial-{sys.argv[2]}-trees.pkl").write_bytes(b"half")
+    (stages.folder / f".partial-{sys.argv[2]}-trees.zip").write_bytes(b"half")
     print("ready", flush=True)
     time.sleep(36_000)
 """

@@ -206,12 +206,14 @@ def grow(
             while not is_finished(config, history):
                 _reset_generator(booster, parameters["tree_method"])
                 history.append(_one_round(booster, objective, known, unseen, len(history)))
-                if len(history) == 1:  # rather than when the model is saved, hours later
-                    check(booster.save_raw("ubj"))
                 run.callback(len(history) - 1, history[-1])
                 bar.advance()
-                if len(history) % KEPT_EVERY == 0 or is_finished(config, history):
-                    run.keep(booster.save_raw("ubj"), history)
+                due = len(history) % KEPT_EVERY == 0 or is_finished(config, history)
+                if due or len(history) == 1:
+                    grown = booster.save_raw("ubj")
+                    check(grown)  # now, and not when the model is saved, hours later
+                    if due:
+                        run.keep(grown, history)
         return best_trees(config, booster, history)
 
 

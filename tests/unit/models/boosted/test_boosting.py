@@ -189,3 +189,13 @@ def test_a_parameter_that_xgboost_refuses_gives_one_line(
         Run(stages("none"), changes={"params": params}).grow()
     assert str(raised.value).startswith(f"model: {reason}")
     assert "\n" not in str(raised.value)
+
+
+def test_a_parameter_whose_trees_cannot_be_saved_stops_in_the_first_round(tmp_path: Path) -> None:
+    run = Run(Checkpoint(tmp_path), "two", changes={"params": {"objective": "reg:squarederror"}})
+    with pytest.raises(
+        ShelfmarkError, match=r"model\.params: trees of this kind cannot be saved: "
+    ):
+        run.grow()
+    assert len(run.reports) == 1
+    assert not list(tmp_path.iterdir())
