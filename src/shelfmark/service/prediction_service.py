@@ -24,8 +24,7 @@ from shelfmark.service.telemetry import Telemetry
 from shelfmark.service.workers.failures import describe_error
 
 LOG_METRICS_SECONDS = 1.0  # between two updates of the log's gauges
-# After the last answer; together they fit the time after which the supervisor kills a worker.
-BATCH_CLOSE_SECONDS, LOG_CLOSE_SECONDS = 0.25, 0.75
+BATCH_CLOSE_SECONDS = 0.25
 
 
 class PredictionService:
@@ -61,7 +60,9 @@ class PredictionService:
         gc.freeze()  # or each collection walks through the model and the libraries
         if self.settings.log_folder is not None:
             self.log = self._open_log(self.settings.log_folder)
-            closing.push_async_callback(asyncio.to_thread, self.log.close, LOG_CLOSE_SECONDS)
+            # As long as requests may take: the supervisor ends a worker for which it is too long.
+            seconds = self.settings.shutdown_seconds
+            closing.push_async_callback(asyncio.to_thread, self.log.close, seconds)
             closing.callback(asyncio.create_task(self._update_log_metrics(self.log)).cancel)
 
     async def _close_batcher(self) -> None:

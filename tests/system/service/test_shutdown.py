@@ -139,6 +139,7 @@ def test_a_prediction_that_does_not_end(
     with running(house, hook, workers, SHELFMARK_LOG_FOLDER=str(tmp_path)) as service:
         service.wait_until_ready()
         assert service.client.post("/predict", json={"text": ROBOT}).status_code == 200
+        until(lambda: any(file.stat().st_size for file in tmp_path.iterdir()))
         with service.hold("/predict", {"text": HANG}) as line:
             service.process.send_signal(signal.SIGTERM)
             assert service.wait_until_gone() == status
