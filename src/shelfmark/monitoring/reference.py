@@ -15,16 +15,19 @@ import numpy as np
 import orjson
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfTransformer
 
+from shelfmark.core import checks
 from shelfmark.core.arrays import Floats
 from shelfmark.core.digested import DigestedFiles
 from shelfmark.errors import ShelfmarkError, one_line
 from shelfmark.models.artifact import REFERENCE, Model
 from shelfmark.monitoring import fingerprint
 from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
+from shelfmark.monitoring.parquet_pages import Limits, check_pages
 
 BATCH = 2048  # papers classified at once
 MOST = 5000  # papers: more make the artifact larger and no test much more powerful
@@ -40,9 +43,17 @@ ROWS = pa.schema(
         ("terms", pa.list_(pa.uint16())),
     ]
 )
-# Of the numbers in the header, by which memory is taken before anything is read.
-LIMITS = {"thrift_string_size_limit": 1 << 20, "thrift_container_size_limit": 10_000}
+# Of the numbers in the footer, by which memory is taken before anything is read.
+FOOTER_LIMITS = {"thrift_string_size_limit": 1 << 20, "thrift_container_size_limit": 10_000}
 COLUMNS = [name for name in ROWS.names if name != "terms"]
+TEXTS = ["label", "predicted", "language"]  # each value is kept once until its length is known
+LONGEST = 1000  # characters of a text
+ENCODED = pa.schema(
+    [(one.name, pa.dictionary(pa.int32(), pa.string()) if one.name in TEXTS else one.type)
+     for one in ROWS]
+)  # fmt: skip
+# Of a column: a megabyte and 500,000 terms are usual.
+LIMITS = Limits(size=32 << 20, values=1 << 23)
 
 
 @dataclass(frozen=True)
@@ -129,17 +140,52 @@ def load_reference(files: DigestedFiles) -> Reference:
     if REFERENCE not in files:
         raise ShelfmarkError(f"{files.folder} has no {REFERENCE} to compare with: train again")
     try:
-        with pq.ParquetFile(pa.BufferReader(files.content(REFERENCE)), **LIMITS) as file:
-            if file.metadata.num_rows > MOST or not file.schema_arrow.equals(ROWS):
-                raise ValueError("its columns or rows are not those of a reference")
-            return from_table(file.read())
+        return from_table(_read_table(files.content(REFERENCE)))
     except (OSError, pa.ArrowException, KeyError, ValueError, MemoryError) as error:
         path = files.folder / REFERENCE
         raise ShelfmarkError(f"{path} is damaged ({one_line(error)}); train again") from error
 
 
+def _read_table(content: memoryview) -> pa.Table:
+    """Return the table in the file of a reference, of `ROWS`.
+
+    Raises:
+        ValueError: it is none, or a few of its bytes unpack to many.
+    """
+    source = pa.BufferReader(content)
+    with pq.ParquetFile(source, read_dictionary=TEXTS, **FOOTER_LIMITS) as file:
+        known = file.metadata
+        fits = known.num_rows <= MOST and known.num_row_groups <= 1
+        if not fits or not file.schema_arrow.equals(ENCODED):
+            raise ValueError("its columns or rows are not those of a reference")
+        check_pages(content, known, LIMITS)
+        table = file.read()
+    for name in TEXTS:
+        for chunk in table[name].chunks:
+            if (pc.max(pc.utf8_length(chunk.dictionary)).as_py() or 0) > LONGEST:
+                raise ValueError(f"{name} has more than {LONGEST} characters")
+    return table.cast(ROWS.with_metadata(table.schema.metadata))
+
+
+def _check_rows(rows: pd.DataFrame) -> None:
+    """Check the numbers of the papers: those that are needed are there, and all are in range."""
+    unknown = rows["unknown"].dropna()
+    within = (
+        rows["predicted"].notna().all()
+        and rows["confidence"].between(0, 1).all()
+        and unknown.between(0, 1).all()
+        and (rows["words"] >= 0).all()
+    )
+    if not within:
+        raise ValueError("a paper has impossible numbers")
+
+
 def from_table(table: pa.Table) -> Reference:
-    """Return the reference that a table of `build_reference` holds."""
+    """Return the reference that a table of `build_reference` holds.
+
+    Raises:
+        ValueError: a value is none that `build_reference` makes.
+    """
     lists = table["terms"].combine_chunks()
     ends = np.asarray(lists.offsets)
     indices = np.asarray(lists.flatten()).astype(np.int32)
@@ -150,8 +196,12 @@ def from_table(table: pa.Table) -> Reference:
     mean = np.frombuffer(known[b"mean"], np.float32)
     if mean.shape != (fingerprint.NARROW,):
         raise ValueError("its mean has another length")
+    checks.array(np.float32, 1)(mean)
+    names = orjson.loads(known[b"names"])
+    checks.items(checks.string(LONGEST), most=NAMED)(names)
     rows = table.select(COLUMNS).to_pandas()
-    return Reference(rows, terms, mean, orjson.loads(known[b"names"]))
+    _check_rows(rows)
+    return Reference(rows, terms, mean, names)
 
 
 def _lists(terms: sp.csr_matrix) -> pa.Array:

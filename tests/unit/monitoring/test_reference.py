@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -77,3 +79,40 @@ def test_it_is_bounded_and_the_same_every_time(
 def test_it_holds_no_text(home: Path) -> None:
     names = pq.read_schema(home / "models" / "quick" / "reference.parquet").names
     assert not {"text", "title", "abstract"} & set(names)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"label": ["x" * (40 << 20)]}, "a column unpacks to more than"),
+        ({"terms": [[0] * (1 << 23), [0]]}, "a column has 8,388,609 values"),
+        ({"predicted": ["x" * 1001]}, "predicted has more than 1000 characters"),
+        ({"predicted": [None]}, "a paper has impossible numbers"),
+        ({"confidence": [float("nan")]}, "a paper has impossible numbers"),
+        ({"words": [-1]}, "a paper has impossible numbers"),
+        ({"unknown": [float("inf")]}, "a paper has impossible numbers"),
+        ({"names": b"[1]"}, "should be a string"),
+        ({"names": b"[" * 500}, ""),
+        ({"mean": np.full(fingerprint.NARROW, np.nan, np.float32).tobytes()}, "should be an array"),
+    ],
+)
+def test_a_reference_of_other_makers_is_refused(
+    home: Path, tmp_path: Path, changes: dict[str, Any], problem: str
+) -> None:
+    folder = Path(shutil.copytree(home / "models" / "quick", tmp_path / "copy"))
+    path = folder / "reference.parquet"
+    table = pq.read_table(path).slice(0, 2)
+    metadata = {**table.schema.metadata}
+    for name, value in changes.items():
+        if isinstance(value, bytes):
+            metadata[name.encode()] = value
+        else:
+            column = pa.array((value * 2)[:2], table.schema.field(name).type)
+            table = table.set_column(table.schema.get_field_index(name), name, column)
+    pq.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
+    assert path.stat().st_size < 200_000
+    card = artifact.read_card(folder)
+    sums = card.files | {path.name: files.sha256(path)}
+    (folder / "card.json").write_bytes(orjson.dumps(replace(card, files=sums).to_json()))
+    with pytest.raises(ShelfmarkError, match=rf"reference\.parquet is damaged \(.*{problem}"):
+        reference.load_reference(artifact.open_files(folder)[1])
