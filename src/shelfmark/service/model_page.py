@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from markdown_it import MarkdownIt
 
 from shelfmark.core import pages
@@ -16,8 +18,12 @@ REPLACEMENTS = {
 }
 
 
+@functools.lru_cache(maxsize=1)
 def model_page(model: Model) -> str:
-    """Return a model's card as HTML; markup in its text is shown as text."""
+    """Return a model's card as HTML; markup in its text is shown as text.
+
+    The last page is cached: that of a card which is written to be slow takes seconds.
+    """
     # The card is a file of the artifact, which may come from anywhere: its HTML is not rendered,
     # so that the template may take the content as safe.
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")

@@ -55,7 +55,8 @@ def create_router(service: PredictionService) -> APIRouter:
         model = service.slot.model
         accepted = request.headers.get("accept", "")
         if "text/html" in accepted:
-            return HTMLResponse(model_page(model))
+            # Off the loop: the card of other makers may take seconds.
+            return HTMLResponse(await asyncio.to_thread(model_page, model))
         if "text/markdown" in accepted:
             return Response(model.about, media_type="text/markdown; charset=utf-8")
         card = model.card.to_json()
