@@ -111,7 +111,7 @@ def test_parts_that_could_spoil_an_answer_are_refused(
 RERANKED: dict[str, tuple[Change, str]] = {
     "candidates": (
         lambda own: setattr(own.decision.classifier, "candidates", 101),
-        "RerankerHead: candidates should be an integer from 1 to 100",
+        "RerankerHead: candidates should be an integer from 2 to 100",
     ),
     "blocks behind the scores": (
         lambda own: setattr(own.decision.classifier, "blocks", [own.terms.size]),

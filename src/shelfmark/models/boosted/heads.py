@@ -211,7 +211,7 @@ class RerankerHead(BoosterHead):
 
     STATE: ClassVar[State] = {
         "classes": CLASS_COUNT,
-        "candidates": checks.integer(1, MOST_CANDIDATES),
+        "candidates": checks.integer(2, MOST_CANDIDATES),
         "blocks": checks.items(checks.integer(), most=MOST_SCORERS),
         "listed": checks.items(checks.integer(-1)),
         "groups": checks.items(checks.integer()),
