@@ -16,6 +16,7 @@ from shelfmark.service.limits.memory import MemoryBudget, MemoryShare
 
 LIMITS, CONNECTION, MEMORY = "limits", "connection", "memory"  # keys of the ASGI state
 T = TypeVar("T")
+READ_BYTES = 1 << 15  # that asyncio reads of a connection at once; its own default is eight times
 
 
 class ClientGoneError(Exception):
@@ -62,6 +63,8 @@ class LimitedConnection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         # `pause_writing` is then called whenever a client does not take an answer at once.
         transport.set_write_buffer_limits(high=0)
+        # Many clients that send at once fill as many reads before the first body is counted.
+        transport.max_size = READ_BYTES  # type: ignore[attr-defined]
         super().connection_made(transport)
         self._start_header_timer()
 

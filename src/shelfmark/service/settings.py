@@ -21,7 +21,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, validation_alias="PORT", description="port")
     workers: int = Field(1, ge=1, le=256, description="server processes")
 
-    max_body_bytes: int = Field(4 << 20, ge=1024, description="largest body of a request")
+    max_body_bytes: int = Field(2 << 20, ge=1024, description="largest body of a request")
     max_characters: int = Field(50_000, ge=100, description="longest title, abstract or text")
     max_papers: int = Field(256, ge=1, description="longest list")
     max_total_characters: int = Field(

@@ -13,6 +13,7 @@ from shelfmark.service.responses import CONTENT_TOO_LARGE, RefusedError
 
 Headers = list[tuple[bytes, bytes]]
 RETRY = {"Retry-After": "1"}
+PART_BYTES = 1 << 16  # of a body: many that grow in one piece each would fragment the memory
 NO_MEMORY = "Too many bodies and answers wait for their clients; ask again."
 
 
@@ -55,22 +56,25 @@ async def read_body(
         raise too_large
     waiting = asyncio.timeout(None)
     share = memory.share(lambda: waiting.reschedule(asyncio.get_running_loop().time()))
-    body = bytearray()
+    parts, size = [bytearray()], 0
     try:
         async with waiting:
             async for chunk in _chunks(receive):
-                if len(body) + len(chunk) > limit:
+                size += len(chunk)
+                if size > limit:
                     raise too_large
                 if not share.try_grow(len(chunk)):
                     raise RefusedError(503, NO_MEMORY, RETRY)
-                body += chunk
+                if len(parts[-1]) >= PART_BYTES:
+                    parts.append(bytearray())
+                parts[-1] += chunk
     except TimeoutError:  # the budget has closed the share
         raise RefusedError(503, NO_MEMORY, RETRY) from None
     except BaseException:
         share.release()
         raise
     share.keep()
-    return bytes(body), share
+    return b"".join(parts), share
 
 
 async def _chunks(receive: Receive) -> AsyncIterator[bytes]:

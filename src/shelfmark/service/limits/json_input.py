@@ -1,7 +1,7 @@
 """JSON of requests, parsed only if it is small enough to be parsed at once.
 
-A body of 4 MB can have two million values, which would occupy the worker for a second and hundreds
-of megabytes. The values are therefore counted first, by operations on bytes alone.
+A body of 2 MB can have a million values, which would occupy the worker for half a second and a
+hundred megabytes. The values are therefore counted first, by operations on bytes alone.
 """
 
 from __future__ import annotations
