@@ -27,6 +27,7 @@ MODEL_METADATA = (
     "rounds",
     "metrics",
     "files",
+    "digest",
 )
 
 
@@ -126,7 +127,7 @@ class Recorder:
 
     def log_model(self, model: Path, card: ModelCard) -> None:
         """Record a saved model everywhere, with parts of its card as metadata."""
-        values = card.to_json() | {"classes": card.labels}
+        values = card.to_json() | {"classes": card.labels, "digest": card.digest}
         metadata = {key: values[key] for key in MODEL_METADATA if key in values}
         for run in self._runs:
             run.log_model(model, metadata)

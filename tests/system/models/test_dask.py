@@ -107,7 +107,7 @@ def words(model: artifact.Model) -> list[Any]:
     """Return what the fields of TF-IDF have learnt."""
     terms = []
     for _, field in model.classifier.pipeline.steps[0][1].transformer_list:
-        vectorizer = getattr(field, "steps", [(None, field)])[-1][1]
+        vectorizer = getattr(field, "vectorizer", field)
         terms += [vectorizer.vocabulary_, list(vectorizer.vocabulary_), vectorizer.idf_.tobytes()]
     return terms
 

@@ -140,8 +140,8 @@ def test_the_model_is_an_artifact_with_aliases_and_metadata(
         assert about[key] == card[key]
     models = home / "models" / NAME
     staged = {entry.path: Path(entry.local_path) for entry in made.manifest.contents}
-    files = {"pipeline.pkl", "booster.ubj", "reference.parquet", "MODEL_CARD.md", "card.json"}
-    assert set(staged) == files
+    assert set(staged) == {"card.json", *card["files"]}
+    assert about["digest"] == sha256(models / "card.json")
     for name, path in staged.items():
         assert path.is_relative_to(home / "reports" / NAME / "wandb")
         assert sha256(path) == sha256(models / name)
