@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import mmap
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from shelfmark.core import files, npy
 from shelfmark.core.arrays import Array
 from shelfmark.core.npy import ArraySpec
 from shelfmark.errors import ShelfmarkError, one_line
+
+# Of all files: a sparse one takes no room on a disk, but hours to digest. Models have megabytes.
+MOST_BYTES = 1 << 34
 
 
 class DigestedFiles:
@@ -32,6 +36,7 @@ class DigestedFiles:
         self._digests = digests
         self._arrays = arrays
         self._mapped: dict[str, mmap.mmap] = {}
+        self._left = MOST_BYTES
 
     def __contains__(self, name: str) -> bool:
         """Whether a file has a digest."""
@@ -50,7 +55,7 @@ class DigestedFiles:
         """Return the content of a file, which cannot be written to.
 
         Raises:
-            ShelfmarkError: the file is missing, or has another digest.
+            ShelfmarkError: the file is missing, too large, or has another digest.
         """
         if name not in self._digests:
             raise ShelfmarkError(f"{self.folder}: its card names no file {one_line(name)}")
@@ -76,6 +81,9 @@ class DigestedFiles:
         try:
             # The mapping holds the very file that is digested, whatever its name means later.
             with files.open_regular(path) as file:
+                self._left -= os.fstat(file.fileno()).st_size
+                if self._left < 0:
+                    raise ShelfmarkError(f"{path}: a model has at most {MOST_BYTES:,} bytes")
                 content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
             if error.errno in (errno.ENOMEM, errno.EMFILE):  # no fault of the file

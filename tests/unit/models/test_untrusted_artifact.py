@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ import orjson
 import pytest
 import xgboost
 
+from shelfmark.core.digested import MOST_BYTES
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.artifact import Model
@@ -163,3 +165,11 @@ def test_an_explanation_that_is_not_finite_is_not_given(own: Model, tmp_path: Pa
         given = [spoilt.classifier.explain(TEXT, label) for label in spoilt.classes]
     assert None in given
     assert all(one is None or one.is_finite() for one in given)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="would fill the disk")
+def test_a_sparse_file_is_refused_unread(own: Model, tmp_path: Path) -> None:
+    folder = written(own, tmp_path)
+    os.truncate(folder / "booster.ubj", MOST_BYTES + 1)
+    with pytest.raises(ShelfmarkError, match="a model has at most 17,179,869,184 bytes"):
+        artifact.load(folder)
