@@ -43,7 +43,11 @@ class PredictionService:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        """Open the model and the log before the first request, and close them after the last."""
+        """Open the model and the log before the first request, and close them after the last.
+
+        Raises:
+            ShelfmarkError: the model or the log cannot be opened.
+        """
         async with contextlib.AsyncExitStack() as closing:
             # Each step of the end runs, whatever the others do, and also if the start fails.
             closing.push_async_callback(self._close_batcher)
