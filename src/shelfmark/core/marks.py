@@ -20,7 +20,8 @@ PLANES = range(0x300, 0x20000)
 
 # Any mark, and a few signs that are none: far quicker than the list of all marks. Two marks of
 # class 0 that decompose into others, U+FF9E and U+FF9F, count as letters.
-_LIKELY = r"(?:[^\x00-\u02ff\u2000-\u20cf\u2100-\u2cee\w\s]|[\uff9e\uff9f])"
+_NO_MARKS = r"\x00-\u02ff\u2000-\u20cf\u2100-\u2cee\u3000-\u3029\uff00-\uff9d\w\s"
+_LIKELY = rf"(?:[^{_NO_MARKS}]|[\uff9e\uff9f])"
 _ANY = re.compile(_LIKELY)
 _EVERY_SECOND = re.compile(f"{_LIKELY}{{{FEWEST // 2}}}")
 
