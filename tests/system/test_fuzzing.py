@@ -22,8 +22,6 @@ def act(content: bytes) -> None:
     what = content.decode()
     if what == "refuse":
         raise ShelfmarkError("refused")
-    if what == "several lines":
-        raise ShelfmarkError("refused\nfor two reasons")
     if what == "fail":
         raise ValueError("another exception")
     if what == "crash":
@@ -39,7 +37,6 @@ def act(content: bytes) -> None:
 @pytest.mark.parametrize(
     ("what", "kind"),
     [
-        ("several lines", "error"),
         ("fail", "error"),
         ("crash", "crash"),
         ("reserve memory", "memory"),

@@ -15,6 +15,8 @@ from typing import Any
 import orjson
 import pytest
 
+from shelfmark.cli.command import run
+from shelfmark.cli.main import shelfmark
 from shelfmark.config.schema import Config
 from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
@@ -95,6 +97,17 @@ def test_a_model_is_converted_in_place(copy: Path) -> None:
     assert {path.name for path in copy.parent.iterdir()} == {copy.name, "latest"}
     with pytest.raises(ShelfmarkError, match="is of the present format already"):
         convert_model(copy)
+
+
+def test_the_command_names_what_it_trusts(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["convert-model", copy.name, "--models", str(copy.parent)]
+    assert run(shelfmark, arguments, "shelfmark") == 0
+    out, err = capsys.readouterr()
+    assert f"trusting the maker of {copy}: its pickle is opened, which can run code" in err
+    assert out == f"converted {copy}: it gives the same answers, and opening it runs nothing\n"
+    with pytest.raises(SystemExit, match="1"):
+        run(shelfmark, arguments, "shelfmark")
+    assert "is of the present format already" in capsys.readouterr().err
 
 
 def test_a_model_that_answers_otherwise_is_not_replaced(
