@@ -57,7 +57,7 @@ def test_many_values_are_refused_before_they_are_parsed(body: bytes) -> None:
     [
         (b'{"text": "\xff"}', "should be UTF-8"),
         ('{"text": "a"}'.encode("utf-16"), "should be UTF-8"),
-        (b"[" * 4000 + b"]" * 4000, "has too many levels"),
+        (b"[" * 200_000 + b"]" * 200_000, "has too many levels"),
         (b'{"top_k": ' + b"9" * 5000 + b"}", "has a number of too many digits"),
     ],
 )
