@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -183,8 +183,13 @@ def point_latest_at(target: Path) -> None:
 def versions(kind: str) -> dict[str, str]:
     """Return the installed versions of Python and of the libraries that a family's files need."""
     return {"python": ".".join(platform.python_version_tuple()[:2])} | {
-        name: version(name) for name in family_of(kind).libraries
+        name: _installed_version(name) for name in family_of(kind).libraries
     }
+
+
+@cache  # finding and parsing the metadata takes longer than opening a small model
+def _installed_version(library: str) -> str:
+    return version(library)
 
 
 def read_card(folder: Path) -> ModelCard:
