@@ -87,7 +87,7 @@ def test_the_documentation_loads_only_files_with_their_digest(server: httpx.Clie
         ({"papers": [{"text": "a"}] * 257}, "papers", "at most 256 papers"),
         ({"text": "a", "top_k": 0}, "top_k", "greater than or equal to 1"),
         ({"text": "a", "model_path": "/etc"}, "model_path", "not permitted"),
-        ({"text": "x" * 50_001}, "text", "at most 50000 characters"),
+        ({"text": "x" * 50_001}, "text", "at most 50,000 characters"),
         ([1], "body", "valid dictionary"),
     ],
 )

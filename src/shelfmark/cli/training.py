@@ -138,7 +138,7 @@ def sweep(
 @click.argument("model")
 @models_option
 def convert_model(model: str, models: Path) -> None:
-    """Convert a model of an older format, whose maker you trust, to the present one, in place.
+    """Convert a model of an older format in place; its maker has to be trusted.
 
     All of an older model's pipeline is one pickle. Opening a pickle can run code with all your
     rights, and no check rules that out. So convert only a model that you have trained, or that
@@ -146,10 +146,6 @@ def convert_model(model: str, models: Path) -> None:
     """
     from shelfmark.models.convert import convert_model as convert
 
-    click.echo(
-        f"trusting the maker of {models / model}: its pickle is opened, which can run code",
-        err=True,
-    )
     folder = convert(models / model)
     click.echo(f"converted {folder}: it gives the same answers, and opening it runs nothing")
 

@@ -93,5 +93,8 @@ class DigestedFiles:
             content = None
         digest = hashlib.sha256(content).hexdigest() if content is not None else ""
         if content is None or digest != self._digests.get(name):
-            raise ShelfmarkError(f"{path} is missing or not the file its card names; train again")
+            raise ShelfmarkError(
+                f"{path} is missing or not the file its card names; "
+                "copy the model again, or train again"
+            )
         return content

@@ -174,12 +174,15 @@ def open_regular(path: Path) -> io.BufferedReader:
     Raises:
         OSError: there is no such file, or it is no regular file.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags)
-    mode = os.fstat(descriptor).st_mode
+    # Looked at before it is opened, which has effects on some devices, and after: it may change.
+    mode = path.stat().st_mode
     if stat.S_ISREG(mode):
-        return os.fdopen(descriptor, "rb")
-    os.close(descriptor)
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(path, flags)
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode):
+            return os.fdopen(descriptor, "rb")
+        os.close(descriptor)
     what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
     raise OSError(errno.EINVAL, what, str(path))
 

@@ -154,14 +154,17 @@ class Alias:
         if content is not None and len(content) > MOST_HISTORY:
             place = f"{self._models}/{self.name}{HISTORY}"
             raise ShelfmarkError(
-                f"{place} is damaged (more than {MOST_HISTORY:,} bytes): remove it"
+                f"{place} is damaged (more than {MOST_HISTORY:,} bytes): remove it, and earlier "
+                f"versions are forgotten"
             )
         try:
             return _HISTORY.validate_json(content or b"[]")
         except ValidationError as error:
             place = f"{self._models}/{self.name}{HISTORY}"
             reason = error.errors()[0]["msg"]
-            raise ShelfmarkError(f"{place} is damaged ({reason}): remove it") from error
+            raise ShelfmarkError(
+                f"{place} is damaged ({reason}): remove it, and earlier versions are forgotten"
+            ) from error
 
     def previous(self) -> str | None:
         """Return the version that the alias named before the present one, None for the first."""

@@ -239,7 +239,8 @@ def open_files(folder: Path, digest: str = "") -> tuple[ModelCard, DigestedFiles
     if wanted and card.digest != wanted:
         raise ShelfmarkError(
             f"{folder} is another model now: its card has the digest {card.digest[:12]}…, not the "
-            f"{wanted[:12]}… that was recorded; promote it again, or train again"
+            f"{wanted[:12]}… that was recorded; point the alias at it again with "
+            f"shelfmark promote {folder.name} --alias NAME, or train again"
         )
     _family(folder, card)
     if card.format != FORMAT:
@@ -311,7 +312,7 @@ def follow(folder: Path) -> tuple[Path, str]:
     """
     try:
         return aliases.follow(folder)
-    except OSError:
+    except (OSError, RuntimeError):  # the second for a loop of links, before Python 3.13
         raise ShelfmarkError(f"no model in {folder}: train one with shelfmark train") from None
 
 

@@ -207,6 +207,8 @@ class ModelCard:
             ShelfmarkError: a key holds something else; the error names the key.
         """
         values = {"format": 1, **values}
+        if type(values["format"]) is int and values["format"] > FORMAT:
+            raise ShelfmarkError("made by a newer release of Shelfmark, which this one cannot read")
         if "caution" in values:
             values["thresholds"] = values.pop("caution")
         adapters = _adapters()

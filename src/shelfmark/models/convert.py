@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from loguru import logger
+
 from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
@@ -45,7 +47,11 @@ def convert_model(folder: Path) -> Path:
 def _open_older(folder: Path, card: ModelCard) -> tuple[Model, bytes | None]:
     """Return the model and its reference; no file stays open, or Windows would not move it."""
     older = artifact.check_files(folder, card)
-    classifier = family_of(card.kind).load_older(older, card)
+    logger.warning("{}: its pickle is opened, which can run code: its maker is trusted", folder)
+    try:
+        classifier = family_of(card.kind).load_older(older, card)
+    except ShelfmarkError as error:
+        raise ShelfmarkError(f"{folder}: {error}; train again") from error
     reference = bytes(older.content(REFERENCE)) if REFERENCE in older else None
     return Model(classifier, card, artifact.read_about(older)), reference
 

@@ -82,7 +82,7 @@ class PaperInput(BaseModel):
         for name, value in (texts | {"id": self.id}).items():
             path = f"{field}.{name}" if field else name
             if value is not None and len(value) > max_characters:
-                raise InvalidFieldError(path, f"should have at most {max_characters} characters")
+                raise InvalidFieldError(path, f"should have at most {max_characters:,} characters")
             if value is not None and has_surrogate(value):
                 raise InvalidFieldError(path, "contains a surrogate without its pair")
         if not any(part and part.strip() for part in texts.values()):

@@ -149,7 +149,7 @@ def complete_saved_run(folder: Path, settings: Config) -> TrainingResult:
         card = artifact.read_card(folder)
     same = card is not None and card.config == settings.model_dump(mode="json")
     if card is None or not same or not has_unfinished(folder.parent, card.key):
-        raise ShelfmarkError(f"name={folder.name}: {folder} exists already, choose another name")
+        raise ShelfmarkError(f"name={folder.name}: {folder} exists already; choose another name")
     files.clear_leftovers(folder.parent)
     artifact.point_latest_at(folder)
     remove_unfinished(folder.parent, card.key)

@@ -65,7 +65,8 @@ def test_keys_that_are_missing_are_named() -> None:
         ("arrays", {"00-a.npy": {"dtype": "|O", "shape": [1]}}),
         ("arrays", {"00-a.npy": {"dtype": "<f4", "shape": [-1]}}),
         ("arrays", {"00-a.npy": {"dtype": "<f4", "shape": [1, 1, 1]}}),
-        ("format", 3),
+        ("format", 0),
+        ("format", "2"),
         ("versions", {"numpy": 2}),
         ("metrics", {"validation": {"accuracy": "high"}}),
         ("metrics", {"validation": {"accuracy": [[]]}}),
@@ -87,6 +88,7 @@ def test_a_key_that_holds_something_else_is_named(key: str, value: Any, tmp_path
     ("changes", "problem"),
     [
         ({"listed": ["a", "a"]}, "should each name a category once"),
+        ({"format": 3}, "made by a newer release of Shelfmark"),
         ({"arrays": {"a.npy": {"dtype": "<f4", "shape": []}}}, "arrays should be among the files"),
         ({"classes": [{"label": "a", "name": "A"}]}, "confident_from should name the classes"),
         ({"rounds": []}, "rounds should be a number"),

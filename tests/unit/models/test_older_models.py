@@ -103,7 +103,7 @@ def test_the_command_names_what_it_trusts(copy: Path, capsys: pytest.CaptureFixt
     arguments = ["convert-model", copy.name, "--models", str(copy.parent)]
     assert run(shelfmark, arguments, "shelfmark") == 0
     out, err = capsys.readouterr()
-    assert f"trusting the maker of {copy}: its pickle is opened, which can run code" in err
+    assert f"{copy}: its pickle is opened, which can run code: its maker is trusted" in err
     assert out == f"converted {copy}: it gives the same answers, and opening it runs nothing\n"
     with pytest.raises(SystemExit, match="1"):
         run(shelfmark, arguments, "shelfmark")
@@ -137,7 +137,7 @@ def test_a_damaged_pickle_is_one_line(copy: Path) -> None:
     card = orjson.loads((copy / artifact.CARD).read_bytes())
     card["files"][PIPELINE] = files.sha256(path)
     (copy / artifact.CARD).write_bytes(orjson.dumps(card))
-    with pytest.raises(ShelfmarkError, match="the pickle was not opened: ") as raised:
+    with pytest.raises(ShelfmarkError, match="its pickle holds no pipeline of ours ") as raised:
         convert_model(copy)
     assert "\n" not in str(raised.value)
 

@@ -56,7 +56,10 @@ def test_an_alias_is_pinned_to_its_version_and_the_recorded_digest(models: Path)
 def test_another_model_under_the_same_name_is_noticed_through_its_alias(models: Path) -> None:
     recorded = digest_of(models, "one")
     change_card(models / "one", key="another")
-    versions, problem = Registry(str(models)), r"one is another model now: .*promote it again"
+    versions, problem = (
+        Registry(str(models)),
+        r"one is another model now: .*point the alias at it again",
+    )
     with pytest.raises(ShelfmarkError, match=problem):
         versions.open("production")
     with pytest.raises(ShelfmarkError, match=problem):

@@ -82,7 +82,7 @@ def open_pipeline(content: bytes | memoryview) -> TextPipeline:
         pipeline = _Unpickler(io.BytesIO(content)).load()
         return _with_present_classes(pipeline)
     except Exception as error:  # a damaged pickle may raise anything
-        raise ShelfmarkError(f"the pickle was not opened: {error}") from error
+        raise ShelfmarkError(f"its pickle holds no pipeline of ours ({error})") from error
 
 
 def _with_present_classes(pipeline: Pipeline) -> TextPipeline:

@@ -72,5 +72,5 @@ def describe_error(error: BaseException) -> str:
 def summarize_error(error: BaseException) -> str:
     """Return why a model did not open, in words that reveal nothing of the inside."""
     if isinstance(error, ShelfmarkError):
-        return "is missing or damaged"
+        return "is missing, damaged or does not fit this version; the log names the reason"
     return f"failed to open with {type(error).__name__}"
