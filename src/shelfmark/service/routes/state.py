@@ -10,6 +10,7 @@ from loguru import logger
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
+from shelfmark.models.artifact import Model
 from shelfmark.service import telemetry
 from shelfmark.service.model_page import model_page
 from shelfmark.service.prediction_service import PredictionService
@@ -59,10 +60,7 @@ def create_router(service: PredictionService) -> APIRouter:
             return HTMLResponse(await asyncio.to_thread(model_page, model))
         if "text/markdown" in accepted:
             return Response(model.about, media_type="text/markdown; charset=utf-8")
-        card = model.card.to_json()
-        data = {key: value for key, value in card["data"].items() if key != "folder"}
-        public = {key: card.get(key) for key in PUBLIC_KEYS}
-        return json_response({**public, "digest": model.digest, "data": data})
+        return json_response(_public_card(model))
 
     @router.get("/metrics", response_class=Response)
     async def metrics() -> Response:
@@ -77,3 +75,11 @@ def create_router(service: PredictionService) -> APIRouter:
         return Response(text, media_type=telemetry.CONTENT_TYPE)
 
     return router
+
+
+def _public_card(model: Model) -> dict[str, Any]:
+    """Return the part of a model's card that is not about this machine, and the model's digest."""
+    card = model.card.to_json()
+    data = {key: value for key, value in card["data"].items() if key != "folder"}
+    public = {key: card.get(key) for key in PUBLIC_KEYS}
+    return {**public, "digest": model.digest, "data": data}
