@@ -20,7 +20,9 @@ class ShelfmarkError(Exception):
 
 
 def one_line(text: object, most: int = 200) -> str:
-    """Return a text, which a file of strangers may have written, as one printable line.
+    """Return a text, which a file of strangers may have written, on one short line.
+
+    `ShelfmarkError` escapes what is not printable.
 
     Args:
         text: or an exception, whose type stands for an empty text.
@@ -29,7 +31,7 @@ def one_line(text: object, most: int = 200) -> str:
     line = " ".join(str(text).split())
     if not line and isinstance(text, BaseException):
         line = type(text).__name__
-    return "".join(character if character.isprintable() else "?" for character in line)[:most]
+    return line[:most]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
