@@ -106,6 +106,13 @@ async def load_in_vain(slot: ModelSlot, version: str) -> Overview:
     return await slot._wait_for_workers(slot._wanted, deadline=0)
 
 
+async def start(*slots: ModelSlot) -> tuple[ModelSlot, ...]:
+    """Start slots, one after the other."""
+    for slot in slots:
+        await slot.start()
+    return slots
+
+
 async def stop(*slots: ModelSlot) -> None:
     for slot in slots:
         await slot.stop()
@@ -155,9 +162,7 @@ def test_a_worker_that_fails_to_follow_tries_again_and_a_load_waits_for_it(
 ) -> None:
     async def run() -> list[str]:
         other = ControlledRegistry()
-        first, second = slot_of(1), slot_of(2, other)
-        await first.start()
-        await second.start()
+        first, second = await start(slot_of(1), slot_of(2, other))
         other.failures = [reason] * 3
         overview = await first.load("two")
         assert overview.all_follow
@@ -176,9 +181,7 @@ def test_a_load_names_the_worker_that_does_not_follow_in_time(
 ) -> None:
     async def run() -> None:
         other = ControlledRegistry()
-        first, second = slot_of(1), slot_of(2, other)
-        await first.start()
-        await second.start()
+        first, second = await start(slot_of(1), slot_of(2, other))
         other.failures = [MemoryError()] * 1_000_000
         await load_in_vain(first, "two")
         await until(lambda: Board(runtime).workers()[1].problem)
@@ -203,9 +206,7 @@ def test_a_load_names_the_worker_that_does_not_follow_in_time(
 def test_a_worker_that_hangs_is_named_without_a_reason(slot_of: Slots) -> None:
     async def run() -> None:
         other = ControlledRegistry()
-        first, second = slot_of(1), slot_of(2, other)
-        await first.start()
-        await second.start()
+        first, second = await start(slot_of(1), slot_of(2, other))
         other.gate.clear()
         overview = await load_in_vain(first, "two")
         assert [(state.pid, state.problem) for state in overview.behind] == [(2, "")]
@@ -271,9 +272,7 @@ def test_the_first_worker_resolves_the_alias_for_all(slot_of: Slots, runtime: Pa
 
 def test_without_room_on_the_disk_a_load_changes_nothing(slot_of: Slots) -> None:
     async def run() -> None:
-        first, second = slot_of(1), slot_of(2)
-        await first.start()
-        await second.start()
+        first, second = await start(slot_of(1), slot_of(2))
         with full_disk():
             with pytest.raises(LoadError, match="cannot be told") as error:
                 await first.load("two")
@@ -288,9 +287,7 @@ def test_without_room_on_the_disk_a_load_changes_nothing(slot_of: Slots) -> None
 
 def test_a_worker_that_cannot_report_follows_and_reports_later(slot_of: Slots) -> None:
     async def run() -> None:
-        first, second = slot_of(1), slot_of(2)
-        await first.start()
-        await second.start()
+        first, second = await start(slot_of(1), slot_of(2))
         report = second._board.report
 
         def refuse(state: object) -> None:
@@ -339,9 +336,7 @@ def test_without_the_runtime_folder_the_others_are_not_taken_to_follow(
     slot_of: Slots, runtime: Path
 ) -> None:
     async def run() -> None:
-        first, second = slot_of(1), slot_of(2)
-        await first.start()
-        await second.start()
+        first, second = await start(slot_of(1), slot_of(2))
         moved = runtime.rename(runtime.with_name("moved"))
         overview = await first.overview()
         assert not overview.complete
@@ -359,9 +354,7 @@ def test_a_worker_that_has_died_is_waited_for_until_it_is_forgotten(
     slot_of: Slots, runtime: Path
 ) -> None:
     async def run() -> None:
-        first, dead = slot_of(1), slot_of(2)
-        await first.start()
-        await dead.start()
+        first, dead = await start(slot_of(1), slot_of(2))
         await dead.stop()
         loading = asyncio.create_task(first.load("two"))
         await until(lambda: first.model.version == "two")
@@ -377,9 +370,7 @@ def test_a_load_that_is_given_up_leaves_all_workers_on_one_version(
     slot_of: Slots, runtime: Path
 ) -> None:
     async def run() -> None:
-        first, second = slot_of(1), slot_of(2)
-        await first.start()
-        await second.start()
+        first, second = await start(slot_of(1), slot_of(2))
         for turn in range(30):
             loading = asyncio.create_task(first.load(f"v{turn}"))
             await asyncio.sleep(turn * 0.0003)
