@@ -52,11 +52,11 @@ class Checkpoint:
         Raises:
             ShelfmarkError: as `save` and `load`.
         """
-        if name in self._before:
-            logger.info("{}: read from the checkpoint", name)
         if name not in self:
             self.save(name, work())
         result: T = self.load(name)
+        if name in self._before:
+            logger.info("{}: read from the checkpoint", name)
         return result
 
     def save(self, name: str, result: object) -> None:
