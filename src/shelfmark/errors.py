@@ -19,6 +19,10 @@ class ShelfmarkError(Exception):
         )
 
 
+class OutputClosedError(BrokenPipeError):
+    """The reader of the output has ended, as `head` does: a command then ends in silence."""
+
+
 def one_line(text: object, most: int = 200) -> str:
     """Return a text, which a file of strangers may have written, on one short line.
 

@@ -21,14 +21,15 @@ from typing import IO, Any, cast
 import filelock
 
 from shelfmark.core import storage
-from shelfmark.errors import ShelfmarkError
+from shelfmark.core.output import targets
+from shelfmark.core.output.targets import PARTIAL as PARTIAL
+from shelfmark.errors import OutputClosedError, ShelfmarkError
 
 Location = Path | str  # a local path, or an address such as gs://bucket/folder/file
 DECOMPRESSORS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 COMPRESSIONS = (*DECOMPRESSORS, ".zip", ".zst")
 # Raised by the decompressors on a damaged or truncated file.
 DECOMPRESSION_ERRORS = (EOFError, OSError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
-PARTIAL = ".partial-"
 DIGEST_PREFIX = ".source-"  # of a file that holds the digest of a version of a file on a bucket
 
 
@@ -234,9 +235,12 @@ def report_write_errors(target: Path) -> Iterator[None]:
 
     Raises:
         ShelfmarkError: the disk is full, or the target cannot be written.
+        OutputClosedError: the target is a pipe whose reader has ended.
     """
     try:
         yield
+    except OutputClosedError:
+        raise
     except OSError as error:
         raise ShelfmarkError(f"cannot write {target}: {error.strerror or error}") from error
 
@@ -245,6 +249,8 @@ def report_write_errors(target: Path) -> Iterator[None]:
 def atomic_folder(target: Path, replace: bool = False) -> Iterator[Path]:
     """Yield a new folder that becomes the target after the block: complete or not at all.
 
+    A link stays: the folder that it leads to is created or replaced.
+
     Args:
         target: the folder to create.
         replace: whether to replace an existing folder, which is removed only after the block.
@@ -252,20 +258,24 @@ def atomic_folder(target: Path, replace: bool = False) -> Iterator[Path]:
     Raises:
         ShelfmarkError: the target exists, the disk is full, or the target cannot be written.
     """
-    if target.exists() and not replace:
+    with report_write_errors(target):
+        place = targets.follow_links(target)
+    if place.exists() and not replace:
         raise ShelfmarkError(f"{target} exists already: choose another name or move it away")
-    aside = target.with_name(f"{PARTIAL}{os.getpid()}-{target.name}")
+    aside = targets.aside(place)
     older = aside.with_name(f"{aside.name}-older")
     try:
         with report_write_errors(target):
+            targets.require_folder(place)
             aside.mkdir(parents=True)
             yield aside
-            if replace and target.exists():
-                target.rename(older)
-            aside.rename(target)
+            if replace and (before := targets.require_folder(place)) is not None:
+                targets.copy_permissions(aside, before)
+                place.rename(older)
+            aside.rename(place)
     finally:
-        if older.exists() and not target.exists():
-            older.rename(target)
+        if older.exists() and not place.exists():
+            older.rename(place)
         for leftover in (aside, older):
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -274,19 +284,32 @@ def atomic_folder(target: Path, replace: bool = False) -> Iterator[Path]:
 def atomic_write(target: Path) -> Iterator[IO[bytes]]:
     """Yield a file that replaces the target after the block: complete or not at all.
 
+    A device, a pipe and an open file such as /dev/stdout are written to as they are. A link stays:
+    the file that it leads to is created or replaced. A replaced file's permissions are kept.
+
     Raises:
-        ShelfmarkError: the disk is full, or the target cannot be written.
+        ShelfmarkError: the target is a folder or write-protected, the disk is full, or it cannot
+            be written.
+        OutputClosedError: the target is a pipe whose reader has ended.
     """
-    aside = target.with_name(f"{PARTIAL}{os.getpid()}-{target.name}")
-    try:
-        with report_write_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+    with report_write_errors(target):
+        if targets.is_stream(target):
+            with targets.open_stream(target) as file:
+                yield file
+            return
+        place = targets.follow_links(target)
+        before = targets.require_replaceable(place)
+        aside = targets.aside(place)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
             with aside.open("wb") as file:
                 yield file
-            aside.replace(target)
-    finally:
-        with contextlib.suppress(OSError):
-            aside.unlink()
+            if before is not None:
+                targets.copy_permissions(aside, before)
+            aside.replace(place)
+        finally:
+            with contextlib.suppress(OSError):
+                aside.unlink()
 
 
 def point_link(target: Path, name: str) -> None:

@@ -1,0 +1,1 @@
+"""Output: where a written file goes, and how it is compressed."""
