@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from shelfmark.arxiv import taxonomy
@@ -14,6 +14,7 @@ IDENTIFIER = re.compile(
     r"^(?:arxiv:)?(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?[/-]\d{7})(?:v\d+)?$",
     re.IGNORECASE | re.ASCII,
 )
+VERSION = re.compile(r"(?:^|\d)v(\d{1,9})$", re.IGNORECASE | re.ASCII)
 WITHDRAWN = re.compile(
     r"\b(?:paper|article|manuscript|submission|preprint|work|note|version|it)\s+"
     r"(?:(?:has|have)\s+been|is|was)\s+(?:being\s+|temporarily\s+|now\s+)?(?:withdrawn|retracted)"
@@ -40,7 +41,18 @@ class BadRecordError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """A paper's metadata; `categories` have their current names, the primary one first."""
+    """A paper's metadata.
+
+    Args:
+        id: the identifier without its version.
+        title: as its source writes it.
+        abstract: as its source writes it.
+        categories: their current names, the primary one first.
+        submitted: the day of the first version.
+        comments: of the authors.
+        version: the number of the version, 0 if unknown.
+        updated: the day of the last change of the record, None if unknown.
+    """
 
     id: str
     title: str
@@ -48,6 +60,9 @@ class Paper:
     categories: tuple[str, ...]
     submitted: date
     comments: str = ""
+    # Not in the representation, of which the digest of generated papers is made.
+    version: int = field(default=0, repr=False)
+    updated: date | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,12 @@ def parse_identifier(text: str) -> str:
         return name
     # Some dumps write cs-9308101 where arXiv writes cs/9308101.
     return f"{name[:-8]}/{name[-7:]}"
+
+
+def parse_version(text: str) -> int:
+    """Return the number of the version at the end of an identifier or in `v2`, 0 if none is."""
+    match = VERSION.search(text.strip())
+    return int(match[1]) if match else 0
 
 
 @functools.lru_cache(maxsize=1 << 16)  # few combinations make up most papers

@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, datetime
 
-from shelfmark.arxiv.papers import BadRecordError, Paper, parse_categories, parse_identifier
+from shelfmark.arxiv.papers import (
+    BadRecordError,
+    Paper,
+    parse_categories,
+    parse_identifier,
+    parse_version,
+)
 from shelfmark.core import files
 from shelfmark.core.files import Location
 from shelfmark.data.csv_rows import open_rows
@@ -51,6 +57,7 @@ def parse_paper(record: dict[str, str | None]) -> Paper:
         abstract=values["summary"],
         categories=parse_categories(values["category_code"]),
         submitted=parse_day(values["published_date"]),
+        version=parse_version(values["id"]),
     )
 
 

@@ -11,13 +11,19 @@ from typing import Any
 
 import orjson
 
-from shelfmark.arxiv.papers import BadRecordError, Paper, parse_categories, parse_identifier
+from shelfmark.arxiv.papers import (
+    BadRecordError,
+    Paper,
+    parse_categories,
+    parse_identifier,
+    parse_version,
+)
 from shelfmark.core import files
 from shelfmark.core.files import Location
 
 SYNTHETIC = False
 TEXTS = ("id", "title", "abstract", "categories")
-FIELDS = (*TEXTS, "comments", "versions")
+FIELDS = (*TEXTS, "comments", "versions", "update_date")
 # English, as in the records, whatever the locale.
 NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MONTHS = {name: number for number, name in enumerate(NAMES, 1)}
@@ -55,7 +61,10 @@ def parse_paper(record: Any) -> Paper:
     if not isinstance(comments, str):
         raise BadRecordError(f"field 'comments' is {type(comments).__name__}, not text")
     day = parse_submitted(record.get("versions"))
-    return Paper(parse_identifier(ident), title, abstract, parse_categories(names), day, comments)
+    version, updated = parse_revision(record)
+    categories = parse_categories(names)
+    ident = parse_identifier(ident)
+    return Paper(ident, title, abstract, categories, day, comments, version, updated)
 
 
 def _not_text(record: dict[str, Any]) -> str:
@@ -78,3 +87,20 @@ def parse_submitted(versions: Any) -> date:
         return date(int(year), MONTHS[month], int(day))
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
         raise BadRecordError("field 'versions' holds no date of the first version") from None
+
+
+def parse_revision(record: dict[str, Any]) -> tuple[int, date | None]:
+    """Return the number of a record's last version and the day of its last change.
+
+    The version is that of `versions` or of the identifier, whichever is higher; 0 if neither names
+    one. The day is that of `update_date`, None if it is missing or invalid.
+    """
+    numbers = [parse_version(str(record.get("id")))]
+    if isinstance(versions := record.get("versions"), list):
+        numbers += [parse_version(str(one.get("version"))) for one in versions
+                    if isinstance(one, dict)]  # fmt: skip
+    try:
+        updated = date.fromisoformat(str(record.get("update_date"))[:10])
+    except ValueError:
+        updated = None
+    return max(numbers), updated

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
-from datetime import date
+from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.support.packing import PACKERS
 from tests.support.records import lines, record
 
 PAPERS = [
-    paper
+    replace(paper, version=1, updated=date(2024, 1, 1))  # as `record` writes them
     for paper in sources.read_papers("sample", None, {"papers": 300})
     if isinstance(paper, Paper)
 ]
@@ -73,6 +74,44 @@ def test_the_first_version_gives_the_day_and_not_the_last_change() -> None:
     ]
     paper = snapshot.parse_paper(record(PAPERS[0], versions=versions, update_date="2018-07-24"))
     assert paper.submitted == date(2007, 4, 2)
+
+
+VERSIONS: dict[str, tuple[dict[str, Any], int]] = {
+    "of the list": ({"versions": ["v1", "v2", "v11"]}, 11),
+    "of a list in no order": ({"versions": ["v3", "v1"]}, 3),
+    "of the identifier": ({"id": "0704.0001v4", "versions": [None]}, 4),
+    "of the identifier where it is higher": ({"id": "0704.0001V4", "versions": ["v1"]}, 4),
+    "of the list where it is higher": ({"id": "math/0309136v2", "versions": ["v1", "v3"]}, 3),
+    "unknown": ({"versions": [None]}, 0),
+    "of another form": ({"versions": ["final", 7, "v" + "9" * 5000]}, 0),
+}
+
+
+@pytest.mark.parametrize("case", VERSIONS)
+def test_the_version_is_the_highest_that_a_record_names(case: str) -> None:
+    changes, version = VERSIONS[case]
+    day = "Mon, 2 Apr 2007 19:18:42 GMT"
+    versions = [{"version": name, "created": day} for name in changes["versions"]]
+    paper = snapshot.parse_paper(record(PAPERS[0], **changes | {"versions": versions}))
+    assert paper.version == version
+
+
+@pytest.mark.parametrize(
+    ("value", "day"),
+    [
+        ("2018-07-24", date(2018, 7, 24)),
+        (date(2018, 7, 24), date(2018, 7, 24)),
+        (datetime(2018, 7, 24, 12), date(2018, 7, 24)),
+        ("2018-07-24T12:00:00Z", date(2018, 7, 24)),
+        (..., None),
+        (None, None),
+        ("soon", None),
+        (2018, None),
+    ],
+    ids=repr,
+)
+def test_the_last_change_is_the_update_date(value: Any, day: date | None) -> None:
+    assert snapshot.parse_paper(record(PAPERS[0], update_date=value)).updated == day
 
 
 @pytest.mark.parametrize("month", range(1, 13))
