@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -170,3 +171,5 @@ namespace = Collection(
 )
 if provenance.is_invoke():
     _forward()
+    if hasattr(signal, "SIGPIPE"):  # `inv --list | head`: of Invoke's own output, nobody reads more
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)

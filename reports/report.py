@@ -8,8 +8,10 @@ uv run python reports/report.py check    print each wrong figure; exit status 1 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
+from shelfmark.cli.output import name_standard_output
 from shelfmark.core import console, files
 from shelfmark.reports.check import check_report
 from shelfmark.reports.collect import read_page
@@ -26,6 +28,7 @@ def main() -> None:
         "--reports", type=Path, default=Path(__file__).parent, help="folder of the report"
     )
     arguments = parser.parse_args()
+    name_standard_output()
     with console.one_line_errors("the previous page is unchanged"):
         if arguments.what == "page":
             print(rewrite_page(arguments.reports))
@@ -33,6 +36,7 @@ def main() -> None:
             write_html(arguments.reports)
         else:
             check(arguments.reports)
+        sys.stdout.flush()
 
 
 def write_html(reports: Path) -> None:

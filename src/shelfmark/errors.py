@@ -19,8 +19,8 @@ class ShelfmarkError(Exception):
         )
 
 
-class OutputClosedError(BrokenPipeError):
-    """The reader of the output has ended, as `head` does: a command then ends in silence."""
+class OutputClosedError(Exception):
+    """The reader of the output has ended, as `head` does: the command then ends in silence."""
 
 
 def one_line(text: object, most: int = 200) -> str:

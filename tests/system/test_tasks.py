@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import tasks
 from shelfmark.cli.main import shelfmark
 from shelfmark.config import groups
+from shelfmark.core import console
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +51,21 @@ def test_a_task_of_a_developer_is_left_to_invoke(tmp_path: Path) -> None:
     done = inv("--help", "docs", cwd=tmp_path)
     assert "--serve" in done.stdout
     assert inv("trian", cwd=tmp_path).stderr.startswith("No idea what 'trian' is!")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+@pytest.mark.parametrize("words", [["--list"], [], ["train", "--help"], ["--help", "docs"]])
+def test_an_output_without_a_reader_is_silence(tmp_path: Path, words: list[str]) -> None:
+    command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), *words]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert done.stderr == ""
+    # By itself, or by the signal that a shell shows as the same status.
+    assert done.returncode in (console.OUTPUT_CLOSED, -signal.SIGPIPE)
 
 
 def test_a_day_of_work(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from shelfmark.cli.output import name_standard_output
+from shelfmark.errors import OutputClosedError
 
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C stops
 
@@ -79,6 +80,10 @@ def run(commands: click.Command, arguments: Sequence[str] | None, program: str) 
     except click.Abort:
         sys.stderr.write("stopped\n")
         return INTERRUPTED
+    except OutputClosedError:
+        from shelfmark.core import console
+
+        return console.end_in_silence()
     except Exception as error:
         from shelfmark.core import console
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from shelfmark.core.output.targets import OutputStream
 
 if TYPE_CHECKING:
     from shelfmark.core.tables import Table
@@ -13,23 +15,11 @@ if TYPE_CHECKING:
 WIDEST = 10_000  # characters of a line
 
 
-class _StandardOutput(io.FileIO):
-    """Standard output, whose errors name it."""
-
-    def write(self, data: Any) -> int:
-        """Write bytes, and return how many were written."""
-        try:
-            return super().write(data)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, "standard output") from error
-
-
 def name_standard_output() -> None:
     """Let the errors of standard output name it, where it is a file or a pipe of this process.
 
-    A closed one is an error when it is written, and no other file takes its number.
+    A closed one is an error when it is written, and no other file takes its number. A pipe whose
+    reader has ended is an `OutputClosedError`.
     """
     if sys.stdout is None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 1)
@@ -40,7 +30,7 @@ def name_standard_output() -> None:
     if type(raw) is not io.FileIO or raw.fileno() != 1 or raw.isatty():
         return
     before.flush()
-    named = _StandardOutput(1, "wb", closefd=False)
+    named = OutputStream(1, "standard output", closefd=False)
     sys.stdout = io.TextIOWrapper(
         named if buffer is raw else io.BufferedWriter(named),  # PYTHONUNBUFFERED has no buffer
         encoding=before.encoding,

@@ -12,10 +12,11 @@ from loguru import logger
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from shelfmark.errors import ShelfmarkError
+from shelfmark.errors import OutputClosedError, ShelfmarkError
 
 # Standard output is for results, which the commands print.
 STDERR = Console(stderr=True)
+OUTPUT_CLOSED = 141  # the exit status that a shell gives to a program that SIGPIPE stops
 OUT_OF_MEMORY = (  # of the system's loader, C++, the threads, and Python's own calls
     "failed to map segment", "annot allocate memory", "bad_alloc", "can't start new thread",
     "without setting an exception",
@@ -38,7 +39,8 @@ def configure_logging(level: str = "INFO") -> None:
 def one_line_errors(stopped: str = "nothing half-written was kept") -> Iterator[None]:
     """Report an error of the user or of the system in one line, and exit with status 1.
 
-    Ctrl-C exits with status 130. An error of the program, and a broken pipe, are passed on.
+    Ctrl-C exits with status 130. If the reader of the output has ended, the exit is silent, with
+    status 141. An error of the program is passed on.
 
     Args:
         stopped: the message on Ctrl-C, about the state of the work.
@@ -48,6 +50,8 @@ def one_line_errors(stopped: str = "nothing half-written was kept") -> Iterator[
     except KeyboardInterrupt:
         print(f"stopped: {stopped}", file=sys.stderr)
         raise SystemExit(130) from None
+    except OutputClosedError:
+        raise SystemExit(end_in_silence()) from None
     except Exception as error:
         if not report_error(error):
             raise
@@ -65,7 +69,7 @@ def report_error(error: Exception) -> bool:
         place = f"{text.rstrip(': ')}: " if text else ""
         text = f"{place}memory is short: free some, or raise the limit of this process"
     elif not text:
-        if not isinstance(error, OSError) or isinstance(error, BrokenPipeError):
+        if not isinstance(error, OSError):
             return False
         text = f"{error.strerror or error}"
         if error.filename is not None:
@@ -73,6 +77,12 @@ def report_error(error: Exception) -> bool:
     print(f"error: {' '.join(text.split())}", file=sys.stderr)
     _drop_unwritten_output()
     return True
+
+
+def end_in_silence() -> int:
+    """Drop the output that nobody reads, and return the exit status of a program that it stops."""
+    _drop_unwritten_output()
+    return OUTPUT_CLOSED
 
 
 def _lacks_memory(error: BaseException) -> bool:
@@ -89,7 +99,7 @@ def _drop_unwritten_output() -> None:
     """Drop what standard output does not take: at its exit, Python would try and report it."""
     try:
         sys.stdout.flush()
-    except OSError:
+    except (OSError, OutputClosedError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)

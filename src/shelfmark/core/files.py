@@ -23,7 +23,7 @@ import filelock
 from shelfmark.core import storage
 from shelfmark.core.output import targets
 from shelfmark.core.output.targets import PARTIAL as PARTIAL
-from shelfmark.errors import OutputClosedError, ShelfmarkError
+from shelfmark.errors import ShelfmarkError
 
 Location = Path | str  # a local path, or an address such as gs://bucket/folder/file
 DECOMPRESSORS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -235,12 +235,9 @@ def report_write_errors(target: Path) -> Iterator[None]:
 
     Raises:
         ShelfmarkError: the disk is full, or the target cannot be written.
-        OutputClosedError: the target is a pipe whose reader has ended.
     """
     try:
         yield
-    except OutputClosedError:
-        raise
     except OSError as error:
         raise ShelfmarkError(f"cannot write {target}: {error.strerror or error}") from error
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from shelfmark.cli.main import shelfmark
+from shelfmark.core import console
 from tests.conftest import QUICK
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, capabilities and limits")
@@ -37,13 +38,17 @@ from tests.support.unprivileged import drop_privileges
 
 fingerprint._language_identifier()  # unpacks a file of its own
 
-def run(words, folder, room, memory, full):
+def run(words, folder, room, memory, full, closed):
     drop_privileges()
     os.chdir(folder)
     os.environ["HOME"] = folder
     sys.stdout.reconfigure(write_through=False)
     if full:
         os.dup2(os.open("full", os.O_WRONLY), 1)
+    if closed:  # as head leaves it
+        reader, writer = os.pipe()
+        os.dup2(writer, 1)
+        os.close(reader)
     if room is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
@@ -146,7 +151,7 @@ def run() -> Iterator[Run]:
         assert process.stdout
 
         def ask(words: list[str], folder: Path, **limits: object) -> Ended:
-            limits = {"room": None, "memory": None, "full": False} | limits
+            limits = {"room": None, "memory": None, "full": False, "closed": False} | limits
             asked = json.dumps({"words": words, "folder": str(folder), **limits})
             print(asked, file=process.stdin, flush=True)
             return Ended(*json.loads(process.stdout.readline()))
@@ -276,6 +281,14 @@ def test_a_standard_output_without_room(run: Run, work: Path, name: str) -> None
     (work / "full").symlink_to("/dev/full")
     line = run(PRINTING[name], work, full=True).require_one_line()
     assert line == "error: standard output: No space left on device"
+
+
+@pytest.mark.parametrize("name", PRINTING)
+def test_a_standard_output_without_a_reader(run: Run, work: Path, name: str) -> None:
+    ended = run(PRINTING[name], work, closed=True)
+    assert "Traceback" not in ended.log
+    assert "error" not in ended.log
+    assert ended.code == console.OUTPUT_CLOSED
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "predict", "drift"])

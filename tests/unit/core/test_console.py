@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import subprocess
 import sys
@@ -10,13 +11,13 @@ import pytest
 from rich.console import Console
 
 from shelfmark.core import console
-from shelfmark.errors import ShelfmarkError
+from shelfmark.errors import OutputClosedError, ShelfmarkError
 
 SCRIPT = """
 import sys
 from loguru import logger
 from shelfmark.core import console
-from shelfmark.errors import ShelfmarkError
+from shelfmark.errors import OutputClosedError, ShelfmarkError
 
 console.configure_logging(sys.argv[1])
 console.configure_logging(sys.argv[1])
@@ -134,9 +135,17 @@ def test_an_error_that_short_memory_causes_says_so(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err.startswith("error: pipeline.pkl was not opened: memory is short")
 
 
-def test_a_broken_pipe_is_left_to_the_command_line() -> None:
-    with pytest.raises(BrokenPipeError), console.one_line_errors():
-        raise BrokenPipeError
+def test_an_output_without_a_reader_is_silence_and_any_other_broken_pipe_is_a_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as caught, console.one_line_errors():
+        raise OutputClosedError("standard output")
+    assert caught.value.code == console.OUTPUT_CLOSED
+    assert capsys.readouterr() == ("", "")
+    with pytest.raises(SystemExit) as caught, console.one_line_errors():
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")  # as of a connection
+    assert caught.value.code == 1
+    assert capsys.readouterr() == ("", "error: Broken pipe\n")
 
 
 def test_what_succeeds_is_not_disturbed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,7 @@ MACOS_DESCRIPTORS = "/dev/fd"
 
 
 class OutputStream(io.FileIO):
-    """A descriptor that output is written to: the errors name it.
+    """A descriptor that output is written to; errors name it.
 
     Args:
         descriptor: open for writing.
@@ -49,7 +49,7 @@ class OutputStream(io.FileIO):
         try:
             return super().write(data)
         except BrokenPipeError as error:
-            raise OutputClosedError(error.errno, error.strerror, self._name) from error
+            raise OutputClosedError(self._name) from error
         except OSError as error:
             raise OSError(error.errno, error.strerror, self._name) from error
 
