@@ -40,10 +40,11 @@ class InputRecord:
 
 @dataclass(frozen=True, slots=True)
 class InvalidRecord:
-    """A line that holds no paper, and its error."""
+    """A line that holds no paper, its error, and its identifier or None."""
 
     line: int
     error: str
+    id: str | None = None
 
 
 def read_batches(
@@ -136,6 +137,7 @@ def parse_record(line: int, record: Any) -> InputRecord | InvalidRecord:
             return InvalidRecord(line, f"broken JSON: {error}")
     if not isinstance(record, dict):
         return InvalidRecord(line, "not an object with text, or title and abstract")
+    ident = None if record.get("id") is None else str(record["id"])
     title, abstract = record.get("title"), record.get("text")
     if abstract is None:
         abstract = next((record[name] for name in ABSTRACTS if record.get(name)), None)
@@ -143,8 +145,7 @@ def parse_record(line: int, record: Any) -> InputRecord | InvalidRecord:
         title = None
     for name, value in (("title", title), ("text or abstract", abstract)):
         if value is not None and not isinstance(value, str):
-            return InvalidRecord(line, f"{name} is {type(value).__name__}, not text")
+            return InvalidRecord(line, f"{name} is {type(value).__name__}, not text", ident)
     if not (title or "").strip() and not (abstract or "").strip():
-        return InvalidRecord(line, "no text: give text, or title and abstract")
-    ident = record.get("id")
-    return InputRecord(line, None if ident is None else str(ident), title or "", abstract or "")
+        return InvalidRecord(line, "no text: give text, or title and abstract", ident)
+    return InputRecord(line, ident, title or "", abstract or "")

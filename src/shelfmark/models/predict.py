@@ -1,4 +1,4 @@
-"""Classify texts of the command line: one text, or a file of papers as a stream of JSON lines."""
+"""Classify texts of the command line: one text, or a file of papers as a stream of predictions."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import contextlib
 import functools
 import gc
 import itertools
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import orjson
+from loguru import logger
 
-from shelfmark.core import console, files, parallel
+from shelfmark.core import console, parallel
+from shelfmark.core.output import targets
 from shelfmark.data import readers
 from shelfmark.data.readers import InputRecord, InvalidRecord, Record
 from shelfmark.errors import ShelfmarkError
+from shelfmark.models import writing
+from shelfmark.models.writing import Line, OutputFormat
 
 if TYPE_CHECKING:
     from shelfmark.models.answers import Answer
@@ -28,38 +30,45 @@ WORTH_DISTRIBUTING = 16  # batches: fewer do not repay the start of other proces
 
 
 def predict_text(folder: Path, text: str, out: str, top_k: int = 5, explain: bool = False) -> None:
-    """Classify one text into one JSON line, by the model in a folder.
+    """Classify one text, by the model in a folder.
 
     Raises:
         ShelfmarkError: the text is blank, there is no such model, or the output cannot be written.
     """
     options = _options(top_k, explain)
+    output = writing.parse_format(out, explain)
     record = (1, {"text": text})
     if isinstance(asked := readers.parse_record(*record), InvalidRecord):
         raise ShelfmarkError(f"--text: {asked.error}")
-    _write(folder, [[record]], out, options)
+    _write(folder, [[record]], out, output, options)
 
 
 def predict_file(
     folder: Path, source: str, out: str, top_k: int = 5, explain: bool = False
 ) -> None:
-    """Classify a file, or `-` for standard input, into JSON lines, by the model in a folder.
+    """Classify a file, or `-` for standard input, by the model in a folder.
 
-    Lines keep their order; one that is no paper gives `{"line", "error"}` in its place. A named
-    output file appears whole at the end, or not at all; `-` is standard output, as it comes.
-    A long file is shared among processes; standard input is answered here, as it comes.
+    Predictions are JSON lines, CSV, TSV or Parquet, as the name of the output says. Lines keep
+    their order; one that is no paper gives `{"line", "id", "error"}` in its place, without an id if
+    it has none. A named output file appears whole at the end, or not at all; `-` is standard
+    output, as it comes. A long file is shared among processes; standard input is answered here, as
+    it comes.
 
     Raises:
-        ShelfmarkError: the file or the model cannot be read, or the output not written.
+        ShelfmarkError: the file or the model cannot be read, the output cannot be written, or is
+            the file that is read.
     """
     options = _options(top_k, explain)
+    output = writing.parse_format(out, explain)
+    targets.require_apart(out, [source])
     batches = readers.read_batches(source)
     if source == "-":
-        _write(folder, batches, out, options)
+        _write(folder, batches, out, output, options)
         return
     first = list(itertools.islice(batches, WORTH_DISTRIBUTING))
     distributed = len(first) == WORTH_DISTRIBUTING
-    _write(folder, itertools.chain(first, batches), out, options, distributed=distributed)
+    chained = itertools.chain(first, batches)
+    _write(folder, chained, out, output, options, distributed=distributed)
 
 
 def _options(top_k: int, explain: bool) -> Options:
@@ -72,32 +81,46 @@ def _write(
     folder: Path,
     batches: Iterable[list[Record]],
     out: str,
+    output: OutputFormat,
     options: Options,
     *,
     distributed: bool = False,
 ) -> None:
     if distributed:
         # By its own name: another model may become the latest while the processes start.
-        answers = parallel.map_in_order(
-            functools.partial(_answer_in_worker, folder.resolve(), options), batches
-        )
+        work = functools.partial(_answer_in_worker, folder.resolve(), output, options)
+        answers = parallel.map_in_order(work, batches)
     else:
-        answers = parallel.map_in_order(
-            functools.partial(_answer_batch, _load(folder), options), batches, workers=0
-        )
+        work = functools.partial(_answer_batch, _load(folder), output, options)
+        answers = parallel.map_in_order(work, batches, workers=0)
+    lines = errors = 0
     with (
-        _output(out) as sink,
+        output.open(out) as sink,
         contextlib.closing(answers),
         console.progress("predicting") as bar,
     ):
-        for lines, written in answers:
-            sink.write(written)
-            sink.flush()
-            bar.advance(lines)
+        for batch in answers:
+            sink.write(batch.encoded)
+            lines, errors = lines + batch.lines, errors + batch.errors
+            bar.advance(batch.lines)
+    if errors:
+        logger.warning(
+            "{:,} of {:,} lines hold no paper: an error is in place of each", errors, lines
+        )
 
 
-def _answer_in_worker(folder: Path, options: Options, batch: list[Record]) -> tuple[int, bytes]:
-    return _answer_batch(_model_of_worker(folder), options, batch)
+class Batch(NamedTuple):
+    """The encoded predictions of some lines, and how many of the lines hold no paper."""
+
+    lines: int
+    errors: int
+    encoded: Any
+
+
+def _answer_in_worker(
+    folder: Path, output: OutputFormat, options: Options, batch: list[Record]
+) -> Batch:
+    return _answer_batch(_model_of_worker(folder), output, options, batch)
 
 
 @functools.cache
@@ -114,30 +137,22 @@ def _load(folder: Path, threads: int | None = None) -> Model:
     return artifact.load(folder, threads)
 
 
-def _answer_batch(model: Model, options: Options, batch: list[Record]) -> tuple[int, bytes]:
-    """Return how many lines there are in a batch, and their answers as JSON lines."""
+def _answer_batch(
+    model: Model, output: OutputFormat, options: Options, batch: list[Record]
+) -> Batch:
     from shelfmark.models import answers
 
     asked = [readers.parse_record(*record) for record in batch]
     papers = [(item.title, item.abstract) for item in asked if isinstance(item, InputRecord)]
     predictions = iter(answers.answer_papers(model, papers, **options))
-    return len(batch), b"".join(
-        orjson.dumps(_line(item, predictions), option=orjson.OPT_APPEND_NEWLINE) for item in asked
-    )
+    encoded = output.encode([_line(item, predictions) for item in asked])
+    return Batch(len(batch), len(batch) - len(papers), encoded)
 
 
-def _line(item: InputRecord | InvalidRecord, answers: Iterator[Answer]) -> dict[str, Any]:
+def _line(item: InputRecord | InvalidRecord, answers: Iterator[Answer]) -> Line:
     if isinstance(item, InvalidRecord):
-        return {"line": item.line, "error": item.error}
+        ident = {} if item.id is None else {"id": item.id}
+        return {"line": item.line, **ident, "error": item.error}
     line = {"line": item.line, "id": item.id, **next(answers).to_json()}
     del line["model"]  # the same in every line
     return line
-
-
-@contextlib.contextmanager
-def _output(out: str) -> Iterator[IO[bytes]]:
-    if out == "-":
-        yield sys.stdout.buffer
-    else:
-        with files.atomic_write(Path(out)) as file:
-            yield file

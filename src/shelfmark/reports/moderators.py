@@ -7,7 +7,6 @@ import csv
 import functools
 import io
 import itertools
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from loguru import logger
 from shelfmark.arxiv.harvest import HarvestResult
 from shelfmark.arxiv.papers import BadRecordError, Paper, is_withdrawn
 from shelfmark.core import console, files, pages, parallel
+from shelfmark.core.output.cells import escape_formula
 from shelfmark.data.sources import snapshot
 from shelfmark.errors import ShelfmarkError
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 BATCH = 64  # papers
 MIN_PARALLEL = 16  # batches that repay the start of other processes
 MAX_WORDS = 6
-# A spreadsheet runs a cell that starts with one of these as a formula.
-FORMULA = re.compile(r"[=+\-@\t\r\n]")
 AGREES, DISAGREES, NOT_SURE = "agrees", "disagrees", "not sure"
 SIGNS = {DISAGREES: "✗", NOT_SURE: "?", AGREES: "✓"}  # so that the colour is not all
 
@@ -266,9 +264,5 @@ def _write_csv(rows: list[Row], path: Path) -> None:
         text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
         table = csv.writer(text)
         table.writerow(empty.cells())
-        table.writerows([_escape_formula(cell) for cell in row.cells().values()] for row in rows)
+        table.writerows([escape_formula(cell) for cell in row.cells().values()] for row in rows)
         text.detach()
-
-
-def _escape_formula(cell: str) -> str:
-    return f"'{cell}" if FORMULA.match(cell) else cell

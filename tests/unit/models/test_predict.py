@@ -72,7 +72,7 @@ def test_json_lines_with_bad_ones_in_their_place(folder: Path, tmp_path: Path) -
     with gzip.open(tmp_path / "in.jsonl.gz", "wb") as file:
         file.write(b"\n".join(content) + b"\n")
     lines = answered(folder, tmp_path / "in.jsonl.gz", tmp_path / "out.jsonl")
-    assert [line.get("id") for line in lines] == ["1701.00001", None, None, "7", None, None, None]
+    assert [line.get("id") for line in lines] == ["1701.00001", None, None, "7", "x", "y", None]
     assert "broken JSON" in lines[1]["error"]
     assert "not an object" in lines[2]["error"]
     assert lines[4]["error"] == "no text: give text, or title and abstract"

@@ -12,13 +12,15 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from shelfmark.errors import OutputClosedError
+from shelfmark.errors import OutputClosedError, ShelfmarkError
 
 PARTIAL = ".partial-"
+STANDARD = "-"  # standard input, or standard output
 MAX_LINKS = 40  # of a chain, as for Linux
 LONGEST_NAME = 200  # bytes; file systems take 255
 # Folders of the open files of a process, where the name of each is its number.
@@ -86,19 +88,40 @@ def open_stream(path: Path) -> IO[bytes]:
     return io.BufferedWriter(OutputStream(opened, str(path)))
 
 
-def status(path: Path) -> os.stat_result | None:
-    """Return the status of what output to a path would write to, None if there is nothing.
+def require_apart(out: str, sources: Iterable[Path | str], setting: str = "--out") -> None:
+    """Check that an output is none of the files that are read, whatever their names.
+
+    Links, hard links and redirected standard input and output count as the file that they lead to.
+
+    Args:
+        out: path, or `-` for standard output.
+        sources: paths, addresses, or `-` for standard input.
+        setting: the name of the output in the error.
 
     Raises:
-        OSError: the path cannot be followed.
+        ShelfmarkError: they are one file.
     """
-    descriptor = _descriptor(path)
-    if descriptor is not None:
-        return os.fstat(descriptor)
-    try:
-        return path.stat()
-    except FileNotFoundError:
-        return None
+    written = _status_of(out, sys.stdout)
+    if written is None or stat.S_ISCHR(written.st_mode) or stat.S_ISSOCK(written.st_mode):
+        return  # a terminal and a connection are read and written
+    for source in sources:
+        read = _status_of(source, sys.stdin)
+        if read is not None and os.path.samestat(read, written):
+            target = "standard output" if out == STANDARD else out
+            source = "standard input" if source == STANDARD else source
+            raise ShelfmarkError(
+                f"{setting}: {target} is the file that is read ({source}): choose another"
+            )
+
+
+def _status_of(place: Path | str, standard: IO[str] | None) -> os.stat_result | None:
+    """Return the status of a file, None if there is none."""
+    with contextlib.suppress(OSError, ValueError):
+        if place != STANDARD:
+            return Path(place).stat()
+        if standard is not None:
+            return os.fstat(standard.fileno())
+    return None
 
 
 def follow_links(path: Path) -> Path:
