@@ -16,7 +16,9 @@ from typing import Any
 
 import orjson
 
+from shelfmark.arxiv.identifiers import parse_identifier
 from shelfmark.arxiv.oai_xml import Record
+from shelfmark.arxiv.papers import BadRecordError
 from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
 
@@ -258,8 +260,14 @@ def _record(line: bytes) -> dict[str, Any]:
 
 
 def _id_of(record: dict[str, Any]) -> str | None:
+    """Return the identifier of a record in its canonical form, None if it has none."""
     ident = record.get("id")
-    return ident if isinstance(ident, str) else None
+    if not isinstance(ident, str):
+        return None
+    try:
+        return parse_identifier(ident)
+    except BadRecordError:
+        return ident
 
 
 def _days_file(out: Path) -> Path:

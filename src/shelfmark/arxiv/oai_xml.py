@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from shelfmark.arxiv.papers import BadRecordError, parse_identifier
+from shelfmark.arxiv.identifiers import parse_identifier
+from shelfmark.arxiv.papers import BadRecordError
 
 OAI = "{http://www.openarchives.org/OAI/2.0/}"
 RAW = "{http://arxiv.org/OAI/arXivRaw/}"
@@ -156,7 +157,7 @@ def _record(element: ET.Element) -> Record:
     if header is None:
         raise FaultError("the answer has a record without a header")
     # oai:arXiv.org:0704.0001
-    ident = parse_identifier(_text(header, f"{OAI}identifier").rpartition(":")[2])
+    ident = parse_identifier(_text(header, f"{OAI}identifier"))
     changed = _day(_text(header, f"{OAI}datestamp"))
     if header.get("status") == "deleted":
         return Record(ident, changed, None)

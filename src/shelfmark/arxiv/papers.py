@@ -1,4 +1,4 @@
-"""A paper's metadata, and the parsing of identifiers, categories and withdrawal notes."""
+"""A paper's metadata, and the parsing of categories and withdrawal notes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,6 @@ from datetime import date
 
 from shelfmark.arxiv import taxonomy
 
-# YYMM.NNNN, YYMM.NNNNN, archive/YYMMNNN (once also archive.XX/YYMMNNN), each with or without vN.
-IDENTIFIER = re.compile(
-    r"^(?:arxiv:)?(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?[/-]\d{7})(?:v\d+)?$",
-    re.IGNORECASE | re.ASCII,
-)
-VERSION = re.compile(r"(?:^|\d)v(\d{1,9})$", re.IGNORECASE | re.ASCII)
 WITHDRAWN = re.compile(
     r"\b(?:paper|article|manuscript|submission|preprint|work|note|version|it)\s+"
     r"(?:(?:has|have)\s+been|is|was)\s+(?:being\s+|temporarily\s+|now\s+)?(?:withdrawn|retracted)"
@@ -71,28 +65,6 @@ class BrokenRecord:
 
     line: int
     reason: str
-
-
-def parse_identifier(text: str) -> str:
-    """Return an arXiv identifier without prefix and version.
-
-    Raises:
-        BadRecordError: the text is not an arXiv identifier.
-    """
-    match = IDENTIFIER.match(text.strip())
-    if match is None:
-        raise BadRecordError(f"not an arXiv identifier: {text!r:.60}")
-    name = match[1]
-    if name[0].isdigit():
-        return name
-    # Some dumps write cs-9308101 where arXiv writes cs/9308101.
-    return f"{name[:-8]}/{name[-7:]}"
-
-
-def parse_version(text: str) -> int:
-    """Return the number of the version at the end of an identifier or in `v2`, 0 if none is."""
-    match = VERSION.search(text.strip())
-    return int(match[1]) if match else 0
 
 
 @functools.lru_cache(maxsize=1 << 16)  # few combinations make up most papers

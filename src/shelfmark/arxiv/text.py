@@ -1,4 +1,4 @@
-"""Plain text from arXiv's titles and abstracts: TeX accents, maths and white space.
+"""Plain text from arXiv's titles and abstracts: TeX accents, invisible signs, white space, maths.
 
 Training and prediction use the same functions.
 """
@@ -14,6 +14,29 @@ from shelfmark.core import marks
 Maths = Literal["keep", "mask"]
 
 MATHS_MASK = "_math_"
+
+# What `clean_text` does, as the cards of data and models state it.
+CLEANING = (
+    "soft hyphens, zero-width and other invisible characters are removed",
+    "ligatures become letters",
+    "Unicode is normalized to NFC",
+    "TeX accents become letters",
+    "white space becomes single blanks",
+)
+# The characters without a glyph, which texts copied from PDFs hold within words: Unicode's
+# Default_Ignorable_Code_Point without the fillers, which stand for letters. The joiners U+200C and
+# U+200D go too: by Unicode's rules they separate no words.
+# Source: https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point
+_IGNORABLE = (
+    "\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f"
+    "\ufeff\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+# A soft hyphen shows at the end of a line only: the word goes on in the next.
+INVISIBLE = re.compile(rf"\u00ad[ \t\r]*\n[ \t]*|[{_IGNORABLE}]")
+LIGATURES = str.maketrans(
+    {sign: unicodedata.normalize("NFKC", sign) for sign in map(chr, range(0xFB00, 0xFB07))}
+)
+PDF_SIGNS = re.compile(rf"[{_IGNORABLE}\ufb00-\ufb06]")
 
 # The combining character that each TeX accent command puts on the letter after it.
 ACCENTS = {
@@ -72,10 +95,13 @@ def _letter(match: re.Match[str]) -> str:
 def clean_text(text: str) -> str:
     """Return the text on one line, with TeX accents as letters; maths is unchanged.
 
+    Invisible characters are removed and ligatures become letters, so that neither splits a word.
     Unicode is normalized to NFC, with at most 30 combining marks in a row, and lone surrogates
     become `?`, so the result encodes as UTF-8.
     """
     if not text.isascii():
+        if PDF_SIGNS.search(text):
+            text = INVISIBLE.sub("", text).translate(LIGATURES)
         text = marks.cut_long_runs(text)
         text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())
     if "\\" in text:

@@ -21,7 +21,7 @@ import pandas as pd
 import scipy.sparse as sp
 from loguru import logger
 
-from shelfmark.arxiv import papers, taxonomy
+from shelfmark.arxiv import identifiers, papers, taxonomy
 from shelfmark.config.schema import DataConfig
 from shelfmark.core import storage
 from shelfmark.core.arrays import Ints
@@ -276,7 +276,7 @@ def _paper_key(name: Any) -> str | None:
     if not isinstance(name, str | int):
         return None
     try:
-        return papers.parse_identifier(str(name))
+        return identifiers.parse_identifier(str(name))
     except papers.BadRecordError:
         return str(name)
 

@@ -141,6 +141,22 @@ def test_a_later_snapshot_is_not_taken_back(tmp_path: Path, clock: Clock) -> Non
     assert lines[2:] == [b"no json"]
 
 
+def test_papers_of_the_file_are_found_under_any_spelling(tmp_path: Path, clock: Clock) -> None:
+    out = tmp_path / "papers.jsonl"
+    spellings = ["math.AG/0211000", "MATH/0211001v2", "arXiv:math/0211000v1", "math-0211002"]
+    mine = [{"id": one, "title": "Mine", "update_date": "2026-10-01"} for one in spellings]
+    out.write_bytes(b"".join(orjson.dumps(one) + b"\n" for one in mine))
+    papers = [
+        Held("math.GT/0211000", "2026-11-02"),
+        Held("math/0211001", "2026-11-02"),
+        Held("Math/0211002", "2026-11-02", deleted=True),
+    ]
+    with oai_server.running(Repository(papers)) as served:
+        done = fetch(served, out, clock)
+    assert ids(out) == ["math/0211000", "math/0211001"]
+    assert (done.counts.new, done.counts.changed, done.counts.deleted) == (0, 2, 1)
+
+
 def test_no_records_are_an_empty_result(
     repository: Repository, tmp_path: Path, clock: Clock
 ) -> None:
@@ -218,7 +234,7 @@ def test_a_record_that_is_no_paper_is_left_out_and_reported(
     with oai_server.running(Repository(papers)) as served:
         fetch(served, tmp_path / "papers.jsonl", clock)
     assert ids(tmp_path / "papers.jsonl") == ["2611.00001", "2611.00006"]
-    assert "skipped not an arXiv identifier: 'x y'" in log()
+    assert "skipped not an arXiv identifier: 'oai:arXiv.org:x y'" in log()
     assert "skipped 2611.00003: no version" in log()
     assert "skipped 2611.00004: no title or no abstract" in log()
     assert "skipped 2611.00005: no categories" in log()

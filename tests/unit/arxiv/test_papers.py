@@ -1,81 +1,17 @@
-"""Identifiers, categories, and the signs by which a paper is left out."""
+"""Categories, and the signs by which a paper is left out."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from shelfmark.arxiv.papers import (
     BadRecordError,
     is_foreign,
     is_withdrawn,
     parse_categories,
-    parse_identifier,
 )
-
-NEW = st.from_regex(r"[0-9]{4}\.[0-9]{4,5}", fullmatch=True)
-OLD = st.from_regex(r"[a-z]{2,5}(-[a-z]{2,3})?/[0-9]{7}", fullmatch=True)
-IDENTIFIERS = st.one_of(NEW, OLD)
-
-
-@given(IDENTIFIERS, st.integers(1, 99), st.sampled_from(["", "arXiv:", "arxiv:", "ARXIV:"]))
-def test_an_identifier_loses_version_and_prefix_alone(name: str, version: int, prefix: str) -> None:
-    assert parse_identifier(name) == name
-    assert parse_identifier(f" {prefix}{name}v{version}\n") == name
-
-
-@given(OLD)
-def test_the_dash_of_some_dumps_is_a_slash(name: str) -> None:
-    assert parse_identifier(name.replace("/", "-")) == name
-
-
-@given(st.one_of(st.text(), IDENTIFIERS.map(lambda name: name + "9"), st.from_regex(r"\d+\.\d+")))
-def test_anything_else_is_refused_or_is_plain_ascii(text: str) -> None:
-    try:
-        name = parse_identifier(text)
-    except BadRecordError as error:
-        assert "\n" not in str(error)
-        assert len(str(error)) < 120
-    else:
-        assert re.fullmatch(r"[0-9]{4}\.[0-9]{4,5}|[A-Za-z.-]+/[0-9]{7}", name)
-        assert parse_identifier(name) == name
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("0704.0001", "0704.0001"),
-        ("0704.1000", "0704.1000"),
-        ("1501.00001v12", "1501.00001"),
-        ("hep-th/9901001v3", "hep-th/9901001"),
-        ("math.GT/0309136", "math.GT/0309136"),
-        ("cs-9308101v1", "cs/9308101"),
-        ("cond-mat-0001001", "cond-mat/0001001"),
-        ("arXiv:2101.12345V2", "2101.12345"),
-    ],
-)
-def test_identifiers_of_every_age(text: str, name: str) -> None:
-    assert parse_identifier(text) == name
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", " ", "704.1", "704.0001", "0704.001", "0704.123456", "0704,0001", "0704.0001v", "hep-th",
-     "hep-th/99010", "10.1000/182", "0704.0001 0704.0002", "\u0660\u0667\u0660\u0664.0001",
-     "0704.0001\0", "http://arxiv.org/abs/0704.0001"],
-)  # fmt: skip
-def test_what_is_no_identifier(text: str) -> None:
-    with pytest.raises(BadRecordError, match="not an arXiv identifier"):
-        parse_identifier(text)
-
-
-def test_a_long_wrong_identifier_is_cut_in_the_message() -> None:
-    with pytest.raises(BadRecordError) as caught:
-        parse_identifier("x" * 10_000)
-    assert len(str(caught.value)) < 100
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,41 @@ def test_composed_and_decomposed_letters_are_the_same(text: str) -> None:
     assert unicodedata.is_normalized("NFC", clean_text(text))
 
 
+@pytest.mark.parametrize(
+    ("copied", "plain"),
+    [
+        ("manipu\u00adlation", "manipulation"),
+        ("manipu\u00ad\nlation of ob\u00ad \r\n  jects", "manipulation of objects"),
+        ("ro\u200bbot\u200b gras\u200cp\u200ding", "robot grasping"),
+        ("\ufeffro\u2060bot", "robot"),
+        ("ro\u180ebot a\u200er\u200fm", "robot arm"),
+        ("\u202arobot\u202c \u2066arm\u2069", "robot arm"),
+        ("r\u034fobot\ufe0f arm\U000e0061", "robot arm"),
+        ("Poincare\u00ad\u0301", "Poincar\u00e9"),
+        ("Poincar\\'\u200be", "Poincar\u00e9"),
+        ("the e\ufb03cient \ufb01eld of \ufb02ows, o\ufb00er, e\ufb04uent, \ufb06ill",
+         "the efficient field of flows, offer, effluent, still"),
+        ("\u00ad", ""),
+        ("$x\u200b_1$ and \\(y\u00ad\\)", r"$x_1$ and \(y\)"),
+        ("high\u2010dimensional robo-\ntics", "high\u2010dimensional robo- tics"),
+        ("\u3131\u3164\u314f", "\u3131\u3164\u314f"),
+    ],
+)  # fmt: skip
+def test_signs_of_pdfs_split_no_word(copied: str, plain: str) -> None:
+    assert clean_text(copied) == plain
+    assert clean_text(f"We show {copied}  ") == f"We show {plain}".strip()
+
+
+@given(st.text(), st.lists(st.sampled_from("\u00ad\u200b\u200c\u200d\u2060\ufeff"), min_size=1))
+def test_invisible_characters_change_nothing(text: str, signs: list[str]) -> None:
+    words = [part for word in text.split() for part in (*word, *signs)]
+    assert clean_text("".join(words)) == clean_text("".join(text.split()))
+
+
+def test_invisible_characters_hide_no_run_of_marks() -> None:
+    assert len(clean_text("e" + "\u0323\u200b" * 10_000)) < 40
+
+
 @given(st.lists(st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1)))
 def test_only_white_space_of_common_text_changes(words: list[str]) -> None:
     words = [word for word in words if "\\" not in word]

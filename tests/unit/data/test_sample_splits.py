@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 
 from shelfmark.arxiv import taxonomy
-from shelfmark.arxiv.papers import BrokenRecord, is_foreign, is_withdrawn, parse_identifier
+from shelfmark.arxiv.identifiers import parse_identifier
+from shelfmark.arxiv.papers import BrokenRecord, is_foreign, is_withdrawn
 from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.load import load_config
 from shelfmark.data import sources

@@ -90,7 +90,7 @@ def test_no_log_is_one_line(model: Model, tmp_path: Path) -> None:
 def test_true_labels_come_later_by_the_papers_names(
     model: Model, tmp_path: Path, log: Callable[[], str]
 ) -> None:
-    names = ["2401.00001", "mine-7", None, "2401.00002v3", "hep-th/9901001"]
+    names = ["2401.00001", "mine-7", None, "2401.00002v3", "MATH.AG/0211000"]
     file = write(tmp_path / "a.jsonl", *(line(model, x, id=name) for x, name in enumerate(names)))
     truth = write(
         tmp_path / "truth.jsonl",
@@ -98,12 +98,12 @@ def test_true_labels_come_later_by_the_papers_names(
         {"id": "mine-7", "label": "cs.CL"},
         {"id": "2401.00002", "primary": "cs.RO"},
         {"id": "2401.09999", "primary": "cs.RO"},
-        {"id": "hep-th/9901001"},
+        {"id": "https://arxiv.org/abs/math/0211000v3", "label": "cs.AI"},
         {"primary": "cs.RO"},
     )
     window = windows.from_log(str(file), model.card, "", 10, str(truth))
-    assert window.rows["label"].tolist() == ["cs.CV", "cs.CL", None, "cs.RO", None]
-    assert "--labels: 3 of 5 papers of the log have a true label" in log()
+    assert window.rows["label"].tolist() == ["cs.CV", "cs.CL", None, "cs.RO", "cs.AI"]
+    assert "--labels: 4 of 5 papers of the log have a true label" in log()
     with pytest.raises(ShelfmarkError, match="--labels: there is no file"):
         windows.from_log(str(file), model.card, "", 10, "none.jsonl")
 

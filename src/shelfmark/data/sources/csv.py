@@ -8,13 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, datetime
 
-from shelfmark.arxiv.papers import (
-    BadRecordError,
-    Paper,
-    parse_categories,
-    parse_identifier,
-    parse_version,
-)
+from shelfmark.arxiv.identifiers import parse_identifier, parse_version
+from shelfmark.arxiv.papers import BadRecordError, Paper, parse_categories
 from shelfmark.core import files
 from shelfmark.core.files import Location
 from shelfmark.data.csv_rows import open_rows

@@ -12,7 +12,8 @@ import random
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
-from shelfmark.arxiv.papers import Paper, parse_identifier
+from shelfmark.arxiv.identifiers import parse_identifier
+from shelfmark.arxiv.papers import Paper
 from shelfmark.core.files import Location
 from shelfmark.errors import ShelfmarkError
 

@@ -11,13 +11,8 @@ from typing import Any
 
 import orjson
 
-from shelfmark.arxiv.papers import (
-    BadRecordError,
-    Paper,
-    parse_categories,
-    parse_identifier,
-    parse_version,
-)
+from shelfmark.arxiv.identifiers import parse_identifier, parse_version
+from shelfmark.arxiv.papers import BadRecordError, Paper, parse_categories
 from shelfmark.core import files
 from shelfmark.core.files import Location
 

@@ -181,6 +181,28 @@ def test_an_identifier_that_comes_twice_is_kept_once_the_earliest(
     assert row["submitted"] == date(2007, 4, 1)
 
 
+def test_one_paper_under_many_spellings_lies_in_one_split(
+    tmp_path: Path, settings: Callable[..., Config]
+) -> None:
+    plain = [one | {"id": f"math/0211{i:03d}"} for i, one in enumerate(halves(200))]
+    forms = (
+        "math.AG/{}v2",
+        "MATH/{}",
+        "arXiv:math/{}v3",
+        "math-{}",
+        "https://arxiv.org/abs/math/{}",
+    )
+    again = [
+        made(1000 + i, one["categories"]) | {"id": forms[i % len(forms)].format(one["id"][5:])}
+        for i, one in enumerate(plain)
+    ]
+    alone = prepare_splits(settings(write(tmp_path / "a.json", plain)))
+    both = prepare_splits(settings(write(tmp_path / "b.json", plain + again)))
+    assert both.card["dropped"] == {"duplicate identifier": 200}
+    for split in SPLITS:
+        assert both.read(split).equals(alone.read(split)), "no paper has moved"
+
+
 def test_of_copies_of_one_day_the_first_is_kept(
     tmp_path: Path, settings: Callable[..., Config]
 ) -> None:

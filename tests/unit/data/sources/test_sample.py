@@ -16,7 +16,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import RidgeClassifier
 
 from shelfmark.arxiv import taxonomy
-from shelfmark.arxiv.papers import Paper, is_foreign, is_withdrawn, parse_identifier
+from shelfmark.arxiv.identifiers import parse_identifier
+from shelfmark.arxiv.papers import Paper, is_foreign, is_withdrawn
 from shelfmark.config.load import load_config
 from shelfmark.data import sources
 from shelfmark.data.prepare import prepare_splits

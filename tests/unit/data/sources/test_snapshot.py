@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shelfmark.arxiv.papers import BadRecordError, BrokenRecord, Paper, parse_identifier
+from shelfmark.arxiv.identifiers import parse_identifier
+from shelfmark.arxiv.papers import BadRecordError, BrokenRecord, Paper
 from shelfmark.data import sources
 from shelfmark.data.sources import snapshot
 from shelfmark.errors import ShelfmarkError
