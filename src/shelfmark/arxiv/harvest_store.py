@@ -20,6 +20,8 @@ from shelfmark.arxiv.identifiers import parse_identifier
 from shelfmark.arxiv.oai_xml import Record
 from shelfmark.arxiv.papers import BadRecordError
 from shelfmark.core import files
+from shelfmark.core.formats.records import open_lines
+from shelfmark.core.formats.unpack import COMPRESSIONS
 from shelfmark.errors import ShelfmarkError
 
 TABLES = """
@@ -203,12 +205,12 @@ def check_output(out: Path) -> None:
     Raises:
         ShelfmarkError: it is a folder, of another format, or holds something other than papers.
     """
-    if out.suffix.lower() in (*files.COMPRESSIONS, ".parquet", ".csv"):
+    if out.suffix.lower() in (*COMPRESSIONS, ".parquet", ".csv"):
         raise ShelfmarkError(f"--out: {out} must be JSON lines, not {out.suffix}")
     if out.is_dir():
         raise ShelfmarkError(f"--out: {out} is a folder, a file is needed")
     if out.exists() and out.stat().st_size:
-        with files.open_decompressed(files.require_file(out, "--out")) as lines:
+        with open_lines(files.require_file(out, "--out")) as lines:
             if _id_of(_record(lines.readline())) is None:
                 raise ShelfmarkError(f"--out: {out} exists and holds no papers; choose another")
 
@@ -245,7 +247,7 @@ def merge_into_file(out: Path, store: HarvestStore) -> ChangeCounts:
 
 def _lines(out: Path) -> Iterator[bytes]:
     if out.exists():
-        with files.open_decompressed(out) as lines:
+        with open_lines(out) as lines:
             for line in lines:
                 yield line.rstrip(b"\n") + b"\n"
 

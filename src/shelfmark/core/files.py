@@ -1,22 +1,17 @@
-"""Files: decompressed on reading, written atomically, digested, locked."""
+"""Files: opened, written atomically, digested, locked."""
 
 from __future__ import annotations
 
-import bz2
 import contextlib
 import errno
-import gzip
 import hashlib
 import io
-import lzma
 import os
 import shutil
 import stat
-import zipfile
-import zlib
-from collections.abc import Container, Iterator
-from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, cast
 
 import filelock
 
@@ -26,24 +21,12 @@ from shelfmark.core.output.targets import PARTIAL as PARTIAL
 from shelfmark.errors import ShelfmarkError
 
 Location = Path | str  # a local path, or an address such as gs://bucket/folder/file
-DECOMPRESSORS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-COMPRESSIONS = (*DECOMPRESSORS, ".zip", ".zst")
-# Raised by the decompressors on a damaged or truncated file.
-DECOMPRESSION_ERRORS = (EOFError, OSError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
 DIGEST_PREFIX = ".source-"  # of a file that holds the digest of a version of a file on a bucket
 
 
 def parse_location(text: str) -> Location:
     """Return the location that a setting names: an address unchanged, else a path."""
     return text if storage.is_remote(text) else Path(text)
-
-
-def format_suffix(location: Location) -> str:
-    """Return the suffix of a file without that of its compression: `.json` of a.json.gz."""
-    suffixes = [suffix.lower() for suffix in PurePosixPath(location).suffixes]
-    while suffixes and suffixes[-1] in COMPRESSIONS:
-        suffixes.pop()
-    return suffixes[-1] if suffixes else ""
 
 
 def require_file(location: Location | None, setting: str) -> Location:
@@ -89,84 +72,6 @@ def open_raw(location: Location) -> IO[bytes]:
         ShelfmarkError: the address cannot be reached, now or while it is read.
     """
     return storage.open_remote(location) if isinstance(location, str) else open_regular(location)
-
-
-@contextlib.contextmanager
-def open_decompressed(location: Location) -> Iterator[IO[bytes]]:
-    """Open a file for reading, decompressed according to its suffix.
-
-    Raises:
-        ShelfmarkError: the file is damaged or truncated, a zip of several files, or cannot be
-            reached.
-    """
-    try:
-        with open_raw(location) as file, _decompress(location, file) as content:
-            yield content
-    except DECOMPRESSION_ERRORS as error:
-        raise ShelfmarkError(
-            f"{location}: damaged or truncated ({error or type(error).__name__}); fetch it again"
-        ) from error
-
-
-def _decompress(location: Location, file: IO[bytes]) -> IO[bytes]:
-    suffix = PurePosixPath(location).suffix.lower()
-    if suffix in DECOMPRESSORS:
-        return cast(IO[bytes], DECOMPRESSORS[suffix](file))
-    if suffix == ".zst":
-        import pyarrow as pa  # imported here because the service runs without it
-
-        return _buffer(pa.CompressedInputStream(file, "zstd"))
-    if suffix == ".zip":
-        return _only_member(location, file)
-    return file
-
-
-def _only_member(location: Location, file: IO[bytes]) -> IO[bytes]:
-    archive = zipfile.ZipFile(file)
-    members = [info for info in archive.infolist() if not info.is_dir()]
-    if len(members) != 1:
-        raise ShelfmarkError(
-            f"{location}: holds {len(members)} files, one is needed; unpack it first"
-        )
-    try:
-        member = archive.open(members[0])
-    except RuntimeError as error:  # a password, or an unknown method
-        raise ShelfmarkError(f"{location}: {error}; unpack it first") from error
-    # The readline of a zip member is Python code; the buffer reads lines four times as fast.
-    return _buffer(member)
-
-
-def _buffer(stream: object) -> IO[bytes]:
-    return io.BufferedReader(cast(io.RawIOBase, stream), 1 << 20)
-
-
-def read_parquet_rows(
-    location: Location, batch: int, fields: Container[str] | None = None
-) -> Iterator[dict[str, Any]]:
-    """Stream the rows of a Parquet file as dictionaries.
-
-    Args:
-        location: the file.
-        batch: rows read at a time.
-        fields: the columns to read where they exist, None for all.
-
-    Raises:
-        ShelfmarkError: it is not a Parquet file, damaged, or cannot be reached.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with contextlib.ExitStack() as stack:
-            source: Any = stack.enter_context(open_raw(location))
-            if isinstance(location, Path):
-                source = location  # which Arrow reads faster by itself
-            table = stack.enter_context(pq.ParquetFile(source))
-            columns = [x for x in table.schema_arrow.names if fields is None or x in fields]
-            for rows in table.iter_batches(batch, columns=columns):
-                yield from rows.to_pylist()
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ShelfmarkError(f"{location}: not a readable Parquet file ({error})") from error
 
 
 def open_regular(path: Path) -> io.BufferedReader:

@@ -1,13 +1,11 @@
-"""Papers to classify: text lines, JSON lines, CSV or Parquet, in batches as they arrive."""
+"""Papers to classify: the records of a file of any kind, in batches as they arrive."""
 
 from __future__ import annotations
 
-import io
 import itertools
 import queue
-import sys
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +13,14 @@ import orjson
 
 from shelfmark.core import files
 from shelfmark.core.files import Location
-from shelfmark.data.csv_rows import open_rows
+from shelfmark.core.formats.csv_rows import BadRow, shorten_names
+from shelfmark.core.formats.records import Record, open_records
 from shelfmark.errors import ShelfmarkError
 
 BATCH = 1024  # records
-JSON_LINES = (".json", ".jsonl", ".ndjson")
 ABSTRACTS = ("abstract", "summary")  # names in the snapshot and the CSV
 TEXTS = ("text", "title", *ABSTRACTS)
 PAPER = ("id", *TEXTS)  # the columns of a paper in a table
-
-# A line number, and the record of that line: bytes of JSON, or the fields of a row.
-Record = tuple[int, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,86 +45,64 @@ class InvalidRecord:
 def read_batches(
     source: str, setting: str = "--file", columns: Collection[str] = PAPER
 ) -> Iterator[list[Record]]:
-    """Stream the records of a file: text lines, JSON lines, CSV or Parquet, compressed or not.
+    """Stream the records of a file: text lines, JSON, CSV, Parquet or Arrow, packed or not.
 
     Args:
-        source: the file, or `-` for standard input, of which a batch holds the lines that have
-            arrived. If its suffix is unknown, a line that begins with `{` is JSON, any other text.
+        source: the file, or `-` for standard input, of which a batch holds what has arrived.
         setting: the name of the source in errors.
-        columns: of a CSV or Parquet file that are read where they exist.
+        columns: of a table that are read where they exist.
 
     Raises:
-        ShelfmarkError: the file is missing or damaged, or has no column with a text.
+        ShelfmarkError: the file is missing or damaged, holds nothing that is read here, or is a
+            table that has no column with a text.
     """
-    if source != "-":
-        records = _records(files.require_file(source, setting), columns)
-        yield from iter(lambda: list(itertools.islice(records, BATCH)), [])
+    if source == "-":
+        yield from _read_arriving(columns)
         return
-    numbers = itertools.count(1)
-    # Not `sys.stdin`, and never closed: both would wait at exit for the reading thread.
-    stream = io.FileIO(sys.stdin.fileno(), closefd=False)
-    for lines in _read_arriving_lines(io.BufferedReader(stream)):
-        yield [(next(numbers), _record(line, "")) for line in lines]
+    records = _records(files.require_file(source, setting), columns)
+    yield from iter(lambda: list(itertools.islice(records, BATCH)), [])
 
 
-def _read_arriving_lines(stream: io.BufferedReader) -> Iterator[list[bytes]]:
-    """Yield the lines of a stream as they arrive, up to a batch at a time."""
-    arrived: queue.Queue[bytes | OSError] = queue.Queue(2 * BATCH)
+def _records(location: Location | None, columns: Collection[str]) -> Iterator[Record]:
+    with open_records(location, columns, TEXTS) as records:
+        if records.kind == "a table" and not records.columns & set(TEXTS):
+            raise ShelfmarkError(
+                f"{records.place}: has no column text, title, abstract or summary, only "
+                f"{shorten_names(records.names)}"
+            )
+        yield from records
+
+
+def _read_arriving(columns: Collection[str]) -> Iterator[list[Record]]:
+    """Yield the records of standard input as they arrive, up to a batch at a time."""
+    arrived: queue.Queue[Record | Exception | None] = queue.Queue(2 * BATCH)
 
     def read_ahead() -> None:
         try:
-            for line in stream:
-                arrived.put(line)
-            arrived.put(b"")
-        except OSError as error:
+            for record in _records(None, columns):
+                arrived.put(record)
+            arrived.put(None)
+        except Exception as error:  # raised again by the reader below
             arrived.put(error)
 
     # A daemon: at exit it may still wait for a line.
     threading.Thread(target=read_ahead, daemon=True).start()
-    lines: list[bytes] = []
-    while line := arrived.get():
-        if isinstance(line, OSError):
-            raise ShelfmarkError(f"standard input: {line.strerror or line}") from line
-        lines.append(line)
-        if arrived.empty() or len(lines) == BATCH:
-            yield lines
-            lines = []
-    if lines:
-        yield lines
-
-
-def _records(place: Location, columns: Collection[str]) -> Iterator[Record]:
-    kind = files.format_suffix(place)
-    if kind == ".parquet":
-        yield from enumerate(files.read_parquet_rows(place, BATCH, columns), 1)
-        return
-    if kind == ".csv":
-        yield from _csv(place, columns)
-        return
-    with files.open_decompressed(place) as file:
-        yield from _lines(file, kind)
-
-
-def _lines(file: Iterable[bytes], kind: str) -> Iterator[Record]:
-    for number, line in enumerate(file, 1):
-        yield number, _record(line, kind)
-
-
-def _record(line: bytes, kind: str) -> Any:
-    if kind in JSON_LINES or (kind != ".txt" and line.lstrip()[:1] == b"{"):
-        return line
-    return {"text": line.decode("utf-8", "replace")}
-
-
-def _csv(place: Location, columns: Collection[str]) -> Iterator[Record]:
-    with open_rows(place, columns) as rows:
-        if not rows.columns.keys() & set(TEXTS):
-            raise ShelfmarkError(f"{place}: line 1 has no column text, title, abstract or summary")
-        yield from rows
+    batch: list[Record] = []
+    while (record := arrived.get()) is not None:
+        if isinstance(record, Exception):
+            raise record
+        batch.append(record)
+        if arrived.empty() or len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def parse_record(line: int, record: Any) -> InputRecord | InvalidRecord:
     """Return the paper of a record with `text`, or `title` and `abstract` (or `summary`)."""
+    if isinstance(record, BadRow):
+        return InvalidRecord(line, record.reason)
     if isinstance(record, bytes):
         try:
             record = orjson.loads(record)
@@ -139,8 +112,8 @@ def parse_record(line: int, record: Any) -> InputRecord | InvalidRecord:
         return InvalidRecord(line, "not an object with text, or title and abstract")
     ident = None if record.get("id") is None else str(record["id"])
     title, abstract = record.get("title"), record.get("text")
-    if abstract is None:
-        abstract = next((record[name] for name in ABSTRACTS if record.get(name)), None)
+    if _is_blank(abstract):
+        abstract = next((record[name] for name in ABSTRACTS if not _is_blank(record.get(name))), "")
     else:
         title = None
     for name, value in (("title", title), ("text or abstract", abstract)):
@@ -149,3 +122,7 @@ def parse_record(line: int, record: Any) -> InputRecord | InvalidRecord:
     if not (title or "").strip() and not (abstract or "").strip():
         return InvalidRecord(line, "no text: give text, or title and abstract", ident)
     return InputRecord(line, ident, title or "", abstract or "")
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())

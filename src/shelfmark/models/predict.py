@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from loguru import logger
 
 from shelfmark.core import console, parallel
+from shelfmark.core.formats.records import Record
 from shelfmark.core.output import targets
 from shelfmark.data import readers
-from shelfmark.data.readers import InputRecord, InvalidRecord, Record
+from shelfmark.data.readers import InputRecord, InvalidRecord
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import writing
 from shelfmark.models.writing import Line, OutputFormat

@@ -26,6 +26,7 @@ from shelfmark.config.schema import DataConfig
 from shelfmark.core import storage
 from shelfmark.core.arrays import Ints
 from shelfmark.core.files import Location
+from shelfmark.core.formats.records import Record
 from shelfmark.data import labels, readers
 from shelfmark.data.readers import InputRecord
 from shelfmark.errors import ShelfmarkError
@@ -171,7 +172,7 @@ def from_papers(path: str, model: Model, since: str, most: int) -> Window:
     return Window(path, rows, np.arange(len(texts)), terms, texts, sample.seen, dict(left_out))
 
 
-def _read_records(path: str, setting: str) -> Iterator[readers.Record]:
+def _read_records(path: str, setting: str) -> Iterator[Record]:
     return itertools.chain.from_iterable(readers.read_batches(path, setting, COLUMNS))
 
 

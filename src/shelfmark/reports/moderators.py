@@ -20,6 +20,7 @@ from loguru import logger
 from shelfmark.arxiv.harvest import HarvestResult
 from shelfmark.arxiv.papers import BadRecordError, Paper, is_withdrawn
 from shelfmark.core import console, files, pages, parallel
+from shelfmark.core.formats.records import open_lines
 from shelfmark.core.output.cells import escape_formula
 from shelfmark.data.sources import snapshot
 from shelfmark.errors import ShelfmarkError
@@ -181,7 +182,7 @@ def render_page(rows: Sequence[Row], source: str) -> str:
 def _read_new_papers(harvest: HarvestResult, days: int) -> Iterator[Paper]:
     """Yield the papers of a harvest that are newly submitted and not withdrawn."""
     oldest = harvest.since - timedelta(days=days)
-    with files.open_decompressed(harvest.path) as lines:
+    with open_lines(harvest.path) as lines:
         for line in lines:
             try:
                 if _update_date(line) < harvest.since.isoformat():

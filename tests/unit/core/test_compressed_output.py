@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from shelfmark.core import files
+from shelfmark.core.formats.records import open_lines
 from shelfmark.core.output.compression import COMPRESSORS, compress
 
 CONTENT = b"".join(b'{"line": %d}\n' % number for number in range(20_000))
@@ -45,7 +45,7 @@ def test_any_program_reads_it_and_so_does_this_one(tmp_path: Path, suffix: str) 
     assert pack(suffix) == packed, "it holds neither a time nor a name"
     path = tmp_path / f"a.jsonl{suffix}"
     path.write_bytes(packed)
-    with files.open_decompressed(path) as file:
+    with open_lines(path) as file:
         assert file.read() == CONTENT
 
 

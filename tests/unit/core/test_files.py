@@ -7,26 +7,18 @@ import os
 import signal
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
-from tests.support.packing import PACKERS, zipped
+from tests.support.packing import PACKERS
 
 CONTENT = b"".join(b'{"line": %d, "text": "%d"}\n' % (i, i * 7919) for i in range(3000))
 POSIX = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX")
 PACKED = {suffix: pack(CONTENT) for suffix, pack in PACKERS.items()}
-
-
-def read(path: Path) -> bytes:
-    with files.open_decompressed(path) as file:
-        return file.read()
 
 
 def dead_process() -> int:
@@ -34,119 +26,6 @@ def dead_process() -> int:
     ended = subprocess.Popen([sys.executable, "-S", "-c", ""])
     ended.wait()
     return ended.pid
-
-
-def test_every_compression_is_tested() -> None:
-    assert set(PACKERS) == set(files.COMPRESSIONS)
-
-
-@pytest.mark.parametrize(
-    ("name", "suffix"),
-    [
-        ("a.json", ".json"),
-        ("a.JSON.GZ", ".json"),
-        ("arxiv-2024.01.csv.zip", ".csv"),
-        ("a.csv.gz.zip", ".csv"),
-        ("a.parquet", ".parquet"),
-        ("a.zip", ""),
-        ("a", ""),
-        (".zip", ""),
-    ],
-)
-def test_the_format_stands_before_the_compression(name: str, suffix: str) -> None:
-    assert files.format_suffix(Path("some.folder", name)) == suffix
-
-
-@pytest.mark.parametrize("suffix", ["", ".txt", *PACKERS])
-def test_any_compression_reads_the_same_bytes(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"papers with blanks.json{suffix.upper()}"
-    path.write_bytes(PACKED.get(suffix, CONTENT))
-    assert read(path) == CONTENT
-    with files.open_decompressed(path) as lines:
-        assert list(lines) == CONTENT.splitlines(keepends=True)
-
-
-@pytest.mark.parametrize("suffix", [suffix for suffix in PACKERS if suffix != ".zip"])
-def test_pieces_packed_one_after_another_are_one_file(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"a{suffix}"
-    path.write_bytes(PACKED[suffix] * 2)
-    assert read(path) == CONTENT * 2
-
-
-@pytest.mark.parametrize("suffix", PACKERS)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_a_truncated_file_is_reported(suffix: str, tmp_path: Path, data: st.DataObject) -> None:
-    whole = PACKED[suffix]
-    path = tmp_path / f"cut{suffix}"
-    path.write_bytes(whole[: data.draw(st.integers(1, len(whole) - 1))])
-    with pytest.raises(ShelfmarkError) as caught:
-        read(path)
-    assert str(path) in str(caught.value)
-    assert "damaged or truncated" in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("suffix", PACKERS)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_a_damaged_file_raises_nothing_but_our_error(
-    suffix: str, tmp_path: Path, data: st.DataObject
-) -> None:
-    damaged = bytearray(PACKED[suffix])
-    damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    path = tmp_path / f"damaged{suffix}"
-    path.write_bytes(damaged)
-    try:
-        read(path)
-    except ShelfmarkError as error:
-        assert str(path) in str(error)
-
-
-@pytest.mark.parametrize("suffix", PACKERS)
-def test_a_file_that_is_not_compressed_as_it_claims(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"a.json{suffix}"
-    path.write_bytes(CONTENT)
-    with pytest.raises(ShelfmarkError, match="damaged or truncated"):
-        read(path)
-
-
-@pytest.mark.parametrize("count", [0, 2])
-def test_a_zip_holds_one_file(tmp_path: Path, count: int) -> None:
-    path = tmp_path / "a.zip"
-    path.write_bytes(zipped(*[CONTENT] * count))
-    with pytest.raises(ShelfmarkError, match=f"a.zip: holds {count} files, one is needed"):
-        read(path)
-
-
-def test_folders_in_a_zip_do_not_count(tmp_path: Path) -> None:
-    path = tmp_path / "a.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.mkdir("folder")
-        archive.writestr("folder/a.json", CONTENT)
-    assert read(path) == CONTENT
-
-
-def with_flags(packed: bytes, local: int, central: int, value: int) -> bytes:
-    """Change a byte in both headers of a zip's only member."""
-    changed = bytearray(packed)
-    changed[local] = value
-    changed[changed.index(b"PK\x01\x02") + central] = value
-    return bytes(changed)
-
-
-@pytest.mark.parametrize(
-    ("packed", "reason"),
-    [
-        (with_flags(zipped(CONTENT), 6, 8, 1), "encrypted"),
-        (with_flags(zipped(CONTENT), 8, 10, 9), "not supported"),
-    ],
-)
-def test_a_zip_that_python_cannot_unpack(tmp_path: Path, packed: bytes, reason: str) -> None:
-    path = tmp_path / "a.zip"
-    path.write_bytes(packed)
-    with pytest.raises(ShelfmarkError, match=rf"a\.zip: .*{reason}.*unpack it first"):
-        read(path)
 
 
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_many_lines_come_in_whole_batches(monkeypatch: pytest.MonkeyPatch) -> No
     reading, writing = os.pipe()
     with os.fdopen(reading) as standard_input, os.fdopen(writing, "wb") as typed:
         monkeypatch.setattr(sys, "stdin", standard_input)
-        typed.write(b"\n" * 5000)
+        typed.write(b"a\n" * 5000)
         typed.close()
         batches = list(readers.read_batches("-"))
     assert max(map(len, batches)) <= readers.BATCH

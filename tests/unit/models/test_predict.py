@@ -51,11 +51,10 @@ def test_a_line_holds_what_is_answered(folder: Path, model: artifact.Model, tmp_
 def test_text_lines(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text(f"{ROBOT}\n\n{{not json, a text}}\n{GALAXY}", encoding="utf-8")
     lines = answered(folder, tmp_path / "in.txt", tmp_path / "out.jsonl", top_k=2)
-    assert [line["line"] for line in lines] == [1, 2, 3, 4]
+    assert [line["line"] for line in lines] == [1, 3, 4]
     assert lines[0]["category"] == "cs.RO"
-    assert lines[1] == {"line": 2, "error": "no text: give text, or title and abstract"}
-    assert "category" in lines[2]
-    assert lines[3]["category"] == "astro-ph.GA"
+    assert "category" in lines[1]
+    assert lines[2]["category"] == "astro-ph.GA"
     assert len(lines[0]["ranking"]) == 2
 
 
@@ -99,12 +98,12 @@ def test_csv_and_parquet(folder: Path, tmp_path: Path) -> None:
 def test_a_long_file_is_shared_among_processes_and_answered_the_same(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = [ROBOT, GALAXY, "", '{"id": 5, "text": "a galaxy"}', "{broken"] * 100
+    lines = [ROBOT, GALAXY, "", '{"id": 5, "text": "a galaxy"}', '{"broken'] * 100
     (tmp_path / "papers").write_text("\n".join(lines), encoding="utf-8")
     monkeypatch.setattr(readers, "BATCH", 64)
     alone = answered(folder, tmp_path / "papers", tmp_path / "alone.jsonl")
-    assert [line["line"] for line in alone] == list(range(1, 501))
-    wanted = ["cs.RO", "astro-ph.GA", None, "astro-ph.GA", None] * 100
+    assert [line["line"] for line in alone] == [n for n in range(1, 501) if n % 5 != 3]
+    wanted = ["cs.RO", "astro-ph.GA", "astro-ph.GA", None] * 100
     assert [line.get("category") for line in alone] == wanted
     monkeypatch.setattr(predict, "WORTH_DISTRIBUTING", 2)
     assert answered(folder, tmp_path / "papers", tmp_path / "shared.jsonl") == alone
@@ -147,8 +146,8 @@ def test_a_damaged_input_leaves_the_old_output(folder: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "content", "line"),
     [
-        ("no.csv", "a,b\n1,2\n", "line 1 has no column text, title, abstract or summary"),
-        ("no.parquet", "not parquet", "not a readable Parquet file"),
+        ("no.csv", "a,b\n1,2\n", "has no column text, title, abstract or summary, only a, b"),
+        ("no.parquet", "PAR1 and no more", "not a readable Parquet file"),
         ("empty.txt", "", "is empty"),
         (None, "", "there is no file"),
     ],

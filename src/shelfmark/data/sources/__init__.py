@@ -17,6 +17,7 @@ from typing import Any, Protocol, cast
 from shelfmark.arxiv.papers import BadRecordError, BrokenRecord, Paper
 from shelfmark.core import files
 from shelfmark.core.files import Location
+from shelfmark.core.formats.csv_rows import BadRow
 from shelfmark.errors import ShelfmarkError
 
 
@@ -65,6 +66,9 @@ def parse_records(name: str, numbered: Iterable[tuple[int, Any]]) -> Iterator[Pa
     """Yield the paper of each raw record of a source, a `BrokenRecord` for an unreadable one."""
     parse_paper = find_source(name).parse_paper
     for line, record in numbered:
+        if isinstance(record, BadRow):
+            yield BrokenRecord(line, record.reason)
+            continue
         try:
             yield parse_paper(record)
         except BadRecordError as error:

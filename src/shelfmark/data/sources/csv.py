@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime
+from typing import Any
 
 from shelfmark.arxiv.identifiers import parse_identifier, parse_version
 from shelfmark.arxiv.papers import BadRecordError, Paper, parse_categories
 from shelfmark.core import files
 from shelfmark.core.files import Location
-from shelfmark.data.csv_rows import open_rows
+from shelfmark.core.formats.records import Record, open_records
 from shelfmark.errors import ShelfmarkError
 
 SYNTHETIC = False
@@ -20,21 +21,25 @@ COLUMNS = ("id", "title", "category_code", "published_date", "summary")
 DATES = ("%m/%d/%y", "%m/%d/%Y", "%d %B %Y")
 
 
-def read_records(path: Location | None) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """Stream the rows of the CSV in the order of the file.
+def read_records(path: Location | None) -> Iterator[Record]:
+    """Stream the rows of the table in the order of the file.
 
     Raises:
-        ShelfmarkError: the file is missing, is not CSV, or lacks a column.
+        ShelfmarkError: the file is missing, is no table, or lacks a column.
     """
-    file = files.require_file(path, "data.path")
-    with open_rows(file, COLUMNS) as rows:
-        missing = [name for name in COLUMNS if name not in rows.columns]
+    with open_records(files.require_file(path, "data.path"), COLUMNS, COLUMNS) as records:
+        if records.kind != "a table":
+            raise ShelfmarkError(
+                f"{records.place}: seems to be {records.kind}; data=csv reads a table, "
+                "data=snapshot reads JSON"
+            )
+        missing = [name for name in COLUMNS if name not in records.columns]
         if missing:
-            raise ShelfmarkError(f"{file}: line 1 has no column {', '.join(missing)}")
-        yield from rows
+            raise ShelfmarkError(f"{records.place}: line 1 has no column {', '.join(missing)}")
+        yield from records
 
 
-def parse_paper(record: dict[str, str | None]) -> Paper:
+def parse_paper(record: dict[str, Any]) -> Paper:
     """Return the paper of one row.
 
     Raises:

@@ -15,6 +15,8 @@ from shelfmark.arxiv.identifiers import parse_identifier, parse_version
 from shelfmark.arxiv.papers import BadRecordError, Paper, parse_categories
 from shelfmark.core import files
 from shelfmark.core.files import Location
+from shelfmark.core.formats.records import Record, open_records
+from shelfmark.errors import ShelfmarkError
 
 SYNTHETIC = False
 TEXTS = ("id", "title", "abstract", "categories")
@@ -24,16 +26,23 @@ NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "
 MONTHS = {name: number for number, name in enumerate(NAMES, 1)}
 
 
-def read_records(path: Location | None) -> Iterator[tuple[int, Any]]:
-    """Stream the records of a snapshot in the order of the file: JSON lines as bytes, or rows."""
-    file = files.require_file(path, "data.path")
-    if files.format_suffix(file) == ".parquet":
-        yield from enumerate(files.read_parquet_rows(file, 4096, FIELDS), 1)
-        return
-    with files.open_decompressed(file) as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.isspace():
-                yield number, line
+def read_records(path: Location | None) -> Iterator[Record]:
+    """Stream the records of a snapshot in the order of the file: JSON as bytes, or rows.
+
+    Raises:
+        ShelfmarkError: the file is missing, or holds neither JSON nor a table of these fields.
+    """
+    with open_records(files.require_file(path, "data.path"), FIELDS) as records:
+        if records.kind == "text lines":
+            raise ShelfmarkError(
+                f"{records.place}: seems to be lines of text; data=snapshot reads JSON or Parquet"
+            )
+        missing = [name for name in (*TEXTS, "versions") if name not in records.columns]
+        if records.kind == "a table" and missing:
+            raise ShelfmarkError(
+                f"{records.place}: has no column {', '.join(missing)}; data=csv reads Kaggle's CSV"
+            )
+        yield from records
 
 
 def parse_paper(record: Any) -> Paper:

@@ -36,18 +36,22 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
         )
         for suffix, pack in PACKERS.items()
     },
-    "zip of several": ("a.zip", zipped(GOOD, GOOD), "a.zip: holds 2 files, one is needed"),
+    "zip of several": (
+        "a.zip",
+        zipped(GOOD, GOOD),
+        "a.zip: holds 2 files (0.json, 1.json), one is needed",
+    ),
     "zip of none": ("a.zip", zipped(), "a.zip: holds 0 files"),
     "empty file": ("a.json", b"", "data.path: "),
     "blank lines": ("a.json", b"\n\n\n", "a.json: holds no papers"),
     "broken lines": ("a.json", GOOD + b'{"id": "15\n' * 9, "a.json: line 601: broken JSON: "),
-    "other format": ("a.json", PARQUET, "a.json: line "),
+    "text": ("a.txt", b"a robot\n", "a.txt: seems to be lines of text; data=snapshot reads JSON"),
+    "a picture": ("a.json", b"\x89PNG\r\n", "a.json: seems to be an image"),
     "damaged Parquet": ("a.parquet", PARQUET[:9000], "a.parquet: not a readable Parquet file"),
-    "JSON as Parquet": ("a.parquet", GOOD, "a.parquet: not a readable Parquet file"),
     "CSV without a column": ("a.csv", CSV.replace("summary", "spam", 1).encode(), ""),
     "truncated CSV": ("a.csv.gz", gzip.compress(CSV.encode())[:-900], "a.csv.gz: damaged or"),
     "CSV of a header": ("a.csv", CSV.splitlines()[0].encode(), "a.csv: holds no papers"),
-    "CSV of JSON": ("a.csv", GOOD, "a.csv: line 1 has no column id, title, category_code, "),
+    "CSV of JSON": ("a.csv", GOOD, "a.csv: seems to be JSON; data=csv reads a table"),
 }
 
 

@@ -178,7 +178,7 @@ def test_a_record_without_a_date(versions: Any) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b'{"id": "0704.0001", "ti', b"spam", b"{]", b'{"id": "\xff\xfe"}', b'{"id": "\\ud800"}',
+    [b'{"id": "0704.0001", "ti', b"spam", b"{]", b'{"id": "\\ud800"}',
      b"NaN", b"\0", b"[" * 5000],
 )  # fmt: skip
 def test_a_broken_line_is_reported_and_skipped(tmp_path: Path, line: bytes) -> None:
@@ -192,7 +192,7 @@ def test_a_broken_line_is_reported_and_skipped(tmp_path: Path, line: bytes) -> N
 
 
 @pytest.mark.parametrize(
-    ("value", "kind"), [([], "list"), ("text", "str"), (5, "int"), (None, "NoneType")]
+    ("value", "kind"), [(["x"], "list"), ("text", "str"), (5, "int"), (None, "NoneType")]
 )
 def test_a_line_that_is_no_object(tmp_path: Path, value: Any, kind: str) -> None:
     (tmp_path / "a.json").write_bytes(lines([value]))
@@ -218,7 +218,7 @@ def parquet(records: list[dict[str, Any]], path: Path) -> Path:
     [
         ({"id": 7}, "field 'id' is int, not text"),
         ({"categories": ["cs.AI"]}, "field 'categories' is list, not text"),
-        ({"title": ...}, "field 'title' is missing"),
+        ({"title": None}, "field 'title' is missing"),
         ({"comments": 7}, "field 'comments' is int, not text"),
         ({"versions": "v1"}, "field 'versions' holds no date of the first version"),
     ],
@@ -230,9 +230,25 @@ def test_a_parquet_with_a_wrong_or_missing_column(
     assert read(path) == [BrokenRecord(1, reason), BrokenRecord(2, reason)]
 
 
-def test_a_parquet_of_something_else(tmp_path: Path) -> None:
-    path = parquet([{"spam": 1}], tmp_path / "a.parquet")
-    assert read(path) == [BrokenRecord(1, "field 'id' is missing")]
+@pytest.mark.parametrize(
+    ("records", "missing"),
+    [
+        ([{"spam": 1}], "id, title, abstract, categories, versions"),
+        ([dict.fromkeys(("ID", "Title", "abstract", "versions"), "x")], "categories"),
+    ],
+)
+def test_a_parquet_of_something_else(
+    tmp_path: Path, records: list[dict[str, Any]], missing: str
+) -> None:
+    path = parquet(records, tmp_path / "a.parquet")
+    with pytest.raises(ShelfmarkError, match=rf"a\.parquet: has no column {missing}; data=csv"):
+        read(path)
+
+
+def test_lines_of_text_are_no_snapshot(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"a robot\n")
+    with pytest.raises(ShelfmarkError, match=r"a\.txt: seems to be lines of text; data=snapshot"):
+        read(tmp_path / "a.txt")
 
 
 def test_a_bad_row_of_a_parquet_gives_its_row(tmp_path: Path) -> None:
@@ -247,7 +263,7 @@ def not_utf8() -> bytes:
     """Return a Parquet whose text was damaged past what its checks notice."""
     text = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff\xfe"]).buffers())
     file = io.BytesIO()
-    pq.write_table(pa.table({"id": text}), file)
+    pq.write_table(pa.table(dict.fromkeys((*snapshot.TEXTS, "versions"), text)), file)
     return file.getvalue()
 
 
@@ -264,10 +280,9 @@ def whole_parquet() -> bytes:
         whole_parquet()[:5000],
         whole_parquet()[:4] + bytes(3000) + whole_parquet()[3004:],
         b"PAR1",
-        b"not a Parquet at all",
         not_utf8(),
     ],
-    ids=["end cut", "half", "zeroes inside", "head alone", "text", "not UTF-8"],
+    ids=["end cut", "half", "zeroes inside", "head alone", "not UTF-8"],
 )
 def test_a_damaged_parquet_names_the_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.parquet"
