@@ -17,12 +17,13 @@ from shelfmark.core import console
 from shelfmark.errors import ShelfmarkError
 from shelfmark.service.settings import Settings
 from shelfmark.service.workers.board import METRICS_FOLDER, Board, Wanted
-from shelfmark.service.workers.supervisor import Supervisor, listen
+from shelfmark.service.workers.listening import listen
+from shelfmark.service.workers.supervisor import Supervisor
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
 
 
-def serve(host: str, port: int = 0, model: str = "", workers: int = 0) -> None:
+def serve(host: str, port: int = 0, model: str = "", workers: int = 0, root_path: str = "") -> None:
     """Run the service until a signal stops it.
 
     Args:
@@ -30,17 +31,19 @@ def serve(host: str, port: int = 0, model: str = "", workers: int = 0) -> None:
         port: the settings give it by default, as they do the model and the workers.
         model: version to start with.
         workers: number of processes that answer requests.
+        root_path: path of a proxy under which the service stands.
 
     Raises:
         ShelfmarkError: a setting is invalid, the port is taken, or the model is missing or damaged.
     """
     # The workers read their settings from the environment.
-    overrides = {"SHELFMARK_MODEL": model, "SHELFMARK_WORKERS": workers, "PORT": port}
-    with _environment({name: str(value) for name, value in overrides.items() if value}):
+    overrides = {"SHELFMARK_MODEL": model, "SHELFMARK_WORKERS": workers, "PORT": port,
+                 "SHELFMARK_ROOT_PATH": root_path}  # fmt: skip
+    with environment({name: str(value) for name, value in overrides.items() if value}):
         settings = read_settings(Settings)
         with (
             _runtime_folder() as runtime,
-            _environment({"SHELFMARK_RUNTIME": str(runtime), METRICS_FOLDER: str(runtime)}),
+            environment({"SHELFMARK_RUNTIME": str(runtime), METRICS_FOLDER: str(runtime)}),
         ):
             Board(runtime).write_wanted(Wanted(settings.model))
             sockets = listen(host, settings.port)
@@ -48,7 +51,7 @@ def serve(host: str, port: int = 0, model: str = "", workers: int = 0) -> None:
 
 
 @contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
+def environment(variables: dict[str, str]) -> Iterator[None]:
     """Set variables of the environment during the block."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)

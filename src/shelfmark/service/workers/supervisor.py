@@ -22,6 +22,7 @@ from loguru import logger
 from shelfmark.errors import ShelfmarkError
 from shelfmark.service.workers.board import Board
 from shelfmark.service.workers.failures import Failures, Quiet, describe_error
+from shelfmark.service.workers.listening import describe_sockets
 
 MARGIN_SECONDS = 1.5  # after the time for requests in flight, for a worker to close and to end
 HEALTH_SECONDS = 60.0  # without an answer to a health check, after which a worker is killed
@@ -181,7 +182,7 @@ class Supervisor:
             healthy = worker.check_health()
             if worker.ready_at is not None and not self._served:
                 self._served = True
-                logger.info("listening on {}", ", ".join(map(_url, self._sockets)))
+                logger.info("listening on {}", describe_sockets(self._sockets))
             if not healthy:
                 logger.error("worker {} has not answered for {:.0f} s and is killed",
                              worker.pid, HEALTH_SECONDS)  # fmt: skip
@@ -287,32 +288,3 @@ def _keep_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def listen(host: str, port: int) -> list[socket.socket]:
-    """Return a socket for each address of a host, which the workers accept connections on.
-
-    Raises:
-        ShelfmarkError: the host is unknown, or the port is taken.
-    """
-    sockets: list[socket.socket] = []
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            listener = socket.socket(family, kind, protocol)
-            sockets.append(listener)
-            if os.name != "nt":
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listener.bind(address)
-    except OSError as error:
-        for listener in sockets:
-            listener.close()
-        raise ShelfmarkError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    return sockets
