@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -14,6 +15,7 @@ from fastapi.testclient import TestClient
 from shelfmark.data.sources import sample
 from shelfmark.models import answers, artifact
 from shelfmark.service import batching
+from tests.conftest import ROOT
 from tests.support.serving import ROBOT
 
 
@@ -63,16 +65,38 @@ def test_health_ready_and_the_card(server: httpx.Client) -> None:
     assert "folder" not in card["data"]
 
 
-def test_the_documentation_loads_only_files_with_their_digest(server: httpx.Client) -> None:
+def test_the_documentation_needs_no_other_host(server: httpx.Client) -> None:
     response = server.get("/docs")
     assert response.status_code == 200
-    assert "unsafe-eval" not in response.headers["content-security-policy"]
-    loading = re.findall(r"<(?:script|link)[^>]*https?:[^>]*>", response.text)
-    assert len(loading) == 2
-    for tag in loading:
-        assert re.search(r'swagger-ui-dist@\d+\.\d+\.\d+/[\w.-]+"', tag)
-        assert re.search(r' integrity="sha384-[\w+/]{64}" crossorigin="anonymous"', tag)
-    assert len(re.findall("https?://", response.text)) == 2
+    policy = response.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    parts = re.findall(r'(?:src|href)="([^"]+)"', response.text)
+    assert len(parts) == 5
+    assert [part for part in parts if not part.startswith("./")] == []
+    for part in parts:
+        assert server.get(f"/{part}").status_code == 200
+
+
+def test_swagger_ui_is_of_the_version_and_the_digests_that_its_readme_names() -> None:
+    folder = ROOT / "src" / "shelfmark" / "service" / "swagger"
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    named = dict(re.findall(r"^\| `([\w.-]+)` \| `(\w{64})` \|$", readme, re.MULTILINE))
+    files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
+    del files["README.md"]
+    assert files == named
+    assert {"swagger-ui-bundle.js", "swagger-ui.css", "LICENSE", "NOTICE"} <= set(files)
+
+
+def test_a_file_that_a_browser_has_is_not_sent_again(server: httpx.Client) -> None:
+    for path in ("/", "/docs", "/page/swagger-ui-bundle.js"):
+        first = server.get(path)
+        assert len(first.content) == int(first.headers["content-length"])
+        tag = first.headers["etag"]
+        for known in (tag, f'"other", W/{tag}'):
+            again = server.get(path, headers={"If-None-Match": known})
+            assert (again.status_code, again.content) == (304, b"")
+        assert server.get(path, headers={"If-None-Match": '"other"'}).content == first.content
 
 
 @pytest.mark.parametrize(

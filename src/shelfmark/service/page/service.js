@@ -1,5 +1,7 @@
 // Requests to the service: one paper, or many in batches; errors become plain sentences.
 
+// Where this script came from, whatever path of a proxy the service stands under.
+const SERVICE = new URL("..", import.meta.url);
 const BATCH = 64;
 const MAX_ATTEMPTS = 8; // while the service is busy
 const MAX_WAIT = 30; // seconds
@@ -21,7 +23,7 @@ export class Problem extends Error {
 
 export async function predict(body, { signal, waiting } = {}) {
   for (let attempt = 1; ; attempt++) {
-    const response = await send("/predict", {
+    const response = await send("predict", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
@@ -61,7 +63,7 @@ async function* predictSome(rows, options) {
 }
 
 export async function fetchModel() {
-  const response = await send("/model");
+  const response = await send("model");
   if (!response.ok) throw await problem(response);
   return response.json();
 }
@@ -69,7 +71,7 @@ export async function fetchModel() {
 async function send(path, { headers = {}, ...options } = {}) {
   const all = key ? { ...headers, "X-API-Key": key } : headers;
   try {
-    return await fetch(path, { ...options, headers: all });
+    return await fetch(new URL(path, SERVICE), { ...options, headers: all });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, "The service does not answer. Is it running, and are you online?");

@@ -1,13 +1,17 @@
-"""The interactive page and the interactive API documentation."""
+"""The interactive page, and the interactive documentation of the API."""
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from importlib.resources import files as resources
 
-from fastapi import APIRouter
-from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from shelfmark.service.middleware.prefix import PREFIX
 
 MEDIA_TYPES = {
     "html": "text/html",
@@ -15,21 +19,8 @@ MEDIA_TYPES = {
     "js": "text/javascript",
     "svg": "image/svg+xml",
 }
-# The documentation is the one page that fetches from another host: its script and its style, of
-# this version alone. A browser refuses a file whose SHA-384 differs.
-SWAGGER = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5.32.15"
-SWAGGER_FILES = {
-    f"{SWAGGER}/swagger-ui-bundle.js": (
-        "sha384-m7zaGj7MPzU+G4lz2eyy73GxK9bbRDr9bB2CSdj8wodg2wu/Wnt6wsoLP3JD+RS9"
-    ),
-    f"{SWAGGER}/swagger-ui.css": (
-        "sha384-fgyWYkUAamzuI8mJFu/xpRP0JWCJRwkwUwsYDoOYVHUJ8NQE5cENn8ib3ppwFFSX"
-    ),
-}
-DOCS_POLICY = (
-    f"default-src 'self'; script-src 'self' 'unsafe-inline' {SWAGGER}/; "
-    f"style-src 'self' {SWAGGER}/; img-src 'self' data:"
-)
+FOLDERS = ("page", "swagger")
+SLICE_BYTES = 1 << 16  # of a file that wait for a client at once
 
 
 def create_router() -> APIRouter:
@@ -38,44 +29,75 @@ def create_router() -> APIRouter:
     files = _read_files()
 
     @router.get("/")
-    async def index() -> Response:
-        return _file_response("index.html", files["index.html"])
+    async def index(request: Request) -> Response:
+        if prefix := request.scope["state"][PREFIX]:
+            # At the path of the proxy without its last slash, relative addresses would miss it.
+            content = files["index.html"].content.replace(b'"./', b'"%b/' % prefix.encode())
+            return Response(content, headers={"Cache-Control": "no-store"}, media_type="text/html")
+        return FileResponse(request, files["index.html"])
 
     @router.get("/page/{name}")
-    async def page_file(name: str) -> Response:
+    async def page_file(request: Request, name: str) -> Response:
         if name not in files:
             raise HTTPException(404, "The page has no such file.")
-        return _file_response(name, files[name])
+        return FileResponse(request, files[name])
 
     @router.get("/docs")
-    async def docs() -> Response:
-        return _docs_response()
+    async def docs(request: Request) -> Response:
+        return FileResponse(request, files["docs.html"])
 
     return router
 
 
-def _docs_response() -> Response:
-    script, style = SWAGGER_FILES
-    page = get_swagger_ui_html(
-        openapi_url="/openapi.json",
-        title="Shelfmark",
-        swagger_js_url=script,
-        swagger_css_url=style,
-        swagger_favicon_url="/page/icon.svg",
-    )
-    text = bytes(page.body).decode()
-    for url, digest in SWAGGER_FILES.items():
-        text = text.replace(f'"{url}"', f'"{url}" integrity="{digest}" crossorigin="anonymous"')
-    return Response(text, media_type="text/html", headers={"Content-Security-Policy": DOCS_POLICY})
+@dataclass(frozen=True)
+class PageFile:
+    """A file of the page.
+
+    Args:
+        content: of the file.
+        media_type: of the content.
+        tag: stands for the content.
+    """
+
+    content: bytes
+    media_type: str
+    tag: str
 
 
-def _read_files() -> dict[str, bytes]:
+class FileResponse(Response):
+    """A file of the page, sent in slices; a browser that has it already gets 304.
+
+    Args:
+        request: for the file.
+        file: to send.
+    """
+
+    def __init__(self, request: Request, file: PageFile) -> None:
+        known = request.headers.get("if-none-match", "").replace("W/", "").split(",")
+        status = 304 if file.tag in map(str.strip, known) else 200
+        headers = {"Cache-Control": "no-cache", "ETag": file.tag}
+        super().__init__(file.content if status == 200 else b"", status, headers, file.media_type)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file; no slice is sent before the client has taken the last one."""
+        start = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **start})
+        body = memoryview(self.body)
+        for begin in range(0, len(body), SLICE_BYTES):
+            piece = bytes(body[begin : begin + SLICE_BYTES])
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _read_files() -> dict[str, PageFile]:
     palette = resources("shelfmark.core") / "templates" / "palette.css"
-    folder = resources("shelfmark.service") / "page"
-    files = [palette, *(file for file in folder.iterdir() if file.is_file())]
-    return {file.name: file.read_bytes() for file in files}
-
-
-def _file_response(name: str, content: bytes) -> Response:
-    media_type = MEDIA_TYPES.get(name.rpartition(".")[2], "application/octet-stream")
-    return Response(content, media_type=media_type, headers={"Cache-Control": "no-cache"})
+    service = resources("shelfmark.service")
+    found = [palette, *(file for folder in FOLDERS for file in (service / folder).iterdir())]
+    files = {}
+    for file in found:
+        media_type = MEDIA_TYPES.get(file.name.rpartition(".")[2])
+        if media_type:  # not a licence
+            content = file.read_bytes()
+            tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+            files[file.name] = PageFile(content, media_type, tag)
+    return files
