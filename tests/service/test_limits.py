@@ -92,7 +92,8 @@ def test_a_busy_service_answers_503_and_when_to_retry(home: Path, held_model: He
 
 def test_a_request_that_takes_too_long_gets_504(home: Path, held_model: HeldModel) -> None:
     chosen = Settings(models=str(home / "models"), model="quick", request_seconds=0.3)
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head += b"Content-Length: 99\r\n\r\n{"
     with threaded_service(chosen) as client:
         address = (client.base_url.host, client.base_url.port)
         with socket.create_connection(address, timeout=PATIENCE) as slow:

@@ -14,6 +14,7 @@ from shelfmark.cli.options import (
     models_option,
     port_option,
     reports_option,
+    root_path_option,
 )
 from shelfmark.cli.output import print_table
 from shelfmark.cli.overrides import Override, OverridesCommand, overrides_argument
@@ -88,11 +89,12 @@ def drift(
 @click.command("monitor", cls=Command)
 @host_option
 @port_option
-def monitor(host: str, port: int) -> None:
+@root_path_option
+def monitor(host: str, port: int, root_path: str) -> None:
     """Serve the drift monitor: POST /drift/run, GET /drift/latest, /monitoring, /metrics."""
     from shelfmark.service import monitor
 
-    monitor.serve(host, port)
+    monitor.serve(host, port, root_path)
 
 
 @click.command(

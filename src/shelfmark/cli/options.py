@@ -22,3 +22,7 @@ port_option = click.option(
     "--port", type=click.IntRange(0, 65535), default=0,
     help="Port to listen on; $PORT if not given, else 8000.",
 )  # fmt: skip
+root_path_option = click.option(
+    "--root-path", default="",
+    help="Path of a proxy under which the service stands, such as /shelf; $SHELFMARK_ROOT_PATH.",
+)  # fmt: skip

@@ -14,6 +14,7 @@ from shelfmark.cli.options import (
     models_option,
     port_option,
     reports_option,
+    root_path_option,
 )
 from shelfmark.cli.output import print_table
 
@@ -26,11 +27,12 @@ from shelfmark.cli.output import print_table
     "--workers", type=click.IntRange(1), default=None,
     help="Server processes; $SHELFMARK_WORKERS if not given, else 1.",
 )  # fmt: skip
-def serve(host: str, port: int, model: str, workers: int | None) -> None:
+@root_path_option
+def serve(host: str, port: int, model: str, workers: int | None, root_path: str) -> None:
     """Serve the page at /, POST /predict, GET /health, /ready, /model, /metrics, /docs."""
     from shelfmark.service import server
 
-    server.serve(host, port, model, workers or 0)
+    server.serve(host, port, model, workers or 0, root_path)
 
 
 @click.command("promote", cls=Command, stopped="nothing was promoted")

@@ -7,16 +7,29 @@ come and go, and the request guard tells it when a request starts and ends.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, TypeVar
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shelfmark.service.limits.memory import MemoryBudget, MemoryShare
+from shelfmark.service.responses import problem_response
 
 LIMITS, CONNECTION, MEMORY = "limits", "connection", "memory"  # keys of the ASGI state
 T = TypeVar("T")
 READ_BYTES = 1 << 15  # that asyncio reads of a connection at once; its own default is eight times
+ORIGIN = re.compile(rb"^origin:[ \t]*([\x21-\x7e]+)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+NO_REQUEST = {
+    400: "This is not a valid request of HTTP/1.1.",
+    431: "The headers of the request are too large.",
+    501: "The service knows no Transfer-Encoding but chunked.",
+}
 
 
 class ClientGoneError(Exception):
@@ -31,11 +44,13 @@ class ConnectionLimits:
         header_seconds: longest time to receive the headers of a request.
         answer_seconds: longest time until the client has received an answer.
         memory: counts the unsent bytes of answers.
+        headers: returns the headers of an answer to what is no request, for its origin.
     """
 
     header_seconds: float
     answer_seconds: float
     memory: MemoryBudget
+    headers: Callable[[str], list[tuple[bytes, bytes]]]
 
 
 class LimitedConnection(asyncio.Protocol):
@@ -136,3 +151,25 @@ class LimitedConnection(asyncio.Protocol):
 
 class LimitedH11Protocol(LimitedConnection, H11Protocol):
     """HTTP/1.1 in Python, with the limits of a connection."""
+
+    def data_received(self, data: bytes) -> None:
+        """Parse the data; what is no request is answered while it is at hand."""
+        self._received = data
+        super().data_received(data)
+        self._received = b""
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request by a problem, and close the connection."""
+        error = sys.exception()
+        status = getattr(error, "error_status_hint", 400)
+        origins = ORIGIN.findall(self._received)
+        origin = origins[-1].decode() if origins else ""
+        response = problem_response(status, NO_REQUEST.get(status, NO_REQUEST[400]))
+        headers = [*response.raw_headers, *self._limits.headers(origin), (b"connection", b"close")]
+        reason = HTTPStatus(status).phrase.encode()
+        head = h11.Response(status_code=status, headers=headers, reason=reason)
+        # What has been answered before the fault, in a body that goes on, keeps its answer.
+        with contextlib.suppress(h11.LocalProtocolError):
+            for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()

@@ -20,18 +20,21 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
-from shelfmark import __version__
 from shelfmark.core import console, files
 from shelfmark.monitoring import detect
-from shelfmark.service import responses, server, telemetry
+from shelfmark.service import server, telemetry
+from shelfmark.service.application import Application
 from shelfmark.service.auth import ADMIN_KEY, RequiredKey, document_key
 from shelfmark.service.http_protocol import LimitedH11Protocol
-from shelfmark.service.middleware import RequestGuard
+from shelfmark.service.middleware.guard import RequestGuard
+from shelfmark.service.middleware.head import answer_head
+from shelfmark.service.middleware.prefix import ProxyPrefix
 from shelfmark.service.responses import document_problems
 from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import Telemetry
 from shelfmark.service.workers import process
 from shelfmark.service.workers.descriptors import LoopErrors
+from shelfmark.service.workers.listening import describe_sockets, listen
 
 # The page contains its style and pictures, and has no script.
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
@@ -127,17 +130,13 @@ def create_app(settings: MonitorSettings | None = None) -> ASGIApp:
                 closing.callback(schedule.cancel)
             yield
 
-    app = FastAPI(
-        title="Shelfmark monitor", version=__version__, lifespan=lifespan,
-        docs_url=None, redoc_url=None,
-    )  # fmt: skip
-    responses.add_problem_handlers(app)
+    app = Application("Shelfmark monitor", lifespan)
     _add_runs(app, settings, runner)
     _add_reports(app, settings.reports)
     _add_state(app, settings.reports, metrics)
     disabled = "Runs are disabled: the monitor has no admin key."
     keys = {"/drift/run": RequiredKey(ADMIN_KEY, settings.admin_key, disabled)}
-    return RequestGuard(app, settings, metrics, keys)
+    return ProxyPrefix(RequestGuard(answer_head(app), settings, metrics, keys), settings.root_path)
 
 
 def _add_runs(app: FastAPI, settings: MonitorSettings, runner: DriftRunner) -> None:
@@ -205,27 +204,31 @@ def _read_report(reports: Path, name: str) -> bytes:
     raise HTTPException(404, NO_REPORT)
 
 
-def serve(host: str, port: int = 0) -> None:
+def serve(host: str, port: int = 0, root_path: str = "") -> None:
     """Run the monitor until a signal stops it.
 
     Args:
         host: address to listen on.
         port: the settings give it by default.
+        root_path: path of a proxy under which the monitor stands.
 
     Raises:
-        ShelfmarkError: a setting is invalid.
+        ShelfmarkError: a setting is invalid, or the port is taken.
     """
-    settings = server.read_settings(MonitorSettings)
+    with server.environment({"SHELFMARK_ROOT_PATH": root_path} if root_path else {}):
+        settings = server.read_settings(MonitorSettings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     process.configure_logging()
+    sockets = listen(host, port or settings.port)
     config = uvicorn.Config(
-        create_app(settings), host=host, port=port or settings.port, loop="asyncio",
+        create_app(settings), loop="asyncio",
         http=LimitedH11Protocol, ws="none", log_config=None, access_log=False, server_header=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )  # fmt: skip
     monitor = uvicorn.Server(config)
+    logger.info("listening on {}", describe_sockets(sockets))
     with contextlib.suppress(KeyboardInterrupt):
-        monitor.run()
+        monitor.run(sockets)
     if not monitor.started:
         raise SystemExit(STARTUP_FAILURE)
 

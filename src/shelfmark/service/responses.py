@@ -15,11 +15,18 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from shelfmark.service.messages import UNPROCESSABLE, InvalidFieldError, Problem, field_path
+from shelfmark.service.messages import UNPROCESSABLE, InvalidFieldError, field_path
 
 TYPE = "application/problem+json"
 CONTENT_TOO_LARGE = 413  # its name in http.HTTPStatus changed with Python 3.13
+SCHEMAS = "#/components/schemas/"  # of the OpenAPI document
 MAX_FAULTS = 20  # that a problem lists
+BODY_PROBLEMS = {  # of every route that takes a body
+    "s400": "The body is damaged: it cannot be unpacked, or its length is ambiguous",
+    "s413": "The body is too large, as it comes or unpacked",
+    "s415": "The body is not JSON, or is packed otherwise than by gzip, according to its headers",
+    "s422": "The body is not JSON in UTF-8, or some of its fields are invalid",
+}
 OpenApi = dict[int | str, dict[str, Any]]
 
 
@@ -30,11 +37,35 @@ class RefusedError(Exception):
         status: of HTTP.
         detail: one sentence for people.
         headers: more headers of the response.
+        errors: the invalid fields, each with the keys of `FieldError`.
     """
 
-    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        headers: dict[str, str] | None = None,
+        errors: Sequence[dict[str, str]] = (),
+    ) -> None:
         super().__init__(detail)
-        self.response = problem_response(status, detail, headers=headers)
+        self.response = problem_response(status, detail, errors, headers)
+
+
+class RefusedFieldError(RefusedError):
+    """A request is refused before it reaches the application, for its body or one of its headers.
+
+    Args:
+        status: of HTTP.
+        field: `body`, or the name of the header.
+        problem: what is wrong with it.
+        headers: more headers of the response.
+    """
+
+    def __init__(
+        self, status: int, field: str, problem: str, headers: dict[str, str] | None = None
+    ) -> None:
+        errors = [{"field": field, "problem": problem}]
+        super().__init__(status, f"{field}: {problem}", headers, errors)
 
 
 def json_response(content: Any) -> Response:
@@ -45,7 +76,7 @@ def json_response(content: Any) -> Response:
 def problem_response(
     status: int,
     detail: str,
-    errors: Sequence[dict[str, str]] | None = None,
+    errors: Sequence[dict[str, str]] = (),
     headers: dict[str, str] | None = None,
     extensions: Mapping[str, Any] | None = None,
 ) -> Response:
@@ -72,7 +103,7 @@ def problem_response(
 
 def document_problems(**statuses: str) -> OpenApi:
     """Return the OpenAPI entries of a route's problems, given as `s404="description"`."""
-    content = {"content": {TYPE: {"schema": Problem.model_json_schema()}}}
+    content = {"content": {TYPE: {"schema": {"$ref": f"{SCHEMAS}Problem"}}}}
     return {
         int(status.removeprefix("s")): {"description": description, **content}
         for status, description in statuses.items()
@@ -84,6 +115,8 @@ def _field_error(error: Any) -> dict[str, str]:
     path = field_path(error["loc"][1:])
     if error["type"] == "json_invalid":
         return {"field": "body", "problem": f"invalid JSON at character {path}"}
+    if error["type"] == "missing" and not path:
+        return {"field": "body", "problem": "is empty, but should be a JSON object"}
     return {"field": path or "body", "problem": error["msg"]}
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shelfmark.config.schema import VERSION
 from shelfmark.models.aliases import LATEST
+from shelfmark.service.middleware.prefix import normalize_prefix
 
 
 class Settings(BaseSettings):
@@ -20,6 +22,9 @@ class Settings(BaseSettings):
     model: str = Field(LATEST, pattern=VERSION, description="version or alias to load at the start")
     port: int = Field(8000, ge=1, le=65535, validation_alias="PORT", description="port")
     workers: int = Field(1, ge=1, le=256, description="server processes")
+    root_path: Annotated[str, AfterValidator(normalize_prefix)] = Field(
+        "", description="path of a proxy under which the service stands, such as /shelf"
+    )
 
     max_body_bytes: int = Field(2 << 20, ge=1024, description="largest body of a request")
     max_characters: int = Field(50_000, ge=100, description="longest title, abstract or text")
@@ -83,6 +88,6 @@ def settings_table(kind: type[Settings] = Settings) -> str:
         added = kind is Settings or name not in Settings.model_fields
         if field.description and added:
             variable = str(field.validation_alias or f"SHELFMARK_{name.upper()}")
-            default = "" if field.default is None else f"`{field.default}`"
+            default = "" if field.default in (None, "") else f"`{field.default}`"
             lines.append(f"| `{variable}` | {default} | {field.description} |")
     return "\n".join(lines)

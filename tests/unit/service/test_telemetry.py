@@ -19,9 +19,12 @@ from tests.conftest import ROOT
 ALL_SERIES = """
 from http import HTTPStatus
 from shelfmark.service import telemetry
-from shelfmark.service.app import create_app
-worker = telemetry.Telemetry()
-paths = {route.path for route in create_app()._app.routes} | {"none"}
+from shelfmark.service.app import create_routes
+from shelfmark.service.prediction_service import PredictionService
+from shelfmark.service.settings import Settings
+service = PredictionService(Settings())
+worker = service.telemetry
+paths = {route.path for route in create_routes(service).routes} | {"none"}
 for path in paths:
     for status in [*map(int, HTTPStatus), 499]:
         for method in [*telemetry.METHODS, "BREW"]:

@@ -7,6 +7,7 @@ import secrets
 import time
 from typing import Any
 
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from shelfmark.service.limits.bodies import has_body
@@ -35,13 +36,18 @@ class RequestContext:
         scope: of the request; its state gets the request id.
         receive: returns the messages of the body.
         send: takes the messages of the response.
+        preflight: the answer, if a browser asks what a page of another site may send.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, preflight: Response | None = None
+    ) -> None:
         self.scope = scope
+        self.preflight = preflight
         self.started = time.perf_counter()
         self.status: int | None = None
         self.body_read = not has_body(scope["headers"])
+        self.body_awaited = True  # whether a refused client may still end its body
         self.must_close = False
         requested = dict(scope["headers"]).get(b"x-request-id", b"")
         valid = REQUEST_ID.fullmatch(requested)

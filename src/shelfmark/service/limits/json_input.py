@@ -14,7 +14,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.routing import APIRoute
 
-from shelfmark.service.messages import InvalidFieldError
+from shelfmark.service.messages import InvalidFieldError, field_path
 
 # Read from its file now: a worker without a free descriptor could not do so later.
 codecs.lookup("utf-8-sig")
@@ -50,19 +50,45 @@ def parse_json(body: bytes) -> Any:
     """Return the value of a JSON text in UTF-8 whose values have been counted.
 
     Raises:
-        InvalidFieldError: the text is not UTF-8, or has too many digits or too many levels.
+        InvalidFieldError: the text is not UTF-8, has a key twice or a constant that JSON lacks, or
+            too many digits or too many levels.
         json.JSONDecodeError: the text is not JSON.
     """
     try:
-        return json.loads(body.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise InvalidFieldError("body", "should be UTF-8") from None
+        text = _decode(body)
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except RecursionError:
         raise InvalidFieldError("body", "has too many levels") from None
     except json.JSONDecodeError:
         raise
     except ValueError:
         raise InvalidFieldError("body", "has a number of too many digits") from None
+
+
+def _decode(body: bytes) -> str:
+    """Return a body as text; the byte order mark of UTF-8 is accepted."""
+    if b"\0" in body[:4] or body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InvalidFieldError("body", "should be UTF-8, not UTF-16 or UTF-32")
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        problem = f"should be UTF-8, but has the byte 0x{byte:02X} at {error.start:,}"
+        raise InvalidFieldError("body", problem) from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object, unless a key of it has two values, of which one would be ignored."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise InvalidFieldError(field_path([twice]), "is given twice")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise InvalidFieldError("body", f"has {name}, which is not JSON")
 
 
 def bounded_route(most_values: int) -> type[APIRoute]:

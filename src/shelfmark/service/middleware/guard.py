@@ -18,7 +18,7 @@ from shelfmark.service.http_protocol import (
     ClientGoneError,
     ConnectionLimits,
 )
-from shelfmark.service.limits.bodies import RETRY, check_framing, has_body, read_body
+from shelfmark.service.limits.bodies import RETRY, check_framing, check_length, has_body, read_body
 from shelfmark.service.limits.content import check_content
 from shelfmark.service.limits.context import SECURITY_HEADERS, RequestContext
 from shelfmark.service.limits.memory import MemoryBudget
@@ -126,10 +126,10 @@ class RequestGuard:
         if scope["path"] not in LIMITED_PATHS:  # no other route takes a body
             await self._app(scope, request.receive, request.send)
             return
+        limit = self._settings.max_body_bytes
+        check_length(headers, limit)
         gzip = scope["method"] == "POST" and has_body(headers) and check_content(headers)
-        body, share = await read_body(
-            request.receive, headers, self._settings.max_body_bytes, self._memory, gzip
-        )
+        body, share = await read_body(request.receive, limit, self._memory, gzip)
         scope["state"][MEMORY] = share
         try:
             await self._handle_body(request, body)

@@ -12,18 +12,24 @@ from shelfmark.service.limits.json_input import bounded_route
 from shelfmark.service.messages import LoadRequest
 from shelfmark.service.model_slot import LoadError
 from shelfmark.service.prediction_service import PredictionService
-from shelfmark.service.responses import document_problems, json_response, problem_response
+from shelfmark.service.responses import (
+    BODY_PROBLEMS,
+    document_problems,
+    json_response,
+    problem_response,
+)
 from shelfmark.service.workers.board import Overview
 
 MOST_VALUES = 100  # of the JSON of a request, which has one
 
 PROBLEMS = document_problems(
+    **BODY_PROBLEMS,
     s401="The admin key is missing or wrong",
     s404="The service has no admin key, so loading is disabled",
     s409="The version is missing or damaged, and the current one stays in service; or another "
     "request has loaded a model meanwhile",
-    s422="The request is invalid",
-    s503="The workers cannot be told of the model; the current one stays in service",
+    s503="The workers cannot be told of the model, and the current one stays in service; or the "
+    "service is busy or stops",
     s504="Not all workers serve the version yet, and `workers` names those that do not; or it did "
     "not open in time",
 )

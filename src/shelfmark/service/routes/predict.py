@@ -13,13 +13,12 @@ from shelfmark.service.http_protocol import CONNECTION, MEMORY, LimitedConnectio
 from shelfmark.service.limits.json_input import bounded_route
 from shelfmark.service.messages import VALUES_OF_A_PAPER, Answers, InvalidFieldError, PredictRequest
 from shelfmark.service.prediction_service import PredictionService
-from shelfmark.service.responses import document_problems
+from shelfmark.service.responses import BODY_PROBLEMS, document_problems
 
 PROBLEMS = document_problems(
+    **BODY_PROBLEMS,
     s401="The API key is missing or wrong",
-    s413="The body is too large",
-    s422="The request is invalid",
-    s503="The service is busy",
+    s503="The service is busy or stops; ask again after the seconds of `Retry-After`",
     s504="The answer took too long",
 )
 

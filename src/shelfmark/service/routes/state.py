@@ -14,7 +14,7 @@ from shelfmark.models.artifact import Model
 from shelfmark.service import telemetry
 from shelfmark.service.model_page import model_page
 from shelfmark.service.prediction_service import PredictionService
-from shelfmark.service.responses import json_response
+from shelfmark.service.responses import document_problems, json_response
 from shelfmark.service.workers.failures import Quiet, describe_error
 
 UNREADABLE_SECONDS = 60.0  # between two warnings that the metrics cannot be read
@@ -62,7 +62,9 @@ def create_router(service: PredictionService) -> APIRouter:
             return Response(model.about, media_type="text/markdown; charset=utf-8")
         return json_response(_public_card(model))
 
-    @router.get("/metrics", response_class=Response)
+    unreadable_metrics = document_problems(s503="The metrics cannot be read")
+
+    @router.get("/metrics", response_class=Response, responses=unreadable_metrics)
     async def metrics() -> Response:
         """Return the counters of all workers, for Prometheus."""
         overview = await service.slot.overview()

@@ -13,7 +13,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from http import HTTPStatus
 from multiprocessing.connection import Connection
 from socket import socket
 from types import FrameType
@@ -25,12 +24,9 @@ from uvicorn.config import STARTUP_FAILURE
 
 from shelfmark.core import console
 from shelfmark.service.http_protocol import LimitedH11Protocol
-from shelfmark.service.responses import problem_response
 from shelfmark.service.settings import Settings
 from shelfmark.service.workers.descriptors import LoopErrors
 from shelfmark.service.workers.failures import describe_error
-
-CLOSE = {"Connection": "close", "Retry-After": "1"}
 
 
 def run_worker(sockets: list[socket], connection: Connection, margin: float) -> None:
@@ -170,10 +166,9 @@ class WorkerServer(uvicorn.Server):
 
 
 class WorkerApp:
-    """The application of a worker, which logs no traceback when it fails to start or is stopped.
+    """The application of a worker, which logs no traceback when it fails to start.
 
-    It keeps the line that names the reason of a failed start, and answers the requests that are
-    given up at the end.
+    It keeps the line that names the reason.
 
     Args:
         app: the application.
@@ -186,17 +181,8 @@ class WorkerApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle the start and the end, or one request."""
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, functools.partial(self._keep_failure, send))
-            return
-        answer = Answer(send)
-        try:
-            await self._app(scope, receive, answer.send)
-        except asyncio.CancelledError:  # the time for requests in flight has ended
-            if not answer.started:
-                response = problem_response(
-                    HTTPStatus.SERVICE_UNAVAILABLE, "The service stops; ask again.", headers=CLOSE
-                )
-                await response(scope, receive, send)
+            send = functools.partial(self._keep_failure, send)
+        await self._app(scope, receive, send)
 
     async def _keep_failure(self, send: Send, message: Message) -> None:
         if message["type"] == "lifespan.startup.failed":
@@ -204,23 +190,6 @@ class WorkerApp:
             self.failure = line.partition("ShelfmarkError: ")[2] or line
             message = {**message, "message": ""}
         await send(message)
-
-
-class Answer:
-    """The answer to a request, and whether it has started.
-
-    Args:
-        send: sends its messages.
-    """
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.started = False
-
-    async def send(self, message: Message) -> None:
-        """Send a message."""
-        self.started = True
-        await self._send(message)
 
 
 class LoguruHandler(logging.Handler):

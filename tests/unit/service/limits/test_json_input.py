@@ -55,8 +55,15 @@ def test_many_values_are_refused_before_they_are_parsed(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (b'{"text": "\xff"}', "should be UTF-8"),
-        ('{"text": "a"}'.encode("utf-16"), "should be UTF-8"),
+        (b'{"text": "\xff"}', "should be UTF-8, but has the byte 0xFF at 10"),
+        ('{"text": "Poincaré"}'.encode("latin-1"), "should be UTF-8, but has the byte 0xE9 at 17"),
+        ('{"text": "a"}'.encode("utf-16"), "should be UTF-8, not UTF-16 or UTF-32"),
+        ('{"text": "a"}'.encode("utf-16-be"), "should be UTF-8, not UTF-16 or UTF-32"),
+        ('{"text": "a"}'.encode("utf-16-le"), "should be UTF-8, not UTF-16 or UTF-32"),
+        ('{"text": "a"}'.encode("utf-32"), "should be UTF-8, not UTF-16 or UTF-32"),
+        ('{"text": "a"}'.encode("utf-32-be"), "should be UTF-8, not UTF-16 or UTF-32"),
+        (b'{"top_k": NaN}', "has NaN, which is not JSON"),
+        (b'{"top_k": [-Infinity]}', "has -Infinity, which is not JSON"),
         (b"[" * 200_000 + b"]" * 200_000, "has too many levels"),
         (b'{"top_k": ' + b"9" * 5000 + b"}", "has a number of too many digits"),
     ],
@@ -65,6 +72,24 @@ def test_what_no_parser_takes_is_named(body: bytes, problem: str) -> None:
     with pytest.raises(InvalidFieldError) as error:
         parse_json(body)
     assert (error.value.field, error.value.problem) == ("body", problem)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"text": "a robot", "text": "a galaxy"}', "text"),
+        (b'{"papers": [{"text": "a"}, {"id": "1", "text": "a", "id": "2"}]}', "id"),
+        (b'{"text": 1, "te\\u0078t": 1}', "text"),
+    ],
+)
+def test_a_key_that_is_given_twice_is_named(body: bytes, field: str) -> None:
+    with pytest.raises(InvalidFieldError) as error:
+        parse_json(body)
+    assert (error.value.field, error.value.problem) == (field, "is given twice")
+
+
+def test_the_byte_order_mark_of_utf_8_is_accepted() -> None:
+    assert parse_json('{"text": "é"}'.encode("utf-8-sig")) == {"text": "é"}
 
 
 def test_a_text_of_punctuation_is_one_value() -> None:
