@@ -211,7 +211,7 @@ def check_output(out: Path) -> None:
         raise ShelfmarkError(f"--out: {out} is a folder, a file is needed")
     if out.exists() and out.stat().st_size:
         with open_lines(files.require_file(out, "--out")) as lines:
-            if _id_of(_record(lines.readline())) is None:
+            if _id_of(_record(next(lines, b""))) is None:
                 raise ShelfmarkError(f"--out: {out} exists and holds no papers; choose another")
 
 

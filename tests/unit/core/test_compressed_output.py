@@ -46,7 +46,7 @@ def test_any_program_reads_it_and_so_does_this_one(tmp_path: Path, suffix: str) 
     path = tmp_path / f"a.jsonl{suffix}"
     path.write_bytes(packed)
     with open_lines(path) as file:
-        assert file.read() == CONTENT
+        assert b"".join(file) == CONTENT
 
 
 def test_without_a_suffix_the_bytes_stay_as_they_are() -> None:

@@ -121,11 +121,11 @@ def _open_text_records(
         if json_values.is_spread(first, second):
             return Records(kind, text.place, JsonValues(text))
         if suffix in JSON_SUFFIXES:
-            return Records(kind, text.place, _json_lines(text.with_buffer()))
+            return Records(kind, text.place, _json_lines(text.lines()))
     if kind == "a table":
-        lines = map(without_mark, text.with_buffer())
+        lines = map(without_mark, text.lines())
         return _table(text.place, CsvRows(lines, text.place, columns))
-    return Records(kind, text.place, _mixed_lines(text.with_buffer()))
+    return Records(kind, text.place, _mixed_lines(text.lines()))
 
 
 def _kind_of(first: bytes, suffix: str, texts: Collection[str]) -> Kind:
@@ -161,11 +161,11 @@ def _text_or_json(line: bytes) -> Any:
 
 
 @contextlib.contextmanager
-def open_lines(location: Location) -> Iterator[io.BufferedReader]:
-    """Open a text of one record a line, unpacked, as UTF-8 whose lines end in a line feed.
+def open_lines(location: Location) -> Iterator[Iterator[bytes]]:
+    """Open the lines of a text, unpacked, in UTF-8, each ending in a line feed.
 
     Raises:
         ShelfmarkError: as `open_records`.
     """
     with open_content(location) as content:
-        yield open_text(content).with_buffer()
+        yield open_text(content).lines()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
+import itertools
 import lzma
 import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, Any, cast
 
 from shelfmark.errors import ShelfmarkError
 
 HEAD = 1 << 16  # bytes: enough for any signature, and for a line or two
 CHUNK = 1 << 20  # bytes
+LONGEST_LINE = 1 << 24  # bytes: what has no line ends may be longer than the memory
 # Raised by the decompressors on a damaged or truncated file; pyarrow's are OSErrors.
 DECOMPRESSION_ERRORS = (
     EOFError, OSError, ValueError, NotImplementedError, zipfile.BadZipFile, tarfile.TarError,
@@ -100,6 +102,23 @@ class Stream(io.RawIOBase):
         buffer[:size] = piece[:size]
         self._pending = piece[size:]
         return size
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines, each with its end.
+
+        Raises:
+            ShelfmarkError: a line is too long, or the file is damaged or truncated.
+        """
+        readline = self.with_buffer().readline
+        for number in itertools.count(1):
+            line = readline(LONGEST_LINE)
+            if not line:
+                return
+            if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+                raise ShelfmarkError(
+                    f"{self.place}: line {number} has more than {LONGEST_LINE:,} bytes"
+                )
+            yield line
 
     def with_buffer(self) -> io.BufferedReader:
         """Return the stream with a buffer, whose lines are read in C."""

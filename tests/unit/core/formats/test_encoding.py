@@ -18,8 +18,8 @@ PLAIN = "A robot\nand a galaxy\n" * 20
 
 def read(path: Path, content: bytes) -> str:
     path.write_bytes(content)
-    with open_lines(path) as file:
-        return file.read().decode()
+    with open_lines(path) as lines:
+        return b"".join(lines).decode()
 
 
 @pytest.mark.parametrize(

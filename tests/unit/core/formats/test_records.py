@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shelfmark.core.formats import streams
 from shelfmark.core.formats.csv_rows import NOT_UTF8, BadRow
 from shelfmark.core.formats.records import open_records
 from shelfmark.errors import ShelfmarkError
@@ -169,3 +170,14 @@ def test_a_named_pipe_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ShelfmarkError, match="pipe: not a regular file"):
         read(tmp_path / "pipe")
+
+
+def test_a_text_without_line_ends_is_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "LONGEST_LINE", 1000)
+    (tmp_path / "papers").write_bytes(b"a robot\n" + b"a galaxy " * 1000)
+    with pytest.raises(ShelfmarkError, match="papers: line 2 has more than 1,000 bytes"):
+        read(tmp_path / "papers")
+    (tmp_path / "papers").write_bytes(b"x" * 999 + b"\n")
+    assert len(read(tmp_path / "papers")) == 1

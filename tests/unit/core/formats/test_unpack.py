@@ -22,8 +22,8 @@ PACKED = {suffix: pack(CONTENT) for suffix, pack in PACKERS.items()}
 
 
 def read(path: Path) -> bytes:
-    with open_lines(path) as file:
-        return file.read()
+    with open_lines(path) as lines:
+        return b"".join(lines)
 
 
 def test_every_compression_is_tested() -> None:
