@@ -76,7 +76,8 @@ def harvest_papers(
     Papers of the file are replaced or, if arXiv deleted them, removed.
 
     Args:
-        out: the file, JSON lines in the layout of the snapshot; it may exist.
+        out: the file, JSON lines in the layout of the snapshot; it may exist. A device, a pipe or
+            /dev/stdout receives the changed papers.
         since: a day, `2026-11-01`; "" for the day before the file's last harvest.
         sets: names of groups, archives or categories; empty for those of the file's last harvest,
             or for all papers.
@@ -92,7 +93,7 @@ def harvest_papers(
     names = dict.fromkeys(name.strip() for name in sets if name.strip())
     specs, first_day = list(dict.fromkeys(map(parse_set, names))), _first_day(since, clock)
     harvest_store.check_output(out)
-    partial = out.with_name(f"{out.name}.partial")
+    partial = harvest_store.state_path(out)
     with (
         hold_connection(repository.host, repository.interval, clock) as paced,
         harvest_store.open_store(partial) as store,
@@ -107,7 +108,7 @@ def harvest_papers(
         counts = harvest_store.merge_into_file(out, store)
     # After a kill before the last of these, the next run merges again.
     harvest_store.save_harvest_days(out, state)
-    partial.unlink()
+    harvest_store.remove_state(partial)
     since, began = (min(one.since for one in state.sets), min(one.began for one in state.sets))
     return HarvestResult(out, _day(since), _day(began), counts)
 

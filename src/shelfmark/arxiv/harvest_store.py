@@ -21,9 +21,11 @@ from shelfmark.arxiv.oai_xml import Record
 from shelfmark.arxiv.papers import BadRecordError
 from shelfmark.core import files
 from shelfmark.core.formats.records import open_lines
-from shelfmark.core.formats.unpack import COMPRESSIONS
+from shelfmark.core.output import targets
 from shelfmark.errors import ShelfmarkError
 
+JSON_LINES = (".jsonl", ".ndjson", ".json")
+STREAMS = Path("harvest")  # folder of the databases of harvests into streams
 TABLES = """
 CREATE TABLE IF NOT EXISTS place (one INTEGER PRIMARY KEY CHECK (one = 1), said BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS papers (
@@ -203,16 +205,41 @@ def check_output(out: Path) -> None:
     """Check that a file can be updated, before hours of requests.
 
     Raises:
-        ShelfmarkError: it is a folder, of another format, or holds something other than papers.
+        ShelfmarkError: it is a folder, of another format, holds something other than papers, or
+            cannot be written.
     """
-    if out.suffix.lower() in (*COMPRESSIONS, ".parquet", ".csv"):
-        raise ShelfmarkError(f"--out: {out} must be JSON lines, not {out.suffix}")
+    if out.suffix.lower() not in ("", *JSON_LINES):
+        raise ShelfmarkError(
+            f"--out: {out} must be JSON lines, not {out.suffix}: name it {JSON_LINES[0]}"
+        )
     if out.is_dir():
         raise ShelfmarkError(f"--out: {out} is a folder, a file is needed")
+    with files.report_write_errors(out):
+        if targets.is_stream(out):
+            return
+        targets.require_replaceable(targets.follow_links(out))
     if out.exists() and out.stat().st_size:
         with open_lines(files.require_file(out, "--out")) as lines:
             if _id_of(_record(next(lines, b""))) is None:
                 raise ShelfmarkError(f"--out: {out} exists and holds no papers; choose another")
+
+
+def state_path(out: Path) -> Path:
+    """Return the path of the database of an unfinished harvest.
+
+    It is beside the file. A device, a pipe or /dev/stdout has none beside it: that is in the
+    folder of the harvests.
+    """
+    name = f"{out.name}.partial"
+    return STREAMS / name if targets.is_stream(out) else out.with_name(name)
+
+
+def remove_state(path: Path) -> None:
+    """Remove the database of a finished harvest, and the folder of those into streams if empty."""
+    path.unlink()
+    if path.parent == STREAMS:
+        with contextlib.suppress(OSError):
+            STREAMS.rmdir()
 
 
 def merge_into_file(out: Path, store: HarvestStore) -> ChangeCounts:
@@ -246,7 +273,7 @@ def merge_into_file(out: Path, store: HarvestStore) -> ChangeCounts:
 
 
 def _lines(out: Path) -> Iterator[bytes]:
-    if out.exists():
+    if out.exists() and not targets.is_stream(out):
         with open_lines(out) as lines:
             for line in lines:
                 yield line.rstrip(b"\n") + b"\n"
@@ -293,7 +320,12 @@ def last_harvest_days(out: Path) -> dict[str, date]:
 
 
 def save_harvest_days(out: Path, state: HarvestState) -> None:
-    """Save the day of the first request for each set of a finished harvest."""
+    """Save the day of the first request for each set of a finished harvest.
+
+    A stream is not updated by a later harvest, and has none.
+    """
+    if targets.is_stream(out):
+        return
     days = {set_spec: day.isoformat() for set_spec, day in last_harvest_days(out).items()}
     days |= {one.set_spec: one.began for one in state.sets}
     with files.atomic_write(_days_file(out)) as file:

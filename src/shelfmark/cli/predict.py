@@ -86,10 +86,15 @@ def repository_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def harvest(since: str, sets: str, contact: str, url: str, interval: float, out: Path) -> None:
     """Fetch new papers from arXiv by OAI-PMH into a file for data=snapshot."""
     from shelfmark.arxiv import harvest, oai
+    from shelfmark.core.output import targets
 
     asked = oai.Repository(url or oai.ARXIV, contact, interval)
-    click.echo(harvest.harvest_papers(out, since, sets.split(","), asked))
-    click.echo(oai.THANKS)
+    out = Path("/dev/stdout") if out == Path("-") else out
+    done = harvest.harvest_papers(out, since, sets.split(","), asked)
+    # Standard output may be where the papers went.
+    streamed = targets.is_stream(out)
+    click.echo(done, err=streamed)
+    click.echo(oai.THANKS, err=streamed)
 
 
 @click.command("classify-new", cls=Command, stopped=STOPPED)

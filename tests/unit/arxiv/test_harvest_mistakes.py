@@ -52,8 +52,13 @@ def test_a_wrong_url_is_one_line(tmp_path: Path, url: str) -> None:
     ("name", "content", "line"),
     [
         ("papers.jsonl.gz", None, "must be JSON lines, not .gz"),
-        ("papers.parquet", None, "must be JSON lines, not .parquet"),
-        ("notes.txt", b"my notes\n", "exists and holds no papers"),
+        *(
+            (f"papers{suffix}", None, f"must be JSON lines, not {suffix}")
+            for suffix in (".parquet", ".csv", ".TXT", ".xlsx", ".zip", ".tsv", ".feather", ".1")
+        ),
+        ("notes.txt", b"my notes\n", "must be JSON lines, not .txt: name it .jsonl"),
+        ("notes.jsonl", b"my notes\n", "exists and holds no papers"),
+        ("notes", b"my notes\n", "exists and holds no papers"),
         ("list.json", b"[1, 2]\n", "exists and holds no papers"),
         ("folder", ..., "is a folder"),
     ],
@@ -70,6 +75,26 @@ def test_a_file_that_is_no_harvest_is_left_as_it_is(
         fetch(repository, out, clock)
     assert repository.asked == []
     assert left(tmp_path) == ({name} if content else set())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and permissions of POSIX")
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [("loop", "cannot write .*Too many levels"), ("protected", "it is write-protected")],
+)
+def test_a_place_that_cannot_be_written_is_one_line_before_the_requests(
+    repository: Repository, tmp_path: Path, clock: Clock, kind: str, line: str
+) -> None:
+    out = tmp_path / "papers.jsonl"
+    if kind == "loop":
+        out.symlink_to(out)
+    else:
+        out.write_bytes(b'{"id": "0704.0001"}\n')
+        out.chmod(0o444)
+    with pytest.raises(ShelfmarkError, match=line):
+        fetch(repository, out, clock)
+    assert repository.asked == []
+    assert left(tmp_path) == {"papers.jsonl"}
 
 
 def test_damaged_notes_are_one_line(repository: Repository, tmp_path: Path, clock: Clock) -> None:
