@@ -339,7 +339,7 @@ def test_a_full_device_is_one_line(folder: Path, tmp_path: Path, suffix: str) ->
     assert stat.S_ISCHR(device.lstat().st_mode)
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".json.xz", ".zst", ".parquet"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".json.xz", ".zst", ".ndjson.bz2"])
 def test_what_is_written_is_read_again(
     folder: Path, source: Path, tmp_path: Path, suffix: str
 ) -> None:
@@ -351,7 +351,7 @@ def test_what_is_written_is_read_again(
     assert {line["error"] for line in lines} == {"no text: give text, or title and abstract"}
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".tsv", ".tsv.zst", ".parquet"])
 def test_a_table_of_predictions_has_no_papers(
     folder: Path, source: Path, tmp_path: Path, suffix: str
 ) -> None:
