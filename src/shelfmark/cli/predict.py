@@ -42,7 +42,7 @@ def predict(
     if text:
         predict.predict_text(models / model, text, out, top_k, explain)
     else:
-        predict.predict_file(models / model, file, out, top_k, explain)
+        predict.predict_file(models / model, file, out, top_k, explain).require_papers()
 
 
 STOPPED = "the papers received so far are kept, the same command resumes"

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from loguru import logger
-
 from shelfmark.core import console, parallel
 from shelfmark.core.formats.records import Record
 from shelfmark.core.output import targets
@@ -46,7 +44,7 @@ def predict_text(folder: Path, text: str, out: str, top_k: int = 5, explain: boo
 
 def predict_file(
     folder: Path, source: str, out: str, top_k: int = 5, explain: bool = False
-) -> None:
+) -> FileSummary:
     """Classify a file, or `-` for standard input, by the model in a folder.
 
     Predictions are JSON lines, CSV, TSV or Parquet, as the name of the output says. Lines keep
@@ -64,12 +62,11 @@ def predict_file(
     targets.require_apart(out, [source])
     batches = readers.read_batches(source)
     if source == "-":
-        _write(folder, batches, out, output, options)
-        return
+        return _write(folder, batches, out, output, options)
     first = list(itertools.islice(batches, WORTH_DISTRIBUTING))
     distributed = len(first) == WORTH_DISTRIBUTING
     chained = itertools.chain(first, batches)
-    _write(folder, chained, out, output, options, distributed=distributed)
+    return _write(folder, chained, out, output, options, distributed=distributed)
 
 
 def _options(top_k: int, explain: bool) -> Options:
@@ -86,7 +83,7 @@ def _write(
     options: Options,
     *,
     distributed: bool = False,
-) -> None:
+) -> FileSummary:
     if distributed:
         # By its own name: another model may become the latest while the processes start.
         work = functools.partial(_answer_in_worker, folder.resolve(), output, options)
@@ -94,7 +91,7 @@ def _write(
     else:
         work = functools.partial(_answer_batch, _load(folder), output, options)
         answers = parallel.map_in_order(work, batches, workers=0)
-    lines = errors = 0
+    lines, errors = 0, list[InvalidRecord]()
     with (
         output.open(out) as sink,
         contextlib.closing(answers),
@@ -104,17 +101,34 @@ def _write(
             sink.write(batch.encoded)
             lines, errors = lines + batch.lines, errors + batch.errors
             bar.advance(batch.lines)
-    if errors:
-        logger.warning(
-            "{:,} of {:,} lines hold no paper: an error is in place of each", errors, lines
-        )
+    return FileSummary(lines, errors)
+
+
+class FileSummary(NamedTuple):
+    """The number of records that a file holds, and those of them that are no papers."""
+
+    records: int
+    invalid: list[InvalidRecord]
+
+    def require_papers(self) -> None:
+        """Check that every record is a paper, for who looks at nothing but the exit status.
+
+        Raises:
+            ShelfmarkError: some are not; their lines of the output say why.
+        """
+        if self.invalid:
+            first = self.invalid[0]
+            raise ShelfmarkError(
+                f"{len(self.invalid):,} of {self.records:,} records hold no paper, the first in "
+                f"line {first.line}: {first.error}; the others are classified"
+            )
 
 
 class Batch(NamedTuple):
-    """The encoded predictions of some lines, and how many of the lines hold no paper."""
+    """The encoded predictions of some lines, and those of the lines that hold no paper."""
 
     lines: int
-    errors: int
+    errors: list[InvalidRecord]
     encoded: Any
 
 
@@ -147,7 +161,8 @@ def _answer_batch(
     papers = [(item.title, item.abstract) for item in asked if isinstance(item, InputRecord)]
     predictions = iter(answers.answer_papers(model, papers, **options))
     encoded = output.encode([_line(item, predictions) for item in asked])
-    return Batch(len(batch), len(batch) - len(papers), encoded)
+    errors = [item for item in asked if isinstance(item, InvalidRecord)]
+    return Batch(len(batch), errors, encoded)
 
 
 def _line(item: InputRecord | InvalidRecord, answers: Iterator[Answer]) -> Line:
