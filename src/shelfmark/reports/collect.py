@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,7 +87,13 @@ class Runs:
         return [*self.data, *models, *drift, *self.robustness, *self.loads]
 
 
-def find_runs(reports: Path, models: Path, data: Path, names: Sequence[str] = ()) -> Runs:
+def find_runs(
+    reports: Path,
+    models: Path,
+    data: Path,
+    names: Sequence[str] = (),
+    published: Runs | None = None,
+) -> Runs:
     """Return the newest run of each kind and model.
 
     Args:
@@ -96,6 +102,7 @@ def find_runs(reports: Path, models: Path, data: Path, names: Sequence[str] = ()
         data: folder of the splits.
         names: the models to report; by default all that were evaluated on the test split. The
             comparison with new papers is the newest one, whatever its model.
+        published: the runs of the last report, which stand for those that are not on disk.
 
     Raises:
         ShelfmarkError: there is no run, a named model was not evaluated, or a file is damaged.
@@ -103,6 +110,10 @@ def find_runs(reports: Path, models: Path, data: Path, names: Sequence[str] = ()
     paths = sorted(reports.glob(f"*/{METRICS}"))
     recorded = [run for path in paths if (run := _read_run(path))]
     newest = {(run.figures["kind"], run.model): run for run in sorted(recorded, key=_creation_time)}
+    published = published or Runs()
+    for run in (*published.evaluations, *published.robustness, *published.loads):
+        newest.setdefault((run.figures["kind"], run.model), run)
+    newest = dict(sorted(newest.items(), key=lambda item: _creation_time(item[1])))
     evaluated = _select_kind(newest, "evaluation")
     for name in names:
         if name not in evaluated:
@@ -113,7 +124,7 @@ def find_runs(reports: Path, models: Path, data: Path, names: Sequence[str] = ()
     wanted = set(names) or {run.model for run in newest.values()}
     runs = Runs(
         evaluations=[evaluated[name] for name in names or evaluated],
-        drift=_find_drift(reports),
+        drift=_find_drift(reports) or published.drift,
         robustness=[
             run for model, run in _select_kind(newest, "robustness").items() if model in wanted
         ],
@@ -125,10 +136,30 @@ def find_runs(reports: Path, models: Path, data: Path, names: Sequence[str] = ()
             "shelfmark train, shelfmark evaluate"
         )
     for run in runs.evaluations:
-        if (training := _read_training(models / run.model)) is not None:
+        training = _read_training(models / run.model)
+        if training is None and run in published.evaluations:
+            training = published.trainings.get(run.model)
+        if training is not None:
             runs.trainings[run.model] = training
-    runs.data = _find_data(data, runs)
+    runs.data = _find_data(data, runs, published)
     return runs
+
+
+def find_unshown(reports: Path, runs: Runs, published: Runs) -> list[Run]:
+    """Return the runs of the last report that a new one does not show, and that are not on disk.
+
+    Args:
+        reports: folder of the runs.
+        runs: those of the new report.
+        published: those of the last one.
+    """
+    shown = {run.name for run in runs.all_runs()}
+    measured = [*published.evaluations, *published.robustness, *published.loads]
+    away = [run for run in measured if not (reports / run.name / METRICS).exists()]
+    models = {run.model for run in away}
+    trainings = [run for model, run in published.trainings.items() if model in models]
+    splits = [run for run in published.data if models & set(run.figures.get("models", []))]
+    return [run for run in (*away, *trainings, *splits) if run.name not in shown]
 
 
 def read_page(reports: Path) -> str:
@@ -148,7 +179,7 @@ def read_published_runs(reports: Path, models: Sequence[str]) -> Runs:
 
     Args:
         reports: folder of the report.
-        models: their order in the report.
+        models: those of the report, in its order; all of them if empty.
 
     Raises:
         ShelfmarkError: a file is damaged.
@@ -157,7 +188,8 @@ def read_published_runs(reports: Path, models: Sequence[str]) -> Runs:
     for path in sorted((reports / FIGURES).glob(f"*/{METRICS}")):
         pictures = tuple(sorted(path.parent.glob("*.png")))
         run = Run(path.parent.name, read_figures(path), pictures)
-        kinds.setdefault(run.figures["kind"], []).append(run)
+        if _is_of(run, models):
+            kinds.setdefault(run.figures["kind"], []).append(run)
     order = {model: number for number, model in enumerate(models)}
     for runs in kinds.values():
         runs.sort(key=lambda run: order.get(run.figures.get("models", [run.model])[0], len(order)))
@@ -169,6 +201,13 @@ def read_published_runs(reports: Path, models: Sequence[str]) -> Runs:
         robustness=kinds.get("robustness", []),
         loads=kinds.get("load", []),
     )
+
+
+def _is_of(run: Run, models: Sequence[str]) -> bool:
+    """Whether a published run is of one of these models, or of any model if none is named."""
+    if not models or run.figures["kind"] == "drift":
+        return True
+    return not set(models).isdisjoint(run.figures.get("models", [run.model]))
 
 
 def read_figures(path: Path) -> dict[str, Any]:
@@ -259,15 +298,20 @@ def _read_training(folder: Path) -> Run | None:
     return Run(f"{card['name']}-training", figures)
 
 
-def _find_data(folder: Path, runs: Runs) -> list[Run]:
+def _find_data(folder: Path, runs: Runs, published: Runs) -> list[Run]:
     """Return the cards of the splits that the models were trained on, each once."""
     cards = {files.sha256(path): path for path in sorted(folder.glob(f"*/{CARD}"))}
     trained: dict[str, list[str]] = {}
     for run in runs.evaluations:
         trained.setdefault(run.figures.get("data_card_sha256", ""), []).append(run.model)
+    last = {run.figures.get("sha256"): run for run in published.data}
     splits = []
     for digest, models in trained.items():
-        if (path := cards.get(digest)) is None:
+        if (path := cards.get(digest)) is None and digest in last:
+            run = last[digest]
+            splits.append(replace(run, figures={**run.figures, "models": models}))
+            continue
+        if path is None:
             logger.warning("the splits that {} was trained on are gone", ", ".join(models))
             continue
         first = min((runs.trainings[x] for x in models if x in runs.trainings), key=_creation_time,

@@ -7,9 +7,7 @@ pictures of the page. They are small enough for git, which the runs themselves a
 from __future__ import annotations
 
 import base64
-import os
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
@@ -29,6 +27,7 @@ from shelfmark.reports.collect import (
     Run,
     Runs,
     find_runs,
+    find_unshown,
     read_page,
     read_published_runs,
     shrink_picture,
@@ -49,6 +48,10 @@ def write_report(
 ) -> Path:
     """Write the report and return its page; the previous report stays until this one is complete.
 
+    Runs of the previous report that are not on disk stay in it, as in a clone of the repository. If
+    models are named, the page shows those alone, and the figures of all others that are not on disk
+    stay too.
+
     Args:
         reports: folder of the runs, where the report is written too.
         models: folder of the models.
@@ -58,17 +61,15 @@ def write_report(
     Raises:
         ShelfmarkError: there is no run, a file is damaged, or the disk is full.
     """
-    runs = find_runs(reports, models, data, names)
+    published = read_published_runs(reports, ())
+    runs = find_runs(reports, models, data, names, published)
     files.clear_leftovers(reports)
-    aside = reports / f"{files.PARTIAL}{os.getpid()}-report"
-    try:
-        with files.report_write_errors(reports / PAGE):
-            _copy_figures(runs, aside / FIGURES)
-            page = render_report(runs, provenance.command())
-            (aside / PAGE).write_text(page, encoding="utf-8")
-            _replace_report(aside, reports)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with (
+        files.atomic_write(reports / PAGE) as page,
+        files.atomic_folder(reports / FIGURES, replace=True) as figures,
+    ):
+        _copy_figures([*runs.all_runs(), *find_unshown(reports, runs, published)], figures, reports)
+        page.write(render_report(runs, provenance.command()).encode())
     logger.info("report: {}", reports / PAGE)
     return reports / PAGE
 
@@ -134,14 +135,17 @@ def _minute(created: str | None) -> str:
     return f"{created[:16].replace('T', ' ')} UTC" if created else "at a time not recorded"
 
 
-def _copy_figures(runs: Runs, folder: Path) -> None:
+def _copy_figures(runs: Sequence[Run], folder: Path, reports: Path) -> None:
     """Copy the figures of each run, and its pictures in fewer bytes."""
-    for run in runs.all_runs():
+    for run in runs:
         target = folder / run.name
         target.mkdir(parents=True)
         (target / METRICS).write_bytes(_serialise(run))
         for picture in run.pictures:
-            small = shrink_picture(picture, run.name, run.figures["created"])
+            if picture.parent.parent == reports / FIGURES:  # of the last report, and small
+                small = files.read_bytes(picture)
+            else:
+                small = shrink_picture(picture, run.name, run.figures["created"])
             (target / picture.name).write_bytes(small)
 
 
@@ -149,21 +153,6 @@ def _serialise(run: Run) -> bytes:
     """Return a run's figures as JSON with one key a line, so that git shows what changed."""
     rows = (orjson.dumps(key) + b": " + orjson.dumps(x) for key, x in run.figures.items())
     return b"{\n" + b",\n".join(rows) + b"\n}\n"
-
-
-def _replace_report(aside: Path, reports: Path) -> None:
-    """Replace the previous report by a complete one; a failure restores the previous one."""
-    figures, previous = reports / FIGURES, aside / "previous"
-    if figures.exists():
-        figures.rename(previous)
-    try:
-        (aside / FIGURES).rename(figures)
-        (aside / PAGE).replace(reports / PAGE)
-    except OSError:
-        shutil.rmtree(figures, ignore_errors=True)
-        if previous.exists():
-            previous.rename(figures)
-        raise
 
 
 def render_html(text: str, folder: Path) -> str:

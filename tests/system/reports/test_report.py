@@ -335,6 +335,55 @@ def published_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in kept}
 
 
+@pytest.fixture
+def clone(work: Path, tmp_path: Path) -> Path:
+    """A clone of the project with its report, where one more model was trained and evaluated."""
+    shutil.copytree(ROOT / "reports" / "figures", tmp_path / "reports" / "figures")
+    shutil.copy(ROOT / "reports" / "README.md", tmp_path / "reports")
+    shutil.copytree(work / "reports" / "tiny-test", tmp_path / "reports" / "tiny-test")
+    return tmp_path / "reports"
+
+
+def test_committed_runs_that_are_not_here_stay_in_the_report(work: Path, clone: Path) -> None:
+    figures = ROOT / "reports" / "figures"
+    before = {path.relative_to(figures): path.read_bytes() for path in figures.rglob("*.*")}
+    for names in ((), ("tiny",), ()):
+        write_report(clone, work / "models", work / "data", names)
+        after = clone / "figures"
+        assert {name: (after / name).read_bytes() for name in before} == before
+        assert (after / "tiny-test" / "metrics.json").is_file()
+        assert check_report(clone) == []
+        models = {"five", "twelve", "all"}
+        assert all((f"`{name}`" in page_of(clone)) is (not names) for name in models)
+        assert "`tiny`" in page_of(clone)
+
+
+def test_a_model_that_is_not_here_can_be_named(work: Path, clone: Path) -> None:
+    write_report(clone, work / "models", work / "data", ("tiny", "five"))
+    page = page_of(clone)
+    assert page.index("| `tiny`") < page.index("| `five`")
+    assert "| `twelve`" not in page
+    assert check_report(clone) == []
+
+
+def test_a_report_through_links(work: Path, reports: Path, tmp_path: Path) -> None:
+    """The page and the folder of the figures are links to another folder."""
+    away = tmp_path / "away"
+    away.mkdir()
+    for name in ("README.md", "figures"):
+        (reports / name).rename(away / name)
+        (reports / name).symlink_to(away / name)
+    shutil.copytree(work / "reports" / "tiny-test", reports / "tiny-test")
+    (away / "README.md").write_text("old")
+    (away / "figures" / "stale").mkdir()
+    write_report(reports, work / "models", work / "data")
+    assert (reports / "README.md").is_symlink()
+    assert (reports / "figures").is_symlink()
+    assert page_of(away).startswith("# Reports")
+    assert not (away / "figures" / "stale").exists()
+    assert check_report(reports) == []
+
+
 def test_a_failed_report_leaves_the_previous_one(work: Path, reports: Path) -> None:
     before = published_files(reports)
     folder = shutil.copytree(work / "reports" / "tiny-test", reports / "tiny-test")
