@@ -86,7 +86,7 @@ def test_a_blank_text_does_not_hide_title_and_abstract(
 
 
 def test_a_column_counts_in_any_case(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "papers.csv").write_text(f"ID,Title,ABSTRACT \n1,A galaxy,{ROBOT}\n")
+    (tmp_path / "papers.csv").write_text(f"ID,Title,ABSTRACT \n1,Note,{ROBOT}\n")
     (line,), _ = classify(folder, tmp_path / "papers.csv")
     assert (line["id"], line["category"]) == ("1", "cs.RO")
 
