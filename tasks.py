@@ -20,10 +20,10 @@ from shelfmark.cli.extras import require_extra
 from shelfmark.cli.main import shelfmark
 from shelfmark.cli.output import print_table
 from shelfmark.cli.overrides import NameOrOverride, OverridesCommand, choices
-from shelfmark.core import provenance
+from shelfmark.core import environment, provenance
 
 # Invoke forbids it, and each command would compile its libraries again, which takes it seconds.
-sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in os.environ
+sys.dont_write_bytecode = bool(environment.read("PYTHONDONTWRITEBYTECODE"))
 ROOT = Path(__file__).parent
 EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "evidently")  # what the tests try
 BENCHES = ("data", "features", "models", "growth")

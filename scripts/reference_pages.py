@@ -15,7 +15,7 @@ from scripts.config_page import table_row
 from shelfmark.cli.command import Command
 from shelfmark.cli.overrides import Override
 from shelfmark.service import settings
-from shelfmark.service.monitor import MonitorSettings
+from shelfmark.service.settings import MonitorSettings
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "shelfmark"

@@ -213,7 +213,7 @@ container=$(buildah from --pull-never shelfmark-monitor)
 containers+=("$container")
 port=$(free_port)
 mapfile -t command < <(start_of monitor)
-given=(--env "PORT=$port" --env SHELFMARK_MODEL=tried --env SHELFMARK_ADMIN_KEY=tried
+given=(--env "PORT=$port" --env SHELFMARK_MODEL=tried --env SHELFMARK_ADMIN_KEY=key-of-these-tries
     --volume "$work/models:/models:ro" --volume "$work/logs:/logs:ro"
     --volume "$work/reports:/reports:rw")
 inside "$container" "${command[@]}" &
@@ -236,7 +236,7 @@ def asked(path, **more):
 
 
 asked("/health")
-asked("/drift/run", method="POST", headers={"X-Admin-Key": "tried"})
+asked("/drift/run", method="POST", headers={"X-Admin-Key": "key-of-these-tries"})
 report = asked("/drift/latest")
 print(report["model"], report["verdict"])
 if report["window"]["papers"] != 1:

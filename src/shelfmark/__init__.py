@@ -13,8 +13,9 @@ All names are imported when they are first used, so that `import shelfmark` cost
 from __future__ import annotations
 
 import importlib
-import os
 from typing import TYPE_CHECKING, Any
+
+from shelfmark.core import environment
 
 if TYPE_CHECKING:
     from shelfmark.api import PaperClassifier, load, load_config, train
@@ -48,7 +49,7 @@ _MODULES = {
 
 # OpenMP's threads spin while they wait for one another. Beside a busy neighbour that makes the
 # trees twenty times slower, so they sleep instead; read when the libraries that use it are loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+environment.set_default("OMP_WAIT_POLICY", "PASSIVE")
 
 
 if not TYPE_CHECKING:  # or a type checker would take any name for one of them

@@ -18,12 +18,14 @@ from tests.support.serving import running
 @pytest.fixture(scope="session")
 def server(home: Path) -> Iterator[httpx.Client]:
     """One server process for all tests that need nothing else of it."""
-    with running(home, SHELFMARK_ADMIN_KEY="admin") as client:
+    with running(home, SHELFMARK_ADMIN_KEY="admin-key-of-tests") as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def client(home: Path) -> Iterator[TestClient]:
-    chosen = Settings(models=str(home / "models"), model="quick", admin_key=SecretStr("admin"))
+    chosen = Settings(
+        models=str(home / "models"), model="quick", admin_key=SecretStr("admin-key-of-tests")
+    )
     with TestClient(create_app(chosen), raise_server_exceptions=False) as client:
         yield client

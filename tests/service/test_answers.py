@@ -104,7 +104,7 @@ def test_a_file_that_a_browser_has_is_not_sent_again(server: httpx.Client) -> No
     [
         ({}, "body", "no text: give text, or title and abstract"),
         ({"text": "  "}, "body", "no text"),
-        ({"text": 3}, "text", "valid string"),
+        ({"text": 3}, "text", "should be text"),
         ({"text": "a", "title": "b"}, "body", "not both"),
         ({"text": "a", "papers": [{"text": "b"}]}, "body", "give one paper, or papers"),
         ({"papers": []}, "papers", "at least 1"),

@@ -185,7 +185,10 @@ def test_a_websocket_is_not_opened(server: httpx.Client) -> None:
 def test_a_wrong_key_is_refused_before_the_body_arrives(
     home: Path, path: str, key: str, status: bytes
 ) -> None:
-    keys = {"api_key": SecretStr("right"), "admin_key": SecretStr("right")}
+    keys = {
+        "api_key": SecretStr("the right key of all"),
+        "admin_key": SecretStr("the right key of all"),
+    }
     with threaded_service(settings(home, **keys)) as client, connected(client) as connection:
         connection.sendall(post(path, key, "Content-Length: 4000000", "Expect: 100-continue"))
         answer = read_to_the_end(connection)
@@ -201,7 +204,7 @@ def test_loading_without_an_admin_key_is_refused_before_the_body_arrives(home: P
 
 def test_a_client_that_sends_its_whole_body_reads_the_refusal(home: Path) -> None:
     with (
-        threaded_service(settings(home, api_key=SecretStr("right"))) as client,
+        threaded_service(settings(home, api_key=SecretStr("the right key of all"))) as client,
         connected(client) as connection,
     ):
         connection.sendall(post("/predict", "Content-Length: 2000000", body=b"x" * 2_000_000))
@@ -209,7 +212,7 @@ def test_a_client_that_sends_its_whole_body_reads_the_refusal(home: Path) -> Non
 
 
 def test_other_sites_may_read_a_refusal_of_the_guard(home: Path) -> None:
-    keys = {"api_key": SecretStr("right"), "cors_origins": ["https://example.org"]}
+    keys = {"api_key": SecretStr("the right key of all"), "cors_origins": ["https://example.org"]}
     with threaded_service(settings(home, **keys)) as client:
         answer = client.post("/predict", json={}, headers={"Origin": "https://example.org"})
     assert answer.status_code == 401

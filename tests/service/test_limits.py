@@ -41,15 +41,19 @@ def test_a_streamed_body_over_the_limit_is_refused(server: httpx.Client) -> None
 
 
 def test_an_api_key_is_required_if_one_is_set(home: Path) -> None:
-    chosen = Settings(models=str(home / "models"), model="quick", api_key=SecretStr("kéy"))
+    chosen = Settings(
+        models=str(home / "models"), model="quick", api_key=SecretStr("the key of the tests")
+    )
     with TestClient(create_app(chosen)) as client:
         assert client.get("/ready").status_code == 200
         answer = client.post("/predict", json={"text": ROBOT})
         assert answer.status_code == 401
         assert answer.json()["title"] == "Unauthorized"
-        wrong = client.post("/predict", json={"text": ROBOT}, headers={"X-API-Key": "key"})
-        assert wrong.status_code == 401
-        headers = {b"X-API-Key": "kéy".encode()}
+        for wrong in (b"", b"key", b"the key of the test", "the kéy of the tests".encode()):
+            headers = {b"X-API-Key": wrong}
+            answer = client.post("/predict", json={"text": ROBOT}, headers=headers)
+            assert answer.status_code == 401
+        headers = {b"X-API-Key": b"the key of the tests"}
         assert client.post("/predict", json={"text": ROBOT}, headers=headers).status_code == 200
 
 

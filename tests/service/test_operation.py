@@ -60,11 +60,11 @@ def test_requests_and_papers_are_counted(client: TestClient) -> None:
 
 
 def test_the_admin_key_loads_another_version(home: Path, client: TestClient) -> None:
-    def load(version: str, key: str | None = "admin") -> Any:
+    def load(version: str, key: str | None = "admin-key-of-tests") -> Any:
         headers = {} if key is None else {"X-Admin-Key": key}
         return client.post("/load", json={"version": version}, headers=headers)
 
-    for key in (None, "", "wrong", "admin2"):
+    for key in (None, "", "wrong", "admin-key-of-tests2"):
         assert load("quick", key).status_code == 401
     workers = [{"pid": os.getpid(), "model": "quick"}]
     assert load("quick").json() == {"status": "ready", "model": "quick", "workers": workers}
@@ -86,7 +86,9 @@ def test_whatever_opening_a_version_raises_is_409(
         raise reason
 
     monkeypatch.setattr(Registry, "open", fail)
-    answer = client.post("/load", json={"version": "quick"}, headers={"X-Admin-Key": "admin"})
+    answer = client.post(
+        "/load", json={"version": "quick"}, headers={"X-Admin-Key": "admin-key-of-tests"}
+    )
     assert answer.status_code == 409
     assert type(reason).__name__ in answer.json()["detail"]
     assert "secret" not in answer.text
@@ -108,7 +110,9 @@ def test_a_load_that_not_all_workers_follow_is_504_and_names_them(
 
     monkeypatch.setattr(ModelSlot, "load", load)
     monkeypatch.setattr(ModelSlot, "overview", look)
-    answer = client.post("/load", json={"version": "quick"}, headers={"X-Admin-Key": "admin"})
+    answer = client.post(
+        "/load", json={"version": "quick"}, headers={"X-Admin-Key": "admin-key-of-tests"}
+    )
     assert answer.status_code == 504
     workers = [
         {"pid": 4711, "model": "older", "problem": "quick is missing or damaged"},

@@ -112,10 +112,10 @@ def test_all_answers_of_a_request_come_from_one_model(
     for name in ("quick", "again"):
         card = dataclasses.replace(model.card, name=name)
         artifact.save(artifact.Model(model.classifier, card), tmp_path / "models")
-    with threaded_service(settings(tmp_path, admin_key=SecretStr("admin"))) as client:
+    with threaded_service(settings(tmp_path, admin_key=SecretStr("admin-key-of-tests"))) as client:
         large = pool.submit(post, client, LARGE)
         held_model.wait_for_batch(1)
-        headers = {"X-Admin-Key": "admin"}
+        headers = {"X-Admin-Key": "admin-key-of-tests"}
         loaded = client.post("/load", json={"version": "again"}, headers=headers)
         assert loaded.status_code == 200
         held_model.release_one()

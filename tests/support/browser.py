@@ -32,7 +32,7 @@ and ""star formation"".",astro-ph.GA\r
 def run_browser() -> Iterator[Browser]:
     """Run a browser while the block does; skip the test where none is installed, but not in CI."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None and "CI" not in os.environ:
+    if program is None and not os.environ.get("CI"):
         pytest.skip("there is no Chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

@@ -93,7 +93,7 @@ def test_a_day_of_work(tmp_path: Path) -> None:
             "error: experiment=fsat: no such experiment; did you mean fast?",
         ),
         (["train", "data"], "error: data: no override"),
-        (["bench", "data", "seed=-1"], "error: seed: -1: input should be greater"),
+        (["bench", "data", "seed=-1"], "error: seed: -1: should be at least"),
         (["bench", "feature"], "error: feature: no such benchmark; did you mean features?"),
         (["test", "some"], "error: 'some' is not 'all'"),
     ],

@@ -24,7 +24,7 @@ from loguru import logger
 from shelfmark import __version__
 from shelfmark.arxiv import oai_xml
 from shelfmark.arxiv.oai_xml import FaultError, Page
-from shelfmark.core import files
+from shelfmark.core import environment, files
 from shelfmark.errors import ShelfmarkError
 
 ARXIV = "https://oaipmh.arxiv.org/oai"
@@ -309,6 +309,6 @@ def hold_connection(host: str, interval: float, clock: Clock = SYSTEM_CLOCK) -> 
 
 def _cache() -> Path:
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shelfmark"
+        return Path(environment.read("XDG_CACHE_HOME") or Path.home() / ".cache") / "shelfmark"
     except RuntimeError as error:
         raise ShelfmarkError("there is no home folder: set XDG_CACHE_HOME to a folder") from error

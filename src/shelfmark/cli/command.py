@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from shelfmark.cli.output import name_standard_output
+from shelfmark.core import environment
 from shelfmark.errors import OutputClosedError
 
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C stops
@@ -67,6 +68,7 @@ def run(commands: click.Command, arguments: Sequence[str] | None, program: str) 
     Click's own errors become one line like all others. Their status is 1, as everywhere: that of
     `drift` is 2 where there is drift.
     """
+    environment.drop_blank()
     name_standard_output()
     try:
         try:

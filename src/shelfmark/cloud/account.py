@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from shelfmark.config.groups import CONFIGS
+from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.config.schema import Strict
 from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
@@ -55,9 +56,10 @@ def read_account(path: Path | None = None) -> Account:
             f"{path} cannot be read ({error}); run shelfmark cloud-init"
         ) from error
     except ValidationError as error:
-        first = error.errors()[0]
+        first = first_problem(error)
         key = ".".join(str(part) for part in first["loc"])
-        raise ShelfmarkError(f"{path}: {key}: {first['input']!r}: {first['msg']}") from error
+        reason = describe_problem(first)
+        raise ShelfmarkError(f"{path}: {key}: {first['input']!r}: {reason}") from error
 
 
 def write_account(account: Account, path: Path = FILE) -> None:

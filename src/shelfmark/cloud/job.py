@@ -24,7 +24,7 @@ from loguru import logger
 
 from shelfmark.cloud import rest
 from shelfmark.config.schema import VERSION, Config
-from shelfmark.core import checkpoint, files, storage
+from shelfmark.core import checkpoint, environment, files, storage
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.aliases import HISTORY, LATEST, first_history
@@ -35,6 +35,7 @@ MOUNT = "SHELFMARK_GCS_MOUNT"  # the folder in which a job has all buckets as fo
 SECRET_NAME = "WANDB_SECRET"  # noqa: S105 - names projects/P/secrets/S/versions/latest
 WANDB_KEY, WANDB_MODE = "WANDB_API_KEY", "WANDB_MODE"
 REPORTS = "reports"
+ADDRESS = re.compile(r"gs://[^/\s]+(/|$)")
 SECONDS = 0.5  # between two looks for finished stages
 
 
@@ -54,9 +55,10 @@ def run_in_job(settings: Config, work: Callable[[Config], TrainingResult]) -> Tr
     Raises:
         ShelfmarkError: as `work`, or the bucket does not take the model.
     """
-    if not os.environ.get(MODEL):
+    address = environment.read(MODEL)
+    if not address:
         return work(settings)
-    output = BucketFolder.open(os.environ[MODEL])
+    output = _open_folder(MODEL, address)
     settings = _with_name(settings, output)
     if settings.tracking.kind == "wandb":
         set_wandb_key()
@@ -64,7 +66,7 @@ def run_in_job(settings: Config, work: Callable[[Config], TrainingResult]) -> Tr
     if f"{settings.name}/{artifact.CARD}" in output:
         logger.info("model: {}/{}, finished by an earlier attempt", output.address, settings.name)
         return TrainingResult(models / str(settings.name))
-    stages = BucketFolder.open(os.environ.get(STAGES) or f"{output.parent}/checkpoints")
+    stages = _open_folder(STAGES, environment.read(STAGES, f"{output.parent}/checkpoints"))
     _restore(stages, models)
     with _copying_stages(models, stages):
         result = work(settings)
@@ -96,7 +98,7 @@ class BucketFolder:
             ShelfmarkError: the address is not in a bucket, or cannot be reached.
         """
         address = address.rstrip("/")
-        mount = Path(os.environ.get(MOUNT, "/gcs"))
+        mount = Path(environment.read(MOUNT, "/gcs"))
         bucket = address.removeprefix("gs://").partition("/")[0]
         if os.access(mount / bucket, os.R_OK | os.W_OK | os.X_OK):
             return cls(address, None, str(mount / address.removeprefix("gs://")))
@@ -155,6 +157,19 @@ class BucketFolder:
                     self.system.rm(self.root, recursive=True)
         except ShelfmarkError as error:
             logger.warning("{} is not cleared: {}", self.address, error)
+
+
+def _open_folder(variable: str, address: str) -> BucketFolder:
+    """Return the folder whose address a variable holds.
+
+    Raises:
+        ShelfmarkError: the address is not in a bucket, or cannot be reached; names the variable.
+    """
+    if not ADDRESS.match(address):
+        raise ShelfmarkError(
+            f"{variable}: {address!r} should be a folder of a bucket, gs://BUCKET/…"
+        )
+    return BucketFolder.open(address)
 
 
 def _with_name(settings: Config, output: BucketFolder) -> Config:
@@ -255,14 +270,14 @@ def set_wandb_key() -> None:
 
     A training matters more than its record, so that no error here stops it.
     """
-    name = os.environ.get(SECRET_NAME)
-    if not name or os.environ.get(WANDB_KEY):
+    name = environment.read(SECRET_NAME)
+    if not name or environment.read(WANDB_KEY):
         return
     try:
         os.environ[WANDB_KEY] = _read_secret(name)
     except ShelfmarkError as error:
         logger.warning("no W&B key from {}: {}; recorded offline", name, error)
-        os.environ.setdefault(WANDB_MODE, "offline")
+        environment.set_default(WANDB_MODE, "offline")
 
 
 def _read_secret(name: str) -> str:

@@ -6,9 +6,9 @@ credentials, so that a test's server never receives a token.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
+from shelfmark.core import environment
 from shelfmark.errors import ShelfmarkError
 
 ENDPOINT = "SHELFMARK_GOOGLE_ENDPOINT"
@@ -21,7 +21,7 @@ WITHOUT = "shelfmark train trains here, and shelfmark submit --dry-run shows wha
 
 def base_url(host: str) -> str:
     """Return the URL of a service of Google's, given its host, such as storage.googleapis.com."""
-    return os.environ.get(ENDPOINT) or f"https://{host}"
+    return environment.read(ENDPOINT) or f"https://{host}"
 
 
 def find_credentials() -> Any:
@@ -34,7 +34,7 @@ def find_credentials() -> Any:
     from google.auth.credentials import AnonymousCredentials
     from google.auth.exceptions import GoogleAuthError
 
-    if os.environ.get(ENDPOINT):
+    if environment.read(ENDPOINT):
         return AnonymousCredentials()  # type: ignore[no-untyped-call]
     try:
         return google.auth.default(scopes=[SCOPE])[0]

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from shelfmark.cloud import gcloud
 from shelfmark.cloud.account import Account
 from shelfmark.cloud.gcloud import Command
+from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.core.project import project_folder
 from shelfmark.errors import ShelfmarkError
 
@@ -57,8 +58,9 @@ def make_account(project: str, region: str, bucket: str) -> Account:
     try:
         ours = Account.model_validate(names)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ShelfmarkError(f"--{first['loc'][0]} {first['input']}: {first['msg']}") from error
+        first = first_problem(error)
+        option, reason = first["loc"][0], describe_problem(first)
+        raise ShelfmarkError(f"--{option} {first['input']}: {reason}") from error
     return ours.model_copy(update={"service_account": service_account_email(ours, "train")})
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from shelfmark.config import groups
+from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.config.schema import MODEL_KINDS, RENAMED_KEYS, Config, DriftConfig, ModelConfig
 from shelfmark.errors import ShelfmarkError, nearest
 
@@ -56,9 +57,7 @@ def load_drift_config(overrides: Sequence[str] = ()) -> DriftConfig:
     except (OSError, yaml.YAMLError) as error:
         raise ShelfmarkError(f"{path}: {' '.join(str(error).split())}") from error
     except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(map(str, problem["loc"]))
-        raise ShelfmarkError(f"{key}: {problem['input']!r}: {problem['msg'].lower()}") from error
+        raise ShelfmarkError(_first_problem(error, DriftConfig)) from error
 
 
 def validate_config(model: type[Model], values: dict[str, Any]) -> Model:
@@ -192,7 +191,7 @@ def _flat(node: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
-    problem = error.errors()[0]
+    problem = first_problem(error)
     # The location of an error within a union ends with the name of a type.
     key = ".".join(str(part) for part in problem["loc"] if str(part).isidentifier() or part == 0)
     if problem["type"] == "extra_forbidden":
@@ -201,10 +200,9 @@ def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
         section = key.rpartition(".")[0]
         known = [f"{section}.{name}".lstrip(".") for name in _fields(section, model)]
         return f"{key}: no such key{nearest(key, known)}"
-    message = problem["msg"].removeprefix("Value error, ")
     value = problem["input"]
     shown = "" if isinstance(value, dict) else f"{value!r}: "
-    return f"{key}: {shown}{message[0].lower()}{message[1:]}"
+    return f"{key}: {shown}{describe_problem(problem)}"
 
 
 def _fields(section: str, model: type[BaseModel]) -> list[str]:

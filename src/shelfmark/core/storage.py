@@ -10,14 +10,13 @@ import contextlib
 import hashlib
 import io
 import logging
-import os
 import socket
 from collections.abc import Iterator
 from typing import IO, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from shelfmark.core import project
+from shelfmark.core import environment, project
 from shelfmark.errors import ShelfmarkError
 
 GOOGLE = ("gs", "gcs")
@@ -133,7 +132,7 @@ class _Reader(io.RawIOBase):
 
 def emulator_host() -> str:
     """Return the host that emulates Google's storage, "" if no emulator is set."""
-    return os.environ.get("STORAGE_EMULATOR_HOST", "").removeprefix("default")
+    return environment.read("STORAGE_EMULATOR_HOST").removeprefix("default")
 
 
 def set_timeouts() -> None:
@@ -141,7 +140,7 @@ def set_timeouts() -> None:
     limits = _timeouts()
     limits.pop("token", None)
     if emulator_host():
-        os.environ.setdefault("NO_GCE_CHECK", "true")  # the search for a token takes seconds
+        environment.set_default("NO_GCE_CHECK", "true")  # the search for a token takes seconds
     from fsspec.config import conf
 
     for name in GOOGLE:
@@ -151,7 +150,7 @@ def set_timeouts() -> None:
 def _timeouts() -> dict[str, Any]:
     """Return the options by which gcsfs times out, and fails where credentials are missing."""
     for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+        environment.set_default(name, value)
     import aiohttp
     from fsspec.config import conf
 

@@ -15,6 +15,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.config.schema import VERSION
 from shelfmark.core import files, storage
 from shelfmark.errors import ShelfmarkError
@@ -161,7 +162,7 @@ class Alias:
             return _HISTORY.validate_json(content or b"[]")
         except ValidationError as error:
             place = f"{self._models}/{self.name}{HISTORY}"
-            reason = error.errors()[0]["msg"]
+            reason = describe_problem(first_problem(error))
             raise ShelfmarkError(
                 f"{place} is damaged ({reason}): remove it, and earlier versions are forgotten"
             ) from error

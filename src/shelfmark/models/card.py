@@ -18,6 +18,7 @@ from pydantic import (
     ValidationError,
 )
 
+from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.config.schema import VERSION, Config, with_present_keys
 from shelfmark.core.npy import ArraySpec
 from shelfmark.errors import ShelfmarkError, one_line
@@ -285,8 +286,9 @@ def _validate(key: str, adapter: TypeAdapter[Any], value: Any) -> Any:
     try:
         return adapter.validate_json(orjson.dumps(value))
     except ValidationError as error:
-        first = error.errors()[0]
+        first = first_problem(error)
         place = one_line(".".join([key, *map(str, first["loc"])]))
-        raise ShelfmarkError(f"{place} is invalid: {one_line(first['msg'])}") from error
+        reason = one_line(describe_problem(first))
+        raise ShelfmarkError(f"{place} is invalid: {reason}") from error
     except (TypeError, ValueError, AttributeError) as error:
         raise ShelfmarkError(f"{key} is invalid") from error

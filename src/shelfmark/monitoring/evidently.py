@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
 import warnings
 from typing import Any
 
 import pandas as pd
 
-from shelfmark.core import project
+from shelfmark.core import environment, project
 from shelfmark.errors import ShelfmarkError
 
 
@@ -20,7 +19,7 @@ def load_evidently() -> Any:
     Raises:
         ShelfmarkError: it is not installed.
     """
-    os.environ.setdefault("DO_NOT_TRACK", "1")  # it reports its use to its makers otherwise
+    environment.set_default("DO_NOT_TRACK", "1")  # it reports its use to its makers otherwise
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it imports names that NumPy has moved

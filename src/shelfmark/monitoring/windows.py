@@ -6,7 +6,6 @@ import heapq
 import itertools
 import math
 import random
-import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -35,9 +34,8 @@ from shelfmark.models.card import ModelCard
 from shelfmark.monitoring import fingerprint, prediction_log, reference
 from shelfmark.monitoring.fingerprint import Sketcher, sketcher_for
 from shelfmark.monitoring.log_line import LogLine
+from shelfmark.monitoring.spans import parse_since
 
-SPAN = re.compile(r"(\d+(?:\.\d+)?)([mhdw])")
-SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 # The columns of a file of papers that are read: the paper, its label and its time.
 COLUMNS = (*readers.PAPER, "label", "primary", "categories", "time", "submitted", "versions")
 LOG_COLUMNS = ("confidence", "words", "unknown", "language")
@@ -174,29 +172,6 @@ def from_papers(path: str, model: Model, since: str, most: int) -> Window:
 
 def _read_records(path: str, setting: str) -> Iterator[Record]:
     return itertools.chain.from_iterable(readers.read_batches(path, setting, COLUMNS))
-
-
-def parse_since(since: str, now: float) -> float:
-    """Return the time, in seconds, of 7d, 24h, 90m, 2w or 2026-11-01; of "" the beginning.
-
-    Args:
-        since: a span before now, or a day or time in ISO 8601, in UTC without a zone.
-        now: in seconds since 1970.
-
-    Raises:
-        ShelfmarkError: it is neither.
-    """
-    if not since:
-        return -math.inf
-    if span := SPAN.fullmatch(since):
-        return now - float(span[1]) * SECONDS[span[2]]
-    try:
-        moment = datetime.fromisoformat(since)
-    except ValueError:
-        raise ShelfmarkError(
-            f"--since: {since!r} is invalid: give 7d, 24h, 90m, 2w or 2026-11-01"
-        ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def coerce_dtypes(rows: pd.DataFrame) -> pd.DataFrame:

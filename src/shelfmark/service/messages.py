@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import HTTPException
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.config.schema import VERSION
 from shelfmark.models.answers import Answer, PaperQuery
 from shelfmark.service.settings import Settings
@@ -144,8 +145,8 @@ class PredictRequest(PaperInput):
             valid = PaperInput.model_validate(paper)
             return valid.query(self.top_k, self.explain, max_characters, field)
         except ValidationError as error:
-            first = error.errors()[0]
-            return InvalidFieldError(field_path([field, *first["loc"]]), first["msg"])
+            first = first_problem(error)
+            return InvalidFieldError(field_path([field, *first["loc"]]), describe_problem(first))
         except InvalidFieldError as error:
             return error
 

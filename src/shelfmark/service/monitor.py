@@ -14,13 +14,12 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 from loguru import logger
-from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
-from shelfmark.core import console, files
+from shelfmark.core import console, environment, files
 from shelfmark.monitoring import detect
 from shelfmark.service import server, telemetry
 from shelfmark.service.application import Application
@@ -30,7 +29,7 @@ from shelfmark.service.middleware.guard import RequestGuard
 from shelfmark.service.middleware.head import answer_head
 from shelfmark.service.middleware.prefix import ProxyPrefix
 from shelfmark.service.responses import document_problems
-from shelfmark.service.settings import Settings
+from shelfmark.service.settings import MonitorSettings
 from shelfmark.service.telemetry import Telemetry
 from shelfmark.service.workers import process
 from shelfmark.service.workers.descriptors import LoopErrors
@@ -40,17 +39,6 @@ from shelfmark.service.workers.listening import describe_sockets, listen
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 NO_REPORT = "There is no report yet: start a run with POST /drift/run."
 SUCCESS_CODES = tuple(detect.EXIT_STATUS.values())
-
-
-class MonitorSettings(Settings):
-    """The settings of the monitor, besides those of the service that it shares."""
-
-    reports: Path = Field(Path("reports"), description="folder of the reports")
-    since: str = Field("7d", description="window of log lines that a run compares")
-    every_seconds: float | None = Field(
-        None, gt=0, description="time between scheduled runs; without it, runs start on request"
-    )
-    run_seconds: float = Field(3600, gt=0, description="longest time of a run")
 
 
 class DriftRunner:
@@ -235,6 +223,7 @@ def serve(host: str, port: int = 0, root_path: str = "") -> None:
 
 def main() -> None:
     """Serve on all addresses, as in a container, with the settings of the environment."""
+    environment.drop_blank()
     with console.one_line_errors():
         serve("0.0.0.0")  # noqa: S104 - a container's own network
 

@@ -7,13 +7,13 @@ path. With a URL, and optionally the seconds to wait, it checks a service that h
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 import urllib.error
 import urllib.request
 from typing import Any
 
+from shelfmark.core import environment
 from shelfmark.errors import ShelfmarkError
 
 SAMPLE_TEXT = "We train a robot arm to grasp unseen objects from depth images."
@@ -33,7 +33,7 @@ def check_service(url: str, token: str = "", seconds: float | None = None) -> st
         ShelfmarkError: the service is not ready in time, or its answer is not a prediction.
     """
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    if key := os.environ.get("SHELFMARK_API_KEY"):
+    if key := environment.read_key("SHELFMARK_API_KEY"):
         headers["X-API-Key"] = key
     url = url.rstrip("/")
     seconds = READY_SECONDS if seconds is None else seconds
@@ -83,7 +83,7 @@ def main(arguments: list[str]) -> None:
             sys.stdout.write(f"{check_service(arguments[0], seconds=seconds)}\n")
             return
         path = arguments[0] if arguments else "/ready"
-        url = f"http://127.0.0.1:{os.environ.get('PORT', '8000')}{path}"
+        url = f"http://127.0.0.1:{environment.read('PORT', '8000')}{path}"
         if problem := _get_problem(url, {}):
             raise ShelfmarkError(f"{url}: {problem}")
     except ShelfmarkError as error:

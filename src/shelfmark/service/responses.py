@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from shelfmark.config.problems import describe_problem
 from shelfmark.service.messages import UNPROCESSABLE, InvalidFieldError, field_path
 
 TYPE = "application/problem+json"
@@ -117,7 +118,7 @@ def _field_error(error: Any) -> dict[str, str]:
         return {"field": "body", "problem": f"invalid JSON at character {path}"}
     if error["type"] == "missing" and not path:
         return {"field": "body", "problem": "is empty, but should be a JSON object"}
-    return {"field": path or "body", "problem": error["msg"]}
+    return {"field": path or "body", "problem": describe_problem(error)}
 
 
 def add_problem_handlers(app: FastAPI) -> None:

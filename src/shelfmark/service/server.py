@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from loguru import logger
 from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
-from shelfmark.core import console
+from shelfmark.core import console, environment
 from shelfmark.errors import ShelfmarkError
-from shelfmark.service.settings import Settings
+from shelfmark.service.settings import Settings, variable_names
 from shelfmark.service.workers.board import METRICS_FOLDER, Board, Wanted
 from shelfmark.service.workers.listening import listen
 from shelfmark.service.workers.supervisor import Supervisor
@@ -84,24 +84,24 @@ def _runtime_folder() -> Iterator[Path]:
 
 
 def read_settings(kind: type[SettingsType]) -> SettingsType:
-    """Return settings read from the environment.
+    """Return settings read from the environment; log a warning for each unknown variable.
 
     Raises:
         ShelfmarkError: a setting is invalid.
     """
     try:
-        return kind()
-    except (ValidationError, SettingsError) as error:
-        if isinstance(error, SettingsError):  # a list that is not JSON
-            raise ShelfmarkError(str(error)) from error
-        first = error.errors()[0]
-        raise ShelfmarkError(
-            f"SHELFMARK_{first['loc'][0]}".upper() + f": {first['msg']}"
-        ) from error
+        settings = kind()
+    except ValidationError as error:
+        # Its text, which a traceback would show, may hold a key.
+        raise ShelfmarkError(kind.describe(error.errors()[0])) from None
+    for line in environment.describe_unknown(variable_names()):
+        logger.warning(line)
+    return settings
 
 
 def main() -> None:
     """Serve on all addresses, as in a container, with the settings of the environment."""
+    environment.drop_blank()
     console.configure_logging()
     with console.one_line_errors():
         serve("0.0.0.0")  # noqa: S104 - a container's own network

@@ -2,21 +2,86 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shelfmark.config.problems import describe_problem
 from shelfmark.config.schema import VERSION
+from shelfmark.core.environment import PREFIX, check_key
 from shelfmark.models.aliases import LATEST
+from shelfmark.monitoring.spans import check_since
 from shelfmark.service.middleware.prefix import normalize_prefix
+
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{1,5})?")
+ANY_ORIGIN = "*"
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which browsers leave out of an origin
+# What a value looks like where the default does not show it.
+FORMS = {
+    "cors_origins": 'give a JSON list, ["https://a.org"]',
+    "every_seconds": "give seconds, as 3600",
+    "log_folder": "give a folder, as logs",
+    "since": "",
+}
+
+
+def _check_secret(key: SecretStr) -> SecretStr:
+    return SecretStr(check_key(key.get_secret_value()))
+
+
+def _read_list(value: object) -> object:
+    """Return a JSON list as a list; else entries with commas between them."""
+    if not isinstance(value, str):
+        return value
+    if value.startswith(("[", "{", '"')):
+        try:
+            found = json.loads(value)
+        except ValueError:
+            raise ValueError("should be a list") from None
+        return [found] if isinstance(found, str) else found
+    return [entry.strip() for entry in value.split(",") if entry.strip()]
+
+
+def _check_origins(origins: list[str]) -> list[str]:
+    """Return origins as browsers send them."""
+    if ANY_ORIGIN in origins and len(origins) > 1:
+        raise ValueError(f"{ANY_ORIGIN} allows every origin, so it stands alone")
+    return [origin if origin == ANY_ORIGIN else _check_origin(origin) for origin in origins]
+
+
+def _check_origin(origin: str) -> str:
+    lower = origin.strip().lower()
+    if not ORIGIN.fullmatch(lower):
+        raise ValueError(f"{origin!r} is no origin: scheme, host and port alone, as https://a.org")
+    return lower.removesuffix(DEFAULT_PORTS.get(urlsplit(lower).scheme, " "))
+
+
+Key = Annotated[SecretStr, AfterValidator(_check_secret)]
+Origins = Annotated[
+    list[str], NoDecode, BeforeValidator(_read_list), AfterValidator(_check_origins)
+]
 
 
 class Settings(BaseSettings):
-    """Read from the environment: each as SHELFMARK_ and its name in capitals, and PORT."""
+    """Read from the environment: each as SHELFMARK_ and its name in capitals, and PORT.
 
-    model_config = SettingsConfigDict(env_prefix="SHELFMARK_", frozen=True, extra="ignore")
+    A variable that is empty or blank is unset. Blanks around a value are no part of it.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="ignore",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+    )
 
     models: str = Field("models", description="folder or bucket (gs://...) of the models")
     model: str = Field(LATEST, pattern=VERSION, description="version or alias to load at the start")
@@ -61,12 +126,17 @@ class Settings(BaseSettings):
         60, gt=0, description="longest time of POST /load, until all workers serve the model"
     )
 
-    api_key: SecretStr | None = Field(None, description="X-API-Key that POST /predict requires")
-    admin_key: SecretStr | None = Field(
-        None, description="X-Admin-Key of POST /load; disabled without it"
+    api_key: Key | None = Field(
+        None, description="X-API-Key that POST /predict requires, at least 16 characters"
     )
-    cors_origins: list[str] = Field(
-        [], description="origins of other sites allowed by CORS, a JSON list"
+    admin_key: Key | None = Field(
+        None,
+        description="X-Admin-Key of POST /load, at least 16 characters; disabled without it",
+    )
+    cors_origins: Origins = Field(
+        [],
+        description='origins of other sites allowed by CORS, a JSON list: `["https://a.org"]`; '
+        '`["*"]` allows all',
     )
 
     log_folder: Path | None = Field(
@@ -80,6 +150,57 @@ class Settings(BaseSettings):
     # Set by `serve`: the folder that the workers share.
     runtime: Path | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_blank(cls, values: Any) -> Any:
+        """Leave out values that are blank, and the blanks around the others."""
+        if not isinstance(values, Mapping):
+            return values
+        trimmed = {
+            key: value.strip() if isinstance(value, str) else value for key, value in values.items()
+        }
+        return {key: value for key, value in trimmed.items() if value != ""}
+
+    @classmethod
+    def variable(cls, name: str) -> str:
+        """Return the variable that sets a field."""
+        field = cls.model_fields[name]
+        return str(field.validation_alias or f"{PREFIX}{name.upper()}")
+
+    @classmethod
+    def describe(cls, problem: ErrorDetails) -> str:
+        """Return the line for an invalid value: its variable, what is wrong, and a right form.
+
+        A key is never shown.
+        """
+        place = str(problem["loc"][0])
+        names = {one: cls.variable(one) for one in cls.model_fields}
+        name = next(one for one, variable in names.items() if place in (one, variable))
+        field = cls.model_fields[name]
+        value, secret = problem["input"], name.endswith("_key")
+        shown = f"{value!r} " if isinstance(value, str) and not secret else ""
+        form = FORMS.get(name, "" if secret else f"give one as {field.default}")
+        line = f"{names[name]}: {shown}{describe_problem(problem)}"
+        return f"{line}; {form}" if form else line
+
+
+class MonitorSettings(Settings):
+    """The settings of the monitor, besides those of the service that it shares."""
+
+    reports: Path = Field(Path("reports"), description="folder of the reports")
+    since: Annotated[str, AfterValidator(check_since)] = Field(
+        "7d", description="window of log lines that a run compares; `all` for the whole log"
+    )
+    every_seconds: float | None = Field(
+        None, gt=0, description="time between scheduled runs; without it, runs start on request"
+    )
+    run_seconds: float = Field(3600, gt=0, description="longest time of a run")
+
+
+def variable_names() -> set[str]:
+    """Return the variables of the service and of the monitor."""
+    return {MonitorSettings.variable(name) for name in MonitorSettings.model_fields}
+
 
 def settings_table(kind: type[Settings] = Settings) -> str:
     """Return the settings, or those that a subclass adds, as a Markdown table."""
@@ -87,7 +208,7 @@ def settings_table(kind: type[Settings] = Settings) -> str:
     for name, field in kind.model_fields.items():
         added = kind is Settings or name not in Settings.model_fields
         if field.description and added:
-            variable = str(field.validation_alias or f"SHELFMARK_{name.upper()}")
+            variable = kind.variable(name)
             default = "" if field.default in (None, "") else f"`{field.default}`"
             lines.append(f"| `{variable}` | {default} | {field.description} |")
     return "\n".join(lines)

@@ -29,7 +29,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.registry import Collector
 
-from shelfmark.core import files
+from shelfmark.core import environment, files
 from shelfmark.service.workers.board import METRICS_FOLDER, Overview
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -47,8 +47,8 @@ class Telemetry:
     """The metrics of one worker."""
 
     def __init__(self) -> None:
-        folder = os.environ.get(METRICS_FOLDER)
-        self._folder = Path(folder) if folder is not None else None
+        folder = environment.read(METRICS_FOLDER)
+        self._folder = Path(folder) if folder else None
         if self._folder is not None:
             _reserve_files(self._folder)
         self._registry = CollectorRegistry()

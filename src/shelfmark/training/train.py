@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from loguru import logger
 
 from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.config.schema import Config
-from shelfmark.core import files, provenance
+from shelfmark.core import environment, files, provenance
 from shelfmark.core.checkpoint import (
     Checkpoint,
     has_unfinished,
@@ -187,7 +186,7 @@ def git_commit() -> str | None:
 
     An image names its commit in `SHELFMARK_COMMIT`.
     """
-    if stated := os.environ.get("SHELFMARK_COMMIT"):
+    if stated := environment.read("SHELFMARK_COMMIT"):
         return stated
     if checkout() is None:  # git would answer for a repository that the environment lies in
         return None

@@ -14,7 +14,7 @@ from typing import Any
 from loguru import logger
 
 from shelfmark.config.schema import Config
-from shelfmark.core import files, project
+from shelfmark.core import environment, files, project
 from shelfmark.errors import ShelfmarkError
 
 FOLDER = "wandb"  # in the run's folder
@@ -119,7 +119,7 @@ class WandbRun:
                     self._wandb.run.finish(exit_code=int(failed))
             # Waits until W&B's process has written everything; exits if that process has died.
             # The agent of a sweep uses the same process for its next run, and ends it itself.
-            if "WANDB_SWEEP_ID" not in os.environ:
+            if not environment.read("WANDB_SWEEP_ID"):
                 with contextlib.suppress(Exception, SystemExit):
                     self._wandb.teardown()
             self._send(self._mark)
@@ -131,7 +131,7 @@ class WandbRun:
         (place / PLACE).write_text(f"{self._folder}\n", encoding="utf-8")
         if (lock := files.try_lock(place / LOCK)) is not None:
             self._open.enter_context(lock)
-        asked = os.environ.get("WANDB_MODE", "online")
+        asked = environment.read("WANDB_MODE", "online")
         trouble = None if asked in ("offline", "dryrun", "disabled") else self._trouble()
         if trouble is None:
             try:
@@ -156,7 +156,7 @@ class WandbRun:
             project=self._tracking.project,
             entity=self._tracking.entity,
             name=name,
-            group=os.environ.get("WANDB_RUN_GROUP", origin.get("key")),
+            group=environment.read("WANDB_RUN_GROUP") or origin.get("key"),
             mode=mode,
             dir=str(self._folder),
             config={**config.model_dump(mode="json"), "origin": origin},
@@ -225,7 +225,7 @@ def wandb_environment(folder: Path) -> Iterator[None]:
     before, raising, saved = dict(os.environ), logging.raiseExceptions, configured_server()
     os.environ |= {name: str(folder / inside) for name, inside in FOLDERS.items()}
     for name, value in {**DEFAULTS, **saved}.items():
-        os.environ.setdefault(name, value)
+        environment.set_default(name, value)
     logging.raiseExceptions = False  # on a full disk W&B's log would fill the screen
     try:
         yield
@@ -239,7 +239,7 @@ def wandb_environment(folder: Path) -> Iterator[None]:
 
 def configured_server() -> dict[str, str]:
     """Return the server that `wandb login --host` has saved, which a run does not read."""
-    folder = Path(os.environ.get("WANDB_CONFIG_DIR", "~/.config/wandb")).expanduser()
+    folder = Path(environment.read("WANDB_CONFIG_DIR", "~/.config/wandb")).expanduser()
     saved = configparser.ConfigParser(interpolation=None)
     with contextlib.suppress(OSError, configparser.Error, UnicodeDecodeError):
         saved.read(folder / "settings", encoding="utf-8")

@@ -70,7 +70,7 @@ class Sandbox:
             "PYTHONPATH": str(self.folder / "src"),
             "HOME": str(root),
             "CURL_HOME": str(root / "bin"),
-            "SHELFMARK_ADMIN_KEY": "secret",
+            "SHELFMARK_ADMIN_KEY": "admin-key-of-tests",
         }
         for name in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "all"]):
             who = ["-c", "user.name=user", "-c", "user.email=user@example.org"]

@@ -21,7 +21,7 @@ from tests.support.serving import running
 
 PAGE = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
 ADDRESS = "localhost:8000"
-KEYS = {"SHELFMARK_API_KEY": "some key", "SHELFMARK_ADMIN_KEY": "another"}
+KEYS = {"SHELFMARK_API_KEY": "api key of the tests", "SHELFMARK_ADMIN_KEY": "admin-key-of-tests"}
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -29,7 +29,7 @@ from tests.support.moments import PATIENCE, until
 from tests.support.serving import free_port
 from tests.system.test_tasks import inv
 
-KEY = {"X-Admin-Key": "admin"}
+KEY = {"X-Admin-Key": "admin-key-of-tests"}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def reports(home: Path, log: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def settings(home: Path, log: Path, tmp_path: Path) -> MonitorSettings:
     return MonitorSettings(
         models=str(home / "models"), model="quick", log_folder=log, reports=tmp_path,
-        admin_key=SecretStr("admin"),
+        admin_key=SecretStr("admin-key-of-tests"),
     )  # fmt: skip
 
 
@@ -124,8 +124,8 @@ def test_runs_go_one_at_a_time_and_a_killed_one_leaves_the_last_report(
     before = detect.latest_report(reports)
     port = free_port()
     env = {**os.environ, "SHELFMARK_MODELS": str(home / "models"), "SHELFMARK_MODEL": "quick",
-           "SHELFMARK_LOG_FOLDER": str(log), "SHELFMARK_ADMIN_KEY": "admin",
-           "SHELFMARK_REPORTS": str(reports), "SHELFMARK_SINCE": ""}  # fmt: skip
+           "SHELFMARK_LOG_FOLDER": str(log), "SHELFMARK_ADMIN_KEY": "admin-key-of-tests",
+           "SHELFMARK_REPORTS": str(reports), "SHELFMARK_SINCE": "all"}  # fmt: skip
     code = f"from shelfmark.service import monitor; monitor.serve('127.0.0.1', {port})"
     process = subprocess.Popen([sys.executable, "-c", code], env=env, stderr=subprocess.DEVNULL)
     try:

@@ -30,9 +30,9 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals 
 
 PAPERS = [("", paper.abstract) for _, paper in sample.read_records(None, 20)]
 VERSIONS = ("one", "two")
-ADMIN = {"X-Admin-Key": "admin"}
+ADMIN = {"X-Admin-Key": "admin-key-of-tests"}
 LIMITS = {
-    "SHELFMARK_ADMIN_KEY": "admin",
+    "SHELFMARK_ADMIN_KEY": "admin-key-of-tests",
     "SHELFMARK_MAX_BODY_BYTES": "100000",
     "SHELFMARK_HEADER_SECONDS": "3",
     # No answer is given up, however slow the machine is.

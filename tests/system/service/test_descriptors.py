@@ -47,7 +47,7 @@ def test_without_descriptors_a_worker_answers_logs_seldom_and_recovers(
     house: Path, tmp_path: Path
 ) -> None:
     port = free_port()
-    env = {"SHELFMARK_ADMIN_KEY": "admin", "SHELFMARK_LOG_FOLDER": str(tmp_path),
+    env = {"SHELFMARK_ADMIN_KEY": "admin-key-of-tests", "SHELFMARK_LOG_FOLDER": str(tmp_path),
            "SHELFMARK_HEADER_SECONDS": str(FOREVER)}  # fmt: skip
     process = start(house, port, "'one'", before=KEEP_ALIVE, **env)
     address = ("127.0.0.1", port)
@@ -72,7 +72,7 @@ def test_without_descriptors_a_worker_answers_logs_seldom_and_recovers(
                 assert answer.status_code == 200, answer.text
                 until(lambda: "dropped so far; last: [Errno 24] Too many open files" in log())
                 loaded = client.post(
-                    "/load", json={"version": "two"}, headers={"X-Admin-Key": "admin"}
+                    "/load", json={"version": "two"}, headers={"X-Admin-Key": "admin-key-of-tests"}
                 )
                 assert loaded.status_code in (409, 503)
                 assert client.get("/metrics").status_code == 503
@@ -84,7 +84,9 @@ def test_without_descriptors_a_worker_answers_logs_seldom_and_recovers(
                 late.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                 assert late.recv(100).startswith(b"HTTP/1.1 200 ")
             stack.close()
-            loaded = client.post("/load", json={"version": "two"}, headers={"X-Admin-Key": "admin"})
+            loaded = client.post(
+                "/load", json={"version": "two"}, headers={"X-Admin-Key": "admin-key-of-tests"}
+            )
             assert loaded.status_code == 200
             assert client.post("/predict", json={"text": ROBOT}).json()["model"] == "two"
             assert client.get("/metrics").status_code == 200

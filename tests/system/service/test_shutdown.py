@@ -73,7 +73,10 @@ class Service:
 
     def __init__(self, house: Path, before: str, workers: int, **env: str) -> None:
         self.port = free_port()
-        settings = {"SHELFMARK_SHUTDOWN_SECONDS": "1", "SHELFMARK_ADMIN_KEY": "admin"} | env
+        settings = {
+            "SHELFMARK_SHUTDOWN_SECONDS": "1",
+            "SHELFMARK_ADMIN_KEY": "admin-key-of-tests",
+        } | env
         model = settings.pop("model", "one")
         self.process = start(house, self.port, repr(model), str(workers), before=before, **settings)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE)
@@ -100,7 +103,7 @@ class Service:
         """Send a request that the service does not answer, and wait until it hangs."""
         content = orjson.dumps(body)
         line = self.connect()
-        head = HEAD.replace(b"/predict", path.encode()) + b"X-Admin-Key: admin\r\n"
+        head = HEAD.replace(b"/predict", path.encode()) + b"X-Admin-Key: admin-key-of-tests\r\n"
         line.sendall(head + b"Content-Length: %d\r\n\r\n" % len(content) + content)
         until(lambda: "hanging" in self.log())
         return line

@@ -29,7 +29,7 @@ from tests.support.serving import (
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="prlimit() and signals are used")
 
 WORKERS = 3
-ADMIN = {"X-Admin-Key": "admin"}
+ADMIN = {"X-Admin-Key": "admin-key-of-tests"}
 # A worker whose process id names a file there does not open the second model, or waits until the
 # file is gone.
 HOOK = """
@@ -110,7 +110,7 @@ class Trio:
 @pytest.fixture(scope="module")
 def module_trio(house: Path) -> Iterator[Trio]:
     port = free_port()
-    env = {"SHELFMARK_ADMIN_KEY": "admin", "SHELFMARK_LOAD_SECONDS": "4",
+    env = {"SHELFMARK_ADMIN_KEY": "admin-key-of-tests", "SHELFMARK_LOAD_SECONDS": "4",
            "SHELFMARK_REQUEST_SECONDS": str(FOREVER)}  # fmt: skip
     process = start(house, port, "'one'", str(WORKERS), before=HOOK, **env)
     trio = Trio(house, process, f"http://127.0.0.1:{port}", log_of(house, port))

@@ -45,7 +45,7 @@ def test_a_written_account_reads_back_and_keeps_the_comments(path: Path) -> None
         ("region: europe", "region: 'europe'"),
         ("bucket: gs://mine", "bucket: 'gs://mine'"),
         ("service_account: me", "service_account: 'me'"),
-        ("projekt: mine", "projekt: 'mine': Extra inputs"),
+        ("projekt: mine", "projekt: 'mine': no such key"),
         ("project: [", "cannot be read"),
     ],
 )

@@ -119,7 +119,7 @@ def test_it_is_served(folder: Path) -> None:
             "model: kind=word: no such kind of model; there are boosted, keywords",
         ),
         ({"word": 3}, "model.word: no such key; did you mean model.words?"),
-        ({"words": 0}, "model.words: 0: input should be greater than or equal to 1"),
+        ({"words": 0}, "model.words: 0: should be at least 1"),
     ],
 )
 def test_its_section_is_validated_as_its_own(

@@ -27,10 +27,12 @@ def asked(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_service_that_is_ready_passes_both_checks(home: Path) -> None:
-    chosen = Settings(models=str(home / "models"), model="quick", api_key=SecretStr("a-key"))
+    chosen = Settings(
+        models=str(home / "models"), model="quick", api_key=SecretStr("api-key-of-tests")
+    )
     with threaded_service(chosen) as client:
         url = str(client.base_url)
-        done = asked(url, SHELFMARK_API_KEY="a-key")
+        done = asked(url, SHELFMARK_API_KEY="api-key-of-tests")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.strip() in {"cs.RO", "cs.CV", "cs.LG"}
         health = asked(PORT=str(httpx.URL(url).port))

@@ -28,7 +28,7 @@ import orjson
 from loguru import logger
 
 from shelfmark.config.schema import VERSION
-from shelfmark.core import console, files, provenance
+from shelfmark.core import console, environment, files, provenance
 from shelfmark.core.tables import Table
 from shelfmark.data import readers
 from shelfmark.data.sources import sample
@@ -436,7 +436,7 @@ def _get(url: str, path: str) -> tuple[int, str, bytes]:
     parts = urlsplit(url)
     if parts.scheme not in kinds or not parts.netloc:
         raise ValueError("not an http:// or https:// address")
-    key = {"X-API-Key": os.environ.get("SHELFMARK_API_KEY", "")}
+    key = {"X-API-Key": environment.read_key("SHELFMARK_API_KEY")}
     with contextlib.closing(kinds[parts.scheme](parts.netloc, timeout=60)) as connection:
         connection.request("GET", f"{parts.path.rstrip('/')}/{path}", headers=key)
         answer = connection.getresponse()

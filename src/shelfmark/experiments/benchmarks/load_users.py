@@ -18,13 +18,15 @@ from locust import FastHttpUser, constant, events, task
 from locust.env import Environment
 from locust.runners import Runner
 
+from shelfmark.core import environment
+
 SECONDS = float(os.environ["SHELFMARK_LOAD_SECONDS"])
 # One body a line; without any, the users request /health.
 BODIES = Path(os.environ["SHELFMARK_LOAD_BODIES"]).read_bytes().splitlines()
 PAPERS = [len(orjson.loads(body).get("papers", "1")) for body in BODIES]
 HEADERS = {
     "Content-Type": "application/json",
-    "X-API-Key": os.environ.get("SHELFMARK_API_KEY", ""),
+    "X-API-Key": environment.read_key("SHELFMARK_API_KEY"),
 }
 
 

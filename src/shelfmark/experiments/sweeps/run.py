@@ -17,7 +17,7 @@ from loguru import logger
 
 from shelfmark.config.groups import list_groups
 from shelfmark.config.load import load_config
-from shelfmark.core import files, pages
+from shelfmark.core import environment, files, pages
 from shelfmark.core.tables import Table
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.sweeps.spec import SECTIONS, Values, read_sweep
@@ -94,19 +94,19 @@ def choose_engine(asked: str = "auto") -> tuple[Engine, str]:
 
 def _wandb_obstacle() -> str | None:
     """Return the reason that a sweep cannot run at W&B, None if it can."""
-    mode = os.environ.get("WANDB_MODE", "online")
+    mode = environment.read("WANDB_MODE", "online")
     if mode in ("offline", "disabled", "dryrun"):
         return f"WANDB_MODE={mode}, and W&B has no sweeps offline"
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+    if environment.read("WANDB_API_KEY") or environment.read("WANDB_IDENTITY_TOKEN_FILE"):
         return None
     return None if _logged_in() else "no W&B account is set up: wandb login, or WANDB_API_KEY"
 
 
 def _logged_in() -> bool:
     """Whether `wandb login` has stored a key for the server in its netrc file."""
-    url = {"WANDB_BASE_URL": "https://api.wandb.ai", **wandb_run.configured_server(), **os.environ}
-    host = urlsplit(url["WANDB_BASE_URL"]).netloc
-    places = [os.environ.get("NETRC"), "~/.netrc", "~/_netrc"]
+    server = wandb_run.configured_server().get("WANDB_BASE_URL", "https://api.wandb.ai")
+    host = urlsplit(environment.read("WANDB_BASE_URL", server)).netloc
+    places = [environment.read("NETRC"), "~/.netrc", "~/_netrc"]
     for place in filter(None, places):
         try:
             return netrc.netrc(Path(place).expanduser()).authenticators(host) is not None

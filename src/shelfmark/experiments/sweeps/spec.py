@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from shelfmark.config import groups
 from shelfmark.config.load import load_config
+from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.config.schema import Config, Strict
 from shelfmark.errors import ShelfmarkError, nearest
 
@@ -258,9 +259,8 @@ def _format_value(value: Any) -> str:
 
 
 def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
+    problem = first_problem(error)
     place = ".".join(str(part) for part in problem["loc"] if "[" not in str(part))
     if problem["type"] == "extra_forbidden":
         return f"{place}: no such key in a sweep file"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{place}: {message[0].lower()}{message[1:]}".removeprefix(": ")
+    return f"{place}: {describe_problem(problem)}".removeprefix(": ")

@@ -40,7 +40,7 @@ def address(home: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def locked(home: Path) -> Iterator[str]:
-    with serving(home, SHELFMARK_API_KEY="secret") as address:
+    with serving(home, SHELFMARK_API_KEY="api-key-of-tests") as address:
         yield address
 
 
