@@ -109,10 +109,10 @@ def test_a_file_that_a_browser_has_is_not_sent_again(server: httpx.Client) -> No
         ({"text": "a", "papers": [{"text": "b"}]}, "body", "give one paper, or papers"),
         ({"papers": []}, "papers", "at least 1"),
         ({"papers": [{"text": "a"}] * 257}, "papers", "at most 256 papers"),
-        ({"text": "a", "top_k": 0}, "top_k", "greater than or equal to 1"),
-        ({"text": "a", "model_path": "/etc"}, "model_path", "not permitted"),
+        ({"text": "a", "top_k": 0}, "top_k", "should be at least 1"),
+        ({"text": "a", "model_path": "/etc"}, "model_path", "no such key"),
         ({"text": "x" * 50_001}, "text", "at most 50,000 characters"),
-        ([1], "body", "valid dictionary"),
+        ([1], "body", "should be an object"),
     ],
 )
 def test_an_invalid_request_is_a_problem_that_names_the_field(

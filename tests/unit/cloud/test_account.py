@@ -41,7 +41,7 @@ def test_a_written_account_reads_back_and_keeps_the_comments(path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("project: My Project", "project: 'My Project': String should match"),
+        ("project: My Project", "project: 'My Project': should match"),
         ("region: europe", "region: 'europe'"),
         ("bucket: gs://mine", "bucket: 'gs://mine'"),
         ("service_account: me", "service_account: 'me'"),

@@ -48,7 +48,7 @@ def test_every_sweep_of_the_repository_fits_the_configuration(name: str) -> None
         ({"metrics": {}}, "metrics: no such key in a sweep file"),
         ({"max_runs": 3}, "max_runs: no such key in a sweep file"),
         ({"run_cap": 0}, "run_cap: should be at least 1"),
-        ({"metric": {"goal": "minimize"}}, "metric.name: field required"),
+        ({"metric": {"goal": "minimize"}}, "metric.name: is missing"),
         ({"parameters": {}}, "parameters: should have at least 1 entr"),
         ({"parameters": {"seed": 3}}, "parameters.seed: should say value, values, or min and max"),
         ({"parameters": {"seed": {"min": 3}}}, "parameters.seed: should say either value"),
