@@ -6,9 +6,11 @@ line ends around a value, as a file of a secret brings them, are no part of it.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
+from collections.abc import Iterator
 
 from shelfmark.errors import ShelfmarkError
 
@@ -39,6 +41,21 @@ def set_default(name: str, value: str) -> None:
     """Set a variable that is unset."""
     if not read(name):
         os.environ[name] = value
+
+
+@contextlib.contextmanager
+def override(variables: dict[str, str]) -> Iterator[None]:
+    """Set variables of the environment during the block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def drop_blank() -> None:

@@ -203,8 +203,9 @@ def serve(host: str, port: int = 0, root_path: str = "") -> None:
     Raises:
         ShelfmarkError: a setting is invalid, or the port is taken.
     """
-    with server.environment({"SHELFMARK_ROOT_PATH": root_path} if root_path else {}):
-        settings = server.read_settings(MonitorSettings)
+    with environment.override({"SHELFMARK_ROOT_PATH": root_path} if root_path else {}):
+        given = ["SHELFMARK_ROOT_PATH"] if root_path else []
+        settings = server.read_settings(MonitorSettings, given)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     process.configure_logging()
     sockets = listen(host, port or settings.port)

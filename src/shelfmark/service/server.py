@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,30 +38,15 @@ def serve(host: str, port: int = 0, model: str = "", workers: int = 0, root_path
     # The workers read their settings from the environment.
     overrides = {"SHELFMARK_MODEL": model, "SHELFMARK_WORKERS": workers, "PORT": port,
                  "SHELFMARK_ROOT_PATH": root_path}  # fmt: skip
-    with environment({name: str(value) for name, value in overrides.items() if value}):
-        settings = read_settings(Settings)
+    with environment.override({name: str(value) for name, value in overrides.items() if value}):
+        settings = read_settings(Settings, [name for name, value in overrides.items() if value])
         with (
             _runtime_folder() as runtime,
-            environment({"SHELFMARK_RUNTIME": str(runtime), METRICS_FOLDER: str(runtime)}),
+            environment.override({"SHELFMARK_RUNTIME": str(runtime), METRICS_FOLDER: str(runtime)}),
         ):
             Board(runtime).write_wanted(Wanted(settings.model))
             sockets = listen(host, settings.port)
             Supervisor(sockets, settings.workers, runtime, settings.shutdown_seconds).run()
-
-
-@contextlib.contextmanager
-def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set variables of the environment during the block."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextlib.contextmanager
@@ -83,8 +67,12 @@ def _runtime_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def read_settings(kind: type[SettingsType]) -> SettingsType:
+def read_settings(kind: type[SettingsType], options: Iterable[str] = ()) -> SettingsType:
     """Return settings read from the environment; log a warning for each unknown variable.
+
+    Args:
+        kind: of settings.
+        options: the variables that options of the command have set, for the errors.
 
     Raises:
         ShelfmarkError: a setting is invalid.
@@ -93,7 +81,11 @@ def read_settings(kind: type[SettingsType]) -> SettingsType:
         settings = kind()
     except ValidationError as error:
         # Its text, which a traceback would show, may hold a key.
-        raise ShelfmarkError(kind.describe(error.errors()[0])) from None
+        line = kind.describe(error.errors()[0])
+        variable = line.partition(":")[0]
+        option = f"--{variable.removeprefix(environment.PREFIX).lower().replace('_', '-')}"
+        line = line.replace(variable, option, 1) if variable in options else line
+        raise ShelfmarkError(line) from None
     for line in environment.describe_unknown(variable_names()):
         logger.warning(line)
     return settings

@@ -28,6 +28,7 @@ FORMS = {
     "cors_origins": 'give a JSON list, ["https://a.org"]',
     "every_seconds": "give seconds, as 3600",
     "log_folder": "give a folder, as logs",
+    "root_path": "give a path, as /shelf",
     "since": "",
 }
 

@@ -96,6 +96,13 @@ def test_a_weak_key_is_refused_and_not_shown(
     assert key.strip() not in str(raised.value)
 
 
+def test_an_invalid_option_is_named_as_it_was_typed() -> None:
+    with pytest.raises(ShelfmarkError, match="^--model: 'a/b' should be a name of letters"):
+        serve("127.0.0.1", free_port(), model="a/b")
+    with pytest.raises(ShelfmarkError, match="^--workers: '999' should be at most 256"):
+        serve("127.0.0.1", free_port(), workers=999)
+
+
 def test_the_line_end_of_a_secret_file_is_no_part_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELFMARK_ADMIN_KEY", " sixteen letters.\n")
     admin_key = read_settings(Settings).admin_key
