@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from shelfmark.cli.command import Command
-from shelfmark.cli.options import model_option, models_option, reports_option
+from shelfmark.cli.options import LocalPath, model_option, models_option, reports_option
 from shelfmark.cli.output import print_table
 
 
@@ -63,15 +63,17 @@ def robustness(
     help="Names of the models to report on, as five,twelve; all evaluated models if not given.",
 )  # fmt: skip
 @click.option(
-    "--reports", type=Path, default="reports", show_default=True,
+    "--reports", type=LocalPath(existing=True), default="reports", show_default=True,
     help="Folder of the runs, in which the report is written.",
 )  # fmt: skip
 @click.option(
-    "--models-folder", type=Path, default="models", show_default=True, help="Folder of the models."
-)
+    "--models-folder", type=LocalPath(existing=True), default="models", show_default=True,
+    help="Folder of the models.",
+)  # fmt: skip
 @click.option(
-    "--data-folder", type=Path, default="data", show_default=True, help="Folder of the splits."
-)
+    "--data-folder", type=LocalPath(existing=True), default="data", show_default=True,
+    help="Folder of the splits.",
+)  # fmt: skip
 def report(models: str, reports: Path, models_folder: Path, data_folder: Path) -> None:
     """Write reports/README.md, with its metrics and charts, from the runs on disk."""
     from shelfmark.reports.write import write_report

@@ -2,19 +2,88 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
+
+
+class LocalPath(click.ParamType[Path]):
+    """A path of this machine; an address such as gs://bucket/folder is refused.
+
+    Args:
+        existing: whether it has to be a folder that exists, if it is given.
+    """
+
+    name = "path"
+
+    def __init__(self, *, existing: bool = False) -> None:
+        self._existing = existing
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path."""
+        text = str(value)
+        if not text:
+            self.fail("the path is empty", param, ctx)
+        if "://" in text:
+            self.fail(f"{text} is an address, a path of this machine is needed", param, ctx)
+        path = Path(text)
+        given = (
+            ctx is not None
+            and param is not None
+            and param.name is not None
+            and (ctx.get_parameter_source(param.name) is not ParameterSource.DEFAULT)
+        )
+        if self._existing and given and not path.is_dir():
+            self.fail(f"there is no folder {path}", param, ctx)
+        return path
+
+
+@contextlib.contextmanager
+def local_model(models: str, model: str) -> Iterator[Path]:
+    """Yield the folder of a model; one of a bucket is copied to this machine for the block.
+
+    Args:
+        models: folder or address of the models.
+        model: name of one of them, or the address of a model.
+
+    Raises:
+        ShelfmarkError: the bucket cannot be read, or has no such model.
+    """
+    from shelfmark.cli.extras import require_extra
+    from shelfmark.core import storage
+
+    if storage.is_remote(model):
+        models, _, model = model.rstrip("/").rpartition("/")
+    if not storage.is_remote(models):
+        yield Path(models, model)
+        return
+    if models.partition("://")[0] in storage.GOOGLE:
+        require_extra("gcsfs", "gs")
+    from shelfmark.models.registry import Registry
+
+    registry = Registry(models)  # which keeps the copy
+    yield registry.folder(model)
+    del registry
+
 
 model_option = click.option(
     "--model", default="latest", show_default=True, help="Name of a model in the models folder."
 )
 models_option = click.option(
-    "--models", type=Path, default="models", show_default=True, help="Folder of the models."
+    "--models", type=LocalPath(), default="models", show_default=True, help="Folder of the models."
 )
+models_or_bucket_option = click.option(
+    "--models", default="models", show_default=True,
+    help="Folder or bucket (gs://...) of the models.",
+)  # fmt: skip
 reports_option = click.option(
-    "--reports", type=Path, default="reports", show_default=True, help="Folder of the reports."
-)
+    "--reports", type=LocalPath(), default="reports", show_default=True,
+    help="Folder of the reports.",
+)  # fmt: skip
 host_option = click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on."
 )

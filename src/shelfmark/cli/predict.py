@@ -9,7 +9,13 @@ from typing import Any
 import click
 
 from shelfmark.cli.command import Command, Number
-from shelfmark.cli.options import model_option, models_option
+from shelfmark.cli.options import (
+    LocalPath,
+    local_model,
+    model_option,
+    models_option,
+    models_or_bucket_option,
+)
 
 
 @click.command("predict", cls=Command)
@@ -19,7 +25,9 @@ from shelfmark.cli.options import model_option, models_option
     help="Text lines, JSON lines, CSV or Parquet, compressed or not; - for standard input.",
 )  # fmt: skip
 @click.option(
-    "--out", default="-", help="File to write; standard output if not given.",
+    "--out", default="-",
+    help="File to write, as .jsonl, .csv, .tsv or .parquet, compressed (.gz, .zst, …) or not; JSON "
+    "lines on standard output if not given.",
 )  # fmt: skip
 @model_option
 @click.option(
@@ -29,20 +37,21 @@ from shelfmark.cli.options import model_option, models_option
 @click.option(
     "--explain", is_flag=True, help="Add the words that contribute most to each prediction."
 )
-@models_option
+@models_or_bucket_option
 def predict(
-    text: str, file: str, out: str, model: str, top_k: int, explain: bool, models: Path
+    text: str, file: str, out: str, model: str, top_k: int, explain: bool, models: str
 ) -> None:
-    """Classify one text, or a file of papers, into JSON lines."""
+    """Classify one text, or a file of papers, into JSON lines, CSV, TSV or Parquet."""
     from shelfmark.errors import ShelfmarkError
     from shelfmark.models import predict
 
     if bool(text) == bool(file):
         raise ShelfmarkError("give --text TEXT or --file FILE (- for standard input)")
-    if text:
-        predict.predict_text(models / model, text, out, top_k, explain)
-    else:
-        predict.predict_file(models / model, file, out, top_k, explain).require_papers()
+    with local_model(models, model) as folder:
+        if text:
+            predict.predict_text(folder, text, out, top_k, explain)
+        else:
+            predict.predict_file(folder, file, out, top_k, explain)
 
 
 STOPPED = "the papers received so far are kept, the same command resumes"
@@ -80,8 +89,8 @@ def repository_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command("harvest", cls=Command, stopped=STOPPED)
 @repository_options
 @click.option(
-    "--out", type=Path, default="harvest/papers.jsonl", show_default=True,
-    help="File to write or to update.",
+    "--out", type=LocalPath(), default="harvest/papers.jsonl", show_default=True,
+    help="File to write or to update, of JSON lines; - for standard output.",
 )  # fmt: skip
 def harvest(since: str, sets: str, contact: str, url: str, interval: float, out: Path) -> None:
     """Fetch new papers from arXiv by OAI-PMH into a file for data=snapshot."""
@@ -101,7 +110,7 @@ def harvest(since: str, sets: str, contact: str, url: str, interval: float, out:
 @repository_options
 @model_option
 @click.option(
-    "--folder", type=Path, default="harvest", show_default=True,
+    "--folder", type=LocalPath(), default="harvest", show_default=True,
     help="Folder of the papers and the tables.",
 )  # fmt: skip
 @click.option(

@@ -9,6 +9,7 @@ import click
 from shelfmark.cli.command import Command, Number
 from shelfmark.cli.extras import require_locust
 from shelfmark.cli.options import (
+    LocalPath,
     host_option,
     model_option,
     models_option,
@@ -72,7 +73,7 @@ def promote(
 
 
 @click.command("ship-log", cls=Command, stopped="the remaining files stay in the folder")
-@click.option("--folder", type=Path, required=True, help="Folder of the prediction log.")
+@click.option("--folder", type=LocalPath(), required=True, help="Folder of the prediction log.")
 @click.option("--to", required=True, help="Folder or bucket (gs://...) to move to.")
 def ship_log(folder: Path, to: str) -> None:
     """Move the closed files of the prediction log to a folder or a bucket."""

@@ -8,7 +8,7 @@ import click
 
 from shelfmark.cli.command import Command, Number
 from shelfmark.cli.extras import require_extra
-from shelfmark.cli.options import models_option
+from shelfmark.cli.options import LocalPath, models_option
 from shelfmark.cli.output import print_table
 from shelfmark.cli.overrides import (
     NameOrOverride,
@@ -73,8 +73,9 @@ def train(overrides: tuple[str, ...]) -> None:
 
 @click.command("sync", cls=Command, stopped="unsent runs stay in the folder")
 @click.option(
-    "--folder", default="reports", show_default=True, help="Folder of the reports.", type=Path
-)
+    "--folder", type=LocalPath(existing=True), default="reports", show_default=True,
+    help="Folder of the reports.",
+)  # fmt: skip
 @click.option(
     "--seconds", type=Number(min=0, min_open=True), default=3600.0, show_default=True,
     help="Time limit for all runs together.",

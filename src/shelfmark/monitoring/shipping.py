@@ -63,6 +63,8 @@ def _copy(file: Path, filesystem: Any, there: str) -> None:
 
     An object in a bucket appears only when it is complete.
     """
+    if _is_local(filesystem):
+        _require_apart(file, Path(there))
     size = file.stat().st_size
     if _is_there(file, size, filesystem, there):
         return
@@ -75,6 +77,14 @@ def _copy(file: Path, filesystem: Any, there: str) -> None:
         filesystem.put_file(str(file), there)
     if (arrived := filesystem.size(there)) != size:
         raise ShelfmarkError(f"{there} has {arrived} bytes and not the {size} of {file}: try again")
+
+
+def _require_apart(file: Path, there: Path) -> None:
+    """Check that a copy would be another file: else nothing would be left of it."""
+    if there.resolve() == file.resolve():
+        raise ShelfmarkError(f"{there} is a link to {file}, the file to ship: remove the link")
+    if there.exists() and not there.is_file():
+        raise ShelfmarkError(f"{there} is no file: move it away")
 
 
 def _is_there(file: Path, size: int, filesystem: Any, there: str) -> bool:

@@ -58,6 +58,21 @@ def here(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} - {shipping.LOCK}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
+def test_a_link_to_the_file_itself_is_no_copy(folder: Path, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "0.jsonl").symlink_to(folder / "0.jsonl")
+    (there / "1.jsonl").symlink_to(tmp_path / "elsewhere.jsonl")
+    with pytest.raises(ShelfmarkError, match=r"0\.jsonl is a link to .*, the file to ship"):
+        ship_log(folder, str(there))
+    assert {name: (folder / name).read_bytes() for name in CONTENT} == CONTENT
+    (there / "0.jsonl").unlink()
+    assert ship_log(folder, str(there)) == len(CONTENT)
+    assert {name: (there / name).read_bytes() for name in CONTENT} == CONTENT
+    assert (tmp_path / "elsewhere.jsonl").read_bytes() == CONTENT["1.jsonl"]
+
+
 def test_closed_files_move(folder: Path, target: str) -> None:
     assert ship_log(folder, target) == 5
     assert read_target(target) == CONTENT
