@@ -22,7 +22,7 @@ from shelfmark.cli.options import (
 @click.option("--text", default="", help="One text to classify.")
 @click.option(
     "--file", "file", default="",
-    help="Text lines, JSON lines, CSV or Parquet, compressed or not; - for standard input.",
+    help="Text, JSON, CSV, Parquet or Arrow, packed or not; - for standard input.",
 )  # fmt: skip
 @click.option(
     "--out", default="-",

@@ -43,7 +43,10 @@ class InvalidRecord:
 
 
 def read_batches(
-    source: str, setting: str = "--file", columns: Collection[str] = PAPER
+    source: str,
+    setting: str = "--file",
+    columns: Collection[str] = PAPER,
+    needed: Collection[str] = TEXTS,
 ) -> Iterator[list[Record]]:
     """Stream the records of a file: text lines, JSON, CSV, Parquet or Arrow, packed or not.
 
@@ -51,35 +54,43 @@ def read_batches(
         source: the file, or `-` for standard input, of which a batch holds what has arrived.
         setting: the name of the source in errors.
         columns: of a table that are read where they exist.
+        needed: columns of which a table needs one.
 
     Raises:
         ShelfmarkError: the file is missing or damaged, holds nothing that is read here, or is a
-            table that has no column with a text.
+            table that has none of the needed columns.
     """
     if source == "-":
-        yield from _read_arriving(columns)
+        yield from _read_arriving(columns, needed)
         return
-    records = _records(files.require_file(source, setting), columns)
+    records = _records(files.require_file(source, setting), columns, needed)
     yield from iter(lambda: list(itertools.islice(records, BATCH)), [])
 
 
-def _records(location: Location | None, columns: Collection[str]) -> Iterator[Record]:
-    with open_records(location, columns, TEXTS) as records:
-        if records.kind == "a table" and not records.columns & set(TEXTS):
+def _records(
+    location: Location | None, columns: Collection[str], needed: Collection[str]
+) -> Iterator[Record]:
+    with open_records(location, columns, needed) as records:
+        if records.kind == "a table" and not records.columns & set(needed):
             raise ShelfmarkError(
-                f"{records.place}: has no column text, title, abstract or summary, only "
+                f"{records.place}: has no column {_alternatives(needed)}, only "
                 f"{shorten_names(records.names)}"
             )
         yield from records
 
 
-def _read_arriving(columns: Collection[str]) -> Iterator[list[Record]]:
+def _alternatives(names: Collection[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
+
+
+def _read_arriving(columns: Collection[str], needed: Collection[str]) -> Iterator[list[Record]]:
     """Yield the records of standard input as they arrive, up to a batch at a time."""
     arrived: queue.Queue[Record | Exception | None] = queue.Queue(2 * BATCH)
 
     def read_ahead() -> None:
         try:
-            for record in _records(None, columns):
+            for record in _records(None, columns, needed):
                 arrived.put(record)
             arrived.put(None)
         except Exception as error:  # raised again by the reader below

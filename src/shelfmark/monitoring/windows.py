@@ -8,7 +8,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -37,7 +37,8 @@ from shelfmark.monitoring.log_line import LogLine
 from shelfmark.monitoring.spans import parse_since
 
 # The columns of a file of papers that are read: the paper, its label and its time.
-COLUMNS = (*readers.PAPER, "label", "primary", "categories", "time", "submitted", "versions")
+LABELS = ("label", "primary", "categories")
+COLUMNS = (*readers.PAPER, *LABELS, "time", "submitted", "versions")
 LOG_COLUMNS = ("confidence", "words", "unknown", "language")
 INVALID, OTHER_MODEL, EARLIER = "invalid", "another model", "earlier"  # why a line is left out
 
@@ -151,7 +152,7 @@ def from_papers(path: str, model: Model, since: str, most: int) -> Window:
     """
     first = parse_since(since, time.time())
     sample, left_out = Reservoir[tuple[float, str, str | None]](most), Counter[str]()
-    for line, record in _read_records(path, "--papers"):
+    for line, record in _read_records(path, "--papers", readers.TEXTS):
         fields = _record_fields(record)
         # A text beside both of its parts would be read without its title.
         whole = fields.get("title") and fields.get("abstract")
@@ -170,8 +171,8 @@ def from_papers(path: str, model: Model, since: str, most: int) -> Window:
     return Window(path, rows, np.arange(len(texts)), terms, texts, sample.seen, dict(left_out))
 
 
-def _read_records(path: str, setting: str) -> Iterator[Record]:
-    return itertools.chain.from_iterable(readers.read_batches(path, setting, COLUMNS))
+def _read_records(path: str, setting: str, needed: Collection[str]) -> Iterator[Record]:
+    return itertools.chain.from_iterable(readers.read_batches(path, setting, COLUMNS, needed))
 
 
 def coerce_dtypes(rows: pd.DataFrame) -> pd.DataFrame:
@@ -237,7 +238,7 @@ def _add_labels(lines: list[LogLine], truth: str, data: DataConfig) -> None:
     for line in lines:
         if (name := _paper_key(line.id)) is not None:
             by_paper.setdefault(name, []).append(line)
-    for _, record in _read_records(truth, "--labels"):
+    for _, record in _read_records(truth, "--labels", LABELS):
         fields = _record_fields(record)
         label, name = _find_label(fields, data), _paper_key(fields.get("id"))
         if label is not None and name is not None:

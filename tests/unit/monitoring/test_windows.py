@@ -108,6 +108,19 @@ def test_true_labels_come_later_by_the_papers_names(
         windows.from_log(str(file), model.card, "", 10, "none.jsonl")
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_table_of_labels_needs_no_texts(model: Model, tmp_path: Path, kind: str) -> None:
+    file = write(tmp_path / "a.jsonl", line(model, 1.0, id="mine"))
+    labels, wrong = tmp_path / f"labels.{kind}", tmp_path / "wrong.csv"
+    frame = pd.DataFrame({"ID": ["mine"], "Label": ["cs.CL"]})
+    frame.to_csv(labels, index=False) if kind == "csv" else frame.to_parquet(labels)
+    window = windows.from_log(str(file), model.card, "", 10, str(labels))
+    assert window.rows["label"].tolist() == ["cs.CL"]
+    wrong.write_text("id,title\nmine,Robots\n")
+    with pytest.raises(ShelfmarkError, match="has no column label, primary or categories, only id"):
+        windows.from_log(str(file), model.card, "", 10, str(wrong))
+
+
 def test_a_missing_file_of_papers_is_named_by_its_option(model: Model, tmp_path: Path) -> None:
     with pytest.raises(ShelfmarkError, match="--papers: there is no file"):
         windows.from_papers(str(tmp_path / "none.jsonl"), model, "", 10)
