@@ -114,8 +114,10 @@ class FileSummary(NamedTuple):
         """Check that every record is a paper, for who looks at nothing but the exit status.
 
         Raises:
-            ShelfmarkError: some are not; their lines of the output say why.
+            ShelfmarkError: some are not, and their lines of the output say why; or there is none.
         """
+        if not self.records:
+            raise ShelfmarkError("--file: holds no papers")
         if self.invalid:
             first = self.invalid[0]
             raise ShelfmarkError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 from pathlib import Path
@@ -89,6 +90,20 @@ def test_a_column_counts_in_any_case(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "papers.csv").write_text(f"ID,Title,ABSTRACT \n1,Note,{ROBOT}\n")
     (line,), _ = classify(folder, tmp_path / "papers.csv")
     assert (line["id"], line["category"]) == ("1", "cs.RO")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", b"id,text\n"), ("a.json", b"[]"), ("a.txt", b"\n \n"), ("a.gz", gzip.compress(b""))],
+)
+def test_a_file_without_papers_is_an_error(
+    folder: Path, tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    lines, summary = classify(folder, tmp_path / name)
+    assert not lines
+    with pytest.raises(ShelfmarkError, match="--file: holds no papers"):
+        summary.require_papers()
 
 
 def test_bytes_of_another_kind_are_no_papers(folder: Path, tmp_path: Path) -> None:

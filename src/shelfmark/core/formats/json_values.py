@@ -49,7 +49,9 @@ def is_json(text: bytes) -> bool:
 
 
 class JsonValues:
-    """Streams the values of JSON that is no JSON lines, each with the line where it begins.
+    """Streams the values of JSON that is no JSON lines, each with its number.
+
+    A line would say little: an array often has one line.
 
     Args:
         stream: UTF-8; one array of values or several, or values one after the other.
@@ -67,13 +69,13 @@ class JsonValues:
         self._gap = 0  # end of the value or bracket before
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the line and the bytes of each value.
+        """Yield the number of each value, from 1, and its bytes.
 
         Raises:
             ShelfmarkError: brackets do not match, the last value has no end, a value is too long,
                 or something other than an object or an array stands between two.
         """
-        searched = 0
+        searched, number = 0, 0
         while piece := self._stream.read(CHUNK):
             searched -= self._append(piece)
             for token in TOKEN.finditer(self._buffer, searched):
@@ -83,7 +85,8 @@ class JsonValues:
                 if token.lastgroup == "opening":
                     self._open(token)
                 elif token.lastgroup == "closing" and self._close(token):
-                    yield self._line_of(self._start), self._buffer[self._start : token.end()]
+                    number += 1
+                    yield number, self._buffer[self._start : token.end()]
                     self._start, self._gap, self._comma = -1, token.end(), True
             else:
                 searched = len(self._buffer)

@@ -32,7 +32,7 @@ Record = tuple[int, Any]
 
 @dataclass(frozen=True)
 class Records:
-    """The records of a file, each with its line or row, counted from 1.
+    """The records of a file, each with its line or, of tables and JSON values, its number, from 1.
 
     Args:
         kind: what they are: `{"text": line}` of a line of text, bytes of JSON, a dict of a row's

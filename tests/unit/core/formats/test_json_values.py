@@ -50,9 +50,9 @@ def test_values_one_after_the_other(records: list[Any], indent: int, size: int) 
     assert [orjson.loads(value) for _, value in values(written, size)] == records
 
 
-def test_values_have_the_line_where_they_begin() -> None:
-    assert values(b'[\n{"a":\n1}\n,\n\n{"b": "]"}]', 3) == [(2, b'{"a":\n1}'), (6, b'{"b": "]"}')]
-    assert [line for line, _ in values(b"{\n}\n{\n}\n{}", 2)] == [1, 3, 5]
+def test_values_have_numbers() -> None:
+    assert values(b'[\n{"a":\n1}\n,\n\n{"b": "]"}]', 3) == [(1, b'{"a":\n1}'), (2, b'{"b": "]"}')]
+    assert [number for number, _ in values(b"{\n}\n{\n}\n{}", 2)] == [1, 2, 3]
 
 
 def test_several_arrays_one_after_the_other() -> None:
