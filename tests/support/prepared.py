@@ -36,8 +36,9 @@ def base() -> Config:
 def settings(base: Config, tmp_path: Path) -> Callable[..., Config]:
     """Make a configuration that writes below this test's folder, some data keys changed."""
 
-    def make(path: Path | None, **changes: Any) -> Config:
-        values = base.data.model_dump() | {"path": path and str(path)} | changes
+    def make(path: Path | str | list[str] | None, **changes: Any) -> Config:
+        named = str(path) if isinstance(path, Path) else path
+        values = base.data.model_dump() | {"path": named} | changes
         data = DataConfig.model_validate(values)
         paths = base.paths.model_copy(update={"data": str(tmp_path / "data")})
         return base.model_copy(update={"data": data, "paths": paths})

@@ -15,6 +15,7 @@ from shelfmark.cloud.account import Account
 from shelfmark.config.groups import CLOUD, is_cloud_override, list_groups
 from shelfmark.config.load import compose_values, validate_config
 from shelfmark.config.schema import Config, Strict
+from shelfmark.data import inputs
 from shelfmark.errors import ShelfmarkError, nearest
 
 # The machine types that Vertex AI trains on, without accelerators, as its manual lists them. The
@@ -141,12 +142,13 @@ def compose_submission(overrides: Sequence[str]) -> Submission:
 
 
 def _check_reach(training: Config, cloud: CloudConfig) -> None:
-    path = training.data.path
-    if path is not None and not path.startswith("gs://"):
-        bucket = cloud.bucket or "BUCKET"
-        raise ShelfmarkError(
-            f"data.path={path} is of this machine: copy it to a bucket, data.path=gs://{bucket}/…"
-        )
+    for path in inputs.split_list(training.data.path or []):
+        if not path.startswith("gs://"):
+            bucket = cloud.bucket or "BUCKET"
+            raise ShelfmarkError(
+                f"data.path={path} is of this machine: copy it to a bucket, "
+                f"data.path=gs://{bucket}/…"
+            )
     if training.tracking.kind == "wandb" and cloud.wandb_secret is None:
         raise ShelfmarkError(
             "tracking=wandb in a job needs cloud.wandb_secret=NAME, the secret in Secret Manager "

@@ -97,7 +97,7 @@ class DataConfig(Strict):
     """What is read, kept and how it is split."""
 
     source: str
-    path: str | None
+    path: str | list[str] | None
     options: dict[str, Any]
     level: Level
     labels: Labels | None  # a mapping: custom labels, each with the names it includes

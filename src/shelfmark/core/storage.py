@@ -62,6 +62,51 @@ def filesystem_for(address: str) -> tuple[Any, str]:
     return filesystem, str(path)
 
 
+def path_kind(address: str) -> str | None:
+    """Return whether an address is that of a `file` or of a `folder`, None for neither.
+
+    Raises:
+        ShelfmarkError: it cannot be reached.
+    """
+    filesystem, path = filesystem_for(address)
+    with user_errors(address):
+        try:
+            return "file" if filesystem.info(path)["type"] == "file" else "folder"
+        except FileNotFoundError:
+            return None
+
+
+def list_folder(address: str) -> list[str]:
+    """Return the addresses of all that lies directly in a folder, a folder in it with a slash.
+
+    Raises:
+        ShelfmarkError: it cannot be reached, or its protocol lists no folders.
+    """
+    filesystem, path = filesystem_for(address)
+    with user_errors(address):
+        return [
+            filesystem.unstrip_protocol(entry["name"].rstrip("/"))
+            + ("" if entry["type"] == "file" else "/")
+            for entry in filesystem.ls(path, detail=True)
+        ]
+
+
+def match_files(pattern: str) -> list[str]:
+    """Return the addresses of the files that match a pattern with `*`, `?`, `[…]` or `**`.
+
+    Raises:
+        ShelfmarkError: the bucket cannot be reached, or its protocol lists no folders.
+    """
+    filesystem, path = filesystem_for(pattern)
+    with user_errors(pattern):
+        matches: dict[str, dict[str, Any]] = filesystem.glob(path, detail=True)
+        return [
+            filesystem.unstrip_protocol(name)
+            for name, info in matches.items()
+            if info["type"] == "file"
+        ]
+
+
 def file_size(address: str) -> int:
     """Return the size in bytes of the file at an address.
 

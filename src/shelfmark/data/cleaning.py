@@ -5,12 +5,11 @@ Worker processes import this module, so it needs little.
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +20,19 @@ from shelfmark.arxiv.papers import BrokenRecord, Paper
 from shelfmark.arxiv.taxonomy import label_at
 from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.schema import DataConfig
+from shelfmark.core.arrays import Array
 from shelfmark.data import sources
+from shelfmark.data.duplicates import (
+    best_of_each,
+    hash_contents,
+    newest_of_each,
+    revision_number,
+)
 from shelfmark.data.splits import SCHEMA, SPLITS, assign_split
 from shelfmark.errors import ShelfmarkError
+
+if TYPE_CHECKING:  # worker processes do without it
+    import pandas as pd
 
 # Records to read before the share of broken ones is compared with the limit, so that one near the
 # start does not stop a good file; at the end it is always compared.
@@ -31,41 +40,86 @@ MIN_READ = 1000
 NO_LETTER_OR_DIGIT = bytes(i for i in range(128) if not chr(i).isalnum())
 CLEANED = pa.schema([field for field in SCHEMA if field.name != "label"])
 
+# The numbers of a paper: hashes of its identifier and of its text, its revision, its day as an
+# ordinal, indices of its split and of its primary category, and a `Reason`.
+KEYS = {
+    "id": np.int64, "text": np.int64, "revision": np.int64, "day": np.int32, "split": np.int8,
+    "primary": np.int32, "reason": np.int8,
+}  # fmt: skip
+
 # As in `CLEANED`: identifier, title, abstract, text, categories, day of submission.
 Row = tuple[str, str, str, str, tuple[str, ...], date]
 
 
+class Reason(IntEnum):
+    """Why a paper is dropped: first the reasons of cleaning, then those of the whole source."""
+
+    KEPT = 0
+    WITHDRAWN = 1
+    NOT_ENGLISH = 2
+    TOO_SHORT = 3
+    NO_LABEL = 4
+    DUPLICATE_ID = 5
+    DUPLICATE_TEXT = 6
+    OTHER_LABEL = 7
+    SURPLUS = 8
+
+
+def reason_names(data: DataConfig) -> dict[Reason, str]:
+    """Return the names of the reasons to drop a paper, as the data card has them."""
+    return {
+        Reason.WITHDRAWN: "withdrawn",
+        Reason.NOT_ENGLISH: "not English",
+        Reason.TOO_SHORT: "too short",
+        Reason.NO_LABEL: f"no {data.level}",
+        Reason.DUPLICATE_ID: "duplicate identifier",
+        Reason.DUPLICATE_TEXT: "duplicate text",
+        Reason.OTHER_LABEL: "other label",
+        Reason.SURPLUS: "more than data.max_papers",
+    }
+
+
 @dataclass(frozen=True)
 class CleanedChunk:
-    """The rows of some consecutive records, and counts of the dropped ones.
+    """The rows of some consecutive records, and numbers of all their papers.
 
     Args:
         read: number of records.
-        rows: rows of the schema `CLEANED`.
-        keys: for each row, `id` and `text` are hashes, equal for equal contents; `day` is an
-            ordinal, `split` an index into `SPLITS`, `primary` an index into `categories`.
+        rows: rows of the schema `CLEANED`, without the papers that are dropped.
+        keys: for each paper that could be read, dropped or not, the numbers of `KEYS`. `split` is
+            an index into `SPLITS`, `primary` one into `categories`; a dropped paper has 0 in both,
+            and the hash of an empty text.
         categories: the primary categories of the rows.
-        dropped: number of dropped records by reason.
         broken: the unreadable records.
+        file: place of their file among all files of the source.
     """
 
     read: int
     rows: pa.RecordBatch
-    keys: dict[str, np.ndarray[Any, np.dtype[np.int64]]]
+    keys: dict[str, Array]
     categories: list[str]
-    dropped: Counter[str]
     broken: list[BrokenRecord]
+    file: int = 0
 
 
 class RecordCounts:
-    """Counts the records that were read, dropped and broken; fails if too many are broken."""
+    """Counts the records that were read and broken; fails if too many are broken.
 
-    def __init__(self, max_bad: float, origin: str) -> None:
-        self.read = 0
-        self.dropped: Counter[str] = Counter()
+    Args:
+        max_bad: the largest share of broken records, over all files.
+        files: the name of each file of the source.
+
+    Attributes:
+        read: number of records of each file.
+        broken: number of broken records of each file.
+    """
+
+    def __init__(self, max_bad: float, files: Sequence[str]) -> None:
+        self.read = [0] * len(files)
+        self.broken = [0] * len(files)
         self._max_bad = max_bad
-        self._origin = origin
-        self._first: BrokenRecord | None = None
+        self._files = files
+        self._first = ""
 
     def add(self, chunk: CleanedChunk) -> None:
         """Count the records of the next chunk.
@@ -73,14 +127,14 @@ class RecordCounts:
         Raises:
             ShelfmarkError: the share of broken records exceeds the limit.
         """
-        self.read += chunk.read
-        self.dropped.update(chunk.dropped)
-        for record in chunk.broken:
-            logger.debug("{}: line {}: {}", self._origin, record.line, record.reason)
-        if chunk.broken:
-            self.dropped["broken"] += len(chunk.broken)
-            self._first = self._first or chunk.broken[0]
-            self._check_share(max(self.read, MIN_READ))
+        self.read[chunk.file] += chunk.read
+        self.broken[chunk.file] += len(chunk.broken)
+        lines = [f"{self._files[chunk.file]}: line {x.line}: {x.reason}" for x in chunk.broken]
+        for line in lines:
+            logger.debug("{}", line)
+        if lines:
+            self._first = self._first or lines[0]
+            self._check_share(max(sum(self.read), MIN_READ))
 
     def close(self) -> None:
         """Check the counts of the whole source.
@@ -88,32 +142,30 @@ class RecordCounts:
         Raises:
             ShelfmarkError: it has no records, or the share of broken records exceeds the limit.
         """
-        if self.read == 0:
-            raise ShelfmarkError(f"{self._origin}: holds no papers")
-        self._check_share(self.read)
+        empty = [file for file, read in zip(self._files, self.read, strict=True) if not read]
+        if len(empty) == len(self._files):
+            raise ShelfmarkError(f"{', '.join(empty)}: holds no papers")
+        for file in empty:
+            logger.warning("{}: holds no papers", file)
+        self._check_share(sum(self.read))
         if self._first:
-            logger.warning("{}, skipped", self._describe(self._first))
+            logger.warning("{}, skipped", self._describe())
 
     def _check_share(self, read: int) -> None:
-        broken = self.dropped["broken"]
-        if self._first and broken > self._max_bad * read:
-            description = self._describe(self._first)
+        if self._first and sum(self.broken) > self._max_bad * read:
+            description = self._describe()
             raise ShelfmarkError(f"{description}, more than data.max_bad={self._max_bad:g} allows")
 
-    def _describe(self, first: BrokenRecord) -> str:
-        broken = self.dropped["broken"]
-        return (
-            f"{self._origin}: line {first.line}: {first.reason}; "
-            f"{broken} of {self.read} records broken"
-        )
+    def _describe(self) -> str:
+        return f"{self._first}; {sum(self.broken)} of {sum(self.read)} records broken"
 
 
-def clean_records(data: DataConfig, records: list[tuple[int, Any]]) -> CleanedChunk:
-    """Turn consecutive raw records into rows; a pure function that any process may run."""
+def clean_records(data: DataConfig, records: list[tuple[int, Any]], file: int = 0) -> CleanedChunk:
+    """Turn consecutive raw records of a file into rows; a pure function for any process."""
     rows: list[Row] = []
-    texts, splits, primaries = [], [], []
+    hashed: list[bytes] = []
+    numbers: list[tuple[int, ...]] = []
     places: dict[str, int] = {}
-    dropped: Counter[str] = Counter()
     broken = []
     for paper in sources.parse_records(data.source, records):
         if isinstance(paper, BrokenRecord):
@@ -121,24 +173,23 @@ def clean_records(data: DataConfig, records: list[tuple[int, Any]]) -> CleanedCh
             continue
         title, abstract = clean_text(paper.title), clean_text(paper.abstract)
         reason = _reason_to_drop(data, paper, abstract)
-        if reason:
-            dropped[reason] += 1
-            continue
-        text = join_texts(title, abstract, data.maths)
-        rows.append((paper.id, title, abstract, text, paper.categories, paper.submitted))
-        texts.append(text_key(title, abstract))
-        splits.append(SPLITS.index(assign_split(data, paper.id, paper.submitted)))
-        primaries.append(places.setdefault(paper.categories[0], len(places)))
-    keys = {
-        "id": _hashes(row[0].encode() for row in rows),
-        "text": _hashes(texts),
-        "day": np.array([row[5].toordinal() for row in rows], np.int64),
-        "split": np.array(splits, np.int64),
-        "primary": np.array(primaries, np.int64),
-    }
-    columns = list(zip(*rows, strict=True)) or [()] * len(CLEANED)
-    batch = pa.record_batch(columns, schema=CLEANED)
-    return CleanedChunk(len(records), batch, keys, list(places), dropped, broken)
+        key, split, primary = b"", 0, 0
+        if reason is Reason.KEPT:
+            text = join_texts(title, abstract, data.maths)
+            rows.append((paper.id, title, abstract, text, paper.categories, paper.submitted))
+            key = text_key(title, abstract)
+            split = SPLITS.index(assign_split(data, paper.id, paper.submitted))
+            primary = places.setdefault(paper.categories[0], len(places))
+        hashed += paper.id.encode(), key
+        revision = revision_number(paper.version, paper.updated)
+        numbers.append((revision, paper.submitted.toordinal(), split, primary, reason))
+    hashes = hash_contents(hashed)
+    columns = np.array(numbers, np.int64).reshape(-1, 5).T
+    named = zip(("revision", "day", "split", "primary", "reason"), columns, strict=True)
+    keys = {"id": hashes[::2], "text": hashes[1::2], **dict(named)}
+    keys = {name: keys[name].astype(kind) for name, kind in KEYS.items()}
+    batch = pa.record_batch(list(zip(*rows, strict=True)) or [()] * len(CLEANED), schema=CLEANED)
+    return CleanedChunk(len(records), batch, keys, list(places), broken, file)
 
 
 def text_key(title: str, abstract: str) -> bytes:
@@ -146,22 +197,38 @@ def text_key(title: str, abstract: str) -> bytes:
     return f"{title}{abstract}".casefold().encode().translate(None, NO_LETTER_OR_DIGIT)
 
 
-def _hashes(contents: Iterable[bytes]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return a 64-bit hash of each content, the same in every process."""
-    digests = [hashlib.blake2b(content, digest_size=8).digest() for content in contents]
-    return np.frombuffer(b"".join(digests), np.int64)
-
-
-def _reason_to_drop(data: DataConfig, paper: Paper, abstract: str) -> str | None:
+def _reason_to_drop(data: DataConfig, paper: Paper, abstract: str) -> Reason:
     if papers.is_withdrawn(abstract, paper.comments):
-        return "withdrawn"
+        return Reason.WITHDRAWN
     if papers.is_foreign(paper.comments):
-        return "not English"
+        return Reason.NOT_ENGLISH
     # Plain text has one blank less than words, unless it is empty.
     if abstract.count(" ") + bool(abstract) < data.min_words:
-        return "too short"
+        return Reason.TOO_SHORT
     # Custom labels have no level.
     custom = isinstance(data.labels, dict)
     if not custom and label_at(paper.categories[0], data.level) is None:
-        return f"no {data.level}"
-    return None
+        return Reason.NO_LABEL
+    return Reason.KEPT
+
+
+def mark_duplicates(keys: pd.DataFrame) -> Array:
+    """Return the reason of each paper, with all but one record of each paper and text dropped.
+
+    The newest record of a paper counts, and what it is dropped for holds for the paper: no older
+    record replaces it. Where nothing tells two records of a file apart, one that is kept comes
+    first, then the earliest day of submission. Of the papers with one text the earliest is kept.
+
+    Args:
+        keys: the numbers of `KEYS` of all papers, and `file`, the place of the file of each.
+    """
+    columns = {name: np.asarray(keys[name]) for name in ("id", "revision", "file", "day", "text")}
+    reason = np.asarray(keys["reason"])
+    newest = newest_of_each(
+        columns["id"], columns["revision"], columns["file"], reason != Reason.KEPT, columns["day"]
+    )
+    reason = np.where(newest, reason, np.int8(Reason.DUPLICATE_ID))
+    rows = np.flatnonzero(reason == Reason.KEPT)
+    first = best_of_each(columns["text"][rows], columns["day"][rows])
+    reason[rows[~first]] = Reason.DUPLICATE_TEXT
+    return reason

@@ -10,9 +10,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,19 @@ from loguru import logger
 
 from shelfmark.config.schema import Config, DataConfig
 from shelfmark.core import console, files, parallel, storage
-from shelfmark.core.arrays import Ints
+from shelfmark.core.arrays import Array
 from shelfmark.core.files import Location
-from shelfmark.data import dvc, sources
-from shelfmark.data.cleaning import CLEANED, CleanedChunk, RecordCounts, clean_records
+from shelfmark.data import dvc, inputs, sources
+from shelfmark.data.cleaning import (
+    CLEANED,
+    KEYS,
+    CleanedChunk,
+    Reason,
+    RecordCounts,
+    clean_records,
+    mark_duplicates,
+    reason_names,
+)
 from shelfmark.data.labels import LEFT_OUT, choose_labels, label_of, surplus_rows
 from shelfmark.data.splits import (
     CARD,
@@ -42,11 +50,11 @@ from shelfmark.data.splits import (
 )
 from shelfmark.errors import ShelfmarkError
 
-KEYS = ("id", "text", "day", "split", "primary", "spilled")
+COLUMNS = {**KEYS, "file": np.int32, "spilled": np.bool_}
 CHUNK = 2048  # records; some 3 MB
-WORTH_SHARING = 16 << 20  # bytes of a file from which on several processes are faster
+WORTH_SHARING = 16 << 20  # bytes of a source from which on several processes are faster
 # Raised with every change to cleaning or splitting: older splits are then made again.
-RECIPE = 2
+RECIPE = 3
 
 
 def prepare_splits(config: Config) -> Splits:
@@ -57,12 +65,13 @@ def prepare_splits(config: Config) -> Splits:
             or a split without papers. No half-written splits stay.
     """
     data, root = config.data, Path(config.paths.data)
-    path = files.parse_location(data.path) if data.path else None
     if sources.find_source(data.source).SYNTHETIC:
         logger.warning("source {}: synthetic papers, for trying out only", data.source)
-    origin = _digest(data, path, root)
+    paths = sources.find_files(data)
+    digests = [_digest(data, path, root) for path in paths]
     # Without the path: the same papers elsewhere make the same splits.
     settings = data.model_dump(mode="json", exclude={"path"})
+    origin = sources.join_digests(digests)
     identity = {"recipe": RECIPE, "source_sha256": origin, "config": settings}
     key = hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
     folder = root / f"{data.source}-{key[:10]}"
@@ -71,16 +80,17 @@ def prepare_splits(config: Config) -> Splits:
         dvc.pull_splits(folder, functools.partial(check_splits, identity=identity))
     if not (folder / CARD).exists():
         with files.atomic_folder(folder) as aside:
-            _write(data, path, identity, aside)
-            if isinstance(path, str) and _digest(data, path, root) != origin:
-                raise ShelfmarkError(f"{path} changed while it was read: run again")
+            _write(data, paths, digests, identity, aside)
+            for path, digest in zip(paths, digests, strict=True):
+                if isinstance(path, str) and _digest(data, path, root) != digest:
+                    raise ShelfmarkError(f"{path} changed while it was read: run again")
     splits = open_splits(folder)
     logger.info("splits: {} ({:,} papers)", folder, splits.card["kept"])
     return splits
 
 
 def _digest(data: DataConfig, path: Location | None, root: Path) -> str:
-    """Return the SHA-256 of the source; a file on a bucket is read once for each version."""
+    """Return the SHA-256 of a file; one on a bucket is read once for each version."""
     if not isinstance(path, str):
         return sources.source_digest(data.source, path, data.options)
     note = root / f"{files.DIGEST_PREFIX}{storage.version_digest(path)}"
@@ -91,32 +101,44 @@ def _digest(data: DataConfig, path: Location | None, root: Path) -> str:
     return files.read_bytes(note).decode()
 
 
-def _write(data: DataConfig, path: Location | None, identity: dict[str, Any], folder: Path) -> None:
-    counts = RecordCounts(data.max_bad, str(path or data.source))
+def _write(
+    data: DataConfig,
+    paths: Sequence[Location | None],
+    digests: Sequence[str],
+    identity: dict[str, Any],
+    folder: Path,
+) -> None:
+    counts = RecordCounts(data.max_bad, [str(path or data.source) for path in paths])
     spill = folder / "spill.arrow"
-    keys, categories = _spill(data, path, counts, spill)
-    kept = _drop_duplicates(keys, counts)
-    labels, codes = _label(data, keys, categories, kept, counts)
-    chosen = keys.assign(label=codes)[keys["spilled"]]
-    label_counts = _write_splits(spill, labels, chosen, folder)
+    keys, categories = _spill(data, paths, counts, spill)
+    keys["reason"] = mark_duplicates(keys)
+    labels = _label(data, keys, categories)
+    label_counts = _write_splits(spill, labels, keys[keys["spilled"]], folder)
     spill.unlink()
     for split in SPLITS:
         if not label_counts[split]:
             raise ShelfmarkError(
                 f"no paper falls in the {split} split: change data.fractions or data.cuts"
             )
-    _write_card(data, identity, counts, label_counts, folder)
+    origins = [
+        {"file": name, "sha256": digest, **tallied}
+        for name, digest, tallied in zip(
+            inputs.short_names(paths), digests, _tally(data, keys, counts), strict=True
+        )
+    ]
+    _write_card(data, identity, origins, label_counts, folder)
 
 
 def _spill(
-    data: DataConfig, path: Location | None, counts: RecordCounts, spill: Path
+    data: DataConfig, paths: Sequence[Location | None], counts: RecordCounts, spill: Path
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Clean all records, write the rows that may be kept to disk, and return numbers of all rows.
+    """Clean all records, write the rows that may be kept to disk, and return numbers of all papers.
 
     The numbers are the `keys` of the chunks, with `primary` an index into the returned categories,
-    and `spilled`, False for a row that no requested label includes.
+    `file` the place of the paper's file, and `spilled`, False for a paper that is dropped or that
+    no requested label includes.
     """
-    frames = [pd.DataFrame({name: np.empty(0, np.int64) for name in KEYS})]
+    parts: dict[str, list[Array]] = {name: [np.empty(0, kind)] for name, kind in COLUMNS.items()}
     categories: dict[str, int] = {}
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with (
@@ -124,65 +146,68 @@ def _spill(
         pa.OSFile(str(spill), "wb") as file,
         pa.ipc.new_file(file, CLEANED, options=options) as writer,
     ):
-        for chunk in _clean_source(data, path):
+        for chunk in _clean_source(data, paths):
             counts.add(chunk)
             asked = [not data.labels or label_of(data, x) in data.labels for x in chunk.categories]
             places = [categories.setdefault(name, len(categories)) for name in chunk.categories]
-            primary = chunk.keys["primary"]
-            spilled = np.array(asked, bool)[primary]
-            keys = {
-                **chunk.keys,
-                "primary": np.array(places, np.int64)[primary],
-                "spilled": spilled,
-            }
-            frames.append(pd.DataFrame(keys))
-            writer.write_batch(chunk.rows.filter(pa.array(spilled)))
+            kept = chunk.keys["reason"] == Reason.KEPT
+            primary = chunk.keys["primary"][kept]
+            columns = chunk.keys | {"file": np.full(len(kept), chunk.file), "spilled": kept.copy()}
+            columns["primary"][kept] = np.array(places, np.int32)[primary]
+            columns["spilled"][kept] = np.array(asked, bool)[primary]
+            for name, kind in COLUMNS.items():
+                parts[name].append(columns[name].astype(kind, copy=False))
+            writer.write_batch(chunk.rows.filter(pa.array(columns["spilled"][kept])))
             bar.advance(chunk.read)
     counts.close()
-    return pd.concat(frames, ignore_index=True).astype({"spilled": bool}), list(categories)
+    keys = {name: np.concatenate(parts.pop(name)) for name in COLUMNS}
+    return pd.DataFrame(keys, copy=False), list(categories)
 
 
-def _clean_source(data: DataConfig, path: Location | None) -> Iterator[CleanedChunk]:
-    """Return the cleaned records in the order of the source; all cores clean a large file."""
-    records = sources.read_records(data.source, path, data.options)
-    chunks = iter(lambda: list(itertools.islice(records, CHUNK)), [])
-    alone = path is None or files.file_size(path) < WORTH_SHARING
+def _clean_source(data: DataConfig, paths: Sequence[Location | None]) -> Iterator[CleanedChunk]:
+    """Return the cleaned records in the order of the source; all cores clean large files."""
+    size = sum(files.file_size(path) for path in paths if path is not None)
     return parallel.map_in_order(
-        functools.partial(clean_records, data), chunks, 0 if alone else None
+        functools.partial(_clean_numbered, data),
+        sources.read_chunks(data, paths, CHUNK),
+        0 if size < WORTH_SHARING else None,
     )
 
 
-def _drop_duplicates(
-    keys: pd.DataFrame, counts: RecordCounts
-) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return the rows to keep: the earliest paper of each identifier, then of each text."""
-    earliest_first = keys.sort_values("day", kind="stable")
-    one_an_id = earliest_first.drop_duplicates("id")
-    one_a_text = one_an_id.drop_duplicates("text")
-    counts.dropped["duplicate identifier"] = len(keys) - len(one_an_id)
-    counts.dropped["duplicate text"] = len(one_an_id) - len(one_a_text)
-    return one_a_text.index.to_numpy()
+def _clean_numbered(data: DataConfig, numbered: tuple[int, list[tuple[int, Any]]]) -> CleanedChunk:
+    place, records = numbered
+    return clean_records(data, records, place)
 
 
-def _label(
-    data: DataConfig,
-    keys: pd.DataFrame,
-    categories: list[str],
-    kept: Ints,
-    counts: RecordCounts,
-) -> tuple[list[str], Ints]:
-    """Return the labels and, for each row, the index of its label or `LEFT_OUT`."""
+def _label(data: DataConfig, keys: pd.DataFrame, categories: list[str]) -> list[str]:
+    """Return the labels; add to each row the index of its label, or `LEFT_OUT`."""
     of_category = [label_of(data, name) or "" for name in categories]  # "" is never a label
+    kept = np.flatnonzero(keys["reason"] == Reason.KEPT)
     category = keys["primary"].to_numpy()[kept]
     labels = choose_labels(data, Counter(np.array(of_category, object)[category]))
     code = np.array([labels.index(x) if x in labels else LEFT_OUT for x in of_category])
     codes = np.full(len(keys), LEFT_OUT)
     codes[kept] = code[category]
-    counts.dropped["other label"] = int((code[category] == LEFT_OUT).sum())
+    reason = keys["reason"].to_numpy().copy()
+    reason[kept[code[category] == LEFT_OUT]] = Reason.OTHER_LABEL
     more = surplus_rows(data, keys, codes)
-    codes[more] = LEFT_OUT
-    counts.dropped["more than data.max_papers"] = len(more)
-    return labels, codes
+    codes[more], reason[more] = LEFT_OUT, Reason.SURPLUS
+    keys["label"], keys["reason"] = codes, reason
+    return labels
+
+
+def _tally(data: DataConfig, keys: pd.DataFrame, counts: RecordCounts) -> list[dict[str, Any]]:
+    """Return how many records of each file were read, kept, and dropped by reason."""
+    tallies = []
+    for place, (read, broken) in enumerate(zip(counts.read, counts.broken, strict=True)):
+        reasons = keys["reason"].to_numpy()[keys["file"].to_numpy() == place]
+        numbers = np.bincount(reasons, minlength=len(Reason))
+        dropped = {name: int(numbers[reason]) for reason, name in reason_names(data).items()}
+        dropped["broken"] = broken
+        kept = int(numbers[Reason.KEPT])
+        some = {name: number for name, number in sorted(dropped.items()) if number}
+        tallies.append({"read": read, "kept": kept, "dropped": some})
+    return tallies
 
 
 def _write_splits(
@@ -219,20 +244,31 @@ def _write_splits(
 def _write_card(
     data: DataConfig,
     identity: dict[str, Any],
-    counts: RecordCounts,
+    origins: list[dict[str, Any]],
     label_counts: dict[str, Counter[str]],
     folder: Path,
 ) -> None:
-    """Write the data card; nothing in it depends on the machine or the time."""
+    """Write the data card; nothing in it depends on the machine or the time.
+
+    Args:
+        data: the configuration.
+        identity: of the splits.
+        origins: the counts of each file.
+        label_counts: papers of each label in each split.
+        folder: of the splits.
+    """
     parts = [pq.read_table(folder / f"{split}.parquet", columns=["submitted"]) for split in SPLITS]
     days = pc.min_max(pa.concat_tables(parts)["submitted"]).as_py()
+    dropped = sum((Counter(origin["dropped"]) for origin in origins), Counter[str]())
     card = {
         "source": data.source,
         "synthetic": sources.find_source(data.source).SYNTHETIC,
         **identity,
-        "read": counts.read,
+        # One file is known by its digest alone: the card stays the same if it is renamed.
+        **({"sources": origins} if len(origins) > 1 else {}),
+        "read": sum(origin["read"] for origin in origins),
         "kept": sum(label_counts[split].total() for split in SPLITS),
-        "dropped": {reason: n for reason, n in sorted(counts.dropped.items()) if n},
+        "dropped": dict(sorted(dropped.items())),
         "splits": {split: label_counts[split].total() for split in SPLITS},
         "labels": {split: dict(sorted(label_counts[split].items())) for split in SPLITS},
         "submitted": {"first": days["min"], "last": days["max"]},

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -20,13 +20,26 @@ from shelfmark.arxiv.papers import BrokenRecord
 from shelfmark.config.load import load_config
 from shelfmark.config.schema import DataConfig
 from shelfmark.data import cleaning, sources
-from shelfmark.data.cleaning import CLEANED, MIN_READ, CleanedChunk, RecordCounts
+from shelfmark.data.cleaning import (
+    CLEANED,
+    KEYS,
+    MIN_READ,
+    CleanedChunk,
+    Reason,
+    RecordCounts,
+    reason_names,
+)
 from shelfmark.data.splits import SPLITS, assign_split
 from shelfmark.errors import ShelfmarkError
 
 WORDS = "one two three four five six seven eight nine ten " * 2
 IDS = itertools.count()
 NO_ROWS = pa.record_batch([()] * len(CLEANED), schema=CLEANED)
+
+
+class Counts(NamedTuple):
+    read: int
+    dropped: Counter[str]
 
 
 @pytest.fixture(scope="module")
@@ -45,23 +58,32 @@ def record(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def read(data: DataConfig, path: Path) -> tuple[list[tuple[Any, ...]], RecordCounts]:
+def read(data: DataConfig, path: Path) -> tuple[list[tuple[Any, ...]], Counts]:
     """Return the rows of a file as (id, title, abstract, categories, submitted)."""
-    ledger = RecordCounts(data.max_bad, str(path))
+    ledger = RecordCounts(data.max_bad, [str(path)])
     records = sources.read_records(data.source, path, data.options)
     chunk = cleaning.clean_records(data, list(records))
     ledger.add(chunk)
     ledger.close()
     rows = chunk.rows.to_pylist()
+    dropped = dropped_of(data, chunk)
+    if chunk.broken:
+        dropped["broken"] = ledger.broken[0]
     names = ("id", "title", "abstract", "categories", "submitted")
     return [
         tuple(tuple(row[n]) if n == "categories" else row[n] for n in names) for row in rows
-    ], ledger
+    ], Counts(ledger.read[0], dropped)
+
+
+def dropped_of(data: DataConfig, chunk: CleanedChunk) -> Counter[str]:
+    names = reason_names(data)
+    reasons = [Reason(number) for number in chunk.keys["reason"]]
+    return Counter(names[reason] for reason in reasons if reason is not Reason.KEPT)
 
 
 def clean(
     tmp_path: Path, data: DataConfig, records: list[Any], **changes: Any
-) -> tuple[list[tuple[Any, ...]], RecordCounts]:
+) -> tuple[list[tuple[Any, ...]], Counts]:
     path = tmp_path / "papers.json"
     path.write_bytes(b"".join(orjson.dumps(one) + b"\n" for one in records))
     return read(DataConfig.model_validate(data.model_dump() | changes), path)
@@ -178,10 +200,9 @@ def test_records_in_pieces_are_cleaned_as_in_one(data: DataConfig) -> None:
     joined = pa.Table.from_batches([piece.rows for piece in pieces])
     assert joined.equals(pa.Table.from_batches([one.rows]))
     assert joined.num_rows == 6
-    for name in ("id", "text", "day", "split"):
+    for name in set(KEYS) - {"primary"}:
         numbers = np.concatenate([piece.keys[name] for piece in pieces])
         assert numbers.tolist() == one.keys[name].tolist()
-    assert sum((piece.dropped for piece in pieces), Counter()) == one.dropped
     assert [bad for piece in pieces for bad in piece.broken] == one.broken
     assert [whole[bad.line - 1][1]["id"] for bad in one.broken] == ["x", "x", "x"]
     assert sum(piece.read for piece in pieces) == one.read == len(whole)
@@ -209,7 +230,8 @@ def test_a_chunk_of_which_nothing_is_kept(data: DataConfig) -> None:
     chunk = cleaning.clean_records(data, numbered([record(comments="Withdrawn")]))
     assert chunk.rows.schema.equals(CLEANED)
     assert chunk.rows.num_rows == 0
-    assert {len(column) for column in chunk.keys.values()} == {0}
+    assert {name: column.dtype for name, column in chunk.keys.items()} == KEYS
+    assert chunk.keys["reason"].tolist() == [Reason.WITHDRAWN]
 
 
 @given(st.text(), st.text())
@@ -224,12 +246,12 @@ def run_ledger(
     max_bad: float, broken: list[bool], size: int = 1
 ) -> tuple[RecordCounts, str | None]:
     """Feed a ledger like a file would, in chunks; return it and what it stopped with."""
-    ledger = RecordCounts(max_bad, "a.json")
+    ledger = RecordCounts(max_bad, ["a.json"])
     try:
         for start in range(0, len(broken), size):
             part = broken[start : start + size]
             result = [BrokenRecord(start + line, "why") for line, bad in enumerate(part, 1) if bad]
-            ledger.add(CleanedChunk(len(part), NO_ROWS, {}, [], Counter(), result))
+            ledger.add(CleanedChunk(len(part), NO_ROWS, {}, [], result))
         ledger.close()
     except ShelfmarkError as error:
         return ledger, str(error)
@@ -253,10 +275,11 @@ def test_a_run_goes_on_if_and_only_if_the_share_is_allowed(
         assert stopped is not None
         assert stopped.startswith("a.json: line ")
     if stopped is None:
-        assert ledger.dropped["broken"] == sum(broken) <= max_bad * ledger.read
+        assert ledger.broken == [sum(broken)]
+        assert sum(broken) <= max_bad * ledger.read[0]
     else:
         # It may stop before the end only where the share is past what was read so far.
-        assert ledger.dropped["broken"] > max_bad * min(ledger.read, number)
+        assert ledger.broken[0] > max_bad * min(ledger.read[0], number)
 
 
 def test_an_early_broken_record_does_not_stop_a_good_file() -> None:
@@ -266,7 +289,7 @@ def test_an_early_broken_record_does_not_stop_a_good_file() -> None:
 
 def test_a_hopeless_file_is_not_read_to_its_end() -> None:
     ledger, stopped = run_ledger(0.01, [True] * 1_000_000)
-    assert ledger.read == MIN_READ * 0.01 + 1
+    assert ledger.read == [MIN_READ * 0.01 + 1]
     assert stopped == (
         "a.json: line 1: why; 11 of 11 records broken, more than data.max_bad=0.01 allows"
     )
@@ -274,11 +297,11 @@ def test_a_hopeless_file_is_not_read_to_its_end() -> None:
 
 def test_none_may_be_broken() -> None:
     ledger, stopped = run_ledger(0, [False, True, False])
-    assert ledger.read == 2
+    assert ledger.read == [2]
     assert stopped == "a.json: line 2: why; 1 of 2 records broken, more than data.max_bad=0 allows"
 
 
 def test_all_may_be_broken() -> None:
     ledger, stopped = run_ledger(1, [True] * 50)
     assert stopped is None
-    assert ledger.dropped == Counter(broken=50)
+    assert ledger.broken == [50]

@@ -10,14 +10,17 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import itertools
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, cast
 
 from shelfmark.arxiv.papers import BadRecordError, BrokenRecord, Paper
+from shelfmark.config.schema import DataConfig
 from shelfmark.core import files
 from shelfmark.core.files import Location
 from shelfmark.core.formats.csv_rows import BadRow
+from shelfmark.data import inputs
 from shelfmark.errors import ShelfmarkError
 
 
@@ -80,6 +83,49 @@ def read_papers(
 ) -> Iterator[Paper | BrokenRecord]:
     """Return the papers of a source in the order of the file, and its broken records."""
     return parse_records(name, read_records(name, path, options))
+
+
+def find_files(data: DataConfig) -> list[Location | None]:
+    """Return the files of a configuration in the order in which they are read.
+
+    `[None]` stands for no file: for generated papers, which are read from none, or if `data.path`
+    is not set.
+
+    Raises:
+        ShelfmarkError: a file is missing, unreadable or empty, or a pattern matches none.
+    """
+    if data.path is None or find_source(data.source).SYNTHETIC:
+        return [None]
+    return [*inputs.find_files(data.path, "data.path")]
+
+
+def read_chunks(
+    data: DataConfig, paths: Sequence[Location | None], size: int
+) -> Iterator[tuple[int, list[tuple[int, Any]]]]:
+    """Yield the numbered raw records of files one after the other, some at a time.
+
+    Args:
+        data: the configuration of the source.
+        paths: the files, as `find_files` returns them.
+        size: number of records at a time; fewer at the end of a file.
+
+    Yields:
+        The place of the file among the files, and consecutive records of it.
+
+    Raises:
+        ShelfmarkError: as `read_records`.
+    """
+    for place, path in enumerate(paths):
+        records = read_records(data.source, path, data.options)
+        while chunk := list(itertools.islice(records, size)):
+            yield place, chunk
+
+
+def join_digests(digests: Sequence[str]) -> str:
+    """Return the digest of files in their order: that of a single file unchanged."""
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def source_digest(name: str, path: Location | None, options: dict[str, Any]) -> str:

@@ -8,12 +8,10 @@ false alarms are counted: there they add tests that can fail.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -30,7 +28,7 @@ from shelfmark.core import console
 from shelfmark.core.arrays import Ints
 from shelfmark.core.tables import Table
 from shelfmark.data import sources
-from shelfmark.data.cleaning import clean_records
+from shelfmark.data.cleaning import Reason, clean_records, mark_duplicates
 from shelfmark.data.labels import label_of
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
@@ -229,20 +227,21 @@ def _other_categories(
 
 def _read_papers(settings: Config) -> pa.Table:
     """Return all papers that cleaning keeps, with a label each."""
-    records = sources.read_records(settings.data.source, _path(settings), settings.data.options)
-    parts = []
+    paths = sources.find_files(settings.data)
+    parts, keys = [], []
     with console.progress("reading papers") as bar:
-        for chunk in iter(lambda: list(itertools.islice(records, 2048)), []):
-            parts.append(pa.Table.from_batches([clean_records(settings.data, chunk).rows]))
+        for place, chunk in sources.read_chunks(settings.data, paths, 2048):
+            cleaned = clean_records(settings.data, chunk, place)
+            parts.append(pa.Table.from_batches([cleaned.rows]))
+            keys.append(pd.DataFrame(cleaned.keys).assign(file=place))
             bar.advance(len(chunk))
-    papers = pa.concat_tables(parts).combine_chunks()
+    numbers = pd.concat(keys, ignore_index=True)
+    kept = numbers["reason"] == Reason.KEPT
+    newest = mark_duplicates(numbers)[kept] != Reason.DUPLICATE_ID
+    papers = pa.concat_tables(parts).filter(pa.array(newest)).combine_chunks()
     firsts = [names[0] for names in papers["categories"].to_pylist()]
     labels = [label_of(settings.data, name) for name in firsts]
     return papers.append_column("label", pa.array(labels, pa.string()))
-
-
-def _path(settings: Config) -> Path | None:
-    return Path(settings.data.path) if settings.data.path else None
 
 
 def _fit_model(settings: Config, papers: pa.Table) -> artifact.Model:

@@ -193,9 +193,7 @@ def time_answer(settings: Config, folder: str) -> dict[str, Any]:
 
 def _papers(settings: Config) -> Iterator[Paper]:
     """Return the papers of a configuration's source, as they come."""
-    path = Path(settings.data.path) if settings.data.path else None
-    records = sources.read_records(settings.data.source, path, settings.data.options)
-    for chunk in iter(lambda: list(itertools.islice(records, 2048)), []):
+    for _, chunk in sources.read_chunks(settings.data, sources.find_files(settings.data), 2048):
         for paper in sources.parse_records(settings.data.source, chunk):
             if isinstance(paper, Paper):
                 yield paper

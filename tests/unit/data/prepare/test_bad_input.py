@@ -129,7 +129,9 @@ def test_a_path_that_is_not_there_a_folder_or_not_given(
 ) -> None:
     nothing = tmp_path / "nothing.json"
     assert refused(settings(nothing), capsys) == f"error: data.path: there is no file {nothing}"
-    assert refused(settings(tmp_path), capsys).endswith("is a folder, a file is needed")
+    (folder := tmp_path / "empty").mkdir()
+    line = f"error: data.path: no file of papers lies in {folder}"
+    assert refused(settings(folder), capsys) == line
     assert "data.path is not set" in refused(settings(None), capsys)
 
 
