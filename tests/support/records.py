@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
+from shelfmark.arxiv import dates
 from shelfmark.arxiv.papers import Paper
-from shelfmark.data.sources import snapshot
 
 WORDS = " and so on" * 10
 
@@ -38,7 +38,7 @@ def record(paper: Paper, **changes: Any) -> Record:
 
 
 def created(day: date) -> str:
-    return f"{day:%a}, {day.day} {snapshot.NAMES[day.month - 1]} {day.year} 19:18:42 GMT"
+    return f"{day:%a}, {day.day} {dates.SHORT[day.month - 1]} {day.year} 19:18:42 GMT"
 
 
 def made(number: int, category: str = "cs.AI", **changes: Any) -> Record:

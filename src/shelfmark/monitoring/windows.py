@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -20,7 +20,7 @@ import pandas as pd
 import scipy.sparse as sp
 from loguru import logger
 
-from shelfmark.arxiv import identifiers, papers, taxonomy
+from shelfmark.arxiv import dates, identifiers, papers, taxonomy
 from shelfmark.config.schema import DataConfig
 from shelfmark.core import storage
 from shelfmark.core.arrays import Ints
@@ -37,8 +37,10 @@ from shelfmark.monitoring.log_line import LogLine
 from shelfmark.monitoring.spans import parse_since
 
 # The columns of a file of papers that are read: the paper, its label and its time.
-LABELS = ("label", "primary", "categories")
-COLUMNS = (*readers.PAPER, *LABELS, "time", "submitted", "versions")
+TIMES = ("time", "submitted", "published_date")  # the last is that of the CSV on Kaggle
+CATEGORIES = ("primary", "categories", "category_code")
+LABELS = ("label", *CATEGORIES)
+COLUMNS = (*readers.PAPER, *LABELS, *TIMES, "versions")
 LOG_COLUMNS = ("confidence", "words", "unknown", "language")
 INVALID, OTHER_MODEL, EARLIER = "invalid", "another model", "earlier"  # why a line is left out
 
@@ -287,7 +289,7 @@ def _find_label(fields: dict[str, Any], data: DataConfig) -> str | None:
     """Return the label in a record: in `label`, or by `primary` or the first of `categories`."""
     if isinstance(fields.get("label"), str):
         return str(fields["label"])
-    primary = fields.get("primary") or fields.get("categories")
+    primary = next((fields[name] for name in CATEGORIES if fields.get(name)), None)
     if isinstance(primary, str):
         primary = primary.split()
     first = next(iter(primary or []), None) if isinstance(primary, Iterable) else None
@@ -308,16 +310,13 @@ def _time_of(fields: dict[str, Any]) -> float | None:
     seconds = fields.get("time")
     if isinstance(seconds, int | float) and math.isfinite(seconds):
         return float(seconds)
-    day = fields.get("submitted")
-    if day is None and fields.get("versions"):
-        from shelfmark.data.sources.snapshot import parse_submitted
-
-        try:
-            day = parse_submitted(fields["versions"])
-        except papers.BadRecordError:
-            return None
+    day = next((fields[name] for name in TIMES if fields.get(name)), None)
     try:
-        moment = datetime.fromisoformat(day.isoformat() if isinstance(day, date) else str(day))
+        if day is None and fields.get("versions"):
+            from shelfmark.data.sources.snapshot import first_date
+
+            day = first_date(fields["versions"])
+        text = day.isoformat() if isinstance(day, date) else str(day or "")
+        return dates.parse_moment(text).timestamp()
     except ValueError:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shelfmark.arxiv.text import MATHS_MASK, clean_text, join_texts
+from shelfmark.arxiv.text import INVISIBLE, LIGATURES, MATHS_MASK, clean_text, join_texts
 
 ANYTHING = st.text(st.characters(exclude_categories=()))  # lone surrogates and NUL too
 TEXISH = st.lists(
@@ -79,6 +80,15 @@ def test_signs_of_pdfs_split_no_word(copied: str, plain: str) -> None:
 def test_invisible_characters_change_nothing(text: str, signs: list[str]) -> None:
     words = [part for word in text.split() for part in (*word, *signs)]
     assert clean_text("".join(words)) == clean_text("".join(text.split()))
+
+
+def test_every_invisible_character_and_ligature_is_found() -> None:
+    signs = [chr(code) for code in range(sys.maxunicode + 1)
+             if INVISIBLE.match(chr(code)) or code in LIGATURES]  # fmt: skip
+    assert len(signs) > 4000
+    assert [
+        sign for sign in signs if clean_text(f"e{sign}f") != f"e{LIGATURES.get(ord(sign), '')}f"
+    ] == []
 
 
 def test_invisible_characters_hide_no_run_of_marks() -> None:

@@ -146,9 +146,12 @@ def test_a_split_reads_as_the_model_read_it(model: Model) -> None:
     [
         ({"label": "cs.RO", "time": 5}, "cs.RO", 5),
         ({"primary": "cs.CV", "submitted": "1970-01-02"}, "cs.CV", DAY),
+        ({"category_code": "cs.CV", "published_date": "1/2/1970"}, "cs.CV", DAY),
+        ({"time": "Fri, 2 Jan 1970 00:00:00 GMT"}, None, DAY),
         ({"categories": "cs.CL cs.LG"}, "cs.CL", np.nan),
         ({"categories": ["quant-ph"], "submitted": "never"}, "quant-ph", np.nan),
         ({"categories": 3, "versions": [{"created": "Fri, 2 Jan 1970 00:00:00 GMT"}]}, None, DAY),
+        ({"categories": 3, "versions": [{"created": "2 Jan 07 00:00:00 GMT"}]}, None, 1167696000),
         ({"categories": "no.such", "versions": "odd"}, None, np.nan),
     ],
 )

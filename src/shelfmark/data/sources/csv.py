@@ -6,9 +6,10 @@ Layout: https://www.kaggle.com/datasets/sumitm004/arxiv-scientific-research-pape
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
+from shelfmark.arxiv import dates
 from shelfmark.arxiv.identifiers import parse_identifier, parse_version
 from shelfmark.arxiv.papers import BadRecordError, Paper, parse_categories
 from shelfmark.core import files
@@ -18,7 +19,6 @@ from shelfmark.errors import ShelfmarkError
 
 SYNTHETIC = False
 COLUMNS = ("id", "title", "category_code", "published_date", "summary")
-DATES = ("%m/%d/%y", "%m/%d/%Y", "%d %B %Y")
 
 
 def read_records(path: Location | None) -> Iterator[Record]:
@@ -62,18 +62,12 @@ def parse_paper(record: dict[str, Any]) -> Paper:
 
 
 def parse_day(text: str) -> date:
-    """Return the date of `8/1/93`, `08/01/1993`, `1 August 1993` or an ISO date with any time.
+    """Return the day of a date in any form of `dates.parse_moment`, such as `8/1/93`.
 
     Raises:
-        BadRecordError: it has another form.
+        BadRecordError: it has another form, or the year is impossible.
     """
-    text = text.strip()
     try:
-        return datetime.fromisoformat(text).date()
-    except ValueError:
-        for pattern in DATES:
-            try:
-                return datetime.strptime(text, pattern).date()
-            except ValueError:
-                continue
-    raise BadRecordError(f"column 'published_date' is not a date: {text!r:.40}")
+        return dates.parse_day(text)
+    except ValueError as error:
+        raise BadRecordError(f"column 'published_date' is {error}") from None

@@ -171,6 +171,10 @@ def test_a_header_alone_holds_nothing(path: Path) -> None:
         ({"id": "704.1"}, "not an arXiv identifier: '704.1'"),
         ({"category_code": "cs.QQ"}, "unknown category 'cs.QQ'"),
         ({"published_date": "soon"}, "column 'published_date' is not a date: 'soon'"),
+        (
+            {"published_date": "8/1/1066"},
+            "column 'published_date' is an impossible year: '8/1/1066'",
+        ),
         ({"published_date": "13/13/13"}, "column 'published_date' is not a date: '13/13/13'"),
     ],
 )
@@ -216,6 +220,8 @@ def test_a_quote_that_never_ends_costs_one_row(path: Path) -> None:
         ("1 August 1993", date(1993, 8, 1)),
         ("1993-08-01", date(1993, 8, 1)),
         ("2007-04-02T19:18:42Z", date(2007, 4, 2)),
+        ("Mon, 02 Apr 07 19:18:42 GMT", date(2007, 4, 2)),
+        ("Aug 1, 1993", date(1993, 8, 1)),
         ("2007-04-02 19:18:42+00:00", date(2007, 4, 2)),
         (" 8/1/93 \n", date(1993, 8, 1)),
     ],

@@ -122,6 +122,20 @@ def test_months_are_english_whatever_the_machine_speaks(month: int) -> None:
     assert snapshot.parse_submitted([{"created": created}]) == date(1999, month, 9)
 
 
+@pytest.mark.parametrize(
+    "created",
+    ["Mon, 02 Apr 07 19:18:42 GMT", "2007-04-02T19:18:42Z", "2007-04-02", "2 Apr 2007 19:18:42",
+     "Mon, 2 Apr 2007 20:18:42 +0100", "20070402", "April 2, 2007"],
+)  # fmt: skip
+def test_dates_of_other_forms_are_read(created: str) -> None:
+    assert snapshot.parse_submitted([{"created": created}]) == date(2007, 4, 2)
+
+
+def test_an_impossible_year_is_named() -> None:
+    with pytest.raises(BadRecordError, match="first version: an impossible year: 'Mon, 2 Apr 1066"):
+        snapshot.parse_submitted([{"created": "Mon, 2 Apr 1066 19:18:42 GMT"}])
+
+
 def test_identifiers_categories_and_texts_of_a_record() -> None:
     paper = snapshot.parse_paper(
         record(
@@ -156,7 +170,7 @@ BAD = {
 }
 NO_DATE: list[Any] = [
     ..., None, [], {}, 5, "Mon, 2 Apr 2007", [None], [{}], [{"created": None}], [{"created": ""}],
-    [{"created": "2007-04-02"}], [{"created": "Mon, 31 Feb 2007 19:18:42 GMT"}],
+    [{"created": "Mon, 2 Apr 2107 19:18:42 GMT"}], [{"created": "Mon, 31 Feb 2007 19:18:42 GMT"}],
     [{"created": "Mon, 2 Abr 2007 19:18:42 GMT"}], [{"created": f"Mon, 2 Apr {10**30} 1:2:3 GMT"}],
     [{"created": 1175541522}],
 ]  # fmt: skip
