@@ -117,7 +117,9 @@ def test_a_table_of_labels_needs_no_texts(model: Model, tmp_path: Path, kind: st
     window = windows.from_log(str(file), model.card, "", 10, str(labels))
     assert window.rows["label"].tolist() == ["cs.CL"]
     wrong.write_text("id,title\nmine,Robots\n")
-    with pytest.raises(ShelfmarkError, match="has no column label, primary or categories, only id"):
+    with pytest.raises(
+        ShelfmarkError, match="has no column label, primary, categories or category_code, only id"
+    ):
         windows.from_log(str(file), model.card, "", 10, str(wrong))
 
 
