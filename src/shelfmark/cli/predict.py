@@ -51,7 +51,7 @@ def predict(
         if text:
             predict.predict_text(folder, text, out, top_k, explain)
         else:
-            predict.predict_file(folder, file, out, top_k, explain)
+            predict.predict_file(folder, file, out, top_k, explain).require_papers()
 
 
 STOPPED = "the papers received so far are kept, the same command resumes"
