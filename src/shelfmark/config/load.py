@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from shelfmark.config import groups
+from shelfmark.config.overrides import is_readable, kinds_of, parse_value, read_overrides
 from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.config.schema import MODEL_KINDS, RENAMED_KEYS, Config, DriftConfig, ModelConfig
 from shelfmark.errors import ShelfmarkError, nearest
@@ -52,7 +53,8 @@ def load_drift_config(overrides: Sequence[str] = ()) -> DriftConfig:
             key, _, value = override.partition("=")
             if key not in DriftConfig.model_fields:
                 raise ShelfmarkError(f"{key}: no such key{nearest(key, DriftConfig.model_fields)}")
-            values[key] = yaml.safe_load(value)
+            parsed = parse_value(value)
+            values[key] = parsed.value if parsed else value
         return DriftConfig.model_validate(values)
     except (OSError, yaml.YAMLError) as error:
         raise ShelfmarkError(f"{path}: {' '.join(str(error).split())}") from error
@@ -82,8 +84,12 @@ def compose_values(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         ShelfmarkError: an override is malformed or names no key.
     """
-    values = _compose_from_cache(overrides)
-    return _compose(overrides) if values is None else values
+    ready = read_overrides(overrides)
+    values = _compose_from_cache(ready.words)
+    if values is None:
+        values = _compose(ready.words, overrides)
+    restored: dict[str, Any] = ready.restore(values)
+    return restored
 
 
 def _compose_from_cache(overrides: Sequence[str]) -> dict[str, Any] | None:
@@ -113,7 +119,7 @@ def _compose_from_cache(overrides: Sequence[str]) -> dict[str, Any] | None:
 
 @functools.cache
 def _cached_composition(chosen: tuple[str, ...], state: object) -> dict[str, Any]:
-    return _compose(chosen)
+    return _compose(chosen, chosen)
 
 
 def _files_state() -> tuple[tuple[str, int, int], ...]:
@@ -122,7 +128,13 @@ def _files_state() -> tuple[tuple[str, int, int], ...]:
     return tuple((str(path), (s := path.stat()).st_mtime_ns, s.st_size) for path in paths)
 
 
-def _compose(overrides: Sequence[str]) -> dict[str, Any]:
+def _compose(words: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return what Hydra composes.
+
+    Args:
+        words: for Hydra.
+        overrides: the same as they were typed, for the errors.
+    """
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
@@ -133,12 +145,12 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
     try:
         with initialize_config_dir(str(groups.CONFIGS.resolve()), version_base="1.3"):
             try:
-                composed = compose("config", overrides=list(overrides), return_hydra_config=True)
+                composed = compose("config", overrides=list(words), return_hydra_config=True)
             except (HydraException, ValueError) as error:
                 base = OmegaConf.to_container(
                     compose("config", overrides=_choices_among(overrides))
                 )
-                raise ShelfmarkError(_hint(overrides, base, _short(error))) from error
+                raise ShelfmarkError(_hint(words, overrides, base, _short(error))) from error
             experiment = composed.hydra.runtime.choices.get("experiment")
             values = OmegaConf.masked_copy(
                 composed, [str(key) for key in composed if key != "hydra"]
@@ -157,10 +169,10 @@ def _choices_among(overrides: Sequence[str]) -> list[str]:
     return ["=".join((key, value)) for key, _, value in pairs if value in choices.get(key, ())]
 
 
-def _hint(overrides: Sequence[str], base: Any, message: str) -> str:
+def _hint(words: Sequence[str], overrides: Sequence[str], base: Any, message: str) -> str:
     """Return which override names no key or replaces a mapping, and the nearest known key."""
     keys, choices = list(_flat(base)), groups.list_groups()
-    for override in overrides:
+    for word, override in zip(words, overrides, strict=True):
         key, _, value = override.lstrip("+~").partition("=")
         if present := _present_key(key):
             return f"{key}: this key is now {present}"
@@ -168,11 +180,20 @@ def _hint(overrides: Sequence[str], base: Any, message: str) -> str:
             if value not in (*choices[key], "null"):
                 there = nearest(value, choices[key]) + f"; there are {', '.join(choices[key])}"
                 return f"{key}={value}: no such {key}{there}"
-        elif key not in keys:
+        elif key not in keys and not _is_new_entry(override, key):
             return f"{key}: no such key{nearest(key, [*keys, *choices])}"
+        elif not is_readable(word):
+            return f"{override}: no override: give key=value, +key=value or ~key"
+        elif key in keys and f"already at '{key}'" in message:
+            return f"{key} is there already: write {override.lstrip('+')}"
         elif f"override {key}=" in message or f"override '{key}'" in message:
             return f"{key}: a mapping cannot be replaced; remove it first: ~{key} +{override}"
     return message
+
+
+def _is_new_entry(override: str, key: str) -> bool:
+    """Whether an override adds an entry to a mapping that takes any, such as model.params."""
+    return override.startswith("+") and dict in kinds_of(key.rpartition(".")[0])
 
 
 def _present_key(key: str) -> str | None:

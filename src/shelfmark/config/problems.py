@@ -63,7 +63,10 @@ def describe_problem(problem: Mapping[str, Any]) -> str:
     Args:
         problem: one of `ValidationError.errors()`.
     """
-    context = problem.get("ctx") or {}
+    context = {
+        key: f"{value:g}" if isinstance(value, float) else value
+        for key, value in (problem.get("ctx") or {}).items()
+    }
     if template := MESSAGES.get(problem["type"]):
         return template.format_map(context)
     if problem["type"] == "string_pattern_mismatch":

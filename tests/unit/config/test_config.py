@@ -202,7 +202,7 @@ def test_lists_quotes_blanks_and_dates_arrive() -> None:
         (["name=a/b"], "name: 'a/b': should be a name of"),
         (["log_level=LOUD"], "log_level: 'LOUD'"),
         (["~seed"], "seed: is missing"),
-        (["model.max_depth=[1"], "configuration: "),
+        (["model.max_depth=[1"], "model.max_depth: '[1': should be a whole number"),
         (["features.max_df=${nowhere}"], "configuration: "),
         (["features.max_df=???"], "configuration: "),
     ],

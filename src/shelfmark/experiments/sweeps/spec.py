@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from shelfmark.config import groups
 from shelfmark.config.load import load_config
+from shelfmark.config.overrides import quote
 from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.config.schema import Config, Strict
 from shelfmark.errors import ShelfmarkError, nearest
@@ -253,9 +254,13 @@ def as_overrides(values: Values) -> list[str]:
 
 
 def _format_value(value: Any) -> str:
-    if isinstance(value, str) and PLAIN.fullmatch(value) and value not in ("null", "true", "false"):
+    if isinstance(value, list):
+        return f"[{','.join(map(_format_value, value))}]"
+    if not isinstance(value, str):
+        return orjson.dumps(value).decode()
+    if PLAIN.fullmatch(value) and value not in ("null", "true", "false"):
         return value  # the names of choices need no quotes
-    return orjson.dumps(value).decode()
+    return quote(value)
 
 
 def _first_problem(error: ValidationError) -> str:
