@@ -78,6 +78,34 @@ def test_quotes_home_and_interpolations_keep_their_meaning(
     assert load_config(["data=snapshot", f"data.path={typed}"]).data.path == path
 
 
+@pytest.mark.parametrize(
+    ("typed", "paths"),
+    [
+        (
+            "[a.zip,b.jsonl.zst,harvest/papers.jsonl]",
+            ["a.zip", "b.jsonl.zst", "harvest/papers.jsonl"],
+        ),
+        ("[a.zip]", ["a.zip"]),
+        ("[ a.zip , b.zip,]", ["a.zip", "b.zip"]),
+        (
+            "[archive (1).json,März.json,R&D=1.json]",
+            ["archive (1).json", "März.json", "R&D=1.json"],
+        ),
+        ("['a, b.json',\"c's.json\"]", ["a, b.json", "c's.json"]),
+        ("[it's.json,b [1].json]", ["it's.json", "b [1].json"]),
+        ("[~/a.json,'~/b, c.json']", ["/home/of me/a.json", "/home/of me/b, c.json"]),
+        ("[${oc.env:HOME}/a (1).json,2018]", ["/home/of me/a (1).json", "2018"]),
+        ("[gs://bucket/*.zip,papers/*.jsonl]", ["gs://bucket/*.zip", "papers/*.jsonl"]),
+        ("[]", []),
+    ],
+)
+def test_a_list_names_several_files(
+    typed: str, paths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/of me")
+    assert load_config(["data=snapshot", f"data.path={typed}"]).data.path == paths
+
+
 def test_a_tilde_that_is_the_name_of_a_folder_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,14 +125,20 @@ def test_an_escape_of_hydra_names_the_file_that_is_there(
 
 @pytest.mark.parametrize(
     ("typed", "files"),
-    [("'a'", ["a", "'a'"]), ("a\\ b", ["a b", "a\\ b"])],
+    [
+        ("'a'", ["a", "'a'"]),
+        ("a\\ b", ["a b", "a\\ b"]),
+        ("[a]", [["a"], "[a]"]),
+        ("[a,b (1)]", [["a", "b (1)"], "[a,b (1)]"]),
+    ],
 )
 def test_two_readings_give_one_line_that_shows_how_to_write_each(
-    typed: str, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    typed: str, files: list[str | list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in files:
-        (tmp_path / name).touch()
+        for one in name if isinstance(name, list) else [name]:
+            (tmp_path / one).touch()
     with pytest.raises(ShelfmarkError, match="there are files for two readings: write ") as raised:
         load_config(["data=csv", f"data.path={typed}"])
     first, second = str(raised.value).partition(": write ")[2].split(" or ")
