@@ -166,20 +166,20 @@ def atomic_folder(target: Path, replace: bool = False) -> Iterator[Path]:
         raise ShelfmarkError(f"{target} exists already: choose another name or move it away")
     aside = targets.aside(place)
     older = aside.with_name(f"{aside.name}-older")
-    try:
-        with report_write_errors(target):
+    with report_write_errors(target), targets.make_parents(place):
+        try:
             targets.require_folder(place)
-            aside.mkdir(parents=True)
+            aside.mkdir()
             yield aside
             if replace and (before := targets.require_folder(place)) is not None:
                 targets.copy_permissions(aside, before)
                 place.rename(older)
             aside.rename(place)
-    finally:
-        if older.exists() and not place.exists():
-            older.rename(place)
-        for leftover in (aside, older):
-            shutil.rmtree(leftover, ignore_errors=True)
+        finally:
+            if older.exists() and not place.exists():
+                older.rename(place)
+            for leftover in (aside, older):
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -202,16 +202,16 @@ def atomic_write(target: Path) -> Iterator[IO[bytes]]:
         place = targets.follow_links(target)
         before = targets.require_replaceable(place)
         aside = targets.aside(place)
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with aside.open("wb") as file:
-                yield file
-            if before is not None:
-                targets.copy_permissions(aside, before)
-            aside.replace(place)
-        finally:
-            with contextlib.suppress(OSError):
-                aside.unlink()
+        with targets.make_parents(place):
+            try:
+                with aside.open("wb") as file:
+                    yield file
+                if before is not None:
+                    targets.copy_permissions(aside, before)
+                aside.replace(place)
+            finally:
+                with contextlib.suppress(OSError):
+                    aside.unlink()
 
 
 def point_link(target: Path, name: str) -> None:

@@ -321,6 +321,19 @@ def test_a_folder_never_takes_the_place_of_a_file(tmp_path: Path, replace: bool)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+@pytest.mark.parametrize("writer", [files.atomic_folder, files.atomic_write])
+def test_a_failure_leaves_no_new_folders(tmp_path: Path, writer: Callable) -> None:  # type: ignore[type-arg]
+    (tmp_path / "kept").mkdir()
+    with pytest.raises(ValueError), writer(tmp_path / "kept" / "new" / "newer" / "a"):  # noqa: PT011
+        assert (tmp_path / "kept" / "new" / "newer").is_dir()
+        raise ValueError
+    assert list(tmp_path.rglob("*")) == [tmp_path / "kept"]
+    with pytest.raises(ValueError), writer(tmp_path / "new" / "a"):  # noqa: PT011
+        (tmp_path / "new" / "of another writer").touch()
+        raise ValueError
+    assert (tmp_path / "new" / "of another writer").exists()
+
+
 WAITING = """
 import sys
 from pathlib import Path

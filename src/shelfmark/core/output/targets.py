@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import io
+import itertools
 import os
 import re
 import stat
@@ -140,6 +141,24 @@ def aside(path: Path) -> Path:
     if len(os.fsencode(name)) > LONGEST_NAME:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
     return path.with_name(f"{PARTIAL}{os.getpid()}-{name}")
+
+
+@contextlib.contextmanager
+def make_parents(path: Path) -> Iterator[None]:
+    """Create the missing folders above a path; they are removed again if the block fails.
+
+    Raises:
+        OSError: they cannot be created.
+    """
+    missing = list(itertools.takewhile(lambda folder: not folder.exists(), path.parents))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for folder in missing:  # the deepest first
+            with contextlib.suppress(OSError):  # another writer uses it
+                folder.rmdir()
+        raise
 
 
 def require_replaceable(path: Path) -> os.stat_result | None:
