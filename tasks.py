@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
-from invoke import Collection, Context, Exit, Parser, Program, Task, task
+from invoke import Collection, Context, Exit, ParseError, Parser, Program, Task, task
 
 from shelfmark.cli.command import Command, run
 from shelfmark.cli.extras import require_extra
@@ -21,10 +23,11 @@ from shelfmark.cli.main import shelfmark
 from shelfmark.cli.output import print_table
 from shelfmark.cli.overrides import NameOrOverride, OverridesCommand, choices
 from shelfmark.core import environment, provenance
+from shelfmark.errors import ShelfmarkError, nearest
 
 # Invoke forbids it, and each command would compile its libraries again, which takes it seconds.
 sys.dont_write_bytecode = bool(environment.read("PYTHONDONTWRITEBYTECODE"))
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).absolute().parent
 EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "evidently")  # what the tests try
 BENCHES = ("data", "features", "models", "growth")
 ON_REQUEST = ("cluster",)  # measured only when named
@@ -63,7 +66,6 @@ def bench(words: tuple[str, ...]) -> None:
 
     Overrides, as for train, select for example real papers.
     """
-    from shelfmark.errors import ShelfmarkError, nearest
     from shelfmark.experiments.benchmarks.speed import run_benchmarks
 
     named = [word for word in words if "=" not in word and not word.startswith("~")]
@@ -161,9 +163,40 @@ def _forward() -> None:
     typed = Parser(initial=Program().initial_context, ignore_unknown=True).parse_argv(sys.argv[1:])
     asked = typed[0].args
     name, *words = typed.unparsed or [asked.help.value or ""]
-    if name in COMMANDS and not (asked.complete.value or asked.list.value):
+    if not name or asked.complete.value or asked.list.value:
+        return
+    if not asked.help.value:
+        _require_root()
+    if name in COMMANDS:
         words = ["--help", *words] if asked.help.value else words
         raise SystemExit(run(COMMANDS[name], words, f"inv {name}"))
+    try:
+        Parser(contexts=namespace.to_contexts()).parse_argv([name, *words])
+    except ParseError as error:
+        raise SystemExit(f"error: {_describe_mistake(error)}") from None
+
+
+def _require_root() -> None:
+    """End in a subfolder of the checkout, where relative paths would lead elsewhere."""
+    if ROOT in Path.cwd().parents:
+        raise SystemExit(
+            f"error: inv works at the root of the checkout: cd {shlex.quote(str(ROOT))}; "
+            "shelfmark works in any folder"
+        )
+
+
+def _describe_mistake(error: ParseError) -> str:
+    """Return what Invoke's parser objects to, with the nearest name."""
+    unknown = re.fullmatch(r"No idea what '(.*)' is!", str(error), re.DOTALL)
+    if unknown is None:
+        return f"{str(error).rstrip('.!')} (see inv --help)"
+    word = unknown[1]
+    if not word.startswith("-"):
+        close = nearest(word, namespace.task_names)
+        return f"no such command {word!r}{close} (see inv --list)"
+    flags = error.context.flags if error.context else Program().initial_context.flags
+    name = f" {error.context.name}" if error.context else ""
+    return f"no such option {word!r}{nearest(word, flags)} (see inv{name} --help)"
 
 
 namespace = Collection(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shelfmark.cli.command import Command
+from shelfmark.cli.command import Command, Whole
 from shelfmark.cli.extras import require_extra
 from shelfmark.cli.overrides import OverridesCommand, cloud_overrides_argument
 
@@ -70,7 +70,7 @@ def preflight(overrides: tuple[str, ...]) -> None:
 
 @click.command("jobs", cls=Command)
 @click.option(
-    "--count", type=click.IntRange(1), default=20, show_default=True,
+    "--count", type=Whole(1), default=20, show_default=True,
     help="Number of jobs, the newest first.",
 )  # fmt: skip
 @project_option

@@ -49,6 +49,18 @@ class Command(click.Command):
             return super().invoke(ctx)
 
 
+class Whole(click.IntRange):
+    """A whole number within limits."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        try:
+            int(value)
+        except ValueError:
+            self.fail(f"{value!r} should be a whole number", param, ctx)
+        return int(super().convert(value, param, ctx))
+
+
 class Number(click.FloatRange):
     """A finite number within limits."""
 
@@ -56,6 +68,10 @@ class Number(click.FloatRange):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Return the number; NaN, which passes every limit, is refused too."""
+        try:
+            float(value)
+        except ValueError:
+            self.fail(f"{value!r} should be a number", param, ctx)
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"{number} is not a finite number", param, ctx)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from shelfmark.cli.command import Command
+from shelfmark.cli.command import Command, Whole
 from shelfmark.cli.extras import require_extra
 from shelfmark.cli.options import (
     host_option,
@@ -104,11 +104,11 @@ def monitor(host: str, port: int, root_path: str) -> None:
 )
 @overrides_argument
 @click.option(
-    "--draws", type=click.IntRange(1), default=200, show_default=True,
+    "--draws", type=Whole(1), default=200, show_default=True,
     help="Number of windows of each size without drift.",
 )  # fmt: skip
 @click.option(
-    "--repeats", type=click.IntRange(1), default=40, show_default=True,
+    "--repeats", type=Whole(1), default=40, show_default=True,
     help="Number of windows of each size for each kind of drift.",
 )  # fmt: skip
 def bench_drift(overrides: tuple[str, ...], draws: int, repeats: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from shelfmark.cli.command import Command
+from shelfmark.cli.command import Command, Whole
 from shelfmark.cli.options import LocalPath, model_option, models_option, reports_option
 from shelfmark.cli.output import print_table
 
@@ -32,11 +32,11 @@ def evaluate(model: str, split: str, baselines: bool, models: Path, reports: Pat
 @model_option
 @click.option("--split", default="validation", show_default=True, help="validation, test or train.")
 @click.option(
-    "--papers", type=click.IntRange(1), default=2000, show_default=True,
+    "--papers", type=Whole(1), default=2000, show_default=True,
     help="Largest number of papers, also of each year.",
 )  # fmt: skip
 @click.option(
-    "--seed", type=click.IntRange(0), default=7, show_default=True,
+    "--seed", type=Whole(0), default=7, show_default=True,
     help="Random seed that selects the papers and determines their changes.",
 )  # fmt: skip
 @click.option(

@@ -10,6 +10,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from shelfmark.cli.command import Whole
+
 
 class LocalPath(click.ParamType[Path]):
     """A path of this machine; an address such as gs://bucket/folder is refused.
@@ -88,7 +90,7 @@ host_option = click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on."
 )
 port_option = click.option(
-    "--port", type=click.IntRange(0, 65535), default=0,
+    "--port", type=Whole(0, 65535), default=0,
     help="Port to listen on; $PORT if not given, else 8000.",
 )  # fmt: skip
 root_path_option = click.option(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from shelfmark.cli.command import Command, Number
+from shelfmark.cli.command import Command, Number, Whole
 from shelfmark.cli.options import (
     LocalPath,
     local_model,
@@ -31,7 +31,7 @@ from shelfmark.cli.options import (
 )  # fmt: skip
 @model_option
 @click.option(
-    "--top-k", type=click.IntRange(1), default=5, show_default=True,
+    "--top-k", type=Whole(1), default=5, show_default=True,
     help="Number of categories in the ranking.",
 )  # fmt: skip
 @click.option(
@@ -114,7 +114,7 @@ def harvest(since: str, sets: str, contact: str, url: str, interval: float, out:
     help="Folder of the papers and the tables.",
 )  # fmt: skip
 @click.option(
-    "--days", type=click.IntRange(0), default=30, show_default=True,
+    "--days", type=Whole(0), default=30, show_default=True,
     help="Leave out papers submitted more than so many days before --since, as updates.",
 )  # fmt: skip
 @models_option

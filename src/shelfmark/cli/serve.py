@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from shelfmark.cli.command import Command, Number
+from shelfmark.cli.command import Command, Number, Whole
 from shelfmark.cli.extras import require_locust
 from shelfmark.cli.options import (
     LocalPath,
@@ -25,7 +25,7 @@ from shelfmark.cli.output import print_table
 @port_option
 @click.option("--model", default="", help="Name of a model in the models folder.")
 @click.option(
-    "--workers", type=click.IntRange(1), default=None,
+    "--workers", type=Whole(1), default=None,
     help="Server processes; $SHELFMARK_WORKERS if not given, else 1.",
 )  # fmt: skip
 @root_path_option
@@ -92,7 +92,7 @@ def ship_log(folder: Path, to: str) -> None:
     help="Papers to send, as for predict --file; synthetic if not given.",
 )  # fmt: skip
 @click.option(
-    "--users", type=click.IntRange(1), default=32, show_default=True,
+    "--users", type=Whole(1), default=32, show_default=True,
     help="Number of concurrent users.",
 )  # fmt: skip
 @click.option(
@@ -100,7 +100,7 @@ def ship_log(folder: Path, to: str) -> None:
     help="Length of each phase.",
 )  # fmt: skip
 @click.option(
-    "--workers", type=click.IntRange(1), default=1, show_default=True,
+    "--workers", type=Whole(1), default=1, show_default=True,
     help="Worker processes of the started service.",
 )  # fmt: skip
 @model_option

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from shelfmark.cli.command import Command, Number
+from shelfmark.cli.command import Command, Number, Whole
 from shelfmark.cli.extras import require_extra
 from shelfmark.cli.options import LocalPath, models_option
 from shelfmark.cli.output import print_table
@@ -100,11 +100,11 @@ def sync(folder: Path, seconds: float) -> None:
 )
 @click.argument("words", nargs=-1, type=NameOrOverride(choices), metavar="[NAME] [OVERRIDES]...")
 @click.option(
-    "--trials", type=click.IntRange(1), default=None,
+    "--trials", type=Whole(1), default=None,
     help="Total number of trials, finished ones included; run_cap of the file if not given.",
 )  # fmt: skip
 @click.option(
-    "--workers", type=click.IntRange(1), default=1, show_default=True,
+    "--workers", type=Whole(1), default=1, show_default=True,
     help="Number of processes that share the trials.",
 )  # fmt: skip
 @click.option(
@@ -122,11 +122,16 @@ def sweep(
 
     Overrides, as for train, apply to all trials.
     """
+    from shelfmark.config.load import load_config
     from shelfmark.core import console
     from shelfmark.experiments.sweeps.run import EXTRAS, choose_engine, run_sweep
+    from shelfmark.experiments.sweeps.spec import read_sweep
 
     console.configure_logging("SUCCESS")
-    name, *overrides = words if words and "=" not in words[0] else ("fast", *words)
+    named = words and "=" not in words[0] and not words[0].startswith("~")
+    name, *overrides = words if named else ("fast", *words)
+    read_sweep(name)  # a mistake shows before anything else
+    load_config(overrides)
     chosen, why = choose_engine(engine)
     require_extra(chosen, EXTRAS[chosen])
     click.echo(f"sweep {name} by {chosen}: {why}", err=True)

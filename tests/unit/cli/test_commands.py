@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 import pytest
 
+import tasks
 from shelfmark import __version__
+from shelfmark.cli.command import Number, Whole, run
 from shelfmark.cli.main import shelfmark
 from shelfmark.config import groups
 from shelfmark.errors import ShelfmarkError
@@ -72,6 +74,9 @@ def test_help_lists_the_groups_of_the_configuration(typed: Typed, name: str, clo
         (["train", "a=1", "=2"], "error: =2: no override: give key=value, +key=value or ~key"),
         (["drift", "7d"], "error: 7d: no override: give key=value, +key=value or ~key"),
         (["sweep", "fast", "=1"], "error: =1: no override: give key=value, +key=value or ~key"),
+        (["sweep", "nope"], "error: sweep nope: there is no such file; there are"),
+        (["sweep", "fast", "sed=1"], "error: sed: no such key; did you mean seed?"),
+        (["sweep", "~sed"], "error: sed: no such key; did you mean seed?"),
         (["predict", "--text", "a", "--model", "missing"], "error: no model in models"),
         (["predict"], "error: give --text TEXT or --file FILE"),
         (["predict", "--text", "a", "--top-k", "0"], "error: --top-k: 0 is not in the range x>=1"),
@@ -79,8 +84,8 @@ def test_help_lists_the_groups_of_the_configuration(typed: Typed, name: str, clo
         (["predict", "--text"], "error: option '--text' requires an argument"),
         (["predict", "a"], "error: got unexpected extra argument (a) (see shelfmark predict --h"),
         (["load-test", "--users", "0"], "error: --users: 0 is not in the range x>=1"),
-        (["load-test", "--users", "two"], "error: --users: 'two' is not a valid integer"),
-        (["load-test", "--seconds", "x"], "error: --seconds: 'x' is not a valid float"),
+        (["load-test", "--users", "two"], "error: --users: 'two' should be a whole number"),
+        (["load-test", "--seconds", "x"], "error: --seconds: 'x' should be a number"),
         (["load-test", "--seconds", "0"], "error: --seconds: 0.0 is not in the range x>0"),
         (["sync", "--seconds", "nan"], "error: --seconds: nan is not a finite number"),
         (["harvest", "--interval", "inf"], "error: --interval: inf is not a finite number"),
@@ -110,6 +115,55 @@ def test_a_mistake_is_one_line_and_status_one(
     assert (status, out) == (1, "")
     assert err.startswith(line)
     assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+NUMBERS = [
+    (name, option)
+    for name, command in tasks.COMMANDS.items()
+    for option in command.params
+    if isinstance(option.type, Whole | Number)
+]
+
+
+def test_every_number_of_a_command_is_of_a_type_with_our_words() -> None:
+    kinds = {type(option.type) for one in tasks.COMMANDS.values() for option in one.params}
+    assert not kinds & {type(click.INT), type(click.FLOAT), click.IntRange, click.FloatRange}
+    assert {"--port", "--workers", "--top-k", "--interval"} <= {one.opts[0] for _, one in NUMBERS}
+
+
+@pytest.mark.parametrize("value", ["abc", "", "five", "1,5", "1e", "0x1", "é", "-", "--", "nan"])
+@pytest.mark.parametrize(
+    ("name", "option"), NUMBERS, ids=[f"{name} {one.opts[0]}" for name, one in NUMBERS]
+)
+def test_what_is_no_number_is_refused_in_one_line(
+    name: str,
+    option: click.Option,
+    value: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    long = option.opts[0]
+    reason = "should be a whole number" if isinstance(option.type, Whole) else "should be a number"
+    expected = f"error: {long}: {value!r} {reason}\n"
+    if value == "nan" and isinstance(option.type, Number):
+        expected = f"error: {long}: nan is not a finite number\n"
+    required = [
+        word
+        for one in tasks.COMMANDS[name].params
+        if isinstance(one, click.Option) and one.required
+        for word in (one.opts[0], "x")
+    ]
+    for commands, words, program in (
+        (shelfmark, [name], "shelfmark"),
+        (tasks.COMMANDS[name], [], f"inv {name}"),
+    ):
+        if name in ("bench", "test") and commands is shelfmark:
+            continue
+        assert run(commands, [*words, *required, f"{long}={value}"], program) == 1
+        assert capfd.readouterr() == ("", expected)
     assert list(tmp_path.iterdir()) == []
 
 
