@@ -214,9 +214,13 @@ def test_a_sweep_may_begin_with_a_name(
 
     monkeypatch.setattr("shelfmark.cli.training.require_extra", lambda *_: None)
     monkeypatch.setattr("shelfmark.experiments.sweeps.run.run_sweep", search)
+    checked: list[object] = []
+    monkeypatch.setattr("shelfmark.experiments.sweeps.spec.read_sweep", checked.append)
+    monkeypatch.setattr("shelfmark.config.load.load_config", checked.append)
     status, out, err = typed("sweep", *words, "--engine", "optuna")
     assert (status, out) == (1, "")
     assert err == f"sweep {name} by optuna: as asked\nerror: enough\n"
+    assert checked == [name, overrides], "a mistake in them shows before the engine"
     assert arrived == [(name, overrides, trials, 1, "", "optuna")]
 
 
