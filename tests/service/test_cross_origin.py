@@ -20,7 +20,8 @@ from tests.support.threaded_service import HeldModel, threaded_service
 ORIGIN = "https://lab.example"
 FROM = f"Origin: {ORIGIN}"
 JSON = "Content-Type: application/json"
-KEY = "X-API-Key: right"
+SECRET = "right-and-long-enough"
+KEY = f"X-API-Key: {SECRET}"
 POISON = "poison"
 Serve = Callable[..., httpx.Client]
 
@@ -37,7 +38,7 @@ def settings(home: Path, **values: object) -> Settings:
         "models": str(home / "models"),
         "model": "quick",
         "request_seconds": FOREVER,
-        "api_key": SecretStr("right"),
+        "api_key": SecretStr(SECRET),
         "max_body_bytes": 2048,
         "cors_origins": [ORIGIN],
     }
@@ -121,7 +122,7 @@ def test_a_busy_service_tells_other_pages_when_to_ask_again(
     home: Path, held_model: HeldModel
 ) -> None:
     with threaded_service(settings(home, max_in_flight=1)) as client, ThreadPoolExecutor(1) as pool:
-        headers = {"X-API-Key": "right"}
+        headers = {"X-API-Key": SECRET}
         first = pool.submit(client.post, "/predict", json={"text": ROBOT}, headers=headers)
         held_model.wait_until_called()
         answer = send(client, post())

@@ -37,7 +37,7 @@ def normalize_prefix(path: str) -> str:
 def forwarded_prefix(headers: list[tuple[bytes, bytes]]) -> str:
     """Return the path that the proxies name, the outermost first, or nothing if it is not plain."""
     values = [value.decode("latin-1") for name, value in headers if name == FORWARDED]
-    parts = [part.strip() for part in ",".join(values).split(",")]
+    parts = [part.strip(" \t") for part in ",".join(values).split(",")]
     if not all(part.startswith("/") for part in parts) or any("//" in part for part in parts):
         return ""
     try:
