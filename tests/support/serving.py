@@ -43,13 +43,13 @@ def free_port() -> int:
 
 
 def start(
-    home: Path, port: int, *arguments: str, before: str = "", **env: str
+    home: Path, port: int, *arguments: str, before: str = "", host: str = "127.0.0.1", **env: str
 ) -> subprocess.Popen[bytes]:
     """Start the service as `shelfmark serve` does, in a folder with models; its log is `log_of` it.
 
     `before` is Python that its process and each of its workers run first.
     """
-    serve = f"server.serve('127.0.0.1', {', '.join([str(port), *arguments])})"
+    serve = f"server.serve({host!r}, {', '.join([str(port), *arguments])})"
     script = home / f"serve-{env.get('PORT', port)}.py"
     script.write_text(
         f"{before}\nif __name__ == '__main__':\n"

@@ -105,7 +105,12 @@ def test_train_predict_and_serve(installed: Installed) -> None:
         served = client.post("/predict", json={"text": ROBOT}).json()
         assert served["category"] == answer["category"]
         assert served["confidence"] == answer["confidence"]
-        assert "text/html" in client.get("/").headers["content-type"]
+        for page in ("/", "/docs", "/model"):
+            text = client.get(page, headers={"Accept": "text/html"}).text
+            parts = re.findall(r'(?:src|href)="(\./[^"]+)"', text)
+            assert parts
+            for part in parts:
+                assert client.get(f"/{part}").status_code == 200
 
 
 @contextlib.contextmanager
