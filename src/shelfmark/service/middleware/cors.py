@@ -26,14 +26,13 @@ class OtherOrigins(CORSMiddleware):
     the answers that are given before the application, or in place of its own.
 
     Args:
-        origins: of the pages; `*` stands for all.
+        origins: of the pages, as browsers send them; `*` stands for all.
     """
 
     def __init__(self, origins: Sequence[str]) -> None:
         super().__init__(
             _no_application,
-            # As browsers send them: in lower case, without a slash at the end.
-            allow_origins=[origin.rstrip("/").lower() for origin in origins],
+            allow_origins=origins,
             allow_methods=METHODS,
             allow_headers=SENT,
             expose_headers=READ,
