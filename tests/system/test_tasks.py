@@ -82,6 +82,24 @@ def test_a_day_of_work(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "predictions.jsonl").read_bytes().splitlines()
     assert [orjson.loads(line)["line"] for line in lines] == [1, 2]
+    require_silence_behind_head(tmp_path)
+
+
+def require_silence_behind_head(folder: Path) -> None:
+    """Check that `inv predict --file many.txt | head -1` is one line, by several processes."""
+    (folder / "many.txt").write_text("a robot arm\n" * 20_000)
+    command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT)]
+    with subprocess.Popen(
+        [*command, "predict", "--file", "many.txt"], cwd=folder, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as predict:  # fmt: skip
+        head = subprocess.run(["head", "-1"], stdin=predict.stdout, capture_output=True, check=True)
+        assert predict.stdout is not None
+        predict.stdout.close()
+        assert predict.stderr is not None
+        assert predict.stderr.read() == b""
+    assert predict.returncode == console.OUTPUT_CLOSED
+    assert orjson.loads(head.stdout)["line"] == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,11 @@ import click
 from click.core import ParameterSource
 
 from shelfmark.cli.command import Whole
+
+
+def expand_home(text: str) -> str:
+    """Return a path whose `~` is the user's home, as in `--out=~/a`, which no shell expands."""
+    return os.path.expanduser(text)  # noqa: PTH111 - Path.expanduser raises for ~$draft.csv
 
 
 class LocalPath(click.ParamType[Path]):
@@ -32,7 +38,7 @@ class LocalPath(click.ParamType[Path]):
             self.fail("the path is empty", param, ctx)
         if "://" in text:
             self.fail(f"{text} is an address, a path of this machine is needed", param, ctx)
-        path = Path(text)
+        path = Path(expand_home(text))
         given = (
             ctx is not None
             and param is not None
@@ -58,6 +64,7 @@ def local_model(models: str, model: str) -> Iterator[Path]:
     from shelfmark.cli.extras import require_extra
     from shelfmark.core import storage
 
+    models = expand_home(models)
     if storage.is_remote(model):
         models, _, model = model.rstrip("/").rpartition("/")
     if not storage.is_remote(models):

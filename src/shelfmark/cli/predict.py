@@ -11,6 +11,7 @@ import click
 from shelfmark.cli.command import Command, Number, Whole
 from shelfmark.cli.options import (
     LocalPath,
+    expand_home,
     local_model,
     model_option,
     models_option,
@@ -47,6 +48,7 @@ def predict(
 
     if bool(text) == bool(file):
         raise ShelfmarkError("give --text TEXT or --file FILE (- for standard input)")
+    out = expand_home(out)
     with local_model(models, model) as folder:
         if text:
             predict.predict_text(folder, text, out, top_k, explain)

@@ -59,3 +59,17 @@ def test_a_model_of_an_address_predicts(typed: Typed, home: Path, whole: bool) -
     status, out, err = typed("predict", "--text", "a robot arm", *words)
     assert (status, err) == (0, "")
     assert orjson.loads(out)["category"] == "cs.RO"
+
+
+def test_a_tilde_that_the_shell_leaves_is_the_home(
+    typed: Typed, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").symlink_to(home)
+    words = ["--models=~/models", "--model", "quick", f"--out=~/{tmp_path.name}.jsonl"]
+    assert typed("predict", "--text", "a robot arm", *words)[0] == 0
+    out = home / f"{tmp_path.name}.jsonl"
+    assert orjson.loads(out.read_bytes())["category"] == "cs.RO"
+    out.unlink()
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]

@@ -228,6 +228,19 @@ def test_the_target_of_a_dangling_link_is_made(tmp_path: Path, target: str) -> N
 
 
 @pytest.mark.parametrize("writer", [files.atomic_folder, files.atomic_write])
+def test_the_folder_that_a_dangling_link_names_is_made(
+    tmp_path: Path,
+    writer: Callable,  # type: ignore[type-arg]
+) -> None:
+    (tmp_path / "reports").symlink_to("big/reports", target_is_directory=True)
+    with writer(tmp_path / "reports" / "deep" / "a"):
+        pass
+    assert (tmp_path / "big" / "reports" / "deep" / "a").exists()
+    assert (tmp_path / "reports").is_symlink()
+    assert [path.name for path in (tmp_path / "big" / "reports" / "deep").iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("writer", [files.atomic_folder, files.atomic_write])
 @pytest.mark.parametrize("links", [{"a": "a"}, {"a": "b", "b": "a"}])
 def test_a_loop_of_links_is_one_line(
     tmp_path: Path,

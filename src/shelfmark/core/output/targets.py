@@ -150,8 +150,12 @@ def make_parents(path: Path) -> Iterator[None]:
     Raises:
         OSError: they cannot be created.
     """
-    missing = list(itertools.takewhile(lambda folder: not folder.exists(), path.parents))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    parent = path.parent
+    if not parent.exists():
+        parent = Path(os.path.realpath(parent))  # which a link may lead to
+    above = (parent, *parent.parents)
+    missing = list(itertools.takewhile(lambda folder: not folder.exists(), above))
+    parent.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except BaseException:
