@@ -69,6 +69,19 @@ def parse_identifier(text: str) -> str:
     return name
 
 
+def paper_key(name: object) -> str | None:
+    """Return one key for all ways to write a paper's identifier, None for a value that is none.
+
+    An identifier of another archive is its own key.
+    """
+    if not isinstance(name, str | int) or not str(name).strip():
+        return None
+    try:
+        return parse_identifier(str(name))
+    except BadRecordError:
+        return str(name)
+
+
 def parse_version(text: str) -> int:
     """Return the number of the version in an identifier or in `v2`, 0 if it names none."""
     if "v" not in text and "V" not in text:

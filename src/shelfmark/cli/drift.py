@@ -15,6 +15,7 @@ from shelfmark.cli.options import (
     port_option,
     reports_option,
     root_path_option,
+    without_empty,
 )
 from shelfmark.cli.output import print_table
 from shelfmark.cli.overrides import Override, OverridesCommand, overrides_argument
@@ -33,12 +34,13 @@ def limits() -> list[str]:
     "--log", default="", help="Folder of the prediction log, a file of it, or gs://bucket/folder."
 )
 @click.option(
-    "--papers", default="",
-    help="File of papers, with labels or without: Parquet, JSON lines, CSV, text.",
+    "--papers", multiple=True, callback=without_empty,
+    help="File of papers, with labels or without: Parquet, JSON lines, CSV, text; again, a folder "
+    "or a pattern for several.",
 )  # fmt: skip
 @click.option(
-    "--labels", default="",
-    help="File of papers with the true labels of the papers in the log, by id.",
+    "--labels", multiple=True, callback=without_empty,
+    help="File of papers with the true labels of the papers in the log, by id; or several.",
 )  # fmt: skip
 @click.option(
     "--since", default="",
@@ -48,14 +50,18 @@ def limits() -> list[str]:
     "--retrain-if", is_flag=True,
     help="If there is drift, train a new model, and keep it only if it is better.",
 )  # fmt: skip
-@click.option("--harvest", default="", help="Training papers for --retrain-if, in arXiv's format.")
+@click.option(
+    "--harvest", multiple=True, callback=without_empty,
+    help="Training papers for --retrain-if, in arXiv's format; one file or several.",
+)  # fmt: skip
 @click.option("--evidently", is_flag=True, help="Write the page of the Evidently library too.")
 @model_option
 @models_option
 @reports_option
 def drift(
-    overrides: tuple[str, ...], log: str, papers: str, labels: str, since: str, retrain_if: bool,
-    harvest: str, evidently: bool, model: str, models: Path, reports: Path,
+    overrides: tuple[str, ...], log: str, papers: tuple[str, ...], labels: tuple[str, ...],
+    since: str, retrain_if: bool, harvest: tuple[str, ...], evidently: bool, model: str,
+    models: Path, reports: Path,
 ) -> None:  # fmt: skip
     """Detect drift from the validation papers: status 0 no drift, 2 drift, 3 too little data.
 
@@ -68,12 +74,12 @@ def drift(
     if log.partition("://")[0] in storage.GOOGLE:
         require_extra("gcsfs", "gs")
     from shelfmark.config.load import load_drift_config
-    from shelfmark.core import files
+    from shelfmark.data import inputs
     from shelfmark.monitoring import detect
 
     limits = load_drift_config(overrides)
     if retrain_if:  # a mistake shows before the work
-        files.require_file(harvest, "--harvest")
+        inputs.find_files(harvest or "", "--harvest")
     report = detect.detect_drift(
         models / model, reports, limits, log=log, papers=papers, since=since, truth=labels,
         evidently=evidently,
@@ -82,7 +88,7 @@ def drift(
     if retrain_if and report.alarm:
         from shelfmark.training import retrain
 
-        retrain.retrain_and_compare(models / model, Path(harvest), reports, limits)
+        retrain.retrain_and_compare(models / model, harvest, reports, limits)
     raise SystemExit(detect.EXIT_STATUS[report.verdict])
 
 

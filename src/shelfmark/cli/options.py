@@ -104,3 +104,10 @@ root_path_option = click.option(
     "--root-path", default="",
     help="Path of a proxy under which the service stands, such as /shelf; $SHELFMARK_ROOT_PATH.",
 )  # fmt: skip
+
+
+def without_empty(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the values of an option that may be given several times; an empty one is none."""
+    return tuple(value for value in values if value)

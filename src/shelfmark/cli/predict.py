@@ -16,14 +16,17 @@ from shelfmark.cli.options import (
     model_option,
     models_option,
     models_or_bucket_option,
+    without_empty,
 )
 
 
 @click.command("predict", cls=Command)
 @click.option("--text", default="", help="One text to classify.")
 @click.option(
-    "--file", "file", default="",
-    help="Text, JSON, CSV, Parquet or Arrow, packed or not; - for standard input.",
+    "--file", "files", multiple=True,
+    callback=without_empty,
+    help="Text, JSON, CSV, Parquet or Arrow, packed or not; - for standard input. A folder, a "
+    "pattern in quotes, or the option again names several files.",
 )  # fmt: skip
 @click.option(
     "--out", default="-",
@@ -40,20 +43,20 @@ from shelfmark.cli.options import (
 )
 @models_or_bucket_option
 def predict(
-    text: str, file: str, out: str, model: str, top_k: int, explain: bool, models: str
+    text: str, files: tuple[str, ...], out: str, model: str, top_k: int, explain: bool, models: str
 ) -> None:
     """Classify one text, or a file of papers, into JSON lines, CSV, TSV or Parquet."""
     from shelfmark.errors import ShelfmarkError
     from shelfmark.models import predict
 
-    if bool(text) == bool(file):
+    if bool(text) == bool(files):
         raise ShelfmarkError("give --text TEXT or --file FILE (- for standard input)")
     out = expand_home(out)
     with local_model(models, model) as folder:
         if text:
             predict.predict_text(folder, text, out, top_k, explain)
         else:
-            predict.predict_file(folder, file, out, top_k, explain).require_papers()
+            predict.predict_file(folder, files, out, top_k, explain).require_papers()
 
 
 STOPPED = "the papers received so far are kept, the same command resumes"

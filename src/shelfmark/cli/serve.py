@@ -16,6 +16,7 @@ from shelfmark.cli.options import (
     port_option,
     reports_option,
     root_path_option,
+    without_empty,
 )
 from shelfmark.cli.output import print_table
 
@@ -88,7 +89,7 @@ def ship_log(folder: Path, to: str) -> None:
     help="URL of a running service (its key in $SHELFMARK_API_KEY); one is started if not given.",
 )  # fmt: skip
 @click.option(
-    "--file", default="",
+    "--file", "files", multiple=True, callback=without_empty,
     help="Papers to send, as for predict --file; synthetic if not given.",
 )  # fmt: skip
 @click.option(
@@ -107,14 +108,14 @@ def ship_log(folder: Path, to: str) -> None:
 @models_option
 @reports_option
 def load_test(
-    url: str, file: str, users: int, seconds: float, workers: int, model: str, models: Path,
-    reports: Path,
+    url: str, files: tuple[str, ...], users: int, seconds: float, workers: int, model: str,
+    models: Path, reports: Path,
 ) -> None:  # fmt: skip
     """Load-test the service; fail if a budget of speed, errors or memory is exceeded."""
     require_locust()
     from shelfmark.experiments.benchmarks.load import run_load_test
 
-    test = run_load_test(url, file, users, seconds, workers, model, str(models), str(reports))
+    test = run_load_test(url, files, users, seconds, workers, model, str(models), str(reports))
     print_table(test.table())
     click.echo("\n".join(test.summary()))
     test.require_budgets()

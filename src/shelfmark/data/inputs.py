@@ -23,7 +23,7 @@ from shelfmark.core.formats.unpack import COMPRESSIONS
 from shelfmark.core.output import targets
 from shelfmark.errors import ShelfmarkError
 
-Setting = str | Sequence[str]
+Setting = str | Path | Sequence[str | Path]
 
 # The suffixes by which a file in a folder is known to hold papers, and those of packed files.
 SUFFIXES = (
@@ -77,6 +77,8 @@ def split_list(value: Setting) -> list[str]:
     A text in brackets is a list, unless there is a file of that name. A path in it that holds a
     comma stands in quotes.
     """
+    if isinstance(value, Path):
+        return [str(value)]
     if not isinstance(value, str):
         return [entry for one in value for entry in split_list(one)]
     text = value.strip()

@@ -7,14 +7,16 @@ import functools
 import gc
 import itertools
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shelfmark.core import console, parallel
-from shelfmark.core.formats.records import Record
 from shelfmark.core.output import targets
 from shelfmark.data import readers
+from shelfmark.data.inputs import Setting
 from shelfmark.data.readers import InputRecord, InvalidRecord
+from shelfmark.data.streams import PaperStream, RecordBatch
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import writing
 from shelfmark.models.writing import Line, OutputFormat
@@ -39,29 +41,39 @@ def predict_text(folder: Path, text: str, out: str, top_k: int = 5, explain: boo
     record = (1, {"text": text})
     if isinstance(asked := readers.parse_record(*record), InvalidRecord):
         raise ShelfmarkError(f"--text: {asked.error}")
-    _write(folder, [[record]], out, output, options)
+    _write(folder, [RecordBatch("", [record])], out, output, options)
 
 
 def predict_file(
-    folder: Path, source: str, out: str, top_k: int = 5, explain: bool = False
+    folder: Path, source: Setting, out: str, top_k: int = 5, explain: bool = False
 ) -> FileSummary:
-    """Classify a file, or `-` for standard input, by the model in a folder.
+    """Classify files, or `-` for standard input, by the model in a folder.
 
     Predictions are JSON lines, CSV, TSV or Parquet, as the name of the output says. Lines keep
     their order; one that is no paper gives `{"line", "id", "error"}` in its place, without an id if
-    it has none. A named output file appears whole at the end, or not at all; `-` is standard
-    output, as it comes. A long file is shared among processes; standard input is answered here, as
-    it comes.
+    it has none. Of several files, each prediction names its `file`, and of a paper in several the
+    newest record is classified. A named output file appears whole at the end, or not at all; `-` is
+    standard output, as it comes. A long file is shared among processes; standard input is answered
+    here, as it comes.
+
+    Args:
+        folder: of the model.
+        source: the files, as `inputs.find_files` takes them, or `-`.
+        out: path, or `-` for standard output.
+        top_k: number of categories in a ranking.
+        explain: whether to add the words that contribute most.
 
     Raises:
-        ShelfmarkError: the file or the model cannot be read, the output cannot be written, or is
-            the file that is read.
+        ShelfmarkError: a file or the model cannot be read, the output cannot be written, or is a
+            file that is read.
     """
     options = _options(top_k, explain)
     output = writing.parse_format(out, explain)
-    targets.require_apart(out, [source])
-    batches = readers.read_batches(source)
-    if source == "-":
+    stream = PaperStream(source)
+    output = replace(output, several=stream.is_several)
+    targets.require_apart(out, stream.files)
+    batches = stream.read_batches()
+    if stream.files == [targets.STANDARD]:
         return _write(folder, batches, out, output, options)
     first = list(itertools.islice(batches, WORTH_DISTRIBUTING))
     distributed = len(first) == WORTH_DISTRIBUTING
@@ -77,7 +89,7 @@ def _options(top_k: int, explain: bool) -> Options:
 
 def _write(
     folder: Path,
-    batches: Iterable[list[Record]],
+    batches: Iterable[RecordBatch],
     out: str,
     output: OutputFormat,
     options: Options,
@@ -91,7 +103,7 @@ def _write(
     else:
         work = functools.partial(_answer_batch, _load(folder), output, options)
         answers = parallel.map_in_order(work, batches, workers=0)
-    lines, errors = 0, list[InvalidRecord]()
+    summary = FileSummary()
     with (
         output.open(out) as sink,
         contextlib.closing(answers),
@@ -99,16 +111,31 @@ def _write(
     ):
         for batch in answers:
             sink.write(batch.encoded)
-            lines, errors = lines + batch.lines, errors + batch.errors
+            summary.add(batch)
             bar.advance(batch.lines)
-    return FileSummary(lines, errors)
+    return summary
 
 
-class FileSummary(NamedTuple):
-    """The number of records that a file holds, and those of them that are no papers."""
+@dataclass
+class FileSummary:
+    """The number of records that were read, and those of them that are no papers.
 
-    records: int
-    invalid: list[InvalidRecord]
+    Attributes:
+        records: number of records.
+        invalid: those without a paper, in order.
+        file: that of the first of them, "" if only one was read.
+    """
+
+    records: int = 0
+    invalid: list[InvalidRecord] = field(default_factory=list)
+    file: str = ""
+
+    def add(self, batch: Batch) -> None:
+        """Count the records of the next batch."""
+        self.records += batch.lines
+        if batch.errors and not self.invalid:
+            self.file = batch.file
+        self.invalid += batch.errors
 
     def require_papers(self) -> None:
         """Check that every record is a paper, for who looks at nothing but the exit status.
@@ -122,7 +149,8 @@ class FileSummary(NamedTuple):
             first = self.invalid[0]
             raise ShelfmarkError(
                 f"{len(self.invalid):,} of {self.records:,} records hold no paper, the first in "
-                f"line {first.line}: {first.error}; the others are classified"
+                f"{self.file and self.file + ', '}line {first.line}: {first.error}; the others are "
+                "classified"
             )
 
 
@@ -132,10 +160,11 @@ class Batch(NamedTuple):
     lines: int
     errors: list[InvalidRecord]
     encoded: Any
+    file: str
 
 
 def _answer_in_worker(
-    folder: Path, output: OutputFormat, options: Options, batch: list[Record]
+    folder: Path, output: OutputFormat, options: Options, batch: RecordBatch
 ) -> Batch:
     return _answer_batch(_model_of_worker(folder), output, options, batch)
 
@@ -155,16 +184,17 @@ def _load(folder: Path, threads: int | None = None) -> Model:
 
 
 def _answer_batch(
-    model: Model, output: OutputFormat, options: Options, batch: list[Record]
+    model: Model, output: OutputFormat, options: Options, batch: RecordBatch
 ) -> Batch:
     from shelfmark.models import answers
 
-    asked = [readers.parse_record(*record) for record in batch]
+    asked = [readers.parse_record(*record) for record in batch.records]
     papers = [(item.title, item.abstract) for item in asked if isinstance(item, InputRecord)]
     predictions = iter(answers.answer_papers(model, papers, **options))
-    encoded = output.encode([_line(item, predictions) for item in asked])
+    place = {"file": batch.file} if batch.file else {}
+    encoded = output.encode([place | _line(item, predictions) for item in asked])
     errors = [item for item in asked if isinstance(item, InvalidRecord)]
-    return Batch(len(batch), errors, encoded)
+    return Batch(len(asked), errors, encoded, batch.file)
 
 
 def _line(item: InputRecord | InvalidRecord, answers: Iterator[Answer]) -> Line:

@@ -54,16 +54,19 @@ class OutputFormat:
         kind: the suffix of the format.
         compression: that of the compression, or "".
         explain: whether a table has the column `why`.
+        several: whether it has the column `file`, as the lines come from several.
     """
 
     kind: str = ""
     compression: str = ""
     explain: bool = False
+    several: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of a table."""
-        return (*FLAT, *(NESTED if self.explain else NESTED[:-1]))
+        files = ("file",) if self.several else ()
+        return (*files, *FLAT, *(NESTED if self.explain else NESTED[:-1]))
 
     def encode(self, lines: Sequence[Line]) -> bytes | pa.RecordBatch:
         """Return lines as bytes, or as rows of Parquet; another process may do it."""

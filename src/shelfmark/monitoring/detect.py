@@ -17,6 +17,7 @@ from loguru import logger
 from shelfmark.config.load import load_drift_config
 from shelfmark.config.schema import DriftConfig
 from shelfmark.core import console, files, provenance
+from shelfmark.data.inputs import Setting
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.aliases import LATEST
@@ -36,8 +37,8 @@ EXIT_STATUS: dict[str, int] = {NO_DRIFT: 0, DRIFT: 2, TOO_LITTLE: 3}  # 1 is an 
 
 
 def detect_drift(
-    model: Path, reports: Path, limits: DriftConfig, *, log: str = "", papers: str = "",
-    since: str = "", truth: str = "", evidently: bool = False,
+    model: Path, reports: Path, limits: DriftConfig, *, log: str = "", papers: Setting = "",
+    since: str = "", truth: Setting = "", evidently: bool = False,
 ) -> DriftReport:  # fmt: skip
     """Compare a window with a model's reference, and write the report.
 
@@ -46,9 +47,9 @@ def detect_drift(
         reports: folder of all reports.
         limits: what counts as drift.
         log: folder, file or address of a prediction log; or
-        papers: file of papers.
+        papers: files of papers.
         since: start of the window, as `windows.parse_since` takes it.
-        truth: file of papers with the true labels of the papers in the log.
+        truth: files of papers with the true labels of the papers in the log.
         evidently: whether to draw Evidently's own page too.
 
     Raises:

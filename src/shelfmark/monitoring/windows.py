@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import heapq
-import itertools
 import math
 import random
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -20,14 +19,16 @@ import pandas as pd
 import scipy.sparse as sp
 from loguru import logger
 
-from shelfmark.arxiv import dates, identifiers, papers, taxonomy
+from shelfmark.arxiv import dates, taxonomy
+from shelfmark.arxiv.identifiers import paper_key
 from shelfmark.config.schema import DataConfig
 from shelfmark.core import storage
 from shelfmark.core.arrays import Ints
 from shelfmark.core.files import Location
-from shelfmark.core.formats.records import Record
 from shelfmark.data import labels, readers
+from shelfmark.data.inputs import Setting
 from shelfmark.data.readers import InputRecord
+from shelfmark.data.streams import PaperStream
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.artifact import Model
 from shelfmark.models.card import ModelCard
@@ -98,7 +99,7 @@ class Reservoir(Generic[Item]):
         return [item for _, _, item in sorted(self._heap, key=lambda entry: entry[1])]
 
 
-def from_log(log: str, card: ModelCard, since: str, most: int, truth: str = "") -> Window:
+def from_log(log: str, card: ModelCard, since: str, most: int, truth: Setting = "") -> Window:
     """Return the answers of a model in a prediction log.
 
     Args:
@@ -107,8 +108,8 @@ def from_log(log: str, card: ModelCard, since: str, most: int, truth: str = "") 
         card: of the model; answers of other versions are left out.
         since: the time from which on lines are read, as `parse_since` takes it.
         most: number of lines kept; more are sampled.
-        truth: file of papers with the true labels of some identifiers, as `from_papers` reads one;
-            they replace a `label` in the log.
+        truth: files of papers with the true labels of some identifiers, as `from_papers` takes
+            them; they replace a `label` in the log.
 
     Raises:
         ShelfmarkError: the log does not exist, it or the labels cannot be read, or `since` is
@@ -137,13 +138,14 @@ def from_log(log: str, card: ModelCard, since: str, most: int, truth: str = "") 
     return Window(log, _rows_of(lines), *terms, sample.seen, dict(left_out))
 
 
-def from_papers(path: str, model: Model, since: str, most: int) -> Window:
-    """Return papers of a file, which the model classifies now.
+def from_papers(papers: Setting, model: Model, since: str, most: int) -> Window:
+    """Return papers of files, which the model classifies now.
 
     Args:
-        path: JSON lines, CSV, Parquet or text, as `predict --file` reads it. A label is in
-            `label`, or follows from `primary` or the first of `categories`; a time is in `time`
-            (seconds), `submitted` (a day), or a snapshot's `versions`.
+        papers: files of JSON lines, CSV, Parquet or text, as `predict --file` takes them, of which
+            the newest record of a paper counts. A label is in `label`, or follows from `primary` or
+            the first of `categories`; a time is in `time` (seconds), `submitted` (a day), or a
+            snapshot's `versions`.
         model: classifies the papers.
         since: the time from which on papers are read, as `parse_since` takes it; papers without a
             time are read too.
@@ -154,7 +156,8 @@ def from_papers(path: str, model: Model, since: str, most: int) -> Window:
     """
     first = parse_since(since, time.time())
     sample, left_out = Reservoir[tuple[float, str, str | None]](most), Counter[str]()
-    for line, record in _read_records(path, "--papers", readers.TEXTS):
+    stream = PaperStream(papers, "--papers", COLUMNS)
+    for line, record in stream.read_records():
         fields = _record_fields(record)
         # A text beside both of its parts would be read without its title.
         whole = fields.get("title") and fields.get("abstract")
@@ -170,11 +173,8 @@ def from_papers(path: str, model: Model, since: str, most: int) -> Window:
     texts = [text for _, text, _ in chosen]
     terms = sketcher_for(model).transform(texts) if texts else None
     rows = _classify(model, chosen)
-    return Window(path, rows, np.arange(len(texts)), terms, texts, sample.seen, dict(left_out))
-
-
-def _read_records(path: str, setting: str, needed: Collection[str]) -> Iterator[Record]:
-    return itertools.chain.from_iterable(readers.read_batches(path, setting, COLUMNS, needed))
+    source, with_terms = str(stream), np.arange(len(texts))
+    return Window(source, rows, with_terms, terms, texts, sample.seen, dict(left_out))
 
 
 def coerce_dtypes(rows: pd.DataFrame) -> pd.DataFrame:
@@ -234,30 +234,20 @@ def _rows_of(lines: list[LogLine]) -> pd.DataFrame:
     )
 
 
-def _add_labels(lines: list[LogLine], truth: str, data: DataConfig) -> None:
+def _add_labels(lines: list[LogLine], truth: Setting, data: DataConfig) -> None:
     """Add the true labels of papers to the lines, where a file has them."""
     by_paper: dict[str, list[LogLine]] = {}
     for line in lines:
-        if (name := _paper_key(line.id)) is not None:
+        if (name := paper_key(line.id)) is not None:
             by_paper.setdefault(name, []).append(line)
-    for _, record in _read_records(truth, "--labels", LABELS):
+    for _, record in PaperStream(truth, "--labels", COLUMNS, LABELS).read_records():
         fields = _record_fields(record)
-        label, name = _find_label(fields, data), _paper_key(fields.get("id"))
+        label, name = _find_label(fields, data), paper_key(fields.get("id"))
         if label is not None and name is not None:
             for line in by_paper.get(name, ()):
                 line.label = label
     known = sum(line.label is not None for line in lines)
     logger.info("--labels: {:,} of {:,} papers of the log have a true label", known, len(lines))
-
-
-def _paper_key(name: Any) -> str | None:
-    """Return one key for all ways to write a paper's identifier; arXiv's have several."""
-    if not isinstance(name, str | int):
-        return None
-    try:
-        return identifiers.parse_identifier(str(name))
-    except papers.BadRecordError:
-        return str(name)
 
 
 def _terms_of(

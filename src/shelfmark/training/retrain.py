@@ -7,7 +7,7 @@ latest if it wins, and stays there if it loses.
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -23,8 +23,10 @@ from shelfmark.config.load import validate_config
 from shelfmark.config.schema import Config, DriftConfig
 from shelfmark.core import files, pages, provenance
 from shelfmark.core.arrays import Ints
+from shelfmark.core.files import Location
 from shelfmark.core.tables import Table
-from shelfmark.data import sources
+from shelfmark.data import inputs, sources
+from shelfmark.data.inputs import Setting
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate, metrics
@@ -56,12 +58,14 @@ class Comparison:
     won: bool
 
 
-def retrain_and_compare(champion: Path, harvest: Path, reports: Path, limits: DriftConfig) -> Path:
+def retrain_and_compare(
+    champion: Path, harvest: Setting, reports: Path, limits: DriftConfig
+) -> Path:
     """Train a challenger on a harvest, measure both models, and make the better one the latest.
 
     Args:
         champion: folder of the old model.
-        harvest: papers in arXiv's format, some newer than those the old model was trained on.
+        harvest: files of papers in arXiv's format, some newer than those of the old model.
         reports: folder of the reports.
         limits: the share of the newest papers, and the required chance of the challenger.
 
@@ -102,11 +106,11 @@ def _promote(challenger: Path, models: Path) -> Path:
 
 
 def _challenger_config(
-    old: artifact.Model, champion: Path, harvest: Path, limits: DriftConfig
+    old: artifact.Model, champion: Path, harvest: Setting, limits: DriftConfig
 ) -> Config:
     """Return the champion's configuration with the harvest as its data, split by time."""
-    files.require_file(harvest, "--harvest")
-    days = sorted(_days(harvest))
+    paths = inputs.find_files(harvest, "--harvest")
+    days = sorted(_days(paths))
     known = _last_day(old)
     if not days or days[-1] <= known:
         last = days[-1] if days else "no day"
@@ -119,19 +123,25 @@ def _challenger_config(
     values = orjson.loads(orjson.dumps(old.card.config))
     values["name"] = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-challenger"
     values["paths"]["models"] = str(champion.parent / CHALLENGERS)
-    values["data"] |= {"source": "snapshot", "path": str(harvest), "options": {}, "split": "time"}
+    named = [str(path) for path in paths]
+    values["data"] |= {"source": "snapshot", "path": named if len(named) > 1 else named[0]}
+    values["data"] |= {"options": {}, "split": "time"}
     values["data"]["cuts"] = {"validation": validation.isoformat(), "test": test.isoformat()}
     return validate_config(Config, values)
 
 
-def _days(harvest: Path) -> list[date]:
-    """Return the day of submission of each readable paper."""
-    records = sources.read_records("snapshot", harvest, {})
-    days = []
-    for chunk in iter(lambda: list(itertools.islice(records, 2048)), []):
-        papers = sources.parse_records("snapshot", chunk)
-        days += [paper.submitted for paper in papers if isinstance(paper, Paper)]
-    return days
+def _days(paths: Sequence[Location]) -> list[date]:
+    """Return the day of submission of each readable paper of a harvest, once for all its records.
+
+    Args:
+        paths: the files of the harvest.
+    """
+    days = {}
+    for path in paths:
+        for paper in sources.read_papers("snapshot", path, {}):
+            if isinstance(paper, Paper):
+                days[paper.id] = paper.submitted
+    return list(days.values())
 
 
 def _last_day(old: artifact.Model) -> date:

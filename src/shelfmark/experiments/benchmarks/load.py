@@ -31,7 +31,9 @@ from shelfmark.config.schema import VERSION
 from shelfmark.core import console, environment, files, provenance
 from shelfmark.core.tables import Table
 from shelfmark.data import readers
+from shelfmark.data.inputs import Setting
 from shelfmark.data.sources import sample
+from shelfmark.data.streams import PaperStream
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.benchmarks import memory
 from shelfmark.service.settings import Settings
@@ -245,7 +247,7 @@ def _cells(phase: PhaseFigures) -> list[str]:
 
 def run_load_test(
     url: str | None = None,
-    file: str | None = None,
+    file: Setting | None = None,
     users: int = 32,
     seconds: float = 30,
     workers: int = 1,
@@ -257,7 +259,7 @@ def run_load_test(
 
     Args:
         url: a running service, its key in SHELFMARK_API_KEY; by default one is started.
-        file: papers to send, as `shelfmark predict --file` reads them; by default synthetic ones.
+        file: papers to send, as `shelfmark predict --file` takes them; by default synthetic ones.
         users: how many ask at the same time.
         seconds: length of each phase.
         workers: processes of the service that is started.
@@ -289,19 +291,20 @@ def run_load_test(
     return test
 
 
-def _read_papers(file: str | None) -> Papers:
+def _read_papers(file: Setting | None) -> Papers:
     """Return the papers to ask about, each with title and abstract."""
     if not file:
         made = sample.read_records(None, PAPERS)
         return [{"title": paper.title, "abstract": paper.abstract} for _, paper in made]
-    records = (readers.parse_record(*one) for batch in readers.read_batches(file) for one in batch)
+    stream = PaperStream(file)
+    records = (readers.parse_record(*one) for one in stream.read_records())
     papers = (
         {"title": one.title[:LONGEST], "abstract": one.abstract[:LONGEST]}
         for one in records
         if isinstance(one, readers.InputRecord) and one.abstract.strip()
     )
     if not (some := list(itertools.islice(papers, PAPERS))):
-        raise ShelfmarkError(f"--file: {file} holds no paper with an abstract")
+        raise ShelfmarkError(f"--file: {stream} holds no paper with an abstract")
     return some
 
 

@@ -1,0 +1,154 @@
+"""The records of one or several files as one stream, in which the newest record of a paper counts.
+
+Whatever classifies or watches papers of files reads them from here.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+from loguru import logger
+
+from shelfmark.arxiv.identifiers import paper_key
+from shelfmark.core.formats.records import Record
+from shelfmark.core.output.targets import STANDARD
+from shelfmark.data import inputs, readers
+from shelfmark.data.duplicates import Mask, hash_contents, newest_of_each, revision_number
+from shelfmark.data.inputs import Setting
+from shelfmark.data.readers import InputRecord
+from shelfmark.data.sources.snapshot import parse_revision
+from shelfmark.errors import ShelfmarkError
+
+REVISION = ("id", "versions", "update_date")  # the columns that tell which record is the newest
+
+
+class RecordBatch(NamedTuple):
+    """Consecutive records of one file; the file is "" if it is the only one."""
+
+    file: str
+    records: list[Record]
+
+
+class PaperStream:
+    """The records of the files that a setting names, one file after the other.
+
+    Of the records of one paper in several files, or repeated in one of them, the newest is read, as
+    `newest_of_each` tells it; records without an identifier, and those that hold no paper, are all
+    read. A single file is read as it stands.
+
+    Args:
+        value: the setting, as `inputs.find_files` takes it, or `-` for standard input.
+        setting: its name in errors.
+        columns: of a table that are read where they exist.
+        needed: columns of which a table needs one.
+
+    Attributes:
+        files: paths and addresses.
+
+    Raises:
+        ShelfmarkError: as `inputs.find_files`.
+    """
+
+    def __init__(
+        self,
+        value: Setting,
+        setting: str = "--file",
+        columns: Collection[str] = readers.PAPER,
+        needed: Collection[str] = readers.TEXTS,
+    ) -> None:
+        alone = inputs.split_list(value) == [STANDARD]
+        self.files = [STANDARD] if alone else [str(x) for x in inputs.find_files(value, setting)]
+        self._setting = setting
+        self._columns = columns
+        self._needed = needed
+
+    def __str__(self) -> str:
+        return ", ".join(self.files)
+
+    @property
+    def is_several(self) -> bool:
+        """Whether there is more than one file."""
+        return len(self.files) > 1
+
+    def read_batches(self) -> Iterator[RecordBatch]:
+        """Yield the records of all files; several files are read twice.
+
+        Raises:
+            ShelfmarkError: a file cannot be read, or changes while it is read.
+        """
+        if not self.is_several:
+            source, columns = self.files[0], self._columns
+            for records in readers.read_batches(source, self._setting, columns, self._needed):
+                yield RecordBatch("", records)
+            return
+        newest, read = self._find_newest(), 0
+        for batch in self._read_all():
+            chosen = newest[read : read + len(batch.records)]
+            read += len(batch.records)
+            if len(chosen) < len(batch.records):
+                break
+            pairs = zip(batch.records, chosen, strict=True)
+            if records := [record for record, is_newest in pairs if is_newest]:
+                yield RecordBatch(batch.file, records)
+        if read != len(newest):
+            raise ShelfmarkError(f"{self._setting}: {self} changed while they were read: run again")
+        self._log_skipped(newest)
+
+    def read_records(self) -> Iterator[Record]:
+        """Yield the records of all files, each with its line."""
+        for batch in self.read_batches():
+            yield from batch.records
+
+    def _read_all(self) -> Iterator[RecordBatch]:
+        columns = (*self._columns, *(name for name in REVISION if name not in self._columns))
+        for file in self.files:
+            for records in readers.read_batches(file, self._setting, columns, self._needed):
+                yield RecordBatch(file, records)
+
+    def _find_newest(self) -> Mask:
+        """Return which records are read; only numbers of each are kept."""
+        rows, keys, revisions, files = (array("q") for _ in range(4))
+        places = {file: place for place, file in enumerate(self.files)}
+        read = 0
+        for batch in self._read_all():
+            for row, record in enumerate(batch.records, read):
+                if (identity := self._identify(*record)) is None:
+                    continue
+                rows.append(row)
+                keys.append(identity[0])
+                revisions.append(identity[1])
+                files.append(places[batch.file])
+            read += len(batch.records)
+        chosen = np.ones(read, bool)
+        chosen[np.frombuffer(rows, np.int64)] = newest_of_each(
+            *(np.frombuffer(column, np.int64) for column in (keys, revisions, files))
+        )
+        return chosen
+
+    def _log_skipped(self, newest: Mask) -> None:
+        if skipped := int((~newest).sum()):
+            logger.info(
+                "{}: {:,} of {:,} records in {} files left out, as another is the newest of its "
+                "paper", self._setting, skipped, len(newest), len(self.files),
+            )  # fmt: skip
+
+    def _identify(self, line: int, record: Any) -> tuple[int, int] | None:
+        """Return the hash of a record's paper and its revision, None if it names no paper.
+
+        A record that lacks the text that is needed replaces none, and its error is not lost.
+        """
+        if isinstance(record, bytes):
+            try:
+                record = orjson.loads(record)
+            except orjson.JSONDecodeError:
+                return None
+        if not isinstance(record, dict) or (key := paper_key(record.get("id"))) is None:
+            return None
+        has_text = isinstance(readers.parse_record(line, record), InputRecord)
+        if not has_text and self._needed is readers.TEXTS:
+            return None
+        return int(hash_contents([key.encode()])[0]), revision_number(*parse_revision(record))
