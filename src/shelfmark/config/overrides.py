@@ -174,8 +174,8 @@ def _choose(key: str, value: str, several: bool) -> Reading | list[Reading]:
 
 def _other_reading(value: str, several: bool) -> Reading | list[Reading] | None:
     """Return what a value is if it is not taken as it stands, None if it can only be that."""
-    if several and value.startswith("[") and value.endswith("]"):
-        return [_other_text(entry) or entry for entry in _split(value[1:-1])]
+    if several and is_list(value):
+        return [_other_text(entry) or entry for entry in split_list(value)]
     return _other_text(value)
 
 
@@ -193,10 +193,20 @@ def _is_quoted(value: str) -> bool:
     return len(value) > 1 and value[0] == value[-1] and value[0] in QUOTES
 
 
-def _split(entries: str) -> list[str]:
+def is_list(value: str) -> bool:
+    """Whether the bracket that begins a value is closed by the one that ends it."""
+    depth = 0
+    for place, one in enumerate(value):
+        depth += (one == "[") - (one == "]")
+        if depth == 0:
+            return one == "]" and place == len(value) - 1
+    return False
+
+
+def split_list(value: str) -> list[str]:
     """Return the entries of a list; a comma within quotes or brackets divides none."""
     found, quoted, depth = [""], "", 0
-    for one in entries:
+    for one in value[1:-1]:
         if quoted:
             quoted = "" if one == quoted else quoted
         elif one in QUOTES and not found[-1].strip():

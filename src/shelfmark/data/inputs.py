@@ -6,7 +6,6 @@ name them in the same way, in the same order, each file once.
 
 from __future__ import annotations
 
-import csv
 import glob
 import re
 from collections import Counter
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from loguru import logger
 
+from shelfmark.config import overrides
 from shelfmark.core import files, storage
 from shelfmark.core.files import Location
 from shelfmark.core.formats import signatures
@@ -38,6 +38,7 @@ OTHER = re.compile(
     r"|_success|_(common_)?metadata|_(started|committed)_.*",
     re.IGNORECASE,
 )
+QUOTED = re.compile(r"^(['\"])(.*)\1$")
 DIGITS = re.compile(r"([0-9]+)")
 SHOWN = 5  # names of skipped files in a log line
 
@@ -82,24 +83,9 @@ def split_list(value: Setting) -> list[str]:
     if not isinstance(value, str):
         return [entry for one in value for entry in split_list(one)]
     text = value.strip()
-    if not (text.startswith("[") and _closes_at_the_end(text)) or _exists(value):
+    if not overrides.is_list(text) or _exists(value):
         return [value]
-    cells = next(csv.reader([text[1:-1]], skipinitialspace=True, quotechar=_quote_of(text)), [])
-    return [cell.strip() for cell in cells if cell.strip()]
-
-
-def _closes_at_the_end(text: str) -> bool:
-    """Whether the bracket at the beginning of a text is closed by its last character."""
-    depth = 0
-    for place, character in enumerate(text):
-        depth += (character == "[") - (character == "]")
-        if depth == 0:
-            return place == len(text) - 1
-    return False
-
-
-def _quote_of(text: str) -> str:
-    return "'" if re.search(r"[\[,]\s*'", text) else '"'
+    return [QUOTED.sub(r"\2", entry) for entry in overrides.split_list(text)]
 
 
 def _exists(path: str) -> bool:

@@ -128,6 +128,20 @@ def test_a_missing_file_of_papers_is_named_by_its_option(model: Model, tmp_path:
         windows.from_papers(str(tmp_path / "none.jsonl"), model, "", 10)
 
 
+def test_of_several_files_the_newest_record_of_a_paper_counts(model: Model, tmp_path: Path) -> None:
+    old = {"id": "2401.00001v1", "text": "An old text", "label": "cs.CL", "time": 1.0}
+    new = {"id": "2401.00001v2", "text": "A new text", "label": "cs.CV", "time": 2.0}
+    first = write(tmp_path / "a.jsonl", new, {"text": "Another", "time": 3.0})
+    last = write(tmp_path / "b.jsonl", old)
+    for papers in ([str(first), str(last)], str(tmp_path), f"{tmp_path}/*.jsonl"):
+        window = windows.from_papers(papers, model, "", 10)
+        assert window.texts == ["A new text", "Another"]
+        assert window.source == f"{first}, {last}"
+    log = write(tmp_path / "log.jsonl", line(model, 1.0, id="2401.00001"))
+    window = windows.from_log(str(log), model.card, "", 10, [str(first), str(last)])
+    assert window.rows["label"].tolist() == ["cs.CV"]
+
+
 def test_an_empty_log_is_an_empty_window(model: Model, tmp_path: Path) -> None:
     window = windows.from_log(str(tmp_path), model.card, "7d", 10)
     assert (len(window.rows), window.terms) == (0, None)

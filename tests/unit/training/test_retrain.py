@@ -11,6 +11,7 @@ import pytest
 
 from shelfmark.config.load import load_config, load_drift_config
 from shelfmark.data.sources import sample
+from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import metrics
 from shelfmark.models import artifact
@@ -67,15 +68,22 @@ def test_a_worse_challenger_changes_nothing_and_stays_to_be_looked_at(
     home: Path, tmp_path: Path
 ) -> None:
     models = home / "models"
-    file = harvest(tmp_path / "few.jsonl", 260)
+    lines = harvest(tmp_path / "few.jsonl", 260).read_bytes().splitlines(keepends=True)
+    named = [str(tmp_path / name) for name in ("first.jsonl", "second.jsonl")]
+    for name, part in zip(named, (lines[:150], lines[100:]), strict=True):
+        Path(name).write_bytes(b"".join(part))
     before = (models / "latest").resolve()
-    assert retrain.retrain_and_compare(before, file, tmp_path, LIMITS) == before
+    assert retrain.retrain_and_compare(before, named, tmp_path, LIMITS) == before
     assert (models / "latest").resolve() == before
     (report,) = tmp_path.glob("*-comparison/comparison.json")
     content = orjson.loads(report.read_bytes())
     assert content["latest"] == before.name
     loser = models / "challengers" / content["challenger"]["model"]
-    assert artifact.load(loser).version == loser.name
+    card = artifact.load(loser).card
+    assert (card.name, card.config["data"]["path"]) == (loser.name, named)
+    sources = open_splits(Path(card.data.folder)).card["sources"]
+    assert [one["file"] for one in sources] == ["first.jsonl", "second.jsonl"]
+    assert [one["dropped"].get("duplicate identifier") for one in sources] == [50, None]
     assert not (models / loser.name).exists()
 
 
