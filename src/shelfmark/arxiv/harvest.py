@@ -50,18 +50,35 @@ class HarvestResult:
 def parse_set(name: str) -> str:
     """Return the set of a group, archive or category: `cs:cs:AI` for `cs.AI`; a set is unchanged.
 
+    A category that the taxonomy lacks is requested with a warning.
+
     Raises:
-        ShelfmarkError: arXiv has no group, archive or category of that name.
+        ShelfmarkError: the name is none of a group, archive or category.
     """
-    if re.fullmatch(r"[a-z-]+(:[A-Za-z-]+){1,2}", name):
+    if match := re.fullmatch(r"([a-z-]+):([a-z-]+)(?::([A-Za-z-]+))?", name):
+        _, archive, subject = match.groups()
+        _warn_unlisted(f"{archive}.{subject}" if subject else archive, name)
         return name
     if name in taxonomy.GROUPS:
         return name
-    known = taxonomy.current_name(name)
+    known = taxonomy.canonical_name(name)
     if known is None:
         near = nearest(name, [*taxonomy.GROUPS, *taxonomy.KNOWN])
         raise ShelfmarkError(f"--sets: no group, archive or category {name!r:.40}{near}")
-    return f"{taxonomy.group_of(known)}:{known.replace('.', ':')}"
+    group = taxonomy.group_of(known) or taxonomy.archive_of(known)
+    # Groups are sets themselves, but archives only below them.
+    spec = known if known in taxonomy.GROUPS else f"{group}:{known.replace('.', ':')}"
+    _warn_unlisted(known, spec)
+    return spec
+
+
+def _warn_unlisted(name: str, spec: str) -> None:
+    if name not in taxonomy.KNOWN:
+        near = nearest(name, taxonomy.KNOWN)
+        logger.warning(
+            "--sets: requesting {}: {} is not in the taxonomy of {}{}",
+            spec, name, taxonomy.AS_OF, near
+        )  # fmt: skip
 
 
 def harvest_papers(

@@ -16,13 +16,12 @@ LONGEST = 500  # characters of a text that may hold an identifier
 # Archives that became categories keep their identifiers: cmp-lg/9404001 is no paper of cs.
 ARCHIVES = taxonomy.ARCHIVES.keys() | {name for name in taxonomy.ALIASES if "." not in name}
 
-YEAR_AND_MONTH = r"\d\d(?:0[1-9]|1[0-2])"
-NEW = rf"(?P<new>{YEAR_AND_MONTH}\.\d{{4,5}})"
+NEW = r"(?P<new>\d{4}\.\d{4,5})"
 # The subject class, as in math.AG/0211000, is no part of the name. Some dumps and file names write
 # cs-9308101, cs_9308101 or cs9308101 where arXiv writes cs/9308101.
 OLD = (
     rf"(?P<archive>{'|'.join(sorted(ARCHIVES, key=len, reverse=True))})"
-    rf"(?:\.[a-z]+(?:-[a-z]+)*)?[/_-]?(?P<number>{YEAR_AND_MONTH}\d{{3}})"
+    rf"(?:\.[a-z]+(?:-[a-z]+)*)?[/_-]?(?P<number>\d{{7}})"
 )
 IDENTIFIER = rf"(?:{NEW}|{OLD})(?:\s?v(?P<version>\d{{1,9}}))?"
 PLAIN = re.compile(rf"(?:arxiv:)?{IDENTIFIER}", re.IGNORECASE | re.ASCII)
@@ -49,9 +48,9 @@ VERSION = re.compile(r"\s*v(\d{1,9})\s*", re.IGNORECASE | re.ASCII)
 def parse_identifier(text: str) -> str:
     """Return the canonical form of an arXiv identifier: without prefix, subject class and version.
 
-    It is `0704.0001`, `1501.00001` or `math/0211000`, in small letters. The month is from 01 to 12,
-    and from 2015 on the number has five digits: `1501.1234` has lost a zero. Five digits before
-    2015 pass, as the generated papers have them.
+    It is `0704.0001`, `1501.00001` or `math/0211000`, in small letters. From 2015 on the number has
+    five digits: `1501.1234` has lost a zero. Five digits before 2015 and months that do not exist
+    pass, as generated papers have them: no other paper can be meant.
 
     Raises:
         BadRecordError: the text is not an arXiv identifier.

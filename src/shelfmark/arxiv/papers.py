@@ -21,6 +21,9 @@ LANGUAGES = (
     "czech hungarian turkish dutch greek romanian bulgarian catalan latin esperanto croatian "
     "serbian slovak swedish danish norwegian finnish persian arabic hebrew vietnamese indonesian"
 )
+# No name of a category holds any of these.
+SEPARATORS = re.compile(r"""[\s,;|/&+\[\]{}()'"`]+""")
+LISTED = re.compile(r"\s*[^()]*[^\s()]\s+\(([A-Za-z.-]+)\)\s*")  # as arXiv's pages list them
 # "24 pages, in French", "In french."; not "to appear in Chinese Physics B" or "in LATIN 2018".
 OTHER_LANGUAGE = re.compile(
     r"(?<!english or )\b(?:[Ii]n|[Ll]anguage:?)\s+"
@@ -69,18 +72,33 @@ class BrokenRecord:
 
 @functools.lru_cache(maxsize=1 << 16)  # few combinations make up most papers
 def parse_categories(names: str) -> tuple[str, ...]:
-    """Return the current names of space-separated categories, in order, without repetitions.
+    """Return the current names of categories, in order, without repetitions.
+
+    A category that arXiv has opened since the taxonomy was listed keeps its name.
 
     Raises:
-        BadRecordError: there is no category, or an unknown one.
+        BadRecordError: there is no category, or a text that is none.
     """
-    current = [taxonomy.current_name(name) for name in names.split()]
+    current = []
+    for name in split_categories(names):
+        known = taxonomy.canonical_name(name)
+        if known is None:
+            raise BadRecordError(f"unknown category {name!r:.40}")
+        current.append(known)
     if not current:
         raise BadRecordError("no category")
-    if None in current:
-        unknown = names.split()[current.index(None)]
-        raise BadRecordError(f"unknown category {unknown!r:.40}")
-    return tuple(dict.fromkeys(name for name in current if name))
+    return tuple(dict.fromkeys(current))
+
+
+def split_categories(names: str) -> list[str]:
+    """Return the categories in a text: separated by blanks, commas or other separators.
+
+    Also those of a list with brackets and quotes, and of arXiv's pages: `Robotics (cs.RO); …`.
+    """
+    parts = [LISTED.fullmatch(part) for part in names.split(";")]
+    if all(parts):
+        return [part[1] for part in parts if part]
+    return [name for name in SEPARATORS.split(names) if name]
 
 
 def is_withdrawn(abstract: str, comments: str) -> bool:

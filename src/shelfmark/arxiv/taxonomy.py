@@ -1,14 +1,21 @@
 """arXiv's category taxonomy: names, archives, groups, and the old names of today's categories.
 
-Source: https://arxiv.org/category_taxonomy and the archive pages, as of 2026.
+Source: https://arxiv.org/category_taxonomy and the archive pages. A category that arXiv has opened
+since `AS_OF` is known by its form; the configuration may give it a name.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Literal
 
 Level = Literal["category", "archive", "group"]
+
+AS_OF = "2026-11"  # year and month of the lists below
+# An archive and a subject class (cs.AI, cond-mat.mes-hall), or an archive of two parts (hep-th).
+FORM = re.compile(r"([a-z]{2,}|[a-z]+-[a-z]+)\.([a-z]{2,}(?:-[a-z]+)*)|[a-z]+-[a-z]+", re.ASCII)
+LONGEST = 40  # characters of a category
 
 GROUPS: dict[str, str] = {
     "cs": "Computer Science",
@@ -237,24 +244,58 @@ def current_name(category: str) -> str | None:
     return name if name in KNOWN else None
 
 
+def canonical_name(category: str) -> str | None:
+    """Return the name of a category or archive by arXiv's present list, whatever its case.
+
+    A category that the list lacks keeps its name if it has the form of one: `cs.NW`. Under an
+    archive that the list lacks too, the subject class has two letters, as in all recent archives.
+
+    Returns:
+        The name, None for a text that is no category.
+    """
+    if (known := current_name(category)) is not None:
+        return known
+    match = FORM.fullmatch(category.lower()) if len(category) <= LONGEST else None
+    if match is None:
+        return current_name(category.lower())
+    archive, subject = match.groups()
+    if archive is None:
+        return current_name(match[0]) or match[0]
+    if len(subject) > 2 and archive not in ARCHIVES:
+        return None
+    # Subject classes of two letters have capital letters, longer ones small letters.
+    name = f"{archive}.{subject.upper() if len(subject) == 2 else subject}"
+    return current_name(name) or name
+
+
 def archive_of(category: str) -> str:
     """Return the archive of a category: `cs` of `cs.AI`, `hep-th` of `hep-th`."""
     return category.partition(".")[0]
 
 
-def group_of(category: str) -> str:
-    """Return the group of a category: `physics` of `hep-th`, `cs` of `cs.AI`."""
+def group_of(category: str) -> str | None:
+    """Return the group of a category: `physics` of `hep-th`, `cs` of `cs.AI`.
+
+    None if the archive is not listed.
+    """
     archive = archive_of(category)
-    return "physics" if archive in PHYSICS_ARCHIVES else archive
+    if archive in PHYSICS_ARCHIVES:
+        return "physics"
+    return archive if archive in GROUPS else None
 
 
 def label_at(category: str, level: Level) -> str | None:
-    """Return the label of a category at a level, None if the category is too coarse for it."""
+    """Return the label of a category at a level.
+
+    None if the category is too coarse for it, or its archive is not listed.
+    """
     if level == "group":
         return group_of(category)
     if level == "archive":
-        return archive_of(category)
-    return category if category in CATEGORIES else None
+        archive = archive_of(category)
+        return archive if archive in ARCHIVES else None
+    # A category that is not listed is a label of its own.
+    return None if category in ARCHIVES and category not in CATEGORIES else category
 
 
 def label_among(category: str, labels: Mapping[str, Collection[str]]) -> str | None:
@@ -271,6 +312,18 @@ def archives_under(name: str) -> set[str]:
     return {archive for archive in ARCHIVES if group_of(archive) == name} or {archive_of(name)}
 
 
-def full_name(label: str) -> str:
-    """Return the full name of a category, archive or group, else the label itself."""
-    return CATEGORIES.get(label) or ARCHIVES.get(label) or label
+def full_name(label: str, added: Mapping[str, str] | None = None) -> str:
+    """Return the full name of a category, archive or group, else the label itself.
+
+    Args:
+        label: the category, archive or group.
+        added: the names of categories that are not listed.
+    """
+    return CATEGORIES.get(label) or ARCHIVES.get(label) or (added or {}).get(label) or label
+
+
+def unlisted(categories: Collection[str], added: Mapping[str, str] | None = None) -> list[str]:
+    """Return the categories that are neither listed nor added."""
+    if KNOWN.issuperset(categories):  # as of most papers
+        return []
+    return [name for name in categories if name not in KNOWN and name not in (added or {})]

@@ -54,6 +54,16 @@ def _check_custom_labels(labels: object) -> object:
     return labels
 
 
+def _check_added_categories(categories: object) -> object:
+    """Check the names of categories that the taxonomy lacks; null stands for none."""
+    for name, full in categories.items() if isinstance(categories, dict) else ():
+        if not isinstance(name, str) or taxonomy.canonical_name(name) != name:
+            raise ValueError(f"{name!r} is no name of a category, such as cs.NW")
+        if not isinstance(full, str) or not full.strip():
+            raise ValueError(f"{name}: give its full name")
+    return {} if categories is None else categories
+
+
 Labels = Annotated[list[str] | dict[str, list[str]], BeforeValidator(_check_custom_labels)]
 
 
@@ -101,6 +111,10 @@ class DataConfig(Strict):
     options: dict[str, Any]
     level: Level
     labels: Labels | None  # a mapping: custom labels, each with the names it includes
+    # Not written while empty, as `max_papers` below.
+    categories: Annotated[dict[str, str], BeforeValidator(_check_added_categories)] = Field(
+        {}, exclude_if=lambda value: not value
+    )
     top: int | None = Field(ge=2)
     min_papers: int = Field(ge=1)
     # Not written while null: older splits and models keep their digests.
@@ -135,9 +149,26 @@ class DataConfig(Strict):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"labels: {name} stands there twice; keep it under one label")
+        if isinstance(labels, dict) or self.level == "category":
+            known = known | self.categories
         for name in names:
             if name not in known:
-                raise ValueError(f"labels: no {kind} {name!r}{nearest(name, known)}")
+                raise ValueError(
+                    f"labels: no {kind} {name!r}{nearest(name, known)}{_how_to_add(name)}"
+                )
+
+    def name_of(self, label: str) -> str:
+        """Return the full name of a label, the label itself if it has none."""
+        return taxonomy.full_name(label, self.categories)
+
+
+def _how_to_add(name: str) -> str:
+    """Return how to add a category that the taxonomy lacks, if the name has the form of one."""
+    if taxonomy.canonical_name(name) != name or name in taxonomy.KNOWN:
+        return ""
+    return (
+        f"; a category newer than {taxonomy.AS_OF} is added by data.categories={{{name}: its name}}"
+    )
 
 
 class FeaturesConfig(Strict):

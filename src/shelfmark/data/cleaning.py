@@ -6,7 +6,7 @@ Worker processes import this module, so it needs little.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,8 @@ import numpy as np
 import pyarrow as pa
 from loguru import logger
 
-from shelfmark.arxiv import papers
+from shelfmark.arxiv import papers, taxonomy
 from shelfmark.arxiv.papers import BrokenRecord, Paper
-from shelfmark.arxiv.taxonomy import label_at
 from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.schema import DataConfig
 from shelfmark.core.arrays import Array
@@ -59,10 +58,11 @@ class Reason(IntEnum):
     NOT_ENGLISH = 2
     TOO_SHORT = 3
     NO_LABEL = 4
-    DUPLICATE_ID = 5
-    DUPLICATE_TEXT = 6
-    OTHER_LABEL = 7
-    SURPLUS = 8
+    UNKNOWN_ARCHIVE = 5
+    DUPLICATE_ID = 6
+    DUPLICATE_TEXT = 7
+    OTHER_LABEL = 8
+    SURPLUS = 9
 
 
 def reason_names(data: DataConfig) -> dict[Reason, str]:
@@ -72,11 +72,24 @@ def reason_names(data: DataConfig) -> dict[Reason, str]:
         Reason.NOT_ENGLISH: "not English",
         Reason.TOO_SHORT: "too short",
         Reason.NO_LABEL: f"no {data.level}",
+        Reason.UNKNOWN_ARCHIVE: "unknown archive",
         Reason.DUPLICATE_ID: "duplicate identifier",
         Reason.DUPLICATE_TEXT: "duplicate text",
         Reason.OTHER_LABEL: "other label",
         Reason.SURPLUS: "more than data.max_papers",
     }
+
+
+@dataclass
+class UnlistedCategory:
+    """A category that the taxonomy lacks: the first paper that has it, and the number of papers."""
+
+    first: str
+    papers: int = 0
+
+    def add(self, name: str, among: dict[str, UnlistedCategory]) -> None:
+        """Add the papers to those of the same category."""
+        among.setdefault(name, UnlistedCategory(self.first)).papers += self.papers
 
 
 @dataclass(frozen=True)
@@ -91,6 +104,7 @@ class CleanedChunk:
             and the hash of an empty text.
         categories: the primary categories of the rows.
         broken: the unreadable records.
+        unlisted: for each category that the taxonomy lacks, its papers and the first of them.
         file: place of their file among all files of the source.
     """
 
@@ -100,6 +114,7 @@ class CleanedChunk:
     categories: list[str]
     broken: list[BrokenRecord]
     file: int = 0
+    unlisted: dict[str, UnlistedCategory] = field(default_factory=dict)
 
 
 class RecordCounts:
@@ -112,11 +127,13 @@ class RecordCounts:
     Attributes:
         read: number of records of each file.
         broken: number of broken records of each file.
+        unlisted: the categories that the taxonomy lacks.
     """
 
     def __init__(self, max_bad: float, files: Sequence[str]) -> None:
         self.read = [0] * len(files)
         self.broken = [0] * len(files)
+        self.unlisted: dict[str, UnlistedCategory] = {}
         self._max_bad = max_bad
         self._files = files
         self._first = ""
@@ -129,6 +146,8 @@ class RecordCounts:
         """
         self.read[chunk.file] += chunk.read
         self.broken[chunk.file] += len(chunk.broken)
+        for name, found in chunk.unlisted.items():
+            found.add(name, self.unlisted)
         lines = [f"{self._files[chunk.file]}: line {x.line}: {x.reason}" for x in chunk.broken]
         for line in lines:
             logger.debug("{}", line)
@@ -150,6 +169,11 @@ class RecordCounts:
         self._check_share(sum(self.read))
         if self._first:
             logger.warning("{}, skipped", self._describe())
+        for name, found in self.unlisted.items():
+            logger.warning(
+                "category {} of {} is not in the taxonomy of {}: kept as it is, in {:,} papers; "
+                "data.categories may name it", name, found.first, taxonomy.AS_OF, found.papers
+            )  # fmt: skip
 
     def _check_share(self, read: int) -> None:
         if self._first and sum(self.broken) > self._max_bad * read:
@@ -167,10 +191,13 @@ def clean_records(data: DataConfig, records: list[tuple[int, Any]], file: int = 
     numbers: list[tuple[int, ...]] = []
     places: dict[str, int] = {}
     broken = []
+    unlisted: dict[str, UnlistedCategory] = {}
     for paper in sources.parse_records(data.source, records):
         if isinstance(paper, BrokenRecord):
             broken.append(paper)
             continue
+        for name in taxonomy.unlisted(paper.categories, data.categories):
+            UnlistedCategory(paper.id, 1).add(name, unlisted)
         title, abstract = clean_text(paper.title), clean_text(paper.abstract)
         reason = _reason_to_drop(data, paper, abstract)
         key, split, primary = b"", 0, 0
@@ -189,7 +216,7 @@ def clean_records(data: DataConfig, records: list[tuple[int, Any]], file: int = 
     keys = {"id": hashes[::2], "text": hashes[1::2], **dict(named)}
     keys = {name: keys[name].astype(kind) for name, kind in KEYS.items()}
     batch = pa.record_batch(list(zip(*rows, strict=True)) or [()] * len(CLEANED), schema=CLEANED)
-    return CleanedChunk(len(records), batch, keys, list(places), broken, file)
+    return CleanedChunk(len(records), batch, keys, list(places), broken, file, unlisted)
 
 
 def text_key(title: str, abstract: str) -> bytes:
@@ -207,8 +234,9 @@ def _reason_to_drop(data: DataConfig, paper: Paper, abstract: str) -> Reason:
         return Reason.TOO_SHORT
     # Custom labels have no level.
     custom = isinstance(data.labels, dict)
-    if not custom and label_at(paper.categories[0], data.level) is None:
-        return Reason.NO_LABEL
+    if not custom and taxonomy.label_at(paper.categories[0], data.level) is None:
+        archive = taxonomy.archive_of(paper.categories[0])
+        return Reason.NO_LABEL if archive in taxonomy.ARCHIVES else Reason.UNKNOWN_ARCHIVE
     return Reason.KEPT
 
 

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from loguru import logger
 
+from shelfmark.arxiv.text import CLEANING
 from shelfmark.config.schema import Config, DataConfig
 from shelfmark.core import console, files, parallel, storage
 from shelfmark.core.arrays import Array
@@ -126,7 +127,8 @@ def _write(
             inputs.short_names(paths), digests, _tally(data, keys, counts), strict=True
         )
     ]
-    _write_card(data, identity, origins, label_counts, folder)
+    unlisted = {name: vars(found) for name, found in sorted(counts.unlisted.items())}
+    _write_card(data, identity, origins, label_counts, unlisted, folder)
 
 
 def _spill(
@@ -246,6 +248,7 @@ def _write_card(
     identity: dict[str, Any],
     origins: list[dict[str, Any]],
     label_counts: dict[str, Counter[str]],
+    unlisted: dict[str, dict[str, Any]],
     folder: Path,
 ) -> None:
     """Write the data card; nothing in it depends on the machine or the time.
@@ -255,6 +258,7 @@ def _write_card(
         identity: of the splits.
         origins: the counts of each file.
         label_counts: papers of each label in each split.
+        unlisted: the categories that the taxonomy lacks, with their first paper and their number.
         folder: of the splits.
     """
     parts = [pq.read_table(folder / f"{split}.parquet", columns=["submitted"]) for split in SPLITS]
@@ -269,9 +273,11 @@ def _write_card(
         "read": sum(origin["read"] for origin in origins),
         "kept": sum(label_counts[split].total() for split in SPLITS),
         "dropped": dict(sorted(dropped.items())),
+        **({"unlisted_categories": unlisted} if unlisted else {}),
         "splits": {split: label_counts[split].total() for split in SPLITS},
         "labels": {split: dict(sorted(label_counts[split].items())) for split in SPLITS},
         "submitted": {"first": days["min"], "last": days["max"]},
+        "text_cleaning": CLEANING,
         "schema": {field.name: str(field.type) for field in SCHEMA},
         "files": {f"{s}.parquet": files.sha256(folder / f"{s}.parquet") for s in SPLITS},
     }

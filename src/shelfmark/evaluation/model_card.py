@@ -7,7 +7,6 @@ of validation: the test split is measured once, on request.
 from __future__ import annotations
 
 from shelfmark import __version__
-from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.core.pages import render
 from shelfmark.core.tables import Table
 from shelfmark.evaluation.records import FIGURES, ClassScores, ConfusedPair, Scores
@@ -41,7 +40,7 @@ def render_model_card(card: ModelCard, scores: Scores) -> str:
         papers=", ".join(f"{count:,} {split}" for split, count in data.papers.items()),
         submitted=data.submitted or UNKNOWN_SPAN,
         figures=_figure_table(scores).markdown(),
-        classes=_class_table(scores.per_class, card.limits.confident_from).markdown(),
+        classes=_class_table(scores.per_class, card).markdown(),
         weakest=_weakest(scores.per_class),
         confused=_confused(scores.confused),
         version=__version__,
@@ -59,9 +58,10 @@ def _figure_table(scores: Scores) -> Table:
     return Table(("", ""), rows)
 
 
-def _class_table(per_class: dict[str, ClassScores], limits: dict[str, float | None]) -> Table:
+def _class_table(per_class: dict[str, ClassScores], card: ModelCard) -> Table:
+    limits = card.limits.confident_from
     rows = [
-        [label, full_name(label), *(f"{x:.3f}" for x in (row.precision, row.recall, row.f1)),
+        [label, card.name_of(label), *(f"{x:.3f}" for x in (row.precision, row.recall, row.f1)),
          f"{row.papers:,}", _threshold(limits[label])]
         for label, row in per_class.items()
     ]  # fmt: skip

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from loguru import logger
 
-from shelfmark.arxiv import taxonomy
 from shelfmark.core import files, storage
 from shelfmark.core.pages import render
 from shelfmark.core.tables import Table
@@ -151,7 +150,7 @@ def _schema(card: ModelCard) -> Check:
     labels = card.labels
     if len(labels) < 2:
         return Check(name, False, "classes should be two or more")
-    wrong = [x.label for x in card.classes if x.name != taxonomy.full_name(x.label)]
+    wrong = [x.label for x in card.classes if x.name != card.name_of(x.label)]
     if wrong:
         return Check(name, False, f"classes: {wrong[0]} has another name in the taxonomy")
     figures = card.metrics.get("validation", {})

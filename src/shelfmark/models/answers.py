@@ -14,6 +14,7 @@ from shelfmark.core.arrays import Floats
 from shelfmark.data import labels
 from shelfmark.models import confidence
 from shelfmark.models.artifact import Model
+from shelfmark.models.card import ModelCard
 
 Ranked = list[tuple[int, float]]  # the numbers of classes and their probabilities, best first
 
@@ -129,7 +130,8 @@ class Answer:
     archive: str | None
     """The archive of the category; null if its papers belong to several archives."""
     group: str | None
-    """The group of that archive; null if the category's papers belong to several groups."""
+    """The group of that archive; null if the category's papers belong to several groups, or if the
+    archive is newer than the taxonomy."""
     confidence: float
     """The probability of the category."""
     confident: bool
@@ -173,7 +175,7 @@ def answer_queries(model: Model, queries: Sequence[PaperQuery]) -> list[Answer]:
     limits = [thresholds.confident_from[label] for label in model.classes]
     confident = confidence.confident(probabilities, limits).tolist()
     rankings = _rankings(probabilities)
-    cross_lists = _cross_lists(lists, model.card.listed, thresholds.cross_lists_from)
+    cross_lists = _cross_lists(lists, model.card, thresholds.cross_lists_from)
     version = model.version
     answers = []
     for query, text, row, sure, suggested in zip(
@@ -232,7 +234,7 @@ def _ranking(model: Model, row: Ranked) -> list[Rank]:
 
 def _author_category(model: Model, category: str, row: Ranked, top_k: int) -> AuthorCategory:
     """Return where the author's own category stands in a whole ranking, and the others."""
-    known = taxonomy.current_name(category)
+    known = taxonomy.canonical_name(category)
     label = labels.label_of(model.targets.data, known) if known else None
     place = next(
         (place for place, (number, _) in enumerate(row) if model.classes[number] == label), None
@@ -240,7 +242,7 @@ def _author_category(model: Model, category: str, row: Ranked, top_k: int) -> Au
     others = [pair for number, pair in enumerate(row) if number != place][:top_k]
     return AuthorCategory(
         category=category,
-        name=taxonomy.full_name(known or category),
+        name=model.card.name_of(known or category),
         known=place is not None,
         agrees=place == 0,
         probability=None if place is None else row[place][1],
@@ -249,7 +251,7 @@ def _author_category(model: Model, category: str, row: Ranked, top_k: int) -> Au
     )
 
 
-def _cross_lists(lists: Floats, names: list[str], least: float | None) -> list[list[CrossList]]:
+def _cross_lists(lists: Floats, card: ModelCard, least: float | None) -> list[list[CrossList]]:
     """Return the suggested cross-lists of each paper, the most probable first."""
     suggested: list[list[CrossList]] = [[] for _ in lists]
     if least is not None:
@@ -257,7 +259,7 @@ def _cross_lists(lists: Floats, names: list[str], least: float | None) -> list[l
         order = np.lexsort((columns, -lists[rows, columns], rows))
         values = lists[rows, columns].astype(np.float64).round(6)
         for place in order.tolist():
-            name = names[columns[place]]
-            cross_list = CrossList(name, taxonomy.full_name(name), float(values[place]))
+            name = card.listed[columns[place]]
+            cross_list = CrossList(name, card.name_of(name), float(values[place]))
             suggested[rows[place]].append(cross_list)
     return suggested

@@ -99,9 +99,7 @@ class Model:
     def shelves(self) -> list[Shelf]:
         """Each class with its place in arXiv's taxonomy."""
         data = self.targets.data
-        return [
-            Shelf(label, taxonomy.full_name(label), *_home(label, data)) for label in self.classes
-        ]
+        return [Shelf(label, data.name_of(label), *_home(label, data)) for label in self.classes]
 
     def probabilities(self, texts: list[str]) -> tuple[Floats, Floats]:
         """Return the probability of each class and of each listed category for cleaned texts.

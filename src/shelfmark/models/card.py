@@ -18,6 +18,7 @@ from pydantic import (
     ValidationError,
 )
 
+from shelfmark.arxiv import taxonomy
 from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.config.schema import VERSION, Config, with_present_keys
 from shelfmark.core.npy import ArraySpec
@@ -110,6 +111,8 @@ class ModelCard:
         data: the splits.
         classes: in the order of the probabilities' columns.
         listed: the categories that may be suggested as cross-lists.
+        text_cleaning: what is done to a text before the model reads it, in training and in
+            prediction; empty on older cards.
         details: further keys, of the model's family: the rounds of boosted trees.
         seconds: the time of each part of the fit.
         thresholds: chosen on validation.
@@ -127,6 +130,7 @@ class ModelCard:
     config: Annotated[dict[str, Any], AfterValidator(_check_config)]
     classes: Annotated[list[ClassLabel], Field(min_length=1, max_length=MOST_CLASSES)]
     listed: Annotated[list[Text], Field(max_length=MOST_CLASSES)] = field(default_factory=list)
+    text_cleaning: Annotated[list[Text], Field(max_length=100)] = field(default_factory=list)
     key: Text = ""
     command: str | None = None
     created: Text = ""
@@ -163,6 +167,10 @@ class ModelCard:
     def labels(self) -> list[str]:
         """The label of each class."""
         return [entry.label for entry in self.classes]
+
+    def name_of(self, label: str) -> str:
+        """Return the full name of a label, the label itself if it has none."""
+        return taxonomy.full_name(label, self.config.get("data", {}).get("categories"))
 
     @property
     def rounds(self) -> int | None:
@@ -256,6 +264,7 @@ class ModelCard:
             "data": vars(self.data),
             "classes": [vars(entry) for entry in self.classes],
             "listed": self.listed,
+            **({"text_cleaning": self.text_cleaning} if self.text_cleaning else {}),
             **self.details,
             "seconds": self.seconds,
             **({"thresholds": vars(self.thresholds)} if self.thresholds else {}),

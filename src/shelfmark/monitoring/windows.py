@@ -281,9 +281,9 @@ def _find_label(fields: dict[str, Any], data: DataConfig) -> str | None:
         return str(fields["label"])
     primary = next((fields[name] for name in CATEGORIES if fields.get(name)), None)
     if isinstance(primary, str):
-        primary = primary.split()
+        primary = papers.split_categories(primary)
     first = next(iter(primary or []), None) if isinstance(primary, Iterable) else None
-    known = taxonomy.current_name(first) if isinstance(first, str) else None
+    known = taxonomy.canonical_name(first) if isinstance(first, str) else None
     return labels.label_of(data, known) if known else None
 
 

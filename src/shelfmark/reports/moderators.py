@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import orjson
 from loguru import logger
 
+from shelfmark.arxiv import taxonomy
 from shelfmark.arxiv.harvest import HarvestResult
 from shelfmark.arxiv.papers import BadRecordError, Paper, is_withdrawn
 from shelfmark.core import console, files, pages, parallel
@@ -52,6 +53,7 @@ class Row:
         note: why the model has no verdict on the author's category.
         cross_lists: suggested categories that the paper does not list.
         words: those that contribute most to the prediction, the strongest first.
+        unlisted: the paper's categories that neither the taxonomy nor the model names.
     """
 
     id: str
@@ -65,6 +67,13 @@ class Row:
     note: str
     cross_lists: tuple[str, ...]
     words: tuple[str, ...]
+    unlisted: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> str:
+        """The note, and one on each category that is not listed."""
+        new = [f"{name} is not in the taxonomy of {taxonomy.AS_OF}" for name in self.unlisted]
+        return "; ".join([self.note, *new] if self.note else new)
 
     @property
     def link(self) -> str:
@@ -83,7 +92,7 @@ class Row:
             "verdict": self.verdict,
             "cross_lists": " ".join(self.cross_lists),
             "words": ", ".join(self.words),
-            "note": self.note,
+            "note": self.notes,
         }
 
 
@@ -156,6 +165,7 @@ def write_table(folder: Path, harvest: HarvestResult, out: Path, days: int) -> S
     summary = Summary(
         out / f"moderators-{harvest.day}", len(rows), Counter(row.verdict for row in rows)
     )
+    _warn_unlisted(rows)
     _write_csv(rows, summary.stem.with_suffix(".csv"))
     source = f"Changes since {harvest.since}, harvested on {harvest.day}. Model {folder.name}."
     with files.atomic_write(summary.stem.with_suffix(".html")) as file:
@@ -216,11 +226,16 @@ def _classify_batch(folder: Path, papers: list[Paper]) -> list[Row]:
         answers.PaperQuery(paper.title, paper.abstract, 1, True, paper.categories[0])
         for paper in papers
     ]
-    predictions = answers.answer_queries(_load_model(folder), asked)
-    return [_make_row(*pair) for pair in zip(papers, predictions, strict=True)]
+    model = _load_model(folder)
+    predictions = answers.answer_queries(model, asked)
+    added = model.targets.data.categories
+    return [
+        _make_row(paper, answer, taxonomy.unlisted(paper.categories, added))
+        for paper, answer in zip(papers, predictions, strict=True)
+    ]
 
 
-def _make_row(paper: Paper, answer: Answer) -> Row:
+def _make_row(paper: Paper, answer: Answer, unlisted: Sequence[str] = ()) -> Row:
     own, why = answer.primary, answer.why
     assert own is not None, "asked for"
     assert why is not None, "asked for"
@@ -242,7 +257,15 @@ def _make_row(paper: Paper, answer: Answer) -> Row:
         note=note,
         cross_lists=tuple(name for name in lists if name not in paper.categories),
         words=tuple(x.word for x in why.words if x.weight > 0)[:MAX_WORDS],
+        unlisted=tuple(unlisted),
     )
+
+
+def _warn_unlisted(rows: Sequence[Row]) -> None:
+    """Warn once of each category that is not listed, with its first paper."""
+    first = {name: row.id for row in reversed(rows) for name in row.unlisted}
+    for name, ident in sorted(first.items()):
+        logger.warning("{} of {} is not in the taxonomy of {}", name, ident, taxonomy.AS_OF)
 
 
 def _attention_order(row: Row) -> tuple[int, float, str]:

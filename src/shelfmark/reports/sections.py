@@ -148,9 +148,14 @@ def describe_data(run: Run) -> DataSection:
     card = run.figures
     dropped = [[code(reason), f"{count:,}"] for reason, count in card["dropped"].items()]
     splits = [[code(split), f"{card['splits'][split]:,}"] for split in SPLITS]
+    added = card.get("config", {}).get("categories")
     labels = sorted({label for counts in card["labels"].values() for label in counts})
     rows = [
-        [code(label), full_name(label), *(f"{card['labels'][x].get(label, 0):,}" for x in SPLITS)]
+        [
+            code(label),
+            full_name(label, added),
+            *(f"{card['labels'][x].get(label, 0):,}" for x in SPLITS),
+        ]
         for label in labels
     ]
     papers = {NO_KEY: "papers"}

@@ -11,7 +11,7 @@ from typing import Any
 
 from loguru import logger
 
-from shelfmark.arxiv.taxonomy import full_name
+from shelfmark.arxiv.text import CLEANING
 from shelfmark.config.schema import Config
 from shelfmark.core import environment, files, provenance
 from shelfmark.core.checkpoint import (
@@ -174,8 +174,9 @@ def build_card(settings: Config, name: str, key: str, splits: Splits, fitted: Fi
             papers=splits.card["splits"],
             submitted=splits.card["submitted"],
         ),
-        classes=[ClassLabel(label, full_name(label)) for label in fitted.classes],
+        classes=[ClassLabel(label, settings.data.name_of(label)) for label in fitted.classes],
         listed=list(fitted.targets.listed),
+        text_cleaning=list(CLEANING),
         details=fitted.details,
         seconds=fitted.seconds,
     )

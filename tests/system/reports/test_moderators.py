@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from shelfmark.arxiv import taxonomy
 from shelfmark.arxiv.harvest import HarvestResult
 from shelfmark.arxiv.harvest_store import ChangeCounts
 from shelfmark.errors import ShelfmarkError
@@ -125,17 +126,43 @@ def test_old_updated_and_withdrawn_papers_are_left_out(
         paper(2, "cs.RO", ROBOT, update_date="2026-10-31"),
         paper(3, "cs.RO", ROBOT, versions=versions),
         paper(4, "cs.RO", "This paper has been withdrawn by the author."),
-        paper(5, "cs.XX", ROBOT),
+        paper(5, "robots", ROBOT),
     ]
     given = harvested(tmp_path, papers)
     with given.path.open("ab") as file:
         file.write(b"[1]\n")
     moderation.write_table(folder, given, tmp_path, 30)
     assert [row["id"] for row in table(tmp_path)] == ["1501.00001"]
-    assert "left out of the table: unknown category 'cs.XX'" in log()
+    assert "left out of the table: unknown category 'robots'" in log()
     assert "left out of the table: a line without a record" in log()
     moderation.write_table(folder, given, tmp_path, 40)
     assert [row["id"] for row in table(tmp_path)] == ["1501.00001", "1501.00003"]
+
+
+def test_papers_of_a_new_category_are_in_the_table_with_a_note(
+    folder: Path, tmp_path: Path, log: Callable[[], str]
+) -> None:
+    papers = [
+        paper(1, "cs.RO", ROBOT), paper(2, "cs.RO cs.NW", ROBOT), paper(3, "cs.NW cs.RO", ROBOT),
+        paper(4, "bio.AB", ROBOT),
+    ]  # fmt: skip
+    moderation.write_table(folder, harvested(tmp_path, papers), tmp_path, 30)
+    rows = {row["id"][-1]: row for row in table(tmp_path)}
+    listed = f"is not in the taxonomy of {taxonomy.AS_OF}"
+    assert {name: row["note"] for name, row in rows.items()} == {
+        "1": "",
+        "2": f"cs.NW {listed}",
+        "3": f"the model does not know cs.NW; cs.NW {listed}",
+        "4": f"the model does not know bio.AB; bio.AB {listed}",
+    }
+    assert [rows[name]["verdict"] for name in "1234"] == [
+        "agrees",
+        "agrees",
+        "not sure",
+        "not sure",
+    ]
+    assert log().count("cs.NW of 1501.0000") == 1
+    assert f"cs.NW {listed}" in (tmp_path / "moderators-2026-11-20.html").read_text("utf-8")
 
 
 def test_several_processes_write_the_same_table(

@@ -27,7 +27,7 @@ from tests.unit.arxiv.conftest import SINCE, Clock, fetch, left
         ("", (), {}, "--since: .* has no harvest of all papers yet: give a day"),
         ("yesterday", (), {}, "--since: 'yesterday' is not a day"),
         ("2026-11-21", (), {}, "--since: 2026-11-21 is in the future"),
-        (SINCE, ("cs.AJ",), {}, "--sets: no group, archive or category 'cs.AJ'; did you mean"),
+        (SINCE, ("cs.A1",), {}, "--sets: no group, archive or category 'cs.A1'; did you mean"),
         (SINCE, (), {"contact": "a@b\r\nX: y"}, "--contact: give"),
         (SINCE, (), {"interval": -1.0}, "--interval"),
     ],

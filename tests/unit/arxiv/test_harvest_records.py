@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from shelfmark.arxiv import harvest
+from shelfmark.arxiv import harvest, taxonomy
 from shelfmark.config.load import load_config
 from shelfmark.data import readers, sources
 from shelfmark.data.prepare import prepare_splits
@@ -205,10 +205,31 @@ def test_several_sets_in_one_run(tmp_path: Path, clock: Clock) -> None:
         ("math.MP", "physics:math-ph"),
         ("q-bio.NC", "q-bio:q-bio:NC"),
         ("physics:hep-ph", "physics:hep-ph"),
+        ("CS.ai", "cs:cs:AI"),
+        ("cs.NW", "cs:cs:NW"),
+        ("cs:cs:NW", "cs:cs:NW"),
+        ("astro-ph.XX", "physics:astro-ph:XX"),
+        ("bio.AB", "bio:bio:AB"),
     ],
 )
 def test_the_name_of_a_set(name: str, spec: str) -> None:
     assert harvest.parse_set(name) == spec
+
+
+@pytest.mark.parametrize("name", ["cs.NW", "cs:cs:NW"])
+def test_a_set_of_a_new_category_is_requested_with_a_warning(
+    tmp_path: Path, clock: Clock, log: Callable[[], str], name: str
+) -> None:
+    papers = [
+        Held("2611.00001", "2026-11-02", ("cs:cs:NW",), "cs.NW cs.RO"),
+        Held("2611.00002", "2026-11-02"),
+    ]
+    with oai_server.running(Repository(papers)) as served:
+        fetch(served, tmp_path / "papers.jsonl", clock, sets=(name,))
+        assert served.asked[0]["set"] == "cs:cs:NW"
+    assert ids(tmp_path / "papers.jsonl") == ["2611.00001"]
+    warning = f"--sets: requesting cs:cs:NW: cs.NW is not in the taxonomy of {taxonomy.AS_OF}"
+    assert log().count(warning) == 1
 
 
 def test_a_gap_between_harvests_is_reported(

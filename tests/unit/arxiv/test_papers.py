@@ -24,8 +24,24 @@ from shelfmark.arxiv.papers import (
         ("math.MP math-ph math.IT", ("math-ph", "cs.IT")),
         ("cs.SY eess.SY cs.RO", ("eess.SY", "cs.RO")),
         ("astro-ph", ("astro-ph",)),
+        ("cs.AI,cs.CL", ("cs.AI", "cs.CL")),
+        ("cs.LG;stat.ML", ("cs.LG", "stat.ML")),
+        ("cs.LG, stat.ML,", ("cs.LG", "stat.ML")),
+        ("cs.LG | stat.ML / cs.AI", ("cs.LG", "stat.ML", "cs.AI")),
+        ("['cs.LG', 'stat.ML']", ("cs.LG", "stat.ML")),
+        ('["cs.LG"]', ("cs.LG",)),
+        ("Machine Learning (cs.LG); Distributed, Parallel, and Cluster Computing (cs.DC)",
+         ("cs.LG", "cs.DC")),
+        ("High Energy Physics - Theory (hep-th)", ("hep-th",)),
+        ("cs.lg CS.AI", ("cs.LG", "cs.AI")),
+        ("HEP-TH Cond-Mat.Supr-Con", ("hep-th", "cond-mat.supr-con")),
+        ("cs.NW cs.LG", ("cs.NW", "cs.LG")),
+        ("cs.LG cs.nw CS.NW", ("cs.LG", "cs.NW")),
+        ("physics.new-ph", ("physics.new-ph",)),
+        ("bio.AB cs.LG", ("bio.AB", "cs.LG")),
+        ("bio-ph", ("bio-ph",)),
     ],
-)
+)  # fmt: skip
 def test_categories_take_todays_names_once_and_in_order(names: str, today: tuple[str, ...]) -> None:
     assert parse_categories(names) == today
 
@@ -35,12 +51,24 @@ def test_categories_take_todays_names_once_and_in_order(names: str, today: tuple
     [
         ("", "no category"),
         (" \n", "no category"),
-        ("cs.XX", "unknown category 'cs.XX'"),
-        ("cs.AI cs.ZZ", "unknown category 'cs.ZZ'"),
-        ("cs.AI,cs.CL", "unknown category 'cs.AI,cs.CL'"),
+        (" , ;", "no category"),
+        ("[]", "no category"),
+        ("cs.", "unknown category 'cs.'"),
+        (".LG", "unknown category '.LG'"),
+        ("cs.L", "unknown category 'cs.L'"),
+        ("cs..LG", "unknown category 'cs..LG'"),
+        ("cs.LG.AI", "unknown category 'cs.LG.AI'"),
+        ("42", "unknown category '42'"),
+        ("cs.AI 68T05", "unknown category '68T05'"),
+        ("cs.AI I.2.7", "unknown category 'I.2.7'"),
+        ("machine learning", "unknown category 'machine'"),
+        ("Robotics", "unknown category 'Robotics'"),
+        ("arxiv.org", "unknown category 'arxiv.org'"),
+        ("cs.\u0391\u0399", "unknown category 'cs.\u0391\u0399'"),
+        ("cs." + "A" * 99, "unknown category 'cs.AAA"),
     ],
 )
-def test_categories_that_arxiv_never_had(names: str, reason: str) -> None:
+def test_texts_that_are_no_categories(names: str, reason: str) -> None:
     for _ in range(2):  # a cache must not remember a refusal as an answer
         with pytest.raises(BadRecordError, match=re.escape(reason)):
             parse_categories(names)

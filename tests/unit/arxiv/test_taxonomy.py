@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from shelfmark.arxiv import taxonomy
 from shelfmark.arxiv.taxonomy import (
     archive_of,
     archives_under,
+    canonical_name,
     current_name,
     full_name,
     group_of,
@@ -67,6 +69,45 @@ def test_an_old_name_becomes_todays(old: str, new: str) -> None:
 @pytest.mark.parametrize("name", ["cs.XX", "cs", "CS.AI", " cs.AI", "cs.ai", "math.", "", "cs.AI "])
 def test_a_name_must_be_exact(name: str) -> None:
     assert current_name(name) == ("cs" if name == "cs" else None)
+
+
+@pytest.mark.parametrize("name", sorted(taxonomy.KNOWN | set(TODAY)))
+def test_a_name_is_known_in_any_case(name: str) -> None:
+    for form in (name, name.upper(), name.lower()):
+        assert canonical_name(form) == current_name(name)
+
+
+@pytest.mark.parametrize(
+    ("category", "archive", "group"),
+    [("cs.NW", "cs", "cs"), ("astro-ph.XX", "astro-ph", "physics"), ("q-bio.ZZ", "q-bio", "q-bio"),
+     ("physics.new-ph", "physics", "physics"), ("bio.AB", None, None), ("bio-ph", None, None)],
+)  # fmt: skip
+def test_a_category_that_is_not_listed(
+    category: str, archive: str | None, group: str | None
+) -> None:
+    assert canonical_name(category) == category
+    assert canonical_name(category.lower()) == category
+    assert label_at(category, "category") == category
+    assert label_at(category, "archive") == archive
+    assert label_at(category, "group") == group
+    assert full_name(category) == category
+    assert full_name(category, {category: "Its name"}) == "Its name"
+    assert taxonomy.unlisted(["cs.AI", category]) == [category]
+    assert taxonomy.unlisted(["cs.AI", category], {category: "Its name"}) == []
+    assert label_among(category, {"a": ["math"], "b": [archive or "stat"]}) == (
+        "b" if archive else None
+    )
+
+
+def test_the_list_of_the_taxonomy_has_the_date_of_the_documentation() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "kaggle.md").read_text("utf-8")
+    assert f"as of {taxonomy.AS_OF}" in page
+
+
+@given(st.text())
+def test_a_canonical_name_stays_so(name: str) -> None:
+    today = canonical_name(name)
+    assert today is None or canonical_name(today) == today
 
 
 @given(st.one_of(st.text(), st.sampled_from(sorted(taxonomy.KNOWN | set(TODAY)))))

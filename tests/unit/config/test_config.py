@@ -163,6 +163,13 @@ def test_lists_quotes_blanks_and_dates_arrive() -> None:
             "~data.labels +data.labels=[cs.AI,cs.CL]",
         ),
         (["data.max_papers=0"], "data.max_papers: 0: should be at least 1"),
+        (["data.categories={spam: Spam}"], "data.categories: 'spam' is no name of a category"),
+        (["data.categories={cs.nw: Networks}"], "'cs.nw' is no name of a category, such as cs.NW"),
+        (["data.categories={cs.NW: ''}"], "data.categories: cs.NW: give its full name"),
+        (
+            ["data.labels=[cs.NW,cs.LG]"],
+            "no category 'cs.NW'; did you mean cs.NI?; a category newer",
+        ),
         (["data.max_papers=49"], "max_papers=49 is less than min_papers=50; raise it or lower"),
         (["data.split=time"], "split=time needs cuts.validation before cuts.test"),
         (
@@ -225,3 +232,19 @@ def test_every_key_of_the_yaml_files_is_explained_where_it_is_not_obvious() -> N
     for key in ("name", "seed", "min_papers", "maths", "max_bad", "split", "chosen_terms"):
         line = next(line for line in text.splitlines() if line.strip().startswith(f"{key}:"))
         assert "#" in line
+
+
+def test_an_added_category_is_a_label_with_its_name() -> None:
+    options = ["data.categories={cs.NW: Networked Worlds}", "data.labels=[cs.NW,cs.LG]"]
+    data = load_config(options).data
+    assert data.categories == {"cs.NW": "Networked Worlds"}
+    assert [data.name_of(x) for x in ("cs.NW", "cs.LG", "cs.ZZ")] == [
+        "Networked Worlds", "Machine Learning", "cs.ZZ"
+    ]  # fmt: skip
+    assert data.model_dump(mode="json")["categories"] == {"cs.NW": "Networked Worlds"}
+    custom = load_config([options[0], "data.labels={a:[cs.NW],b:[cs]}"]).data
+    assert custom.labels == {"a": ["cs.NW"], "b": ["cs"]}
+
+
+def test_without_added_categories_the_configuration_is_written_as_before() -> None:
+    assert "categories" not in load_config([]).data.model_dump(mode="json")

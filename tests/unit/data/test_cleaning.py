@@ -162,14 +162,14 @@ def test_broken_records_are_skipped_and_reported(
     tmp_path: Path, data: DataConfig, log: Callable[[], str]
 ) -> None:
     records: list[Any] = [record() for _ in range(1000)]
-    records[400] = record(categories="cs.QQ")
+    records[400] = record(categories="spam")
     records[700] = ["no object"]
     rows, ledger = clean(tmp_path, data, records)
     assert len(rows) == 998
     assert ledger.dropped == {"broken": 2}
     (warning,) = [line for line in log().splitlines() if line.startswith("WARNING")]
-    assert "line 401: unknown category 'cs.QQ'; 2 of 1000 records broken, skipped" in warning
-    assert f"DEBUG {tmp_path / 'papers.json'}: line 401: unknown category 'cs.QQ'" in log()
+    assert "line 401: unknown category 'spam'; 2 of 1000 records broken, skipped" in warning
+    assert f"DEBUG {tmp_path / 'papers.json'}: line 401: unknown category 'spam'" in log()
 
 
 def test_a_good_file_is_not_warned_of(

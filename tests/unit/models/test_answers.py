@@ -115,6 +115,16 @@ def test_why_names_the_words_that_decided_and_where_they_stand(model: artifact.M
     assert [why.text[start:end] for start, end in words["robot"].places] == ["robot"]
 
 
+def test_a_new_category_of_the_author_is_one_that_the_model_does_not_know(
+    model: artifact.Model,
+) -> None:
+    queries = [PaperQuery("Robots", ROBOT, primary=name) for name in ("cs.NW", "cs.", "CS.ro")]
+    new, wrong, known = (answer.primary for answer in answers.answer_queries(model, queries))
+    assert (new.category, new.name, new.known, new.rank) == ("cs.NW", "cs.NW", False, None)
+    assert (wrong.category, wrong.name, wrong.known, wrong.rank) == ("cs.", "cs.", False, None)
+    assert (known.name, known.known, known.rank) == ("Robotics", True, 1)
+
+
 def test_an_answer_is_written_without_what_was_not_asked_for(model: artifact.Model) -> None:
     queries = [PaperQuery("Robots", ROBOT), PaperQuery("", ROBOT, 2, True, "cs.AI", "7")]
     plain, full = answers.answer_queries(model, queries)

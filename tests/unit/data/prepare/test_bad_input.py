@@ -79,7 +79,7 @@ BAD_RECORDS: dict[str, tuple[Any, str]] = {
     "missing field": ({"id": "1501.00001"}, "field 'title' is missing"),
     "wrong type": (made(1, id=1501.00001), "field 'id' is float, not text"),
     "wrong type of comments": (made(1, comments=[]) | {"comments": [1]}, "'comments' is list"),
-    "unknown category": (made(1, "cs.QQ"), "unknown category 'cs.QQ'"),
+    "unknown category": (made(1, "spam"), "unknown category 'spam'"),
     "no identifier": (made(1, id="spam"), "not an arXiv identifier: 'spam'"),
     "no date": (made(1, versions=[]), "field 'versions' holds no date of the first version"),
 }

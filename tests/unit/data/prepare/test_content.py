@@ -382,3 +382,59 @@ def test_made_up_papers_are_warned_of(tmp_path: Path, base: Config, log: Callabl
     assert "WARNING source sample: synthetic papers" in log()
     assert prepared.card["synthetic"] is True
     assert prepared.card["read"] == 600
+
+
+NEW_CATEGORIES = [
+    *halves(120),
+    *(made(200 + i, ("cs.NW cs.AI", "bio.AB")[i % 2]) for i in range(80)),
+    *(made(300 + i, "cs.AI cs.NW bio.AB") for i in range(10)),
+]
+
+
+def test_a_new_category_is_kept_named_once_and_counted(
+    tmp_path: Path, settings: Callable[..., Config], log: Callable[[], str]
+) -> None:
+    prepared = prepare_splits(settings(write(tmp_path / "a.json", NEW_CATEGORIES), min_papers=40))
+    assert labels_of(prepared) == ["bio.AB", "cs.AI", "cs.NW", "hep-th"]
+    assert prepared.card["dropped"] == {}
+    assert prepared.card["unlisted_categories"] == {
+        "bio.AB": {"first": "1501.00201", "papers": 50},
+        "cs.NW": {"first": "1501.00200", "papers": 50},
+    }
+    warnings = [x for x in log().splitlines() if "not in the taxonomy" in x]
+    assert len(warnings) == 2
+    assert "category cs.NW of 1501.00200" in warnings[0]
+    assert "in 50 papers" in warnings[0]
+
+
+def test_a_category_that_the_configuration_names_is_no_news(
+    tmp_path: Path, settings: Callable[..., Config], log: Callable[[], str]
+) -> None:
+    path = write(tmp_path / "a.json", NEW_CATEGORIES)
+    added = {"cs.NW": "Networked Worlds", "bio.AB": "Biology"}
+    prepared = prepare_splits(settings(path, min_papers=40, categories=added))
+    assert "unlisted_categories" not in prepared.card
+    assert prepared.card["config"]["categories"] == added
+    assert "not in the taxonomy" not in log()
+
+
+@pytest.mark.parametrize("level", ["archive", "group"])
+def test_an_unknown_archive_is_left_out_for_its_own_reason(
+    tmp_path: Path, settings: Callable[..., Config], level: str
+) -> None:
+    path = write(tmp_path / "a.json", NEW_CATEGORIES)
+    prepared = prepare_splits(settings(path, min_papers=40, level=level))
+    assert prepared.card["dropped"] == {"unknown archive": 40}
+    assert labels_of(prepared) == ["cs", "hep-th" if level == "archive" else "physics"]
+    assert adds_up(prepared.card)
+
+
+def test_the_data_card_names_the_cleaning_of_texts(
+    tmp_path: Path, settings: Callable[..., Config]
+) -> None:
+    records = halves(200)
+    records[7] |= {"abstract": records[7]["abstract"].replace("and", "a\u00adn\u200bd")}
+    prepared = prepare_splits(settings(write(tmp_path / "a.json", records)))
+    assert any("soft hyphens" in step for step in prepared.card["text_cleaning"])
+    (row,) = [row for row in rows(prepared) if row["id"] == records[7]["id"]]
+    assert row["text"].isascii()
