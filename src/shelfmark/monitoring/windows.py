@@ -19,7 +19,7 @@ import pandas as pd
 import scipy.sparse as sp
 from loguru import logger
 
-from shelfmark.arxiv import dates, taxonomy
+from shelfmark.arxiv import dates, papers, taxonomy
 from shelfmark.arxiv.identifiers import paper_key
 from shelfmark.config.schema import DataConfig
 from shelfmark.core import storage
