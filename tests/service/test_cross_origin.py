@@ -108,6 +108,8 @@ def test_what_is_no_request_is_a_problem_that_its_page_can_read(home: Path, data
     assert answer.status == 400
     check_readable(answer)
     assert answer.headers["connection"] == "close"
+    assert answer.headers["x-request-id"]
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
 
 
 def test_a_body_that_is_too_large_only_in_the_end_can_be_read(home: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from shelfmark.service.responses import (
     problem_response,
 )
 
+NO_SUCH_PATH = "Nothing has this address; GET /openapi.json lists the addresses."
 NOT_FOUND, METHOD_NOT_ALLOWED = 404, 405
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -72,7 +74,8 @@ async def _answer_unknown_path(request: Request, error: Exception) -> Response:
         query = request.scope["query_string"].decode("latin-1")
         address = f"../{quote(path[:-1].rpartition('/')[2])}" + (f"?{query}" if query else "")
         return Response(status_code=307, headers={"Location": address})
-    return problem_response(NOT_FOUND, str(error.detail))
+    detail = error.detail if error.detail != HTTPStatus.NOT_FOUND.phrase else NO_SUCH_PATH
+    return problem_response(NOT_FOUND, detail)
 
 
 async def _answer_other_method(request: Request, error: Exception) -> Response:

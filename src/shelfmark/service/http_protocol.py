@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import secrets
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 import h11
+from loguru import logger
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shelfmark.service.limits.memory import MemoryBudget, MemoryShare
@@ -158,6 +160,9 @@ class LimitedH11Protocol(LimitedConnection, H11Protocol):
         super().data_received(data)
         self._received = b""
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Log nothing: the request is answered, and what uvicorn advises would not help."""
+
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request by a problem, and close the connection."""
         error = sys.exception()
@@ -165,7 +170,10 @@ class LimitedH11Protocol(LimitedConnection, H11Protocol):
         origins = ORIGIN.findall(self._received)
         origin = origins[-1].decode() if origins else ""
         response = problem_response(status, NO_REQUEST.get(status, NO_REQUEST[400]))
-        headers = [*response.raw_headers, *self._limits.headers(origin), (b"connection", b"close")]
+        request_id = secrets.token_hex(16)
+        logger.info("{} other none {}", request_id, status)
+        headers = [*response.raw_headers, *self._limits.headers(origin),
+                   (b"x-request-id", request_id.encode()), (b"connection", b"close")]  # fmt: skip
         reason = HTTPStatus(status).phrase.encode()
         head = h11.Response(status_code=status, headers=headers, reason=reason)
         # What has been answered before the fault, in a body that goes on, keeps its answer.
