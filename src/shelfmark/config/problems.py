@@ -68,7 +68,8 @@ def describe_problem(problem: Mapping[str, Any]) -> str:
         for key, value in (problem.get("ctx") or {}).items()
     }
     if template := MESSAGES.get(problem["type"]):
-        return template.format_map(context)
+        text = template.format_map(context)
+        return text.replace(" 1 entries", " 1 entry").replace(" 1 characters", " 1 character")
     if problem["type"] == "string_pattern_mismatch":
         pattern = context["pattern"]
         return PATTERNS.get(pattern, f"should match {pattern}")

@@ -16,6 +16,7 @@ from shelfmark.errors import ShelfmarkError, one_line
 
 # Of all files: a sparse one takes no room on a disk, but hours to digest. Models have megabytes.
 MOST_BYTES = 1 << 34
+AGAIN = "train again, or copy the model again"  # where a file is not as its maker wrote it
 
 
 class DigestedFiles:
@@ -70,11 +71,12 @@ class DigestedFiles:
             ShelfmarkError: the file is missing, or not as its specification or its digest says.
         """
         if name not in self._arrays:
-            raise ShelfmarkError(f"{self.folder}: its card names no array {one_line(name)}")
+            missing = f"its card names no array {one_line(name)}"
+            raise ShelfmarkError(f"{self.folder}: {missing}; {AGAIN}")
         try:
             return npy.view_array(self.content(name), self._arrays[name])
         except npy.SpecError as error:
-            raise ShelfmarkError(f"{self.folder / name}: {error}") from error
+            raise ShelfmarkError(f"{self.folder / name}: {error}; {AGAIN}") from error
 
     def _map(self, name: str) -> mmap.mmap:
         path = self.folder / name
@@ -83,7 +85,8 @@ class DigestedFiles:
             with files.open_regular(path) as file:
                 self._left -= os.fstat(file.fileno()).st_size
                 if self._left < 0:
-                    raise ShelfmarkError(f"{path}: a model has at most {MOST_BYTES:,} bytes")
+                    most = f"a model has at most {MOST_BYTES:,} bytes, this one has more"
+                    raise ShelfmarkError(f"{path}: {most}; {AGAIN}")
                 content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
             if error.errno in (errno.ENOMEM, errno.EMFILE):  # no fault of the file
@@ -93,8 +96,5 @@ class DigestedFiles:
             content = None
         digest = hashlib.sha256(content).hexdigest() if content is not None else ""
         if content is None or digest != self._digests.get(name):
-            raise ShelfmarkError(
-                f"{path} is missing or not the file its card names; "
-                "copy the model again, or train again"
-            )
+            raise ShelfmarkError(f"{path} is missing or not the file its card names; {AGAIN}")
         return content

@@ -16,6 +16,7 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import behaviour, evaluate
 from shelfmark.evaluation.behaviour import ABSTRACT, Check
 from shelfmark.evaluation.records import FIGURES
+from shelfmark.models import artifact
 from shelfmark.models.aliases import PRODUCTION, Alias
 from shelfmark.models.artifact import Model
 from shelfmark.models.card import ModelCard
@@ -92,8 +93,10 @@ def promote_version(
     pin = folder.pin(version)
     version = pin.version
     card = folder.card(version, pin.digest)
-    if card.name != version:
-        raise ShelfmarkError(f"{version}: its card has the name {card.name}; train again")
+    named = artifact.read_card(folder.folder(version)).name
+    if named != version:
+        line = f"{version}: its card has the name {named}; train again, or name the folder {named}"
+        raise ShelfmarkError(line)
     current = place.version()
     in_use = None if current is None else (Registry(models), current)
     promotion = Promotion(version, current, _checks(folder, version, card, in_use, force))

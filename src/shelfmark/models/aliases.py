@@ -45,7 +45,7 @@ class Entry:
     digest: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
 
 
-_HISTORY = TypeAdapter(list[Entry])
+_HISTORY = TypeAdapter(Annotated[list[Entry], Field(min_length=1)])
 MOST_HISTORY = 1 << 20  # bytes: an entry has 200
 
 
@@ -158,8 +158,10 @@ class Alias:
                 f"{place} is damaged (more than {MOST_HISTORY:,} bytes): remove it, and earlier "
                 f"versions are forgotten"
             )
+        if content is None:
+            return []
         try:
-            return _HISTORY.validate_json(content or b"[]")
+            return _HISTORY.validate_json(content)
         except ValidationError as error:
             place = f"{self._models}/{self.name}{HISTORY}"
             reason = describe_problem(first_problem(error))

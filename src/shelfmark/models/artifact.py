@@ -23,7 +23,7 @@ from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.schema import DataConfig
 from shelfmark.core import files
 from shelfmark.core.arrays import Floats
-from shelfmark.core.digested import DigestedFiles
+from shelfmark.core.digested import AGAIN, DigestedFiles
 from shelfmark.data.labels import Targets
 from shelfmark.errors import ShelfmarkError, one_line
 from shelfmark.models import aliases
@@ -209,7 +209,7 @@ def read_card(folder: Path) -> ModelCard:
             raise ShelfmarkError(f"larger than {MOST_CARD:,} bytes")
         return ModelCard.from_bytes(content)
     except ShelfmarkError as error:
-        raise ShelfmarkError(f"{path}: {error}; train again") from error
+        raise ShelfmarkError(f"{path}: {error}; {AGAIN}") from error
 
 
 def check(folder: Path, digest: str = "") -> ModelCard:
@@ -223,6 +223,8 @@ def check(folder: Path, digest: str = "") -> ModelCard:
 
 def open_files(folder: Path, digest: str = "") -> tuple[ModelCard, DigestedFiles]:
     """Return the card and the files of an artifact, whose versions and digests are right.
+
+    The card has the name of the folder, which may be a copy under another one.
 
     Args:
         folder: of an artifact, or the link of an alias, which is resolved once.
@@ -246,7 +248,8 @@ def open_files(folder: Path, digest: str = "") -> tuple[ModelCard, DigestedFiles
             f"{folder} is of an older format, and opening it could run code: if you trust its "
             f"maker, run shelfmark convert-model {folder.name}; or train again"
         )
-    return card, check_files(folder, card)
+    # A copy under another name answers, and is evaluated, under that name.
+    return replace(card, name=folder.name), check_files(folder, card)
 
 
 def check_files(folder: Path, card: ModelCard) -> DigestedFiles:
@@ -281,9 +284,12 @@ def load(folder: Path, threads: int | None = None, digest: str = "") -> Model:
         classifier = family_of(card.kind).load(opened, card, threads)
         about = read_about(opened)
     except ShelfmarkError as error:
-        raise ShelfmarkError(f"{opened.folder}: {error}") from error
+        line = f"{opened.folder}: {error}"
+        raise ShelfmarkError(line if AGAIN in line else f"{line}; {AGAIN}") from error
     except Exception as error:  # a foreign file may lead anywhere
-        raise ShelfmarkError(f"{opened.folder} cannot be opened: {one_line(error)}") from error
+        line = f"{opened.folder} cannot be opened: {one_line(error)}"
+        line += "" if isinstance(error, MemoryError) else f"; {AGAIN}"
+        raise ShelfmarkError(line) from error
     return Model(classifier, card, about)
 
 
@@ -318,7 +324,7 @@ def _family(folder: Path, card: ModelCard) -> Family:
     try:
         return family_of(card.kind)
     except ShelfmarkError as error:
-        raise ShelfmarkError(f"{folder / CARD}: {error}; train again") from error
+        raise ShelfmarkError(f"{folder / CARD}: {error}; {AGAIN}") from error
 
 
 def _check_versions(card: ModelCard, folder: Path) -> None:

@@ -22,7 +22,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 from shelfmark.core import checks
 from shelfmark.core.arrays import Floats
-from shelfmark.core.digested import DigestedFiles
+from shelfmark.core.digested import AGAIN, DigestedFiles
 from shelfmark.errors import ShelfmarkError, one_line
 from shelfmark.models.artifact import REFERENCE, Model
 from shelfmark.monitoring import fingerprint
@@ -143,7 +143,7 @@ def load_reference(files: DigestedFiles) -> Reference:
         return from_table(_read_table(files.content(REFERENCE)))
     except (OSError, pa.ArrowException, KeyError, ValueError, MemoryError) as error:
         path = files.folder / REFERENCE
-        raise ShelfmarkError(f"{path} is damaged ({one_line(error)}); train again") from error
+        raise ShelfmarkError(f"{path} is damaged ({one_line(error)}); {AGAIN}") from error
 
 
 def _read_table(content: memoryview) -> pa.Table:

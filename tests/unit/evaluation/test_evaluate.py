@@ -144,7 +144,7 @@ def test_other_data_than_the_model_was_trained_on_is_refused(home: Path, tmp_pat
     card = orjson.loads((model / "card.json").read_bytes())
     card["data"]["card_sha256"] = "0" * 64
     (model / "card.json").write_bytes(orjson.dumps(card))
-    with pytest.raises(ShelfmarkError, match="is not the data quick was trained on"):
+    with pytest.raises(ShelfmarkError, match="is not the data m was trained on"):
         evaluate.evaluate_model(model, tmp_path)
 
 

@@ -32,6 +32,16 @@ def copy(home: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(home / "models" / "quick", tmp_path / "copy"))
 
 
+def test_a_copy_under_another_name_answers_under_that_name(copy: Path) -> None:
+    card = (copy / artifact.CARD).read_bytes()
+    link = copy.with_name("alias")
+    link.symlink_to("copy")
+    for path in (copy, link):
+        opened = artifact.load(path)
+        assert (opened.version, artifact.check(path).name) == ("copy", "copy")
+    assert (copy / artifact.CARD).read_bytes() == card, "its digest is unchanged"
+
+
 def change_card(folder: Path, **changes: Any) -> None:
     card = orjson.loads((folder / "card.json").read_bytes())
     (folder / "card.json").write_bytes(orjson.dumps(card | changes))

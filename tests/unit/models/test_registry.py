@@ -81,7 +81,9 @@ def test_a_history_of_an_earlier_release_records_no_digest(models: Path) -> None
     assert Registry(str(models)).open("production").card.key == "another"
 
 
-@pytest.mark.parametrize("content", [b"{", b"{}", b"[1]", b'[{"version": 1, "at": "", "back": 0}]'])
+@pytest.mark.parametrize(
+    "content", [b"", b" ", b"[]", b"{", b"{}", b"[1]", b'[{"version": 1, "at": "", "back": 0}]']
+)
 def test_a_damaged_history_is_one_line(models: Path, content: bytes) -> None:
     (models / f"production{HISTORY}").write_bytes(content)
     with pytest.raises(ShelfmarkError, match=r"production\.history\.json is damaged .*: remove it"):

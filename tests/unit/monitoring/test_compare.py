@@ -221,7 +221,7 @@ def test_limits_from_words() -> None:
         (["levle=1"], "levle: no such key; did you mean level?"),
         (["level=2"], "level: 2"),
         (["min_papers=many"], "min_papers: 'many'"),
-        (["level=[1"], "drift.yaml"),
+        (["level=[1"], "level: '[1': should be a number"),
     ):
         with pytest.raises(ShelfmarkError) as error:
             load_drift_config(words)
