@@ -7,7 +7,7 @@ import functools
 import gc
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -118,24 +118,26 @@ def _write(
 
 @dataclass
 class FileSummary:
-    """The number of records that were read, and those of them that are no papers.
+    """The number of records that were read, and that of those without a paper.
 
     Attributes:
         records: number of records.
-        invalid: those without a paper, in order.
+        invalid: number of those without a paper.
+        first: the first of them.
         file: that of the first of them, "" if only one was read.
     """
 
     records: int = 0
-    invalid: list[InvalidRecord] = field(default_factory=list)
+    invalid: int = 0
+    first: InvalidRecord | None = None
     file: str = ""
 
     def add(self, batch: Batch) -> None:
         """Count the records of the next batch."""
         self.records += batch.lines
-        if batch.errors and not self.invalid:
-            self.file = batch.file
         self.invalid += batch.errors
+        if self.first is None and batch.first is not None:
+            self.first, self.file = batch.first, batch.file
 
     def require_papers(self) -> None:
         """Check that every record is a paper, for who looks at nothing but the exit status.
@@ -145,20 +147,20 @@ class FileSummary:
         """
         if not self.records:
             raise ShelfmarkError("--file: holds no papers")
-        if self.invalid:
-            first = self.invalid[0]
+        if self.first is not None:
             raise ShelfmarkError(
-                f"{len(self.invalid):,} of {self.records:,} records hold no paper, the first in "
-                f"{self.file and self.file + ', '}line {first.line}: {first.error}; the others are "
-                "classified"
+                f"{self.invalid:,} of {self.records:,} records hold no paper, the first in "
+                f"{self.file and self.file + ', '}line {self.first.line}: {self.first.error}; the "
+                "others are classified"
             )
 
 
 class Batch(NamedTuple):
-    """The encoded predictions of some lines, and those of the lines that hold no paper."""
+    """The encoded predictions of some lines, and the number of those without a paper."""
 
     lines: int
-    errors: list[InvalidRecord]
+    errors: int
+    first: InvalidRecord | None
     encoded: Any
     file: str
 
@@ -193,8 +195,8 @@ def _answer_batch(
     predictions = iter(answers.answer_papers(model, papers, **options))
     place = {"file": batch.file} if batch.file else {}
     encoded = output.encode([place | _line(item, predictions) for item in asked])
-    errors = [item for item in asked if isinstance(item, InvalidRecord)]
-    return Batch(len(asked), errors, encoded, batch.file)
+    first = next((item for item in asked if isinstance(item, InvalidRecord)), None)
+    return Batch(len(asked), len(asked) - len(papers), first, encoded, batch.file)
 
 
 def _line(item: InputRecord | InvalidRecord, answers: Iterator[Answer]) -> Line:

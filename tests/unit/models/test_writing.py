@@ -60,11 +60,14 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def lines(folder: Path, source: Path, tmp_path: Path) -> list[dict[str, Any]]:
+@pytest.fixture(scope="module")
+def lines(home: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """The predictions as JSON lines, with explanations."""
-    predict.predict_file(folder, str(source), str(tmp_path / "wanted"), explain=True)
-    return [orjson.loads(line) for line in (tmp_path / "wanted").read_bytes().splitlines()]
+    place = tmp_path_factory.mktemp("wanted")
+    (place / "papers.jsonl").write_bytes(records.lines(PAPERS))
+    source, out = str(place / "papers.jsonl"), place / "out"
+    predict.predict_file(home / "models" / "quick", source, str(out), explain=True)
+    return [orjson.loads(line) for line in out.read_bytes().splitlines()]
 
 
 def read_table(content: bytes, separator: str) -> list[dict[str, str]]:
@@ -141,16 +144,15 @@ def test_without_explanations_there_is_no_column_of_them(
         assert names == [*writing.FLAT, "ranking", "cross_lists"]
 
 
-@pytest.mark.parametrize("suffix", [".csv.gz", ".parquet"])
 def test_a_long_file_is_the_same_from_several_processes(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readers, "BATCH", 16)
     (tmp_path / "papers").write_text("\n".join([ROBOT, GALAXY, ""] * 40))
     contents = []
     for worth in (100, 2):
         monkeypatch.setattr(predict, "WORTH_DISTRIBUTING", worth)
-        out = tmp_path / f"{worth}{suffix}"
+        out = tmp_path / f"{worth}.parquet"
         predict.predict_file(folder, str(tmp_path / "papers"), str(out))
         contents.append(out.read_bytes())
     assert contents[0] == contents[1]
