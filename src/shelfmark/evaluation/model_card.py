@@ -6,6 +6,9 @@ of validation: the test split is measured once, on request.
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from shelfmark import __version__
 from shelfmark.core.pages import render
 from shelfmark.core.tables import Table
@@ -14,6 +17,7 @@ from shelfmark.models.card import ModelCard
 from shelfmark.models.families import family_of
 
 CONFUSED_PAIRS = 5
+NAMED_FILES = 20
 WEAKEST_CLASSES = 5
 UNKNOWN_SPAN = {"first": "an unknown day", "last": "an unknown day"}
 SOURCES = {
@@ -37,6 +41,7 @@ def render_model_card(card: ModelCard, scores: Scores) -> str:
         config=card.config,
         scores=scores,
         source=SOURCES.get(data.source, data.source),
+        files=_files(data.sources or []),
         papers=", ".join(f"{count:,} {split}" for split, count in data.papers.items()),
         submitted=data.submitted or UNKNOWN_SPAN,
         figures=_figure_table(scores).markdown(),
@@ -47,6 +52,17 @@ def render_model_card(card: ModelCard, scores: Scores) -> str:
         commit=card.git_commit or "unknown",
         technique=family_of(card.kind).description,
     )
+
+
+def _files(sources: list[dict[str, Any]]) -> str:
+    """Return the names of several files with their counts, as a cell of a table."""
+    named = [
+        f"`{' '.join(re.sub('[`|]', ' ', one['file']).split())}` "
+        f"({one['kept']:,} of {one['read']:,} records)"
+        for one in sources[:NAMED_FILES]
+    ]
+    more = len(sources) - len(named)
+    return ", ".join(named) + (f" and {more:,} more" if more else "")
 
 
 def _figure_table(scores: Scores) -> Table:

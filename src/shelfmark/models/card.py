@@ -61,6 +61,7 @@ class TrainingData:
         synthetic: whether the papers are made up.
         papers: how many each split has.
         submitted: the first and the last day of submission; None on older cards.
+        sources: of several files, the name of each and its counts, as the data card has them.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -71,6 +72,11 @@ class TrainingData:
     synthetic: bool
     papers: dict[Text, Annotated[int, Field(ge=0)]]
     submitted: dict[Text, Any] | None = None
+    sources: list[dict[Text, Any]] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `card.json` holds; the files only where there are several."""
+        return {name: value for name, value in vars(self).items() if name != "sources" or value}
 
 
 @dataclass(frozen=True)
@@ -261,7 +267,7 @@ class ModelCard:
             "created": self.created,
             "git_commit": self.git_commit,
             "config": self.config,
-            "data": vars(self.data),
+            "data": self.data.to_json(),
             "classes": [vars(entry) for entry in self.classes],
             "listed": self.listed,
             **({"text_cleaning": self.text_cleaning} if self.text_cleaning else {}),

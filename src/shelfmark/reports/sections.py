@@ -91,6 +91,7 @@ class DataSection:
     """The splits that models were trained and evaluated on."""
 
     run: Run
+    files: FigureTable | None
     dropped: FigureTable | None
     splits: FigureTable
     labels: FigureTable
@@ -159,8 +160,14 @@ def describe_data(run: Run) -> DataSection:
         for label in labels
     ]
     papers = {NO_KEY: "papers"}
+    files = [
+        [code(one["file"]), f"{one['read']:,}", f"{one['kept']:,}"]
+        for one in card.get("sources", [])
+    ]
+    heads = {"read": "records", "kept": "kept"}
     return DataSection(
         run,
+        _table([f"{run.name}/sources"], ["file"], heads, files) if files else None,
         _table([f"{run.name}/dropped"], ["dropped"], papers, dropped) if dropped else None,
         _table([f"{run.name}/splits"], ["split"], papers, splits),
         _table([f"{run.name}/labels"], ["label", "name"], {x: x for x in SPLITS}, rows),

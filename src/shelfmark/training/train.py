@@ -173,6 +173,7 @@ def build_card(settings: Config, name: str, key: str, splits: Splits, fitted: Fi
             synthetic=splits.card["synthetic"],
             papers=splits.card["splits"],
             submitted=splits.card["submitted"],
+            sources=splits.card.get("sources"),
         ),
         classes=[ClassLabel(label, settings.data.name_of(label)) for label in fitted.classes],
         listed=list(fitted.targets.listed),

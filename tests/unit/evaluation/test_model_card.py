@@ -68,3 +68,14 @@ def test_a_class_that_is_never_sure_and_one_mistaken_for_another_are_named(
     pair = f"{classes[0]} and {classes[1]} (15% of their papers)"
     assert f"Most often confused: {pair}.\n" in about
     assert f"Weakest by F1: {classes[2]} (0.01)," in about
+
+
+def test_several_files_are_named_with_their_counts(model: Model, figures: Scores) -> None:
+    sources = [{"file": f"part|{number}.zip", "read": 1200, "kept": 1100} for number in range(25)]
+    data = replace(model.card.data, sources=sources)
+    about = model_card.render_model_card(replace(model.card, data=data), figures)
+    (row,) = re.findall(r"^\| files \| (.+) \|$", about, re.MULTILINE)
+    assert row.startswith("`part 0.zip` (1,100 of 1,200 records), `part 1.zip` (1,100 of")
+    assert row.endswith("`part 19.zip` (1,100 of 1,200 records) and 5 more")
+    assert "| files |" not in model_card.render_model_card(model.card, figures)
+    assert "sources" not in model.card.to_json()["data"]
