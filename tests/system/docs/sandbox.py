@@ -58,6 +58,8 @@ class Sandbox:
             (root / "shared/arxiv/arxiv.zip", packing.zipped(papers)),
             (self.folder / "harvest/papers.jsonl", papers),
             (self.folder / "new.jsonl", b"".join(papers.splitlines(keepends=True)[:20])),
+            (self.folder / "dumps/part1.jsonl", b"".join(papers.splitlines(keepends=True)[:30])),
+            (self.folder / "dumps/part2.jsonl", b"".join(papers.splitlines(keepends=True)[20:50])),
             (root / "bin/uv", UV.encode()),
             (root / "bin/.curlrc", CURL.encode()),
         ):
