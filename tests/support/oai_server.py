@@ -39,6 +39,8 @@ class Held:
     abstract: str = ""
     versions: tuple[str, ...] = ("Mon, 02 Nov 2026 19:18:42 GMT",)
     deleted: bool = False
+    raw: str = ""  # an abstract as it is sent, without escaping; \udcxx is the byte xx
+    metadata: str = ""  # in place of the paper's own
 
     def xml(self) -> str:
         status = ' status="deleted"' if self.deleted else ""
@@ -47,7 +49,8 @@ class Held:
             f"<header{status}><identifier>oai:arXiv.org:{self.id}</identifier>"
             f"<datestamp>{self.datestamp}</datestamp>{specs}</header>"
         )
-        return f"<record>{header}{'' if self.deleted else self._metadata()}</record>"
+        metadata = "" if self.deleted else self.metadata or self._metadata()
+        return f"<record>{header}{metadata}</record>"
 
     def _metadata(self) -> str:
         versions = "".join(
@@ -60,7 +63,8 @@ class Held:
             f"<title>{escape(self.title or f'Title {self.id}')}</title>"
             "<authors>A. N. Other</authors>"
             f"<categories>{self.categories}</categories><comments>12 pages</comments>"
-            f"<abstract>  {escape(self.abstract or f'On {self.id}, x < y & z.')}\n</abstract>"
+            f"<abstract>  {self.raw or escape(self.abstract or f'On {self.id}, x < y & z.')}\n"
+            "</abstract>"
             "</arXivRaw></metadata>"
         )
 
@@ -103,6 +107,8 @@ class Repository:
             if token in self.dead or set(asked) != {"verb", "resumptionToken"}:
                 return error("badResumptionToken", "it has expired")
             asked = dict(urllib.parse.parse_qsl(urllib.parse.unquote(token)))
+        if asked.get("verb") == "GetRecord":
+            return self._get(asked["identifier"].removeprefix("oai:arXiv.org:"))
         if asked.get("verb") != "ListRecords" or asked.get("metadataPrefix") != "arXivRaw":
             return error("badArgument", "ListRecords of arXivRaw alone")
         return self._list(asked, int(asked.pop("skip", "0")))
@@ -124,6 +130,12 @@ class Repository:
         records = "".join(paper.xml() for paper in page)
         return envelope(f"<ListRecords>{records}{token}</ListRecords>")
 
+    def _get(self, ident: str) -> bytes:
+        found = [paper.xml() for paper in self.papers if paper.id == ident]
+        if not found:
+            return error("idDoesNotExist", ident)
+        return envelope(f"<GetRecord>{found[0]}</GetRecord>")
+
     def _token(self, asked: dict[str, str], skip: int, page: list[Held]) -> str:
         last = page[-1].datestamp
         if last == asked.get("from"):
@@ -142,7 +154,7 @@ def envelope(inside: str) -> bytes:
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<OAI-PMH {NAMESPACES}>'
         f"<responseDate>{DAY}T12:00:00Z</responseDate><request>here</request>{inside}</OAI-PMH>"
-    ).encode()
+    ).encode("utf-8", "surrogateescape")
 
 
 def error(code: str, text: str) -> bytes:

@@ -21,7 +21,8 @@ from shelfmark.arxiv.oai_xml import Page
 from shelfmark.core import console
 from shelfmark.errors import ShelfmarkError, nearest
 
-MAX_WARNINGS = 5  # about the unreadable records of a page
+MAX_WARNINGS = 5  # about the faulty records of a page
+MAX_REQUESTS = 100  # of single records that earlier harvests left out
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,23 @@ class HarvestResult:
         since: first day of the requested changes, the earliest of all sets.
         day: the repository's day at the first request.
         counts: of the papers added to the file, changed in it and deleted from it.
+        mended: number of records that were not well-formed XML and have been mended.
+        left_out: number of records that are no papers; the next harvest requests them again.
     """
 
     path: Path
     since: date
     day: date
     counts: ChangeCounts
+    mended: int = 0
+    left_out: int = 0
 
     def __str__(self) -> str:
+        faulty = f"; {self.mended:,} records mended, {self.left_out:,} left out"
         return (
             f"{self.path}: {self.counts.new:,} new papers, {self.counts.changed:,} changed, "
             f"{self.counts.deleted:,} deleted, by the changes since {self.since}"
+            f"{faulty if self.mended or self.left_out else ''}"
         )
 
 
@@ -117,7 +124,9 @@ def harvest_papers(
     ):
         state = store.state()
         if state is None:
-            state = HarvestState(repository.url, _new_sets(out, specs, first_day))
+            left_out = harvest_store.left_out_before(out)
+            again = list(left_out)[:MAX_REQUESTS]
+            state = HarvestState(repository.url, _new_sets(out, specs, first_day), left_out, again)
         else:
             _check_same(state, partial, repository.url, specs, first_day)
             logger.info("resuming after {:,} papers in {}", store.count(), partial)
@@ -127,7 +136,8 @@ def harvest_papers(
     harvest_store.save_harvest_days(out, state)
     harvest_store.remove_state(partial)
     since, began = (min(one.since for one in state.sets), min(one.began for one in state.sets))
-    return HarvestResult(out, _day(since), _day(began), counts)
+    lacking = len(state.left_out) + state.nameless
+    return HarvestResult(out, _day(since), _day(began), counts, len(state.mended), lacking)
 
 
 def _fetch_or_report(fetcher: _Fetcher, store: harvest_store.HarvestStore, partial: Path) -> None:
@@ -203,6 +213,43 @@ class _Fetcher:
                 while not one.done:
                     bar.advance(self._fetch_page(one))
                 logger.info("{}: complete", one.set_spec or "all papers")
+        while self._state.to_request:
+            self._request_left_out(self._state.to_request[0])
+
+    def _request_left_out(self, ident: str) -> None:
+        """Request a record that an earlier harvest left out; a failure does not end this one."""
+        try:
+            page = self._client.request_page(
+                verb="GetRecord", identifier=f"oai:arXiv.org:{ident}", metadataPrefix="arXivRaw"
+            )
+        except ShelfmarkError as error:
+            logger.warning("{} is still left out: {}", ident, error)
+            self._state.to_request.clear()
+            self._store.save(self._state, [])
+            return
+        self._state.forget_request(ident)
+        if page.error and page.error[0] == "idDoesNotExist":
+            logger.warning("{} does not exist any more", ident)
+            self._state.left_out.pop(ident, None)
+        page.records = [record for record in page.records if record.id == ident]
+        page.left_out = [record for record in page.left_out if record.id == ident]
+        self._note_faults(page)
+        self._store.save(self._state, page.records)
+
+    def _note_faults(self, page: Page) -> None:
+        """Note which records of a page were mended or left out, and warn of the first of them."""
+        for record in page.records:
+            self._state.add_received(record.id)
+        for kind, records in (("mended", page.mended), ("skipped", page.left_out)):
+            for faulty in records[:MAX_WARNINGS]:
+                logger.warning("{} {}", kind, faulty)
+            if len(records) > MAX_WARNINGS:
+                others = ", ".join(str(x.id) for x in records[MAX_WARNINGS:])
+                logger.warning("{} {:,} more: {:.500}", kind, len(records) - MAX_WARNINGS, others)
+        for faulty in page.left_out:
+            self._state.add_left_out(faulty.id, faulty.reason)
+        known = set(self._state.mended)
+        self._state.mended += [x.id for x in page.mended if x.id and x.id not in known]
 
     def _fetch_page(self, one: SetProgress) -> int:
         """Request the next page of a set and save it; return its number of records."""
@@ -218,8 +265,7 @@ class _Fetcher:
         if page.token and page.token == one.token:
             self._restart_list(one, "the resumption token leads to itself")
             return 0
-        for reason in page.unreadable[:MAX_WARNINGS]:
-            logger.warning("skipped {}", reason)
+        self._note_faults(page)
         for record in page.records:
             one.ordered &= record.datestamp >= one.last_datestamp
             one.last_datestamp = max(one.last_datestamp, min(record.datestamp, page.day))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,9 @@ WHERE excluded.datestamp >= datestamp
 # Names of the fields of `SetProgress` in harvests that began with earlier versions.
 EARLIER_KEYS = {"spec": "set_spec", "dies": "expires_at", "reached": "last_datestamp"}
 
+# The fields of `HarvestState` that those lack.
+NOTES = ("left_out", "to_request", "mended", "nameless")
+
 
 @dataclass
 class SetProgress:
@@ -71,10 +74,43 @@ class SetProgress:
 
 @dataclass
 class HarvestState:
-    """The repository of a harvest, and the progress of each set."""
+    """The repository of a harvest, the progress of each set, and the records that were faulty.
+
+    Args:
+        url: the repository.
+        sets: the progress of each set.
+        left_out: the reason for each paper whose record was left out, in this harvest or, unless it
+            has arrived since, in an earlier one.
+        to_request: those of earlier harvests that have not been requested again yet.
+        mended: the papers whose record was mended.
+        nameless: number of records that were left out and have no identifier.
+    """
 
     url: str
     sets: list[SetProgress]
+    left_out: dict[str, str] = field(default_factory=dict)
+    to_request: list[str] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
+    nameless: int = 0
+
+    def add_left_out(self, ident: str | None, reason: str) -> None:
+        """Note a record that was left out, so that it is requested again."""
+        if ident is None:
+            self.nameless += 1
+            return
+        self.left_out[ident] = reason
+        self.forget_request(ident)
+
+    def add_received(self, ident: str) -> None:
+        """Note that the record of a paper has arrived."""
+        if ident in self.left_out:
+            del self.left_out[ident]
+            self.forget_request(ident)
+
+    def forget_request(self, ident: str) -> None:
+        """Request a paper no more in this harvest."""
+        if ident in self.to_request:
+            self.to_request.remove(ident)
 
     def as_json(self) -> bytes:
         """Return the state as JSON."""
@@ -94,6 +130,7 @@ class HarvestState:
                 SetProgress(**{EARLIER_KEYS.get(key, key): value for key, value in one.items()})
                 for one in values.get("sets") or values["walks"]
             ],
+            **{name: values[name] for name in NOTES if name in values},
         )
 
 
@@ -309,18 +346,35 @@ def last_harvest_days(out: Path) -> dict[str, date]:
     Raises:
         ShelfmarkError: the file that holds the days is damaged.
     """
-    path = _days_file(out)
-    if not out.exists() or not path.exists():
-        return {}
-    try:
-        sets = orjson.loads(files.read_bytes(path))["sets"]
+    with _reading_notes(out) as notes:
+        sets = notes["sets"]
         return {str(set_spec): date.fromisoformat(day) for set_spec, day in sets.items()}
+
+
+def left_out_before(out: Path) -> dict[str, str]:
+    """Return the papers whose records earlier harvests of a file left out, each with the reason.
+
+    Raises:
+        ShelfmarkError: the file that holds them is damaged.
+    """
+    with _reading_notes(out) as notes:
+        left_out = notes.get("left_out", {})
+        return {str(ident): str(reason) for ident, reason in left_out.items()}
+
+
+@contextlib.contextmanager
+def _reading_notes(out: Path) -> Iterator[dict[str, Any]]:
+    """Give what the last harvest of a file noted beside it; no sets if there was none."""
+    path = _days_file(out)
+    try:
+        known = out.exists() and path.exists()
+        yield orjson.loads(files.read_bytes(path)) if known else {"sets": {}}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ShelfmarkError(f"{path}: damaged ({error}); remove it and give --since") from error
 
 
 def save_harvest_days(out: Path, state: HarvestState) -> None:
-    """Save the day of the first request for each set of a finished harvest.
+    """Save the day of the first request for each set of a finished harvest, and what it lacks.
 
     A stream is not updated by a later harvest, and has none.
     """
@@ -330,4 +384,7 @@ def save_harvest_days(out: Path, state: HarvestState) -> None:
     days |= {one.set_spec: one.began for one in state.sets}
     with files.atomic_write(_days_file(out)) as file:
         style = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-        file.write(orjson.dumps({"url": state.url, "sets": days}, option=style))
+        notes: dict[str, Any] = {"url": state.url, "sets": days}
+        if state.left_out:
+            notes["left_out"] = state.left_out
+        file.write(orjson.dumps(notes, option=style))
