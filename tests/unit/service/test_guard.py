@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 from starlette.types import Message, Receive, Scope, Send
 
 from shelfmark.service import monitor
+from shelfmark.service.auth import RequiredKey
 from shelfmark.service.middleware.guard import RequestGuard
 from shelfmark.service.monitor import MonitorSettings
 from shelfmark.service.settings import Settings
@@ -56,6 +58,36 @@ def test_a_request_that_is_given_up_at_the_end_is_told_so_at_once() -> None:
     assert headers[b"connection"] == b"close"
     assert headers[b"access-control-allow-origin"] == ORIGIN.encode()
     assert b"x-request-id" in headers
+
+
+def test_a_refused_request_whose_body_is_still_read_ends_without_an_error() -> None:
+    sent: list[Message] = []
+    reading = asyncio.Event()
+
+    async def receive() -> Message:
+        reading.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def run() -> None:
+        keys = {"/slow": RequiredKey("X-API-Key", SecretStr("a key of a service"))}
+        guard = RequestGuard(nothing, Settings(), Telemetry(), keys)
+        scope = request_scope("/slow") | {"method": "POST"}
+        request: Any = asyncio.create_task(guard(scope, receive, send))
+        await reading.wait()
+        request.cancel()
+        await request
+
+    asyncio.run(run())
+    assert sent[0]["status"] == 401
+    assert [message["type"] for message in sent].count("http.response.start") == 1
+
+
+async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError("the request is refused")
 
 
 @pytest.fixture

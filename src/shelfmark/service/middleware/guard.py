@@ -89,20 +89,24 @@ class RequestGuard:
 
     async def _handle_and_record(self, request: RequestContext) -> None:
         try:
-            async with asyncio.timeout(self._seconds(request.scope["path"])):
-                await self._handle(request)
-        except TimeoutError:
-            await self._give_up(request, problem_response(504, "The answer took too long."))
+            await self._handle_in_time(request)
         except asyncio.CancelledError:  # the time for requests in flight has ended
             request.body_awaited = False
             stops = problem_response(503, "The service stops; ask again.", headers=RETRY)
             await self._give_up(request, stops)
+        finally:
+            self._record(request)
+
+    async def _handle_in_time(self, request: RequestContext) -> None:
+        try:
+            async with asyncio.timeout(self._seconds(request.scope["path"])):
+                await self._handle(request)
+        except TimeoutError:
+            await self._give_up(request, problem_response(504, "The answer took too long."))
         except RefusedError as refused:
             await self._refuse(request, refused.response)
         except ClientGoneError:
             request.status = 499  # "client closed request", as nginx logs it
-        finally:
-            self._record(request)
 
     async def _give_up(self, request: RequestContext, response: Response) -> None:
         """Send a response in place of one that has not started, and close the connection."""
