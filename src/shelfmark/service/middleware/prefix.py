@@ -29,7 +29,7 @@ def normalize_prefix(path: str) -> str:
     if len(path) > MAX_CHARACTERS or not all(map(SEGMENT.fullmatch, segments)):
         raise PydanticCustomError(
             "plain_path",
-            "should be a path of letters, digits, -, _, . and ~, such as /shelf",
+            "should be a path of letters, digits, -, _, . and ~",
         )
     return "".join(f"/{segment}" for segment in segments)
 
