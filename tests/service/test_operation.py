@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.registry import Registry
 from shelfmark.monitoring.prediction_log import PredictionLog
+from shelfmark.service import monitor
 from shelfmark.service.app import create_app
 from shelfmark.service.batching import Batcher
 from shelfmark.service.model_slot import ModelSlot
@@ -177,6 +178,27 @@ def test_a_start_that_fails_half_way_closes_what_was_opened(
     with pytest.raises(ShelfmarkError), TestClient(create_app(settings)):
         pass
     assert len(stopped) == 1
+
+
+@pytest.mark.parametrize("key", ["", " ", "\n"])
+def test_an_admin_key_that_is_set_but_empty_opens_nothing(
+    home: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHELFMARK_MODELS", str(home / "models"))
+    for name in ("SHELFMARK_ADMIN_KEY", "SHELFMARK_API_KEY", "SHELFMARK_LOG_FOLDER"):
+        monkeypatch.setenv(name, key)
+    with TestClient(create_app()) as client:
+        for headers in ({}, {"X-Admin-Key": ""}, {"X-Admin-Key": " "}):
+            answer = client.post("/load", json={"version": "latest"}, headers=headers)
+            assert answer.status_code == 404
+            assert "disabled" in answer.json()["detail"]
+        answer = client.post("/predict", json={"text": ROBOT}, headers={"X-API-Key": "any"})
+        assert answer.status_code == 200, "no key is required"
+    with TestClient(monitor.create_app()) as client:
+        for headers in ({}, {"X-Admin-Key": ""}):
+            answer = client.post("/drift/run", headers=headers)
+            assert answer.status_code == 404
+            assert "no admin key" in answer.json()["detail"]
 
 
 def test_without_an_admin_key_loading_is_disabled(home: Path) -> None:

@@ -25,10 +25,10 @@ ANY_ORIGIN = "*"
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which browsers leave out of an origin
 # What a value looks like where the default does not show it.
 FORMS = {
-    "cors_origins": 'give a JSON list, ["https://a.org"]',
-    "every_seconds": "give seconds, as 3600",
-    "log_folder": "give a folder, as logs",
-    "root_path": "give a path, as /shelf",
+    "cors_origins": '; give a JSON list, ["https://a.org"]',
+    "every_seconds": ", such as 3600",
+    "log_folder": ", such as logs",
+    "root_path": "",
     "since": "",
 }
 
@@ -180,9 +180,9 @@ class Settings(BaseSettings):
         field = cls.model_fields[name]
         value, secret = problem["input"], name.endswith("_key")
         shown = f"{value!r} " if isinstance(value, str) and not secret else ""
-        form = FORMS.get(name, "" if secret else f"give one as {field.default}")
-        line = f"{names[name]}: {shown}{describe_problem(problem)}"
-        return f"{line}; {form}" if form else line
+        plain = secret or isinstance(field.default, bool)
+        form = FORMS.get(name, "" if plain else f", such as {field.default}")
+        return f"{names[name]}: {shown}{describe_problem(problem)}{form}"
 
 
 class MonitorSettings(Settings):

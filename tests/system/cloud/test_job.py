@@ -280,7 +280,7 @@ def test_without_a_mount_a_job_s_outputs_go_over_the_network(
     assert output.names() == ["checkpoints/.unfinished-0123456789-1/words.zip"]
     job.run_in_job(load_config(), lambda settings: brought_back(work, settings))
     assert {name.partition("/")[0] for name in output.names()} == {"model"}
-    assert Registry(f"{gcs}/jobs/{NAME}/model").open("latest").card.name == "quick"
+    assert Registry(f"{gcs}/jobs/{NAME}/model").open("latest").card.name == NAME
 
 
 def never(settings: Config) -> TrainingResult:

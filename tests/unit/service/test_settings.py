@@ -47,10 +47,10 @@ LIST = 'give a JSON list, ["https://a.org"]'
 @pytest.mark.parametrize(
     ("variable", "value", "line"),
     [
-        ("PORT", "abc", "PORT: 'abc' should be a whole number; give one as 8000"),
-        ("PORT", "70000", "PORT: '70000' should be at most 65535; give one as 8000"),
+        ("PORT", "abc", "PORT: 'abc' should be a whole number, such as 8000"),
+        ("PORT", "70000", "PORT: '70000' should be at most 65535, such as 8000"),
         ("PORT", "80.5", "PORT: '80.5' should be a whole number"),
-        ("SHELFMARK_WORKERS", "x", "SHELFMARK_WORKERS: 'x' should be a whole number; give one as"),
+        ("SHELFMARK_WORKERS", "x", "SHELFMARK_WORKERS: 'x' should be a whole number, such as 1"),
         ("SHELFMARK_WORKERS", "0", "SHELFMARK_WORKERS: '0' should be at least 1"),
         ("SHELFMARK_MAX_PAPERS", "many", "SHELFMARK_MAX_PAPERS: 'many' should be a whole number"),
         ("SHELFMARK_REQUEST_SECONDS", "x", "SHELFMARK_REQUEST_SECONDS: 'x' should be a number"),
@@ -69,7 +69,7 @@ LIST = 'give a JSON list, ["https://a.org"]'
         ("SHELFMARK_CORS_ORIGINS", "https://u@a.org", "no origin"),
         ("SHELFMARK_CORS_ORIGINS", "*,https://a.org", "* allows every origin, so it stands alone"),
         ("SHELFMARK_SINCE", "yesterday", "SHELFMARK_SINCE: 'yesterday' should be a span or a day"),
-        ("SHELFMARK_EVERY_SECONDS", "day", "'day' should be a number; give seconds, as 3600"),
+        ("SHELFMARK_EVERY_SECONDS", "day", "'day' should be a number, such as 3600"),
         ("SHELFMARK_EVERY_SECONDS", "0", "SHELFMARK_EVERY_SECONDS: '0' should be greater than 0"),
     ],
 )  # fmt: skip
