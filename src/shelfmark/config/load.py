@@ -86,10 +86,7 @@ def compose_values(overrides: Sequence[str]) -> dict[str, Any]:
     """
     ready = read_overrides(overrides)
     values = _compose_from_cache(ready.words)
-    if values is None:
-        values = _compose(ready.words, overrides)
-    restored: dict[str, Any] = ready.restore(values)
-    return restored
+    return _compose(overrides) if values is None else ready.restore_values(values)
 
 
 def _compose_from_cache(overrides: Sequence[str]) -> dict[str, Any] | None:
@@ -119,7 +116,7 @@ def _compose_from_cache(overrides: Sequence[str]) -> dict[str, Any] | None:
 
 @functools.cache
 def _cached_composition(chosen: tuple[str, ...], state: object) -> dict[str, Any]:
-    return _compose(chosen, chosen)
+    return _compose(chosen)
 
 
 def _files_state() -> tuple[tuple[str, int, int], ...]:
@@ -128,38 +125,32 @@ def _files_state() -> tuple[tuple[str, int, int], ...]:
     return tuple((str(path), (s := path.stat()).st_mtime_ns, s.st_size) for path in paths)
 
 
-def _compose(words: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
-    """Return what Hydra composes.
-
-    Args:
-        words: for Hydra.
-        overrides: the same as they were typed, for the errors.
-    """
+def _compose(overrides: Sequence[str]) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    ready = read_overrides(overrides)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(groups.CONFIGS.resolve()), version_base="1.3"):
             try:
-                composed = compose("config", overrides=list(words), return_hydra_config=True)
+                composed = compose("config", overrides=ready.words, return_hydra_config=True)
             except (HydraException, ValueError) as error:
                 base = OmegaConf.to_container(
                     compose("config", overrides=_choices_among(overrides))
                 )
-                raise ShelfmarkError(_hint(words, overrides, base, _short(error))) from error
+                raise ShelfmarkError(_hint(ready.words, overrides, base, _short(error))) from error
             experiment = composed.hydra.runtime.choices.get("experiment")
-            values = OmegaConf.masked_copy(
-                composed, [str(key) for key in composed if key != "hydra"]
-            )
-            plain = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
+            ours = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+            plain = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ShelfmarkError(_short(error)) from error
     assert isinstance(plain, dict)
-    return {**{str(key): value for key, value in plain.items()}, "experiment": experiment}
+    values = {str(key): value for key, value in plain.items()}
+    return ready.restore_values({**values, "experiment": experiment})
 
 
 def _choices_among(overrides: Sequence[str]) -> list[str]:

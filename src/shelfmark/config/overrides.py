@@ -2,8 +2,8 @@
 
 Hydra's grammar gives a meaning to parentheses, commas, quotes and other characters that names of
 files contain, and knows no accents. So the value of a key whose type is text is taken as it stands:
-Hydra composes with a mark in its place, which `Overrides.restore` replaces. Quotes around a whole
-value, `${...}` and, where a key takes several, `[a,b]` keep their meaning.
+Hydra composes with a mark in its place, which `Overrides.restore_values` replaces. Quotes around a
+whole value, `${...}` and, where a key takes several, `[a,b]` keep their meaning.
 """
 
 from __future__ import annotations
@@ -49,12 +49,15 @@ class Overrides:
         self.texts.append(text)
         return f"SHELFMARK_TEXT_{len(self.texts) - 1}_"
 
-    def restore(self, value: Any) -> Any:
-        """Return a composed value with the texts in place of their marks."""
+    def restore_values(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return composed values with the texts in place of their marks."""
+        return {key: self._restore(value) for key, value in values.items()}
+
+    def _restore(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: self.restore(entry) for key, entry in value.items()}
+            return self.restore_values(value)
         if isinstance(value, list):
-            return [self.restore(entry) for entry in value]
+            return [self._restore(entry) for entry in value]
         if isinstance(value, str):
             return MARK.sub(lambda match: self.texts[int(match[1])], value)
         return value
