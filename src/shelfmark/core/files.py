@@ -29,6 +29,11 @@ def parse_location(text: str) -> Location:
     return text if storage.is_remote(text) else Path(text)
 
 
+def readable_name(location: Location) -> str:
+    """Return the name of a file as a text: Linux has names that are no UTF-8, records have none."""
+    return os.fsencode(location).decode("utf-8", "replace")
+
+
 def require_file(location: Location | None, setting: str) -> Location:
     """Return the location of a file, after checking that it is readable and not empty.
 

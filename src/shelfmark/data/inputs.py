@@ -208,7 +208,7 @@ def _identity(location: Location) -> object:
 
 def short_names(locations: Sequence[Location | None]) -> list[str]:
     """Return the names of files without their folders, as far as that tells them apart."""
-    parts = [PurePosixPath(location or "").parts for location in locations]
+    parts = [PurePosixPath(files.readable_name(x or "")).parts for x in locations]
     depths = [1] * len(parts)
     while True:
         names = ["/".join(part[-depth:]) for part, depth in zip(parts, depths, strict=True)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from shelfmark.core import console, parallel
+from shelfmark.core import console, files, parallel
 from shelfmark.core.output import targets
 from shelfmark.data import readers
 from shelfmark.data.inputs import Setting
@@ -193,7 +193,7 @@ def _answer_batch(
     asked = [readers.parse_record(*record) for record in batch.records]
     papers = [(item.title, item.abstract) for item in asked if isinstance(item, InputRecord)]
     predictions = iter(answers.answer_papers(model, papers, **options))
-    place = {"file": batch.file} if batch.file else {}
+    place = {"file": files.readable_name(batch.file)} if batch.file else {}
     encoded = output.encode([place | _line(item, predictions) for item in asked])
     first = next((item for item in asked if isinstance(item, InvalidRecord)), None)
     return Batch(len(asked), len(asked) - len(papers), first, encoded, batch.file)

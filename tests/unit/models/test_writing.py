@@ -361,3 +361,20 @@ def test_a_table_of_predictions_has_no_papers(
     with pytest.raises(ShelfmarkError, match="no column text, title, abstract or summary"):
         predict.predict_file(folder, str(tmp_path / f"out{suffix}"), str(tmp_path / "again"))
     assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no UTF-8")
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_the_name_of_a_file_may_be_no_text(folder: Path, tmp_path: Path, suffix: str) -> None:
+    (tmp_path / "in").mkdir()
+    for name in (b"a.txt", b"caf\xe9.txt"):
+        (tmp_path / "in" / os.fsdecode(name)).write_text(ROBOT)
+    out = tmp_path / f"out{suffix}"
+    predict.predict_file(folder, str(tmp_path / "in"), str(out))
+    if suffix == ".parquet":
+        names = pq.read_table(out)["file"].to_pylist()
+    elif suffix == ".csv":
+        names = [row["file"] for row in read_table(out.read_bytes(), ",")]
+    else:
+        names = [orjson.loads(line)["file"] for line in out.read_bytes().splitlines()]
+    assert [Path(name).name for name in names] == ["a.txt", "caf\ufffd.txt"]
