@@ -94,7 +94,12 @@ def test_a_column_counts_in_any_case(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.csv", b"id,text\n"), ("a.json", b"[]"), ("a.txt", b"\n \n"), ("a.gz", gzip.compress(b""))],
+    [
+        ("a.csv", b"id,text\n"),
+        ("a.json", b"[]"),
+        ("a.txt", b"\n \n"),
+        ("a.gz", gzip.compress(b"", mtime=0)),
+    ],
 )
 def test_a_file_without_papers_is_an_error(
     folder: Path, tmp_path: Path, name: str, content: bytes
