@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from shelfmark.arxiv.text import CLEANING
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate, model_card
 from shelfmark.evaluation.records import FIGURES, ConfusedPair, Scores
 from shelfmark.models import artifact
 from shelfmark.models.artifact import Model
+from shelfmark.models.card import ModelCard
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,34 @@ def test_it_has_what_a_person_should_know(model: Model, figures: Scores) -> None
     for part in (model.card.data.card_sha256, model.card.data.submitted["last"]):
         assert part in about
     assert f"commit `{model.card.git_commit}`" in about
+
+
+def test_the_cleaning_of_texts_is_stated_and_older_cards_lack_it(
+    model: Model, figures: Scores
+) -> None:
+    assert model.card.text_cleaning == list(CLEANING)
+    assert "soft hyphens, zero-width and other invisible characters are removed" in model.about
+    values = model.card.to_json()
+    del values["text_cleaning"]
+    older = ModelCard.from_json(values)
+    assert older.text_cleaning == []
+    assert "soft hyphens" not in model_card.render_model_card(older, figures)
+    assert "text_cleaning" not in older.to_json()
+
+
+def test_an_invisible_character_changes_no_answer(model: Model) -> None:
+    plain = "We train a robot arm for manipulation of objects in the scientific field."
+    copied = plain.replace("manipulation", "manipu\u00ad\nla\u200btion").replace("fi", "\ufb01")
+    assert model.text("", copied) == model.text("", plain)
+
+
+def test_an_added_category_has_its_name(model: Model, figures: Scores) -> None:
+    config = {
+        **model.card.config,
+        "data": {**model.card.config["data"], "categories": {"cs.NW": "N"}},
+    }
+    card = replace(model.card, config=config)
+    assert [card.name_of(x) for x in ("cs.NW", "cs.LG")] == ["N", "Machine Learning"]
 
 
 def test_a_class_that_is_never_sure_and_one_mistaken_for_another_are_named(
