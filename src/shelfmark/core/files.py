@@ -210,9 +210,9 @@ def atomic_write(target: Path) -> Iterator[IO[bytes]]:
         with targets.make_parents(place):
             try:
                 with aside.open("wb") as file:
+                    if before is not None:  # before there is anything to read
+                        targets.copy_permissions(aside, before)
                     yield file
-                if before is not None:
-                    targets.copy_permissions(aside, before)
                 aside.replace(place)
             finally:
                 with contextlib.suppress(OSError):

@@ -275,7 +275,10 @@ def test_a_folder_in_place_of_a_file(tmp_path: Path, linked: bool) -> None:
 def test_the_permissions_of_a_replaced_file_stay(tmp_path: Path, mode: int) -> None:
     (tmp_path / "a").write_text("old")
     (tmp_path / "a").chmod(mode)
-    write(tmp_path / "a")
+    with files.atomic_write(tmp_path / "a") as file:
+        file.write(b"new")
+        (aside,) = tmp_path.glob(f"{files.PARTIAL}*")
+        assert stat.S_IMODE(aside.stat().st_mode) == mode, "nobody else reads a part either"
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == mode
     write(tmp_path / "b")
     assert stat.S_IMODE((tmp_path / "b").stat().st_mode) & 0o111 == 0
