@@ -62,6 +62,15 @@ def test_the_metrics_answer_head_too_and_count_it(server: httpx.Client) -> None:
         assert re.search(rf"^{re.escape(series)} [1-9]", metrics, re.MULTILINE)
 
 
+def test_a_refusal_is_counted_as_an_answer_of_its_route(server: httpx.Client) -> None:
+    post(server, "Content-Type: text/plain")
+    send(server, request("POST", "/nothing", JSON, body=BODY))
+    metrics = server.get("/metrics").text
+    for route, status in (("/predict", 415), ("none", 404)):
+        series = f'shelfmark_requests_total{{method="POST",route="{route}",status="{status}"}}'
+        assert re.search(rf"^{re.escape(series)} [1-9]", metrics, re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     ("path", "methods"),
     [

@@ -81,6 +81,9 @@ class RequestContext:
         await self._send(message)
 
     def route(self) -> str:
-        """Return the path of the route, of which there are few, not that of the request."""
+        """Return the path of the route, of which there are few, not that of the request.
+
+        It is empty where no route was reached.
+        """
         route: Any = self.scope.get("route")
-        return getattr(route, "path", None) or "none"
+        return getattr(route, "path", None) or ""

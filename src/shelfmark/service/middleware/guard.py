@@ -183,7 +183,9 @@ class RequestGuard:
 
     def _record(self, request: RequestContext) -> None:
         seconds = time.perf_counter() - request.started
-        method, route = request.scope["method"], request.route()
+        method, path = request.scope["method"], request.scope["path"]
+        # What is refused before its route counts as the route's, where the path is its name.
+        route = request.route() or (path if path in LIMITED_PATHS else "none")
         status = str(request.status or "unanswered")
         self._telemetry.count_request(method, route, status, seconds)
         logger.info(
