@@ -50,7 +50,9 @@ def parse_paper(record: dict[str, Any]) -> Paper:
         value = record[name]
         if not value:
             raise BadRecordError(f"column {name!r} is empty")
-        values[name] = value
+        values[name] = value.isoformat() if isinstance(value, date) else value
+        if not isinstance(values[name], str):
+            raise BadRecordError(f"column {name!r} is {type(value).__name__}, not text")
     return Paper(
         id=parse_identifier(values["id"]),
         title=values["title"],

@@ -124,8 +124,17 @@ def parse_revision(record: dict[str, Any]) -> tuple[int, date | None]:
     if isinstance(versions := record.get("versions"), list):
         numbers += [parse_version(str(one.get("version"))) for one in versions
                     if isinstance(one, dict)]  # fmt: skip
+    return max(numbers), _parse_updated(record.get("update_date"))
+
+
+def _parse_updated(value: Any) -> date | None:
+    if not value:
+        return None
     try:
-        updated = date.fromisoformat(str(record.get("update_date"))[:10])
+        return date.fromisoformat(str(value)[:10])  # the usual form
     except ValueError:
-        updated = None
-    return max(numbers), updated
+        pass
+    try:
+        return dates.parse_day(str(value))
+    except ValueError:
+        return None

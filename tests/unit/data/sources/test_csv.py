@@ -8,7 +8,7 @@ import io
 import zipfile
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -234,3 +234,12 @@ def test_dates_of_every_writing(text: str, day: date) -> None:
 def test_what_is_no_date(text: str) -> None:
     with pytest.raises(BadRecordError, match="'published_date' is not a date"):
         source.parse_day(text)
+
+
+def test_cells_of_a_table_that_are_no_text() -> None:
+    """A Parquet file of the columns may hold days, and identifiers that have become numbers."""
+    day = PAPERS[0].submitted
+    for value in (day, datetime(day.year, day.month, day.day, 12, tzinfo=UTC)):
+        assert source.parse_paper({**row(PAPERS[0]), "published_date": value}).submitted == day
+    with pytest.raises(BadRecordError, match="column 'id' is float, not text"):
+        source.parse_paper({**row(PAPERS[0]), "id": 704.0001})

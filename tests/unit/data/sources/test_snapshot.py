@@ -105,6 +105,7 @@ def test_the_version_is_the_highest_that_a_record_names(case: str) -> None:
         (datetime(2018, 7, 24, 12), date(2018, 7, 24)),
         ("2018-07-24T12:00:00Z", date(2018, 7, 24)),
         (..., None),
+        ("Mon, 8 Jan 24 10:00:00 GMT", date(2024, 1, 8)),
         (None, None),
         ("soon", None),
         (2018, None),
