@@ -92,6 +92,15 @@ def test_options_and_a_wrong_method_name_the_methods(
     assert send(server, request("OPTIONS", "/nothing")).status == 404
 
 
+def test_a_target_may_name_the_host_or_the_whole_service(server: httpx.Client) -> None:
+    for host in ("http://x", "HTTPS://other.example:80"):
+        assert json.loads(send(server, request("GET", f"{host}/health")).body)["status"] == "alive"
+        assert send(server, request("POST", f"{host}/load", JSON, body=BODY)).status == 401
+    assert send(server, request("GET", "http://x")).headers["content-type"].startswith("text/html")
+    answer = send(server, request("OPTIONS", "*"))
+    assert (answer.status, answer.headers["allow"]) == (204, "GET, HEAD, OPTIONS, POST")
+
+
 @pytest.mark.parametrize(
     ("path", "location"),
     [("/docs/", "../docs"), ("/model/?a=b%20c", "../model?a=b%20c"), ("/predict/", "../predict"),

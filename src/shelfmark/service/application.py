@@ -70,6 +70,8 @@ async def _answer_unknown_path(request: Request, error: Exception) -> Response:
     """Redirect from a path with a slash too many, by an address that suits any proxy."""
     assert isinstance(error, HTTPException)
     path = request.scope["path"]
+    if (request.method, path) == ("OPTIONS", "*"):  # asks the service as a whole
+        return Response(status_code=204, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
     if path.endswith("/") and _allowed_methods(request, path[:-1]):
         query = request.scope["query_string"].decode("latin-1")
         address = f"../{quote(path[:-1].rpartition('/')[2])}" + (f"?{query}" if query else "")

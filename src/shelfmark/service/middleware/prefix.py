@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 PREFIX = "prefix"  # key of the ASGI state
+HOST = re.compile(r"^https?://[^/]*", re.IGNORECASE)
 FORWARDED = b"x-forwarded-prefix"
 SEGMENT = re.compile(r"(?!\.\.?$)[A-Za-z0-9._~-]+")
 MAX_CHARACTERS = 200
@@ -69,6 +70,8 @@ class ProxyPrefix:
         await self._app(scope, receive, send)
 
     def _own_path(self, path: str) -> str:
+        # A client that takes the service for a proxy names the host too (RFC 9112, 3.2.2).
+        path = HOST.sub("", path, count=1) or "/"
         root = self._root_path
         if root and (path == root or path.startswith(f"{root}/")):
             return path[len(root) :] or "/"
