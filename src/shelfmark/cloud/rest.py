@@ -20,8 +20,16 @@ WITHOUT = "shelfmark train trains here, and shelfmark submit --dry-run shows wha
 
 
 def base_url(host: str) -> str:
-    """Return the URL of a service of Google's, given its host, such as storage.googleapis.com."""
-    return environment.read(ENDPOINT) or f"https://{host}"
+    """Return the URL of a service of Google's, given its host, such as storage.googleapis.com.
+
+    Raises:
+        ShelfmarkError: `ENDPOINT` is no address.
+    """
+    address = environment.read(ENDPOINT, f"https://{host}")
+    if not address.startswith(("http://", "https://")):
+        line = f"{ENDPOINT}: {address!r} should be an address, such as http://127.0.0.1:8080"
+        raise ShelfmarkError(line)
+    return address
 
 
 def find_credentials() -> Any:

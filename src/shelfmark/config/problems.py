@@ -45,6 +45,8 @@ MESSAGES = {
     "date_parsing": "should be a date, as 2018-01-31",
     "date_from_datetime_parsing": "should be a date, as 2018-01-31",
     "date_from_datetime_inexact": "should be a date without a time, as 2018-01-31",
+    "url_parsing": "should be an address, such as https://example.org",
+    "url_scheme": "should be an address, such as https://example.org",
     "json_invalid": "should be JSON",
     "json_type": "should be JSON",
 }

@@ -83,7 +83,10 @@ def main(arguments: list[str]) -> None:
             sys.stdout.write(f"{check_service(arguments[0], seconds=seconds)}\n")
             return
         path = arguments[0] if arguments else "/ready"
-        url = f"http://127.0.0.1:{environment.read('PORT', '8000')}{path}"
+        port = environment.read("PORT", "8000")
+        if not port.isdecimal():
+            raise ShelfmarkError(f"PORT: {port!r} should be a whole number, such as 8000")
+        url = f"http://127.0.0.1:{port}{path}"
         if problem := _get_problem(url, {}):
             raise ShelfmarkError(f"{url}: {problem}")
     except ShelfmarkError as error:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from loguru import logger
+from pydantic import ValidationError
 
+from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.config.schema import Config
 from shelfmark.core import environment, files, project
 from shelfmark.errors import ShelfmarkError
@@ -248,5 +250,17 @@ def configured_server() -> dict[str, str]:
 
 
 def _line(error: Exception) -> str:
-    """Return the first line of an error, else its type."""
+    """Return the first line of an error, else its type; of an invalid variable, its name."""
+    if isinstance(error, ValidationError):
+        return _describe_setting(first_problem(error))
     return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+
+
+def _describe_setting(problem: dict[str, Any]) -> str:
+    """Return the variable of an invalid setting of W&B, and what it should be; never a key."""
+    name, value = f"WANDB_{problem['loc'][0]}".upper(), problem["input"]
+    if name not in os.environ:  # the field has another name than its variable
+        given = [one for one in sorted(os.environ) if one.startswith("WANDB_")]
+        name = next((one for one in given if os.environ.get(one) == value), name)
+    shown = f"{value!r} " if isinstance(value, str) and "KEY" not in name else ""
+    return f"{name}: {shown}{describe_problem(problem)}"

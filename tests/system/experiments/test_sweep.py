@@ -328,6 +328,9 @@ def test_a_model_of_the_best_experiment_is_trained_as_the_trial_was(searched: Pa
     [
         ({}, "auto", "optuna", "no W&B account is set up: wandb login, or WANDB_API_KEY"),
         ({"WANDB_API_KEY": "k"}, "auto", "wandb", "there is an account"),
+        ({"WANDB_API_KEY": "", "WANDB_MODE": " "}, "auto", "optuna", "no W&B account is set up"),
+        ({"WANDB_API_KEY": "k", "WANDB_MODE": ""}, "auto", "wandb", "there is an account"),
+        ({"WANDB_API_KEY": "k", "WANDB_BASE_URL": ""}, "auto", "wandb", "there is an account"),
         ({"WANDB_API_KEY": "k"}, "optuna", "optuna", "as asked"),
         (
             {"WANDB_API_KEY": "k", "WANDB_MODE": "offline"},

@@ -56,6 +56,15 @@ def test_an_invalid_address_is_one_line() -> None:
         probe.check_service("file:///etc", seconds=0)
 
 
+def test_an_invalid_port_or_key_is_named() -> None:
+    done = asked(PORT="abc")
+    line = "error: PORT: 'abc' should be a whole number, such as 8000\n"
+    assert (done.returncode, done.stderr) == (1, line)
+    done = asked("http://127.0.0.1:9", "0", SHELFMARK_API_KEY="short")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: SHELFMARK_API_KEY: a key has at least 16 characters")
+
+
 def test_the_health_check_imports_no_library() -> None:
     code = "import shelfmark.service.probe, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
