@@ -5,6 +5,7 @@ Worker processes import this module, so it needs little.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -36,6 +37,7 @@ if TYPE_CHECKING:  # worker processes do without it
 # Records to read before the share of broken ones is compared with the limit, so that one near the
 # start does not stop a good file; at the end it is always compared.
 MIN_READ = 1000
+MOST_WARNINGS = 10  # about categories that the taxonomy lacks
 NO_LETTER_OR_DIGIT = bytes(i for i in range(128) if not chr(i).isalnum())
 CLEANED = pa.schema([field for field in SCHEMA if field.name != "label"])
 
@@ -169,11 +171,13 @@ class RecordCounts:
         self._check_share(sum(self.read))
         if self._first:
             logger.warning("{}, skipped", self._describe())
-        for name, found in self.unlisted.items():
+        for name, found in itertools.islice(self.unlisted.items(), MOST_WARNINGS):
             logger.warning(
                 "category {} of {} is not in the taxonomy of {}: kept as it is, in {:,} papers; "
                 "data.categories may name it", name, found.first, taxonomy.AS_OF, found.papers
             )  # fmt: skip
+        if (more := len(self.unlisted) - MOST_WARNINGS) > 0:
+            logger.warning("and {:,} more such categories: the data card lists them", more)
 
     def _check_share(self, read: int) -> None:
         if self._first and sum(self.broken) > self._max_bad * read:

@@ -23,6 +23,7 @@ SAME = {
     "case": ABSTRACT.replace("We study", "WE STUDY"),
     "accents in TeX": ABSTRACT.replace(r"Poincar\'e", "Poincaré").replace(r"Erd\H{o}s", "Erdős"),
     "control characters": ABSTRACT.replace("order", "order\0"),
+    "soft hyphens": ABSTRACT.replace("controller", "con\u00adtrol\u200bler"),
 }
 PROBES = 2000  # most frequent terms, among which the words of each class are found
 WORDS = 8  # of a synthetic paper

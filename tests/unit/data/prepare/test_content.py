@@ -418,6 +418,16 @@ def test_a_category_that_the_configuration_names_is_no_news(
     assert "not in the taxonomy" not in log()
 
 
+def test_of_many_new_categories_some_are_named_and_all_are_in_the_card(
+    tmp_path: Path, settings: Callable[..., Config], log: Callable[[], str]
+) -> None:
+    added = [made(500 + i, f"cs.AI cs.Q{chr(65 + i)}") for i in range(13)]
+    prepared = prepare_splits(settings(write(tmp_path / "a.json", halves(200) + added)))
+    assert len(prepared.card["unlisted_categories"]) == 13
+    assert log().count("is not in the taxonomy") == 10
+    assert "and 3 more such categories" in log()
+
+
 @pytest.mark.parametrize("level", ["archive", "group"])
 def test_an_unknown_archive_is_left_out_for_its_own_reason(
     tmp_path: Path, settings: Callable[..., Config], level: str
