@@ -125,9 +125,9 @@ def test_every_configured_machine_exists(machine: str) -> None:
         (["+cloud.machin=5"], "cloud.machin: no such key; did you mean cloud.machine?"),
         (["cloud.strategy=spot"], "cloud.strategy: 'spot': should be 'SPOT' or 'STANDARD'"),
         (["cloud.timeout_hours=0"], "cloud.timeout_hours: 0.*: should be greater than 0"),
-        (["cloud.output=my-bucket"], "cloud.output: 'my-bucket': string should match"),
-        (["cloud.region=Europe"], "cloud.region: 'Europe': string should match"),
-        (["+cloud.labels.Team=x"], "cloud.labels.Team: 'Team': string should match"),
+        (["cloud.output=my-bucket"], "cloud.output: 'my-bucket': should match"),
+        (["cloud.region=Europe"], "cloud.region: 'Europe': should match"),
+        (["+cloud.labels.Team=x"], "cloud.labels.Team: 'Team': should match"),
         (["cloud.image=python:3.12"], "cloud.image: python:3.12 is no image of Artifact Registry"),
         (["+cloud.extra.jobSpec.netwrk=x"], 'the job\'s spec: .*no field named "netwrk"'),
         (["+cloud.extra.colour=x"], 'the job\'s spec: .*no field named "colour"'),
@@ -136,6 +136,10 @@ def test_every_configured_machine_exists(machine: str) -> None:
         (["+cloud.extra.jobSpec.scheduling.timeout=null"], "no timeout"),
         (["+cloud.extra.jobSpec.scheduling.strategy=FAST"], "the job's spec: .*FAST"),
         (["model.max_dept=3"], "model.max_dept: no such key"),
+        (
+            ["data=snapshot", "data.path=[gs://my-bucket/a.zip,b.zip]"],
+            "data.path=b.zip is of this machine: copy it to a bucket, data.path=gs://my-buck",
+        ),
         (
             ["data=snapshot", "data.path=../arxiv.zip"],
             "copy it to a bucket, data.path=gs://my-buck",

@@ -21,6 +21,7 @@ from shelfmark.core import files, storage
 from shelfmark.data import readers, sources
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import SPLITS, Splits
+from shelfmark.data.streams import PaperStream
 from shelfmark.errors import ShelfmarkError
 from tests.support.gcs import BUCKET, running
 from tests.support.moments import PATIENCE
@@ -74,6 +75,37 @@ def test_any_format_gives_the_splits_of_a_file_here(
     (here := snapshot_file.with_name(f"here-{name}")).write_bytes(content)
     assert splits_again.card["source_sha256"] == files.sha256(here)
     assert prepare_splits(settings(here)).folder == splits_again.folder  # the path is no part of it
+
+
+def test_a_folder_a_pattern_and_a_list_in_a_bucket_are_listed(
+    gcs: str, settings: Settings, snapshot_file: Path, tmp_path: Path
+) -> None:
+    lines = snapshot_file.read_bytes().splitlines(keepends=True)
+    parts = {f"part{number}.jsonl": b"".join(lines[number::3]) for number in (0, 1, 2)}
+    parts = {"part9.jsonl": parts["part0.jsonl"], "part10.jsonl.gz": gzip.compress(
+        parts["part1.jsonl"]), "below/part11.jsonl": parts["part2.jsonl"]}  # fmt: skip
+    (here := tmp_path / "here").mkdir()
+    for name, content in parts.items():
+        put(f"{gcs}/dumps/{name}", content)
+        (here / Path(name).name).write_bytes(content)
+    put(f"{gcs}/dumps/README.md", b"notes")
+    local = prepare_splits(settings([f"{here}/part9.jsonl", f"{here}/part10.jsonl.gz"]))
+    for value in (f"{gcs}/dumps", f"{gcs}/dumps/", f"{gcs}/dumps/part*", f"{gcs}/dumps/*",
+                  f"[{gcs}/dumps/part9.jsonl,{here}/part10.jsonl.gz]"):  # fmt: skip
+        assert prepare_splits(settings(value)).folder == local.folder
+    every = prepare_splits(settings(f"{gcs}/dumps/**/*.json*"))
+    names = [source["file"] for source in every.card["sources"]]
+    assert names == ["part11.jsonl", "part9.jsonl", "part10.jsonl.gz"]
+    assert PaperStream(f"{gcs}/dumps").files == [
+        f"{gcs}/dumps/part9.jsonl", f"{gcs}/dumps/part10.jsonl.gz"
+    ]  # fmt: skip
+    for value, reason in {
+        f"{gcs}/dumps/*.zip": f"data.path: no file matches {gcs}/dumps/\\*.zip",
+        f"{gcs}/nothing": f"{gcs}/nothing: does not exist",
+        "gs://no-bucket/*.zip": "no-bucket",
+    }.items():
+        with pytest.raises(ShelfmarkError, match=reason):
+            prepare_splits(settings(value))
 
 
 def test_an_unchanged_file_is_read_once_and_a_changed_one_again(
