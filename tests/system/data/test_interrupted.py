@@ -165,7 +165,7 @@ def test_no_room_on_the_disk_is_one_line_and_leaves_nothing(
     for line in message:
         assert line.startswith(f"error: cannot write {tmp_path / 'full' / whole.name}: ")
         assert "File too large" in line
-    assert list((tmp_path / "full").iterdir()) == []
+    assert not (tmp_path / "full").exists()
 
 
 INTERRUPTED = """
@@ -189,4 +189,4 @@ def test_an_interruption_leaves_nothing(
     monkeypatch.setattr(sources, "__path__", [*sources.__path__, str(tmp_path)])
     with pytest.raises(KeyboardInterrupt):
         prepare_splits(settings(snapshot_file, source="interrupted"))
-    assert list((tmp_path / "data").iterdir()) == []
+    assert not (tmp_path / "data").exists()
