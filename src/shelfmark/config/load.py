@@ -171,7 +171,9 @@ def _hint(words: Sequence[str], overrides: Sequence[str], base: Any, message: st
             if value not in (*choices[key], "null"):
                 there = nearest(value, choices[key]) + f"; there are {', '.join(choices[key])}"
                 return f"{key}={value}: no such {key}{there}"
-        elif key not in keys and not _is_new_entry(override, key):
+        elif key not in keys and _is_free(key) and not override.startswith("+"):
+            return f"{key}: no such key; write +{override} for a new one"
+        elif key not in keys and not _is_free(key):
             return f"{key}: no such key{nearest(key, [*keys, *choices])}"
         elif not is_readable(word):
             return f"{override}: no override: give key=value, +key=value or ~key"
@@ -182,9 +184,9 @@ def _hint(words: Sequence[str], overrides: Sequence[str], base: Any, message: st
     return message
 
 
-def _is_new_entry(override: str, key: str) -> bool:
-    """Whether an override adds an entry to a mapping that takes any, such as model.params."""
-    return override.startswith("+") and dict in kinds_of(key.rpartition(".")[0])
+def _is_free(key: str) -> bool:
+    """Whether a key lies in a mapping that takes any, such as model.params."""
+    return dict in kinds_of(key.rpartition(".")[0])
 
 
 def _present_key(key: str) -> str | None:

@@ -196,6 +196,7 @@ def test_other_texts_stand_as_they_are_and_other_values_keep_their_types() -> No
         ("+hydra.run.dir=x", "hydra.run.dir: no such key"),
         ("hydra/launcher=basic", "hydra/launcher: no such key"),
         ("~hydra.run", "hydra.run: no such key"),
+        ("model.params.gamma=1", "no such key; write +model.params.gamma=1 for a new one"),
         ("+seed=3", "seed is there already: write seed=3"),
         ("~data.path=(", "no override: give key=value, +key=value or ~key"),
         ("path", "no such key"),
