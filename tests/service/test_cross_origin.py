@@ -11,6 +11,7 @@ import httpx2 as httpx
 import pytest
 from pydantic import SecretStr
 
+from shelfmark.service import http_protocol
 from shelfmark.service.settings import Settings
 from tests.support.moments import FOREVER
 from tests.support.raw_http import RawAnswer, request, send
@@ -110,6 +111,22 @@ def test_what_is_no_request_is_a_problem_that_its_page_can_read(home: Path, data
     assert answer.headers["connection"] == "close"
     assert answer.headers["x-request-id"]
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("status", [400, 431, 501])
+def test_what_comes_in_many_pieces_and_is_no_request_can_be_read(
+    home: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(http_protocol, "READ_BYTES", 16)
+    broken = b"GET /health HTTP/1.1\r\nOrigin: https://lab.example\r\nwithout a colon\r\n\r\n"
+    with threaded_service(settings(home)) as client:
+        answer = send(client, broken if status == 400 else REQUESTS[status])
+        no_chunk = post("Transfer-Encoding: chunked", body=b"") + b"this is no chunk\r\n"
+        in_body = send(client, no_chunk)
+    assert answer.status == status
+    assert in_body.status == 400
+    check_readable(answer)
+    check_readable(in_body)
 
 
 def test_a_body_that_is_too_large_only_in_the_end_can_be_read(home: Path) -> None:

@@ -155,8 +155,9 @@ class LimitedH11Protocol(LimitedConnection, H11Protocol):
     """HTTP/1.1 in Python, with the limits of a connection."""
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data; what is no request is answered while it is at hand."""
-        self._received = data
+        """Parse the data; what is no request is answered while its headers are at hand."""
+        unparsed, _ = self.conn.trailing_data  # of headers that come in several pieces
+        self._received = unparsed + data
         super().data_received(data)
         self._received = b""
 
@@ -167,8 +168,7 @@ class LimitedH11Protocol(LimitedConnection, H11Protocol):
         """Refuse what is no request by a problem, and close the connection."""
         error = sys.exception()
         status = getattr(error, "error_status_hint", 400)
-        origins = ORIGIN.findall(self._received)
-        origin = origins[-1].decode() if origins else ""
+        origin = self._origin()
         response = problem_response(status, NO_REQUEST.get(status, NO_REQUEST[400]))
         request_id = secrets.token_hex(16)
         logger.info("{} other none {}", request_id, status)
@@ -181,3 +181,14 @@ class LimitedH11Protocol(LimitedConnection, H11Protocol):
             for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+    def _origin(self) -> str:
+        """Return the origin of the page that has sent what is no request, empty if it names none.
+
+        The fault may stand in the body of a request whose headers were valid.
+        """
+        in_body = self.cycle is not None and not self.cycle.response_complete
+        pairs = self.cycle.scope["headers"] if in_body else []
+        named = [value for name, value in pairs if name == b"origin"]
+        origins = [*named, *ORIGIN.findall(self._received)]
+        return origins[-1].decode("latin-1") if origins else ""
