@@ -92,8 +92,11 @@ async def read_body(
     except BaseException:
         share.release()
         raise
-    share.keep()
-    return b"".join(parts), share
+    else:
+        share.keep()
+        return b"".join(parts), share
+    finally:
+        parts.clear()  # which the traceback of a refusal would keep until its client has read it
 
 
 def _too_large(limit: int, when: str = "") -> RefusedError:
