@@ -19,6 +19,7 @@ from shelfmark.service.messages import InvalidFieldError, field_path
 # Read from its file now: a worker without a free descriptor could not do so later.
 codecs.lookup("utf-8-sig")
 
+GZIP = b"\x1f\x8b"  # its first bytes
 LARGE = 1 << 16  # bytes of a body that is parsed in steps
 
 
@@ -67,6 +68,8 @@ def parse_json(body: bytes) -> Any:
 
 def _decode(body: bytes) -> str:
     """Return a body as text; the byte order mark of UTF-8 is accepted."""
+    if body.startswith(GZIP):
+        raise InvalidFieldError("body", "is gzip, but Content-Encoding does not say so")
     if b"\0" in body[:4] or body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InvalidFieldError("body", "should be UTF-8, not UTF-16 or UTF-32")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -62,6 +63,7 @@ def test_many_values_are_refused_before_they_are_parsed(body: bytes) -> None:
         ('{"text": "a"}'.encode("utf-16-le"), "should be UTF-8, not UTF-16 or UTF-32"),
         ('{"text": "a"}'.encode("utf-32"), "should be UTF-8, not UTF-16 or UTF-32"),
         ('{"text": "a"}'.encode("utf-32-be"), "should be UTF-8, not UTF-16 or UTF-32"),
+        (gzip.compress(b'{"text": "a"}', mtime=0), "is gzip, but Content-Encoding does not say so"),
         (b'{"top_k": NaN}', "has NaN, which is not JSON"),
         (b'{"top_k": [-Infinity]}', "has -Infinity, which is not JSON"),
         (b"[" * 200_000 + b"]" * 200_000, "has too many levels"),
