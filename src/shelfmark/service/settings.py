@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_core import ErrorDetails
@@ -20,9 +19,12 @@ from shelfmark.models.aliases import LATEST
 from shelfmark.monitoring.spans import check_since
 from shelfmark.service.middleware.prefix import normalize_prefix
 
-ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{1,5})?")
+ORIGIN = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:(?P<port>[0-9]{1,5}))?"
+)
 ANY_ORIGIN = "*"
-DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which browsers leave out of an origin
+MAX_PORT = 65_535
+DEFAULT_PORTS = {"http": 80, "https": 443}  # which browsers leave out of an origin
 # What a value looks like where the default does not show it.
 FORMS = {
     "cors_origins": '; give a JSON list, ["https://a.org"]',
@@ -58,10 +60,12 @@ def _check_origins(origins: list[str]) -> list[str]:
 
 
 def _check_origin(origin: str) -> str:
-    lower = origin.strip().lower()
-    if not ORIGIN.fullmatch(lower):
+    found = ORIGIN.fullmatch(origin.strip().lower())
+    if not found or int(found["port"] or 0) > MAX_PORT:
         raise ValueError(f"{origin!r} is no origin: scheme, host and port alone, as https://a.org")
-    return lower.removesuffix(DEFAULT_PORTS.get(urlsplit(lower).scheme, " "))
+    port = int(found["port"] or 0)
+    shown = port and port != DEFAULT_PORTS.get(found["scheme"])
+    return f"{found['scheme']}://{found['host']}" + (f":{port}" if shown else "")
 
 
 Key = Annotated[SecretStr, AfterValidator(_check_secret)]
@@ -86,7 +90,7 @@ class Settings(BaseSettings):
 
     models: str = Field("models", description="folder or bucket (gs://...) of the models")
     model: str = Field(LATEST, pattern=VERSION, description="version or alias to load at the start")
-    port: int = Field(8000, ge=1, le=65535, validation_alias="PORT", description="port")
+    port: int = Field(8000, ge=1, le=MAX_PORT, validation_alias="PORT", description="port")
     workers: int = Field(1, ge=1, le=256, description="server processes")
     root_path: Annotated[str, AfterValidator(normalize_prefix)] = Field(
         "", description="path of a proxy under which the service stands, such as /shelf"
