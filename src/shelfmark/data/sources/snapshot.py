@@ -5,6 +5,7 @@ Layout: https://www.kaggle.com/datasets/Cornell-University/arxiv
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -120,21 +121,25 @@ def parse_revision(record: dict[str, Any]) -> tuple[int, date | None]:
     The version is that of `versions` or of the identifier, whichever is higher; 0 if neither names
     one. The day is that of `update_date`, None if it is missing or invalid.
     """
-    numbers = [parse_version(str(record.get("id")))]
+    number = parse_version(str(record.get("id")))
     if isinstance(versions := record.get("versions"), list):
-        numbers += [parse_version(str(one.get("version"))) for one in versions
-                    if isinstance(one, dict)]  # fmt: skip
-    return max(numbers), _parse_updated(record.get("update_date"))
+        for one in versions:
+            if isinstance(one, dict):
+                number = max(number, _version_number(str(one.get("version"))))
+    updated = record.get("update_date")
+    return number, _parse_updated(str(updated)) if updated else None
 
 
-def _parse_updated(value: Any) -> date | None:
-    if not value:
-        return None
+_version_number = functools.lru_cache(maxsize=1 << 10)(parse_version)
+
+
+@functools.lru_cache(maxsize=1 << 15)  # most days are those of many papers
+def _parse_updated(text: str) -> date | None:
     try:
-        return date.fromisoformat(str(value)[:10])  # the usual form
+        return date.fromisoformat(text[:10])  # the usual form
     except ValueError:
         pass
     try:
-        return dates.parse_day(str(value))
+        return dates.parse_day(text)
     except ValueError:
         return None
