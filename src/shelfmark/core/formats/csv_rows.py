@@ -134,6 +134,7 @@ class CsvRows:
         except csv.Error as error:
             raise ShelfmarkError(f"{place}: line {self._lines.number}: {_reason(error)}") from error
         self.columns = choose_columns(self.names, wanted, place)
+        self._wanted = {plain_name(name) for name in wanted}
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str] | BadRow]]:
         """Yield the line at which each row begins, and its cells or why it is no row."""
@@ -148,14 +149,20 @@ class CsvRows:
                 line = self._lines.take_back_all_but_first()
                 yield line, BadRow(_reason(error))
                 continue
-            if any(map(str.strip, cells)):
+            if any(map(str.strip, cells)) and not self._repeats_header(cells):
                 yield self._lines.first, self._row(cells)
+
+    def _repeats_header(self, cells: list[str]) -> bool:
+        """Whether a row is the header again, as where files are joined to one."""
+        return [*map(str.strip, cells)] == [*map(str.strip, self.names)]
 
     def _row(self, cells: list[str]) -> dict[str, str] | BadRow:
         named, size = len(self.names), len(cells)
         if size < named or any(map(str.strip, cells[named:])):
             return BadRow(f"{size} cells under {named} columns; put texts in quotes")
         row = {name: cells[at] for name, at in self.columns.items()}
+        if len(row) > 1 and all(plain_name(cell) in self._wanted for cell in row.values()):
+            return BadRow("a header again, of other columns; read the joined files one by one")
         if not all(map(_is_unicode, row.values())):
             return BadRow(NOT_UTF8)
         return row

@@ -50,6 +50,15 @@ def test_rows_hold_the_chosen_columns(content: bytes, expected: list[tuple[int, 
     assert rows(content) == expected
 
 
+def test_a_header_that_is_repeated_is_no_paper() -> None:
+    """As `cat a.csv b.csv` joins files."""
+    found = rows(b"id,text\n1,a\nid, text\n2,b\nText,ID\nc,3\n")
+    assert [line for line, _ in found] == [2, 4, 5, 6]
+    assert found[2][1] == BadRow(
+        "a header again, of other columns; read the joined files one by one"
+    )
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("head", ["", "sep=?\n", '"sep=?"\n', "\n\nSEP=?\n"])
 def test_any_separator(separator: str, head: str) -> None:
