@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shelfmark.core.files import Location
-from shelfmark.core.formats.csv_rows import choose_columns
+from shelfmark.core.formats.csv_rows import NOT_UTF8, BadRow, choose_columns
 from shelfmark.core.formats.signatures import Form
 from shelfmark.core.formats.unpack import Content
 from shelfmark.errors import ShelfmarkError
@@ -50,8 +50,8 @@ class TableRows:
             self.names, self._batches = _OPENERS[form](source, stack)
             self.columns = choose_columns(self.names, wanted, content.place)
 
-    def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the number of each row, from 1, and its values.
+    def __iter__(self) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
+        """Yield the number of each row, from 1, and its values; binary ones are read as text.
 
         Raises:
             ShelfmarkError: the file is damaged.
@@ -61,7 +61,7 @@ class TableRows:
             for batch in self._batches([self.names[at] for at in self.columns.values()]):
                 for row in batch.rename_columns(list(self.columns)).to_pylist():
                     number += 1
-                    yield number, row
+                    yield number, _decode(row)
 
     @contextlib.contextmanager
     def _one_line_errors(self) -> Iterator[None]:
@@ -69,10 +69,21 @@ class TableRows:
 
         try:
             yield
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        # An OverflowError is of a date that Python has not.
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             raise ShelfmarkError(
                 f"{self._place}: not a readable {self._form} file ({error})"
             ) from error
+
+
+def _decode(row: dict[str, Any]) -> dict[str, Any] | BadRow:
+    # Some writers, such as those of Hive, do not note that a column of bytes is text.
+    if not any(isinstance(value, bytes) for value in row.values()):
+        return row
+    try:
+        return {key: x.decode() if isinstance(x, bytes) else x for key, x in row.items()}
+    except UnicodeDecodeError:
+        return BadRow(NOT_UTF8)
 
 
 Batches = Iterator[Any]  # of pyarrow.RecordBatch

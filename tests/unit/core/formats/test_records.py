@@ -156,6 +156,19 @@ def test_names_of_a_table_are_compared_without_case_and_blanks(tmp_path: Path, k
     assert read(tmp_path / "a") == PAPERS[:1]
 
 
+def test_text_that_a_table_holds_as_bytes_is_text(tmp_path: Path) -> None:
+    table = pa.table({"id": [b"1", b"2", b"3"], "text": [b"a robot", b"a \xe9", None]})
+    pq.write_table(table, tmp_path / "a")
+    assert read(tmp_path / "a") == [PAPERS[0], BadRow(NOT_UTF8), {"id": "3", "text": None}]
+
+
+def test_a_date_that_no_calendar_has_is_one_line(tmp_path: Path) -> None:
+    dates = pa.array([1 << 30], pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"text": dates}), tmp_path / "a")
+    with pytest.raises(ShelfmarkError, match="not a readable Parquet file"):
+        read(tmp_path / "a")
+
+
 @pytest.mark.parametrize("kind", ["Parquet", "Arrow", "Arrow stream"])
 @pytest.mark.parametrize("share", [0.3, 0.9])
 def test_a_table_that_is_cut_is_one_line(tmp_path: Path, kind: str, share: float) -> None:
