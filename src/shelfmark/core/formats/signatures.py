@@ -74,7 +74,7 @@ UNREADABLE_TEXT: dict[str, bytes] = {
     "a BibTeX file": rb"@(?:article|inproceedings|misc|book|string|comment|preamble)\s*\{",
     "an RIS file": rb"TY  - [A-Z]",
 }
-# A zip that is a document: the beginning of its first member's name.
+# A zip that is a document: the beginning of the name of its first or last member.
 ZIP_DOCUMENTS = {
     "[Content_Types].xml": "a Word, Excel or PowerPoint document",
     "_rels/": "a Word, Excel or PowerPoint document",

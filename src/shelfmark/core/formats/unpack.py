@@ -146,9 +146,10 @@ def _open_zip(content: Content, stack: contextlib.ExitStack) -> Content:
 
 
 def _document(entries: list[zipfile.ZipInfo]) -> str:
-    first = entries[0].filename if entries else ""
+    # Most programs write that member first, some last.
+    ends = [entry.filename for entry in (*entries[:1], *entries[-1:])]
     for start, name in signatures.ZIP_DOCUMENTS.items():
-        if first.startswith(start):
+        if any(member.startswith(start) for member in ends):
             return name
     return ""
 
