@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import queue
 import threading
@@ -13,7 +14,7 @@ import orjson
 
 from shelfmark.core import files
 from shelfmark.core.files import Location
-from shelfmark.core.formats.csv_rows import BadRow, shorten_names
+from shelfmark.core.formats.csv_rows import LONGEST_NAME, BadRow, plain_name, shorten_names
 from shelfmark.core.formats.records import Record, open_records
 from shelfmark.errors import ShelfmarkError
 
@@ -121,7 +122,11 @@ def parse_record(line: int, record: Any) -> InputRecord | InvalidRecord:
             return InvalidRecord(line, f"broken JSON: {error}")
     if not isinstance(record, dict):
         return InvalidRecord(line, "not an object with text, or title and abstract")
-    ident = None if record.get("id") is None else str(record["id"])
+    named = _by_plain_names(record)
+    if len(named) < sum(_column(key) is not None for key in record):
+        return InvalidRecord(line, "has two fields of one name, but for capitals and blanks")
+    record = named
+    ident = None if record.get("id") is None else str(record["id"]).strip()
     title, abstract = record.get("title"), record.get("text")
     if _is_blank(abstract):
         abstract = next((record[name] for name in ABSTRACTS if not _is_blank(record.get(name))), "")
@@ -133,6 +138,17 @@ def parse_record(line: int, record: Any) -> InputRecord | InvalidRecord:
     if not (title or "").strip() and not (abstract or "").strip():
         return InvalidRecord(line, "no text: give text, or title and abstract", ident)
     return InputRecord(line, ident, title or "", abstract or "")
+
+
+def _by_plain_names(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a paper; names are compared as those of columns are."""
+    return {name: value for key, value in record.items() if (name := _column(key)) is not None}
+
+
+@functools.lru_cache(maxsize=1024)
+def _column(key: str) -> str | None:
+    name = plain_name(key) if len(key) < LONGEST_NAME else ""
+    return name if name in PAPER else None
 
 
 def _is_blank(value: Any) -> bool:

@@ -1,10 +1,12 @@
-"""Standard input in batches of the lines that have arrived, without waiting for more."""
+"""Papers to classify: standard input as it arrives, and the names of fields."""
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
+import orjson
 import pytest
 
 from shelfmark.data import readers
@@ -41,3 +43,22 @@ def test_a_standard_input_that_fails_is_no_end(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(sys, "stdin", standard_input)
         with pytest.raises(ShelfmarkError, match="standard input: "):
             list(readers.read_batches("-"))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"ID": " 1 ", "Title": "a robot", "ABSTRACT": "its arm"},
+        {"id": "1", "Title": "a robot", "abstract": "its arm", "Text": ""},
+        {" id": 1, "title ": "a robot", "Summary": "its arm", "other": 2},
+    ],
+)
+def test_names_of_fields_are_compared_as_those_of_columns(record: dict[str, Any]) -> None:
+    read = readers.parse_record(1, orjson.dumps(record))
+    assert read == readers.InputRecord(1, "1", "a robot", "its arm")
+
+
+def test_two_fields_of_one_name_are_refused() -> None:
+    read = readers.parse_record(1, {"title": "a robot", "Title": "a galaxy", "abstract": "an arm"})
+    assert isinstance(read, readers.InvalidRecord)
+    assert "two fields of one name" in read.error
