@@ -133,7 +133,10 @@ def _list_folder(folder: Path, setting: str) -> list[str]:
 def _match_files(pattern: Path) -> list[str]:
     """Return the files that match a pattern; `**` follows no link to a folder, which may loop."""
     parts = pattern.parts
-    fixed = next(place for place, part in enumerate(parts) if glob.has_magic(part))
+    fixed = 0
+    # A folder of that very name comes first, as for a whole path.
+    while fixed < len(parts) - 1 and Path(*parts[: fixed + 1]).is_dir():
+        fixed += 1
     rest = [*parts[fixed:], *(["*"] if parts[-1] == "**" else [])]
     try:
         return [str(path) for path in Path(*parts[:fixed]).glob("/".join(rest)) if path.is_file()]

@@ -174,6 +174,15 @@ def test_a_folder_of_that_very_name_comes_first() -> None:
 
 
 @pytest.mark.usefixtures("here")
+def test_a_pattern_in_a_folder_of_that_very_name() -> None:
+    put("old [1]/b[2]/1.json", "old [1]/b[2]/2.json", "old [1]/b2/3.json")
+    assert found("old [1]/b[2]/*.json") == ["old [1]/b[2]/1.json", "old [1]/b[2]/2.json"]
+    assert found("old [1]/b?/*.json") == ["old [1]/b2/3.json"]
+    with pytest.raises(ShelfmarkError, match="no file matches"):
+        found("old [1]/none.json")
+
+
+@pytest.mark.usefixtures("here")
 def test_no_file_is_read_twice(tmp_path: Path) -> None:
     put("d/a.json", "d/b.json")
     Path("link.json").symlink_to("d/b.json")
