@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,42 @@ class RecordBatch(NamedTuple):
 
     file: str
     records: list[Record]
+
+
+@dataclass
+class InvalidCounts:
+    """Counts the records that lack what they should hold, for readers that leave them out.
+
+    Args:
+        setting: the name of the files in the log.
+        wanted: what each record should hold.
+
+    Attributes:
+        read: number of records.
+        invalid: number of those that lack it.
+        first: place and reason of the first of them.
+    """
+
+    setting: str
+    wanted: str = "paper"
+    read: int = 0
+    invalid: int = 0
+    first: str = ""
+
+    def add(self, file: str, line: int, error: str | None) -> None:
+        """Count a record, and its error if it has one."""
+        self.read += 1
+        if error is not None:
+            self.invalid += 1
+            self.first = self.first or f"{file and file + ', '}line {line}: {error}"
+
+    def log(self) -> None:
+        """Log a warning if there are any."""
+        if self.invalid:
+            logger.warning(
+                "{}: {:,} of {:,} records hold no {} and are left out, the first in {}",
+                self.setting, self.invalid, self.read, self.wanted, self.first,
+            )  # fmt: skip
 
 
 class PaperStream:
@@ -98,10 +135,11 @@ class PaperStream:
             raise ShelfmarkError(f"{self._setting}: {self} changed while they were read: run again")
         self._log_skipped(newest)
 
-    def read_records(self) -> Iterator[Record]:
-        """Yield the records of all files, each with its line."""
+    def read_placed(self) -> Iterator[tuple[str, int, Any]]:
+        """Yield the file of each record, as `RecordBatch` has it, its line, and the record."""
         for batch in self.read_batches():
-            yield from batch.records
+            for line, record in batch.records:
+                yield batch.file, line, record
 
     def _read_all(self) -> Iterator[RecordBatch]:
         columns = (*self._columns, *(name for name in REVISION if name not in self._columns))

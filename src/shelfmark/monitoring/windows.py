@@ -27,8 +27,8 @@ from shelfmark.core.arrays import Ints
 from shelfmark.core.files import Location
 from shelfmark.data import labels, readers
 from shelfmark.data.inputs import Setting
-from shelfmark.data.readers import InputRecord
-from shelfmark.data.streams import PaperStream
+from shelfmark.data.readers import InputRecord, InvalidRecord
+from shelfmark.data.streams import InvalidCounts, PaperStream
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.artifact import Model
 from shelfmark.models.card import ModelCard
@@ -156,19 +156,21 @@ def from_papers(papers: Setting, model: Model, since: str, most: int) -> Window:
     """
     first = parse_since(since, time.time())
     sample, left_out = Reservoir[tuple[float, str, str | None]](most), Counter[str]()
-    stream = PaperStream(papers, "--papers", COLUMNS)
-    for line, record in stream.read_records():
+    stream, counts = PaperStream(papers, "--papers", COLUMNS), InvalidCounts("--papers")
+    for file, line, record in stream.read_placed():
         fields = _record_fields(record)
         # A text beside both of its parts would be read without its title.
         whole = fields.get("title") and fields.get("abstract")
         fields = {key: value for key, value in fields.items() if key != "text" or not whole}
-        paper = readers.parse_record(line, fields)
+        paper = readers.parse_record(line, fields or record)
+        counts.add(file, line, paper.error if isinstance(paper, InvalidRecord) else None)
         moment = _time_of(fields)
         if not isinstance(paper, InputRecord):
             left_out[INVALID] += 1
         elif moment is None or moment >= first:
             text = model.text(paper.title, paper.abstract)
             sample.add((moment or math.nan, text, _find_label(fields, model.targets.data)))
+    counts.log()
     chosen = sorted(sample.items(), key=lambda paper: (math.isnan(paper[0]), paper[0]))
     texts = [text for _, text, _ in chosen]
     terms = sketcher_for(model).transform(texts) if texts else None
@@ -240,14 +242,28 @@ def _add_labels(lines: list[LogLine], truth: Setting, data: DataConfig) -> None:
     for line in lines:
         if (name := paper_key(line.id)) is not None:
             by_paper.setdefault(name, []).append(line)
-    for _, record in PaperStream(truth, "--labels", COLUMNS, LABELS).read_records():
+    counts = InvalidCounts("--labels", "label")
+    for file, number, record in PaperStream(truth, "--labels", COLUMNS, LABELS).read_placed():
         fields = _record_fields(record)
         label, name = _find_label(fields, data), paper_key(fields.get("id"))
+        counts.add(file, number, _label_error(number, record, label, name))
         if label is not None and name is not None:
             for line in by_paper.get(name, ()):
                 line.label = label
+    counts.log()
     known = sum(line.label is not None for line in lines)
     logger.info("--labels: {:,} of {:,} papers of the log have a true label", known, len(lines))
+
+
+def _label_error(line: int, record: Any, label: str | None, name: str | None) -> str | None:
+    """Return why a record labels no paper, None if it labels one."""
+    if label is not None and name is not None:
+        return None
+    if not _record_fields(record) and isinstance(
+        invalid := readers.parse_record(line, record), InvalidRecord
+    ):
+        return invalid.error
+    return f"no {'label that is known' if name is not None else 'identifier'}"
 
 
 def _terms_of(

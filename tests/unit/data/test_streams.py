@@ -177,4 +177,4 @@ def test_labels_without_a_text_are_newest_too(tmp_path: Path) -> None:
         write(tmp_path / "b.jsonl", {"id": "0704.0001v1", "label": "old"}),
     ]
     stream = PaperStream(named, "--labels", ("id", "label"), ("label",))
-    assert [orjson.loads(record) for _, record in stream.read_records()] == [new]
+    assert [orjson.loads(record) for _, _, record in stream.read_placed()] == [new]

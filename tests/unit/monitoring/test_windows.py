@@ -104,6 +104,7 @@ def test_true_labels_come_later_by_the_papers_names(
     window = windows.from_log(str(file), model.card, "", 10, str(truth))
     assert window.rows["label"].tolist() == ["cs.CV", "cs.CL", None, "cs.RO", "cs.AI"]
     assert "--labels: 4 of 5 papers of the log have a true label" in log()
+    assert "--labels: 1 of 6 records hold no label and are left out, the first in line 6" in log()
     with pytest.raises(ShelfmarkError, match="--labels: there is no file"):
         windows.from_log(str(file), model.card, "", 10, "none.jsonl")
 
@@ -180,6 +181,30 @@ def test_labels_and_times_of_papers(
     np.testing.assert_equal(window.rows["time"].tolist(), [moment])
     assert window.texts == ["A robot\narm"]
     assert window.left_out == {"invalid": 1}
+
+
+def test_records_without_a_paper_are_named(
+    model: Model, tmp_path: Path, log: Callable[[], str]
+) -> None:
+    file = tmp_path / "papers.csv"
+    file.write_text("id,title,abstract\n1,A robot,An arm\n2,A robot, an arm, cut\n")
+    assert len(windows.from_papers(str(file), model, "", 10).rows) == 1
+    assert "--papers: 1 of 2 records hold no paper and are left out, the first in line 3" in log()
+    assert "4 cells under 3 columns" in log()
+    other = write(tmp_path / "b.jsonl", {"text": "a galaxy"})
+    windows.from_papers([str(file), str(other)], model, "", 10)
+    assert "1 of 3 records hold no paper and are left out, the first in" in log()
+    assert "papers.csv, line 3: " in log()
+
+
+def test_a_damaged_record_of_labels_is_named(
+    model: Model, tmp_path: Path, log: Callable[[], str]
+) -> None:
+    file = write(tmp_path / "a.jsonl", line(model, 1.0, id="mine"))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("id,label\nmine,cs.CL\nyours,cs.CL,cs.AI\n")
+    windows.from_log(str(file), model.card, "", 10, str(labels))
+    assert "the first in line 3: 3 cells under 2 columns" in log()
 
 
 def test_a_file_without_papers_is_an_empty_window(model: Model, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import itertools
 import math
 import os
 import random
@@ -33,7 +32,7 @@ from shelfmark.core.tables import Table
 from shelfmark.data import readers
 from shelfmark.data.inputs import Setting
 from shelfmark.data.sources import sample
-from shelfmark.data.streams import PaperStream
+from shelfmark.data.streams import InvalidCounts, PaperStream
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.benchmarks import memory
 from shelfmark.service.settings import Settings
@@ -296,14 +295,17 @@ def _read_papers(file: Setting | None) -> Papers:
     if not file:
         made = sample.read_records(None, PAPERS)
         return [{"title": paper.title, "abstract": paper.abstract} for _, paper in made]
-    stream = PaperStream(file)
-    records = (readers.parse_record(*one) for one in stream.read_records())
-    papers = (
-        {"title": one.title[:LONGEST], "abstract": one.abstract[:LONGEST]}
-        for one in records
-        if isinstance(one, readers.InputRecord) and one.abstract.strip()
-    )
-    if not (some := list(itertools.islice(papers, PAPERS))):
+    stream, counts = PaperStream(file), InvalidCounts("--file")
+    some: list[dict[str, str]] = []
+    for name, line, record in stream.read_placed():
+        one = readers.parse_record(line, record)
+        counts.add(name, line, one.error if isinstance(one, readers.InvalidRecord) else None)
+        if isinstance(one, readers.InputRecord) and one.abstract.strip():
+            some.append({"title": one.title[:LONGEST], "abstract": one.abstract[:LONGEST]})
+        if len(some) == PAPERS:
+            break
+    counts.log()
+    if not some:
         raise ShelfmarkError(f"--file: {stream} holds no paper with an abstract")
     return some
 
