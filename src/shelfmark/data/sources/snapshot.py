@@ -103,12 +103,17 @@ def parse_submitted(versions: Any) -> date:
 def first_date(versions: Any) -> str:
     """Return the date of the first version as the record writes it.
 
+    That is the version of the lowest number; where none has a number, the first in the list.
+
     Raises:
         BadRecordError: it is missing.
     """
     try:
-        created = versions[0]["created"]
-    except (LookupError, TypeError):
+        first = versions[0]
+        if len(versions) > 1 and first.get("version") != "v1":  # some list the newest first
+            first = min(versions, key=lambda one: parse_version(str(one.get("version"))))
+        created = first["created"]
+    except (LookupError, TypeError, AttributeError):
         created = None
     if not isinstance(created, str):
         raise BadRecordError(NO_DATE)

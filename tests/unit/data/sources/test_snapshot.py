@@ -132,6 +132,20 @@ def test_dates_of_other_forms_are_read(created: str) -> None:
     assert snapshot.parse_submitted([{"created": created}]) == date(2007, 4, 2)
 
 
+@pytest.mark.parametrize("names", [("v2", "v1"), ("v10", "v9"), ("V3", "V1"), ("v10", "v2", "v1")])
+def test_the_first_version_is_the_lowest_wherever_it_stands(names: tuple[str, ...]) -> None:
+    days = ["Tue, 3 Apr 2012 19:18:42 GMT"] * (len(names) - 1) + ["Mon, 2 Apr 2007 19:18:42 GMT"]
+    listed = [{"version": name, "created": day} for name, day in zip(names, days, strict=True)]
+    assert snapshot.parse_submitted(listed) == date(2007, 4, 2)
+    assert snapshot.parse_submitted(listed[::-1]) == date(2007, 4, 2)
+
+
+@pytest.mark.parametrize("versions", [["v1", "v2"], [None, {}], {"v1": 1, "v2": 2}])
+def test_versions_of_another_form_are_a_broken_record(versions: Any) -> None:
+    with pytest.raises(BadRecordError, match="no date of the first version"):
+        snapshot.parse_submitted(versions)
+
+
 def test_an_impossible_year_is_named() -> None:
     with pytest.raises(BadRecordError, match="first version: an impossible year: 'Mon, 2 Apr 1066"):
         snapshot.parse_submitted([{"created": "Mon, 2 Apr 1066 19:18:42 GMT"}])
