@@ -64,7 +64,9 @@ def drop_blank() -> None:
     Each entry point calls this once, before it imports a library that reads them.
     """
     for name, value in list(os.environ.items()):
-        if (name in NAMES or name.startswith(PREFIXES)) and not value.strip():
+        # The settings are read without regard to case: two spellings are one variable.
+        ours = name in NAMES or name.upper().startswith(PREFIXES)
+        if ours and not value.strip():
             del os.environ[name]
 
 

@@ -24,6 +24,7 @@ ORIGIN = re.compile(
 )
 ANY_ORIGIN = "*"
 MAX_PORT = 65_535
+DAY = 86_400  # seconds
 DEFAULT_PORTS = {"http": 80, "https": 443}  # which browsers leave out of an origin
 # What a value looks like where the default does not show it.
 FORMS = {
@@ -125,6 +126,7 @@ class Settings(BaseSettings):
     shutdown_seconds: int = Field(
         8,
         ge=1,
+        le=DAY,
         description="time for requests in flight after SIGTERM; 1.5 s later no process is left",
     )
     load_seconds: float = Field(

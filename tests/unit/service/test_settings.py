@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shelfmark.core import environment
 from shelfmark.errors import ShelfmarkError
 from shelfmark.service.server import read_settings, serve
 from shelfmark.service.settings import MonitorSettings, Settings, settings_table
@@ -54,6 +55,7 @@ LIST = 'give a JSON list, ["https://a.org"]'
         ("SHELFMARK_WORKERS", "0", "SHELFMARK_WORKERS: '0' should be at least 1"),
         ("SHELFMARK_MAX_PAPERS", "many", "SHELFMARK_MAX_PAPERS: 'many' should be a whole number"),
         ("SHELFMARK_REQUEST_SECONDS", "x", "SHELFMARK_REQUEST_SECONDS: 'x' should be a number"),
+        ("SHELFMARK_SHUTDOWN_SECONDS", f"1{22 * '0'}", "should be at most 86400, such as 8"),
         ("SHELFMARK_REQUEST_SECONDS", "0", "SHELFMARK_REQUEST_SECONDS: '0' should be greater than"),
         ("SHELFMARK_REQUEST_SECONDS", "nan", "SHELFMARK_REQUEST_SECONDS: 'nan' should be a finite"),
         ("SHELFMARK_REQUEST_SECONDS", "inf", "SHELFMARK_REQUEST_SECONDS: 'inf' should be a finite"),
@@ -109,6 +111,16 @@ def test_the_line_end_of_a_secret_file_is_no_part_of_a_key(monkeypatch: pytest.M
     admin_key = read_settings(Settings).admin_key
     assert admin_key is not None
     assert admin_key.get_secret_value() == "sixteen letters."
+
+
+@pytest.mark.parametrize("empty", ["shelfmark_api_key", "Shelfmark_Api_Key"])
+def test_an_empty_spelling_of_a_key_does_not_hide_another(
+    empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHELFMARK_API_KEY", "sixteen letters.")
+    monkeypatch.setenv(empty, "")
+    environment.drop_blank()
+    assert read_settings(Settings).api_key is not None
 
 
 @pytest.mark.parametrize(
