@@ -185,6 +185,7 @@ def test_a_preflight_request_names_what_may_be_sent(home: Path) -> None:
         ("https://other.example", PREFLIGHT, "SHELFMARK_CORS_ORIGINS does not list this origin."),
         (ORIGIN, ("Access-Control-Request-Method: DELETE",), "may send GET, HEAD and POST with"),
         (ORIGIN, (PREFLIGHT[0], "Access-Control-Request-Headers: x-admin-key"), "X-API-Key"),
+        (ORIGIN, (*PREFLIGHT, "Access-Control-Request-Private-Network: true"), "private network"),
     ],
 )
 def test_a_preflight_request_for_more_is_a_problem(

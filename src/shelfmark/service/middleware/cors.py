@@ -16,6 +16,7 @@ from shelfmark.service.responses import problem_response
 METHODS = ("GET", "HEAD", "POST")
 # The admin key is missing on purpose: it belongs on no page.
 SENT = ("Content-Encoding", "Content-Type", API_KEY, "X-Request-ID")
+PRIVATE_NETWORK = "access-control-request-private-network"
 READ = ("Accept-Encoding", "Allow", "Retry-After", "X-Request-ID")
 
 
@@ -65,13 +66,15 @@ class OtherOrigins(CORSMiddleware):
             for name, value in response.headers.items()
             if name.startswith("access-control-") or name == "vary"
         }
-        refusal = _refusal(self.is_allowed_origin(headers["origin"]))
+        refusal = _refusal(self.is_allowed_origin(headers["origin"]), PRIVATE_NETWORK in headers)
         return problem_response(400, refusal, headers=allowed)
 
 
-def _refusal(origin_allowed: bool) -> str:
+def _refusal(origin_allowed: bool, private_network: bool) -> str:
     if not origin_allowed:
         return "SHELFMARK_CORS_ORIGINS does not list this origin."
+    if private_network:
+        return "Pages of public sites may not ask this service, which is in a private network."
     return (f"Pages of other sites may send {', '.join(METHODS[:-1])} and {METHODS[-1]} with the "
             f"headers {', '.join(SENT)}.")  # fmt: skip
 
