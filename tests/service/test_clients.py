@@ -56,8 +56,9 @@ def test_the_metrics_answer_head_too_and_count_it(server: httpx.Client) -> None:
     assert (head.status, head.body) == (200, b"")
     assert int(head.headers["content-length"]) > 1000
     send(server, request("HEAD", "/health"))
+    send(server, request("HEAD", "/openapi.json"))
     metrics = server.get("/metrics").text
-    for path in ("/metrics", "/health"):
+    for path in ("/metrics", "/health", "/openapi.json"):
         series = f'shelfmark_requests_total{{method="HEAD",route="{path}",status="200"}}'
         assert re.search(rf"^{re.escape(series)} [1-9]", metrics, re.MULTILINE)
 

@@ -43,7 +43,7 @@ class Application(FastAPI):
             # Instead of these: what stands under the path of a proxy and needs no other host.
             openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False,
         )  # fmt: skip
-        self.add_route("/openapi.json", _contract, include_in_schema=False)
+        self.add_api_route("/openapi.json", _contract, include_in_schema=False)
         add_problem_handlers(self)
         self.add_exception_handler(NOT_FOUND, _answer_unknown_path)
         self.add_exception_handler(METHOD_NOT_ALLOWED, _answer_other_method)
