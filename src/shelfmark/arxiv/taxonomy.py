@@ -322,7 +322,7 @@ def full_name(label: str, added: Mapping[str, str] | None = None) -> str:
     return CATEGORIES.get(label) or ARCHIVES.get(label) or (added or {}).get(label) or label
 
 
-def unlisted(categories: Collection[str], added: Mapping[str, str] | None = None) -> list[str]:
+def find_unlisted(categories: Collection[str], added: Mapping[str, str] | None = None) -> list[str]:
     """Return the categories that are neither listed nor added."""
     if KNOWN.issuperset(categories):  # as of most papers
         return []

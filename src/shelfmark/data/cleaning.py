@@ -200,7 +200,7 @@ def clean_records(data: DataConfig, records: list[tuple[int, Any]], file: int = 
         if isinstance(paper, BrokenRecord):
             broken.append(paper)
             continue
-        for name in taxonomy.unlisted(paper.categories, data.categories):
+        for name in taxonomy.find_unlisted(paper.categories, data.categories):
             UnlistedCategory(paper.id, 1).add(name, unlisted)
         title, abstract = clean_text(paper.title), clean_text(paper.abstract)
         reason = _reason_to_drop(data, paper, abstract)

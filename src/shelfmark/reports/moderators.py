@@ -230,7 +230,7 @@ def _classify_batch(folder: Path, papers: list[Paper]) -> list[Row]:
     predictions = answers.answer_queries(model, asked)
     added = model.targets.data.categories
     return [
-        _make_row(paper, answer, taxonomy.unlisted(paper.categories, added))
+        _make_row(paper, answer, taxonomy.find_unlisted(paper.categories, added))
         for paper, answer in zip(papers, predictions, strict=True)
     ]
 

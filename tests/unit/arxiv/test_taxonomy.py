@@ -92,8 +92,8 @@ def test_a_category_that_is_not_listed(
     assert label_at(category, "group") == group
     assert full_name(category) == category
     assert full_name(category, {category: "Its name"}) == "Its name"
-    assert taxonomy.unlisted(["cs.AI", category]) == [category]
-    assert taxonomy.unlisted(["cs.AI", category], {category: "Its name"}) == []
+    assert taxonomy.find_unlisted(["cs.AI", category]) == [category]
+    assert taxonomy.find_unlisted(["cs.AI", category], {category: "Its name"}) == []
     assert label_among(category, {"a": ["math"], "b": [archive or "stat"]}) == (
         "b" if archive else None
     )
