@@ -23,7 +23,7 @@ LANGUAGES = (
 )
 # No name of a category holds any of these.
 SEPARATORS = re.compile(r"""[\s,;|/&+\[\]{}()'"`]+""")
-LISTED = re.compile(r"[^()]*\s\(([A-Za-z.-]+)\)")  # as arXiv's pages list them
+LISTED = re.compile(r"\A[^()]*\s\(([A-Za-z.-]+)\)\Z")  # as arXiv's pages list them
 # "24 pages, in French", "In french."; not "to appear in Chinese Physics B" or "in LATIN 2018".
 OTHER_LANGUAGE = re.compile(
     r"(?<!english or )\b(?:[Ii]n|[Ll]anguage:?)\s+"
@@ -95,7 +95,7 @@ def split_categories(names: str) -> list[str]:
 
     Also those of a list with brackets and quotes, and of arXiv's pages: `Robotics (cs.RO); …`.
     """
-    parts = [LISTED.fullmatch(part.strip()) for part in names.split(";")]
+    parts = [LISTED.match(part.strip()) for part in names.split(";")]
     if all(parts):
         return [part[1] for part in parts if part]
     return [name for name in SEPARATORS.split(names) if name]
