@@ -152,7 +152,8 @@ def _mixed_lines(lines: Iterable[bytes]) -> Iterator[Record]:
 
 
 def _text_or_json(line: bytes) -> Any:
-    if JSON_OBJECT.match(line):
+    # A line that is a JSON array, such as one of texts, is no paper; TeX writes none.
+    if JSON_OBJECT.match(line) or (line.lstrip().startswith(b"[") and json_values.is_json(line)):
         return line
     try:
         return {"text": line.decode()}

@@ -126,6 +126,14 @@ def test_json_among_lines_of_text_and_text_among_json(tmp_path: Path) -> None:
     assert read(tmp_path / "papers") == [{"text": "x"}, {"text": "a robot\n"}]
 
 
+def test_an_array_of_texts_is_no_line_of_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b'["a robot", "a galaxy"]\n[1] a robot\n[a, b] a galaxy\n')
+    with open_records(tmp_path / "a.txt", COLUMNS, TEXTS) as records:
+        found = [record for _, record in records]
+    assert found == [b'["a robot", "a galaxy"]\n', {"text": "[1] a robot\n"},
+                     {"text": "[a, b] a galaxy\n"}]  # fmt: skip
+
+
 def test_a_broken_first_line_makes_no_array(tmp_path: Path) -> None:
     (tmp_path / "papers.jsonl").write_bytes(b'{"text": "cut,\n{"text": "x"}\n[1]\n')
     with open_records(tmp_path / "papers.jsonl", COLUMNS, TEXTS) as records:
