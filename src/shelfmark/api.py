@@ -10,6 +10,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from shelfmark.arxiv.text import is_blank
 from shelfmark.errors import ShelfmarkError
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ def _pair(paper: object, place: str) -> tuple[str, str]:
     pair = ("", paper) if isinstance(paper, str) else paper
     if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(x, str) for x in pair)):
         raise ShelfmarkError(f"{place} is {paper!r:.60}: give a text, or a tuple (title, abstract)")
-    if not any(text.strip() for text in pair):
+    if all(map(is_blank, pair)):
         raise ShelfmarkError(f"{place} has no text")
     return pair
 

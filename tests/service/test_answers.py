@@ -103,6 +103,7 @@ def test_a_file_that_a_browser_has_is_not_sent_again(server: httpx.Client) -> No
     ("body", "field", "problem"),
     [
         ({}, "body", "no text: give text, or title and abstract"),
+        ({"text": "\u00ad\u200b"}, "body", "no text: give text, or title and abstract"),
         ({"text": "  "}, "body", "no text"),
         ({"text": 3}, "text", "should be text"),
         ({"text": "a", "title": "b"}, "body", "not both"),

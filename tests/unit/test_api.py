@@ -181,6 +181,7 @@ NOT_PAPERS: list[tuple[Any, str]] = [
     ([], "no papers: give at least one"),
     ("", "the paper has no text"),
     ((" ", "\n"), "the paper has no text"),
+    (("\u00ad", "\u200b\ufeff"), "the paper has no text"),
     ((TITLE,), "the paper is .*: give a text, or a tuple"),
     ((TITLE, None), "the paper is .*: give a text, or a tuple"),
     ([OTHER, None], "paper 1 is None: give a text"),

@@ -33,6 +33,7 @@ _IGNORABLE = (
 )
 # A soft hyphen shows at the end of a line only: the word goes on in the next.
 INVISIBLE = re.compile(rf"\u00ad[ \t\r]*\n[ \t]*|[{_IGNORABLE}]")
+VISIBLE = re.compile(rf"[^\s\x00-\x1f\x7f{_IGNORABLE}]")
 LIGATURES = str.maketrans(
     {sign: unicodedata.normalize("NFKC", sign) for sign in map(chr, range(0xFB00, 0xFB07))}
 )
@@ -82,6 +83,11 @@ MATHS = re.compile(
     r"|\\\[(?:\\[^\[\]]|[^\\])++\\\])",
     re.DOTALL,
 )
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text shows nothing: it has only white space, control and invisible characters."""
+    return VISIBLE.search(text) is None
 
 
 def _letter(match: re.Match[str]) -> str:

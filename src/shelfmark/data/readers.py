@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from shelfmark.arxiv.text import is_blank
 from shelfmark.core import files
 from shelfmark.core.files import Location
 from shelfmark.core.formats.csv_rows import LONGEST_NAME, BadRow, plain_name, shorten_names
@@ -135,7 +136,7 @@ def parse_record(line: int, record: Any) -> InputRecord | InvalidRecord:
     for name, value in (("title", title), ("text or abstract", abstract)):
         if value is not None and not isinstance(value, str):
             return InvalidRecord(line, f"{name} is {type(value).__name__}, not text", ident)
-    if not (title or "").strip() and not (abstract or "").strip():
+    if _is_blank(title) and _is_blank(abstract):
         return InvalidRecord(line, "no text: give text, or title and abstract", ident)
     return InputRecord(line, ident, title or "", abstract or "")
 
@@ -152,4 +153,4 @@ def _column(key: str) -> str | None:
 
 
 def _is_blank(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
+    return value is None or (isinstance(value, str) and is_blank(value))

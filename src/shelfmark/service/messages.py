@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import HTTPException
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from shelfmark.arxiv.text import is_blank
 from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.config.schema import VERSION
 from shelfmark.models.answers import Answer, PaperQuery
@@ -86,7 +87,7 @@ class PaperInput(BaseModel):
                 raise InvalidFieldError(path, f"should have at most {max_characters:,} characters")
             if value is not None and has_surrogate(value):
                 raise InvalidFieldError(path, "contains a surrogate without its pair")
-        if not any(part and part.strip() for part in texts.values()):
+        if all(is_blank(part or "") for part in texts.values()):
             raise InvalidFieldError(field or "body", "no text: give text, or title and abstract")
         abstract = self.text or self.abstract or ""
         return PaperQuery(self.title or "", abstract, top_k, explain, self.primary, self.id)

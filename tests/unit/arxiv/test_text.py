@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shelfmark.arxiv.text import INVISIBLE, LIGATURES, MATHS_MASK, clean_text, join_texts
+from shelfmark.arxiv.text import INVISIBLE, LIGATURES, MATHS_MASK, clean_text, is_blank, join_texts
 
 ANYTHING = st.text(st.characters(exclude_categories=()))  # lone surrogates and NUL too
 TEXISH = st.lists(
@@ -249,3 +249,11 @@ def count_moves(text: str) -> int:
         run.insert(place, order)
         run = run if order else [0]
     return moves
+
+
+@pytest.mark.parametrize(
+    "value", ["", " \n\t", "\u200b", "\u00ad \ufeff\u2060", "\x00\x1b", "\u3000"]
+)
+def test_a_text_that_shows_nothing_is_blank(value: str) -> None:
+    assert is_blank(value)
+    assert not is_blank(f"{value}a")

@@ -62,3 +62,11 @@ def test_two_fields_of_one_name_are_refused() -> None:
     read = readers.parse_record(1, {"title": "a robot", "Title": "a galaxy", "abstract": "an arm"})
     assert isinstance(read, readers.InvalidRecord)
     assert "two fields of one name" in read.error
+
+
+def test_a_text_of_invisible_characters_alone_is_no_text() -> None:
+    read = readers.parse_record(1, {"text": "\u200b\u00ad", "title": "\ufeff"})
+    assert isinstance(read, readers.InvalidRecord)
+    assert readers.parse_record(1, {"text": "\u200b", "abstract": "an arm"}) == (
+        readers.InputRecord(1, None, "", "an arm")
+    )
