@@ -24,12 +24,14 @@ class LocalPath(click.ParamType[Path]):
 
     Args:
         existing: whether it has to be a folder that exists, if it is given.
+        file: whether it has to be a file, so that it cannot end in a slash.
     """
 
     name = "path"
 
-    def __init__(self, *, existing: bool = False) -> None:
+    def __init__(self, *, existing: bool = False, file: bool = False) -> None:
         self._existing = existing
+        self._file = file
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path."""
@@ -38,6 +40,8 @@ class LocalPath(click.ParamType[Path]):
             self.fail("the path is empty", param, ctx)
         if "://" in text:
             self.fail(f"{text} is an address, a path of this machine is needed", param, ctx)
+        if self._file and text.endswith("/"):  # which a Path would drop
+            self.fail(f"{text} is a folder, a file is needed", param, ctx)
         path = Path(expand_home(text))
         given = (
             ctx is not None

@@ -94,7 +94,7 @@ def repository_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command("harvest", cls=Command, stopped=STOPPED)
 @repository_options
 @click.option(
-    "--out", type=LocalPath(), default="harvest/papers.jsonl", show_default=True,
+    "--out", type=LocalPath(file=True), default="harvest/papers.jsonl", show_default=True,
     help="File to write or to update, of JSON lines; - for standard output.",
 )  # fmt: skip
 def harvest(since: str, sets: str, contact: str, url: str, interval: float, out: Path) -> None:

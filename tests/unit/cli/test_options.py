@@ -19,6 +19,7 @@ ADDRESS = "is an address, a path of this machine is needed"
         (["report", "--reports", "gs://bucket/r"], f"--reports: gs://bucket/r {ADDRESS}"),
         (["harvest", "--out", "gs://bucket/p.jsonl"], f"--out: gs://bucket/p.jsonl {ADDRESS}"),
         (["harvest", "--out", ""], "--out: the path is empty"),
+        (["harvest", "--out", "a/"], "--out: a/ is a folder, a file is needed"),
         (["classify-new", "--folder", "s3://a"], f"--folder: s3://a {ADDRESS}"),
         (["sync", "--folder", "missing"], "--folder: there is no folder missing"),
         (["sync", "--folder", "file"], "--folder: there is no folder file"),
