@@ -19,8 +19,13 @@ export function renderAnswer(answer, milliseconds) {
   ].filter(Boolean);
 }
 
+/** Returns the name of a category, or nothing where the taxonomy has none but its code. */
+function nameOf({ category, name }) {
+  return name && name !== category ? name : "";
+}
+
 function verdict(answer) {
-  const { category, name, confident } = answer;
+  const { category, confident } = answer;
   const chance = percent(answer.confidence);
   const state = confident ? "confident" : "unsure";
   const heading = element(
@@ -28,7 +33,7 @@ function verdict(answer) {
     { tabindex: "-1", class: "predicted" },
     element("span", { class: "spine" }, category),
     " ",
-    element("span", { class: "name" }, name ?? ""),
+    element("span", { class: "name" }, nameOf(answer)),
   );
   const advice = confident
     ? `A probability of ${chance} is high enough to act on.`
@@ -45,7 +50,7 @@ function verdict(answer) {
 }
 
 function author({ category, primary }) {
-  const own = element("b", {}, [primary.category, primary.name].filter(Boolean).join(" "));
+  const own = element("b", {}, [primary.category, nameOf(primary)].filter(Boolean).join(" "));
   const sentence = element("p", { class: "author" });
   if (!primary.known) {
     sentence.append("The model does not know the author’s category, ", own, ".");
@@ -65,13 +70,14 @@ function ordinal(number) {
 }
 
 function ranking({ ranking: ranks, primary }) {
-  const bars = ranks.map(({ category, name, group, probability }) => {
+  const bars = ranks.map((rank) => {
+    const { category, group, probability } = rank;
     const fill = styled(element("span", {}), "inline-size", `${100 * probability}%`);
     const own = primary?.category === category;
     const more = [groupName(category, group), own && "author’s\u00a0category"];
     return element("li", {},
       element("span", { class: "code" }, category),
-      element("span", { class: "name" }, name, " ",
+      element("span", { class: "name" }, nameOf(rank), " ",
         element("small", {}, more.filter(Boolean).join(" · "))),
       element("span", { class: "number" }, percent(probability)),
       element("span", { class: "bar", "aria-hidden": "true" }, fill));
@@ -81,9 +87,9 @@ function ranking({ ranking: ranks, primary }) {
 }
 
 function crossLists(lists) {
-  const items = lists.map(({ category, name, probability }) =>
-    element("li", {}, listingLink(category), ` ${name ?? ""} `,
-      element("span", { class: "number" }, percent(probability))));
+  const items = lists.map((list) =>
+    element("li", {}, listingLink(list.category), ` ${nameOf(list)} `,
+      element("span", { class: "number" }, percent(list.probability))));
   return element("section", {}, element("h3", {}, "Suggested cross-lists"),
     items.length
       ? element("ul", { class: "lists" }, ...items)

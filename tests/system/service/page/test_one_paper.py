@@ -73,7 +73,7 @@ def test_the_authors_category(page: Page) -> None:
     ask(page, "", ROBOT, " cs.RO ")
     expect(author).to_contain_text("agrees with the author’s category, cs.RO Robotics")
     ask(page, "", ROBOT, "no.such")
-    expect(author).to_contain_text("does not know the author’s category")
+    expect(author).to_have_text("The model does not know the author’s category, no.such.")
 
 
 def test_by_keyboard_alone(page: Page) -> None:
