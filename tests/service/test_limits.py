@@ -13,9 +13,11 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
+from shelfmark.service import http_protocol
 from shelfmark.service.app import create_app
 from shelfmark.service.settings import Settings
 from tests.support.moments import PATIENCE
+from tests.support.raw_http import request, send
 from tests.support.serving import ROBOT
 from tests.support.threaded_service import HeldModel, threaded_service
 
@@ -38,6 +40,19 @@ def test_a_streamed_body_over_the_limit_is_refused(server: httpx.Client) -> None
     answer = server.post("/predict", content=endless(), headers=headers)
     assert answer.status_code == 413
     assert server.post("/predict", json={"text": ROBOT}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("piece", "size", "status"),
+    [(1 << 8, 16_000, 200), (1 << 8, 17_000, 431), (1 << 15, 16_000, 200), (1 << 15, 33_000, 431)],
+)
+def test_headers_are_read_up_to_16_kib_however_they_arrive(
+    home: Path, monkeypatch: pytest.MonkeyPatch, piece: int, size: int, status: int
+) -> None:
+    monkeypatch.setattr(http_protocol, "READ_BYTES", piece)
+    with threaded_service(Settings(models=str(home / "models"), model="quick")) as client:
+        answer = send(client, request("GET", "/health", f"X-Long: {size * 'x'}"))
+    assert answer.status == status
 
 
 def test_an_api_key_is_required_if_one_is_set(home: Path) -> None:
