@@ -129,10 +129,11 @@ class CsvRows:
             skipinitialspace=True,
             strict=True,
         )
+        self._lines.begin_row()
         try:
             self.names = next(self._reader, [])
         except csv.Error as error:
-            raise ShelfmarkError(f"{place}: line {self._lines.number}: {_reason(error)}") from error
+            raise ShelfmarkError(f"{place}: line {self._lines.first}: {_reason(error)}") from error
         self.columns = choose_columns(self.names, wanted, place)
         self._wanted = {plain_name(name) for name in wanted}
 

@@ -93,7 +93,7 @@ async function askOne(signal) {
 
 async function askMany(signal, file) {
   status(`Reading ${file.name}…`);
-  const rows = await readFile(file);
+  const { rows, note } = await readFile(file);
   if (signal.aborted) return;
   results.clear();
   results.add(rows.filter(({ error }) => error).map((row) => ({ ...row, answer: row })));
@@ -101,6 +101,7 @@ async function askMany(signal, file) {
   byId("many").hidden = false;
   status("", ABOVE_TABLE);
   byId("many-heading").textContent = file.name;
+  byId("many-note").textContent = note;
   await answerAll(rows.filter(({ error }) => !error), signal);
 }
 

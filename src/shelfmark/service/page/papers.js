@@ -1,11 +1,12 @@
 // The papers to classify, from the fields of the form or from a file.
 
-import * as csv from "./csv.js";
+import { decode, MAX_BYTES, unpack } from "./encoding.js";
+import { openRecords } from "./records.js";
 
 const MAX_CHARACTERS = 50_000; // characters of a text
-const MAX_BYTES = 100e6; // bytes of a file
 const SHOWN = 140; // characters of a paper in the table
-const TEXTS = ["text", "title", "abstract", "summary"]; // columns of a file
+const ABSTRACTS = ["abstract", "summary"];
+const TEXTS = ["text", "title", ...ABSTRACTS]; // columns of a file
 const READ = [...TEXTS, "id", "primary", "categories"];
 export const NO_TEXT = "no text: give text, or title and abstract";
 
@@ -26,69 +27,63 @@ export function findProblem(query) {
   return texts.some(tooLong) ? `longer than ${MAX_CHARACTERS.toLocaleString("en")} characters` : "";
 }
 
-/** Returns the rows of a file: {line, id, shown, query} or {line, shown, error}. */
+/** Reads a file: its `rows`, {line, id, shown, query} or {line, id, shown, error}, and a `note`. */
 export async function readFile(file) {
-  const kind = file.name.toLowerCase().split(".").pop();
-  const reader = { txt: lines, jsonl: jsonLines, ndjson: jsonLines, csv: table }[kind];
-  if (!reader) throw new Error(`${file.name} is not a .txt, .jsonl or .csv file.`);
   if (file.size > MAX_BYTES) throw new Error(`${file.name} is larger than 100 MB.`);
-  const rows = reader(await file.text());
+  if (!file.size) throw new Error(`${file.name} is empty.`);
+  const { bytes, name } = await unpack(file);
+  const { text, note } = decode(bytes, name);
+  const rows = readRows(text, name);
   if (!rows.length) throw new Error(`${file.name} contains no paper.`);
+  return { rows, note };
+}
+
+function readRows(text, name) {
+  const rows = [];
+  try {
+    for (const read of openRecords(text, name, READ, TEXTS)) rows.push(toRow(read));
+  } catch (error) {
+    if (!rows.length) throw new Error(`${name}: ${error.message}.`);
+    // The papers before the damage are answered.
+    const reason = `${error.message}; the rest of the file is not read`;
+    rows.push(refused(rows.at(-1).line + 1, "", reason));
+  }
   return rows;
 }
 
-function numbered(text) {
-  return text
-    .split(/\r?\n/)
-    .map((content, index) => ({ line: index + 1, content }))
-    .filter(({ content }) => content.trim());
-}
-
-function lines(text) {
-  return numbered(text).map(({ line, content }) => row(line, { text: content }));
-}
-
-function jsonLines(text) {
-  return numbered(text).map(({ line, content }) => {
-    try {
-      const record = JSON.parse(content);
-      if (record && typeof record === "object" && !Array.isArray(record)) return row(line, record);
-      return unreadable(line, content, "not an object with text, or title and abstract");
-    } catch (error) {
-      return unreadable(line, content, `broken JSON: ${error.message}`);
-    }
-  });
-}
-
-function table(text) {
-  for (const separator of [",", ";", "\t"]) {
-    const [head, ...rows] = csv.parse(text, separator);
-    const names = head?.cells.map((name) => name.trim().toLowerCase()) ?? [];
-    if (!TEXTS.some((name) => names.includes(name))) continue;
-    // Only the columns read: a long header must not be copied for each short row.
-    const places = [...names.entries()].filter(([, name]) => READ.includes(name));
-    return rows.map(({ line, cells, open }) => {
-      if (open) return unreadable(line, cells.join(separator), "a quote is not closed");
-      return row(line, Object.fromEntries(places.map(([place, name]) => [name, cells[place]])));
-    });
+function toRow({ line, content, record, error }) {
+  if (error) return refused(line, content, error);
+  if (typeof record !== "object" || record === null || Array.isArray(record)) {
+    return refused(line, content, "not an object with text, or title and abstract");
   }
-  throw new Error("The first line has no column text, title, abstract or summary.");
-}
-
-function row(line, record) {
-  const { text, title, id } = record;
-  const abstract = text ?? (record.abstract || record.summary);
-  const heading = text == null ? title : null;
-  if ([heading, abstract].some((value) => value != null && typeof value !== "string")) {
-    return unreadable(line, JSON.stringify(record), "text, title or abstract is not text", id);
+  const id = record.id == null ? null : String(record.id);
+  const [title, abstract] = textsOf(record);
+  for (const [name, value] of [["title", title], ["text or abstract", abstract]]) {
+    if (value == null || typeof value === "string") continue;
+    return refused(line, content, `${name} is ${typeName(value)}, not text`, id);
   }
-  const query = toQuery({ title: heading, abstract, primary: primary(record) });
-  const shown = start(trimmed(title) || trimmed(abstract));
-  const error = findProblem(query);
-  return error ? unreadable(line, shown, error, id) : { line, id, shown, query };
+  const query = toQuery({ title, abstract, primary: primary(record) });
+  const shown = start(trimmed(record.title) || trimmed(abstract));
+  const problem = findProblem(query);
+  return problem ? refused(line, shown, problem, id) : { line, id, shown, query };
 }
 
-function unreadable(line, content, error, id) {
+/** Returns title and abstract; a text that is not blank stands for both. */
+function textsOf(record) {
+  if (!isBlank(record.text)) return [null, record.text];
+  const name = ABSTRACTS.find((each) => !isBlank(record[each]));
+  return [record.title, name ? record[name] : ""];
+}
+
+const isBlank = (value) => value == null || (typeof value === "string" && !value.trim());
+
+function typeName(value) {
+  if (typeof value === "number") return Number.isInteger(value) ? "int" : "float";
+  if (typeof value === "boolean") return "bool";
+  return Array.isArray(value) ? "list" : "dict";
+}
+
+function refused(line, content, error, id = null) {
   return { line, id, shown: start(content), error };
 }
 
@@ -99,7 +94,7 @@ function primary({ primary, categories }) {
 }
 
 function start(text) {
-  const characters = Array.from(text.replace(/\s+/g, " ").trim());
+  const characters = Array.from(text.slice(0, 10 * SHOWN).replace(/\s+/g, " ").trim());
   if (characters.length <= SHOWN) return characters.join("");
   return `${characters.slice(0, SHOWN - 1).join("").trimEnd()}…`;
 }

@@ -125,6 +125,11 @@ def test_a_header_with_a_cell_that_is_too_long_is_an_error() -> None:
         rows(b"a" * (csv_rows.LONGEST + 1) + b"\n")
 
 
+def test_a_header_with_an_open_quote_is_named_by_the_line_where_it_begins() -> None:
+    with pytest.raises(ShelfmarkError, match=r"^in\.csv: line 2: a quote is opened and not closed"):
+        rows(b'\n"id,text\n1,a\n2,b\n')
+
+
 TEXTS = st.text('ab,;"\n \t|', min_size=1).filter(str.strip)
 
 
