@@ -2,7 +2,7 @@
 // shelfmark.core.formats.csv_rows: a row that is not what the header says is refused by its line.
 
 const LONGEST = 1 << 20; // characters of a cell
-const LONGEST_NAME = 40; // characters of a column
+export const LONGEST_NAME = 40; // characters of a column
 const SEPARATORS = [",", ";", "\t", "|"];
 const NO_SEPARATOR = "\x1f"; // of a single column: each line is its cell
 const OPEN = "a quote is opened and not closed";
@@ -10,7 +10,7 @@ const BEHIND = "text follows a closing quote; write a quote within a cell twice"
 export const NOT_UTF8 = "is not UTF-8; convert the file with iconv";
 
 /** Returns a column's name as names are compared: without case and blanks. */
-const plainName = (name) => name.replace(/\s+/g, "").toLowerCase();
+export const plainName = (name) => name.replace(/\s+/g, "").toLowerCase();
 
 /** Whether a line is the header of a table: several short names, one of them of a text. */
 export function isHeader(line, texts) {
@@ -37,31 +37,46 @@ export function openTable(text, wanted) {
   if (header.error) throw new Error(`line ${place.line}: ${header.error}`);
   const names = header.cells;
   const columns = chooseColumns(names, wanted);
-  return { names, columns, rows: readRows(text, place, header, columns, separator) };
+  const toRecord = rowReader(names, columns, wanted);
+  return { names, columns, rows: readRows(text, place, header.at, toRecord, separator) };
 }
 
-function* readRows(text, place, header, columns, separator) {
+function* readRows(text, place, start, toRecord, separator) {
   const cellOf = cellPattern(separator);
-  let { at } = header;
+  let at = start;
   let line = place.line + countLines(text, place.at, at);
   while (at < text.length) {
     const { cells, error, at: end } = readRow(text, at, cellOf, true);
     const content = lineAt(text, at);
-    if (error) yield { line, content, error };
-    else if (cells.some((cell) => cell.trim())) {
-      yield { line, content, ...toRecord(cells, header.cells.length, columns) };
-    }
+    const read = error ? { error } : toRecord(cells);
+    if (read) yield { line, content, ...read };
     line += countLines(text, at, end);
     at = end;
   }
 }
 
-function toRecord(cells, named, columns) {
-  if (cells.length < named || cells.slice(named).some((cell) => cell.trim())) {
-    return { error: `${cells.length} cells under ${named} columns; put texts in quotes` };
+/** Returns a function from the cells of a row to {record} or {error}; null skips the row. */
+function rowReader(names, columns, wanted) {
+  const header = names.map((name) => name.trim()).join(NO_SEPARATOR);
+  return (cells) => {
+    const trimmed = cells.map((cell) => cell.trim());
+    // Where files are joined to one, their header is repeated.
+    if (!trimmed.some(Boolean) || trimmed.join(NO_SEPARATOR) === header) return null;
+    if (cells.length < names.length || trimmed.slice(names.length).some(Boolean)) {
+      return { error: `${cells.length} cells under ${names.length} columns; put texts in quotes` };
+    }
+    return toRecord([...columns].map(([name, at]) => [name, cells[at]]), wanted);
+  };
+}
+
+function toRecord(fields, wanted) {
+  const cells = fields.map(([, cell]) => cell);
+  if (cells.length > 1 && cells.every((cell) => wanted.includes(plainName(cell)))) {
+    return { error: "a header again, of other columns; read the joined files one by one" };
   }
-  const record = Object.fromEntries([...columns].map(([name, at]) => [name, cells[at]]));
-  return Object.values(record).every((cell) => cell.isWellFormed()) ? { record } : { error: NOT_UTF8 };
+  return cells.every((cell) => cell.isWellFormed())
+    ? { record: Object.fromEntries(fields) }
+    : { error: NOT_UTF8 };
 }
 
 function chooseColumns(names, wanted) {

@@ -27,7 +27,8 @@ export function isSpread(first, second) {
   return /^\s*["}]/.test(second);
 }
 
-function isJson(text) {
+/** Whether a text is one JSON value. */
+export function isJson(text) {
   try {
     JSON.parse(text);
     return true;

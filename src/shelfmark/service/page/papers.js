@@ -1,13 +1,18 @@
 // The papers to classify, from the fields of the form or from a file.
 
 import { decode, MAX_BYTES, unpack } from "./encoding.js";
+import { LONGEST_NAME, plainName } from "./csv_rows.js";
 import { openRecords } from "./records.js";
 
 const MAX_CHARACTERS = 50_000; // characters of a text
 const SHOWN = 140; // characters of a paper in the table
 const ABSTRACTS = ["abstract", "summary"];
 const TEXTS = ["text", "title", ...ABSTRACTS]; // columns of a file
-const READ = [...TEXTS, "id", "primary", "categories"];
+const PAPER = ["id", ...TEXTS];
+const READ = [...PAPER, "primary", "categories"];
+// Other than white space, control and invisible characters; the fillers of scripts are letters.
+const VISIBLE =
+  /[^\s\x00-\x1f\x7f\p{Default_Ignorable_Code_Point}]|[\u115f\u1160\u17b4\u17b5\u3164\uffa0]/u;
 export const NO_TEXT = "no text: give text, or title and abstract";
 
 const trimmed = (value) => (typeof value === "string" ? value.trim() : "");
@@ -21,7 +26,7 @@ export function toQuery({ title, abstract, primary }) {
 /** Returns why a query is invalid, or "". */
 export function findProblem(query) {
   const texts = [query.title, query.abstract, query.text];
-  if (!texts.some(trimmed)) return NO_TEXT;
+  if (texts.every(isBlank)) return NO_TEXT;
   const tooLong = (text) =>
     text?.length > MAX_CHARACTERS && Array.from(text).length > MAX_CHARACTERS;
   return texts.some(tooLong) ? `longer than ${MAX_CHARACTERS.toLocaleString("en")} characters` : "";
@@ -51,12 +56,17 @@ function readRows(text, name) {
   return rows;
 }
 
-function toRow({ line, content, record, error }) {
+function toRow({ line, content, record: read, error }) {
   if (error) return refused(line, content, error);
-  if (typeof record !== "object" || record === null || Array.isArray(record)) {
+  if (typeof read !== "object" || read === null || Array.isArray(read)) {
     return refused(line, content, "not an object with text, or title and abstract");
   }
-  const id = record.id == null ? null : String(record.id);
+  const fields = Object.entries(read).map(([key, value]) => [fieldName(key), value]);
+  const record = Object.fromEntries(fields);
+  if (fields.filter(([name]) => PAPER.includes(name)).length > countPaperFields(record)) {
+    return refused(line, content, "has two fields of one name, but for capitals and blanks");
+  }
+  const id = record.id == null ? null : String(record.id).trim();
   const [title, abstract] = textsOf(record);
   for (const [name, value] of [["title", title], ["text or abstract", abstract]]) {
     if (value == null || typeof value === "string") continue;
@@ -75,7 +85,12 @@ function textsOf(record) {
   return [record.title, name ? record[name] : ""];
 }
 
-const isBlank = (value) => value == null || (typeof value === "string" && !value.trim());
+const isBlank = (value) => value == null || (typeof value === "string" && !VISIBLE.test(value));
+
+/** Returns the name of a field as names are compared, as those of columns are. */
+const fieldName = (key) => (key.length < LONGEST_NAME ? plainName(key) : "");
+
+const countPaperFields = (record) => PAPER.filter((name) => Object.hasOwn(record, name)).length;
 
 function typeName(value) {
   if (typeof value === "number") return Number.isInteger(value) ? "int" : "float";

@@ -2,7 +2,7 @@
 // shelfmark.core.formats.records: what a text holds is settled by its beginning.
 
 import { isHeader, NOT_UTF8, openTable, shorten } from "./csv_rows.js";
-import { isArray, isSpread, parseRecord, readValues } from "./json_values.js";
+import { isArray, isJson, isSpread, parseRecord, readValues } from "./json_values.js";
 
 const HEAD = 1 << 16; // characters of a line by which its kind is found
 const NOT_BLANK = /[^ \t\r\n\f\v\x1a]/; // the last: the sign that DOS wrote at the end of a text
@@ -51,10 +51,13 @@ function tableRows(text, wanted, texts) {
 function* readLines(text, onlyJson) {
   for (const [index, content] of text.split("\n").entries()) {
     if (!NOT_BLANK.test(content)) continue;
-    const asJson = onlyJson || JSON_OBJECT.test(content);
+    const asJson = onlyJson || JSON_OBJECT.test(content) || isJsonArray(content);
     yield { line: index + 1, content, ...(asJson ? parseRecord(content) : parseText(content)) };
   }
 }
+
+// A line that is a JSON array, such as one of texts, is no paper; TeX writes none.
+const isJsonArray = (content) => content.trimStart().startsWith("[") && isJson(content);
 
 const parseText = (content) =>
   content.isWellFormed() ? { record: { text: content } } : { error: NOT_UTF8 };

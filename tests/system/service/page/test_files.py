@@ -28,6 +28,7 @@ from shelfmark.errors import ShelfmarkError
 from tests.support.browser import TABLE, choose, open_page
 from tests.support.packing import PACKERS
 
+Answer = tuple[list[Any], str]  # the papers or why each is none, and the error of the file
 REST = "; the rest of the file is not read"
 PAPERS = [{"id": "1", "text": "a robot"}, {"id": "2", "text": "a galaxy"}]
 LINES = "".join(f"{json.dumps(paper)}\n" for paper in PAPERS)
@@ -108,6 +109,11 @@ TABLES = [
     "text," + "x" * 60 + "\na,b\n",
     "id,text\n\n \n1,a\n   \n",
     "id,text\n1,\x00a\n",
+    "id,text\n1,a\nid,text\n2,b\n",
+    "id,text\n1,a\n ID ,text\n2,b\n",
+    "id,text\n1,a\ntext,id\nb,2\n",
+    "id,text\n 1 ,\u00ad\u200b\n",
+    "text\na\ntext\nb\n",
 ]
 TEXTS = [
     "a robot\na galaxy\n",
@@ -127,6 +133,8 @@ TEXTS = [
     " \u00a0 \na robot\n",
     "a robot\ufffdx\n",
     "{ }\n{}\n{\n",
+    'a robot\n["a", "b"]\n[a] robot\n[1\n',
+    "a robot\n\u200b\u00ad\n\u3164\n",
 ]
 JSONS = [
     LINES,
@@ -157,6 +165,10 @@ JSONS = [
     "[\n{\n",
     '{\n  "text": "a"\n}\n{\n  "text": "b",\n}\n{ "text": "c" }',
     '{"papers": [\n{"text": "a"}\n]}',
+    '{"Title": "Robots", " ab stract": "an arm", "ID": " 7 "}\n',
+    '{"title": "Robots", "Title": "a", "abstract": "b"}\n{"x": 1, "X": 2, "text": "a"}\n',
+    '{"text": "\\u200b", "title": "\\u00ad", "abstract": "\\u0007"}\n',
+    '["a", "b"]\n',
     "not json\n",
     "[1, 2]\n",
 ]
@@ -207,23 +219,28 @@ REFUSED = {
     "a file of bzip2": PACKERS[".bz2"](LINES.encode()),
     "a file of zstd": PACKERS[".zst"](LINES.encode()),
 }
+
+
+def name_each(contents: list[str], *suffixes: str) -> dict[str, bytes]:
+    """Return each content under a name with each suffix."""
+    return {
+        f"{number}{suffix}": content.encode()
+        for suffix in suffixes
+        for number, content in enumerate(contents)
+    }
+
+
+SEPARATORS = [
+    f"{head}id?text\n1?a\n".replace("?", separator)
+    for head in ("", "sep=?\n", '"sep=?"\n', "\n\nSEP=?\n")
+    for separator in ",;\t|"
+]
 CASES = {
-    **{f"{number}.csv": content.encode() for number, content in enumerate(TABLES)},
-    **{f"{number}.tab": content.encode() for number, content in enumerate(TABLES)},
-    **{f"{number}-table": content.encode() for number, content in enumerate(TABLES)},
-    **{f"{number}.txt": content.encode() for number, content in enumerate(TEXTS)},
-    **{f"{number}-text": content.encode() for number, content in enumerate(TEXTS)},
-    **{f"{number}-text.json": content.encode() for number, content in enumerate(TEXTS)},
-    **{f"{number}.jsonl": content.encode() for number, content in enumerate(JSONS)},
-    **{f"{number}-json": content.encode() for number, content in enumerate(JSONS)},
-    **{f"{number}-json.csv": content.encode() for number, content in enumerate(JSONS)},
-    **{
-        f"{number}-separator.csv": f"{head}id?text\n1?a\n".replace("?", separator).encode()
-        for number, (head, separator) in enumerate(
-            itertools.product(["", "sep=?\n", '"sep=?"\n', "\n\nSEP=?\n"], ",;\t|")
-        )
-    },
-    **BYTES,
+    "tables": name_each(TABLES, ".csv", ".tab", "-table"),
+    "texts": name_each(TEXTS, ".txt", "-text", "-text.json"),
+    "JSON": name_each(JSONS, ".jsonl", "-json", "-json.csv"),
+    "separators": name_each(SEPARATORS, ".csv", ".txt"),
+    "bytes": BYTES,
 }
 
 
@@ -235,17 +252,22 @@ def reading(browser: Browser, address: str) -> Iterator[Page]:
     page.context.close()
 
 
-def read_by_page(page: Page, name: str, content: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = page.evaluate(
-        """async ([name, content]) => {
+def read_by_page(page: Page, contents: dict[str, bytes]) -> dict[str, dict[str, Any]]:
+    """Return what the page reads in each file, by its name."""
+    read: dict[str, dict[str, Any]] = page.evaluate(
+        """async (files) => {
           const { readFile } = await import('/page/papers.js');
-          const bytes = Uint8Array.from(atob(content), (sign) => sign.charCodeAt(0));
-          try { return await readFile(new File([bytes], name)); }
-          catch (error) { return { rows: [], error: error.message }; }
+          const answers = {};
+          for (const [name, content] of Object.entries(files)) {
+            const bytes = Uint8Array.from(atob(content), (sign) => sign.charCodeAt(0));
+            try { answers[name] = await readFile(new File([bytes], name)); }
+            catch (error) { answers[name] = { rows: [], error: error.message }; }
+          }
+          return answers;
         }""",
-        [name, base64.b64encode(content).decode()],
+        {name: base64.b64encode(content).decode() for name, content in contents.items()},
     )
-    return found
+    return read
 
 
 def simplify(reason: str) -> str:
@@ -258,10 +280,17 @@ def simplify(reason: str) -> str:
     return seems[0] if seems else reason
 
 
-def answer_of_page(page: Page, name: str, content: bytes) -> tuple[list[Any], str]:
-    found = read_by_page(page, name, content)
-    records, error = [], found.get("error", "").removeprefix(f"{name}: ").removesuffix(".")
-    for row in found["rows"]:
+def answers_of_page(page: Page, contents: dict[str, bytes]) -> dict[str, Answer]:
+    return {name: to_answer(name, read) for name, read in read_by_page(page, contents).items()}
+
+
+def answer_of_page(page: Page, name: str, content: bytes) -> Answer:
+    return answers_of_page(page, {name: content})[name]
+
+
+def to_answer(name: str, read: dict[str, Any]) -> Answer:
+    records, error = [], read.get("error", "").removeprefix(f"{name}: ").removesuffix(".")
+    for row in read["rows"]:
         if query := row.get("query"):
             texts = query.get("title", ""), query.get("abstract", query.get("text"))
             records.append((row["line"], row["id"], *texts))
@@ -273,7 +302,7 @@ def answer_of_page(page: Page, name: str, content: bytes) -> tuple[list[Any], st
     return records, "" if nothing else simplify(error)
 
 
-def answer_of_python(file: Path) -> tuple[list[Any], str]:
+def answer_of_python(file: Path) -> Answer:
     records: list[Any] = []
     try:
         for line, record in itertools.chain.from_iterable(read_batches(str(file))):
@@ -288,13 +317,16 @@ def answer_of_python(file: Path) -> tuple[list[Any], str]:
     return records, ""
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("kind", CASES)
 def test_the_page_reads_a_file_as_predict_does(
-    reading: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    reading: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(readers, "BATCH", 1)  # record, so that those before an error are seen
-    (tmp_path / name).write_bytes(CASES[name])
-    assert answer_of_page(reading, name, CASES[name]) == answer_of_python(tmp_path / name)
+    answers = answers_of_page(reading, CASES[kind])
+    assert answers.keys() == CASES[kind].keys()
+    for name, content in CASES[kind].items():
+        (tmp_path / name).write_bytes(content)
+        assert answers[name] == answer_of_python(tmp_path / name), name
 
 
 @pytest.mark.parametrize("kind", REFUSED)
