@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from shelfmark.service.settings import Settings
 from tests.support.moments import FOREVER, PATIENCE, until
+from tests.support.raw_http import connected, read_to_the_end
 from tests.support.serving import ROBOT
 from tests.support.threaded_service import HeldModel, threaded_service
 
@@ -25,22 +26,6 @@ SECOND = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 def settings(home: Path, **values: object) -> Settings:
     chosen = {"models": str(home / "models"), "model": "quick", "request_seconds": FOREVER}
     return Settings.model_validate(chosen | values)
-
-
-@contextlib.contextmanager
-def connected(client: httpx.Client) -> Iterator[socket.socket]:
-    address = (client.base_url.host, client.base_url.port)
-    with socket.create_connection(address, timeout=PATIENCE) as connection:
-        yield connection
-
-
-def read_to_the_end(connection: socket.socket) -> bytes:
-    """Return what comes until the other side closes the connection."""
-    content = b""
-    with contextlib.suppress(ConnectionResetError):
-        while chunk := connection.recv(65_536):
-            content += chunk
-    return content
 
 
 def post(path: str, *headers: str, body: bytes = b"") -> bytes:
