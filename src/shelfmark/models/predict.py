@@ -148,10 +148,11 @@ class FileSummary:
         if not self.records:
             raise ShelfmarkError("--file: holds no papers")
         if self.first is not None:
+            place = f"{self.file and self.file + ', '}line {self.first.line}"
+            others = "; the others are classified" if self.invalid < self.records else ""
             raise ShelfmarkError(
                 f"{self.invalid:,} of {self.records:,} records hold no paper, the first in "
-                f"{self.file and self.file + ', '}line {self.first.line}: {self.first.error}; the "
-                "others are classified"
+                f"{place}: {self.first.error}{others}"
             )
 
 

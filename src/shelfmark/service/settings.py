@@ -185,10 +185,13 @@ class Settings(BaseSettings):
         name = next(one for one, variable in names.items() if place in (one, variable))
         field = cls.model_fields[name]
         value, secret = problem["input"], name.endswith("_key")
-        shown = f"{value!r} " if isinstance(value, str) and not secret else ""
+        reason = describe_problem(problem)
+        # A reason that names an entry of a list says what the value is.
+        named = secret or not isinstance(value, str) or not reason.startswith("should")
+        shown = "" if named else f"{value!r} "
         plain = secret or isinstance(field.default, bool)
         form = FORMS.get(name, "" if plain else f", such as {field.default}")
-        return f"{names[name]}: {shown}{describe_problem(problem)}{form}"
+        return f"{names[name]}: {shown}{reason}{form}"
 
 
 class MonitorSettings(Settings):

@@ -29,6 +29,18 @@ def test_a_record_that_holds_no_paper_fails_the_command(
     assert (status, printed) == (1, out.read_text())
 
 
+def test_a_file_of_which_no_record_is_a_paper_fails(
+    typed: Typed, home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "papers.jsonl").write_text('{"id": 1}\n')
+    status, _, error = predict(typed, home, tmp_path / "papers.jsonl")
+    assert (status, error) == (
+        1,
+        "error: 1 of 1 records hold no paper, the first in line 1: no text: give text, or title "
+        "and abstract\n",
+    )
+
+
 def test_a_file_of_papers_succeeds(typed: Typed, home: Path, tmp_path: Path) -> None:
     (tmp_path / "papers.txt").write_text("a robot arm\n\na galaxy\n")
     status, printed, error = predict(typed, home, tmp_path / "papers.txt")
