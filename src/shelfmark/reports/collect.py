@@ -107,13 +107,8 @@ def find_runs(
     Raises:
         ShelfmarkError: there is no run, a named model was not evaluated, or a file is damaged.
     """
-    paths = sorted(reports.glob(f"*/{METRICS}"))
-    recorded = [run for path in paths if (run := _read_run(path))]
-    newest = {(run.figures["kind"], run.model): run for run in sorted(recorded, key=_creation_time)}
     published = published or Runs()
-    for run in (*published.evaluations, *published.robustness, *published.loads):
-        newest.setdefault((run.figures["kind"], run.model), run)
-    newest = dict(sorted(newest.items(), key=lambda item: _creation_time(item[1])))
+    newest = _find_newest(reports, published)
     evaluated = _select_kind(newest, "evaluation")
     for name in names:
         if name not in evaluated:
@@ -135,14 +130,31 @@ def find_runs(
             f"no run to report in {reports}: train and evaluate a model, "
             "shelfmark train, shelfmark evaluate"
         )
-    for run in runs.evaluations:
+    runs.trainings = _find_trainings(models, runs.evaluations, published)
+    runs.data = _find_data(data, runs, published)
+    return runs
+
+
+def _find_newest(reports: Path, published: Runs) -> dict[tuple[str, str], Run]:
+    """Return the newest run of each kind and model, oldest first, those on disk before others."""
+    paths = sorted(reports.glob(f"*/{METRICS}"))
+    recorded = [run for path in paths if (run := _read_run(path))]
+    newest = {(run.figures["kind"], run.model): run for run in sorted(recorded, key=_creation_time)}
+    for run in (*published.evaluations, *published.robustness, *published.loads):
+        newest.setdefault((run.figures["kind"], run.model), run)
+    return dict(sorted(newest.items(), key=lambda item: _creation_time(item[1])))
+
+
+def _find_trainings(models: Path, evaluations: Sequence[Run], published: Runs) -> dict[str, Run]:
+    """Return the training of each evaluated model, that of the last report if it has no folder."""
+    trainings = {}
+    for run in evaluations:
         training = _read_training(models / run.model)
         if training is None and run in published.evaluations:
             training = published.trainings.get(run.model)
         if training is not None:
-            runs.trainings[run.model] = training
-    runs.data = _find_data(data, runs, published)
-    return runs
+            trainings[run.model] = training
+    return trainings
 
 
 def find_unshown(reports: Path, runs: Runs, published: Runs) -> list[Run]:

@@ -67,16 +67,25 @@ def create_router(service: PredictionService) -> APIRouter:
     @router.get("/metrics", response_class=Response, responses=unreadable_metrics)
     async def metrics() -> Response:
         """Return the counters of all workers, for Prometheus."""
-        overview = await service.slot.overview()
-        try:
-            text = await asyncio.to_thread(service.telemetry.exposition, overview)
-        except OSError as error:
-            if unreadable.lets_through():
-                logger.warning("metrics: {}", describe_error(error))
-            raise HTTPException(503, "The metrics cannot be read; the log names why.") from None
-        return Response(text, media_type=telemetry.CONTENT_TYPE)
+        return await _expose_metrics(service, unreadable)
 
     return router
+
+
+async def _expose_metrics(service: PredictionService, warnings: Quiet) -> Response:
+    """Return the counters as text.
+
+    Raises:
+        HTTPException: the files of the counters cannot be read.
+    """
+    overview = await service.slot.overview()
+    try:
+        text = await asyncio.to_thread(service.telemetry.exposition, overview)
+    except OSError as error:
+        if warnings.lets_through():
+            logger.warning("metrics: {}", describe_error(error))
+        raise HTTPException(503, "The metrics cannot be read; the log names why.") from None
+    return Response(text, media_type=telemetry.CONTENT_TYPE)
 
 
 def _public_card(model: Model) -> dict[str, Any]:
