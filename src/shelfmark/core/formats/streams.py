@@ -82,8 +82,6 @@ class Stream(io.RawIOBase):
         try:
             piece = self._read(CHUNK)
         except DECOMPRESSION_ERRORS as error:
-            if isinstance(error, OSError) and isinstance(error.__cause__, ShelfmarkError):
-                raise error.__cause__ from error
             reason = error or type(error).__name__
             raise ShelfmarkError(
                 f"{self.place}: damaged or truncated ({reason}); fetch it again"
