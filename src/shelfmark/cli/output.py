@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from shelfmark.core.output.targets import OutputStream
 
 if TYPE_CHECKING:
-    from shelfmark.core.tables import Table
+    from shelfmark.core.output.tables import Table
 
 WIDEST = 10_000  # characters of a line
 

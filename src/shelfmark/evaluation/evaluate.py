@@ -12,8 +12,8 @@ from sklearn.svm import LinearSVC
 
 from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.core import console, files, provenance
+from shelfmark.core.output.tables import Table
 from shelfmark.core.pages import render
-from shelfmark.core.tables import Table
 from shelfmark.data.splits import Splits, open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import charts, metrics

@@ -10,8 +10,8 @@ import re
 from typing import Any
 
 from shelfmark import __version__
+from shelfmark.core.output.tables import Table
 from shelfmark.core.pages import render
-from shelfmark.core.tables import Table
 from shelfmark.evaluation.records import FIGURES, ClassScores, ConfusedPair, Scores
 from shelfmark.models.card import ModelCard
 from shelfmark.models.families import family_of

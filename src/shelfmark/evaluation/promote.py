@@ -9,8 +9,8 @@ from pathlib import Path
 from loguru import logger
 
 from shelfmark.core import files, storage
+from shelfmark.core.output.tables import Table
 from shelfmark.core.pages import render
-from shelfmark.core.tables import Table
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import behaviour, evaluate

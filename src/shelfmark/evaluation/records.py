@@ -7,7 +7,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
-from shelfmark.core.tables import Table
+from shelfmark.core.output.tables import Table
 
 # The headline figures, in the order of tables, and their names for people.
 FIGURES = {

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
-from shelfmark.core.tables import Table
+from shelfmark.core.output.tables import Table
 
 DRIFT: Final = "drift"
 NO_DRIFT: Final = "no drift"

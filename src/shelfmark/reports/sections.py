@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shelfmark.arxiv.taxonomy import full_name
-from shelfmark.core.tables import Table
+from shelfmark.core.output.tables import Table
 from shelfmark.data.splits import SPLITS
 from shelfmark.monitoring.records import DriftReport
 from shelfmark.reports.collect import Run, Runs

@@ -24,7 +24,7 @@ from shelfmark.config.schema import Config, DriftConfig
 from shelfmark.core import files, pages, provenance
 from shelfmark.core.arrays import Ints
 from shelfmark.core.files import Location
-from shelfmark.core.tables import Table
+from shelfmark.core.output.tables import Table
 from shelfmark.data import inputs, sources
 from shelfmark.data.inputs import Setting
 from shelfmark.data.splits import open_splits

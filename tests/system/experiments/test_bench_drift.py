@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from shelfmark.core.tables import Table
+from shelfmark.core.output.tables import Table
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.benchmarks import drift
 

@@ -10,7 +10,7 @@ import pytest
 
 from shelfmark.cli.output import print_table
 from shelfmark.core import console
-from shelfmark.core.tables import Table
+from shelfmark.core.output.tables import Table
 
 
 def test_a_table_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,7 +31,7 @@ def test_a_table_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None
 LONG = """
 import sys
 from shelfmark.cli import command, main, output
-from shelfmark.core.tables import Table
+from shelfmark.core.output.tables import Table
 
 @main.shelfmark.command("long", cls=command.Command)
 def long():

@@ -1,1 +1,1 @@
-"""Output: where a written file goes, and how it is compressed."""
+"""Output: where a written file goes, how it is compressed, and what cells and tables show."""

@@ -26,7 +26,7 @@ from shelfmark.config.load import load_config, load_drift_config
 from shelfmark.config.schema import Config, DriftConfig
 from shelfmark.core import console
 from shelfmark.core.arrays import Ints
-from shelfmark.core.tables import Table
+from shelfmark.core.output.tables import Table
 from shelfmark.data import sources
 from shelfmark.data.cleaning import Reason, clean_records, mark_duplicates
 from shelfmark.data.labels import label_of

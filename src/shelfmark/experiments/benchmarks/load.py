@@ -28,7 +28,7 @@ from loguru import logger
 
 from shelfmark.config.schema import VERSION
 from shelfmark.core import console, environment, files, provenance
-from shelfmark.core.tables import Table
+from shelfmark.core.output.tables import Table
 from shelfmark.data import readers
 from shelfmark.data.inputs import Setting
 from shelfmark.data.sources import sample

@@ -15,7 +15,7 @@ import orjson
 from shelfmark.config.load import load_config
 from shelfmark.config.schema import BoostedConfig
 from shelfmark.core import console
-from shelfmark.core.tables import Table
+from shelfmark.core.output.tables import Table
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.benchmarks import memory
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.core import pages
-from shelfmark.core.tables import Table
+from shelfmark.core.output.tables import Table
 from shelfmark.experiments.robustness.figures import (
     ChangeFigures,
     FigureName,

@@ -18,7 +18,7 @@ from loguru import logger
 from shelfmark.config.groups import list_groups
 from shelfmark.config.load import load_config
 from shelfmark.core import environment, files, pages
-from shelfmark.core.tables import Table
+from shelfmark.core.output.tables import Table
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.sweeps.spec import SECTIONS, Values, read_sweep
 from shelfmark.experiments.sweeps.trial import LOSS, Outcome, Plan, open_plan
