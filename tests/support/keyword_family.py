@@ -13,10 +13,10 @@ import orjson
 import pyarrow as pa
 from pydantic import Field
 
+from shelfmark.artifacts.digested import DigestedFiles
 from shelfmark.config.schema import Config, ModelConfig
 from shelfmark.core.arrays import Floats
 from shelfmark.core.checkpoint import Checkpoint
-from shelfmark.core.digested import DigestedFiles
 from shelfmark.core.npy import ArraySpec
 from shelfmark.data.labels import learn_targets
 from shelfmark.models.card import ModelCard

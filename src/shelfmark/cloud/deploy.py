@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from loguru import logger
 
+from shelfmark.artifacts.aliases import PRODUCTION
 from shelfmark.cloud import gcloud
 from shelfmark.cloud.account import Account
 from shelfmark.cloud.gcloud import Command
@@ -19,7 +20,6 @@ from shelfmark.cloud.setup import service_account_email
 from shelfmark.config.schema import VERSION
 from shelfmark.core.project import ROOT
 from shelfmark.errors import ShelfmarkError
-from shelfmark.models.aliases import PRODUCTION
 from shelfmark.models.artifact import CARD
 from shelfmark.service import probe
 from shelfmark.training import train

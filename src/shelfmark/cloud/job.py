@@ -22,12 +22,12 @@ from typing import Any
 
 from loguru import logger
 
+from shelfmark.artifacts.aliases import HISTORY, LATEST, first_history
 from shelfmark.cloud import rest
 from shelfmark.config.schema import VERSION, Config
 from shelfmark.core import checkpoint, environment, files, storage
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
-from shelfmark.models.aliases import HISTORY, LATEST, first_history
 from shelfmark.training.train import TrainingResult
 
 MODEL, STAGES = "AIP_MODEL_DIR", "AIP_CHECKPOINT_DIR"

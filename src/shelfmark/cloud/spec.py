@@ -128,6 +128,7 @@ def compose_submission(overrides: Sequence[str]) -> Submission:
     """
     values = compose_values(list(overrides))
     chosen = values.pop(CLOUD, None)
+    values.pop("encoder")
     training = validate_config(Config, values)
     if chosen is None:
         known = ", ".join(f"cloud={name}" for name in list_groups()[CLOUD])

@@ -8,17 +8,21 @@ from __future__ import annotations
 import copy
 import functools
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from shelfmark.config import groups
+from shelfmark.config.encoders import ENCODER_KINDS, EncoderConfig, EncoderSettings
 from shelfmark.config.overrides import is_readable, kinds_of, parse_value, read_overrides
 from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.config.schema import MODEL_KINDS, RENAMED_KEYS, Config, DriftConfig, ModelConfig
 from shelfmark.errors import ShelfmarkError, nearest
+
+ENCODER = {"encoder"}  # the section of an encoder
+CLASSIFIER = {"features", "model", "predict", "engine"}  # the sections of a classifier
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -30,12 +34,37 @@ def load_config(overrides: Sequence[str] = ()) -> Config:
         ShelfmarkError: an override is malformed or names no key, a type or value is wrong, or an
             override concerns the cloud.
     """
+    return validate_config(Config, _compose_here(overrides, ENCODER, "train-encoder"))
+
+
+def load_encoder_config(overrides: Sequence[str] = ()) -> EncoderSettings:
+    """Compose the configuration of a training of an encoder, as `load_config` that of a model.
+
+    Papers without a label are kept unless `data.unlabelled` says otherwise.
+
+    Raises:
+        ShelfmarkError: as `load_config`.
+    """
+    values = _compose_here(["data.unlabelled=keep", *overrides], CLASSIFIER, "train")
+    return validate_config(EncoderSettings, values)
+
+
+def _compose_here(overrides: Sequence[str], others: set[str], command: str) -> dict[str, Any]:
+    """Return the composed values without the sections of the other command.
+
+    Raises:
+        ShelfmarkError: as `compose_values`, or an override concerns the cloud or such a section.
+    """
     values = compose_values(overrides)
     if groups.CLOUD in values:
         raise ShelfmarkError(
             "cloud: this command runs here; shelfmark submit sends a training there"
         )
-    return validate_config(Config, values)
+    for override in overrides:
+        key = override.lstrip("+~").partition("=")[0]
+        if key.partition(".")[0] in others:
+            raise ShelfmarkError(f"{key}: this command has no such key; shelfmark {command} has it")
+    return {name: value for name, value in values.items() if name not in others}
 
 
 def load_drift_config(overrides: Sequence[str] = ()) -> DriftConfig:
@@ -231,11 +260,15 @@ def _fields(section: str, model: type[BaseModel]) -> list[str]:
 
 
 def _known_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return the fields of a section; those of every kind of model where they depend on it."""
-    if model is not ModelConfig:
-        return model.model_fields
+    """Return the fields of a section; those of every kind where they depend on the kind."""
+    sections: dict[type[BaseModel], Iterable[type[BaseModel]]] = {
+        ModelConfig: MODEL_KINDS.values(),
+        EncoderConfig: ENCODER_KINDS.values(),
+    }
     return {
-        name: field for kind in MODEL_KINDS.values() for name, field in kind.model_fields.items()
+        name: field
+        for section in sections.get(model, [model])
+        for name, field in section.model_fields.items()
     }
 
 

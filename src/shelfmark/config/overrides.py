@@ -13,13 +13,14 @@ import os
 import re
 import shlex
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
 from shelfmark.config import groups
+from shelfmark.config.encoders import ENCODER_KINDS, EncoderConfig
 from shelfmark.config.schema import MODEL_KINDS, Config, ModelConfig
 from shelfmark.errors import ShelfmarkError
 
@@ -30,6 +31,7 @@ MARK = re.compile(r"SHELFMARK_TEXT_(\d+)_")
 PATHS = re.compile(r"paths\.\w+|data\.path")  # the keys whose values are paths
 QUOTES = "'\""
 HYDRA = "hydra"  # its own section, which is no part of the configuration
+ENCODER = "encoder."  # the section of an encoder, which no classifier has
 
 
 @dataclass
@@ -273,8 +275,8 @@ def _check(key: str, text: str) -> str:
 
 def kinds_of(key: str) -> set[type]:
     """Return the types that a key takes: str, list, dict, NoneType; others only as `object`."""
-    annotation: Any = Config
-    for part in key.split("."):
+    annotation: Any = EncoderConfig if key.startswith(ENCODER) else Config
+    for part in key.removeprefix(ENCODER).split("."):
         options = [one for one in _flatten(annotation) if isinstance(one, type)]
         models = [one for one in options if issubclass(one, BaseModel)]
         fields = {name: found for model in models for name, found in _fields_of(model)}
@@ -299,5 +301,9 @@ def _flatten(annotation: Any) -> Iterator[Any]:
 
 @functools.cache
 def _fields_of(model: type[BaseModel]) -> list[tuple[str, Any]]:
-    kinds = MODEL_KINDS.values() if model is ModelConfig else [model]
+    sections: dict[type[BaseModel], Iterable[type[BaseModel]]] = {
+        ModelConfig: MODEL_KINDS.values(),
+        EncoderConfig: ENCODER_KINDS.values(),
+    }
+    kinds = sections.get(model, [model])
     return [(name, one.annotation) for kind in kinds for name, one in kind.model_fields.items()]

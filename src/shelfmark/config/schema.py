@@ -79,6 +79,8 @@ class Paths(Strict):
     data: str
     models: str
     reports: str
+    # Not written while it has the default: older cards lack it.
+    encoders: str = Field("encoders", exclude_if=lambda folder: folder == "encoders")
 
 
 class Fractions(Strict):
@@ -120,6 +122,8 @@ class DataConfig(Strict):
     # Not written while null: older splits and models keep their digests.
     max_papers: int | None = Field(None, ge=1, exclude_if=lambda value: value is None)
     min_words: int = Field(ge=0)
+    # Not written while `drop`, as above.
+    unlabelled: Literal["drop", "keep"] = Field("drop", exclude_if=lambda value: value == "drop")
     maths: Maths
     max_bad: float = Field(ge=0, le=1)
     split: Literal["hash", "time"]

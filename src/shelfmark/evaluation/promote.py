@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loguru import logger
 
+from shelfmark.artifacts.aliases import PRODUCTION, Alias
 from shelfmark.core import files, storage
 from shelfmark.core.output.tables import Table
 from shelfmark.core.pages import render
@@ -17,7 +18,6 @@ from shelfmark.evaluation import behaviour, evaluate
 from shelfmark.evaluation.behaviour import ABSTRACT, Check
 from shelfmark.evaluation.records import FIGURES
 from shelfmark.models import artifact
-from shelfmark.models.aliases import PRODUCTION, Alias
 from shelfmark.models.artifact import Model
 from shelfmark.models.card import ModelCard
 from shelfmark.models.registry import Registry, upload_version

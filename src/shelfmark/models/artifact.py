@@ -18,16 +18,16 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
+from shelfmark.artifacts import aliases
+from shelfmark.artifacts.aliases import LATEST, Alias
+from shelfmark.artifacts.digested import AGAIN, DigestedFiles
 from shelfmark.arxiv import taxonomy
 from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.schema import DataConfig
 from shelfmark.core import files
 from shelfmark.core.arrays import Floats
-from shelfmark.core.digested import AGAIN, DigestedFiles
 from shelfmark.data.labels import Targets
 from shelfmark.errors import ShelfmarkError, one_line
-from shelfmark.models import aliases
-from shelfmark.models.aliases import LATEST, Alias
 from shelfmark.models.card import FORMAT, ModelCard
 from shelfmark.models.families import family_of
 from shelfmark.models.protocol import Classifier, Family

@@ -15,28 +15,30 @@ from pydantic import (
     FiniteFloat,
     PlainValidator,
     TypeAdapter,
-    ValidationError,
 )
 
+from shelfmark.artifacts.card import (
+    MOST_FILES,
+    STRICT,
+    FileName,
+    Sha256,
+    Text,
+    TrainingData,
+    validate_key,
+)
 from shelfmark.arxiv import taxonomy
-from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.config.schema import VERSION, Config, with_present_keys
 from shelfmark.core.npy import ArraySpec
-from shelfmark.errors import ShelfmarkError, one_line
+from shelfmark.errors import ShelfmarkError
 
 FORMAT: Literal[2] = 2  # of an artifact; those of format 1 had all of the pipeline in one pickle
 MOST_CLASSES = 1000  # arXiv has 150 categories
-MOST_FILES = 200
-STRICT = ConfigDict(extra="forbid", strict=True)
 
 # The keys without which a model cannot be served and compared.
 REQUIRED = ("name", "created", "config", "data", "classes", "listed", "thresholds", "metrics",
             "versions", "files")  # fmt: skip
 
 
-Text = Annotated[str, Field(max_length=1000)]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -48,35 +50,6 @@ class ClassLabel:
 
     label: Annotated[str, Field(min_length=1, max_length=200)]
     name: Text
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """The splits that a model was trained on.
-
-    Args:
-        folder: of the splits.
-        card_sha256: digest of their card.
-        source: sample, snapshot or csv.
-        synthetic: whether the papers are made up.
-        papers: how many each split has.
-        submitted: the first and the last day of submission; None on older cards.
-        sources: of several files, the name of each and its counts, as the data card has them.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    folder: str
-    card_sha256: str
-    source: str
-    synthetic: bool
-    papers: dict[Text, Annotated[int, Field(ge=0)]]
-    submitted: dict[Text, Any] | None = None
-    sources: list[dict[Text, Any]] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what `card.json` holds; the files only where there are several."""
-        return {name: value for name, value in vars(self).items() if name != "sources" or value}
 
 
 @dataclass(frozen=True)
@@ -228,7 +201,7 @@ class ModelCard:
             values["thresholds"] = values.pop("caution")
         adapters = _adapters()
         present = {
-            key: _validate(key, adapters[key], value)
+            key: validate_key(key, adapters[key], value)
             for key, value in values.items()
             if key in adapters
         }
@@ -295,15 +268,3 @@ def _adapters() -> dict[str, TypeAdapter[Any]]:
         for one in fields(ModelCard)
         if one.name not in own
     }
-
-
-def _validate(key: str, adapter: TypeAdapter[Any], value: Any) -> Any:
-    try:
-        return adapter.validate_json(orjson.dumps(value))
-    except ValidationError as error:
-        first = first_problem(error)
-        place = one_line(".".join([key, *map(str, first["loc"])]))
-        reason = one_line(describe_problem(first))
-        raise ShelfmarkError(f"{place} is invalid: {reason}") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ShelfmarkError(f"{key} is invalid") from error

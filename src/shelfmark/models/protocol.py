@@ -20,8 +20,8 @@ from shelfmark.errors import ShelfmarkError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from shelfmark.artifacts.digested import DigestedFiles
     from shelfmark.core.checkpoint import Checkpoint
-    from shelfmark.core.digested import DigestedFiles
     from shelfmark.core.npy import ArraySpec
     from shelfmark.data.labels import Targets
     from shelfmark.models.card import ModelCard

@@ -8,11 +8,11 @@ import tempfile
 import weakref
 from pathlib import Path
 
+from shelfmark.artifacts.aliases import Alias, Pin
 from shelfmark.config.schema import VERSION
 from shelfmark.core import files, storage
 from shelfmark.errors import ShelfmarkError, one_line
 from shelfmark.models import answers, artifact
-from shelfmark.models.aliases import Alias, Pin
 from shelfmark.models.artifact import Model
 from shelfmark.models.card import ModelCard
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from loguru import logger
 
+from shelfmark.artifacts.aliases import LATEST
 from shelfmark.config.load import load_drift_config
 from shelfmark.config.schema import DriftConfig
 from shelfmark.core import console, files, provenance
 from shelfmark.data.inputs import Setting
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
-from shelfmark.models.aliases import LATEST
 from shelfmark.models.card import ModelCard
 from shelfmark.monitoring import compare, reference, windows
 from shelfmark.monitoring.evidently import load_evidently, render_evidently_page

@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfTransformer
 
+from shelfmark.artifacts.digested import AGAIN, DigestedFiles
 from shelfmark.core import checks
 from shelfmark.core.arrays import Floats
-from shelfmark.core.digested import AGAIN, DigestedFiles
 from shelfmark.errors import ShelfmarkError, one_line
 from shelfmark.models.artifact import REFERENCE, Model
 from shelfmark.monitoring import fingerprint

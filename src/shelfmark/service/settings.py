@@ -12,10 +12,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shelfmark.artifacts.aliases import LATEST
 from shelfmark.config.problems import describe_problem
 from shelfmark.config.schema import VERSION
 from shelfmark.core.environment import PREFIX, check_key
-from shelfmark.models.aliases import LATEST
 from shelfmark.monitoring.spans import check_since
 from shelfmark.service.middleware.prefix import normalize_prefix
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from loguru import logger
 
+from shelfmark.artifacts.aliases import LATEST, Alias
 from shelfmark.arxiv.papers import Paper
 from shelfmark.config.load import validate_config
 from shelfmark.config.schema import Config, DriftConfig
@@ -32,7 +33,6 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate, metrics
 from shelfmark.evaluation.records import FIGURES
 from shelfmark.models import artifact
-from shelfmark.models.aliases import LATEST, Alias
 from shelfmark.models.confidence import Answers
 from shelfmark.training import train
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from loguru import logger
 
+from shelfmark.artifacts.aliases import LATEST
+from shelfmark.artifacts.card import TrainingData
 from shelfmark.arxiv.text import CLEANING
 from shelfmark.config.schema import Config
 from shelfmark.core import environment, files, provenance
@@ -27,8 +29,7 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate, model_card
 from shelfmark.evaluation.records import EvaluationReport, Scores
 from shelfmark.models import artifact, confidence
-from shelfmark.models.aliases import LATEST
-from shelfmark.models.card import ClassLabel, ModelCard, TrainingData
+from shelfmark.models.card import ClassLabel, ModelCard
 from shelfmark.models.families import family_of
 from shelfmark.models.protocol import Fitted, RoundCallback
 from shelfmark.monitoring import reference

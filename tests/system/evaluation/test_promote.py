@@ -14,12 +14,12 @@ import fsspec
 import orjson
 import pytest
 
+from shelfmark.artifacts.aliases import Alias, Pin
 from shelfmark.core import files
 from shelfmark.core.arrays import Floats
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import behaviour, promote
 from shelfmark.models import artifact, registry
-from shelfmark.models.aliases import Alias, Pin
 from tests.conftest import ROOT
 
 Change = Callable[[dict[str, Any]], None]

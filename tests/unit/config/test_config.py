@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shelfmark.config import groups, schema
-from shelfmark.config.load import load_config
+from shelfmark.config.load import load_config, load_encoder_config
 from shelfmark.errors import ShelfmarkError
 
 EXPERIMENTS = sorted(file.stem for file in (groups.CONFIGS / "experiment").glob("*.yaml"))
@@ -96,8 +96,28 @@ def test_last_wins_base_group_experiment_command_line() -> None:
     "group", [name for name in groups.list_groups() if not name.startswith("cloud")]
 )
 def test_every_choice_of_a_group_composes(group: str) -> None:
+    load = load_encoder_config if group == "encoder" else load_config
     for choice in groups.list_groups()[group]:
-        load_config([f"{group}={choice}"])
+        load([f"{group}={choice}"])
+
+
+def test_keys_of_the_other_kind_of_training_are_refused_by_name_of_its_command() -> None:
+    with pytest.raises(ShelfmarkError, match=r"encoder\.size: .* shelfmark train-encoder has it"):
+        load_config(["encoder.size=64"])
+    with pytest.raises(ShelfmarkError, match=r"model\.rounds: .* shelfmark train has it"):
+        load_encoder_config(["model.rounds=9"])
+
+
+def test_an_experiment_sets_the_sections_of_both_kinds_of_training() -> None:
+    assert load_encoder_config(["experiment=fast"]).experiment == "fast"
+    assert load_encoder_config(["data.unlabelled=drop"]).data.unlabelled == "drop"
+    assert load_encoder_config().data.unlabelled == "keep"
+    assert load_config().data.unlabelled == "drop"
+
+
+def test_an_unknown_key_of_an_encoder_is_corrected() -> None:
+    with pytest.raises(ShelfmarkError, match=r"encoder\.epoch: no such key.*encoder\.epochs"):
+        load_encoder_config(["encoder.epoch=3"])
 
 
 def test_lists_quotes_blanks_and_dates_arrive() -> None:

@@ -11,10 +11,10 @@ import numpy as np
 import orjson
 import pytest
 
+from shelfmark.artifacts.aliases import HISTORY, MOST_ENTRIES, Alias, Entry, Pin
 from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact, registry
-from shelfmark.models.aliases import HISTORY, MOST_ENTRIES, Alias, Entry, Pin
 from shelfmark.models.registry import Registry
 
 

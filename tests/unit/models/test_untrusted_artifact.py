@@ -14,7 +14,7 @@ import orjson
 import pytest
 import xgboost
 
-from shelfmark.core.digested import MOST_BYTES
+from shelfmark.artifacts.digested import MOST_BYTES
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.artifact import Model

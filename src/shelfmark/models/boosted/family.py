@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from shelfmark.artifacts.digested import DigestedFiles
 from shelfmark.config.schema import Config, EngineConfig
 from shelfmark.core.checkpoint import Checkpoint
-from shelfmark.core.digested import DigestedFiles
 from shelfmark.models.boosted import engine as engines
 from shelfmark.models.boosted.classifier import BoostedClassifier
 from shelfmark.models.boosted.pipeline import PIPELINE, open_pipeline

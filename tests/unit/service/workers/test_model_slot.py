@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from shelfmark.artifacts.aliases import Pin
 from shelfmark.errors import ShelfmarkError
-from shelfmark.models.aliases import Pin
 from shelfmark.models.artifact import Model
 from shelfmark.models.card import ModelCard
 from shelfmark.models.registry import Registry

@@ -1,0 +1,65 @@
+"""What the cards of all artifacts share: the types of their keys, and the data of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import orjson
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from shelfmark.config.problems import describe_problem, first_problem
+from shelfmark.errors import ShelfmarkError, one_line
+
+MOST_FILES = 200
+STRICT = ConfigDict(extra="forbid", strict=True)
+
+Text = Annotated[str, Field(max_length=1000)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The splits that a model was trained on.
+
+    Args:
+        folder: of the splits.
+        card_sha256: digest of their card.
+        source: sample, snapshot or csv.
+        synthetic: whether the papers are made up.
+        papers: how many each split has.
+        submitted: the first and the last day of submission; None on older cards.
+        sources: of several files, the name of each and its counts, as the data card has them.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    folder: str
+    card_sha256: str
+    source: str
+    synthetic: bool
+    papers: dict[Text, Annotated[int, Field(ge=0)]]
+    submitted: dict[Text, Any] | None = None
+    sources: list[dict[Text, Any]] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `card.json` holds; the files only where there are several."""
+        return {name: value for name, value in vars(self).items() if name != "sources" or value}
+
+
+def validate_key(key: str, adapter: TypeAdapter[Any], value: Any) -> Any:
+    """Return the value of a key of a card, checked.
+
+    Raises:
+        ShelfmarkError: it is invalid; names the key and its part.
+    """
+    try:
+        return adapter.validate_json(orjson.dumps(value))
+    except ValidationError as error:
+        first = first_problem(error)
+        place = one_line(".".join([key, *map(str, first["loc"])]))
+        reason = one_line(describe_problem(first))
+        raise ShelfmarkError(f"{place} is invalid: {reason}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ShelfmarkError(f"{key} is invalid") from error

@@ -1,0 +1,1 @@
+"""The static encoder: a text is the mean of the vectors of its terms."""
