@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import re
 import subprocess
 import tomllib
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -106,8 +108,35 @@ def test_the_committed_lock_agrees_with_pyproject(committed: str) -> None:
     assert locked["requires-python"].replace(" ", "") == project["project"]["requires-python"]
 
 
-def test_the_gpu_library_is_left_out(committed: str) -> None:
-    assert not re.search(r'^name = "nvidia', committed, re.MULTILINE)
+def packages_of(locked: dict[str, Any], *extras: str) -> set[str]:
+    """Return the names of the packages that the core, the groups and the given extras install."""
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for package in locked["package"]:
+        by_name.setdefault(package["name"], []).append(package)
+    (own,) = by_name["shelfmark"]
+    wanted = [*own["dependencies"], *itertools.chain(*own["dev-dependencies"].values())]
+    wanted += itertools.chain(*(own["optional-dependencies"][extra] for extra in extras))
+    seen: set[tuple[str, str | None]] = set()
+    while wanted:
+        entry = wanted.pop()
+        for extra in (None, *entry.get("extra", ())):
+            if (entry["name"], extra) not in seen:
+                seen.add((entry["name"], extra))
+                for package in by_name[entry["name"]]:
+                    sections = package.get("optional-dependencies", {})
+                    wanted += package.get("dependencies", []) if extra is None else sections[extra]
+    return {name for name, _ in seen}
+
+
+def test_only_the_extra_sentence_brings_torch_and_gpu_libraries(committed: str) -> None:
+    locked = tomllib.loads(committed)
+    (own,) = (package for package in locked["package"] if package["name"] == "shelfmark")
+    extras = {*own["optional-dependencies"]} - {"sentence"}
+    names = packages_of(locked, *extras)
+    assert {"xgboost", "dvc-gs", "pytest"} <= names
+    heavy = re.compile("torch$|triton$|nvidia-|cuda-|transformers$|sentence-transformers$")
+    assert {name for name in names if heavy.match(name)} == set()
+    assert {"torch", "nvidia-nccl-cu13", "transformers"} <= packages_of(locked, "sentence")
 
 
 def test_shortening_keeps_versions_and_dependencies(shorten_lock: ModuleType) -> None:
