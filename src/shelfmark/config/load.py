@@ -19,10 +19,8 @@ from shelfmark.config.encoders import ENCODER_KINDS, EncoderConfig, EncoderSetti
 from shelfmark.config.overrides import is_readable, kinds_of, parse_value, read_overrides
 from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.config.schema import MODEL_KINDS, RENAMED_KEYS, Config, DriftConfig, ModelConfig
+from shelfmark.config.trainings import CLASSIFIER, ENCODER, AnySettings, Training
 from shelfmark.errors import ShelfmarkError, nearest
-
-ENCODER = {"encoder"}  # the section of an encoder
-CLASSIFIER = {"features", "model", "predict", "engine"}  # the sections of a classifier
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -34,7 +32,7 @@ def load_config(overrides: Sequence[str] = ()) -> Config:
         ShelfmarkError: an override is malformed or names no key, a type or value is wrong, or an
             override concerns the cloud.
     """
-    return validate_config(Config, _compose_here(overrides, ENCODER, "train-encoder"))
+    return load_training(CLASSIFIER, overrides)
 
 
 def load_encoder_config(overrides: Sequence[str] = ()) -> EncoderSettings:
@@ -45,26 +43,40 @@ def load_encoder_config(overrides: Sequence[str] = ()) -> EncoderSettings:
     Raises:
         ShelfmarkError: as `load_config`.
     """
-    values = _compose_here(["data.unlabelled=keep", *overrides], CLASSIFIER, "train")
-    return validate_config(EncoderSettings, values)
+    return load_training(ENCODER, overrides)
 
 
-def _compose_here(overrides: Sequence[str], others: set[str], command: str) -> dict[str, Any]:
-    """Return the composed values without the sections of the other command.
+def load_training(kind: Training[AnySettings], overrides: Sequence[str]) -> AnySettings:
+    """Compose the configuration of a kind of training that runs on this machine.
 
     Raises:
-        ShelfmarkError: as `compose_values`, or an override concerns the cloud or such a section.
+        ShelfmarkError: as `compose_training`, or an override concerns the cloud.
     """
-    values = compose_values(overrides)
-    if groups.CLOUD in values:
+    settings, cloud = compose_training(kind, overrides)
+    if cloud is not None:
         raise ShelfmarkError(
             "cloud: this command runs here; shelfmark submit sends a training there"
         )
+    return settings
+
+
+def compose_training(
+    kind: Training[AnySettings], overrides: Sequence[str]
+) -> tuple[AnySettings, dict[str, Any] | None]:
+    """Compose the configuration of a kind of training, and the values of its cloud, if any.
+
+    Raises:
+        ShelfmarkError: an override is malformed, names no key or one of another kind of training,
+            or a type or value is wrong.
+    """
+    values, foreign = compose_values([*kind.presets, *overrides]), kind.foreign
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
-        if key.partition(".")[0] in others:
+        if command := foreign.get(key.partition(".")[0]):
             raise ShelfmarkError(f"{key}: this command has no such key; shelfmark {command} has it")
-    return {name: value for name, value in values.items() if name not in others}
+    cloud = values.pop(groups.CLOUD, None)
+    own = {name: value for name, value in values.items() if name not in foreign}
+    return validate_config(kind.settings, own), cloud
 
 
 def load_drift_config(overrides: Sequence[str] = ()) -> DriftConfig:

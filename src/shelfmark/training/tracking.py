@@ -10,25 +10,17 @@ from typing import Any, Protocol
 
 import orjson
 
-from shelfmark.config.schema import Config
+from shelfmark.config.trainings import Settings
 from shelfmark.core import files
+from shelfmark.embeddings.card import EncoderCard
 from shelfmark.models.card import ModelCard
 from shelfmark.training.wandb import WandbRun
 
 Terms = dict[str, list[tuple[str, float]]]  # the terms of each class, with their weights
-# The parts of a model's card that are recorded with the model.
-MODEL_METADATA = (
-    "name",
-    "key",
-    "created",
-    "git_commit",
-    "data",
-    "classes",
-    "rounds",
-    "metrics",
-    "files",
-    "digest",
-)
+# The parts of a card that are recorded with the artifact.
+METADATA = ("name", "key", "created", "git_commit", "data", "metrics", "files", "digest")
+MODEL_METADATA = (*METADATA, "classes", "rounds")
+ENCODER_METADATA = (*METADATA, "size", "sizes", "details")
 
 
 class Run(Protocol):
@@ -47,8 +39,8 @@ class Run(Protocol):
     def log_report(self, pictures: list[Path], terms: Terms) -> None:
         """Record pictures, and the telling terms of each class."""
 
-    def log_model(self, model: Path, metadata: dict[str, Any]) -> None:
-        """Record the model and its metadata."""
+    def log_artifact(self, kind: str, folder: Path, metadata: dict[str, Any]) -> None:
+        """Record an artifact of a kind, `model` or `encoder`, and its metadata."""
 
     def close(self, failed: bool) -> None:
         """Close the record of a finished or failed run."""
@@ -57,12 +49,12 @@ class Run(Protocol):
 class LocalRun:
     """Writes `history.jsonl` and `run.json` into a folder: no account, no network.
 
-    Pictures and models are files already.
+    Pictures and artifacts are files already.
     """
 
     wants_report = False
 
-    def __init__(self, folder: Path, config: Config, origin: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, config: Settings, origin: dict[str, Any]) -> None:
         self._summary = folder / "run.json"
         self._start = {"config": config.model_dump(mode="json"), "origin": origin}
         with files.report_write_errors(folder):
@@ -86,7 +78,7 @@ class LocalRun:
     def log_report(self, pictures: list[Path], terms: Terms) -> None:
         """Do nothing: they are files already."""
 
-    def log_model(self, model: Path, metadata: dict[str, Any]) -> None:
+    def log_artifact(self, kind: str, folder: Path, metadata: dict[str, Any]) -> None:
         """Do nothing: it is a folder already."""
 
     def close(self, failed: bool) -> None:
@@ -129,18 +121,26 @@ class Recorder:
         """Record a saved model everywhere, with parts of its card as metadata."""
         values = card.to_json() | {"classes": card.labels, "digest": card.digest}
         metadata = {key: values[key] for key in MODEL_METADATA if key in values}
+        self._log_artifact("model", model, metadata)
+
+    def log_encoder(self, encoder: Path, card: EncoderCard) -> None:
+        """Record a saved encoder everywhere, with parts of its card as metadata."""
+        values = card.to_json() | {"digest": card.digest}
+        self._log_artifact("encoder", encoder, {key: values[key] for key in ENCODER_METADATA})
+
+    def _log_artifact(self, kind: str, folder: Path, metadata: dict[str, Any]) -> None:
         for run in self._runs:
-            run.log_model(model, metadata)
+            run.log_artifact(kind, folder, metadata)
 
 
 @contextlib.contextmanager
 def start_run(
-    config: Config, name: str, origin: dict[str, Any] | None = None
+    config: Settings, name: str, origin: dict[str, Any] | None = None
 ) -> Iterator[Recorder]:
     """Open the record of a run in `paths.reports/<name>` and, with `tracking=wandb`, at W&B.
 
     Args:
-        config: the configuration of the run.
+        config: the configuration of the run, of a classifier or of an encoder.
         name: the name of the run.
         origin: the training's `key`, `data_card_sha256` and `git_commit`.
 

@@ -15,7 +15,7 @@ from loguru import logger
 from pydantic import ValidationError
 
 from shelfmark.config.problems import describe_problem, first_problem
-from shelfmark.config.schema import Config
+from shelfmark.config.trainings import Settings
 from shelfmark.core import environment, files, project
 from shelfmark.errors import ShelfmarkError
 
@@ -58,7 +58,7 @@ class WandbRun:
         ShelfmarkError: the wandb extra is not installed.
     """
 
-    def __init__(self, name: str, folder: Path, config: Config, origin: dict[str, Any]) -> None:
+    def __init__(self, name: str, folder: Path, config: Settings, origin: dict[str, Any]) -> None:
         self._tracking, self._experiment, self._next_step = config.tracking, config.experiment, 0
         self._folder = folder.resolve()
         self._open = contextlib.ExitStack()
@@ -99,15 +99,19 @@ class WandbRun:
 
         self._send(send)
 
-    def log_model(self, model: Path, metadata: dict[str, Any]) -> None:
-        """Send a model's folder as a version of the project's model."""
+    def log_artifact(self, kind: str, folder: Path, metadata: dict[str, Any]) -> None:
+        """Send a folder as a version of the project's model, or of its encoder.
+
+        The model has the name of the project; at W&B, every other kind needs a name of its own.
+        """
 
         def send(run: Any) -> None:
-            name = re.sub(r"[^\w.-]", "-", self._tracking.project)
-            artifact = self._wandb.Artifact(name, type="model", metadata=metadata)
-            # Copied, so that the offline run stays whole when the model is moved or removed.
-            artifact.add_dir(str(model), skip_cache=True)
-            aliases = ["latest", model.name, *filter(None, [self._experiment])]
+            project = self._tracking.project
+            name = re.sub(r"[^\w.-]", "-", project if kind == "model" else f"{project}-{kind}")
+            artifact = self._wandb.Artifact(name, type=kind, metadata=metadata)
+            # Copied, so that the offline run stays whole when the folder is moved or removed.
+            artifact.add_dir(str(folder), skip_cache=True)
+            aliases = ["latest", folder.name, *filter(None, [self._experiment])]
             run.log_artifact(artifact, aliases=aliases)
 
         self._send(send)
@@ -126,7 +130,7 @@ class WandbRun:
                     self._wandb.teardown()
             self._send(self._mark)
 
-    def _start(self, name: str, config: Config, origin: dict[str, Any]) -> Any:
+    def _start(self, name: str, config: Settings, origin: dict[str, Any]) -> Any:
         """Return a run at W&B, offline if the user asks for that or W&B cannot be reached."""
         place = self._folder / FOLDER
         place.mkdir(exist_ok=True)
@@ -153,7 +157,7 @@ class WandbRun:
         except Exception as error:
             return _line(error)
 
-    def _init(self, mode: Any, name: str, config: Config, origin: dict[str, Any]) -> Any:
+    def _init(self, mode: Any, name: str, config: Settings, origin: dict[str, Any]) -> Any:
         return self._wandb.init(
             project=self._tracking.project,
             entity=self._tracking.entity,

@@ -1,0 +1,60 @@
+"""The kinds of training, of a classifier and of an encoder, and what tells them apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from shelfmark.config.encoders import EncoderSettings
+from shelfmark.config.schema import Config
+
+Settings = Config | EncoderSettings  # the configuration of a training of any kind
+AnySettings = TypeVar("AnySettings", Config, EncoderSettings)
+
+
+@dataclass(frozen=True)
+class Training(Generic[AnySettings]):
+    """One kind of training.
+
+    Args:
+        command: of `shelfmark`, which runs it.
+        settings: the schema of its configuration.
+        sections: of the configuration, which no other kind has.
+        output: the key of `paths` that names the folder of what it makes.
+        presets: overrides that come before those of the user.
+    """
+
+    command: str
+    settings: type[AnySettings]
+    sections: frozenset[str]
+    output: str
+    presets: tuple[str, ...] = ()
+
+    @property
+    def foreign(self) -> dict[str, str]:
+        """The sections of other kinds, each with the command that has it."""
+        return {
+            section: other.command
+            for other in TRAININGS.values()
+            if other is not self
+            for section in other.sections
+        }
+
+    def folder(self, settings: AnySettings) -> Path:
+        """Return the folder of all that trainings of this kind make, such as `models`."""
+        return Path(getattr(settings.paths, self.output))
+
+
+CLASSIFIER = Training(
+    "train", Config, frozenset({"features", "model", "predict", "engine"}), "models"
+)
+ENCODER = Training(
+    "train-encoder",
+    EncoderSettings,
+    frozenset({"encoder"}),
+    "encoders",
+    ("data.unlabelled=keep",),
+)
+AnyTraining = Training[Config] | Training[EncoderSettings]
+TRAININGS: dict[str, AnyTraining] = {one.command: one for one in (CLASSIFIER, ENCODER)}
