@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import gc
-import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from shelfmark.core import console, files, parallel
 from shelfmark.core.output import targets
 from shelfmark.data import readers
+from shelfmark.data.batches import (
+    EncodedBatch,
+    FileSummary,
+    Item,
+    count_batch,
+    papers_of,
+    parse_batch,
+    place_of,
+    read_distributable,
+    write_batches,
+)
 from shelfmark.data.inputs import Setting
-from shelfmark.data.readers import InputRecord, InvalidRecord
+from shelfmark.data.readers import InvalidRecord
 from shelfmark.data.streams import PaperStream, RecordBatch
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import writing
@@ -26,8 +34,6 @@ if TYPE_CHECKING:
     from shelfmark.models.artifact import Model
 
 Options = dict[str, Any]  # the options of `answers.answer_papers`
-
-WORTH_DISTRIBUTING = 16  # batches: fewer do not repay the start of other processes
 
 
 def predict_text(folder: Path, text: str, out: str, top_k: int = 5, explain: bool = False) -> None:
@@ -72,13 +78,8 @@ def predict_file(
     stream = PaperStream(source)
     output = replace(output, several=stream.is_several)
     targets.require_apart(out, stream.files)
-    batches = stream.read_batches()
-    if stream.files == [targets.STANDARD]:
-        return _write(folder, batches, out, output, options)
-    first = list(itertools.islice(batches, WORTH_DISTRIBUTING))
-    distributed = len(first) == WORTH_DISTRIBUTING
-    chained = itertools.chain(first, batches)
-    return _write(folder, chained, out, output, options, distributed=distributed)
+    batches, distributed = read_distributable(stream)
+    return _write(folder, batches, out, output, options, distributed=distributed)
 
 
 def _options(top_k: int, explain: bool) -> Options:
@@ -99,76 +100,17 @@ def _write(
     if distributed:
         # By its own name: another model may become the latest while the processes start.
         work = functools.partial(_answer_in_worker, folder.resolve(), output, options)
-        answers = parallel.map_in_order(work, batches)
     else:
         work = functools.partial(_answer_batch, _load(folder), output, options)
-        answers = parallel.map_in_order(work, batches, workers=0)
-    summary = FileSummary()
-    with (
-        output.open(out) as sink,
-        contextlib.closing(answers),
-        console.progress("predicting") as bar,
-    ):
-        for batch in answers:
-            sink.write(batch.encoded)
-            summary.add(batch)
-            bar.advance(batch.lines)
+    summary = FileSummary("classified")
+    with output.open(out) as sink:
+        write_batches(batches, work, sink, summary, "predicting", distributed=distributed)
     return summary
-
-
-@dataclass
-class FileSummary:
-    """The number of records that were read, and that of those without a paper.
-
-    Attributes:
-        records: number of records.
-        invalid: number of those without a paper.
-        first: the first of them.
-        file: that of the first of them, "" if only one was read.
-    """
-
-    records: int = 0
-    invalid: int = 0
-    first: InvalidRecord | None = None
-    file: str = ""
-
-    def add(self, batch: Batch) -> None:
-        """Count the records of the next batch."""
-        self.records += batch.lines
-        self.invalid += batch.errors
-        if self.first is None and batch.first is not None:
-            self.first, self.file = batch.first, batch.file
-
-    def require_papers(self) -> None:
-        """Check that every record is a paper, for who looks at nothing but the exit status.
-
-        Raises:
-            ShelfmarkError: some are not, and their lines of the output say why; or there is none.
-        """
-        if not self.records:
-            raise ShelfmarkError("--file: holds no papers")
-        if self.first is not None:
-            place = f"{self.file and self.file + ', '}line {self.first.line}"
-            others = "; the others are classified" if self.invalid < self.records else ""
-            raise ShelfmarkError(
-                f"{self.invalid:,} of {self.records:,} records hold no paper, the first in "
-                f"{place}: {self.first.error}{others}"
-            )
-
-
-class Batch(NamedTuple):
-    """The encoded predictions of some lines, and the number of those without a paper."""
-
-    lines: int
-    errors: int
-    first: InvalidRecord | None
-    encoded: Any
-    file: str
 
 
 def _answer_in_worker(
     folder: Path, output: OutputFormat, options: Options, batch: RecordBatch
-) -> Batch:
+) -> EncodedBatch:
     return _answer_batch(_model_of_worker(folder), output, options, batch)
 
 
@@ -188,19 +130,17 @@ def _load(folder: Path, threads: int | None = None) -> Model:
 
 def _answer_batch(
     model: Model, output: OutputFormat, options: Options, batch: RecordBatch
-) -> Batch:
+) -> EncodedBatch:
     from shelfmark.models import answers
 
-    asked = [readers.parse_record(*record) for record in batch.records]
-    papers = [(item.title, item.abstract) for item in asked if isinstance(item, InputRecord)]
-    predictions = iter(answers.answer_papers(model, papers, **options))
-    place = {"file": files.readable_name(batch.file)} if batch.file else {}
-    encoded = output.encode([place | _line(item, predictions) for item in asked])
-    first = next((item for item in asked if isinstance(item, InvalidRecord)), None)
-    return Batch(len(asked), len(asked) - len(papers), first, encoded, batch.file)
+    items = parse_batch(batch)
+    predictions = iter(answers.answer_papers(model, papers_of(items), **options))
+    place = place_of(batch)
+    encoded = output.encode([place | _line(item, predictions) for item in items])
+    return count_batch(batch, items, encoded)
 
 
-def _line(item: InputRecord | InvalidRecord, answers: Iterator[Answer]) -> Line:
+def _line(item: Item, answers: Iterator[Answer]) -> Line:
     if isinstance(item, InvalidRecord):
         ident = {} if item.id is None else {"id": item.id}
         return {"line": item.line, **ident, "error": item.error}

@@ -5,24 +5,28 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from shelfmark.core import files, storage
-from shelfmark.core.output import targets
 from shelfmark.core.output.cells import escape_formula
-from shelfmark.core.output.compression import COMPRESSORS, GuardedFile, compress
+from shelfmark.core.output.compression import COMPRESSORS, compress
+from shelfmark.core.output.sinks import (
+    ByteSink,
+    Sink,
+    open_output,
+    open_parquet,
+    require_local_file,
+)
+from shelfmark.core.output.targets import STANDARD
 from shelfmark.errors import ShelfmarkError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-STANDARD_OUTPUT = targets.STANDARD
 JSON_LINES = ("", ".jsonl", ".ndjson", ".json")
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 PARQUET = ".parquet"
@@ -34,16 +38,8 @@ WRITABLE = (
 FLAT = ("line", "id", "category", "name", "archive", "group", "confidence", "confident",
         "second_category", "second_confidence", "error")  # fmt: skip
 NESTED = ("ranking", "cross_lists", "why")
-GROUP_BYTES = 32 << 20  # of the rows that become a row group of Parquet
 
 Line = dict[str, Any]  # as it is written as JSON: a prediction, or an error in its place
-
-
-class Sink(Protocol):
-    """Takes the encoded lines, in order."""
-
-    def write(self, encoded: Any) -> None:
-        """Write what `OutputFormat.encode` returned."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +83,15 @@ class OutputFormat:
             ShelfmarkError: it cannot be written.
             OutputClosedError: it is a pipe whose reader has ended.
         """
-        with _open_file(out) as file, compress(file, self.compression) as packed:
+        with open_output(out) as file, compress(file, self.compression) as packed:
             if self.kind == PARQUET:
-                with _open_parquet(packed, _schema(self.columns)) as rows:
+                with open_parquet(packed, _schema(self.columns)) as rows:
                     yield rows
                 return
             if self.kind in SEPARATORS:
                 packed.write(self._encode_cells([self.columns]))
             # A compressed file is smaller if it is not flushed.
-            yield _ByteSink(packed, flush=not self.compression)
+            yield ByteSink(packed, flush=not self.compression)
 
     def _encode_cells(self, rows: Any) -> bytes:
         text = io.StringIO()
@@ -113,14 +109,9 @@ def parse_format(out: str, explain: bool = False) -> OutputFormat:
     Raises:
         ShelfmarkError: it is no path of a file, or of a format that is not written here.
     """
-    if out == STANDARD_OUTPUT:
+    if out == STANDARD:
         return OutputFormat()
-    if not out:
-        raise ShelfmarkError("--out: the name is empty: leave --out away for standard output")
-    if out.endswith("/"):
-        raise ShelfmarkError(f"--out: {out} is a folder, a file is needed")
-    if storage.is_remote(out):
-        raise ShelfmarkError(f"--out: {out} is an address: write to a local file, and copy that")
+    require_local_file(out)
     suffixes = [suffix.lower() for suffix in PurePosixPath(out).suffixes]
     compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSORS else ""
     kind = suffixes[-1] if suffixes else ""
@@ -131,57 +122,6 @@ def parse_format(out: str, explain: bool = False) -> OutputFormat:
     if kind not in (*JSON_LINES, *SEPARATORS, PARQUET):
         raise ShelfmarkError(f"--out: {out}: {kind}{compression} is not written; choose {WRITABLE}")
     return OutputFormat(kind, compression, explain)
-
-
-@contextlib.contextmanager
-def _open_file(out: str) -> Iterator[IO[bytes]]:
-    if out == STANDARD_OUTPUT:
-        yield sys.stdout.buffer
-    else:
-        with files.atomic_write(Path(out)) as file:
-            yield file
-
-
-class _ByteSink:
-    def __init__(self, file: IO[bytes], *, flush: bool) -> None:
-        self._file, self._flush = file, flush
-
-    def write(self, encoded: bytes) -> None:
-        self._file.write(encoded)
-        if self._flush:
-            self._file.flush()
-
-
-class _ParquetSink:
-    """Collects rows until they make a row group, so that memory stays flat."""
-
-    def __init__(self, writer: Any) -> None:
-        self._writer, self._rows, self._size = writer, list[Any](), 0
-
-    def write(self, encoded: pa.RecordBatch) -> None:
-        self._rows.append(encoded)
-        self._size += encoded.nbytes
-        if self._size >= GROUP_BYTES:
-            self.end_group()
-
-    def end_group(self) -> None:
-        import pyarrow as pa
-
-        if self._rows:
-            self._writer.write_table(pa.Table.from_batches(self._rows))
-        self._rows, self._size = [], 0
-
-
-@contextlib.contextmanager
-def _open_parquet(file: IO[bytes], schema: pa.Schema) -> Iterator[_ParquetSink]:
-    import pyarrow.parquet as pq
-
-    guarded = GuardedFile(file)
-    opened = pq.ParquetWriter(guarded, schema, compression="zstd")
-    with opened as writer, guarded.drop_after_failure():
-        sink = _ParquetSink(writer)
-        yield sink
-        sink.end_group()
 
 
 def _row(line: Line) -> Line:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shelfmark.data import readers
+from shelfmark.data import batches, readers
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import answers, artifact, predict
 from tests.support import records
@@ -105,7 +105,7 @@ def test_a_long_file_is_shared_among_processes_and_answered_the_same(
     assert [line["line"] for line in alone] == [n for n in range(1, 501) if n % 5 != 3]
     wanted = ["cs.RO", "astro-ph.GA", "astro-ph.GA", None] * 100
     assert [line.get("category") for line in alone] == wanted
-    monkeypatch.setattr(predict, "WORTH_DISTRIBUTING", 2)
+    monkeypatch.setattr(batches, "WORTH_DISTRIBUTING", 2)
     assert answered(folder, tmp_path / "papers", tmp_path / "shared.jsonl") == alone
     with pytest.raises(ShelfmarkError, match="no model in"):
         answered(tmp_path, tmp_path / "papers", tmp_path / "none.jsonl")

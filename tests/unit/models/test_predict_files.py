@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from shelfmark.data.batches import FileSummary
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import predict
 
@@ -23,7 +24,7 @@ def folder(home: Path) -> Path:
     return home / "models" / "quick"
 
 
-def classify(folder: Path, source: Path) -> tuple[list[dict[str, Any]], predict.FileSummary]:
+def classify(folder: Path, source: Path) -> tuple[list[dict[str, Any]], FileSummary]:
     out = source.with_name("out.jsonl")
     summary = predict.predict_file(folder, str(source), str(out), top_k=1)
     return [orjson.loads(line) for line in out.read_bytes().splitlines()], summary

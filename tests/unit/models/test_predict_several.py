@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from shelfmark.cli.predict import predict as command
-from shelfmark.data import readers
+from shelfmark.data import batches, readers
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import predict
 from tests.support import records
@@ -98,7 +98,7 @@ def test_several_processes_answer_the_same(
 ) -> None:
     alone = answered(folder, named, tmp_path / "alone.jsonl")
     monkeypatch.setattr(readers, "BATCH", 1)
-    monkeypatch.setattr(predict, "WORTH_DISTRIBUTING", 2)
+    monkeypatch.setattr(batches, "WORTH_DISTRIBUTING", 2)
     assert answered(folder, named, tmp_path / "shared.jsonl") == alone
 
 

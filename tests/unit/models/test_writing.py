@@ -22,8 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shelfmark.core.output import sinks
 from shelfmark.core.output.compression import COMPRESSORS
-from shelfmark.data import readers
+from shelfmark.data import batches, readers
 from shelfmark.errors import OutputClosedError, ShelfmarkError
 from shelfmark.models import predict, writing
 from tests.support import records
@@ -151,7 +152,7 @@ def test_a_long_file_is_the_same_from_several_processes(
     (tmp_path / "papers").write_text("\n".join([ROBOT, GALAXY, ""] * 40))
     contents = []
     for worth in (100, 2):
-        monkeypatch.setattr(predict, "WORTH_DISTRIBUTING", worth)
+        monkeypatch.setattr(batches, "WORTH_DISTRIBUTING", worth)
         out = tmp_path / f"{worth}.parquet"
         predict.predict_file(folder, str(tmp_path / "papers"), str(out))
         contents.append(out.read_bytes())
@@ -162,7 +163,7 @@ def test_row_groups_bound_the_rows_that_are_held(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readers, "BATCH", 8)
-    monkeypatch.setattr(writing, "GROUP_BYTES", 4000)
+    monkeypatch.setattr(sinks, "GROUP_BYTES", 4000)
     (tmp_path / "papers").write_text("\n".join([ROBOT, GALAXY] * 50))
     predict.predict_file(folder, str(tmp_path / "papers"), str(tmp_path / "out.parquet"))
     file = pq.ParquetFile(tmp_path / "out.parquet")
@@ -178,7 +179,7 @@ def test_a_failure_leaves_the_old_output(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     monkeypatch.setattr(readers, "BATCH", 8)
-    monkeypatch.setattr(predict, "WORTH_DISTRIBUTING", 10_000)
+    monkeypatch.setattr(batches, "WORTH_DISTRIBUTING", 10_000)
     out = tmp_path / f"out{suffix}"
     out.write_text("old")
     noise = random.Random(5)  # which is unpacked in many pieces, the last of them cut
