@@ -13,6 +13,7 @@ from shelfmark.cli import (
     completion,
     deploy,
     drift,
+    encoders,
     evaluate,
     predict,
     serve,
@@ -21,7 +22,7 @@ from shelfmark.cli import (
 from shelfmark.cli.command import run
 
 TOPICS = (
-    training, evaluate, predict, serve, drift, cloud, deploy, completion
+    training, evaluate, predict, encoders, serve, drift, cloud, deploy, completion
 )  # fmt: skip
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
 from shelfmark.core import checks
-from shelfmark.core.arrays import Array
+from shelfmark.core.arrays import Array, Floats
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -98,6 +98,48 @@ def write_array(file: Writable, array: Array) -> ArraySpec:
     file.write(spec.header())
     file.write(array.reshape(-1).view(np.uint8).data)
     return spec
+
+
+class RowWriter:
+    """Writes the rows of a matrix to a .npy file, whose number is known only at the end.
+
+    NumPy's headers leave room for any number of rows, so that the last one is as long as the first.
+
+    Args:
+        file: empty, and seekable.
+        columns: numbers of a row.
+
+    Attributes:
+        rows: how many are written.
+
+    Raises:
+        OSError: the disk does not take the header.
+    """
+
+    def __init__(self, file: IO[bytes], columns: int) -> None:
+        self._file, self._columns, self.rows = file, columns, 0
+        file.write(self._spec().header())
+
+    def write(self, rows: Floats) -> None:
+        """Write rows, shape (rows, columns).
+
+        Raises:
+            ValueError: the rows are not as long as those before.
+            OSError: the disk does not take them.
+        """
+        if rows.shape[1] != self._columns:
+            raise ValueError(f"rows of {rows.shape[1]} numbers, {self._columns} are needed")
+        self._file.write(np.ascontiguousarray(rows, "<f4").reshape(-1).view(np.uint8).data)
+        self.rows += len(rows)
+
+    def finish(self) -> None:
+        """Write the header again, with the number of rows."""
+        self._file.seek(0)
+        self._file.write(self._spec().header())
+        self._file.seek(0, io.SEEK_END)
+
+    def _spec(self) -> ArraySpec:
+        return ArraySpec("<f4", (self.rows, self._columns))
 
 
 def view_array(content: ReadableBuffer, spec: ArraySpec) -> Array:

@@ -86,9 +86,9 @@ def papers_of(items: Iterable[Item]) -> list[tuple[str, str]]:
     return [(item.title, item.abstract) for item in items if isinstance(item, InputRecord)]
 
 
-def place_of(batch: RecordBatch) -> dict[str, str]:
-    """Return the column `file` of the rows of a batch, if there are several files."""
-    return {"file": files.readable_name(batch.file)} if batch.file else {}
+def file_of(batch: RecordBatch) -> str:
+    """Return the name of a batch's file as a text, "" if it is the only one."""
+    return files.readable_name(batch.file)
 
 
 def count_batch(batch: RecordBatch, items: list[Item], encoded: Any) -> EncodedBatch:

@@ -22,6 +22,7 @@ from shelfmark.artifacts.digested import AGAIN, DigestedFiles
 from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.core import files
 from shelfmark.core.arrays import Floats
+from shelfmark.embeddings import sizes
 from shelfmark.embeddings.card import EncoderCard
 from shelfmark.embeddings.families import family_of
 from shelfmark.embeddings.protocol import Encoder
@@ -64,9 +65,18 @@ class OpenEncoder:
         maths = self.card.config["data"]["maths"]
         return join_texts(clean_text(title), clean_text(abstract), maths)
 
-    def encode(self, texts: Sequence[str]) -> Floats:
-        """Return the vectors of cleaned texts, float32 of shape (texts, size), as the protocol."""
-        return self.encoder.encode(texts)
+    def encode(self, texts: Sequence[str], size: int | None = None) -> Floats:
+        """Return the vectors of cleaned texts, float32 of shape (texts, size), as the protocol.
+
+        Args:
+            texts: as `text` returns them.
+            size: one of the card's `sizes`, to which vectors are cut; None for whole vectors.
+
+        Raises:
+            ShelfmarkError: vectors cannot be cut to this size.
+        """
+        chosen = sizes.choose_size(size, self.size, self.card.sizes)
+        return sizes.cut_vectors(self.encoder.encode(texts), chosen)
 
 
 def save(encoder: Encoder, card: EncoderCard, encoders: Path) -> Path:
@@ -137,6 +147,17 @@ def read_card(folder: Path) -> EncoderCard:
         return EncoderCard.from_bytes(content)
     except ShelfmarkError as error:
         raise ShelfmarkError(f"{path}: {error}; {AGAIN}") from error
+
+
+def check(folder: Path) -> EncoderCard:
+    """Return the card of an artifact whose versions and digests are right, without opening it.
+
+    Raises:
+        ShelfmarkError: it is missing, made with other versions, or damaged.
+    """
+    card = read_card(folder)
+    _check_files(folder, card)
+    return card
 
 
 def load(folder: Path, threads: int | None = None, digest: str = "") -> OpenEncoder:

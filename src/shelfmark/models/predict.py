@@ -16,9 +16,9 @@ from shelfmark.data.batches import (
     FileSummary,
     Item,
     count_batch,
+    file_of,
     papers_of,
     parse_batch,
-    place_of,
     read_distributable,
     write_batches,
 )
@@ -135,7 +135,7 @@ def _answer_batch(
 
     items = parse_batch(batch)
     predictions = iter(answers.answer_papers(model, papers_of(items), **options))
-    place = place_of(batch)
+    place = {"file": file_of(batch)} if batch.file else {}
     encoded = output.encode([place | _line(item, predictions) for item in items])
     return count_batch(batch, items, encoded)
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import tempfile
-import weakref
 from pathlib import Path
 
-from shelfmark.artifacts.aliases import Alias, Pin
-from shelfmark.config.schema import VERSION
-from shelfmark.core import files, storage
+from shelfmark.artifacts.aliases import Pin
+from shelfmark.artifacts.store import VersionStore
+from shelfmark.core import storage
 from shelfmark.errors import ShelfmarkError, one_line
 from shelfmark.models import answers, artifact
 from shelfmark.models.artifact import Model
@@ -28,11 +24,7 @@ class Registry:
     """
 
     def __init__(self, models: str) -> None:
-        self._models = models
-        self._copies: Path | None = None
-        if storage.is_remote(models):
-            self._copies = Path(tempfile.mkdtemp(prefix="shelfmark-"))
-            weakref.finalize(self, shutil.rmtree, self._copies, ignore_errors=True)
+        self._store = VersionStore(models, artifact.check)
 
     def check(self, version: str) -> None:
         """Check that a version is there and whole, without opening it.
@@ -53,7 +45,7 @@ class Registry:
         Raises:
             ShelfmarkError: it is missing or damaged, or another model now.
         """
-        pin = self._resolve(version)
+        pin = self._store.resolve(version)
         return artifact.check(self.folder(pin.version), digest or pin.digest)
 
     def pin(self, version: str) -> Pin:
@@ -62,22 +54,9 @@ class Registry:
         Raises:
             ShelfmarkError: there is no such version, or the bucket cannot be read.
         """
-        pin = self._resolve(version)
+        pin = self._store.resolve(version)
         digest = pin.digest or artifact.read_card(self.folder(pin.version)).digest
         return Pin(pin.version, digest)
-
-    def _resolve(self, version: str) -> Pin:
-        """Return the version that a name stands for, its digest empty where no alias recorded it.
-
-        Raises:
-            ShelfmarkError: it is no name, or the bucket cannot be read.
-        """
-        check_name(version)
-        if self._copies is not None and (self._copies / version).exists():
-            return Pin(version)
-        alias = Alias(self._models, version)
-        named = alias.target()
-        return Pin(version) if named is None else Pin(named, alias.digest(named) or "")
 
     def open(self, version: str, digest: str = "") -> Model:
         """Return a model that has made its first prediction, with one thread for its trees.
@@ -90,7 +69,7 @@ class Registry:
         Raises:
             ShelfmarkError: there is no such version, it is damaged, or it cannot predict.
         """
-        pin = self._resolve(version)
+        pin = self._store.resolve(version)
         model = artifact.load(self.folder(pin.version), 1, digest or pin.digest)
         try:
             _warm_up(model)
@@ -104,45 +83,7 @@ class Registry:
         Raises:
             ShelfmarkError: there is no such version, or the bucket cannot be read.
         """
-        check_name(version)
-        if self._copies is None:
-            return Path(self._models, version)
-        with storage.user_errors(f"{self._models}/{version}"):
-            return self._copy_version(version, self._copies)
-
-    def _copy_version(self, version: str, copies: Path) -> Path:
-        """Copy a version, or the one that an alias names, from the bucket, unless it is here."""
-        system, root = storage.filesystem_for(self._models.rstrip("/"))
-        version = self._resolve(version).version
-        target = copies / version
-        if not target.exists():
-            paths = system.find(f"{root}/{version}", maxdepth=1)
-            with storage.user_errors(f"{self._models}/{version}"):  # which an alias may have named
-                if not paths:
-                    raise FileNotFoundError
-            with files.atomic_folder(target) as folder:
-                for path in paths:
-                    with storage.user_errors(f"{self._models}/{version}"):
-                        system.get_file(path, str(folder / Path(path).name))
-                self._check_copy(folder, version)
-        return target
-
-    def _check_copy(self, folder: Path, version: str) -> None:
-        # A copy of a version that is still being written there would be incomplete.
-        try:
-            artifact.check(folder)
-        except ShelfmarkError as error:
-            raise ShelfmarkError(f"{self._models}/{version}: {error}") from error
-
-
-def check_name(version: str) -> None:
-    """Check that a version is a name, never a path.
-
-    Raises:
-        ShelfmarkError: it is no name.
-    """
-    if not re.fullmatch(VERSION, version):
-        raise ShelfmarkError(f"{version}: not the name of a version")
+        return self._store.folder(version)
 
 
 def upload_version(folder: Path, models: str) -> None:

@@ -14,13 +14,8 @@ from tests.support import hashed_encoder
 TEXTS = ["A robot arm\nIt grasps objects", "Dark matter\nA halo of dark matter", "A robot grasps"]
 
 
-@pytest.fixture(autouse=True)
-def _hashed_family(monkeypatch: pytest.MonkeyPatch) -> None:
-    hashed_encoder.register(monkeypatch)
-
-
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(_hashed_family: None, tmp_path: Path) -> Path:
     return hashed_encoder.save_encoder(tmp_path / "encoders", TEXTS, sizes=[16, 32])
 
 

@@ -1,0 +1,88 @@
+"""`shelfmark embed`: vectors of papers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from shelfmark.cli.command import Command, Whole
+from shelfmark.cli.extras import require_extra
+from shelfmark.cli.options import expand_home, without_empty
+
+if TYPE_CHECKING:
+    from shelfmark.embeddings.locate import LocatedEncoder
+
+encoder_option = click.option(
+    "--encoder", default="latest", show_default=True,
+    help="Name of an encoder in the encoders folder, its folder, or its address.",
+)  # fmt: skip
+encoders_option = click.option(
+    "--encoders", default="encoders", show_default=True,
+    help="Folder or bucket (gs://...) of the encoders.",
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def local_encoder(encoder: str, encoders: str) -> Iterator[LocatedEncoder]:
+    """Yield an encoder's folder as `locate_encoder` does; the extra that it needs is installed.
+
+    Raises:
+        ShelfmarkError: as `locate_encoder`, or the extra is not installed.
+    """
+    from shelfmark.core import storage
+    from shelfmark.embeddings import artifact
+    from shelfmark.embeddings.families import family_of
+    from shelfmark.embeddings.locate import locate_encoder
+
+    if {place.partition("://")[0] for place in (encoder, encoders)} & set(storage.GOOGLE):
+        require_extra("gcsfs", "gs")
+    with locate_encoder(expand_home(encoder), expand_home(encoders)) as located:
+        for module, extra in family_of(artifact.read_card(located.folder).kind).needs.items():
+            require_extra(module, extra)
+        yield located
+
+
+@click.command("embed", cls=Command)
+@click.option("--text", default="", help="One text to encode; its vector is printed as JSON.")
+@click.option(
+    "--file", "files", multiple=True, callback=without_empty,
+    help="Text, JSON, CSV, Parquet or Arrow, packed or not; - for standard input. A folder, a "
+    "pattern in quotes, or the option again names several files.",
+)  # fmt: skip
+@click.option("--out", default="", help="File to write the vectors to, as .npy or .parquet.")
+@click.option(
+    "--ids", default="",
+    help="Text file to write the identifiers to, a line for each row of a .npy file.",
+)  # fmt: skip
+@click.option(
+    "--size", type=Whole(1),
+    help="Numbers of a vector, one of the sizes on the encoder's card; all if not given.",
+)  # fmt: skip
+@encoder_option
+@encoders_option
+def embed_papers(
+    text: str, files: tuple[str, ...], out: str, ids: str, size: int | None, encoder: str,
+    encoders: str,
+) -> None:  # fmt: skip
+    """Encode a file of papers into vectors, as .npy or Parquet, or one text into JSON."""
+    import orjson
+
+    from shelfmark.embeddings import embed
+    from shelfmark.errors import ShelfmarkError
+
+    if bool(text) == bool(files):
+        raise ShelfmarkError("give --text TEXT or --file FILE (- for standard input)")
+    if text and (out or ids):
+        raise ShelfmarkError("--text prints the vector: leave --out and --ids away")
+    with local_encoder(encoder, encoders) as located:
+        if text:
+            click.echo(orjson.dumps(embed.embed_text(located, text, size)))
+        else:
+            places = expand_home(out), expand_home(ids)
+            embed.embed_file(located, files, *places, size).require_papers()
+
+
+COMMANDS = (embed_papers,)
