@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from shelfmark.core import environment
 
 if TYPE_CHECKING:
-    from shelfmark.api import PaperClassifier, load, load_config, train
+    from shelfmark.api.classifier import PaperClassifier, load, load_config, train
+    from shelfmark.api.encoder import Encoder
     from shelfmark.config.schema import Config
     from shelfmark.errors import ShelfmarkError
     from shelfmark.models.answers import Answer
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Answer",
     "Config",
+    "Encoder",
     "FastTfidfVectorizer",
     "PaperClassifier",
     "ShelfmarkError",
@@ -39,12 +41,13 @@ __all__ = [
 _MODULES = {
     "Answer": "shelfmark.models.answers",
     "Config": "shelfmark.config.schema",
+    "Encoder": "shelfmark.api.encoder",
     "FastTfidfVectorizer": "shelfmark.tfidf.vectorizer",
-    "PaperClassifier": "shelfmark.api",
+    "PaperClassifier": "shelfmark.api.classifier",
     "ShelfmarkError": "shelfmark.errors",
-    "load": "shelfmark.api",
-    "load_config": "shelfmark.api",
-    "train": "shelfmark.api",
+    "load": "shelfmark.api.classifier",
+    "load_config": "shelfmark.api.classifier",
+    "train": "shelfmark.api.classifier",
 }
 
 # OpenMP's threads spin while they wait for one another. Beside a busy neighbour that makes the

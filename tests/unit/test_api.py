@@ -29,7 +29,7 @@ def classifier(home: Path) -> shelfmark.PaperClassifier:
 
 def test_the_public_names_are_these() -> None:
     assert shelfmark.__all__ == [
-        "Answer", "Config", "FastTfidfVectorizer", "PaperClassifier", "ShelfmarkError",
+        "Answer", "Config", "Encoder", "FastTfidfVectorizer", "PaperClassifier", "ShelfmarkError",
         "__version__", "load", "load_config", "train",
     ]  # fmt: skip
     assert all(hasattr(shelfmark, name) for name in shelfmark.__all__)
@@ -145,7 +145,7 @@ def test_many_papers_are_answered_in_order(
 ) -> None:
     papers = [f"{ABSTRACT if n % 2 else OTHER} {'word ' * n}" for n in range(7)]
     whole, chances = classifier.predict(papers), classifier.predict_proba(papers)
-    monkeypatch.setattr("shelfmark.api.BATCH", 3)
+    monkeypatch.setattr("shelfmark.api.papers.BATCH", 3)
     assert classifier.predict(papers) == whole
     assert np.array_equal(classifier.predict_proba(papers), chances)
 

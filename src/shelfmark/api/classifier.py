@@ -1,16 +1,13 @@
-"""The Python interface: load a model and ask it, or train one.
-
-The same functions serve the command line, so both give the same answers.
-"""
+"""The classifier of the Python interface: load a model and ask it, or train one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
-from shelfmark.arxiv.text import is_blank
+from shelfmark.api.papers import Paper, pairs_of, split_batches
 from shelfmark.errors import ShelfmarkError
 
 if TYPE_CHECKING:
@@ -22,10 +19,6 @@ if TYPE_CHECKING:
     from shelfmark.models.artifact import Model
     from shelfmark.models.card import ModelCard
     from shelfmark.models.protocol import WordWeights
-
-Paper = str | tuple[str, str]  # a text, or title and abstract
-BATCH = 1024  # papers, as `predict --file` takes them
-COLUMNS = ("title", "abstract")
 
 
 class PaperClassifier:
@@ -94,7 +87,7 @@ class PaperClassifier:
         _check_top_k(top_k)
         results = [
             answer
-            for batch in _batches(_pairs(papers))
+            for batch in split_batches(pairs_of(papers))
             for answer in answers.answer_papers(self._model, batch, top_k, explain)
         ]
         return results[0] if isinstance(papers, str | tuple) else results
@@ -113,7 +106,7 @@ class PaperClassifier:
         return np.concatenate(
             [
                 self._model.probabilities([self._model.text(*pair) for pair in batch])[0]
-                for batch in _batches(_pairs(papers))
+                for batch in split_batches(pairs_of(papers))
             ]
         )
 
@@ -132,7 +125,7 @@ class PaperClassifier:
 
         if not isinstance(paper, str | tuple):
             raise ShelfmarkError(f"a {type(paper).__name__}: explain takes one paper")
-        [pair] = _pairs(paper)
+        [pair] = pairs_of(paper)
         if category is None:
             category = self.classes[int(self.predict_proba(paper).argmax())]
         elif not isinstance(category, str):
@@ -211,56 +204,3 @@ def train(overrides: str | Sequence[str] | Config = ()) -> Path:
 def _check_top_k(top_k: object) -> None:
     if not isinstance(top_k, Integral) or int(top_k) < 1:
         raise ShelfmarkError(f"top_k: {top_k!r}: should be a whole number, 1 or more")
-
-
-def _pairs(papers: object) -> list[tuple[str, str]]:
-    """Return papers as (title, abstract).
-
-    Raises:
-        ShelfmarkError: one has no text, or there is no paper.
-    """
-    if isinstance(papers, str | tuple):
-        return [_pair(papers, "the paper")]
-    if hasattr(papers, "columns") and hasattr(papers, "itertuples"):
-        pairs = list(_rows(papers))
-    elif (
-        isinstance(papers, Iterable)
-        and getattr(papers, "ndim", 1) != 0  # an array without axes is Iterable by name alone
-        and not isinstance(papers, bytes | dict)
-    ):
-        pairs = [_pair(paper, f"paper {number}") for number, paper in enumerate(papers)]
-    else:
-        raise ShelfmarkError(
-            f"{type(papers).__name__}: give a text, a tuple (title, abstract), a list of these, "
-            "or a DataFrame with the columns title and abstract"
-        )
-    if not pairs:
-        raise ShelfmarkError("no papers: give at least one")
-    return pairs
-
-
-def _pair(paper: object, place: str) -> tuple[str, str]:
-    pair = ("", paper) if isinstance(paper, str) else paper
-    if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(x, str) for x in pair)):
-        raise ShelfmarkError(f"{place} is {paper!r:.60}: give a text, or a tuple (title, abstract)")
-    if all(map(is_blank, pair)):
-        raise ShelfmarkError(f"{place} has no text")
-    return pair
-
-
-def _rows(frame: Any) -> Iterator[tuple[str, str]]:
-    """Yield the papers of a DataFrame; where one of the two cells is missing the other counts."""
-    import pandas as pd
-
-    for column in COLUMNS:
-        if list(frame.columns).count(column) != 1:
-            raise ShelfmarkError(f"the DataFrame should have one column {column}")
-    titles, abstracts = (frame[column] for column in COLUMNS)
-    for place, title, abstract in zip(frame.index, titles, abstracts, strict=True):
-        cells = ["" if not isinstance(x, str) and pd.isna(x) else x for x in (title, abstract)]
-        yield _pair(tuple(cells), f"row {place}")
-
-
-def _batches(pairs: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    for start in range(0, len(pairs), BATCH):
-        yield pairs[start : start + BATCH]
