@@ -47,8 +47,9 @@ def render_page() -> str:
         lines += key_table(Config, base, notes, [name])
         lines += choice_table(name, base) if name in groups.list_groups() else []
     cloud = compose_values([VERTEX])
-    lines += ["## cloud", "", f"Only for `inv submit` and `inv preflight`, with `{VERTEX}`.", ""]
+    lines += ["## cloud", "", f"Only for `inv submit` and `inv preflight`, as with `{VERTEX}`.", ""]
     lines += key_table(CloudConfig, cloud["cloud"], notes, prefix="cloud.")
+    lines += choice_table("cloud", cloud)
     lines += choice_table("cloud/machine", cloud)
     lines += ["## drift", "", "Only for `inv drift`: `inv drift --log logs level=0.01`.", ""]
     drift = CONFIGS / "drift.yaml"
@@ -79,7 +80,7 @@ def choice_table(group: str, base: Any) -> list[str]:
     lines = ["| choice | purpose | sets |", "| --- | --- | --- |"]
     before = dict(flatten(base))
     for name in groups.list_groups()[group]:
-        wanted = [f"{group}={name}", *([VERTEX] if group.startswith("cloud") else [])]
+        wanted = [f"{group}={name}", *([VERTEX] if group.startswith("cloud/") else [])]
         after = dict(flatten(compose_values(wanted)))
         changed = [
             f"`{key}={format_value(value)}`"

@@ -53,6 +53,7 @@ class Google:
     )
     secrets: dict[str, bytes] = field(default_factory=dict)
     quotas: dict[str, int] = field(default_factory=lambda: {"": 2200, "europe-west4": 42})
+    quotas_of: dict[str, dict[str, int]] = field(default_factory=dict)  # of single metrics
     entries: list[dict[str, Any]] = field(default_factory=list)
     page: int = 1000
     asked: list[tuple[str, str, Any]] = field(default_factory=list)  # method, path, body
@@ -128,9 +129,10 @@ class Google:
                 ]
             }
         if "/consumerQuotaMetrics/" in path:
+            limits = self.quotas_of.get(path.rpartition("/")[2], self.quotas)
             buckets = [
                 {"effectiveLimit": str(limit), "dimensions": {"region": region} if region else {}}
-                for region, limit in self.quotas.items()
+                for region, limit in limits.items()
             ]
             return {"consumerQuotaLimits": [{"quotaBuckets": buckets}]}
         if path == "/storage/v1/b/my-bucket":

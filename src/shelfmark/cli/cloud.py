@@ -15,6 +15,9 @@ project_option = click.option(
 region_option = click.option(
     "--region", default="", help="By default that of configs/cloud/account.yaml."
 )
+encoder_option = click.option(
+    "--encoder", is_flag=True, help="Train an encoder, as train-encoder does, instead of a model."
+)
 job_argument = click.argument("job", metavar="JOB")
 
 
@@ -30,21 +33,26 @@ def require_cloud() -> None:
     stopped="shelfmark jobs shows whether the job was submitted",
 )
 @cloud_overrides_argument
+@encoder_option
 @click.option("--dry-run", is_flag=True, help="Print the job's spec and send nothing.")
 @click.option("--wait", is_flag=True, help="Wait until the job has ended.")
-def submit(overrides: tuple[str, ...], dry_run: bool, wait: bool) -> None:
-    """Check a training and submit it to Vertex AI: the overrides of train, and cloud=vertex_cpu.
+def submit(overrides: tuple[str, ...], encoder: bool, dry_run: bool, wait: bool) -> None:
+    """Check a training and submit it to Vertex AI.
 
-    It prints the full name of the job, which logs and cancel take as JOB.
+    The overrides are those of train, or with --encoder those of train-encoder, and
+    cloud=vertex_cpu or cloud=vertex_gpu. It prints the full name of the job, which logs and cancel
+    take as JOB.
     """
     require_cloud()
     from shelfmark.cloud.submit import preview, send_job
+    from shelfmark.config.trainings import training_kind
     from shelfmark.core import console
 
+    kind = training_kind(encoder)
     if dry_run:
-        click.echo(preview(overrides))
+        click.echo(preview(overrides, kind))
         return
-    jobs, job = send_job(overrides)
+    jobs, job = send_job(overrides, kind=kind)
     click.echo(job.name)
     if wait:
         with console.one_line_errors(CONTINUES):
@@ -53,14 +61,17 @@ def submit(overrides: tuple[str, ...], dry_run: bool, wait: bool) -> None:
 
 @click.command("preflight", cls=OverridesCommand, cloud=True)
 @cloud_overrides_argument
-def preflight(overrides: tuple[str, ...]) -> None:
+@encoder_option
+def preflight(overrides: tuple[str, ...], encoder: bool) -> None:
     """Check whether a job could run: credentials, APIs, bucket, image, machine, quota."""
     require_cloud()
     from shelfmark.cloud import submit
+    from shelfmark.config.trainings import training_kind
     from shelfmark.errors import ShelfmarkError
 
     chosen = any(word.startswith("cloud=") for word in overrides)
-    _, findings = submit.preflight(overrides if chosen else [*overrides, "cloud=vertex_cpu"])
+    words = overrides if chosen else (*overrides, "cloud=vertex_cpu")
+    _, findings = submit.preflight(words, training_kind(encoder))
     marks = {True: "ok", False: "wrong", None: "hint"}
     for finding in findings:
         click.echo(f"{marks[finding.right]:<5}  {finding.what:<7}  {finding.text}")

@@ -74,13 +74,16 @@ def cloud_init(
     "--deploy/--no-deploy", default=True, show_default=True,
     help="Deploy too; otherwise only build, test and push.",
 )  # fmt: skip
+@click.option(
+    "--gpu", is_flag=True, help="Build, test and push the image for trainings on a GPU too."
+)
 @dry_run_option
-def build(version: str, deploy: bool, dry_run: bool) -> None:
-    """Build, test and push both images of this commit in Cloud Build, then deploy."""
+def build(version: str, deploy: bool, gpu: bool, dry_run: bool) -> None:
+    """Build, test and push the images of this commit in Cloud Build, then deploy."""
     if dry_run:
-        _print_commands("build", version, deploy)
+        _print_commands("build", version, deploy, gpu)
     else:
-        click.echo(_with_account("build", version, deploy))
+        click.echo(_with_account("build", version, deploy, gpu))
 
 
 @click.command("deploy", cls=Command, stopped=STAYS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from shelfmark.cli.overrides import (
     load_settings,
     overrides_argument,
 )
+
+if TYPE_CHECKING:
+    from shelfmark.config.schema import Config
 
 
 @click.command("data", cls=OverridesCommand)
@@ -64,11 +68,16 @@ def train(overrides: tuple[str, ...]) -> None:
     if "engine=dask" in overrides:
         require_extra("distributed", "dask")
     from shelfmark.cloud.job import run_in_job
+    from shelfmark.config.trainings import CLASSIFIER
     from shelfmark.training.train import train_model
 
-    result = run_in_job(load_settings(overrides), train_model)
-    if result.report is not None:
-        print_table(result.report.table())
+    def train_and_print(settings: Config) -> Path:
+        result = train_model(settings)
+        if result.report is not None:
+            print_table(result.report.table())
+        return result.folder
+
+    run_in_job(load_settings(overrides), CLASSIFIER, train_and_print)
 
 
 @click.command("sync", cls=Command, stopped="unsent runs stay in the folder")

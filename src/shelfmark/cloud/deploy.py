@@ -85,8 +85,14 @@ def rollback_commands(ours: Account) -> list[Command]:
     return [_describe(ours), _move(ours, "REVISION_BEFORE", "REVISION_NOW")]
 
 
-def build(ours: Account, model: str = PRODUCTION, deploy: bool = True) -> str:
+def build(ours: Account, model: str = PRODUCTION, deploy: bool = True, gpu: bool = False) -> str:
     """Send this checkout to Cloud Build, which runs cloudbuild.yaml, and wait for its end.
+
+    Args:
+        ours: the account, complete.
+        model: as `deploy` takes it.
+        deploy: whether to deploy the service's image.
+        gpu: whether to build the image for trainings on a GPU too, which has several gigabytes.
 
     Returns:
         The service's image.
@@ -94,12 +100,14 @@ def build(ours: Account, model: str = PRODUCTION, deploy: bool = True) -> str:
     Raises:
         ShelfmarkError: this is no git checkout, or the build fails.
     """
-    [command] = build_commands(ours, model, deploy)
+    [command] = build_commands(ours, model, deploy, gpu)
     gcloud.run_visible(command)
     return _image_of_commit(ours)
 
 
-def build_commands(ours: Account, model: str = PRODUCTION, deploy: bool = True) -> list[Command]:
+def build_commands(
+    ours: Account, model: str = PRODUCTION, deploy: bool = True, gpu: bool = False
+) -> list[Command]:
     """Return the command that sends the checkout, run as the account that may build.
 
     Raises:
@@ -114,6 +122,7 @@ def build_commands(ours: Account, model: str = PRODUCTION, deploy: bool = True) 
         "_REPOSITORY": ours.repository,
         "_MODEL": model,
         "_DEPLOY": str(deploy).lower(),
+        "_GPU": str(gpu).lower(),
     }
     builder = service_account_email(ours, "build")
     return [[

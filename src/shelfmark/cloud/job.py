@@ -2,8 +2,8 @@
 
 Vertex AI names two folders of a bucket: AIP_MODEL_DIR for a job's output and AIP_CHECKPOINT_DIR for
 its checkpoints. The finished stages of a training are copied to the second as they appear, and
-restored when the job starts again on an empty disk; the model and its report are copied to the
-first. Outside a job the training runs unchanged.
+restored when the job starts again on an empty disk; the model or encoder and its report are copied
+to the first. Outside a job the training runs unchanged.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from loguru import logger
 
 from shelfmark.artifacts.aliases import HISTORY, LATEST, first_history
 from shelfmark.cloud import rest
-from shelfmark.config.schema import VERSION, Config
+from shelfmark.config.schema import VERSION
+from shelfmark.config.trainings import AnySettings, Training
 from shelfmark.core import checkpoint, environment, files, storage
 from shelfmark.errors import ShelfmarkError
-from shelfmark.models import artifact
-from shelfmark.training.train import TrainingResult
+from shelfmark.models.artifact import CARD
 
 MODEL, STAGES = "AIP_MODEL_DIR", "AIP_CHECKPOINT_DIR"
 MOUNT = "SHELFMARK_GCS_MOUNT"  # the folder in which a job has all buckets as folders
@@ -39,21 +39,24 @@ ADDRESS = re.compile(r"gs://[^/\s]+(/|$)")
 SECONDS = 0.5  # between two looks for finished stages
 
 
-def run_in_job(settings: Config, work: Callable[[Config], TrainingResult]) -> TrainingResult:
+def run_in_job(
+    settings: AnySettings, kind: Training[AnySettings], work: Callable[[AnySettings], Path]
+) -> Path:
     """Run a training; in a managed job, with checkpoints and output in the job's bucket.
 
-    The model takes the name of the job's folder unless `name` is set, so that all attempts of a
-    job make the same model; an attempt that finds it finished does nothing.
+    The artifact takes the name of the job's folder unless `name` is set, so that all attempts of a
+    job make the same one; an attempt that finds it finished does nothing.
 
     Args:
         settings: the configuration of the training.
-        work: the training.
+        kind: of the training.
+        work: the training, which returns the folder of its model or encoder.
 
     Returns:
-        The result of the training.
+        The folder of the artifact.
 
     Raises:
-        ShelfmarkError: as `work`, or the bucket does not take the model.
+        ShelfmarkError: as `work`, or the bucket does not take the artifact.
     """
     address = environment.read(MODEL)
     if not address:
@@ -62,18 +65,17 @@ def run_in_job(settings: Config, work: Callable[[Config], TrainingResult]) -> Tr
     settings = _with_name(settings, output)
     if settings.tracking.kind == "wandb":
         set_wandb_key()
-    models = Path(settings.paths.models)
-    if f"{settings.name}/{artifact.CARD}" in output:
-        logger.info("model: {}/{}, finished by an earlier attempt", output.address, settings.name)
-        return TrainingResult(models / str(settings.name))
+    artifacts = kind.folder(settings)
+    if f"{settings.name}/{CARD}" in output:
+        logger.info("{}/{}: finished by an earlier attempt", output.address, settings.name)
+        return artifacts / str(settings.name)
     stages = _open_folder(STAGES, environment.read(STAGES, f"{output.parent}/checkpoints"))
-    _restore(stages, models)
-    with _copying_stages(models, stages):
-        result = work(settings)
-    folder = result.folder
+    _restore(stages, artifacts)
+    with _copying_stages(artifacts, stages):
+        folder = work(settings)
     _deliver(folder, Path(settings.paths.reports) / folder.name, output)
     stages.clear()
-    return result
+    return folder
 
 
 @dataclass(frozen=True)
@@ -172,33 +174,33 @@ def _open_folder(variable: str, address: str) -> BucketFolder:
     return BucketFolder.open(address)
 
 
-def _with_name(settings: Config, output: BucketFolder) -> Config:
-    """Name the model after the job's folder, gs://BUCKET/jobs/NAME/model, unless it has a name."""
+def _with_name(settings: AnySettings, output: BucketFolder) -> AnySettings:
+    """Name a training after the job's folder, gs://BUCKET/jobs/NAME/model, unless it has a name."""
     name = output.parent.rpartition("/")[2]
     if settings.name or not re.match(VERSION, name):
         return settings
-    return settings.model_copy(update={"name": name})
+    return cast("AnySettings", settings.model_copy(update={"name": name}))
 
 
-def _restore(stages: BucketFolder, models: Path) -> None:
+def _restore(stages: BucketFolder, artifacts: Path) -> None:
     """Copy the stages that an earlier attempt has finished to the disk, and nothing else."""
     names = [name for name in stages.names() if _is_stage(PurePosixPath(name))]
     for name in names:
-        if not (models / name).exists():
-            stages.get(name, models / name)
+        if not (artifacts / name).exists():
+            stages.get(name, artifacts / name)
     if names:
         logger.info("{} finished stages brought back from {}", len(names), stages.address)
 
 
 @contextlib.contextmanager
-def _copying_stages(models: Path, stages: BucketFolder) -> Iterator[None]:
+def _copying_stages(artifacts: Path, stages: BucketFolder) -> Iterator[None]:
     """Copy finished stages to the bucket while the block runs, and the rest at its end."""
     copied: dict[Path, tuple[int, int]] = {}
     ended = threading.Event()
 
     def copy() -> None:
         try:
-            _copy_new(models, stages, copied)
+            _copy_new(artifacts, stages, copied)
         except (OSError, ShelfmarkError) as error:  # the training does not depend on it
             logger.warning("stages are not copied to {}: {}", stages.address, error)
 
@@ -216,10 +218,10 @@ def _copying_stages(models: Path, stages: BucketFolder) -> Iterator[None]:
         copy()
 
 
-def _copy_new(models: Path, stages: BucketFolder, copied: dict[Path, tuple[int, int]]) -> None:
-    for path in models.glob(f"{checkpoint.UNFINISHED}*/*{checkpoint.SUFFIX}"):
-        name = path.relative_to(models)
-        with contextlib.suppress(FileNotFoundError):  # removed: the model is finished
+def _copy_new(artifacts: Path, stages: BucketFolder, copied: dict[Path, tuple[int, int]]) -> None:
+    for path in artifacts.glob(f"{checkpoint.UNFINISHED}*/*{checkpoint.SUFFIX}"):
+        name = path.relative_to(artifacts)
+        with contextlib.suppress(FileNotFoundError):  # removed: the training is finished
             state = path.stat()
             mark = (state.st_mtime_ns, state.st_size)
             if _is_stage(PurePosixPath(name.as_posix())) and copied.get(path) != mark:
@@ -236,8 +238,8 @@ def _is_stage(name: PurePosixPath) -> bool:
     )
 
 
-def _deliver(model: Path, report: Path, output: BucketFolder) -> None:
-    """Copy the report, then the model with its card last, and then point `latest` at it.
+def _deliver(artifact: Path, report: Path, output: BucketFolder) -> None:
+    """Copy the report, then the artifact with its card last, and then point `latest` at it.
 
     Raises:
         ShelfmarkError: the bucket does not take them; the stages stay for another attempt.
@@ -246,23 +248,23 @@ def _deliver(model: Path, report: Path, output: BucketFolder) -> None:
         for path in sorted(path for path in report.rglob("*") if path.is_file()):
             name = path.relative_to(report).as_posix()
             output.put(path, f"{REPORTS}/{report.name}/{name}")
-        for path in sorted(model.iterdir(), key=lambda path: path.name == artifact.CARD):
-            output.put(path, f"{model.name}/{path.name}")
-        digest = artifact.read_card(model).digest
+        for path in sorted(artifact.iterdir(), key=lambda path: path.name == CARD):
+            output.put(path, f"{artifact.name}/{path.name}")
+        digest = files.sha256(artifact / CARD)
         contents = {
-            f"{LATEST}{HISTORY}": first_history(model.name, digest),
-            LATEST: model.name.encode(),
+            f"{LATEST}{HISTORY}": first_history(artifact.name, digest),
+            LATEST: artifact.name.encode(),
         }
         for name, content in contents.items():
-            written = model.with_name(f"{files.PARTIAL}{os.getpid()}-{name}.txt")
+            written = artifact.with_name(f"{files.PARTIAL}{os.getpid()}-{name}.txt")
             written.write_bytes(content)
             output.put(written, name)
             written.unlink()
     except (OSError, ShelfmarkError) as error:
         raise ShelfmarkError(
-            f"the model is finished, but {output.address} does not take it: {error}"
+            f"the training is finished, but {output.address} does not take what it made: {error}"
         ) from error
-    logger.info("model: {}/{}", output.address, model.name)
+    logger.info("in the bucket: {}/{}", output.address, artifact.name)
 
 
 def set_wandb_key() -> None:

@@ -11,43 +11,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from shelfmark.cloud import machines
 from shelfmark.cloud.account import Account
 from shelfmark.config.groups import CLOUD, is_cloud_override, list_groups
-from shelfmark.config.load import compose_values, validate_config
-from shelfmark.config.schema import Config, Strict
+from shelfmark.config.load import compose_training, validate_config
+from shelfmark.config.schema import Strict
+from shelfmark.config.trainings import CLASSIFIER, AnyTraining, Settings
 from shelfmark.data import inputs
-from shelfmark.errors import ShelfmarkError, nearest
+from shelfmark.embeddings.families import family_of
+from shelfmark.errors import ShelfmarkError
 
-# The machine types that Vertex AI trains on, without accelerators, as its manual lists them. The
-# service itself decides, and has further types in some regions: add a new one here.
-# Source: cloud.google.com/vertex-ai/docs/training/configure-compute#machine-types
-MACHINES_AS_OF = "2025-01"
-# Gigabytes of memory for each core, and how many cores there are to choose from.
-_FAMILIES: dict[str, tuple[float, tuple[int, ...]]] = {
-    "e2-standard": (4, (4, 8, 16, 32)),
-    "e2-highmem": (8, (2, 4, 8, 16)),
-    "e2-highcpu": (1, (16, 32)),
-    "n1-standard": (3.75, (4, 8, 16, 32, 64, 96)),
-    "n1-highmem": (6.5, (2, 4, 8, 16, 32, 64, 96)),
-    "n1-highcpu": (0.9, (16, 32, 64, 96)),
-    "n2-standard": (4, (4, 8, 16, 32, 48, 64, 80)),
-    "n2-highmem": (8, (2, 4, 8, 16, 32, 48, 64, 80)),
-    "n2-highcpu": (1, (16, 32, 48, 64, 80)),
-    "n2d-standard": (4, (4, 8, 16, 32, 48, 64, 80, 96, 128, 224)),
-    "n2d-highmem": (8, (2, 4, 8, 16, 32, 48, 64, 80, 96)),
-    "n2d-highcpu": (1, (16, 32, 48, 64, 80, 96, 128, 224)),
-    "c2-standard": (4, (4, 8, 16, 30, 60)),
-    "m1-ultramem": (24.025, (40, 80, 160)),
-    "m1-megamem": (14.93, (96,)),
-}
-# Cores and gigabytes of memory by the machine's type.
-MACHINES = {
-    f"{family}-{cores}": (cores, cores * memory)
-    for family, (memory, sizes) in _FAMILIES.items()
-    for cores in sizes
-}
-DISKS = ("pd-ssd", "pd-standard")
-
+IMAGE, IMAGE_GPU = "train", "train-gpu"  # the images of trainings; the second has PyTorch
+TORCH = "sentence"  # the extra with PyTorch, the only part that uses a GPU
 SECRET = "WANDB_SECRET"  # the environment variable for a secret's name  # noqa: S105
 DIGEST = re.compile(r"^[^@\s]+@sha256:[0-9a-f]{64}$")
 # The spec and the console show the value of a variable of such a name to anyone who may look.
@@ -58,9 +33,11 @@ LabelKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 
 
 class MachineConfig(Strict):
-    """A machine, and its boot disk."""
+    """A machine, its accelerators, and its boot disk."""
 
     type: str
+    accelerator: str | None
+    accelerator_count: int = Field(ge=0)
     disk: str
     disk_gb: int = Field(ge=100, le=64_000)
 
@@ -94,16 +71,29 @@ class Submission:
     """A training that is to run in the cloud.
 
     Args:
-        name: of the job, of the folder of its output and, unless `name` is set, of the model.
+        name: of the job, of the folder of its output and, unless `name` is set, of what it makes.
+        kind: of training.
         cloud: where and how it runs.
         training: its configuration.
-        overrides: the words that `shelfmark train` would be given.
+        overrides: the words that the command of the training would be given.
     """
 
     name: str
+    kind: AnyTraining
     cloud: CloudConfig
-    training: Config
+    training: Settings
     overrides: list[str]
+
+    @property
+    def needs(self) -> set[str]:
+        """The extras that the training needs."""
+        encoder = getattr(self.training, "encoder", None)
+        return set(family_of(encoder.kind).needs.values()) if encoder else set()
+
+    @property
+    def image_name(self) -> str:
+        """The image of the repository that has what the training needs."""
+        return IMAGE_GPU if self.cloud.machine.accelerator or self.needs else IMAGE
 
     @property
     def wandb_secret(self) -> str | None:
@@ -119,30 +109,33 @@ class Submission:
         return f"{root.rstrip('/')}/{self.name}"
 
 
-def compose_submission(overrides: Sequence[str]) -> Submission:
+def compose_submission(overrides: Sequence[str], kind: AnyTraining = CLASSIFIER) -> Submission:
     """Compose and check a training and its cloud, from the overrides of `shelfmark submit`.
 
+    Args:
+        overrides: of the training, and of the cloud.
+        kind: of training.
+
     Raises:
-        ShelfmarkError: no cloud is chosen, one of the two configurations is invalid, or the
-            training needs a file of this machine.
+        ShelfmarkError: no cloud is chosen, one of the two configurations is invalid, the training
+            needs a file of this machine, or the image does not run on the accelerator.
     """
-    values = compose_values(list(overrides))
-    chosen = values.pop(CLOUD, None)
-    values.pop("encoder")
-    training = validate_config(Config, values)
+    training: Settings
+    training, chosen = compose_training(kind, overrides)
     if chosen is None:
         known = ", ".join(f"cloud={name}" for name in list_groups()[CLOUD])
         raise ShelfmarkError(f"say where the job runs: {known}")
     cloud = validate_config(_Composed, {CLOUD: chosen}).cloud
     _check_reach(training, cloud)
+    if cloud.machine.accelerator and cloud.image is None:
+        machines.check_capability(cloud.machine.accelerator)
     what = training.name or "-".join(filter(None, (training.data.source, training.experiment)))
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{what}"[:100]
-    return Submission(
-        name, cloud, training, [word for word in overrides if not is_cloud_override(word)]
-    )
+    words = [word for word in overrides if not is_cloud_override(word)]
+    return Submission(name, kind, cloud, training, words)
 
 
-def _check_reach(training: Config, cloud: CloudConfig) -> None:
+def _check_reach(training: Settings, cloud: CloudConfig) -> None:
     for path in inputs.split_list(training.data.path or []):
         if not path.startswith("gs://"):
             bucket = cloud.bucket or "BUCKET"
@@ -165,12 +158,16 @@ def job_fields(submission: Submission, image: str) -> dict[str, Any]:
         image: by its digest, `…@sha256:…`.
     """
     cloud = submission.cloud
-    container: dict[str, Any] = {"imageUri": image, "args": submission.overrides}
+    container: dict[str, Any] = {
+        "imageUri": image,
+        "command": ["python", "-m", "shelfmark.cli", submission.kind.command],
+        "args": submission.overrides,
+    }
     if submission.wandb_secret:
         value = f"{submission.wandb_secret}/versions/latest"
         container["env"] = [{"name": SECRET, "value": value}]
     pool = {
-        "machineSpec": {"machineType": cloud.machine.type},
+        "machineSpec": _machine_fields(cloud.machine),
         "replicaCount": "1",
         "diskSpec": {
             "bootDiskType": cloud.machine.disk,
@@ -194,6 +191,21 @@ def job_fields(submission: Submission, image: str) -> dict[str, Any]:
         "labels": {"project": "shelfmark", **_labels(submission), **cloud.labels},
     }
     return _merge(job, cloud.extra)
+
+
+def _machine_fields(machine: MachineConfig) -> dict[str, Any]:
+    """Return the machine as the fields of the REST interface.
+
+    Raises:
+        ShelfmarkError: there is no such accelerator; Google's types would not name those there are.
+    """
+    fields: dict[str, Any] = {"machineType": machine.type}
+    if machine.accelerator is not None:
+        machines.check_accelerator(machine.accelerator)
+        fields["acceleratorType"] = machine.accelerator
+    if machine.accelerator_count:
+        fields["acceleratorCount"] = machine.accelerator_count
+    return fields
 
 
 def build_job(values: dict[str, Any]) -> Any:
@@ -226,8 +238,8 @@ def check_job(job: Any) -> None:
 
     Raises:
         ShelfmarkError: the pool or the container is missing, the image is named by a tag, the
-            machine or the disk is not in the list, the output or the timeout is missing, or the
-            environment holds the value of a secret.
+            machine, its accelerator or the disk is not in the list, the output or the timeout is
+            missing, or the environment holds the value of a secret.
     """
     if len(job.job_spec.worker_pool_specs) != 1:
         raise ShelfmarkError("the job's spec: it needs one worker pool: one machine trains")
@@ -253,20 +265,22 @@ def check_job(job: Any) -> None:
 
 
 def _check_machine(pool: Any) -> None:
-    kind, disk = pool.machine_spec.machine_type, pool.disk_spec.boot_disk_type
-    if kind not in MACHINES:
-        raise ShelfmarkError(
-            f"cloud.machine.type: no machine {kind!r}{nearest(kind, MACHINES)} "
-            f"(Vertex AI's list of {MACHINES_AS_OF})"
-        )
-    if disk not in DISKS:
-        raise ShelfmarkError(f"cloud.machine.disk: {disk!r}: one of {', '.join(DISKS)}")
+    machine, disk = pool.machine_spec, pool.disk_spec.boot_disk_type
+    accelerator = machine.accelerator_type.name if machine.accelerator_type else None
+    machines.check_machine(machine.machine_type, accelerator, machine.accelerator_count)
+    if disk not in machines.DISKS:
+        raise ShelfmarkError(f"cloud.machine.disk: {disk!r}: one of {', '.join(machines.DISKS)}")
 
 
 def _labels(submission: Submission) -> dict[str, str]:
-    """Return labels to find a job by: its data and its experiment, in the allowed characters."""
+    """Return labels to find a job by: data, experiment, encoder, in the allowed characters."""
     training = submission.training
-    named = {"data": training.data.source, "experiment": training.experiment}
+    encoder = getattr(training, "encoder", None)
+    named = {
+        "data": training.data.source,
+        "experiment": training.experiment,
+        "encoder": encoder.kind if encoder else None,
+    }
     return {
         key: re.sub(r"[^a-z0-9_-]", "-", value.lower())[:63]
         for key, value in named.items()

@@ -10,12 +10,12 @@ from urllib.parse import quote
 
 from loguru import logger
 
-from shelfmark.cloud import account, rest, spec
+from shelfmark.cloud import account, machines, rest, spec
 from shelfmark.cloud.spec import CloudConfig, Submission
 from shelfmark.cloud.vertex import Jobs, RetryPolicy, console_url
-from shelfmark.errors import ShelfmarkError, nearest
+from shelfmark.config.trainings import CLASSIFIER, AnyTraining
+from shelfmark.errors import ShelfmarkError
 
-IMAGE_TAG = "train:latest"
 UNKNOWN_DIGEST = "0" * 64  # stands for a digest that only the registry knows
 IMAGE = re.compile(
     r"^(?P<host>[a-z0-9-]+-docker\.pkg\.dev)/(?P<path>[a-z0-9._/-]+?)"
@@ -30,10 +30,10 @@ MANIFESTS = (
 SERVICES = ("aiplatform", "storage", "artifactregistry", "logging")
 # Buckets of several regions, and how the regions that lie in them begin.
 MULTI_REGIONS = {"eu": ("europe-",), "us": ("us-",), "asia": ("asia-",)}
-QUOTAS = {
-    "SPOT": "custom_model_training_preemptible_cpus",
-    "STANDARD": "custom_model_training_cpus",
-}
+# What the names of the quotas of a strategy begin with.
+QUOTAS = {"SPOT": "custom_model_training_preemptible_", "STANDARD": "custom_model_training_"}
+REGIONS = "cloud.google.com/vertex-ai/docs/general/locations#accelerators"
+QUOTA, GPUS = "quota", "GPUs"  # the checks that only give hints
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Finding:
     text: str
 
 
-def preview(overrides: Sequence[str]) -> str:
+def preview(overrides: Sequence[str], kind: AnyTraining = CLASSIFIER) -> str:
     """Return the JSON of the job that would be sent; needs no account and no network.
 
     A name that is missing stands in it in capitals; the log lists them.
@@ -59,42 +59,47 @@ def preview(overrides: Sequence[str]) -> str:
     Raises:
         ShelfmarkError: the overrides, or the spec that they make, are invalid.
     """
-    wanted = spec.compose_submission(overrides)
+    wanted = spec.compose_submission(overrides, kind)
     lacking = _missing_keys(wanted.cloud)
     filled = wanted.cloud.model_copy(update={key: key.upper() for key in lacking})
-    image = image_of(filled)
-    if wanted.cloud.image:
+    wanted = replace(wanted, cloud=filled)
+    image = image_of(wanted)
+    if filled.image:
         parse_image(image)
     name, _, digest = image.partition("@")
     if not digest:
         name, _, tag = image.rpartition(":")
         logger.info("DIGEST becomes that of the tag {} when the job is sent", tag)
     image = f"{name}@{digest or f'sha256:{UNKNOWN_DIGEST}'}"
-    values = spec.job_fields(replace(wanted, cloud=filled), image)
+    values = spec.job_fields(wanted, image)
     if lacking:
         logger.warning("still missing: {}; shelfmark cloud-init fills them in", ", ".join(lacking))
     return spec.job_json(spec.build_job(values)).replace(UNKNOWN_DIGEST, "DIGEST")
 
 
-def preflight(overrides: Sequence[str]) -> tuple[Submission, list[Finding]]:
+def preflight(
+    overrides: Sequence[str], kind: AnyTraining = CLASSIFIER
+) -> tuple[Submission, list[Finding]]:
     """Check everything that a job needs, and return the job with the findings.
 
     Raises:
         ShelfmarkError: the overrides are invalid, or an account or credentials are missing.
     """
-    wanted = spec.compose_submission(overrides)
+    wanted = spec.compose_submission(overrides, kind)
     lacking = _missing_keys(wanted.cloud)
     account.require_keys(wanted.cloud, *lacking, without=rest.WITHOUT)
-    return wanted, run_checks(wanted, image_of(wanted.cloud))
+    return wanted, run_checks(wanted, image_of(wanted))
 
 
-def send_job(overrides: Sequence[str], policy: RetryPolicy | None = None) -> tuple[Jobs, Any]:
+def send_job(
+    overrides: Sequence[str], policy: RetryPolicy | None = None, kind: AnyTraining = CLASSIFIER
+) -> tuple[Jobs, Any]:
     """Check a job and send it; return the client to watch it with, and the job.
 
     Raises:
         ShelfmarkError: something is missing or wrong, or Vertex AI refuses the job.
     """
-    wanted, findings = preflight(overrides)
+    wanted, findings = preflight(overrides, kind)
     wrong = [finding for finding in findings if finding.right is False]
     if wrong:
         reasons = "; ".join(f"{finding.what}: {finding.text}" for finding in wrong)
@@ -102,7 +107,7 @@ def send_job(overrides: Sequence[str], policy: RetryPolicy | None = None) -> tup
     for finding in findings:
         if finding.right is None:
             logger.warning("{}: {}", finding.what, finding.text)
-    image = resolve_digest(rest.open_session(), image_of(wanted.cloud))
+    image = resolve_digest(rest.open_session(), image_of(wanted))
     job = spec.build_job(spec.job_fields(wanted, image))
     jobs = Jobs(wanted.cloud.project or "", wanted.cloud.region or "", policy)
     sent = jobs.submit(job)
@@ -111,10 +116,13 @@ def send_job(overrides: Sequence[str], policy: RetryPolicy | None = None) -> tup
     return jobs, sent
 
 
-def image_of(cloud: CloudConfig) -> str:
+def image_of(submission: Submission) -> str:
     """Return the image to run, by its digest or a tag."""
+    cloud = submission.cloud
     host = f"{cloud.region}-docker.pkg.dev"
-    return cloud.image or f"{host}/{cloud.project}/{cloud.repository}/{IMAGE_TAG}"
+    return (
+        cloud.image or f"{host}/{cloud.project}/{cloud.repository}/{submission.image_name}:latest"
+    )
 
 
 def _missing_keys(cloud: CloudConfig) -> list[str]:
@@ -180,8 +188,10 @@ def run_checks(submission: Submission, image: str) -> list[Finding]:
         "bucket": _check_bucket,
         "image": lambda session, _: Finding("image", True, resolve_digest(session, image)),
         "machine": _check_machine,
-        "quota": _check_quota,
+        QUOTA: _check_cores,
     }
+    if submission.cloud.machine.accelerator:
+        checks[GPUS] = _check_accelerators
     if submission.wandb_secret:
         checks["secret"] = _check_secret
     return [_finding(what, check, session, submission) for what, check in checks.items()]
@@ -191,7 +201,7 @@ def _finding(what: str, check: Check, session: Any, submission: Submission) -> F
     try:
         return check(session, submission)
     except ShelfmarkError as error:
-        return Finding(what, None if what == "quota" else False, str(error))
+        return Finding(what, None if what in (QUOTA, GPUS) else False, str(error))
 
 
 def _check_services(session: Any, submission: Submission) -> Finding:
@@ -229,28 +239,45 @@ def _check_bucket(session: Any, submission: Submission) -> Finding:
 
 
 def _check_machine(_: Any, submission: Submission) -> Finding:
-    kind = submission.cloud.machine.type
-    if kind not in spec.MACHINES:
-        similar = nearest(kind, spec.MACHINES)
-        text = f"no machine {kind!r}{similar} (list of {spec.MACHINES_AS_OF})"
-        return Finding("machine", False, text)
-    cores, memory = spec.MACHINES[kind]
-    return Finding("machine", True, f"{kind}: {cores} cores, {memory:.0f} GB")
+    machine = submission.cloud.machine
+    wanted = machine.type, machine.accelerator, machine.accelerator_count
+    machines.check_machine(*wanted)
+    text = machines.describe_machine(*wanted)
+    if machine.accelerator and spec.TORCH not in submission.needs:
+        return Finding("machine", None, f"{text}; this training uses no GPU: cloud=vertex_cpu")
+    return Finding("machine", True, text)
 
 
-def _check_quota(session: Any, submission: Submission) -> Finding:
-    cloud = submission.cloud
-    metric = f"aiplatform.googleapis.com/{QUOTAS[cloud.strategy]}"
+def _check_cores(session: Any, submission: Submission) -> Finding:
+    cores = machines.MACHINES.get(submission.cloud.machine.type, (0, 0.0))[0]
+    return _check_quota(session, submission.cloud, QUOTA, "cpus", cores, "cores")
+
+
+def _check_accelerators(session: Any, submission: Submission) -> Finding:
+    machine = submission.cloud.machine
+    name = machines.ACCELERATORS[machine.accelerator or ""].name
+    resource = f"nvidia_{name.lower()}_gpus"
+    count = machine.accelerator_count
+    found = _check_quota(session, submission.cloud, GPUS, resource, count, f"of {name}")
+    if found.right:
+        return found
+    return replace(found, text=f"{found.text}; not every region has them, {REGIONS} lists those")
+
+
+def _check_quota(
+    session: Any, cloud: CloudConfig, what: str, resource: str, count: int, unit: str
+) -> Finding:
+    """Compare the quota of a resource, such as `cpus`, with what the job wants of it."""
+    metric = f"aiplatform.googleapis.com/{QUOTAS[cloud.strategy]}{resource}"
     place = f"projects/{cloud.project}/services/aiplatform.googleapis.com/consumerQuotaMetrics"
     url = f"{rest.base_url('serviceusage.googleapis.com')}/v1beta1/{place}/{quote(metric, safe='')}"
     limit = _quota_limit(rest.request(session, "GET", url).json(), cloud.region or "")
-    cores = spec.MACHINES.get(cloud.machine.type, (0, 0.0))[0]
     if limit is None:
-        return Finding("quota", None, f"{metric}: unknown for {cloud.region}")
-    hint = f"{metric} in {cloud.region}: {limit} cores, {cores} wanted"
-    if limit == -1 or limit >= cores:
-        return Finding("quota", True, hint)
-    return Finding("quota", None, f"{hint}: ask for more in the console, under IAM, Quotas")
+        return Finding(what, None, f"{metric}: unknown for {cloud.region}")
+    hint = f"{metric} in {cloud.region}: {limit} {unit}, {count} wanted"
+    if limit == -1 or limit >= count:
+        return Finding(what, True, hint)
+    return Finding(what, None, f"{hint}: ask for more in the console, under IAM, Quotas")
 
 
 def _quota_limit(metric: dict[str, Any], region: str) -> int | None:

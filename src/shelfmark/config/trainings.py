@@ -10,11 +10,12 @@ from shelfmark.config.encoders import EncoderSettings
 from shelfmark.config.schema import Config
 
 Settings = Config | EncoderSettings  # the configuration of a training of any kind
-AnySettings = TypeVar("AnySettings", Config, EncoderSettings)
+AnySettings = TypeVar("AnySettings", bound=Settings)
+AnySettings_co = TypeVar("AnySettings_co", bound=Settings, covariant=True)
 
 
 @dataclass(frozen=True)
-class Training(Generic[AnySettings]):
+class Training(Generic[AnySettings_co]):
     """One kind of training.
 
     Args:
@@ -26,7 +27,7 @@ class Training(Generic[AnySettings]):
     """
 
     command: str
-    settings: type[AnySettings]
+    settings: type[AnySettings_co]
     sections: frozenset[str]
     output: str
     presets: tuple[str, ...] = ()
@@ -41,7 +42,7 @@ class Training(Generic[AnySettings]):
             for section in other.sections
         }
 
-    def folder(self, settings: AnySettings) -> Path:
+    def folder(self, settings: Settings) -> Path:
         """Return the folder of all that trainings of this kind make, such as `models`."""
         return Path(getattr(settings.paths, self.output))
 
@@ -56,5 +57,10 @@ ENCODER = Training(
     "encoders",
     ("data.unlabelled=keep",),
 )
-AnyTraining = Training[Config] | Training[EncoderSettings]
+AnyTraining = Training[Settings]
 TRAININGS: dict[str, AnyTraining] = {one.command: one for one in (CLASSIFIER, ENCODER)}
+
+
+def training_kind(encoder: bool) -> AnyTraining:
+    """Return the training of an encoder, or that of a classifier."""
+    return ENCODER if encoder else CLASSIFIER

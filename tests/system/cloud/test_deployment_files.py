@@ -105,7 +105,7 @@ def test_an_image_has_stages_and_never_runs_as_root(dockerfile: Path) -> None:
     assert not re.search(r"https?://|ca-certificates|CERT", dockerfile.read_text(encoding="utf-8"))
 
 
-def test_both_images_have_the_same_base_by_digest() -> None:
+def test_all_images_have_the_same_base_by_digest() -> None:
     bases = []
     for file in DOCKERFILES:
         words = [words for name, words in instructions(file) if name in ("ARG", "FROM")]
@@ -148,10 +148,8 @@ def test_uv_is_pinned_wherever_it_is_installed() -> None:
         commands = re.findall(r"pip3? install.*", text)
         installing += commands
         assert all("--require-hashes" in command for command in commands), file
-    assert (
-        len([words for words in installing if re.search(r"--requirement (\.ci/)?uv\.txt", words)])
-        == 4
-    )
+    of_uv = [words for words in installing if re.search(r"--requirement (\.ci/)?uv\.txt", words)]
+    assert len(of_uv) == 2 + len(DOCKERFILES)  # .ci/setup, and Cloud Build before it
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         assert not re.search(r"pip install[^\n]*\buv\b|\buvx\b", page.read_text(encoding="utf-8"))
 
@@ -177,13 +175,17 @@ def test_the_audit_runs_on_every_commit_and_every_week() -> None:
 def test_the_images_install_locked_versions_and_the_service_few_packages() -> None:
     service, monitor = exported(ROOT / "dockerfiles" / "api.dockerfile")
     (training,) = exported(ROOT / "dockerfiles" / "train.dockerfile")
+    (gpu,) = exported(ROOT / "dockerfiles" / "train-gpu.dockerfile")
     assert {"fastapi", "xgboost", "scikit-learn"} <= service
     heavy = "wandb dvc gcsfs google matplotlib hydra invoke pandas psutil pyarrow pytest nvidia"
     assert not {name for name in service if name.startswith((*heavy.split(), "evidently"))}
     assert service < monitor
     assert {"pandas", "pyarrow", "pyyaml"} <= monitor  # pyyaml reads configs/drift.yaml
     assert {"wandb", "gcsfs", "google-auth", "requests", "matplotlib"} <= training
-    assert not {"pytest", "psutil", "evidently"} & (training | monitor)
+    assert not {"pytest", "psutil", "evidently"} & (training | monitor | gpu)
+    assert training < gpu
+    cuda = {"torch", "sentence-transformers", "nvidia-cudnn-cu13", "nvidia-nccl-cu13"}
+    assert cuda <= gpu - training
 
 
 def exported(dockerfile: Path) -> list[set[str]]:
@@ -198,6 +200,27 @@ def exported(dockerfile: Path) -> list[set[str]]:
     return names
 
 
+def test_the_images_of_trainings_differ_in_packages_and_command_alone() -> None:
+    plain, gpu = (
+        [
+            (name, words)
+            for name, words in instructions(ROOT / "dockerfiles" / f"{image}.dockerfile")
+            if name not in ("ENTRYPOINT", "ENV") and "uv export" not in words
+        ]
+        for image in ("train", "train-gpu")
+    )
+    same = [(name, words.replace("train-gpu", "train").split()) for name, words in gpu]
+    assert same == [(name, words.split()) for name, words in plain]
+
+
+def test_the_image_for_gpus_finds_the_driver_of_the_host() -> None:
+    """Neither Docker nor Vertex AI adds it to an image that does not ask for it."""
+    words = dict(instructions(ROOT / "dockerfiles" / "train-gpu.dockerfile"))["ENV"]
+    values = dict(word.split("=", 1) for word in words.split())
+    assert values["NVIDIA_DRIVER_CAPABILITIES"] == "compute,utility"
+    assert values["LD_LIBRARY_PATH"] == "/usr/local/nvidia/lib64"
+
+
 def test_the_build_tests_the_images_before_it_pushes_and_deploys() -> None:
     build = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text(encoding="utf-8"))
     after = {step["id"]: step["waitFor"] for step in build["steps"]}
@@ -207,6 +230,7 @@ def test_the_build_tests_the_images_before_it_pushes_and_deploys() -> None:
         "try": ["build train", "build api"],
         "push": ["try"],
         "deploy": ["push"],
+        "train-gpu": ["deploy"],
     }
     assert all(re.search(rf":\w+@{SHA256}$", step["name"]) for step in build["steps"])
     page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
@@ -215,6 +239,9 @@ def test_the_build_tests_the_images_before_it_pushes_and_deploys() -> None:
     script = (ROOT / "scripts" / "try-with-docker.sh").read_text(encoding="utf-8")
     for part in ("experiment=fast", "shelfmark.service.probe", "--network none", "ExitCode"):
         assert part in script
+    last = build["steps"][-1]["args"][-1]
+    steps = [last.index(word) for word in ("_GPU", "docker build", "try-train-gpu.sh", "push")]
+    assert steps == sorted(steps)
 
 
 @pytest.mark.parametrize("answer", ["sha256:" + "0" * 64, "no such manifest"])

@@ -17,17 +17,17 @@ from shelfmark.cloud import job, rest
 from shelfmark.cloud.job import MOUNT
 from shelfmark.config.load import load_config
 from shelfmark.config.schema import Config
+from shelfmark.config.trainings import CLASSIFIER
 from shelfmark.data import splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.registry import Registry
 from shelfmark.training import train
-from shelfmark.training.train import TrainingResult
 from tests.conftest import QUICK, paths_in
 from tests.support.moments import PATIENCE, kill_group_when
 from tests.support.vertex_server import Google, running
 
-Training = Callable[[Config], TrainingResult]
+Training = Callable[[Config], Path]
 NAME = "20261122-100000-sample-fast"
 WORDS = [
     *QUICK,
@@ -133,7 +133,7 @@ def test_a_killed_job_resumes_on_an_empty_disk_and_makes_the_same_model(
 
     before = {path: path.stat().st_mtime_ns for path in delivered.rglob("*")}
     said = cluster.run("third")
-    assert f"gs://my-bucket/jobs/{NAME}/model/{NAME}, finished by an earlier attempt" in said
+    assert f"gs://my-bucket/jobs/{NAME}/model/{NAME}: finished by an earlier attempt" in said
     assert {path: path.stat().st_mtime_ns for path in delivered.rglob("*")} == before
 
     assert len(google.sent("GET", ":access")) == 1
@@ -150,13 +150,13 @@ def work(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trainin
     monkeypatch.setenv(job.MOUNT, str(tmp_path / "gcs"))
     (tmp_path / "gcs" / "my-bucket").mkdir(parents=True)
 
-    def trained(settings: Config) -> TrainingResult:
+    def trained(settings: Config) -> Path:
         stage = Path("models", ".unfinished-0123456789-1", "words.zip")
         stage.parent.mkdir(parents=True, exist_ok=True)
         stage.write_bytes(b"words")
         folder = Path("models", str(settings.name))
         shutil.copytree(home / "models" / "quick", folder)
-        return TrainingResult(folder)
+        return folder
 
     return trained
 
@@ -168,26 +168,26 @@ def test_a_bucket_that_refuses_the_model_is_one_line_and_the_model_stays(
     output.mkdir(parents=True)
     (output / "model").write_text("a file where a folder should be")
     with pytest.raises(ShelfmarkError, match=f"finished, but gs://my-bucket/jobs/{NAME}/model"):
-        job.run_in_job(load_config(), work)
+        job.run_in_job(load_config(), CLASSIFIER, work)
     assert Path("models", NAME, "card.json").exists()
     kept = output / "checkpoints" / ".unfinished-0123456789-1" / "words.zip"
     assert kept.read_bytes() == b"words"
 
 
 def test_a_named_model_keeps_its_name(work: Training, tmp_path: Path) -> None:
-    job.run_in_job(load_config(["name=mine"]), work)
+    job.run_in_job(load_config(["name=mine"]), CLASSIFIER, work)
     output = tmp_path / "gcs" / "my-bucket" / "jobs" / NAME
     assert (output / "model" / "latest").read_text() == "mine"
     artifact.check(output / "model" / "mine")
     assert not (output / "checkpoints").exists()
-    assert job.run_in_job(load_config(["name=mine"]), never).folder == Path("models", "mine")
+    assert job.run_in_job(load_config(["name=mine"]), CLASSIFIER, never) == Path("models", "mine")
 
 
 def test_outside_a_job_a_training_runs_unchanged(
     work: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(job.MODEL)
-    job.run_in_job(load_config(["name=mine"]), work)
+    job.run_in_job(load_config(["name=mine"]), CLASSIFIER, work)
     assert list((tmp_path / "gcs" / "my-bucket").iterdir()) == []
 
 
@@ -274,24 +274,24 @@ def test_without_a_mount_a_job_s_outputs_go_over_the_network(
     monkeypatch.setenv(job.MODEL, f"{gcs}/jobs/{NAME}/model/")
     monkeypatch.setenv(job.STAGES, f"{gcs}/jobs/{NAME}/checkpoints/")
     with pytest.raises(KeyboardInterrupt):
-        job.run_in_job(load_config(), lambda settings: interrupted(work(settings)))
+        job.run_in_job(load_config(), CLASSIFIER, lambda settings: interrupted(work(settings)))
     shutil.rmtree("models")
     output = job.BucketFolder.open(f"{gcs}/jobs/{NAME}")
     assert output.names() == ["checkpoints/.unfinished-0123456789-1/words.zip"]
-    job.run_in_job(load_config(), lambda settings: brought_back(work, settings))
+    job.run_in_job(load_config(), CLASSIFIER, lambda settings: brought_back(work, settings))
     assert {name.partition("/")[0] for name in output.names()} == {"model"}
     assert Registry(f"{gcs}/jobs/{NAME}/model").open("latest").card.name == NAME
 
 
-def never(settings: Config) -> TrainingResult:
+def never(settings: Config) -> Path:
     raise AssertionError("trained again")
 
 
-def interrupted(result: TrainingResult) -> TrainingResult:
+def interrupted(result: Path) -> Path:
     raise KeyboardInterrupt
 
 
-def brought_back(work: Training, settings: Config) -> TrainingResult:
+def brought_back(work: Training, settings: Config) -> Path:
     assert Path("models", ".unfinished-0123456789-1", "words.zip").read_bytes() == b"words"
     return work(settings)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from shelfmark.cloud import rest, spec, submit, vertex
+from shelfmark.cloud import machines, rest, spec, submit, vertex
 from shelfmark.cloud.account import Account
 from shelfmark.cloud.vertex import Jobs, RetryPolicy
 from shelfmark.config import groups
-from shelfmark.config.load import load_config
+from shelfmark.config.load import load_config, load_encoder_config
+from shelfmark.config.trainings import ENCODER
 from shelfmark.errors import ShelfmarkError
 from tests.support.moments import PATIENCE
 from tests.support.vertex_server import DIGEST, JOBS, Google, running
@@ -27,6 +29,7 @@ OURS = [
     "cloud.repository=shelfmark",
     "cloud.service_account=train@my-project.iam.gserviceaccount.com",
 ]
+GPU = ["cloud=vertex_gpu", *OURS[1:]]
 NOBODY = [f"cloud.{name}=null" for name in Account.model_fields]  # whatever the file contains
 HURRIED = RetryPolicy(
     timeout=PATIENCE, first_delay=0.01, longest_delay=0.05, total=PATIENCE, poll=0.01
@@ -53,6 +56,7 @@ def test_the_job_runs_the_overrides_of_the_training() -> None:
     job = built(*words, "cloud/machine=e2-highmem-4", "cloud.timeout_hours=1.5", "++cloud.extra={}")
     pool = job["jobSpec"]["workerPoolSpecs"][0]
     assert pool["containerSpec"]["args"] == [word for word in words if "cloud" not in word]
+    assert pool["containerSpec"]["command"] == ["python", "-m", "shelfmark.cli", "train"]
     load_config(pool["containerSpec"]["args"])
     assert pool["machineSpec"] == {"machineType": "e2-highmem-4"}
     assert pool["diskSpec"] == {"bootDiskType": "pd-ssd", "bootDiskSizeGb": 100}
@@ -104,14 +108,101 @@ def test_a_preview_needs_no_account(log: Callable[[], str]) -> None:
     assert "DIGEST becomes that of the tag latest" in log()
 
 
+IMAGE = f"cloud.image=europe-west4-docker.pkg.dev/p/r/train@{DIGEST}"
+
+
 @pytest.mark.parametrize("machine", groups.list_groups()["cloud/machine"])
 def test_every_configured_machine_exists(machine: str) -> None:
-    pool = built(f"cloud/machine={machine}")["jobSpec"]["workerPoolSpecs"][0]
-    assert pool["machineSpec"]["machineType"] == machine
+    found = built(f"cloud/machine={machine}", IMAGE)["jobSpec"]["workerPoolSpecs"][0]["machineSpec"]
+    kind, accelerator = found["machineType"], found.get("acceleratorType", "")
+    attached = f"-{accelerator.rpartition('_')[2].lower()}" if kind.startswith("n1-") else ""
+    assert machine == kind + attached.rstrip("-")
     text = (groups.CONFIGS / "cloud" / "machine" / f"{machine}.yaml").read_text(encoding="utf-8")
-    cores, memory = spec.MACHINES[machine]
+    cores, memory = machines.MACHINES[kind]
     assert f"# {cores} " in text
     assert f", {memory:.0f} GB" in text
+    if accelerator:
+        about = machines.ACCELERATORS[accelerator]
+        assert f"{about.name} with {about.memory} GB" in text
+
+
+def encoder(*overrides: str) -> Any:
+    """Return the spec of a training of an encoder on a GPU."""
+    return json.loads(submit.preview([*GPU, *overrides], ENCODER))
+
+
+def test_a_job_with_a_gpu_names_accelerator_image_and_command() -> None:
+    words = ["experiment=fast", "encoder.epochs=2", "data.unlabelled=drop"]
+    job = encoder(*words)
+    pool = job["jobSpec"]["workerPoolSpecs"][0]
+    assert pool["machineSpec"] == {
+        "machineType": "n1-standard-4",
+        "acceleratorType": "NVIDIA_TESLA_T4",
+        "acceleratorCount": 1,
+    }
+    container = pool["containerSpec"]
+    assert container["command"] == ["python", "-m", "shelfmark.cli", "train-encoder"]
+    assert container["args"] == words
+    assert container["imageUri"].startswith(
+        "europe-west4-docker.pkg.dev/my-project/shelfmark/train-gpu@sha256:"
+    )
+    there = load_encoder_config(container["args"])
+    assert there == spec.compose_submission([*GPU, *words], ENCODER).training
+    assert there.data.unlabelled == "drop"
+    assert job["jobSpec"]["scheduling"]["strategy"] == "SPOT"
+    assert job["labels"] == {
+        "project": "shelfmark", "data": "sample", "experiment": "fast", "encoder": "static"
+    }  # fmt: skip
+
+
+def test_the_accelerators_of_another_machine_reach_the_spec() -> None:
+    found = [
+        encoder(*words)["jobSpec"]["workerPoolSpecs"][0]["machineSpec"]
+        for words in (
+            ["cloud/machine=g2-standard-8"],
+            ["cloud.machine.type=n1-highmem-32", "cloud.machine.accelerator_count=2"],
+        )
+    ]
+    assert found == [
+        {"machineType": "g2-standard-8", "acceleratorType": "NVIDIA_L4", "acceleratorCount": 1},
+        {
+            "machineType": "n1-highmem-32",
+            "acceleratorType": "NVIDIA_TESLA_T4",
+            "acceleratorCount": 2,
+        },
+    ]
+
+
+def test_an_encoder_also_runs_without_a_gpu() -> None:
+    job = json.loads(submit.preview([*OURS, "experiment=fast"], ENCODER))
+    pool = job["jobSpec"]["workerPoolSpecs"][0]
+    assert pool["machineSpec"] == {"machineType": "n1-highmem-4"}
+    assert "/shelfmark/train@sha256:" in pool["containerSpec"]["imageUri"]
+    assert pool["containerSpec"]["command"][-1] == "train-encoder"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["cloud.machine.accelerator=NVIDIA_L4"], "n1-standard-4 takes no NVIDIA_L4; it is for g"),
+        (["cloud.machine.accelerator=T4"], "no accelerator 'T4'; there are NVIDIA_TESLA_T4, "),
+        (["cloud.machine.accelerator=TPU_V3"], "no accelerator 'TPU_V3'"),
+        (["cloud.machine.accelerator_count=3"], "3: n1-standard-4 takes 1, 2 or 4 of NVIDIA_TES"),
+        (["cloud.machine.accelerator_count=-1"], "cloud.machine.accelerator_count: -1: should be"),
+        (["cloud.machine.accelerator=null"], "1 of no accelerator: set cloud.machine.accelerator"),
+        (["cloud/machine=n1-standard-8-v100"], "V100 is older than CUDA 13, with which the image"),
+        (["+cloud.extra.jobSpec.workerPoolSpecs=[]"], "it needs one worker pool"),
+        (["features.min_df=2"], "features.min_df: this command has no such key; shelfmark train"),
+        (["encoder.epoch=2"], "encoder.epoch: no such key; did you mean encoder.epochs?"),
+        (["data=snapshot", "data.path=a.zip"], "copy it to a bucket, data.path=gs://my-bucket"),
+    ],
+)
+def test_an_invalid_gpu_or_encoder_is_one_line_before_anything_is_sent(
+    overrides: list[str], line: str
+) -> None:
+    with pytest.raises(ShelfmarkError, match=re.escape(line)) as raised:
+        encoder(*overrides)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +249,9 @@ def test_an_invalid_override_is_one_line_before_anything_is_sent(
 
 
 def test_a_job_needs_a_cloud_and_a_local_training_refuses_one() -> None:
-    with pytest.raises(ShelfmarkError, match="say where the job runs: cloud=vertex_cpu"):
+    with pytest.raises(
+        ShelfmarkError, match="say where the job runs: cloud=vertex_cpu, cloud=vertex_gpu"
+    ):
         submit.preview(["experiment=best"])
     with pytest.raises(ShelfmarkError, match="shelfmark submit sends a training there"):
         load_config(["cloud=vertex_cpu"])
@@ -182,6 +275,13 @@ def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         (lambda pool: pool["containerSpec"].update(imageURI="a"), 'no field named "imageURI"'),
         (lambda pool: pool["machineSpec"].update(machineType="n1"), "no machine 'n1'"),
         (lambda pool: pool.pop("machineSpec"), "no machine ''"),
+        (
+            lambda pool: pool["machineSpec"].update(
+                acceleratorType="NVIDIA_TESLA_K80", acceleratorCount=1
+            ),
+            "no accelerator 'NVIDIA_TESLA_K80'",
+        ),
+        (lambda pool: pool["machineSpec"].update(acceleratorCount=1), "1 of no accelerator"),
         (lambda pool: pool.update(replicaCount="2"), "1 machine trains"),
         (
             lambda pool: pool["containerSpec"].update(
@@ -370,6 +470,36 @@ def test_a_hint_does_not_stop_a_job(google: Google, log: Callable[[], str]) -> N
     google.location = "EU"
     submit.send_job(OURS, HURRIED)
     assert "europe-west4: 2 cores, 4 wanted: ask for more" in log()
+    assert len(google.jobs) == 1
+
+
+def test_the_quota_of_gpus_is_checked_beside_that_of_cores(google: Google) -> None:
+    google.images = {"my-project/shelfmark/train-gpu:latest": DIGEST}
+    google.quotas_of["custom_model_training_preemptible_nvidia_t4_gpus"] = {"europe-west4": 0}
+    checks = {found.what: (found.right, found.text) for found in submit.preflight(GPU, ENCODER)[1]}
+    assert checks["image"][0] is True
+    assert checks["quota"][0] is True
+    assert checks["GPUs"] == (
+        None,
+        "aiplatform.googleapis.com/custom_model_training_preemptible_nvidia_t4_gpus in "
+        "europe-west4: 0 of T4, 1 wanted: ask for more in the console, under IAM, Quotas; not "
+        "every region has them, cloud.google.com/vertex-ai/docs/general/locations#accelerators "
+        "lists those",
+    )
+    google.quotas_of["custom_model_training_nvidia_l4_gpus"] = {"": 4}
+    words = [*GPU, "cloud/machine=g2-standard-8", "cloud.strategy=STANDARD"]
+    found = {one.what: one for one in submit.preflight(words, ENCODER)[1]}["GPUs"]
+    assert found.right is True
+    assert found.text.endswith("custom_model_training_nvidia_l4_gpus in europe-west4: 4 of L4, "
+                               "1 wanted")  # fmt: skip
+
+
+def test_a_training_that_uses_no_gpu_gets_a_hint_about_its_machine(
+    google: Google, log: Callable[[], str]
+) -> None:
+    google.images = {"my-project/shelfmark/train-gpu:latest": DIGEST}
+    submit.send_job([*GPU, "experiment=fast"], HURRIED)
+    assert "1 T4 of 16 GB each; this training uses no GPU: cloud=vertex_cpu" in log()
     assert len(google.jobs) == 1
 
 

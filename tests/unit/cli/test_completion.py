@@ -47,7 +47,7 @@ def environment(shell: str, words: list[str]) -> Mapping[str, str]:
         (["train", "seed=1", "tracking="], ["tracking=local", "tracking=wandb"]),
         (["train", "expe"], [f"experiment={x}" for x in ("all", "best", "fast", "seed", "twelve")]),
         (["train", "cloud="], []),
-        (["submit", "cloud=v"], ["cloud=vertex_cpu"]),
+        (["submit", "cloud=v"], ["cloud=vertex_cpu", "cloud=vertex_gpu"]),
         (["drift", "min"], ["min_papers="]),
         (["sweep", "fast", "model=l"], ["model=linear"]),
         (["completion", "z"], ["zsh"]),

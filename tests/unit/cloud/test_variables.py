@@ -10,8 +10,8 @@ import pytest
 from shelfmark.cloud import job, rest
 from shelfmark.cloud.spec import compose_submission
 from shelfmark.config.load import load_config
+from shelfmark.config.trainings import CLASSIFIER
 from shelfmark.errors import ShelfmarkError
-from shelfmark.training.train import TrainingResult
 
 
 @pytest.mark.parametrize("name", [job.MODEL, job.STAGES])
@@ -26,15 +26,15 @@ def test_a_folder_that_is_in_no_bucket_is_named(
     with pytest.raises(
         ShelfmarkError, match=f"^{name}: '{address}' should be a folder of a bucket"
     ):
-        job.run_in_job(load_config(), lambda _: pytest.fail("the training began"))
+        job.run_in_job(load_config(), CLASSIFIER, lambda _: pytest.fail("the training began"))
 
 
 @pytest.mark.parametrize("value", ["", " ", "\n"])
 def test_an_empty_variable_makes_no_job(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (job.MODEL, job.STAGES, job.MOUNT, job.SECRET_NAME, rest.ENDPOINT):
         monkeypatch.setenv(name, value)
-    result = TrainingResult(Path("models/here"))
-    assert job.run_in_job(load_config(), lambda _: result) is result
+    result = Path("models/here")
+    assert job.run_in_job(load_config(), CLASSIFIER, lambda _: result) is result
     assert rest.base_url("storage.googleapis.com") == "https://storage.googleapis.com"
 
 
