@@ -1,4 +1,5 @@
-# Training: docker run IMAGE experiment=fast. Writes to data/, models/ and reports/ in /training.
+# Training: docker run IMAGE experiment=fast. Writes to data/, models/ or encoders/, and reports/ in
+# /training. For encoders: docker run --entrypoint python IMAGE -m shelfmark.cli train-encoder
 
 # A model loads only under the minor version of Python that trained it, so both images share it.
 # Dependabot renews the digest. Another base: --build-arg PYTHON=python:3.13-slim-bookworm
@@ -25,7 +26,8 @@ RUN /opt/venv/bin/python -m compileall -q src
 FROM ${PYTHON} AS train
 # /training is writable by any user, so that `docker run --user` can write to a mounted folder.
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp shelfmark \
-    && mkdir --mode 1777 /training /training/data /training/models /training/reports
+    && mkdir --mode 1777 /training /training/data /training/encoders /training/models \
+        /training/reports
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app/src /app/src
 COPY configs /app/configs

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Builds and tests the images without a container engine: by Debian's buildah, in a chroot, as root.
+# With the argument gpu, the image for trainings on a GPU too: a download of 3 GB.
 # The base image is made of Debian and a copy of a CPython of the version that the Dockerfiles name.
 # The base image and the storage are cached in $SHELFMARK_TRY_IMAGES.
 set -euo pipefail
@@ -14,7 +15,9 @@ fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 [ "$(id -u)" = 0 ] || fail "a chroot needs root: sudo $0"
 pinned=$(sed -n 's/^FROM python:\(.*\) AS pinned$/\1/p' dockerfiles/api.dockerfile)
-grep -qx "FROM python:$pinned AS pinned" dockerfiles/train.dockerfile || fail "the images differ in Python"
+for file in dockerfiles/train*.dockerfile; do
+    grep -qx "FROM python:$pinned AS pinned" "$file" || fail "the images differ in Python"
+done
 tag=${pinned%%@*}
 version=${tag%%-*} release=${tag##*-}
 commit=$(git rev-parse HEAD)
@@ -128,6 +131,22 @@ megabytes() { # the size as `docker images` reports it
     buildah images --format '{{.Size}}' "shelfmark-$1"
 }
 
+train_in() { # image, folder of what it makes: trains in it, and checks what it leaves
+    local image=$1 folder=$2
+    [ "$(setting_of "$image" User)" = '"10001"' ] || fail "the image $image runs as root"
+    mkdir -m 1777 "$work/$folder"
+    container=$(buildah from --pull-never "shelfmark-$image")
+    containers+=("$container")
+    mapfile -t command < <(start_of "$image")
+    # Without a network: in a separate namespace.
+    export -f buildah inside
+    export CACHE
+    unshare --net bash -c 'given=(--volume "$1:$2:rw"); shift 2; inside "$@"' - \
+        "$work/$folder" "/training/$folder" "$container" "${command[@]}" experiment=fast name=tried
+    [ -f "$work/$folder/tried/card.json" ] || fail "the training left nothing in $folder"
+    grep -q "$commit" "$work/$folder/tried/card.json" || fail "the card names no commit"
+}
+
 last_child() { # the last process in a chain of wrappers
     local pid=$1 child
     while child=$(pgrep -P "$pid" | head -1) && [ -n "$child" ]; do pid=$child; done
@@ -142,19 +161,16 @@ fi
 say "train"
 build train --file dockerfiles/train.dockerfile .
 echo "$(megabytes train)"
-[ "$(setting_of train User)" = '"10001"' ] || fail "the training image runs as root"
-mkdir -m 1777 "$work/models"
-container=$(buildah from --pull-never shelfmark-train)
-containers+=("$container")
-mapfile -t command < <(start_of train)
-given=(--volume "$work/models:/training/models:rw")
-# Without a network: in a separate namespace.
-export -f buildah inside
-export CACHE
-unshare --net bash -c 'given=(--volume "$1:/training/models:rw"); shift; inside "$@"' - \
-    "$work/models" "$container" "${command[@]}" experiment=fast name=tried
-[ -f "$work/models/tried/card.json" ] || fail "the training left no model"
-grep -q "$commit" "$work/models/tried/card.json" || fail "the card names no commit"
+train_in train models
+
+if [ "${1:-}" = gpu ]; then
+    say "train-gpu"
+    build train-gpu --file dockerfiles/train-gpu.dockerfile .
+    echo "$(megabytes train-gpu)"
+    train_in train-gpu encoders
+    given=()
+    inside "$container" python -c 'import sentence_transformers, torch; assert torch.version.cuda'
+fi
 
 say "api"
 build api --file dockerfiles/api.dockerfile .
