@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ModelWrapValidatorHandler, SerializeAsAny, model_validator
 
@@ -54,8 +54,52 @@ class StaticConfig(EncoderConfig):
     dropout: Fraction | None
 
 
+class PairsConfig(Strict):
+    """For each kind of pairs, the share of the possible ones that a training takes."""
+
+    title_abstract: float = Field(ge=0, le=1)
+    halves: float = Field(ge=0, le=1)
+    cross_lists: float = Field(ge=0, le=1)
+    category: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _some_pairs(self) -> Self:
+        if not any(self.model_dump().values()):
+            raise ValueError("at least one kind should have a share above 0")
+        return self
+
+
+class SentenceConfig(EncoderConfig):
+    """A sentence transformer, fine-tuned with PyTorch and exported to ONNX."""
+
+    kind: Literal["sentence"] = "sentence"
+    base: str = Field(min_length=1)
+    epochs: int = Field(ge=0)
+    pairs: PairsConfig
+    loss: Literal["ranking", "cached_ranking", "guided", "cached_guided", "contrastive"]
+    guide: str | None = Field(min_length=1)
+    batch: int = Field(ge=2)
+    mini_batch: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    warmup: float = Field(ge=0, lt=1)
+    max_tokens: int | None = Field(ge=8)
+    sizes: list[Annotated[int, Field(ge=1, le=MOST_SIZE)]] = Field(max_length=20)
+    evaluations: int = Field(ge=1)
+    queries: int = Field(ge=1)
+    pool: int = Field(ge=2)
+    int8: bool
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.queries > self.pool:
+            raise ValueError(f"queries={self.queries} should not exceed pool={self.pool}")
+        return self
+
+
 # The section of each kind of encoder. The families themselves are in `embeddings/families.py`.
-ENCODER_KINDS: dict[str, type[EncoderConfig]] = {"static": StaticConfig}
+ENCODER_KINDS: dict[str, type[EncoderConfig]] = {
+    "static": StaticConfig,
+}
 
 
 class EncoderSettings(Strict):

@@ -1,0 +1,52 @@
+"""The libraries of a fine-tuning, imported only when one begins: offline, quiet, without telemetry.
+
+Their settings are environment variables that they read when they are imported.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+
+from shelfmark.core import project
+from shelfmark.errors import ShelfmarkError
+
+NEEDED = ("torch", "transformers", "sentence_transformers", "accelerate", "datasets", "onnx")
+QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",  # else a warning after each fork
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+}
+
+
+def prepare(offline: bool) -> None:
+    """Check that the libraries are installed, and set them up before their first import.
+
+    Args:
+        offline: whether none of them may use the network.
+
+    Raises:
+        ShelfmarkError: one is not installed.
+    """
+    for name in NEEDED:
+        if find_spec(name) is None:
+            command = project.install_command("sentence")
+            raise ShelfmarkError(
+                f"encoder=sentence needs {name}: {command} (gigabytes of GPU libraries on Linux; "
+                "docs/encoders.md shows how to install the CPU build)"
+            )
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    _silence()
+
+
+def _silence() -> None:
+    import datasets
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    datasets.disable_progress_bars()
