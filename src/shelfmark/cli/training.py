@@ -129,9 +129,8 @@ def sweep(
 ) -> None:
     """Search hyperparameters as a file of configs/sweep defines, and write the best experiment.
 
-    Overrides, as for train, apply to all trials.
+    Overrides, as for the command that the file names (train or train-encoder), apply to all trials.
     """
-    from shelfmark.config.load import load_config
     from shelfmark.core import console
     from shelfmark.experiments.sweeps.run import EXTRAS, choose_engine, run_sweep
     from shelfmark.experiments.sweeps.spec import read_sweep
@@ -139,8 +138,7 @@ def sweep(
     console.configure_logging("SUCCESS")
     named = words and "=" not in words[0] and not words[0].startswith("~")
     name, *overrides = words if named else ("fast", *words)
-    read_sweep(name)  # a mistake shows before anything else
-    load_config(overrides)
+    read_sweep(name).runs.load(overrides)  # a mistake shows before anything else
     chosen, why = choose_engine(engine)
     require_extra(chosen, EXTRAS[chosen])
     click.echo(f"sweep {name} by {chosen}: {why}", err=True)

@@ -18,8 +18,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from shelfmark.core import console, files, parallel
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
-from shelfmark.experiments.sweeps.spec import SECTIONS, Parameter, Values
-from shelfmark.experiments.sweeps.trial import LOSS, Outcome, Plan, run_trial
+from shelfmark.experiments.sweeps.programs import LOSS, STEPS
+from shelfmark.experiments.sweeps.spec import Parameter, Values
+from shelfmark.experiments.sweeps.trial import Outcome, Plan, run_trial
 
 BUSY = 60  # seconds to wait for another process that writes to the database
 ABOUT = "about"  # the attribute of a study that describes what its trials share
@@ -96,19 +97,20 @@ def _pruner(plan: Plan) -> optuna.pruners.BasePruner:
     early = plan.sweep.early_terminate
     if early is None:
         return optuna.pruners.NopPruner()
-    rounds = max(plan.settings(x).model.max_rounds for x in plan.sweep.candidates())
+    runs = plan.sweep.runs
+    steps = max(runs.most_steps(plan.settings(values)) for values in plan.sweep.candidates())
     return optuna.pruners.HyperbandPruner(
         min_resource=early.first,
-        max_resource=max(early.max_iter or rounds, early.first),
+        max_resource=max(early.max_iter or steps, early.first),
         reduction_factor=early.eta,
     )
 
 
 def _check_about(study: Study, plan: Plan, database: Path) -> None:
     """Raise if the study is of another search, whose figures cannot be compared."""
-    settings = plan.settings(plan.sweep.candidates()[0])
-    shared = settings.model_dump(mode="json", include=set(SECTIONS))
-    shared["model"].pop("n_jobs")
+    settings, runs = plan.settings(plan.sweep.candidates()[0]), plan.sweep.runs
+    shared = settings.model_dump(mode="json", include=set(runs.sections))
+    shared[runs.main].pop("n_jobs")
     parameters = {
         key: found.model_dump(mode="json") for key, found in plan.sweep.parameters.items()
     }
@@ -227,7 +229,7 @@ def _outcome(plan: Plan, trial: FrozenTrial) -> Outcome:
     losses = trial.intermediate_values
     figures = dict(trial.user_attrs.get("figures", {}))
     if trial.state == TrialState.PRUNED and losses:
-        figures = {LOSS: min(map(abs, losses.values())), "rounds": len(losses)}
+        figures = {LOSS: min(map(abs, losses.values())), STEPS: len(losses)}
     state = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned"}.get(
         trial.state, "failed"
     )
@@ -241,7 +243,7 @@ def _log_outcome(plan: Plan, study: Study, number: int) -> None:
     if outcome.state == "failed":
         text = f"failed: {outcome.why}"
     elif outcome.state == "pruned":
-        text = f"pruned after {outcome.figures['rounds']} rounds"
+        text = f"pruned after {outcome.figures[STEPS]} {plan.sweep.runs.step}s"
     else:
         text = f"{name} {outcome.figures[name]:.4f}, best {study.best_value:.4f}"
     logger.success("trial {}: {}", number, text)

@@ -16,19 +16,18 @@ from urllib.parse import urlsplit
 from loguru import logger
 
 from shelfmark.config.groups import list_groups
-from shelfmark.config.load import load_config
 from shelfmark.core import environment, files, pages
 from shelfmark.core.output.tables import Table
 from shelfmark.errors import ShelfmarkError
-from shelfmark.experiments.sweeps.spec import SECTIONS, Values, read_sweep
-from shelfmark.experiments.sweeps.trial import LOSS, Outcome, Plan, open_plan
+from shelfmark.experiments.sweeps.programs import LOSS, STEPS
+from shelfmark.experiments.sweeps.spec import Values, read_sweep
+from shelfmark.experiments.sweeps.trial import Outcome, Plan, open_plan
 from shelfmark.training import wandb as wandb_run
 
 Engine = Literal["wandb", "optuna"]
 EXTRAS: dict[Engine, str] = {"wandb": "wandb", "optuna": "sweep"}
 TRIALS = 20  # where neither the file nor the command line gives a number
 SHOWN = 10
-FIGURES = {LOSS: "loss", "log_loss": "log loss", "accuracy": "accuracy", "macro_f1": "macro F1"}
 
 
 @dataclass(frozen=True)
@@ -55,19 +54,22 @@ class SweepResult:
             for state in ("pruned", "failed")
         )
         counts = f"{len(ranked)} trials completed, {pruned} pruned, {failed} failed"
-        figures = FIGURES if metric in FIGURES else {metric: metric, **FIGURES}
+        runs = self.plan.sweep.runs
+        named = {LOSS: "loss", **runs.figures}
+        figures = list(dict.fromkeys([LOSS, *runs.columns]))
+        figures = figures if metric in figures else [metric, *figures]
         drawn = self.plan.sweep.drawn_keys()
         rows = [
             [
                 str(outcome.number),
                 *(_format_value(outcome.figures.get(key)) for key in figures),
-                str(outcome.figures["rounds"]),
+                str(outcome.figures[STEPS]),
                 *(_format_value(outcome.values.get(key)) for key in drawn),
             ]
             for outcome in ranked[:SHOWN]
         ]
         short = [key.rpartition(".")[2] for key in drawn]
-        columns = ("trial", *figures.values(), "rounds", *short)
+        columns = ("trial", *(named[key] for key in figures), f"{runs.step}s", *short)
         return Table(columns, rows, title=f"{self.plan.name}: {counts}")
 
 
@@ -143,7 +145,7 @@ def run_sweep(
     overridden = [override.lstrip("+~").partition("=")[0] for override in overrides]
     wanted = wanted.drop(overridden) if set(overridden) & set(wanted.parameters) else wanted
     title = wanted.name or Path(name).stem
-    folder = Path(load_config(overrides).paths.reports) / "sweeps"
+    folder = Path(wanted.runs.load(overrides).paths.reports) / "sweeps"
     database = _database(folder, study or title) if engine == "optuna" else None
     threads = max(1, (os.cpu_count() or 1) // workers)
     count = trials or wanted.run_cap or TRIALS
@@ -197,17 +199,17 @@ def _format_value(value: Any) -> str:
 def experiment_of(plan: Plan, best: Outcome) -> str:
     """Return a trial as the yaml of an experiment.
 
-    It holds the parameters of the sweep and the command line's values of seed, features, model and
-    predict; the papers stay those of the command line.
+    It holds the parameters of the sweep and the command line's values of the sections that
+    determine the result, such as model; the papers stay those of the command line.
     """
     from omegaconf import OmegaConf
 
-    settings = plan.settings(best.values).model_dump(mode="json")
+    settings, runs = plan.settings(best.values).model_dump(mode="json"), plan.sweep.runs
     groups = list_groups()
     keys = [override.lstrip("+~").partition("=")[0] for override in plan.overrides]
     nested: Values = {}
     for key in dict.fromkeys([*keys, *best.values]):
-        if key.partition(".")[0] in SECTIONS and key not in (*groups, "model.n_jobs"):
+        if key.partition(".")[0] in runs.sections and key not in (*groups, f"{runs.main}.n_jobs"):
             _set_nested(nested, key.split("."), _get_nested(settings, key))
     return pages.render(
         "experiments/sweeps/templates/experiment.yaml",
@@ -218,17 +220,19 @@ def experiment_of(plan: Plan, best: Outcome) -> str:
 
 
 def _defaults(plan: Plan, best: Outcome, groups: set[str]) -> list[str]:
-    """Return the defaults list: the experiment and the model that the trial chose."""
+    """Return the defaults list: the experiment, and the model or encoder, that the trial chose."""
+    main = plan.sweep.runs.main
     pairs = [override.partition("=") for override in plan.overrides]
     chosen = {key: value for key, _, value in pairs if key in groups}
     chosen |= {key: str(value) for key, value in best.values.items() if key in groups}
     defaults = [chosen["experiment"]] if chosen.get("experiment", "null") != "null" else []
-    return defaults + ([f"override /model: {chosen['model']}"] if "model" in chosen else [])
+    return defaults + ([f"override /{main}: {chosen[main]}"] if main in chosen else [])
 
 
 def _origin(plan: Plan, best: Outcome) -> str:
     """Return one sentence on the trial of a configuration and its figures."""
-    named = {"validation": "loss of a round", **{k: v for k, v in FIGURES.items() if k != LOSS}}
+    runs = plan.sweep.runs
+    named = {LOSS: f"loss of a {runs.step}", **{key: runs.figures[key] for key in runs.columns}}
     figures = [
         f"{name} {best.figures[key]:.4f}"
         for key, name in named.items()

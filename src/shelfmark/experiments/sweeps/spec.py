@@ -12,19 +12,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from shelfmark.config import groups
-from shelfmark.config.load import load_config
 from shelfmark.config.overrides import quote
 from shelfmark.config.problems import describe_problem, first_problem
-from shelfmark.config.schema import Config, Strict
+from shelfmark.config.schema import Strict
+from shelfmark.config.trainings import Settings
 from shelfmark.errors import ShelfmarkError, nearest
+from shelfmark.experiments.sweeps.programs import PROGRAMS, Program
 
 FOLDER = groups.CONFIGS / "sweep"
 PLAIN = re.compile(r"[A-Za-z_][\w.-]*")
-SECTIONS = ("seed", "features", "model", "predict")  # determine a model on given papers
-VARIABLE = (*SECTIONS, "experiment")  # may differ from trial to trial
 
 Scalar = bool | int | float | str | None
 Value = Scalar | list[Scalar]
@@ -37,7 +36,7 @@ Values = dict[str, Any]  # of each parameter, by its key
 
 
 class Metric(Strict):
-    """The objective: a figure of a model, or `validation`, the least loss of a round."""
+    """The objective: a figure of a trial, or `validation`, the least loss of a step."""
 
     name: str
     goal: Literal["minimize", "maximize"] = "minimize"
@@ -145,9 +144,16 @@ class EarlyTerminate(Strict):
         return max(1, self.max_iter // int(self.eta**self.s))
 
 
-class Sweep(Strict):
-    """A search among configurations."""
+def _check_program(name: object) -> object:
+    if name not in PROGRAMS:
+        raise ValueError(f"should be {' or '.join(PROGRAMS)}")
+    return name
 
+
+class Sweep(Strict):
+    """A search among configurations; each trial stands for the command `program`."""
+
+    program: Annotated[str, BeforeValidator(_check_program)] = "train"
     name: str | None = None
     description: str | None = None
     project: str | None = None
@@ -157,6 +163,11 @@ class Sweep(Strict):
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
     early_terminate: EarlyTerminate | None = None
     run_cap: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def runs(self) -> Program:
+        """What each trial runs."""
+        return PROGRAMS[self.program]
 
     @model_validator(mode="after")
     def _countable(self) -> Sweep:
@@ -233,15 +244,17 @@ def sweep_names() -> list[str]:
     return sorted(file.stem for file in FOLDER.glob("*.yaml"))
 
 
-def check_sweep(sweep: Sweep, overrides: Sequence[str]) -> Config:
+def check_sweep(sweep: Sweep, overrides: Sequence[str]) -> Settings:
     """Compose the configurations of `Sweep.candidates`, and return the first.
 
     Raises:
         ShelfmarkError: a parameter is no key of the configuration, one of its values is invalid,
             or it would change the papers, which must be the same in all trials.
     """
-    configs = [load_config([*overrides, *as_overrides(values)]) for values in sweep.candidates()]
-    first, *others = [one.model_dump(mode="json", exclude=set(VARIABLE)) for one in configs]
+    runs = sweep.runs
+    configs = [runs.load([*overrides, *as_overrides(values)]) for values in sweep.candidates()]
+    variable = {*runs.sections, "experiment"}
+    first, *others = [one.model_dump(mode="json", exclude=variable) for one in configs]
     for key, value in first.items():
         if any(other[key] != value for other in others):
             raise ShelfmarkError(f"parameters: {key} must be the same in all trials of a sweep")

@@ -10,11 +10,12 @@ import wandb
 from loguru import logger
 from omegaconf import OmegaConf
 
-from shelfmark.config.schema import Config
+from shelfmark.config.trainings import Settings
 from shelfmark.core import console, files
 from shelfmark.errors import ShelfmarkError
+from shelfmark.experiments.sweeps.programs import LOSS
 from shelfmark.experiments.sweeps.spec import Values
-from shelfmark.experiments.sweeps.trial import LOSS, Outcome, Plan, run_trial
+from shelfmark.experiments.sweeps.trial import Outcome, Plan, run_trial
 from shelfmark.training import tracking
 from shelfmark.training import wandb as wandb_run
 
@@ -92,7 +93,7 @@ class _Agent:
             text = f"{name} {figures[name]:.4f}" if state == "complete" else f"failed: {why}"
             logger.success("trial {}: {}", number, text)
 
-    def _settings(self, values: Values) -> Config:
+    def _settings(self, values: Values) -> Settings:
         """Return the configuration of a trial, recorded at W&B and in the sweep's folder."""
         settings = self._plan.settings(values)
         where = settings.tracking.model_copy(update=self._tracking)
