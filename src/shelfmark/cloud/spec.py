@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -143,11 +144,25 @@ def _check_reach(training: Settings, cloud: CloudConfig) -> None:
                 f"data.path={path} is of this machine: copy it to a bucket, "
                 f"data.path=gs://{bucket}/…"
             )
+    for key, folder in _model_folders(training):
+        if cloud.image is None and Path(folder).expanduser().exists():
+            raise ShelfmarkError(
+                f"encoder.{key}={folder} is of this machine: a job takes minilm or a name on the "
+                "hub, or a folder of an image of your own, cloud.image=…"
+            )
     if training.tracking.kind == "wandb" and cloud.wandb_secret is None:
         raise ShelfmarkError(
             "tracking=wandb in a job needs cloud.wandb_secret=NAME, the secret in Secret Manager "
             "that holds the W&B key; tracking=local works without"
         )
+
+
+def _model_folders(training: Settings) -> Iterator[tuple[str, str]]:
+    """Yield the keys of an encoder that may name the folder of a pretrained model, with values."""
+    encoder = getattr(training, "encoder", None)
+    for key in ("base", "guide", "teacher"):
+        if value := getattr(encoder, key, None):
+            yield key, value
 
 
 def job_fields(submission: Submission, image: str) -> dict[str, Any]:

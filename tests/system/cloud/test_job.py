@@ -15,15 +15,19 @@ import pytest
 
 from shelfmark.cloud import job, rest
 from shelfmark.cloud.job import MOUNT
+from shelfmark.config.encoders import EncoderSettings
 from shelfmark.config.load import load_config
 from shelfmark.config.schema import Config
-from shelfmark.config.trainings import CLASSIFIER
+from shelfmark.config.trainings import CLASSIFIER, ENCODER, Settings
 from shelfmark.data import splits
+from shelfmark.embeddings import artifact as embeddings
+from shelfmark.embeddings.locate import locate_encoder
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.registry import Registry
 from shelfmark.training import train
 from tests.conftest import QUICK, paths_in
+from tests.support import hashed_encoder
 from tests.support.moments import PATIENCE, kill_group_when
 from tests.support.vertex_server import Google, running
 
@@ -183,6 +187,42 @@ def test_a_named_model_keeps_its_name(work: Training, tmp_path: Path) -> None:
     assert job.run_in_job(load_config(["name=mine"]), CLASSIFIER, never) == Path("models", "mine")
 
 
+@pytest.mark.usefixtures("work")
+def test_an_encoder_is_resumed_and_delivered_like_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed_encoder.register(monkeypatch)
+    settings = hashed_encoder.make_settings()
+    stage = Path("encoders", ".unfinished-0123456789-1", "pairs.zip")
+    output = tmp_path / "gcs" / "my-bucket" / "jobs" / NAME
+
+    def preempted(_: EncoderSettings) -> Path:
+        stage.parent.mkdir(parents=True)
+        stage.write_bytes(b"pairs")
+        raise KeyboardInterrupt
+
+    def resumed(named: EncoderSettings) -> Path:
+        assert stage.read_bytes() == b"pairs"
+        return hashed_encoder.save_encoder(
+            Path("encoders"), ["one text", "another"], str(named.name), settings=named
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        job.run_in_job(settings, ENCODER, preempted)
+    shutil.rmtree("encoders")
+    assert job.run_in_job(settings, ENCODER, resumed) == Path("encoders", NAME)
+    assert not (output / "checkpoints").exists()
+    delivered = output / "model"
+    assert {path.name for path in delivered.iterdir()} == {NAME, "latest", "latest.history.json"}
+    with locate_encoder("latest", f"file://{delivered}") as located:
+        there = embeddings.load(located.folder, digest=located.digest)
+    here = embeddings.load(Path("encoders", NAME))
+    assert there.digest == here.digest
+    assert there.encode(["one text"]).tobytes() == here.encode(["one text"]).tobytes()
+    shutil.rmtree("encoders")
+    assert job.run_in_job(settings, ENCODER, never) == Path("encoders", NAME)
+
+
 def test_outside_a_job_a_training_runs_unchanged(
     work: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,7 +323,7 @@ def test_without_a_mount_a_job_s_outputs_go_over_the_network(
     assert Registry(f"{gcs}/jobs/{NAME}/model").open("latest").card.name == NAME
 
 
-def never(settings: Config) -> Path:
+def never(settings: Settings) -> Path:
     raise AssertionError("trained again")
 
 

@@ -7,16 +7,18 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from shelfmark.cloud import machines, rest, spec, submit, vertex
 from shelfmark.cloud.account import Account
 from shelfmark.cloud.vertex import Jobs, RetryPolicy
-from shelfmark.config import groups
+from shelfmark.config import encoders, groups
+from shelfmark.config.encoders import EncoderConfig
 from shelfmark.config.load import load_config, load_encoder_config
 from shelfmark.config.trainings import ENCODER
+from shelfmark.embeddings import families
 from shelfmark.errors import ShelfmarkError
 from tests.support.moments import PATIENCE
 from tests.support.vertex_server import DIGEST, JOBS, Google, running
@@ -256,6 +258,27 @@ def test_a_job_needs_a_cloud_and_a_local_training_refuses_one() -> None:
     with pytest.raises(ShelfmarkError, match="shelfmark submit sends a training there"):
         load_config(["cloud=vertex_cpu"])
     assert "cloud" not in load_config().model_dump()
+
+
+def test_a_pretrained_model_of_this_machine_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PretrainedConfig(EncoderConfig):
+        kind: Literal["pretrained"] = "pretrained"
+        base: str
+
+    monkeypatch.setitem(encoders.ENCODER_KINDS, "pretrained", PretrainedConfig)
+    monkeypatch.setitem(families.MODULES, "pretrained", families.MODULES["static"])
+    words = ["~encoder", "+encoder={kind: pretrained, base: BASE}"]
+
+    def send(base: str, *more: str) -> Any:
+        given = [word.replace("BASE", base) for word in words]
+        return json.loads(submit.preview([*GPU, *given, *more], ENCODER))
+
+    assert send("minilm")["labels"]["encoder"] == "pretrained"
+    with pytest.raises(ShelfmarkError, match=f"encoder.base={tmp_path} is of this machine: a job"):
+        send(str(tmp_path))
+    send(str(tmp_path), IMAGE)  # whose folder of this name is the user's affair
 
 
 def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
