@@ -28,7 +28,8 @@ from shelfmark.errors import ShelfmarkError, nearest
 # Invoke forbids it, and each command would compile its libraries again, which takes it seconds.
 sys.dont_write_bytecode = bool(environment.read("PYTHONDONTWRITEBYTECODE"))
 ROOT = Path(__file__).absolute().parent
-EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "evidently")  # what the tests try
+# What the tests try.
+EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "evidently", "landscape")
 BENCHES = ("data", "features", "models", "growth")
 ON_REQUEST = ("cluster",)  # measured only when named
 

@@ -1,19 +1,21 @@
-"""`shelfmark embed`: vectors of papers."""
+"""`shelfmark embed` and `landscape`: vectors of papers, and their picture."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from shelfmark.cli.command import Command, Whole
 from shelfmark.cli.extras import require_extra
-from shelfmark.cli.options import expand_home, without_empty
+from shelfmark.cli.options import expand_home, reports_option, without_empty
 
 if TYPE_CHECKING:
     from shelfmark.embeddings.locate import LocatedEncoder
+    from shelfmark.evaluation.landscape.projection import Method
 
 encoder_option = click.option(
     "--encoder", default="latest", show_default=True,
@@ -85,4 +87,34 @@ def embed_papers(
             embed.embed_file(located, files, *places, size).require_papers()
 
 
-COMMANDS = (embed_papers,)
+@click.command("landscape", cls=Command, stopped="the last pictures are unchanged")
+@encoder_option
+@click.option("--split", default="validation", show_default=True, help="validation, test or train.")
+@click.option(
+    "--papers", type=Whole(1, 50_000), default=20_000, show_default=True,
+    help="Largest number of papers; of more, a sample is drawn.",
+)  # fmt: skip
+@click.option(
+    "--method", type=click.Choice(["tsne", "pca"]), default="tsne", show_default=True,
+    help="t-SNE, of the extra landscape, or the two principal components.",
+)  # fmt: skip
+@click.option(
+    "--seed", type=Whole(0), default=7, show_default=True,
+    help="Random seed that selects the papers, and of t-SNE.",
+)  # fmt: skip
+@encoders_option
+@reports_option
+def landscape(
+    encoder: str, split: str, papers: int, method: Method, seed: int, encoders: str, reports: Path
+) -> None:
+    """Draw the vectors of a split's papers in a plane, coloured by group and by category."""
+    if method == "tsne":
+        require_extra("openTSNE", "landscape")
+    from shelfmark.evaluation.landscape.run import draw_landscape
+
+    with local_encoder(encoder, encoders) as located:
+        for path in draw_landscape(located, reports, split, papers, method, seed):
+            click.echo(path)
+
+
+COMMANDS = (embed_papers, landscape)

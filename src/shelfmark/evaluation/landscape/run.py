@@ -1,0 +1,161 @@
+"""Draws the embedding landscape of an encoder: its vectors of a split's papers, in a plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from loguru import logger
+
+from shelfmark.arxiv import taxonomy
+from shelfmark.core import console, files, provenance
+from shelfmark.core.arrays import Floats
+from shelfmark.data.splits import Splits, open_splits
+from shelfmark.embeddings import artifact
+from shelfmark.embeddings.artifact import OpenEncoder
+from shelfmark.embeddings.locate import LocatedEncoder
+from shelfmark.errors import ShelfmarkError
+from shelfmark.evaluation.charts import save_figure
+from shelfmark.evaluation.landscape import chart
+from shelfmark.evaluation.landscape.projection import Method, project
+from shelfmark.evaluation.landscape.records import (
+    LEVELS,
+    LONGEST_TITLE,
+    OTHER,
+    Landscape,
+    Papers,
+    scale_places,
+)
+
+FOLDER = "encoders"  # of the reports
+DATA = "landscape.json"
+MOST_PAPERS = 50_000
+BATCH = 1024  # papers
+COLUMNS = ["id", "title", "text", "categories"]
+PLURALS = {"group": "groups", "archive": "archives", "category": "categories"}
+
+
+def draw_landscape(
+    located: LocatedEncoder, reports: Path, split: str, papers: int, method: Method, seed: int
+) -> list[Path]:
+    """Draw papers of a split in a plane, and write the pictures and their data.
+
+    They are `reports/encoders/<name>-<split>/landscape-<level>.png`, for each of group, archive and
+    category that tells papers apart, and `landscape.json` beside them.
+
+    Args:
+        located: the encoder.
+        reports: folder of the reports.
+        split: name of the split.
+        papers: the most that are drawn; more are sampled.
+        method: pca or tsne.
+        seed: of the sample and of t-SNE.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ShelfmarkError: the encoder or its splits are missing, there are too few papers, or the
+            disk does not take the files.
+    """
+    encoder = artifact.load(located.folder, digest=located.digest)
+    landscape = compute_landscape(encoder, _open_splits(encoder), split, papers, method, seed)
+    return write_landscape(landscape, reports)
+
+
+def _open_splits(encoder: OpenEncoder) -> Splits:
+    data = encoder.card.data
+    splits = open_splits(Path(data.folder))
+    if splits.digest != data.card_sha256:
+        raise ShelfmarkError(f"{splits.folder} is not the data {encoder.name} was trained on")
+    return splits
+
+
+def compute_landscape(
+    encoder: OpenEncoder, splits: Splits, split: str, papers: int, method: Method, seed: int
+) -> Landscape:
+    """Return the places of papers of a split.
+
+    Raises:
+        ShelfmarkError: the split is unknown, or has too few papers.
+    """
+    table = splits.read(split, COLUMNS)
+    rows = np.random.default_rng(seed).permutation(table.num_rows)[:papers]
+    vectors = _encode(encoder, table["text"].take(rows).to_pylist())
+    some = vectors.any(axis=1)
+    rows, vectors = rows[some], vectors[some]
+    with console.progress(f"placing {len(rows):,} papers"):
+        places = scale_places(project(vectors, method, seed))
+    chosen = table.take(rows)
+    primary = [names[0] for names in chosen["categories"].to_pylist()]
+    categories = sorted(set(primary))
+    index = {name: place for place, name in enumerate(categories)}
+    return Landscape(
+        encoder=encoder.name,
+        digest=encoder.digest,
+        split=split,
+        method=method,
+        seed=seed,
+        **provenance.stamp(),
+        synthetic=splits.card["synthetic"],
+        left_out=int((~some).sum()),
+        categories=categories,
+        papers=Papers(
+            id=chosen["id"].to_pylist(),
+            title=[title[:LONGEST_TITLE] for title in chosen["title"].to_pylist()],
+            x=places[:, 0].tolist(),
+            y=places[:, 1].tolist(),
+            category=[index[name] for name in primary],
+        ),
+    )
+
+
+def _encode(encoder: OpenEncoder, texts: Sequence[str]) -> Floats:
+    vectors = np.zeros((len(texts), encoder.size), np.float32)
+    with console.progress("encoding", len(texts)) as bar:
+        for start in range(0, len(texts), BATCH):
+            part = encoder.encode(texts[start : start + BATCH])
+            vectors[start : start + len(part)] = part
+            bar.advance(len(part))
+    return vectors
+
+
+def write_landscape(landscape: Landscape, reports: Path) -> list[Path]:
+    """Write the pictures of a landscape and its data, and return their paths.
+
+    Raises:
+        ShelfmarkError: the disk is full, or the folder cannot be written.
+    """
+    folder = reports / FOLDER / f"{landscape.encoder}-{landscape.split}"
+    with files.report_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, drawn in draw_levels(landscape).items():
+        written.append(folder / name)
+        save_figure(drawn, written[-1], folder.name, landscape.created or "")
+    with files.atomic_write(folder / DATA) as file:
+        file.write(landscape.to_json())
+    logger.info("landscape: {}", ", ".join(map(str, written)))
+    return [*written, folder / DATA]
+
+
+def draw_levels(landscape: Landscape) -> dict[str, Any]:
+    """Return a picture, by its file name, for each level whose labels no coarser one has."""
+    drawn, seen = {}, {1}
+    for level in LEVELS:
+        codes, labels = landscape.labels_at(level)
+        if len(labels) in seen:  # a single label, or the same ones again
+            continue
+        seen.add(len(labels))
+        groups = {label: taxonomy.group_of(label) or OTHER for label in labels}
+        names = {x: taxonomy.full_name(x) for x in labels} if len(labels) <= chart.FEW else {}
+        title = (
+            f"{len(codes):,} {'synthetic ' * landscape.synthetic}papers of {landscape.split} in "
+            f"{len(labels)} {PLURALS[level]}, as {landscape.encoder} places them"
+        )
+        drawn[f"landscape-{level}.png"] = chart.draw_landscape(
+            landscape.places, codes, labels, groups, title, names
+        )
+    return drawn
