@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from pydantic import Field
 
+from shelfmark.artifacts.card import TrainingData
 from shelfmark.artifacts.digested import DigestedFiles
 from shelfmark.config import encoders as config
 from shelfmark.config.encoders import EncoderConfig, EncoderSettings
@@ -119,10 +120,11 @@ def save_encoder(
     name: str = "hashed",
     sizes: Sequence[int] = (),
     settings: EncoderSettings | None = None,
+    data: TrainingData | None = None,
 ) -> Path:
     """Fit an encoder of this family, which is registered, and return its folder `encoders/name`.
 
-    The alias `encoders/latest` names it.
+    The alias `encoders/latest` names it. Its card names the splits `data`, where they are given.
     """
     settings = settings or make_settings()
     assert isinstance(settings.encoder, HashedConfig)
@@ -132,5 +134,7 @@ def save_encoder(
         size=settings.encoder.size,
         sizes=list(sizes),
         details={"buckets": settings.encoder.buckets},
+        seconds={"fit": 1.5},
+        **({"data": data} if data else {}),
     )
     return artifact.save(fit_rows(settings.encoder, settings.seed, texts), card, encoders)

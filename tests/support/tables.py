@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -11,6 +12,7 @@ from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.load import load_config
 from shelfmark.data.sources import sample
+from shelfmark.data.splits import SCHEMA
 from shelfmark.models import artifact
 from shelfmark.models.boosted.fit import fit_model
 from shelfmark.models.card import ClassLabel, ModelCard
@@ -68,6 +70,24 @@ def papers(count: int) -> pa.Table:
         [join_texts(clean_text(paper.title), clean_text(paper.abstract)) for paper in made],
         [paper.categories for paper in made],
     )
+
+
+@functools.cache
+def rows_of_splits(count: int) -> pa.Table:
+    """Return so many papers of the sample with every column that the splits have."""
+    made = [paper for _, paper in sample.read_records(None, count)]
+    titles, abstracts = ([clean_text(getattr(x, name)) for x in made]
+                         for name in ("title", "abstract"))  # fmt: skip
+    columns: dict[str, Any] = {
+        "id": [paper.id for paper in made],
+        "title": titles,
+        "abstract": abstracts,
+        "text": [join_texts(*pair) for pair in zip(titles, abstracts, strict=True)],
+        "label": [paper.categories[0] for paper in made],
+        "categories": [paper.categories for paper in made],
+        "submitted": [None] * len(made),
+    }
+    return pa.Table.from_pydict(columns, SCHEMA)
 
 
 def fit(train: pa.Table, validation: pa.Table, *overrides: str) -> artifact.Model:

@@ -1,4 +1,4 @@
-"""`shelfmark embed` and `landscape`: vectors of papers, and their picture."""
+"""`shelfmark embed`, `evaluate-encoder`, `landscape`: vectors, their quality, their picture."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 from shelfmark.cli.command import Command, Whole
 from shelfmark.cli.extras import require_extra
 from shelfmark.cli.options import expand_home, reports_option, without_empty
+from shelfmark.cli.output import print_table
 
 if TYPE_CHECKING:
     from shelfmark.embeddings.locate import LocatedEncoder
@@ -87,6 +88,36 @@ def embed_papers(
             embed.embed_file(located, files, *places, size).require_papers()
 
 
+@click.command("evaluate-encoder", cls=Command, stopped="the last report is unchanged")
+@click.option(
+    "--encoder", "names", multiple=True, default=("latest",), show_default=True,
+    help="Name of an encoder in the encoders folder, its folder, or its address; several, with "
+    "commas or the option again, in one table.",
+)  # fmt: skip
+@click.option("--split", default="test", show_default=True, help="test, validation or train.")
+@click.option(
+    "--baselines/--no-baselines", default=True, show_default=True,
+    help="Fit and measure TF-IDF and LSA too.",
+)  # fmt: skip
+@click.option(
+    "--pool", type=Whole(2), default=50_000, show_default=True,
+    help="Largest number of papers that a title is searched among; fewer are quicker.",
+)  # fmt: skip
+@encoders_option
+@reports_option
+def evaluate_encoder(
+    names: tuple[str, ...], split: str, baselines: bool, pool: int, encoders: str, reports: Path
+) -> None:
+    """Measure encoders on the test split by retrieval metrics and by speed, with two baselines."""
+    from shelfmark.evaluation.encoders.run import evaluate_encoders
+
+    wanted = [name for part in names for name in part.split(",") if name] or ["latest"]
+    with contextlib.ExitStack() as stack:
+        located = [stack.enter_context(local_encoder(name, encoders)) for name in wanted]
+        report = evaluate_encoders(located, reports, split, baselines, pool)
+    print_table(report.table())
+
+
 @click.command("landscape", cls=Command, stopped="the last pictures are unchanged")
 @encoder_option
 @click.option("--split", default="validation", show_default=True, help="validation, test or train.")
@@ -117,4 +148,4 @@ def landscape(
             click.echo(path)
 
 
-COMMANDS = (embed_papers, landscape)
+COMMANDS = (embed_papers, evaluate_encoder, landscape)

@@ -21,7 +21,8 @@ USER_COMMANDS = {
     "train", "data", "sync", "sweep", "evaluate", "robustness", "predict", "harvest",
     "classify-new", "serve", "promote", "ship-log", "load-test", "drift", "monitor", "bench-drift",
     "report", "submit", "preflight", "jobs", "logs", "cancel", "cloud-init", "build", "deploy",
-    "rollback", "completion", "convert-model", "embed", "landscape",
+    "rollback", "completion", "convert-model", "embed", "evaluate-encoder",
+    "landscape",
 }  # fmt: skip
 
 
