@@ -108,10 +108,12 @@ def register(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(config.ENCODER_KINDS, KIND, HashedConfig)
 
 
-def make_settings(size: int = 64, buckets: int = 4096, seed: int = 1) -> EncoderSettings:
+def make_settings(
+    *overrides: str, size: int = 64, buckets: int = 4096, seed: int = 1
+) -> EncoderSettings:
     """Return the configuration of a training of this family, which is registered."""
     encoder = HashedConfig(size=size, buckets=buckets)
-    return load_encoder_config([f"seed={seed}"]).model_copy(update={"encoder": encoder})
+    return load_encoder_config([f"seed={seed}", *overrides]).model_copy(update={"encoder": encoder})
 
 
 def save_encoder(

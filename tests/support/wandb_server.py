@@ -79,10 +79,14 @@ class WandbServer(ThreadingHTTPServer):
         """Return the variables that send a client here."""
         return {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": KEY}
 
+    def artifact(self, kind: str) -> dict[str, Any]:
+        """Return the one artifact of a kind that has arrived."""
+        (result,) = [x for x in self.artifacts if x["artifactTypeName"] == kind]
+        return result
+
     def model(self) -> dict[str, Any]:
         """Return the one model that has arrived."""
-        (result,) = [x for x in self.artifacts if x["artifactTypeName"] == "model"]
-        return result
+        return self.artifact("model")
 
     def _viewer(self) -> dict[str, Any]:
         name = {"id": "me", "entity": "me", "username": "me", "email": "", "flags": "{}"}
