@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
 from shelfmark.cli.command import Command, Whole
+from shelfmark.cli.encoders import encoders_option, local_encoder
 from shelfmark.cli.extras import require_extra
 from shelfmark.cli.options import (
     host_option,
@@ -54,14 +56,19 @@ def limits() -> list[str]:
     "--harvest", multiple=True, callback=without_empty,
     help="Training papers for --retrain-if, in arXiv's format; one file or several.",
 )  # fmt: skip
+@click.option(
+    "--encoder", default="",
+    help="Compare the texts by their vectors too: name, folder or address of an encoder.",
+)  # fmt: skip
+@encoders_option
 @click.option("--evidently", is_flag=True, help="Write the page of the Evidently library too.")
 @model_option
 @models_option
 @reports_option
 def drift(
     overrides: tuple[str, ...], log: str, papers: tuple[str, ...], labels: tuple[str, ...],
-    since: str, retrain_if: bool, harvest: tuple[str, ...], evidently: bool, model: str,
-    models: Path, reports: Path,
+    since: str, retrain_if: bool, harvest: tuple[str, ...], encoder: str, encoders: str,
+    evidently: bool, model: str, models: Path, reports: Path,
 ) -> None:  # fmt: skip
     """Detect drift from the validation papers: status 0 no drift, 2 drift, 3 too little data.
 
@@ -80,10 +87,11 @@ def drift(
     limits = load_drift_config(overrides)
     if retrain_if:  # a mistake shows before the work
         inputs.find_files(harvest or "", "--harvest")
-    report = detect.detect_drift(
-        models / model, reports, limits, log=log, papers=papers, since=since, truth=labels,
-        evidently=evidently,
-    )  # fmt: skip
+    with local_encoder(encoder, encoders) if encoder else nullcontext() as located:
+        report = detect.detect_drift(
+            models / model, reports, limits, log=log, papers=papers, since=since, truth=labels,
+            evidently=evidently, encoder=located,
+        )  # fmt: skip
     print_table(report.table())
     if retrain_if and report.alarm:
         from shelfmark.training import retrain

@@ -25,6 +25,7 @@ from shelfmark.monitoring.records import (
 )
 from shelfmark.monitoring.reference import Reference, mean_tfidf
 from shelfmark.monitoring.statistics import ClassifierTest
+from shelfmark.monitoring.vectors import VectorSamples
 from shelfmark.monitoring.windows import Window
 
 NUMBERS = {"confidence": "confidence", "words": "length in words", "unknown": "unknown words"}
@@ -60,11 +61,22 @@ class Comparison:
         return [test for test in self.tests if test.status == DRIFT]
 
 
-def compare(reference: Reference, window: Window, limits: DriftConfig) -> Comparison:
+def compare(
+    reference: Reference,
+    window: Window,
+    limits: DriftConfig,
+    vectors: VectorSamples | None = None,
+) -> Comparison:
     """Compare a window with a reference by every test there is data for.
 
     The probability of at least one false alarm, over all tests, is at most `limits.level`
     (Holm 1979).
+
+    Args:
+        reference: the papers compared with.
+        window: the papers compared.
+        limits: what counts as drift.
+        vectors: those of both sides, if they are compared too.
     """
     old, new = reference.rows, window.rows
     classifier, text = _compare_texts(reference, window, limits)
@@ -75,6 +87,8 @@ def compare(reference: Reference, window: Window, limits: DriftConfig) -> Compar
         _compare_calibration(old, new, limits),
         text,
     ]
+    if vectors is not None:
+        tests.append(_compare_vectors(vectors, window, limits))
     adjust_p_values(tests)
     for test in tests:
         _judge(test, limits.level)
@@ -195,11 +209,28 @@ def _compare_texts(
     wide = window.terms.shape[1] == fingerprint.WIDE
     old = reference.terms if wide else fingerprint.fold(reference.terms)
     separation = statistics.two_sample_classifier(old, window.terms, limits.domain_papers)
+    _fill_in(test, separation, window)
+    return separation, test
+
+
+def _compare_vectors(vectors: VectorSamples, window: Window, limits: DriftConfig) -> DriftTest:
+    title = f"vectors of the texts, by {vectors.encoder}"
+    test = DriftTest(test="vectors", title=title, unit="AUC", threshold=limits.text)
+    test.papers = len(vectors.new)
+    if min(test.papers, len(vectors.old)) < limits.min_papers:
+        test.status = TOO_LITTLE
+        return test
+    separation = statistics.separate_vectors(vectors.old, vectors.new, limits.domain_papers)
+    _fill_in(test, separation, window)
+    return test
+
+
+def _fill_in(test: DriftTest, separation: ClassifierTest, window: Window) -> None:
+    """Fill in the result of a domain classifier, of all papers and of each part of the time."""
     test.p, test.effect, test.old, test.new = separation.p, separation.auc, 0.5, separation.auc
     moments = window.rows["time"].iloc[window.with_terms[separation.new]]
     scores = pd.Series(separation.new_scores, index=moments.index)
     test.parts = _compare_parts(test, separation.old_scores, scores, moments, _ranks)
-    return separation, test
 
 
 def _ranks(old: Any, new: Any) -> tuple[float, float]:

@@ -19,15 +19,18 @@ from shelfmark.config.load import load_drift_config
 from shelfmark.config.schema import DriftConfig
 from shelfmark.core import console, files, provenance
 from shelfmark.data.inputs import Setting
+from shelfmark.embeddings.locate import LocatedEncoder
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.card import ModelCard
 from shelfmark.monitoring import compare, reference, windows
+from shelfmark.monitoring.compare import Comparison
 from shelfmark.monitoring.evidently import load_evidently, render_evidently_page
 from shelfmark.monitoring.fingerprint import Sketcher
 from shelfmark.monitoring.page import render_page
 from shelfmark.monitoring.records import DRIFT, NO_DRIFT, TOO_LITTLE, DriftReport
 from shelfmark.monitoring.report import build_report, prometheus_gauges
+from shelfmark.monitoring.vectors import encode_samples
 from shelfmark.monitoring.windows import Window
 
 REPORT, PAGE, GAUGES = "drift.json", "index.html", "drift.prom"
@@ -39,6 +42,7 @@ EXIT_STATUS: dict[str, int] = {NO_DRIFT: 0, DRIFT: 2, TOO_LITTLE: 3}  # 1 is an 
 def detect_drift(
     model: Path, reports: Path, limits: DriftConfig, *, log: str = "", papers: Setting = "",
     since: str = "", truth: Setting = "", evidently: bool = False,
+    encoder: LocatedEncoder | None = None,
 ) -> DriftReport:  # fmt: skip
     """Compare a window with a model's reference, and write the report.
 
@@ -51,10 +55,11 @@ def detect_drift(
         since: start of the window, as `windows.parse_since` takes it.
         truth: files of papers with the true labels of the papers in the log.
         evidently: whether to draw Evidently's own page too.
+        encoder: the encoder by whose vectors texts are compared too.
 
     Raises:
-        ShelfmarkError: model, log or papers cannot be read, the report cannot be written, or
-            another run is in progress.
+        ShelfmarkError: model, log, papers or encoder cannot be read, the report cannot be written,
+            texts that the encoder needs are missing, or another run is in progress.
     """
     if bool(log) == bool(papers):
         raise ShelfmarkError("give --log FOLDER or --papers FILE")
@@ -78,18 +83,20 @@ def detect_drift(
         else:
             opened = artifact.load(model, digest=card.digest)
             window = windows.from_papers(papers, opened, since, limits.max_papers)
-        return _write(card, known, window, limits, folder, evidently)
+        samples = None if encoder is None else encode_samples(encoder, card, window)
+        comparison = compare.compare(known, window, limits, samples)
+        return _write(card, known, window, comparison, limits, folder, evidently)
 
 
 def _write(
     card: ModelCard,
     known: reference.Reference,
     window: Window,
+    comparison: Comparison,
     limits: DriftConfig,
     folder: Path,
     evidently: bool,
 ) -> DriftReport:
-    comparison = compare.compare(known, window, limits)
     sketcher = Sketcher(card.config["features"])
     report = build_report(card.name, known, window, comparison, limits, sketcher)
     report.command, report.synthetic = provenance.command(), card.data.synthetic

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shelfmark.core.pages import render
 from shelfmark.monitoring.records import DRIFT, NO_DRIFT, TOO_LITTLE, UNKNOWN, DriftReport, minute
 
-FIRST = ("accuracy", "text")  # the changes that a reader looks for first
+FIRST = ("accuracy", "text", "vectors")  # the changes that a reader looks for first
 CLASSES = {
     DRIFT: "drift", NO_DRIFT: "no-drift", TOO_LITTLE: "too-little", UNKNOWN: "quiet"
 }  # fmt: skip

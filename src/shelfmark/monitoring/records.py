@@ -132,6 +132,10 @@ class DriftTest(Record):
                 for share in shares[:2]
             ]  # fmt: skip
             change += f" ({', '.join(named)})" if named else ""
+        elif self.test == "vectors":
+            change = (
+                f"New papers have other vectors: separated from old ones in {self.new:.0%} of pairs"
+            )
         return change + (f", since {minute(self.since)} UTC" if self.since else "")
 
     def _change(self) -> str:

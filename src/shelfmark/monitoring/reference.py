@@ -22,7 +22,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 from shelfmark.artifacts.digested import AGAIN, DigestedFiles
 from shelfmark.core import checks
-from shelfmark.core.arrays import Floats
+from shelfmark.core.arrays import Floats, Ints
 from shelfmark.errors import ShelfmarkError, one_line
 from shelfmark.models.artifact import REFERENCE, Model
 from shelfmark.monitoring import fingerprint
@@ -80,7 +80,7 @@ def build_reference(model: Model, papers: pa.Table) -> pa.Table:
         model: classifies the papers.
         papers: with text and label; the model was not trained on them.
     """
-    chosen = np.sort(np.random.default_rng(0).permutation(papers.num_rows)[:MOST])
+    chosen = sample_rows(papers.num_rows)
     texts = papers["text"].take(chosen).to_pylist()
     labels = papers["label"].take(chosen).to_pylist()
     terms = sketcher_for(model).transform(texts)
@@ -96,6 +96,11 @@ def build_reference(model: Model, papers: pa.Table) -> pa.Table:
         b"names": orjson.dumps([word for word, _ in ranked[:NAMED]]),
     }
     return table.replace_schema_metadata(known)
+
+
+def sample_rows(papers: int) -> Ints:
+    """Return the rows of the validation split that are a reference: `MOST` of them at most."""
+    return np.sort(np.random.default_rng(0).permutation(papers)[:MOST])
 
 
 def reference_parquet(model: Model, papers: pa.Table) -> bytes:

@@ -1,12 +1,12 @@
-"""How two samples differ: of numbers, of names, and of texts.
+"""How two samples differ: of numbers, of names, of texts, and of vectors.
 
-Numbers and names are compared by SciPy's tests and distances, texts by a classifier that learns to
-separate the two samples: arXiv:1610.06545.
+Numbers and names are compared by SciPy's tests and distances, texts and vectors by a classifier
+that learns to separate the two samples: arXiv:1610.06545.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
-from shelfmark.core.arrays import Doubles, Ints
+from shelfmark.core.arrays import Doubles, Floats, Ints
 
 LEAST_EXPECTED = 5  # papers of a name expected in either sample; rarer names are counted together
 LEAST_DEVIATION = 0.001  # so that numbers that are all equal have a finite distance
@@ -77,8 +77,8 @@ class ClassifierTest:
         new: which new papers were drawn, by row.
         old_scores: the out-of-fold scores of the old papers drawn; larger is newer.
         new_scores: the out-of-fold scores of the new papers drawn.
-        contribution: what each term adds to the distance between the mean scores of both sides,
-            shape (terms,).
+        contribution: what each term, or each number of a vector, adds to the distance between the
+            mean scores of both sides, shape (terms,).
     """
 
     auc: float
@@ -93,7 +93,7 @@ class ClassifierTest:
 def two_sample_classifier(
     old: sp.csr_matrix, new: sp.csr_matrix, most: int, seed: int = 0
 ) -> ClassifierTest:
-    """Learn to separate new papers from old ones, in five folds.
+    """Learn to separate new papers from old ones by their terms, in five folds.
 
     Args:
         old: the terms of the reference, 1 where a paper has one, shape (papers, terms).
@@ -101,27 +101,54 @@ def two_sample_classifier(
         most: papers read of either side; a larger side is sampled.
         seed: of the sample and the folds.
     """
-    rng = np.random.default_rng(seed)
-    drawn = [np.sort(rng.permutation(rows.shape[0])[:most]) for rows in (old, new)]
+    drawn = _draw(old.shape[0], new.shape[0], most, seed)
     both = sp.vstack([old[drawn[0]], new[drawn[1]]], format="csr")
     # Buckets that no paper fills only take time.
     used, place = np.unique(both.indices, return_inverse=True)
     both = sp.csr_matrix((both.data, place, both.indptr), (both.shape[0], len(used)))
-    side = np.repeat([0, 1], [len(part) for part in drawn])
     # One IDF for both sides: only the labels may separate them.
-    scores, folds, contribution = _cross_fit(TfidfTransformer().fit_transform(both), side, seed)
+    test = _separate(TfidfTransformer().fit_transform(both), drawn, seed)
+    every = np.zeros(old.shape[1])
+    every[used] = test.contribution
+    return replace(test, contribution=every)
+
+
+def separate_vectors(old: Floats, new: Floats, most: int, seed: int = 0) -> ClassifierTest:
+    """Learn to separate new papers from old ones by their vectors, in five folds.
+
+    Args:
+        old: the vectors of the reference, of unit length, shape (papers, numbers).
+        new: the vectors of the window, likewise.
+        most: papers read of either side; a larger side is sampled.
+        seed: of the sample and the folds.
+    """
+    drawn = _draw(len(old), len(new), most, seed)
+    return _separate(np.concatenate([old[drawn[0]], new[drawn[1]]]), drawn, seed)
+
+
+def _draw(old: int, new: int, most: int, seed: int) -> tuple[Ints, Ints]:
+    """Return the rows of both sides that are read."""
+    rng = np.random.default_rng(seed)
+    before = np.sort(rng.permutation(old)[:most])
+    return before, np.sort(rng.permutation(new)[:most])
+
+
+def _separate(rows: sp.csr_matrix | Floats, drawn: tuple[Ints, Ints], seed: int) -> ClassifierTest:
+    """Return how well a classifier separates the rows of both sides, the old ones first."""
+    side = np.repeat([0, 1], [len(part) for part in drawn])
+    scores, folds, contribution = _cross_fit(rows, side, seed)
     aucs = np.array([roc_auc_score(side[fold], scores[fold]) for fold in folds])
     deviations = np.array([_deviation(*np.bincount(side[fold], minlength=2)) for fold in folds])
-    every = np.zeros(old.shape[1])
-    every[used] = contribution
     return ClassifierTest(
         float(np.mean(aucs)), float(norm.sf(_z(aucs, deviations))), drawn[0], drawn[1],
-        scores[side == 0], scores[side == 1], every,
+        scores[side == 0], scores[side == 1], contribution,
     )  # fmt: skip
 
 
-def _cross_fit(rows: sp.csr_matrix, side: Ints, seed: int) -> tuple[Doubles, list[Ints], Doubles]:
-    """Return out-of-fold scores, the papers of each fold, and the contribution of each term."""
+def _cross_fit(
+    rows: sp.csr_matrix | Floats, side: Ints, seed: int
+) -> tuple[Doubles, list[Ints], Doubles]:
+    """Return out-of-fold scores, the papers of each fold, and the contribution of each column."""
     scores, contribution = np.zeros(len(side)), np.zeros(rows.shape[1])
     apart = np.asarray(rows[side == 1].mean(axis=0) - rows[side == 0].mean(axis=0)).ravel()
     folds = []

@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 from scipy.stats import binom, chisquare, mannwhitneyu
 
+from shelfmark.core.arrays import Floats
 from shelfmark.data.sources import sample
 from shelfmark.monitoring import fingerprint, statistics
 from shelfmark.monitoring.fingerprint import Sketcher
@@ -46,6 +47,39 @@ def test_a_word_that_comes_is_seen_and_pulls_most() -> None:
     assert separation.contribution.argmax() == strange
     with_word = separation.new_scores[:120].mean()
     assert with_word > separation.new_scores[120:].mean()
+
+
+def unit_vectors(count: int, seed: int, shift: float = 0.0) -> Floats:
+    """Return vectors around the same few directions; a shift moves them along the first number."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).standard_normal((5, 48))
+    moved = centres[rng.integers(0, 5, count)] + rng.standard_normal((count, 48))
+    moved[:, 0] += shift
+    return (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_without_drift_p_values_of_vectors_are_as_small_as_they_say() -> None:
+    draws = 60
+    p = np.array(
+        [
+            statistics.separate_vectors(
+                unit_vectors(200, 2 * seed), unit_vectors(120, 2 * seed + 1), 500, seed
+            ).p
+            for seed in range(1, draws + 1)
+        ]
+    )
+    for level in (0.05, 0.2):
+        assert np.sum(p <= level) <= binom.ppf(0.999, draws, level)
+    assert 0.3 < p.mean() < 0.7
+
+
+def test_vectors_that_move_are_seen_and_where_they_move_pulls_most() -> None:
+    old, new = unit_vectors(300, 1), unit_vectors(300, 2, shift=1.5)
+    separation = statistics.separate_vectors(old, new, 200)
+    assert separation.auc > 0.7
+    assert separation.p < 1e-6
+    assert separation.contribution.argmax() == 0
+    assert (len(separation.old), len(separation.new)) == (200, 200)
 
 
 def test_no_more_papers_are_read_than_asked_for() -> None:
