@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from shelfmark.config.encoders import EncoderSettings
 from shelfmark.config.load import load_training
 from shelfmark.config.schema import Config
-from shelfmark.config.trainings import CLASSIFIER, AnyTraining, Settings
+from shelfmark.config.trainings import CLASSIFIER, ENCODER, AnyTraining, Settings
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.data.splits import Splits
+from shelfmark.embeddings.families import family_of
 from shelfmark.errors import ShelfmarkError
-from shelfmark.evaluation.records import FIGURES
+from shelfmark.evaluation import records
+from shelfmark.evaluation.encoders import validation
 from shelfmark.models.boosted.boosting import STAGE
 from shelfmark.models.protocol import RoundCallback
 from shelfmark.training import identity, train
@@ -29,7 +32,8 @@ class Program(ABC):
         kind: of training.
         main: the section of the model or encoder, with its `n_jobs`.
         sections: those that determine the result on given papers.
-        step: a step of the training, for people; each has a loss.
+        step: a step of the training, for people.
+        step_loss: its loss, for people.
         figures: the metrics of a trial, each with its name for people.
         columns: those that tables show.
     """
@@ -38,6 +42,7 @@ class Program(ABC):
     main: ClassVar[str]
     sections: ClassVar[tuple[str, ...]]
     step: ClassVar[str]
+    step_loss: ClassVar[str]
     figures: dict[str, str]
     columns: ClassVar[tuple[str, ...]]
 
@@ -120,7 +125,8 @@ class ClassifierProgram(Program):
     main = "model"
     sections = ("seed", "features", "model", "predict")
     step = "round"
-    figures = FIGURES
+    step_loss = "loss of a round"
+    figures = records.FIGURES
     columns = ("log_loss", "accuracy", "macro_f1")
 
     # Parameters that are used after the stages of the features, which all trials can then share.
@@ -160,4 +166,53 @@ class ClassifierProgram(Program):
         return {**model.card.metrics["validation"], STEPS: model.card.rounds or 0}
 
 
-PROGRAMS: dict[str, Program] = {one.kind.command: one for one in (ClassifierProgram(),)}
+class EncoderProgram(Program):
+    """`shelfmark train-encoder`."""
+
+    kind = ENCODER
+    main = "encoder"
+    sections = ("seed", "encoder")
+    step = "epoch"
+    step_loss = "loss of an epoch"
+    figures = validation.FIGURES
+    columns = ("known_item_mrr", "known_item_r10", "same_shelf_p10")
+
+    def most_steps(self, settings: Settings) -> int:
+        """Return the number of epochs."""
+        assert isinstance(settings, EncoderSettings)
+        return int(getattr(settings.encoder, "epochs", 0))
+
+    def check(self, settings: Settings) -> None:
+        """Accept every configuration."""
+
+    def shared_key(self, settings: Settings, splits: Splits, drawn: Sequence[str]) -> str | None:
+        """Return None: each trial makes its own pairs."""
+        return None
+
+    def measure(
+        self,
+        settings: Settings,
+        name: str,
+        splits: Splits,
+        callback: RoundCallback,
+        own: Checkpoint,
+        shared: Path | None,
+    ) -> dict[str, Any]:
+        """Fit an encoder, and return its figures as a retriever."""
+        assert isinstance(settings, EncoderSettings)
+        papers = splits.read("validation")
+        epochs: list[int] = []
+
+        def record_epoch(number: int, losses: dict[str, float]) -> None:
+            epochs.append(number)
+            callback(number, losses)
+
+        family = family_of(settings.encoder.kind)
+        fitted = family.fit(settings, splits.read("train"), papers, record_epoch, own)
+        figures = validation.measure_validation(fitted.encoder, papers, settings.data.maths)
+        return {**figures, STEPS: len(epochs)}
+
+
+PROGRAMS: dict[str, Program] = {
+    one.kind.command: one for one in (ClassifierProgram(), EncoderProgram())
+}

@@ -232,7 +232,7 @@ def _defaults(plan: Plan, best: Outcome, groups: set[str]) -> list[str]:
 def _origin(plan: Plan, best: Outcome) -> str:
     """Return one sentence on the trial of a configuration and its figures."""
     runs = plan.sweep.runs
-    named = {LOSS: f"loss of a {runs.step}", **{key: runs.figures[key] for key in runs.columns}}
+    named = {LOSS: runs.step_loss, **{key: runs.figures[key] for key in runs.columns}}
     figures = [
         f"{name} {best.figures[key]:.4f}"
         for key, name in named.items()

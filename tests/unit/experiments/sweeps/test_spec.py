@@ -49,6 +49,11 @@ def test_every_sweep_of_the_repository_fits_the_configuration(name: str) -> None
         ({"max_runs": 3}, "max_runs: no such key in a sweep file"),
         ({"run_cap": 0}, "run_cap: should be at least 1"),
         ({"metric": {"goal": "minimize"}}, "metric.name: is missing"),
+        ({"program": "train-encoders"}, "program: should be train or train-encoder"),
+        (
+            {"program": "train-encoder"},
+            "model.max_depth: this command has no such key; shelfmark train has it",
+        ),
         ({"parameters": {}}, "parameters: should have at least 1 entr"),
         ({"parameters": {"seed": 3}}, "parameters.seed: should say value, values, or min and max"),
         ({"parameters": {"seed": {"min": 3}}}, "parameters.seed: should say either value"),
@@ -103,7 +108,10 @@ def test_a_mistake_is_one_line(tmp_path: Path, changed: dict[str, Any], line: st
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("fsat", "sweep fsat: there is no such file; did you mean fast?; there are fast, stacked"),
+        (
+            "fsat",
+            "sweep fsat: there is no such file; did you mean fast?; there are encoder, ",
+        ),
         ("nowhere/mine.yaml", "there is no such file"),
     ],
 )
