@@ -28,8 +28,8 @@ from shelfmark.errors import ShelfmarkError, nearest
 # Invoke forbids it, and each command would compile its libraries again, which takes it seconds.
 sys.dont_write_bytecode = bool(environment.read("PYTHONDONTWRITEBYTECODE"))
 ROOT = Path(__file__).absolute().parent
-# What the tests try.
-EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "evidently", "landscape")
+# What the tests try; the extra sentence has PyTorch.
+EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "evidently", "landscape", "minilm")
 BENCHES = ("data", "features", "models", "growth")
 ON_REQUEST = ("cluster",)  # measured only when named
 
@@ -88,7 +88,7 @@ def test(tier: str | None) -> None:
     test all installs every extra and runs all tests, with coverage of the package.
     """
     if tier == "all":
-        uv("pytest", "--cov", groups=["dev", "docs", "audit"], extras=EXTRAS)
+        uv("pytest", "--cov", groups=["dev", "docs", "audit", "weights"], extras=EXTRAS)
     else:
         uv("pytest", "tests/unit", "tests/service", groups=["dev"])
 

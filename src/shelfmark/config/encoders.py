@@ -54,6 +54,15 @@ class StaticConfig(EncoderConfig):
     dropout: Fraction | None
 
 
+class MinilmConfig(EncoderConfig):
+    """all-MiniLM-L6-v2, or a user's own encoder, as an ONNX graph; nothing is trained."""
+
+    kind: Literal["minilm"] = "minilm"
+    path: str | None = Field(min_length=1)
+    precision: Literal["int8", "fp32"]
+    max_tokens: int = Field(ge=8, le=8192)
+
+
 class PairsConfig(Strict):
     """For each kind of pairs, the share of the possible ones that a training takes."""
 
@@ -98,6 +107,7 @@ class SentenceConfig(EncoderConfig):
 
 # The section of each kind of encoder. The families themselves are in `embeddings/families.py`.
 ENCODER_KINDS: dict[str, type[EncoderConfig]] = {
+    "minilm": MinilmConfig,
     "static": StaticConfig,
 }
 

@@ -11,6 +11,7 @@ from shelfmark.errors import ShelfmarkError, nearest
 
 # The module of each family, which names its EncoderFamily `FAMILY`.
 MODULES = {
+    "minilm": "shelfmark.embeddings.onnx.family",
     "static": "shelfmark.embeddings.static.family",
 }
 

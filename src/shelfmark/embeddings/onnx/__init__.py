@@ -1,0 +1,1 @@
+"""Pretrained transformers as ONNX graphs: built, checked, quantised and run without PyTorch."""
