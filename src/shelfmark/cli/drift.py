@@ -125,12 +125,22 @@ def monitor(host: str, port: int, root_path: str) -> None:
     "--repeats", type=Whole(1), default=40, show_default=True,
     help="Number of windows of each size for each kind of drift.",
 )  # fmt: skip
-def bench_drift(overrides: tuple[str, ...], draws: int, repeats: int) -> None:
+@click.option(
+    "--encoder", default="",
+    help="Compare words with vectors too: name, folder or address of an encoder.",
+)  # fmt: skip
+@encoders_option
+def bench_drift(
+    overrides: tuple[str, ...], draws: int, repeats: int, encoder: str, encoders: str
+) -> None:
     """Measure the false-alarm rate and the detection rate of drift, on real papers."""
+    from shelfmark.embeddings import artifact
     from shelfmark.experiments.benchmarks.drift import measure_detection
 
-    for table in measure_detection(overrides, draws, repeats):
-        print_table(table)
+    with local_encoder(encoder, encoders) if encoder else nullcontext() as located:
+        opened = located and artifact.load(located.folder, digest=located.digest)
+        for table in measure_detection(overrides, draws, repeats, opened):
+            print_table(table)
 
 
 COMMANDS = (drift, monitor, bench_drift)

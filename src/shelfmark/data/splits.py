@@ -86,6 +86,23 @@ def open_splits(folder: Path) -> Splits:
         raise ShelfmarkError(f"{folder / CARD} cannot be read: {error.strerror}") from error
 
 
+def open_recorded_splits(folder: Path, digest: str, name: str) -> Splits:
+    """Open the splits that a model or an encoder was trained on.
+
+    Args:
+        folder: of the splits.
+        digest: the SHA-256 of their card that was recorded.
+        name: of what was trained on them.
+
+    Raises:
+        ShelfmarkError: as `open_splits`, or the folder holds other splits now.
+    """
+    splits = open_splits(folder)
+    if splits.digest != digest:
+        raise ShelfmarkError(f"{folder} is not the data {name} was trained on")
+    return splits
+
+
 def check_splits(folder: Path, identity: dict[str, Any]) -> None:
     """Check that a folder holds complete splits with an identity.
 

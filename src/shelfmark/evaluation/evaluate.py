@@ -14,8 +14,7 @@ from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.core import console, files, provenance
 from shelfmark.core.output.tables import Table
 from shelfmark.core.pages import render
-from shelfmark.data.splits import Splits, open_splits
-from shelfmark.errors import ShelfmarkError
+from shelfmark.data.splits import Splits, open_recorded_splits
 from shelfmark.evaluation import charts, metrics
 from shelfmark.evaluation.records import (
     ClassScores,
@@ -62,10 +61,8 @@ def open_model_and_splits(model_folder: Path) -> tuple[Model, Splits]:
         ShelfmarkError: one is missing, or the model was trained on other splits.
     """
     model = artifact.load(model_folder)
-    splits = open_splits(Path(model.card.data.folder))
-    if splits.digest != model.card.data.card_sha256:
-        raise ShelfmarkError(f"{splits.folder} is not the data {model.version} was trained on")
-    return model, splits
+    data = model.card.data
+    return model, open_recorded_splits(Path(data.folder), data.card_sha256, model.version)
 
 
 def build_report(

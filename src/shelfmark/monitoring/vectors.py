@@ -13,7 +13,7 @@ import numpy as np
 
 from shelfmark.core import console
 from shelfmark.core.arrays import Floats
-from shelfmark.data.splits import open_splits
+from shelfmark.data.splits import open_recorded_splits
 from shelfmark.embeddings import artifact
 from shelfmark.embeddings.artifact import OpenEncoder
 from shelfmark.embeddings.locate import LocatedEncoder
@@ -57,9 +57,7 @@ def encode_samples(located: LocatedEncoder, card: ModelCard, window: Window) -> 
             f"--encoder: {window.source} holds no texts to encode: compare papers with --papers, "
             "or set SHELFMARK_LOG_TEXTS=true for the service"
         )
-    splits = open_splits(Path(card.data.folder))
-    if splits.digest != card.data.card_sha256:
-        raise ShelfmarkError(f"{splits.folder} is not the data {card.name} was trained on")
+    splits = open_recorded_splits(Path(card.data.folder), card.data.card_sha256, card.name)
     texts = splits.read("validation", ["text"])["text"]
     old = texts.take(reference.sample_rows(len(texts))).to_pylist()
     encoder = artifact.load(located.folder, digest=located.digest)

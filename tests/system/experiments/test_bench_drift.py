@@ -10,23 +10,29 @@ from collections import Counter
 import pytest
 
 from shelfmark.core.output.tables import Table
+from shelfmark.embeddings import artifact
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.benchmarks import drift
+from tests.support import hashed_encoder
+from tests.support.tables import papers
 
 PAPERS = ["data.options.papers=4000", "data.min_papers=5"]
 ALL, NONE = "100.0% (15.8% to 100.0%)", "0.0% (0.0% to 84.2%)"
 
 
 @pytest.fixture(scope="module")
-def tables() -> list[Table]:
+def tables(tmp_path_factory: pytest.TempPathFactory) -> list[Table]:
     """The rates with small windows, and two categories in place of five."""
     with pytest.MonkeyPatch.context() as patch:
+        hashed_encoder.register(patch)
+        texts = papers(500)["text"].to_pylist()
+        folder = hashed_encoder.save_encoder(tmp_path_factory.mktemp("encoders"), texts)
         for name, value in {
             "SIZES": (100, 200), "REFERENCE": 200, "TRAINED": 500, "VALIDATED": 100, "POOL": 300,
-            "FIVE": ("cs.CL", "cs.LG"), "OTHERS": ("cs.CV", "cs.RO"),
+            "FIVE": ("cs.CL", "cs.LG"), "OTHERS": ("cs.CV", "cs.RO"), "FEW": (100,),
         }.items():  # fmt: skip
             patch.setattr(drift, name, value)
-        return drift.measure_detection(PAPERS, draws=2, repeats=2)
+        return drift.measure_detection(PAPERS, 2, 2, artifact.load(folder))
 
 
 def test_the_same_papers_raise_no_alarm(tables: list[Table]) -> None:
@@ -45,6 +51,21 @@ def test_changed_papers_raise_alarms(tables: list[Table], log: str) -> None:
         *rates, tests = rows[shift + log]
         assert rates == [ALL, ALL]
         assert "text 4" in tests
+
+
+def test_words_are_compared_with_vectors_where_an_encoder_is_given(tables: list[Table]) -> None:
+    *_, table = tables
+    assert table.title == "Words against vectors of hashed: mean AUC, detections in 2 draws"
+    assert table.columns == ("", "100 papers")
+    rows = dict(table.rows)
+    assert len(rows) == 10  # without those of logs without texts
+    for kind in ("words", "vectors"):
+        auc, found = rows[f"the very same, labels known, {kind}"].split(", ")
+        assert 0.3 < float(auc) < 0.7
+        assert found == "0"
+        auc, found = rows[f"five categories, then another five, {kind}"].split(", ")
+        assert float(auc) > 0.9
+        assert found == "2"
 
 
 def test_a_rate_has_its_exact_interval_and_the_tests_by_their_number() -> None:

@@ -16,7 +16,7 @@ from shelfmark.arxiv.text import Maths
 from shelfmark.core import console, files, provenance
 from shelfmark.core.arrays import Doubles
 from shelfmark.core.pages import render
-from shelfmark.data.splits import Splits, open_splits
+from shelfmark.data.splits import Splits, open_recorded_splits
 from shelfmark.embeddings import artifact
 from shelfmark.embeddings.artifact import OpenEncoder
 from shelfmark.embeddings.baselines import LsaBaseline, TfidfBaseline
@@ -102,10 +102,8 @@ def open_common_splits(opened: Sequence[OpenEncoder]) -> Splits:
                 f"{one.name} was trained on {one.card.data.folder}, {first.name} on "
                 f"{first.card.data.folder}: one table needs the same papers; evaluate each alone"
             )
-    splits = open_splits(Path(first.card.data.folder))
-    if splits.digest != first.card.data.card_sha256:
-        raise ShelfmarkError(f"{splits.folder} is not the data {first.name} was trained on")
-    return splits
+    data = first.card.data
+    return open_recorded_splits(Path(data.folder), data.card_sha256, first.name)
 
 
 def open_sample(splits: Splits, split: str) -> Sample:

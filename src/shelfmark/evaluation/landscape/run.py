@@ -12,11 +12,10 @@ from loguru import logger
 from shelfmark.arxiv import taxonomy
 from shelfmark.core import console, files, provenance
 from shelfmark.core.arrays import Floats
-from shelfmark.data.splits import Splits, open_splits
+from shelfmark.data.splits import Splits, open_recorded_splits
 from shelfmark.embeddings import artifact
 from shelfmark.embeddings.artifact import OpenEncoder
 from shelfmark.embeddings.locate import LocatedEncoder
-from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation.charts import save_figure
 from shelfmark.evaluation.landscape import chart
 from shelfmark.evaluation.landscape.projection import Method, project
@@ -61,16 +60,9 @@ def draw_landscape(
             disk does not take the files.
     """
     encoder = artifact.load(located.folder, digest=located.digest)
-    landscape = compute_landscape(encoder, _open_splits(encoder), split, papers, method, seed)
-    return write_landscape(landscape, reports)
-
-
-def _open_splits(encoder: OpenEncoder) -> Splits:
     data = encoder.card.data
-    splits = open_splits(Path(data.folder))
-    if splits.digest != data.card_sha256:
-        raise ShelfmarkError(f"{splits.folder} is not the data {encoder.name} was trained on")
-    return splits
+    splits = open_recorded_splits(Path(data.folder), data.card_sha256, encoder.name)
+    return write_landscape(compute_landscape(encoder, splits, split, papers, method, seed), reports)
 
 
 def compute_landscape(
