@@ -19,10 +19,11 @@ from markdown_it.token import Token
 
 from shelfmark.errors import ShelfmarkError
 from shelfmark.reports.collect import (
-    DRIFT,
     FIGURES,
     METRICS,
     PAGE,
+    Run,
+    find_origin,
     read_figures,
     read_page,
     read_picture_source,
@@ -159,14 +160,12 @@ def _picture_problem(path: Path) -> str | None:
 def _check_age(reports: Path) -> Iterator[str]:
     """Yield the runs beside the report that were repeated after it."""
     for figures in sorted((reports / FIGURES).glob(f"*/{METRICS}")):
-        name = figures.parent.name
-        newest = reports / name / ("latest/" + DRIFT if name == "drift" else METRICS)
+        run = Run(figures.parent.name, read_figures(figures))
+        newest = find_origin(reports, run)
         if not newest.is_file():
             continue  # as in a clone
-        newest_time, reported_time = (
-            str(read_figures(path).get("created")) for path in (newest, figures)
-        )
-        if newest_time > reported_time:
+        newest_time = str(read_figures(newest).get("created"))
+        if newest_time > str(run.created):
             yield f"{figures.parent}: {newest} is newer, {newest_time}; {ADVICE}"
 
 

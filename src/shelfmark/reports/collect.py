@@ -18,6 +18,7 @@ from shelfmark.errors import ShelfmarkError, nearest
 PAGE, FIGURES = "README.md", "figures"  # of the report
 METRICS, CARD, DRIFT = "metrics.json", "card.json", "drift.json"
 EVALUATION_PICTURES = ("confusion.png", "reliability.png")
+ENCODERS, ENCODER_PICTURES = "encoders", ("quality.png",)  # the folder and the kind of their runs
 PRIVATE_KEYS = ("examples",)  # of a drift report: the texts of papers are not published
 # The keywords of a PNG under which a chart names its run and the time of its figures.
 RUN_KEYWORD, CREATED_KEYWORD = "Source", "Creation Time"
@@ -71,6 +72,7 @@ class Runs:
         drift: the newest comparison with new papers.
         robustness: one of each model.
         loads: one of each model.
+        encoders: evaluations of encoders on the test split, one of each first encoder.
     """
 
     evaluations: list[Run] = field(default_factory=list)
@@ -79,12 +81,14 @@ class Runs:
     drift: Run | None = None
     robustness: list[Run] = field(default_factory=list)
     loads: list[Run] = field(default_factory=list)
+    encoders: list[Run] = field(default_factory=list)
 
     def all_runs(self) -> list[Run]:
         """Return the runs of every kind."""
         drift = [self.drift] if self.drift else []
         models = [*self.trainings.values(), *self.evaluations]
-        return [*self.data, *models, *drift, *self.robustness, *self.loads]
+        measured = [*self.robustness, *self.loads, *self.encoders]
+        return [*self.data, *models, *drift, *measured]
 
 
 def find_runs(
@@ -101,7 +105,8 @@ def find_runs(
         models: folder of the models, whose cards describe their training.
         data: folder of the splits.
         names: the models to report; by default all that were evaluated on the test split. The
-            comparison with new papers is the newest one, whatever its model.
+            comparison with new papers is the newest one, whatever its model, and encoders are
+            reported in any case.
         published: the runs of the last report, which stand for those that are not on disk.
 
     Raises:
@@ -124,6 +129,7 @@ def find_runs(
             run for model, run in _select_kind(newest, "robustness").items() if model in wanted
         ],
         loads=[run for model, run in _select_kind(newest, "load").items() if model in wanted],
+        encoders=_find_encoders(reports, published),
     )
     if not runs.all_runs():
         raise ShelfmarkError(
@@ -143,6 +149,25 @@ def _find_newest(reports: Path, published: Runs) -> dict[tuple[str, str], Run]:
     for run in (*published.evaluations, *published.robustness, *published.loads):
         newest.setdefault((run.figures["kind"], run.model), run)
     return dict(sorted(newest.items(), key=lambda item: _creation_time(item[1])))
+
+
+def _find_encoders(reports: Path, published: Runs) -> list[Run]:
+    """Return the evaluations of encoders on the test split, those on disk before others."""
+    found = {run.name: run for run in published.encoders}
+    for path in sorted(reports.glob(f"{ENCODERS}/*/{METRICS}")):
+        figures = read_figures(path)
+        if figures.get("kind") == ENCODERS and figures.get("split") == "test":
+            pictures = find_pictures(path.parent, figures.get("created"), ENCODER_PICTURES)
+            run = Run(f"{path.parent.name}-{ENCODERS}", figures, pictures)
+            found[run.name] = run
+    return sorted(found.values(), key=_creation_time)
+
+
+def find_origin(reports: Path, run: Run) -> Path:
+    """Return the figures that a run of a report was made from, which a clone does not have."""
+    if run.figures.get("kind") == ENCODERS:
+        return reports / ENCODERS / run.name.removesuffix(f"-{ENCODERS}") / METRICS
+    return reports / run.name / ("latest/" + DRIFT if run.name == "drift" else METRICS)
 
 
 def _find_trainings(models: Path, evaluations: Sequence[Run], published: Runs) -> dict[str, Run]:
@@ -167,7 +192,7 @@ def find_unshown(reports: Path, runs: Runs, published: Runs) -> list[Run]:
     """
     shown = {run.name for run in runs.all_runs()}
     measured = [*published.evaluations, *published.robustness, *published.loads]
-    away = [run for run in measured if not (reports / run.name / METRICS).exists()]
+    away = [run for run in measured if not find_origin(reports, run).exists()]
     models = {run.model for run in away}
     trainings = [run for model, run in published.trainings.items() if model in models]
     splits = [run for run in published.data if models & set(run.figures.get("models", []))]
@@ -212,12 +237,13 @@ def read_published_runs(reports: Path, models: Sequence[str]) -> Runs:
         drift=next(iter(kinds.get("drift", [])), None),
         robustness=kinds.get("robustness", []),
         loads=kinds.get("load", []),
+        encoders=sorted(kinds.get(ENCODERS, []), key=_creation_time),
     )
 
 
 def _is_of(run: Run, models: Sequence[str]) -> bool:
     """Whether a published run is of one of these models, or of any model if none is named."""
-    if not models or run.figures["kind"] == "drift":
+    if not models or run.figures["kind"] in ("drift", ENCODERS):
         return True
     return not set(models).isdisjoint(run.figures.get("models", [run.model]))
 

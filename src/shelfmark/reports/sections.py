@@ -18,6 +18,12 @@ from typing import Any
 from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.core.output.tables import Table
 from shelfmark.data.splits import SPLITS
+from shelfmark.evaluation.encoders.records import (
+    COSTS,
+    EncoderReport,
+    describe_key,
+    format_figure,
+)
 from shelfmark.monitoring.records import DriftReport
 from shelfmark.reports.collect import Run, Runs
 
@@ -132,6 +138,14 @@ class LoadSection:
     run: Run
     phases: FigureTable
     budgets: FigureTable
+
+
+@dataclass(frozen=True)
+class EncoderSection:
+    """Encoders and baselines on the same papers: how well they retrieve, and how fast."""
+
+    run: Run
+    figures: FigureTable
 
 
 def code(text: str) -> str:
@@ -274,6 +288,26 @@ def describe_load(run: Run) -> LoadSection:
         _table([f"{run.name}/phases"], ["phase"], heads, phases),
         _table([f"{run.name}/budgets"], ["metric", "result"], limits, budgets),
     )
+
+
+def describe_encoders(run: Run) -> EncoderSection:
+    """Return the section on encoders: a row for each figure, a column for each encoder."""
+    report = EncoderReport.model_validate(run.figures)
+    rows = []
+    for key in report.titles():
+        size = report.tasks.get(key)
+        counts = [f"{size.queries:,}", f"{size.pool:,}"] if size else ["", ""]
+        cells = [format_figure(key, figures.get(key)) for figures in report.figures.values()]
+        rows.append([code(key), _name_metric(key), *counts, *cells])
+    heads = {"queries": "queries", "pool": "pool"} | {name: code(name) for name in report.figures}
+    sources = [f"{run.name}/tasks", f"{run.name}/figures"]
+    return EncoderSection(run, _table(sources, ["figure", "what it is"], heads, rows))
+
+
+def _name_metric(key: str) -> str:
+    """Return the name of a figure for people; the metric is code, for its digits are no figure."""
+    task, comma, metric = describe_key(key).rpartition(", ")
+    return f"{task}, {code(metric)}" if comma and key not in COSTS else escape(describe_key(key))
 
 
 def _table(

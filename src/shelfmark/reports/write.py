@@ -92,6 +92,7 @@ def render_report(runs: Runs, command: str | None) -> str:
         drift=sections.describe_drift(runs.drift) if runs.drift else None,
         robustness=[sections.describe_robustness(run) for run in runs.robustness],
         loads=[sections.describe_load(run) for run in runs.loads],
+        encoders=[sections.describe_encoders(run) for run in runs.encoders],
         missing=_missing_runs(runs),
         most_rows=MOST_ROWS,
         code=sections.code,
@@ -123,6 +124,7 @@ def _missing_runs(runs: Runs) -> dict[str, str]:
         "comparison with new papers": ("drift --model {} --papers FILE", runs.drift),
         "measurement of robustness": ("robustness --model {}", runs.robustness),
         "load test": ("load-test --model {}", runs.loads),
+        "evaluation of encoders": ("evaluate-encoder", runs.encoders),
     }
     return {
         kind: f"shelfmark {command.format(model)}"

@@ -20,11 +20,13 @@ from PIL import Image
 from shelfmark.config.load import load_drift_config
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import charts
+from shelfmark.evaluation.encoders.run import write_report as write_record
 from shelfmark.experiments.benchmarks.load import LoadTest, PhaseFigures
 from shelfmark.monitoring import detect
 from shelfmark.reports import write as report
 from shelfmark.reports.check import check_report
 from shelfmark.reports.write import render_html, write_report
+from tests.support.encoder_record import encoder_record
 from tests.support.moments import PATIENCE
 from tests.system.test_tasks import inv
 
@@ -76,6 +78,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "created": "2026-11-22T10:00:00+00:00", "seconds_a_phase": 30.0, "workers": 1,
     }  # fmt: skip
     LoadTest("tiny", phases).write(about, reports / "tiny-load")
+    write_record(encoder_record(), reports)
     (reports / "tiny-robustness").mkdir()
     (reports / "tiny-robustness" / "metrics.json").write_bytes(orjson.dumps(ROBUST))
     done = inv("report", "--models", "tiny", cwd=folder)
@@ -120,7 +123,7 @@ def test_the_page_shows_every_run(work: Path) -> None:
     assert "| `2013`, `2014` | 1,234 | 0.5123 | 0.5000 | 0.4000 |" in page
     assert "| `typos` | 0.6500 | 0.6000 | 0.4000 |  | -0.060 (-0.091 to +0.010) |" in page
     assert "| `predict` | 1,250 | 1,250 |" in page
-    for title in ("Drift", "Robustness", "Load test", "Most confused pairs"):
+    for title in ("Drift", "Robustness", "Load test", "Encoders", "Most confused pairs"):
         assert f"# {title}\n" in page
     assert "Missing" not in page
     assert "| `predicted categories` | Predicted categories changed: " in page
@@ -133,7 +136,7 @@ def test_each_section_names_the_command_that_made_it(work: Path) -> None:
     for words in [*shown, "inv robustness --model tiny`", "inv load-test`"]:
         assert re.search(rf"Made by `uv run inv .*{re.escape(words.removeprefix('inv '))}", page)
     sections = page.split("\n## ")[1:]
-    assert len(sections) == 6
+    assert len(sections) == 7
     assert all("Made by" in section for section in sections)
     assert "inv --search-root" in page.split("## Data")[0]  # what wrote it, as the test typed it
 
@@ -143,8 +146,10 @@ def test_the_committed_files_are_small_and_contain_no_paper(work: Path) -> None:
     files = sorted(str(x.relative_to(folder)) for x in folder.glob("*/*"))
     (data,) = [x for x in files if x.startswith("data-sample-")]
     assert files == sorted([
-        data, "drift/metrics.json", "tiny-load/metrics.json", "tiny-robustness/metrics.json",
-        "tiny-test/confusion.png", "tiny-test/metrics.json", "tiny-test/reliability.png",
+        data, "drift/metrics.json", "static-test-encoders/metrics.json",
+        "static-test-encoders/quality.png", "tiny-load/metrics.json",
+        "tiny-robustness/metrics.json", "tiny-test/confusion.png", "tiny-test/metrics.json",
+        "tiny-test/reliability.png",
         "tiny-training/metrics.json",
     ])  # fmt: skip
     assert sum(x.stat().st_size for x in folder.glob("*/*")) < 200_000
@@ -248,7 +253,7 @@ def test_the_html_page_contains_everything(reports: Path) -> None:
     done = script("html", reports)
     assert done.returncode == 0, done.stderr
     page = (reports / "report.html").read_text(encoding="utf-8")
-    assert page.count('src="data:image/png;base64,') == 2
+    assert page.count('src="data:image/png;base64,') == 3
     assert not re.search(r'<script|<link|(?:src|href)="(?!data:|https://)|<!--|url\(', page)
     assert page.count("<table>") == page.count('<div class="scroll"') > 8
 
@@ -283,6 +288,7 @@ def test_a_missing_kind_of_run_is_listed_with_its_command(work: Path, tmp_path: 
     missing = page.split("## Missing")[1]
     assert re.findall("- No (.*?) yet", missing) == [
         "comparison with new papers", "measurement of robustness", "load test",
+        "evaluation of encoders",
     ]  # fmt: skip
     assert "`shelfmark robustness --model tiny`" in missing
     assert "## Drift" not in page
