@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from google.cloud.aiplatform_v1.types import AcceleratorType
 from loguru import logger
 
 from shelfmark.cli import command
 from shelfmark.cli.main import shelfmark
 from shelfmark.cloud import account, rest
-from tests.support.vertex_server import Google, running
-from tests.system.cloud.test_vertex import NOBODY, OURS, entry
+from tests.support.vertex_server import DIGEST, Google, running
+from tests.system.cloud.test_vertex import GPU, NOBODY, OURS, entry
 
 PLACE = ["--project", "my-project", "--region", "europe-west4"]
 Typed = Callable[..., tuple[int, str, str]]
@@ -68,6 +69,27 @@ def test_a_job_from_beginning_to_end(inv: Typed, google: Google) -> None:
     status, out, err = inv("cancel", name)
     assert status == 0, err
     assert google.asked[-1][1].endswith("7000000000:cancel")
+
+
+def test_a_training_of_an_encoder_is_checked_and_sent(inv: Typed, google: Google) -> None:
+    google.images["my-project/shelfmark/train-gpu:latest"] = DIGEST
+    words = ["--encoder", *GPU, "experiment=fast", "encoder.epochs=2"]
+    status, out, err = inv("preflight", *words)
+    assert status == 0, err
+    assert [line.split()[:2] for line in out.splitlines()] == [
+        ["ok", "APIs"], ["ok", "bucket"], ["ok", "image"], ["hint", "machine"], ["ok", "quota"],
+        ["ok", "GPUs"],
+    ]  # fmt: skip
+    status, _, err = inv("submit", *words)
+    assert status == 0, err
+    [sent] = google.sent("POST", "/customJobs")
+    [pool] = sent["jobSpec"]["workerPoolSpecs"]
+    assert pool["machineSpec"]["acceleratorType"] == AcceleratorType.NVIDIA_TESLA_T4
+    assert pool["containerSpec"]["command"][-1] == "train-encoder"
+    assert pool["containerSpec"]["args"] == ["experiment=fast", "encoder.epochs=2"]
+    status, _, err = inv("submit", *GPU, "encoder.epochs=2")
+    assert status == 1
+    assert "encoder.epochs: this command has no such key; shelfmark train-encoder has it" in err
 
 
 def test_an_error_ends_with_a_status_and_one_line(inv: Typed, google: Google) -> None:
