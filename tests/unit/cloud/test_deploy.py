@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from shelfmark.cloud import account, deploy
 from shelfmark.cloud.account import Account
 from shelfmark.errors import ShelfmarkError
+from tests.conftest import ROOT
 from tests.support.serving import running
 from tests.unit.cloud.conftest import Project
 
@@ -158,3 +160,14 @@ def test_a_rollback_without_a_previous_revision_is_one_line(ours: Account, ready
 def test_the_python_of_the_image_is_read_from_its_dockerfile() -> None:
     minor = platform.python_version_tuple()[:2]
     assert deploy.image_python().split(".")[0] == minor[0]
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_a_build_says_which_images_are_made(ours: Account, gpu: bool) -> None:
+    [command] = deploy.build_commands(ours, "newest", deploy=False, gpu=gpu)
+    [given] = [word for word in command if word.startswith("--substitutions=")]
+    filled = dict(pair.split("=") for pair in given.removeprefix("--substitutions=").split(","))
+    build = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text(encoding="utf-8"))
+    assert set(filled) == set(build["substitutions"])
+    assert (filled["_DEPLOY"], filled["_GPU"]) == ("false", str(gpu).lower())
+    assert build["substitutions"]["_GPU"] == "false"
