@@ -30,7 +30,7 @@ sys.dont_write_bytecode = bool(environment.read("PYTHONDONTWRITEBYTECODE"))
 ROOT = Path(__file__).absolute().parent
 # What the tests try; the extra sentence has PyTorch.
 EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "evidently", "landscape", "minilm")
-BENCHES = ("data", "features", "models", "growth")
+BENCHES = ("data", "features", "models", "growth", "encoders")
 ON_REQUEST = ("cluster",)  # measured only when named
 
 
@@ -61,7 +61,7 @@ def uv(*command: str, groups: Iterable[str] = (), extras: Iterable[str] = ()) ->
     "words", nargs=-1, type=NameOrOverride(choices), metavar="[BENCHMARK]... [OVERRIDES]..."
 )
 def bench(words: tuple[str, ...]) -> None:
-    """Benchmark data, features, models and growth, or the given ones, in one table.
+    """Benchmark data, features, models, growth and encoders, or the given ones, in one table.
 
     The benchmark cluster runs only if it is given.
 

@@ -21,13 +21,14 @@ from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from shelfmark.arxiv.papers import Paper
-from shelfmark.config.load import load_config
+from shelfmark.config.load import load_config, load_encoder_config
 from shelfmark.config.schema import Config
 from shelfmark.core import console
 from shelfmark.data import sources
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.benchmarks import memory
+from shelfmark.experiments.benchmarks.encoders import time_encoders
 from shelfmark.models import answers, artifact
 from shelfmark.models.boosted import features
 from shelfmark.models.boosted.classifier import BoostedClassifier
@@ -191,6 +192,13 @@ def time_answer(settings: Config, folder: str) -> dict[str, Any]:
     }
 
 
+def time_encoding(settings: Config) -> dict[str, Any]:
+    """Time the default encoder beside what a user would run instead."""
+    own = load_encoder_config()
+    own = own.model_copy(update={"data": settings.data, "paths": settings.paths})
+    return time_encoders(own, prepare_splits(settings))
+
+
 def _papers(settings: Config) -> Iterator[Paper]:
     """Return the papers of a configuration's source, as they come."""
     for _, chunk in sources.read_chunks(settings.data, sources.find_files(settings.data), 2048):
@@ -242,6 +250,7 @@ MEASUREMENTS: dict[str, Callable[..., dict[str, Any]]] = {
     "share": time_engine,
     "predict": time_file_prediction,
     "latency": time_answer,
+    "encode": time_encoding,
 }
 
 

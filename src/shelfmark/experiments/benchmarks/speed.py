@@ -165,6 +165,19 @@ def _bench_answers(overrides: Sequence[str], model: str) -> list[Row]:
     ]
 
 
+def bench_encoders(overrides: Sequence[str]) -> list[Row]:
+    """Measure the default encoder on one thread, beside what a user would run instead."""
+    run = _measure("encode", overrides)
+    (name, rate), *others = run["rates"].items()
+    what = f"encode {run['papers']:,} abstracts, one thread: {name}, of {run['fitted']:,} papers"
+    seconds = {one: {"seconds": 1 / speed} for one, speed in run["rates"].items()}
+    return [
+        Row(what, f"{rate:,.0f} abstracts/s"),
+        *(Row(f"  beside {one}", "", f"{speed:,.0f} abstracts/s",
+              _ratio(seconds[one], seconds[name], "seconds")) for one, speed in others),
+    ]  # fmt: skip
+
+
 def bench_growth(overrides: Sequence[str]) -> list[Row]:
     """Measure training on more and more papers, with all categories."""
     kept = [word for word in overrides if not word.startswith(("data.labels", "experiment="))]
@@ -271,5 +284,6 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], list[Row]]] = {
     "features": bench_features,
     "models": bench_models,
     "growth": bench_growth,
+    "encoders": bench_encoders,
     "cluster": bench_cluster,
 }
