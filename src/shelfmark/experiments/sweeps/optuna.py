@@ -182,12 +182,15 @@ def _run_one(plan: Plan, database: Path, before: int, turn: int) -> int:
 
 
 def _report(plan: Plan, trial: Trial, number: int, losses: dict[str, float]) -> None:
-    """Report a round's loss, and prune the trial if others were better after as many rounds.
+    """Report a step's loss, and prune the trial if others were better after as many steps.
 
     Raises:
         optuna.TrialPruned: the trial is pruned.
     """
-    loss = losses[LOSS]
+    if (loss := losses.get(LOSS)) is None:
+        if plan.sweep.early_terminate is not None and number == 0:
+            logger.warning("early_terminate: without a {} loss no trial is stopped early", LOSS)
+        return
     # The direction of a study holds for its rounds too.
     trial.report(loss if plan.sweep.metric.goal == "minimize" else -loss, number + 1)
     if trial.should_prune():

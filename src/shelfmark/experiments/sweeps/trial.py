@@ -109,7 +109,8 @@ def run_trial(plan: Plan, values: Values, callback: RoundCallback) -> dict[str, 
     losses: list[float] = []
 
     def record_step(number: int, of_step: dict[str, float]) -> None:
-        losses.append(of_step[LOSS])
+        if LOSS in of_step:
+            losses.append(of_step[LOSS])
         callback(number, of_step)
 
     with checkpoint.temporary_checkpoint() as own:
