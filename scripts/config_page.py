@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from shelfmark.cloud.spec import CloudConfig
 from shelfmark.config import groups
+from shelfmark.config.encoders import ENCODER_KINDS
 from shelfmark.config.load import compose_values
 from shelfmark.config.schema import MODEL_KINDS, Config, DriftConfig
 
@@ -46,6 +47,7 @@ def render_page() -> str:
         lines += [f"## {name}", "", *([f"{intro[0].upper()}{intro[1:]}.", ""] if intro else [])]
         lines += key_table(Config, base, notes, [name])
         lines += choice_table(name, base) if name in groups.list_groups() else []
+    lines += encoder_tables()
     cloud = compose_values([VERTEX])
     lines += ["## cloud", "", f"Only for `inv submit` and `inv preflight`, as with `{VERTEX}`.", ""]
     lines += key_table(CloudConfig, cloud["cloud"], notes, prefix="cloud.")
@@ -55,6 +57,20 @@ def render_page() -> str:
     drift = CONFIGS / "drift.yaml"
     values = yaml.safe_load(drift.read_text(encoding="utf-8"))
     return "\n".join([*lines, *key_table(DriftConfig, values, read_comments(drift))])
+
+
+def encoder_tables() -> list[str]:
+    """Return the tables of the keys of each encoder: kinds have few keys in common."""
+    lines = ["## encoder", "", "Only for `inv train-encoder` and `inv submit --encoder`.", ""]
+    for name in groups.list_groups()["encoder"]:
+        file = CONFIGS / "encoder" / f"{name}.yaml"
+        values = compose_values([f"encoder={name}"])["encoder"]
+        notes = {"kind": "kind of encoder, which the file sets", **read_comments(file)}
+        head = f"[`encoder={name}`](../../configs/encoder/{name}.yaml): {first_comment(file)}"
+        meanings = {f"encoder.{key}": text for key, text in notes.items()}
+        model = ENCODER_KINDS[values["kind"]]
+        lines += [head, "", *key_table(model, values, meanings, prefix="encoder.")]
+    return lines
 
 
 def key_table(
