@@ -81,16 +81,34 @@ def bench(words: tuple[str, ...]) -> None:
 
 
 @click.command("test", cls=Command)
-@click.argument("tier", type=click.Choice(["all"]), required=False)
+@click.argument("tier", type=click.Choice(["all", "torch"]), required=False)
 def test(tier: str | None) -> None:
     """Run the first tier of the tests: all except tests/system, with only the development group.
 
-    test all installs every extra and runs all tests, with coverage of the package.
+    test all installs every extra but sentence and runs all tests, with coverage of the package.
+
+    test torch runs the tests of fine-tuning in another environment, with the CPU build of torch,
+    where pip finds one in its folders.
     """
-    if tier == "all":
+    if tier == "torch":
+        test_with_torch()
+    elif tier == "all":
         uv("pytest", "--cov", groups=["dev", "docs", "audit", "weights"], extras=EXTRAS)
     else:
         uv("pytest", "tests/unit", "tests/service", groups=["dev"])
+
+
+def test_with_torch() -> None:
+    """Run the tests that need torch, or say that pip finds no CPU build of it."""
+    from scripts import torch_environment
+
+    status = torch_environment.main()
+    if status == torch_environment.NO_BUILD:
+        return
+    if status:
+        raise Exit(code=status)
+    tests = "tests/system/embeddings/test_sentence.py"
+    run_program(str(torch_environment.PYTHON), "-m", "pytest", "--numprocesses", "0", tests)
 
 
 @task

@@ -91,12 +91,12 @@ class SentenceConfig(EncoderConfig):
     mini_batch: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     warmup: float = Field(ge=0, lt=1)
-    max_tokens: int | None = Field(ge=8)
+    max_tokens: int = Field(ge=8, le=8192)
     sizes: list[Annotated[int, Field(ge=1, le=MOST_SIZE)]] = Field(max_length=20)
     evaluations: int = Field(ge=1)
     queries: int = Field(ge=1)
     pool: int = Field(ge=2)
-    int8: bool
+    precision: Literal["int8", "fp32"]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -109,6 +109,7 @@ class SentenceConfig(EncoderConfig):
 ENCODER_KINDS: dict[str, type[EncoderConfig]] = {
     "minilm": MinilmConfig,
     "static": StaticConfig,
+    "sentence": SentenceConfig,
 }
 
 

@@ -12,6 +12,7 @@ from shelfmark.errors import ShelfmarkError, nearest
 # The module of each family, which names its EncoderFamily `FAMILY`.
 MODULES = {
     "minilm": "shelfmark.embeddings.onnx.family",
+    "sentence": "shelfmark.embeddings.sentence.family",
     "static": "shelfmark.embeddings.static.family",
 }
 

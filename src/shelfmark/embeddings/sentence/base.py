@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shelfmark.embeddings.sentence import packaged
+from shelfmark.embeddings.onnx import packaged
 from shelfmark.errors import ShelfmarkError, one_line
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def _is_path(base: str) -> bool:
     return Path(base).exists() or base.count("/") != 1 or base.startswith((".", "/", "~"))
 
 
-def load_base(base: str, device: str, max_tokens: int | None) -> SentenceTransformer:
+def load_base(base: str, device: str, max_tokens: int) -> SentenceTransformer:
     """Return a pretrained sentence transformer, or one of a plain language model with mean pooling.
 
     Args:
@@ -43,11 +43,12 @@ def load_base(base: str, device: str, max_tokens: int | None) -> SentenceTransfo
     try:
         model = SentenceTransformer(path, device=device, local_files_only=is_local(base))
     except Exception as error:  # a foreign folder may raise anything
-        raise ShelfmarkError(f"encoder.base={base} cannot be opened: {one_line(error)}") from error
+        raise ShelfmarkError(
+            f"encoder.base={base}: cannot be opened ({one_line(error, 200)})"
+        ) from error
     if not getattr(model.tokenizer, "is_fast", False):
         raise ShelfmarkError(f"encoder.base={base}: its tokenizer has no tokenizer.json")
-    limit = model.max_seq_length
-    model.max_seq_length = min(filter(None, (max_tokens, limit)), default=512)
+    model.max_seq_length = min(max_tokens, model.max_seq_length or max_tokens)
     return model
 
 
@@ -58,7 +59,9 @@ def _folder_of(base: str) -> str:
         ShelfmarkError: the folder is missing or holds no model.
     """
     if base == MINILM:
-        return str(packaged.minilm_folder())
+        for name in packaged.DIGESTS:
+            packaged.read_file(name)
+        return str(packaged.model_folder())
     if not is_local(base):
         return base
     folder = Path(base).expanduser()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +13,13 @@ import numpy as np
 import torch
 
 from shelfmark.core.arrays import Floats
+from shelfmark.embeddings.onnx.checks import parse_model
+from shelfmark.errors import ShelfmarkError, one_line
 
 if TYPE_CHECKING:
+    import onnx
     from sentence_transformers import SentenceTransformer
 
-MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
 INPUTS, OUTPUT = ("input_ids", "attention_mask"), "sentence_embedding"
 LEAST_COSINE = 0.995  # of a text's vectors, by torch and by the exported model
 
@@ -34,45 +37,38 @@ class _Normalised(torch.nn.Module):  # type: ignore[misc]
         return torch.nn.functional.normalize(features["sentence_embedding"].float(), dim=-1)
 
 
-def export(model: SentenceTransformer, folder: Path) -> None:
-    """Write model.onnx in fp32 and tokenizer.json into a folder.
+def export(model: SentenceTransformer) -> onnx.ModelProto:
+    """Return a model as an ONNX graph in fp32, from tokens to vectors of unit length.
 
     Raises:
-        ShelfmarkError: the model has parts that cannot be exported.
+        ShelfmarkError: it has parts that cannot be exported.
     """
     on_cpu = copy.deepcopy(model).to("cpu").float().eval()
-    example = on_cpu.tokenizer(["one text", "another text of more words"], padding=True,
-                               return_tensors="pt")  # fmt: skip
+    texts = ["one text", "another text of more words"]
+    example = on_cpu.tokenizer(texts, padding=True, return_tensors="pt")
     axes = {0: torch.export.Dim("texts"), 1: torch.export.Dim("tokens")}
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter about itself
-        torch.onnx.export(
-            _Normalised(on_cpu),
-            tuple(example[name] for name in INPUTS),
-            folder / MODEL,
-            input_names=list(INPUTS), output_names=[OUTPUT],
-            dynamic_shapes=dict.fromkeys(INPUTS, axes),
-            dynamo=True, external_data=False, verbose=False,
-        )  # fmt: skip
-    _write_tokenizer(model, folder / TOKENIZER)
+        target = Path(folder, "model.onnx")
+        try:
+            torch.onnx.export(
+                _Normalised(on_cpu), tuple(example[name] for name in INPUTS), target,
+                input_names=list(INPUTS), output_names=[OUTPUT],
+                dynamic_shapes=dict.fromkeys(INPUTS, axes),
+                dynamo=True, external_data=False, verbose=False,
+            )  # fmt: skip
+        except Exception as error:  # a foreign model may raise anything
+            reason = one_line(error, 160)
+            raise ShelfmarkError(f"the model cannot be exported to ONNX: {reason}") from error
+        return parse_model(target.read_bytes())
 
 
-def _write_tokenizer(model: SentenceTransformer, path: Path) -> None:
-    """Write the tokenizer with the model's own limit of tokens, and padding to the longest text."""
-    tokenizer = copy.deepcopy(model.tokenizer.backend_tokenizer)
-    tokenizer.enable_truncation(model.max_seq_length)
-    tokenizer.enable_padding(
-        pad_id=model.tokenizer.pad_token_id, pad_token=model.tokenizer.pad_token
-    )
-    path.write_text(tokenizer.to_str(), encoding="utf-8")
+def tokenizer_json(model: SentenceTransformer) -> bytes:
+    """Return the content of the tokenizer.json of a model."""
+    return str(model.tokenizer.backend_tokenizer.to_str()).encode()
 
 
 def encode_with_torch(model: SentenceTransformer, texts: Sequence[str]) -> Floats:
     """Return the vectors of texts by torch, float32 of shape (texts, size)."""
     vectors = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
     return np.asarray(vectors, np.float32)
-
-
-def least_cosine(one: Floats, other: Floats) -> float:
-    """Return the smallest cosine between the rows of two arrays of unit rows."""
-    return float((one * other).sum(axis=1).min())

@@ -5,6 +5,7 @@ Their settings are environment variables that they read when they are imported.
 
 from __future__ import annotations
 
+import logging
 import os
 from importlib.util import find_spec
 
@@ -45,8 +46,9 @@ def prepare(offline: bool) -> None:
 
 def _silence() -> None:
     import datasets
-    from transformers.utils import logging
+    from transformers.utils import logging as of_transformers
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    of_transformers.set_verbosity_error()
+    of_transformers.disable_progress_bar()
     datasets.disable_progress_bars()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
