@@ -145,7 +145,7 @@ def draw_landscape(
     colours = choose_colours(labels, groups)
     shades = np.array([to_rgb(colours[label]) for label in labels])
     # In one call and a random order: no label covers another because it is drawn last.
-    size = float(np.clip(50_000 / len(places), 2, 14))
+    size = float(np.clip(50_000 / len(places), 2, 30))
     x, y = places.T
     axes.scatter(x, y, s=size, c=shades[codes], alpha=0.6, linewidths=0, rasterized=True)
     _write_names(axes, places, codes, labels, colours, names or {}, (low, high))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,7 @@ def draw_levels(landscape: Landscape) -> dict[str, Any]:
             continue
         seen.add(len(labels))
         groups = {label: taxonomy.group_of(label) or OTHER for label in labels}
-        names = {x: taxonomy.full_name(x) for x in labels} if len(labels) <= chart.FEW else {}
+        names = _full_names(labels) if len(labels) <= chart.FEW else {}
         title = (
             f"{len(codes):,} {'synthetic ' * landscape.synthetic}papers of {landscape.split} in "
             f"{len(labels)} {PLURALS[level]}, as {landscape.encoder} places them"
@@ -151,3 +152,10 @@ def draw_levels(landscape: Landscape) -> dict[str, Any]:
             landscape.places, codes, labels, groups, title, names
         )
     return drawn
+
+
+def _full_names(labels: Sequence[str]) -> dict[str, str]:
+    """Return the full names of labels; two categories are called Machine Learning."""
+    names = {label: taxonomy.full_name(label) for label in labels}
+    counts = Counter(names.values())
+    return {x: f"{name} ({x})" if counts[name] > 1 else name for x, name in names.items()}

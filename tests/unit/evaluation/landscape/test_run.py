@@ -85,6 +85,13 @@ def test_pictures_and_data_are_written(landscape: Landscape, tmp_path: Path) -> 
     assert list(read["papers"]) == ["id", "title", "x", "y", "category"]
 
 
+def test_names_that_two_categories_share_are_told_apart(landscape: Landscape) -> None:
+    [axes] = draw_levels(landscape)["landscape-category.png"].axes
+    written = {" ".join(text.get_text().split()) for text in axes.texts}
+    assert {"Machine Learning (cs.LG)", "Machine Learning (stat.ML)", "Robotics"} <= written
+    assert len(written) == len(landscape.categories)
+
+
 def test_a_level_that_tells_no_more_papers_apart_has_no_picture(landscape: Landscape) -> None:
     one_archive = [taxonomy.archive_of(name) == "cs" for name in landscape.categories]
     chosen = [k for k, code in enumerate(landscape.papers.category) if one_archive[code]]
