@@ -246,6 +246,20 @@ def test_a_model_that_reaches_outside_or_is_no_encoder_is_refused(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("place", "count"), [(b"attention_mask", -1), (b"input_ids", 1), (b"total_row", 1)]
+)
+def test_names_that_are_no_utf_8_are_refused_in_silence(
+    export: Export, capfd: pytest.CaptureFixture[str], place: bytes, count: int
+) -> None:
+    path = export() / "model.onnx"
+    path.write_bytes(path.read_bytes().replace(place, b"\xff" * len(place), count))
+    with pytest.raises(ShelfmarkError) as caught:
+        build(path.parent)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_an_artifact_with_an_array_elsewhere_is_refused_too(export: Export, tmp_path: Path) -> None:
     """The digests of a foreign artifact are right, for its maker wrote the card."""
     from shelfmark.embeddings.onnx.encoder import OnnxEncoder

@@ -6,7 +6,7 @@ bring. Neither is opened here, and a graph without loops always ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import onnx
@@ -95,9 +95,8 @@ def read_form(model: onnx.ModelProto) -> GraphForm:
     return GraphForm(inputs, *found[0], quantised)
 
 
-def _listed(names: object) -> str:
-    text = ", ".join(names) if isinstance(names, tuple | dict) else ""
-    return one_line(text, 120) or "none"
+def _listed(names: Iterable[object]) -> str:
+    return one_line(", ".join(map(str, names)), 120) or "none"  # invalid UTF-8 is given as bytes
 
 
 def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:

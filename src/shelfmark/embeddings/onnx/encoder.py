@@ -190,6 +190,7 @@ def _open_session(model: bytes | memoryview) -> onnxruntime.InferenceSession:
             options,
             providers=["CPUExecutionProvider"],
             disabled_optimizers=SLOW_FUSIONS,
+            enable_fallback=False,  # it would print the error, and try the same again
         )
     except Exception as error:  # of the runtime, whose types are not public
         raise ShelfmarkError(f"{MODEL} cannot be run: {one_line(error, 160)}") from error
