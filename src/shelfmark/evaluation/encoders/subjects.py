@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import norm as sparse_norm
-from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
 from shelfmark.core import console
 from shelfmark.core.arrays import Ints
 from shelfmark.embeddings.artifact import OpenEncoder
 from shelfmark.embeddings.baselines import LsaBaseline, TfidfBaseline
+from shelfmark.embeddings.sizes import cut_vectors
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation.encoders.samples import Part, Sample
 from shelfmark.evaluation.encoders.tasks import Side
@@ -98,8 +98,7 @@ class PartVectors:
     def cut(self, size: int) -> PartVectors:
         """Return the first numbers of each vector, of unit length again."""
         cut = {
-            part: (rows, normalize(vectors[:, :size]))
-            for part, (rows, vectors) in self.parts.items()
+            part: (rows, cut_vectors(vectors, size)) for part, (rows, vectors) in self.parts.items()
         }
         return replace(self, name=f"{self.name}:{size}", parts=cut)
 
