@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -11,8 +15,22 @@ from shelfmark.evaluation.encoders.records import EncoderReport, describe_key
 QUALITY = "quality.png"
 SPEED = "abstracts_a_second"
 SHELF = "same_shelf_ndcg10"
+# Shares of a panel: points nearer than this have their names in one column, which is so far from
+# them; and the height of a line.
+NEAR, ROOM, LINE = 0.2, 0.03, 0.055
 # The earlier project's figure of the same metric and sample size, on its own papers.
 EARLIER = {SHELF: 0.587}
+
+
+@dataclass(frozen=True)
+class _Point:
+    """An encoder of a panel; small if its vectors are cut."""
+
+    rate: float
+    quality: float
+    name: str
+    colour: str
+    small: bool
 
 
 def draw_quality(report: EncoderReport) -> Figure:
@@ -33,33 +51,60 @@ def draw_quality(report: EncoderReport) -> Figure:
 
 
 def _draw_panel(axes: Axes, report: EncoderReport, key: str) -> None:
-    rates = []
+    points = []
     for name, figures in report.figures.items():
         rate, quality = figures[SPEED].value, figures[key]
         whole, _, size = name.partition(":")
-        trained = report.encoders[whole]["kind"] != "baseline"
-        colour = ACCENT if trained else INK
+        colour = INK if report.encoders[whole]["kind"] == "baseline" else ACCENT
         error = 2 * quality.error if quality.error is not None else None
         axes.errorbar(rate, quality.value, error, fmt="o", color=colour, capsize=2,
                       alpha=0.5 if size else 1, markersize=5 if size else 8)  # fmt: skip
         label = f"{size} numbers" if size else name
-        axes.annotate(label, (rate, quality.value), (9, 0), textcoords="offset points",
-                      va="center", fontsize=8 if size else 10, color=colour)  # fmt: skip
-        rates.append(rate)
+        points.append(_Point(rate, quality.value, label, colour, bool(size)))
     if key in EARLIER and not report.synthetic:
         axes.axhline(EARLIER[key], color=INK, linewidth=1, linestyle=":")
         axes.text(0.02, EARLIER[key], "earlier project, its own papers", fontsize=8, color=INK,
                   va="bottom", transform=axes.get_yaxis_transform())  # fmt: skip
+    _set_limits(axes, points)
+    for small in (False, True):
+        _write_names(axes, [point for point in points if point.small is small])
+    axes.set_xlabel("abstracts a second, one thread")
+    task = report.tasks[key]
+    title = f"{describe_key(key)}\n{task.queries:,} queries, {task.pool:,} papers"
+    axes.set_title(title, color=INK, fontsize=10)
+
+
+def _set_limits(axes: Axes, points: Sequence[_Point]) -> None:
     axes.set_xscale("log")
-    axes.set_xlim(min(rates) / 2, max(rates) * 8)  # room for the names
+    rates = [point.rate for point in points]
+    axes.set_xlim(min(rates) / 6, max(rates) * 10)  # room for the names
     low, high = axes.get_ylim()
     axes.set_ylim(max(0, min(low, high - 0.2)), high)  # a small difference should look small
     axes.grid(color=SOFT, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.set_xlabel("abstracts a second, one thread")
-    task = report.tasks[key]
-    axes.set_title(
-        f"{describe_key(key)}\n{task.queries:,} queries, {task.pool:,} papers",
-        color=INK, fontsize=10,
-    )  # fmt: skip
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _write_names(axes: Axes, points: Sequence[_Point]) -> None:
+    """Write the name of each point beside it, those of near points below one another.
+
+    The names of whole encoders are to the right of the points, the sizes they are cut to left.
+    """
+    within_axes = axes.transScale + axes.transLimits
+    placed = sorted(
+        ((*within_axes.transform((point.rate, point.quality)), point) for point in points),
+        key=lambda one: one[0],
+    )
+    while placed:
+        near = [one for one in placed if one[0] - placed[0][0] < NEAR]
+        placed = placed[len(near) :]
+        side = near[0][0] - ROOM if near[0][2].small else near[-1][0] + ROOM
+        height = math.inf
+        for x, y, point in sorted(near, key=lambda one: -one[1]):
+            height = min(y, height - LINE)
+            axes.annotate(
+                point.name, (x, y), (side, height), xycoords="axes fraction", va="center",
+                textcoords="axes fraction", ha="right" if point.small else "left",
+                fontsize=8 if point.small else 10, color=point.colour,
+                arrowprops={"arrowstyle": "-", "color": SOFT, "shrinkA": 0, "shrinkB": 4},
+            )  # fmt: skip
