@@ -146,9 +146,10 @@ def _check_reach(training: Settings, cloud: CloudConfig) -> None:
             )
     for key, folder in _model_folders(training):
         if cloud.image is None and Path(folder).expanduser().exists():
+            takes = "encoder.path=null" if key == "path" else "minilm or a name on the hub"
             raise ShelfmarkError(
-                f"encoder.{key}={folder} is of this machine: a job takes minilm or a name on the "
-                "hub, or a folder of an image of your own, cloud.image=…"
+                f"encoder.{key}={folder} is of this machine: a job takes {takes}, or a folder of "
+                "an image of your own, cloud.image=…"
             )
     if training.tracking.kind == "wandb" and cloud.wandb_secret is None:
         raise ShelfmarkError(
@@ -160,7 +161,7 @@ def _check_reach(training: Settings, cloud: CloudConfig) -> None:
 def _model_folders(training: Settings) -> Iterator[tuple[str, str]]:
     """Yield the keys of an encoder that may name the folder of a pretrained model, with values."""
     encoder = getattr(training, "encoder", None)
-    for key in ("base", "guide", "teacher"):
+    for key in ("base", "guide", "path", "teacher"):
         if value := getattr(encoder, key, None):
             yield key, value
 

@@ -282,6 +282,8 @@ def test_a_pretrained_model_of_this_machine_is_refused(
     with pytest.raises(ShelfmarkError, match=f"encoder.base={tmp_path} is of this machine: a job"):
         send(str(tmp_path))
     send(str(tmp_path), IMAGE)  # whose folder of this name is the user's affair
+    with pytest.raises(ShelfmarkError, match="is of this machine: a job takes encoder.path=null"):
+        submit.preview([*GPU, "encoder=minilm", f"encoder.path='{tmp_path}'"], ENCODER)
 
 
 def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
