@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -149,14 +149,15 @@ class BucketFolder:
                 with storage.user_errors(f"{self.address}/{name}"):
                     self.system.get_file(f"{self.root}/{name}", written.name)
 
-    def clear(self) -> None:
-        """Remove all files below; an error is logged only."""
+    def clear(self, below: str = "") -> None:
+        """Remove all files below, or below a folder in it; an error is logged only."""
+        root = f"{self.root}/{below}".rstrip("/")
         try:
             if self.system is None:
-                shutil.rmtree(self.root, ignore_errors=True)
+                shutil.rmtree(root, ignore_errors=True)
             elif self.names():
                 with storage.user_errors(self.address):
-                    self.system.rm(self.root, recursive=True)
+                    self.system.rm(root, recursive=True)
         except ShelfmarkError as error:
             logger.warning("{} is not cleared: {}", self.address, error)
 
@@ -184,12 +185,12 @@ def _with_name(settings: AnySettings, output: BucketFolder) -> AnySettings:
 
 def _restore(stages: BucketFolder, artifacts: Path) -> None:
     """Copy the stages that an earlier attempt has finished to the disk, and nothing else."""
-    names = [name for name in stages.names() if _is_stage(PurePosixPath(name))]
-    for name in names:
+    found = _list_stages(map(PurePosixPath, stages.names()))
+    for name in (name for stage in found for name in stage):
         if not (artifacts / name).exists():
-            stages.get(name, artifacts / name)
-    if names:
-        logger.info("{} finished stages brought back from {}", len(names), stages.address)
+            stages.get(name.as_posix(), artifacts / name)
+    if found:
+        logger.info("{} finished stages brought back from {}", len(found), stages.address)
 
 
 @contextlib.contextmanager
@@ -219,23 +220,51 @@ def _copying_stages(artifacts: Path, stages: BucketFolder) -> Iterator[None]:
 
 
 def _copy_new(artifacts: Path, stages: BucketFolder, copied: dict[Path, tuple[int, int]]) -> None:
-    for path in artifacts.glob(f"{checkpoint.UNFINISHED}*/*{checkpoint.SUFFIX}"):
-        name = path.relative_to(artifacts)
-        with contextlib.suppress(FileNotFoundError):  # removed: the training is finished
-            state = path.stat()
+    paths = artifacts.glob(f"{checkpoint.UNFINISHED}*/**/*")
+    names = (path.relative_to(artifacts) for path in paths if path.is_file())
+    found = _list_stages(PurePosixPath(name.as_posix()) for name in names)
+    for stage in found:
+        last = artifacts / stage[-1]
+        with contextlib.suppress(FileNotFoundError):  # removed: the training has gone on
+            state = last.stat()
             mark = (state.st_mtime_ns, state.st_size)
-            if _is_stage(PurePosixPath(name.as_posix())) and copied.get(path) != mark:
-                stages.put(path, name.as_posix())
-                copied[path] = mark
+            if copied.get(last) != mark:
+                for name in stage:
+                    stages.put(artifacts / name, name.as_posix())
+                copied[last] = mark
+    _remove_replaced({artifacts / stage[-1] for stage in found}, artifacts, stages, copied)
 
 
-def _is_stage(name: PurePosixPath) -> bool:
-    return (
-        len(name.parts) == 2
-        and name.parts[0].startswith(checkpoint.UNFINISHED)
-        and name.suffix == checkpoint.SUFFIX
-        and not name.name.startswith(".")
-    )
+def _remove_replaced(
+    present: set[Path], artifacts: Path, stages: BucketFolder, copied: dict[Path, tuple[int, int]]
+) -> None:
+    """Remove the folders from the bucket that a library has replaced by newer ones beside them."""
+    for last in [path for path in copied if path.name == checkpoint.FOLDER_MARK]:
+        beside = {path.parent.parent for path in present}
+        if last not in present and last.parent.parent in beside:
+            stages.clear(last.parent.relative_to(artifacts).as_posix())
+            del copied[last]
+
+
+def _list_stages(names: Iterable[PurePosixPath]) -> list[list[PurePosixPath]]:
+    """Return the finished stages among the files of checkpoints.
+
+    A stage is one file, or a folder with a mark, which comes last: where the mark is, the others
+    are.
+    """
+    safe = sorted(name for name in names if _is_visible(name))
+    stages = [[name] for name in safe if len(name.parts) == 2 and name.suffix == checkpoint.SUFFIX]
+    for mark in (name for name in safe if name.name == checkpoint.FOLDER_MARK):
+        inside = [name for name in safe if mark.parent in name.parents and name != mark]
+        stages.append([*inside, mark])
+    return stages
+
+
+def _is_visible(name: PurePosixPath) -> bool:
+    """Whether a file is of a checkpoint, not half-written, and not outside of it."""
+    first, *others = name.parts
+    hidden = any(part.startswith(".") for part in others)
+    return bool(others) and first.startswith(checkpoint.UNFINISHED) and not hidden
 
 
 def _deliver(artifact: Path, report: Path, output: BucketFolder) -> None:

@@ -29,6 +29,9 @@ from shelfmark.errors import ShelfmarkError, one_line
 SUFFIX = ".zip"
 STRUCTURE, MANIFEST = "structure.pkl", "manifest.json"
 UNFINISHED = ".unfinished-"
+# The trainer of transformers keeps checkpoints of its own, each a folder below that of the stages.
+# This file is the last that it writes, so that a folder that has it is whole.
+FOLDER_MARK = "trainer_state.json"
 LOCK = "lock"
 MAX_AGE = 7 * 86400  # seconds after which an unfinished run is removed
 

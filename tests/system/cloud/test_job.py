@@ -28,7 +28,7 @@ from shelfmark.models.registry import Registry
 from shelfmark.training import train
 from tests.conftest import QUICK, paths_in
 from tests.support import hashed_encoder
-from tests.support.moments import PATIENCE, kill_group_when
+from tests.support.moments import PATIENCE, kill_group_when, until
 from tests.support.vertex_server import Google, running
 
 Training = Callable[[Config], Path]
@@ -193,16 +193,31 @@ def test_an_encoder_is_resumed_and_delivered_like_a_model(
 ) -> None:
     hashed_encoder.register(monkeypatch)
     settings = hashed_encoder.make_settings()
-    stage = Path("encoders", ".unfinished-0123456789-1", "pairs.zip")
+    stages = Path("encoders", ".unfinished-0123456789-1")
+    trainer = stages / "trainer"
     output = tmp_path / "gcs" / "my-bucket" / "jobs" / NAME
 
     def preempted(_: EncoderSettings) -> Path:
-        stage.parent.mkdir(parents=True)
-        stage.write_bytes(b"pairs")
+        stages.mkdir(parents=True)
+        (stages / "pairs.zip").write_bytes(b"pairs")
+        save_trainer(trainer / "checkpoint-1")
+        save_trainer(trainer / "checkpoint-2")
+        kept = output / "checkpoints" / trainer.relative_to("encoders")
+        until(lambda: len([*kept.rglob("trainer_state.json")]) == 2)
+        shutil.rmtree(trainer / "checkpoint-1")
+        until(lambda: not (kept / "checkpoint-1").exists())
+        (trainer / "checkpoint-3").mkdir()
+        (trainer / "checkpoint-3" / "model.safetensors").write_bytes(b"half")
         raise KeyboardInterrupt
 
     def resumed(named: EncoderSettings) -> Path:
-        assert stage.read_bytes() == b"pairs"
+        found = [path.relative_to(stages).as_posix() for path in stages.rglob("*")]
+        assert sorted(found) == [
+            "pairs.zip", "trainer", "trainer/checkpoint-2", "trainer/checkpoint-2/1_Pooling",
+            "trainer/checkpoint-2/1_Pooling/config.json", "trainer/checkpoint-2/model.safetensors",
+            "trainer/checkpoint-2/trainer_state.json",
+        ]  # fmt: skip
+        assert (stages / "pairs.zip").read_bytes() == b"pairs"
         return hashed_encoder.save_encoder(
             Path("encoders"), ["one text", "another"], str(named.name), settings=named
         )
@@ -221,6 +236,14 @@ def test_an_encoder_is_resumed_and_delivered_like_a_model(
     assert there.encode(["one text"]).tobytes() == here.encode(["one text"]).tobytes()
     shutil.rmtree("encoders")
     assert job.run_in_job(settings, ENCODER, never) == Path("encoders", NAME)
+
+
+def save_trainer(folder: Path) -> None:
+    """Write a checkpoint as the trainer of transformers does, its state last."""
+    (folder / "1_Pooling").mkdir(parents=True)
+    (folder / "1_Pooling" / "config.json").write_bytes(b"{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "trainer_state.json").write_bytes(b"{}")
 
 
 def test_outside_a_job_a_training_runs_unchanged(

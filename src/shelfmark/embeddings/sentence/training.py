@@ -18,6 +18,7 @@ from transformers import PrinterCallback, TrainerCallback
 
 from shelfmark.config.encoders import SentenceConfig
 from shelfmark.core import console
+from shelfmark.core.checkpoint import FOLDER_MARK
 from shelfmark.embeddings.protocol import EpochCallback
 from shelfmark.embeddings.sentence.evaluator import METRIC
 from shelfmark.embeddings.sentence.losses import LABELLED, make_loss
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
         InformationRetrievalEvaluator,
     )
 
-STATE = "trainer_state.json"  # the last file of a checkpoint that is written
 NEVER = 10**9  # steps: `_Evaluations` decides when to evaluate and to save
 KEPT = 2  # checkpoints: the best and the last
 
@@ -132,7 +132,7 @@ def _last_complete(folder: Path) -> Path | None:
     steps = sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.split("-")[1]))
     for path in steps:
         try:
-            json.loads((path / STATE).read_bytes())
+            json.loads((path / FOLDER_MARK).read_bytes())
         except (OSError, ValueError):  # killed while it was written
             continue
         return path
