@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -42,6 +42,19 @@ class TrainingData:
     papers: dict[Text, Annotated[int, Field(ge=0)]]
     submitted: dict[Text, Any] | None = None
     sources: list[dict[Text, Any]] | None = None
+
+    @classmethod
+    def from_card(cls, folder: str, digest: str, card: dict[str, Any]) -> Self:
+        """Return the splits of a folder, whose card has this digest and these values."""
+        return cls(
+            folder=folder,
+            card_sha256=digest,
+            source=card["source"],
+            synthetic=card["synthetic"],
+            papers=card["splits"],
+            submitted=card["submitted"],
+            sources=card.get("sources"),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return what `card.json` holds; the files only where there are several."""

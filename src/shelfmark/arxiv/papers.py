@@ -49,6 +49,7 @@ class Paper:
         comments: of the authors.
         version: the number of the version, 0 if unknown.
         updated: the day of the last change of the record, None if unknown.
+        authors: as its source writes them, for `parse_authors`; None if it does not.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Paper:
     # Not in the representation, of which the digest of generated papers is made.
     version: int = field(default=0, repr=False)
     updated: date | None = field(default=None, repr=False)
+    authors: object = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

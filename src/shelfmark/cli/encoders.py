@@ -1,4 +1,4 @@
-"""`shelfmark embed`, `evaluate-encoder`, `landscape`: vectors, their quality, their picture."""
+"""`shelfmark train-encoder`, `embed`, `evaluate-encoder` and `landscape`: vectors of papers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ from shelfmark.cli.command import Command, Whole
 from shelfmark.cli.extras import require_extra
 from shelfmark.cli.options import expand_home, reports_option, without_empty
 from shelfmark.cli.output import print_table
+from shelfmark.cli.overrides import (
+    OverridesCommand,
+    encoder_overrides_argument,
+    load_encoder_settings,
+)
 
 if TYPE_CHECKING:
+    from shelfmark.config.encoders import EncoderSettings
     from shelfmark.embeddings.locate import LocatedEncoder
     from shelfmark.evaluation.landscape.projection import Method
 
@@ -46,6 +52,36 @@ def local_encoder(encoder: str, encoders: str) -> Iterator[LocatedEncoder]:
         for module, extra in family_of(artifact.read_card(located.folder).kind).needs.items():
             require_extra(module, extra)
         yield located
+
+
+@click.command(
+    "train-encoder",
+    cls=OverridesCommand,
+    encoder=True,
+    stopped="the same command resumes after the last finished epoch",
+)
+@encoder_overrides_argument
+def train_encoder(overrides: tuple[str, ...]) -> None:
+    """Train an encoder: make missing splits, train, measure on validation, save."""
+    if "tracking=wandb" in overrides:
+        require_extra("wandb", "wandb")
+    from shelfmark.cloud.job import run_in_job
+    from shelfmark.config.trainings import ENCODER
+    from shelfmark.embeddings.families import family_of
+    from shelfmark.evaluation.encoders.validation import figures_table
+    from shelfmark.training import train_encoder as training
+
+    settings = load_encoder_settings(overrides)
+    for module, extra in family_of(settings.encoder.kind).needs.items():
+        require_extra(module, extra)
+
+    def train_and_print(settings: EncoderSettings) -> Path:
+        result = training.train_encoder(settings)
+        if result.metrics is not None:
+            print_table(figures_table(result.metrics))
+        return result.folder
+
+    run_in_job(settings, ENCODER, train_and_print)
 
 
 @click.command("embed", cls=Command)
@@ -148,4 +184,4 @@ def landscape(
             click.echo(path)
 
 
-COMMANDS = (embed_papers, evaluate_encoder, landscape)
+COMMANDS = (train_encoder, embed_papers, evaluate_encoder, landscape)

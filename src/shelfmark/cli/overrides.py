@@ -13,6 +13,7 @@ from shelfmark.cli.command import Command
 from shelfmark.config.groups import CLOUD, list_groups
 
 if TYPE_CHECKING:
+    from shelfmark.config.encoders import EncoderSettings
     from shelfmark.config.schema import Config
 
 OVERRIDE = re.compile(r"^(?:\+{0,2}[A-Za-z_][\w./@-]*=|~[A-Za-z_])")
@@ -22,6 +23,14 @@ EXAMPLES = (
     'data=csv "data.path=my papers.csv" data.level=archive',
     "+model.params.gamma=1",
 )
+ENCODER_EXAMPLES = (
+    "experiment=fast encoder.size=128",
+    "data=snapshot data.path=[arxiv.zip,more.jsonl.zst]",
+    "encoder=minilm encoder.precision=fp32",
+)
+# The groups that only one of the two kinds of training has.
+CLASSIFIER_GROUPS = frozenset({"model", "engine"})
+ENCODER_GROUPS = frozenset({"encoder"})
 
 
 class Override(click.ParamType[str]):
@@ -64,43 +73,51 @@ class OverridesCommand(Command):
 
     Args:
         cloud: whether the groups of the cloud are among them.
+        encoder: whether the groups are those of a training of an encoder, or of a classifier.
     """
 
-    def __init__(self, *args: Any, cloud: bool = False, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, cloud: bool = False, encoder: bool = False, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
-        self._cloud = cloud
+        self._groups = _groups(cloud, ENCODER_GROUPS if encoder else CLASSIFIER_GROUPS)
+        self._examples = ENCODER_EXAMPLES if encoder else EXAMPLES
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the configuration groups, read from `configs/`, and examples of overrides."""
         super().format_epilog(ctx, formatter)
-        formatter.write(f"\nGroups:\n{_listed_groups(self._cloud)}\n")
-        examples = "".join(f"  {ctx.info_name} {example}\n" for example in EXAMPLES)
+        listed = "\n".join(f"  {group}={'|'.join(names)}" for group, names in self._groups.items())
+        formatter.write(f"\nGroups:\n{listed}\n")
+        examples = "".join(f"  {ctx.info_name} {example}\n" for example in self._examples)
         formatter.write(f"\nAny key of configs/ can be set:\n{examples}")
 
 
-def choices(cloud: bool = False) -> list[str]:
+def choices(cloud: bool = False, kind: frozenset[str] = CLASSIFIER_GROUPS) -> list[str]:
     """Return each choice of each configuration group as an override."""
-    return [f"{group}={name}" for group, names in _groups(cloud).items() for name in names]
+    return [f"{group}={name}" for group, names in _groups(cloud, kind).items() for name in names]
 
 
 def cloud_choices() -> list[str]:
     """Return the overrides of `choices`, and those of the groups of the cloud."""
-    return choices(cloud=True)
+    return choices(cloud=True, kind=CLASSIFIER_GROUPS | ENCODER_GROUPS)
 
 
-def _groups(cloud: bool) -> dict[str, list[str]]:
+def encoder_choices() -> list[str]:
+    """Return the overrides of `choices` for a training of an encoder."""
+    return choices(kind=ENCODER_GROUPS)
+
+
+def _groups(cloud: bool, kind: frozenset[str]) -> dict[str, list[str]]:
+    others = (CLASSIFIER_GROUPS | ENCODER_GROUPS) - kind
     return {
         group: names
         for group, names in list_groups().items()
-        if cloud or not group.startswith(CLOUD)
+        if group not in others and (cloud or not group.startswith(CLOUD))
     }
 
 
-def _listed_groups(cloud: bool) -> str:
-    return "\n".join(f"  {group}={'|'.join(names)}" for group, names in _groups(cloud).items())
-
-
 overrides_argument = click.argument("overrides", nargs=-1, type=Override(choices))
+encoder_overrides_argument = click.argument("overrides", nargs=-1, type=Override(encoder_choices))
 cloud_overrides_argument = click.argument("overrides", nargs=-1, type=Override(cloud_choices))
 
 
@@ -114,5 +131,19 @@ def load_settings(overrides: Sequence[str]) -> Config:
     from shelfmark.core import console
 
     settings = load_config(overrides)
+    console.configure_logging(settings.log_level)
+    return settings
+
+
+def load_encoder_settings(overrides: Sequence[str]) -> EncoderSettings:
+    """Return the configuration of a training of an encoder, as `load_settings`.
+
+    Raises:
+        ShelfmarkError: an override names nothing, or a value is wrong.
+    """
+    from shelfmark.config.load import load_encoder_config
+    from shelfmark.core import console
+
+    settings = load_encoder_config(overrides)
     console.configure_logging(settings.log_level)
     return settings

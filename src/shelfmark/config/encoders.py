@@ -6,14 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ModelWrapValidatorHandler, SerializeAsAny, model_validator
 
-from shelfmark.config.schema import (
-    VERSION,
-    DataConfig,
-    Fraction,
-    Paths,
-    Strict,
-    TrackingConfig,
-)
+from shelfmark.config.schema import Fraction, Strict, TrainingSettings
 from shelfmark.errors import nearest
 
 MOST_SIZE = 4096  # numbers of a vector
@@ -43,15 +36,44 @@ class EncoderConfig(Strict):
         return ENCODER_KINDS[kind].model_validate(values)
 
 
+class PairWeights(Strict):
+    """The pairs of texts of an epoch, by kind: how many, as a multiple of the papers."""
+
+    title_abstract: float = Field(ge=0)
+    halves: float = Field(ge=0)
+    authors: float = Field(ge=0)
+    cross_lists: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not any(vars(self).values()):
+            raise ValueError("one kind of pairs needs a weight above 0")
+        return self
+
+
 class StaticConfig(EncoderConfig):
     """A table of one vector for each term."""
 
     kind: Literal["static"] = "static"
     size: int = Field(ge=1, le=MOST_SIZE)
+    sizes: list[Annotated[int, Field(ge=1)]]
+    min_df: Annotated[int, Field(ge=1)]
+    max_terms: int | None = Field(ge=1)
+    start: Literal["random", "lsa"]
     epochs: int = Field(ge=1)
     batch: int = Field(ge=2)
     learning_rate: float = Field(gt=0)
+    scale: float = Field(gt=0, le=100)
     dropout: Fraction | None
+    sizes_weight: float = Field(ge=0)
+    category_weight: float = Field(ge=0)
+    pairs: PairWeights
+
+    @model_validator(mode="after")
+    def _smaller_sizes(self) -> Self:
+        if self.sizes != sorted({size for size in self.sizes if size < self.size}):
+            raise ValueError(f"sizes should ascend and be smaller than size={self.size}")
+        return self
 
 
 class MinilmConfig(EncoderConfig):
@@ -113,14 +135,7 @@ ENCODER_KINDS: dict[str, type[EncoderConfig]] = {
 }
 
 
-class EncoderSettings(Strict):
+class EncoderSettings(TrainingSettings):
     """The complete configuration of a training of an encoder."""
 
-    name: str | None = Field(pattern=VERSION)
-    seed: int = Field(ge=0, lt=2**31)
-    log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"]
-    paths: Paths
-    data: DataConfig
     encoder: SerializeAsAny[EncoderConfig]
-    tracking: TrackingConfig
-    experiment: str | None

@@ -38,7 +38,7 @@ def load_config(overrides: Sequence[str] = ()) -> Config:
 def load_encoder_config(overrides: Sequence[str] = ()) -> EncoderSettings:
     """Compose the configuration of a training of an encoder, as `load_config` that of a model.
 
-    Papers without a label are kept unless `data.unlabelled` says otherwise.
+    Papers without a label, and authors, are kept unless overrides say otherwise.
 
     Raises:
         ShelfmarkError: as `load_config`.

@@ -124,6 +124,7 @@ class DataConfig(Strict):
     min_words: int = Field(ge=0)
     # Not written while `drop`, as above.
     unlabelled: Literal["drop", "keep"] = Field("drop", exclude_if=lambda value: value == "drop")
+    authors: bool = Field(False, exclude_if=lambda value: not value)
     maths: Maths
     max_bad: float = Field(ge=0, le=1)
     split: Literal["hash", "time"]
@@ -349,21 +350,32 @@ class EngineConfig(Strict):
         return self
 
 
-class Config(Strict):
-    """The complete configuration of a training."""
+class TrainingSettings(Strict):
+    """What every training has: a name, a seed, folders, data and a record."""
 
     name: str | None = Field(pattern=VERSION)
     seed: int = Field(ge=0, lt=2**31)
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"]
     paths: Paths
     data: DataConfig
+    tracking: TrackingConfig
+    experiment: str | None
+
+
+class Config(TrainingSettings):
+    """The complete configuration of a training of a classifier."""
+
     features: FeaturesConfig
     model: SerializeAsAny[ModelConfig]
     predict: PredictConfig
-    tracking: TrackingConfig
     # Not written while local: it does not change the model, and older cards lack it.
     engine: EngineConfig = Field(EngineConfig(), exclude_if=lambda engine: engine.kind == "local")
-    experiment: str | None
+
+    @model_validator(mode="after")
+    def _has_labels(self) -> Config:
+        if self.data.unlabelled == "keep" or self.data.authors:
+            raise ValueError("data.unlabelled and data.authors are for shelfmark train-encoder")
+        return self
 
     @model_validator(mode="after")
     def _has_features(self) -> Config:

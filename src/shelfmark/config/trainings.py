@@ -55,7 +55,7 @@ ENCODER = Training(
     EncoderSettings,
     frozenset({"encoder"}),
     "encoders",
-    ("data.unlabelled=keep",),
+    ("data.unlabelled=keep", "data.authors=true"),
 )
 AnyTraining = Training[Settings]
 TRAININGS: dict[str, AnyTraining] = {one.command: one for one in (CLASSIFIER, ENCODER)}

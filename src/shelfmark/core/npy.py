@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 SUFFIX = ".npy"
-DTYPES = ("<f4", "<f8", "<i4", "<i8", "|u1")
+DTYPES = ("<f4", "<f8", "<i4", "<i8", "|i1", "|u1")
 MOST_DIMENSIONS = 2
 
 

@@ -28,6 +28,7 @@ from shelfmark.errors import ShelfmarkError, one_line
 
 # The classes whose states a structure may hold: the module and the name of each.
 CLASSES = {
+    ("shelfmark.embeddings.static.encoder", "StaticEncoder"),
     ("shelfmark.models.boosted.decision", "CalibratedClassifier"),
     ("shelfmark.models.boosted.decision", "CrossLists"),
     ("shelfmark.models.boosted.features", "ChosenTerms"),

@@ -17,6 +17,7 @@ import pyarrow as pa
 from loguru import logger
 
 from shelfmark.arxiv import papers, taxonomy
+from shelfmark.arxiv.authors import parse_authors
 from shelfmark.arxiv.papers import BrokenRecord, Paper
 from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.schema import DataConfig
@@ -28,7 +29,7 @@ from shelfmark.data.duplicates import (
     newest_of_each,
     revision_number,
 )
-from shelfmark.data.splits import SCHEMA, SPLITS, assign_split
+from shelfmark.data.splits import SPLITS, assign_split, schema_of
 from shelfmark.errors import ShelfmarkError
 
 if TYPE_CHECKING:  # worker processes do without it
@@ -39,7 +40,6 @@ if TYPE_CHECKING:  # worker processes do without it
 MIN_READ = 1000
 MOST_WARNINGS = 10  # about categories that the taxonomy lacks
 NO_LETTER_OR_DIGIT = bytes(i for i in range(128) if not chr(i).isalnum())
-CLEANED = pa.schema([field for field in SCHEMA if field.name != "label"])
 
 # The numbers of a paper: hashes of its identifier and of its text, its revision, its day as an
 # ordinal, indices of its split and of its primary category, and a `Reason`.
@@ -48,8 +48,9 @@ KEYS = {
     "primary": np.int32, "reason": np.int8,
 }  # fmt: skip
 
-# As in `CLEANED`: identifier, title, abstract, text, categories, day of submission.
-Row = tuple[str, str, str, str, tuple[str, ...], date]
+# As in `cleaned_schema`: identifier, title, abstract, text, categories, day of submission, and the
+# authors where the splits have them.
+Row = tuple[str | date | Sequence[str], ...]
 
 
 class Reason(IntEnum):
@@ -100,7 +101,7 @@ class CleanedChunk:
 
     Args:
         read: number of records.
-        rows: rows of the schema `CLEANED`, without the papers that are dropped.
+        rows: rows of `cleaned_schema`, without the papers that are dropped.
         keys: for each paper that could be read, dropped or not, the numbers of `KEYS`. `split` is
             an index into `SPLITS`, `primary` one into `categories`; a dropped paper has 0 in both,
             and the hash of an empty text.
@@ -207,7 +208,9 @@ def clean_records(data: DataConfig, records: list[tuple[int, Any]], file: int = 
         key, split, primary = b"", 0, 0
         if reason is Reason.KEPT:
             text = join_texts(title, abstract, data.maths)
-            rows.append((paper.id, title, abstract, text, paper.categories, paper.submitted))
+            names = (parse_authors(paper.authors),) if data.authors else ()
+            row = (paper.id, title, abstract, text, paper.categories, paper.submitted, *names)
+            rows.append(row)
             key = text_key(title, abstract)
             split = SPLITS.index(assign_split(data, paper.id, paper.submitted))
             primary = places.setdefault(paper.categories[0], len(places))
@@ -219,8 +222,14 @@ def clean_records(data: DataConfig, records: list[tuple[int, Any]], file: int = 
     named = zip(("revision", "day", "split", "primary", "reason"), columns, strict=True)
     keys = {"id": hashes[::2], "text": hashes[1::2], **dict(named)}
     keys = {name: keys[name].astype(kind) for name, kind in KEYS.items()}
-    batch = pa.record_batch(list(zip(*rows, strict=True)) or [()] * len(CLEANED), schema=CLEANED)
+    schema = cleaned_schema(data)
+    batch = pa.record_batch(list(zip(*rows, strict=True)) or [()] * len(schema), schema=schema)
     return CleanedChunk(len(records), batch, keys, list(places), broken, file, unlisted)
+
+
+def cleaned_schema(data: DataConfig) -> pa.Schema:
+    """Return the columns of cleaned rows: those of the splits without the label."""
+    return pa.schema([field for field in schema_of(data.authors) if field.name != "label"])
 
 
 def text_key(title: str, abstract: str) -> bytes:
@@ -236,6 +245,8 @@ def _reason_to_drop(data: DataConfig, paper: Paper, abstract: str) -> Reason:
     # Plain text has one blank less than words, unless it is empty.
     if abstract.count(" ") + bool(abstract) < data.min_words:
         return Reason.TOO_SHORT
+    if data.unlabelled == "keep":
+        return Reason.KEPT
     # Custom labels have no level.
     custom = isinstance(data.labels, dict)
     if not custom and taxonomy.label_at(paper.categories[0], data.level) is None:

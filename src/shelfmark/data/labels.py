@@ -42,7 +42,7 @@ def choose_labels(data: DataConfig, counts: Counter[str]) -> list[str]:
             )
     enough = {name for name in data.labels or counts if counts[name] >= data.min_papers}
     chosen = sorted(enough, key=lambda label: (-counts[label], label))[: data.top]
-    if len(chosen) < 2:
+    if len(chosen) < 2 and data.unlabelled == "drop":
         raise ShelfmarkError(
             f"data: {len(chosen)} labels have data.min_papers={data.min_papers} papers, "
             "two are needed; lower it or read more papers"

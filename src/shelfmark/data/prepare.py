@@ -24,30 +24,30 @@ import pyarrow.parquet as pq
 from loguru import logger
 
 from shelfmark.arxiv.text import CLEANING
-from shelfmark.config.schema import Config, DataConfig
+from shelfmark.config.schema import DataConfig, TrainingSettings
 from shelfmark.core import console, files, parallel, storage
 from shelfmark.core.arrays import Array
 from shelfmark.core.files import Location
 from shelfmark.data import dvc, inputs, sources
 from shelfmark.data.cleaning import (
-    CLEANED,
     KEYS,
     CleanedChunk,
     Reason,
     RecordCounts,
     clean_records,
+    cleaned_schema,
     mark_duplicates,
     reason_names,
 )
 from shelfmark.data.labels import LEFT_OUT, choose_labels, label_of, surplus_rows
 from shelfmark.data.splits import (
     CARD,
-    SCHEMA,
     SPLITS,
     Splits,
     SplitWriter,
     check_splits,
     open_splits,
+    schema_of,
 )
 from shelfmark.errors import ShelfmarkError
 
@@ -58,7 +58,7 @@ WORTH_SHARING = 16 << 20  # bytes of a source from which on several processes ar
 RECIPE = 3
 
 
-def prepare_splits(config: Config) -> Splits:
+def prepare_splits(config: TrainingSettings) -> Splits:
     """Return the splits of a configuration: those on disk if they match, else new ones.
 
     Raises:
@@ -114,7 +114,7 @@ def _write(
     keys, categories = _spill(data, paths, counts, spill)
     keys["reason"] = mark_duplicates(keys)
     labels = _label(data, keys, categories)
-    label_counts = _write_splits(spill, labels, keys[keys["spilled"]], folder)
+    label_counts = _write_splits(data, spill, labels, keys[keys["spilled"]], folder)
     spill.unlink()
     for split in SPLITS:
         if not label_counts[split]:
@@ -146,11 +146,11 @@ def _spill(
     with (
         console.progress("reading papers") as bar,
         pa.OSFile(str(spill), "wb") as file,
-        pa.ipc.new_file(file, CLEANED, options=options) as writer,
+        pa.ipc.new_file(file, cleaned_schema(data), options=options) as writer,
     ):
         for chunk in _clean_source(data, paths):
             counts.add(chunk)
-            asked = [not data.labels or label_of(data, x) in data.labels for x in chunk.categories]
+            asked = [_may_be_kept(data, category) for category in chunk.categories]
             places = [categories.setdefault(name, len(categories)) for name in chunk.categories]
             kept = chunk.keys["reason"] == Reason.KEPT
             primary = chunk.keys["primary"][kept]
@@ -164,6 +164,13 @@ def _spill(
     counts.close()
     keys = {name: np.concatenate(parts.pop(name)) for name in COLUMNS}
     return pd.DataFrame(keys, copy=False), list(categories)
+
+
+def _may_be_kept(data: DataConfig, category: str) -> bool:
+    """Whether papers of a primary category may be kept, as far as the configuration tells."""
+    if not data.labels or data.unlabelled == "keep":
+        return True
+    return label_of(data, category) in data.labels
 
 
 def _clean_source(data: DataConfig, paths: Sequence[Location | None]) -> Iterator[CleanedChunk]:
@@ -182,16 +189,22 @@ def _clean_numbered(data: DataConfig, numbered: tuple[int, list[tuple[int, Any]]
 
 
 def _label(data: DataConfig, keys: pd.DataFrame, categories: list[str]) -> list[str]:
-    """Return the labels; add to each row the index of its label, or `LEFT_OUT`."""
+    """Return the labels; add to each row the index of its label, or `LEFT_OUT`.
+
+    A row without a label is dropped unless `data.unlabelled` keeps it.
+    """
     of_category = [label_of(data, name) or "" for name in categories]  # "" is never a label
     kept = np.flatnonzero(keys["reason"] == Reason.KEPT)
     category = keys["primary"].to_numpy()[kept]
-    labels = choose_labels(data, Counter(np.array(of_category, object)[category]))
+    counts = Counter(np.array(of_category, object)[category])
+    del counts[""]
+    labels = choose_labels(data, counts)
     code = np.array([labels.index(x) if x in labels else LEFT_OUT for x in of_category])
     codes = np.full(len(keys), LEFT_OUT)
     codes[kept] = code[category]
     reason = keys["reason"].to_numpy().copy()
-    reason[kept[code[category] == LEFT_OUT]] = Reason.OTHER_LABEL
+    if data.unlabelled == "drop":
+        reason[kept[code[category] == LEFT_OUT]] = Reason.OTHER_LABEL
     more = surplus_rows(data, keys, codes)
     codes[more], reason[more] = LEFT_OUT, Reason.SURPLUS
     keys["label"], keys["reason"] = codes, reason
@@ -213,9 +226,12 @@ def _tally(data: DataConfig, keys: pd.DataFrame, counts: RecordCounts) -> list[d
 
 
 def _write_splits(
-    spill: Path, labels: list[str], keys: pd.DataFrame, folder: Path
+    data: DataConfig, spill: Path, labels: list[str], keys: pd.DataFrame, folder: Path
 ) -> dict[str, Counter[str]]:
-    """Write the labelled rows to their splits in the order of the source; count the labels."""
+    """Write the rows to their splits in the order of the source; count the labels.
+
+    A paper without a label counts as one of the label "".
+    """
     label_counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     names = pa.array([*labels, None], pa.string())  # index LEFT_OUT
     with (
@@ -225,7 +241,8 @@ def _write_splits(
         pa.OSFile(str(spill), "rb") as file,
     ):
         paths = (folder / f"{split}.parquet" for split in SPLITS)
-        writers = [stack.enter_context(SplitWriter(path)) for path in paths]
+        schema = schema_of(data.authors)
+        writers = [stack.enter_context(SplitWriter(path, schema)) for path in paths]
         reader, start = pa.ipc.open_file(file), 0
         for index in range(reader.num_record_batches):
             batch = reader.get_batch(index)
@@ -233,12 +250,13 @@ def _write_splits(
             start += batch.num_rows
             code, where = part["label"].to_numpy(), part["split"].to_numpy()
             label = names.take(pa.array(code % len(names)))
-            columns = [label if name == "label" else batch[name] for name in SCHEMA.names]
-            table = pa.Table.from_arrays(columns, schema=SCHEMA)
+            columns = [label if name == "label" else batch[name] for name in schema.names]
+            table = pa.Table.from_arrays(columns, schema=schema)
+            kept = part["reason"].to_numpy() == Reason.KEPT
             for number, (split, writer) in enumerate(zip(SPLITS, writers, strict=True)):
-                chosen = (where == number) & (code != LEFT_OUT)
+                chosen = (where == number) & kept
                 writer.add(table.filter(pa.array(chosen)))
-                label_counts[split].update(labels[place] for place in code[chosen])
+                label_counts[split].update([*labels, ""][place] for place in code[chosen])
             bar.advance(batch.num_rows)
     return label_counts
 
@@ -278,7 +296,7 @@ def _write_card(
         "labels": {split: dict(sorted(label_counts[split].items())) for split in SPLITS},
         "submitted": {"first": days["min"], "last": days["max"]},
         "text_cleaning": CLEANING,
-        "schema": {field.name: str(field.type) for field in SCHEMA},
+        "schema": {field.name: str(field.type) for field in schema_of(data.authors)},
         "files": {f"{s}.parquet": files.sha256(folder / f"{s}.parquet") for s in SPLITS},
     }
     (folder / CARD).write_bytes(orjson.dumps(card, option=orjson.OPT_INDENT_2))

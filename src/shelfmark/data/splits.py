@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
         ("submitted", pa.date32()),
     ]
 )
+AUTHORS = pa.field("authors", pa.list_(pa.string()))  # with `data.authors`
 ROW_GROUP = 16384
 # A hash splits labels evenly only on average. With this salt, the first of 1,254 found by counting
 # labels alone, each label of 500 papers or more is within a point of its share in every split, on
@@ -46,7 +47,7 @@ class Splits:
     card: dict[str, Any]
 
     def read(self, split: str, columns: list[str] | None = None) -> pa.Table:
-        """Return one split as a table of `SCHEMA`, or some of its columns.
+        """Return one split as a table of its schema, or some of its columns.
 
         Raises:
             ShelfmarkError: the split is unknown, or its file is missing or damaged.
@@ -56,16 +57,26 @@ class Splits:
         path = self.folder / f"{split}.parquet"
         try:
             with files.open_regular(path):
-                return pq.read_table(path, columns=columns, schema=SCHEMA)
+                return pq.read_table(path, columns=columns, schema=self.schema)
         except (OSError, pa.ArrowInvalid) as error:
             raise ShelfmarkError(
                 f"cannot read {path}: {error}; remove {self.folder} and run shelfmark data again"
             ) from error
 
     @property
+    def schema(self) -> pa.Schema:
+        """The columns of each split."""
+        return schema_of(authors=bool(self.card["config"].get("authors")))
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the card, which holds the digests of the files."""
         return files.sha256(self.folder / CARD)
+
+
+def schema_of(authors: bool) -> pa.Schema:
+    """Return the columns of splits with or without the authors' names."""
+    return SCHEMA.append(AUTHORS) if authors else SCHEMA
 
 
 def open_splits(folder: Path) -> Splits:
@@ -144,8 +155,9 @@ class SplitWriter:
     A thread compresses, which is most of the work, while the next rows are prepared.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd", compression_level=1)
+    def __init__(self, path: Path, schema: pa.Schema = SCHEMA) -> None:
+        self._schema = schema
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd", compression_level=1)
         self._waiting: list[pa.Table] = []
         self._thread = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
@@ -163,7 +175,7 @@ class SplitWriter:
             self._writer.close()
 
     def add(self, table: pa.Table) -> None:
-        """Add rows of `SCHEMA`, written once they fill a row group."""
+        """Add rows of the schema, written once they fill a row group."""
         self._waiting.append(table)
         if sum(part.num_rows for part in self._waiting) >= ROW_GROUP:
             self._flush()
@@ -171,7 +183,7 @@ class SplitWriter:
     def _flush(self) -> None:
         # One row group at a time: memory stays flat, and a full disk is reported.
         self._wait()
-        table = pa.concat_tables([SCHEMA.empty_table(), *self._waiting]).combine_chunks()
+        table = pa.concat_tables([self._schema.empty_table(), *self._waiting]).combine_chunks()
         self._waiting = []
         if table.num_rows:
             self._writing = self._thread.submit(self._writer.write_table, table, table.num_rows)

@@ -6,28 +6,31 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 from threadpoolctl import threadpool_info
 
+from shelfmark.config.encoders import EncoderSettings
 from shelfmark.config.schema import Config
 from shelfmark.core import files
 from shelfmark.data.splits import Splits
+from shelfmark.embeddings import artifact as encoders
+from shelfmark.embeddings import families as encoder_families
 from shelfmark.models import artifact, families
 
 PACKAGE = Path(__file__).parents[1]
 # The code that computes what a checkpoint holds. The splits have a separate digest.
-CODE = (
-    "arxiv/taxonomy.py",
+COMMON = (
     "core/checkpoint.py",
     "core/marks.py",
     "core/npy.py",
     "core/parallel.py",
     "core/structure.py",
-    "data/labels.py",
-    "models/protocol.py",
     "tfidf",
 )
+OF_CLASSIFIERS = ("arxiv/taxonomy.py", "data/labels.py", "models/protocol.py")
+OF_ENCODERS = ("embeddings/protocol.py",)
 
 
 def key_of(settings: Config, splits: Splits) -> str:
@@ -38,16 +41,45 @@ def key_of(settings: Config, splits: Splits) -> str:
     """
     settled = settings.model_dump(mode="json", include={"seed", "features", "model"})
     settled["model"]["n_jobs"] = settings.model.n_jobs or os.cpu_count() or 1
+    kind = settings.model.kind
+    return _digest([settled, splits.digest, artifact.versions(kind), _libraries(), _code(kind)])
+
+
+def key_of_encoder(settings: EncoderSettings, splits: Splits) -> str:
+    """Return the key of a training of an encoder, as `key_of` that of a classifier."""
+    settled = settings.model_dump(mode="json", include={"seed", "encoder"})
+    settled["encoder"]["n_jobs"] = settings.encoder.n_jobs or os.cpu_count() or 1
+    kind = settings.encoder.kind
+    code = [files.sha256(path) for path in encoder_files(kind)]
+    return _digest([settled, splits.digest, encoders.versions(kind), _libraries(), code])
+
+
+def _digest(parts: list[Any]) -> str:
+    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:10]
+
+
+def _libraries() -> list[dict[str, Any]]:
+    """Return the numerical libraries that are loaded, with their threads."""
     known = ("internal_api", "version", "architecture", "num_threads")
     libraries = [{name: found.get(name) for name in known} for found in threadpool_info()]
-    libraries.sort(key=orjson.dumps)
+    return sorted(libraries, key=orjson.dumps)
+
+
+def _code(kind: str) -> list[str]:
     # The files, not the commit: changes that are not committed yet count too.
-    code = [files.sha256(path) for path in code_files(settings.model.kind)]
-    parts = [settled, splits.digest, artifact.versions(settings.model.kind), libraries, code]
-    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:10]
+    return [files.sha256(path) for path in code_files(kind)]
 
 
 def code_files(kind: str) -> Iterator[Path]:
     """Yield the modules on which the numbers of a kind of model depend, in a fixed order."""
-    for path in (*(PACKAGE / name for name in CODE), families.folder_of(kind)):
+    return _modules([*COMMON, *OF_CLASSIFIERS], families.folder_of(kind))
+
+
+def encoder_files(kind: str) -> Iterator[Path]:
+    """Yield the modules on which the numbers of a kind of encoder depend, in a fixed order."""
+    return _modules([*COMMON, *OF_ENCODERS], encoder_families.folder_of(kind))
+
+
+def _modules(names: list[str], folder: Path) -> Iterator[Path]:
+    for path in (*(PACKAGE / name for name in names), folder):
         yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from shelfmark.config.schema import Config
+from shelfmark.config.trainings import Settings
 from shelfmark.core import files
 from shelfmark.core.checkpoint import MAX_AGE
 from shelfmark.errors import ShelfmarkError
@@ -19,38 +19,41 @@ RESERVED = ".training-"
 
 
 @contextlib.contextmanager
-def reserve_name(settings: Config) -> Iterator[str]:
-    """Yield the name of a training, which no other training of these models takes meanwhile.
+def reserve_name(settings: Settings, folder: Path) -> Iterator[str]:
+    """Yield the name of a training, which no other training of this folder takes meanwhile.
 
     The system releases the lock behind it however the process ends. A name that is generated is
     one that nobody has.
 
+    Args:
+        settings: the configuration.
+        folder: of what such trainings make, such as `models`.
+
     Raises:
-        ShelfmarkError: a training of the configured name is running, or the folder of the models
-            cannot be written.
+        ShelfmarkError: a training of the configured name is running, or the folder cannot be
+            written.
     """
-    models = Path(settings.paths.models)
-    name, lock = _lock_name(models, settings)
+    name, lock = _lock_name(folder, settings)
     try:
         yield name
     finally:
         with contextlib.suppress(OSError):  # Windows removes no open file
-            (models / f"{RESERVED}{name}").unlink()
+            (folder / f"{RESERVED}{name}").unlink()
         lock.close()
 
 
-def default_name(settings: Config) -> str:
+def default_name(settings: Settings) -> str:
     """Return a name of the time, the data and the experiment: 20260102-030405-sample-fast."""
     parts = (f"{datetime.now(UTC):%Y%m%d-%H%M%S}", settings.data.source, settings.experiment)
     return "-".join(part for part in parts if part)
 
 
-def _lock_name(models: Path, settings: Config) -> tuple[str, IO[bytes]]:
-    with files.report_write_errors(models):
-        models.mkdir(parents=True, exist_ok=True)
-    _remove_outdated(models)
+def _lock_name(folder: Path, settings: Settings) -> tuple[str, IO[bytes]]:
+    with files.report_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    _remove_outdated(folder)
     if settings.name:
-        if lock := _lock(models, settings.name):
+        if lock := _lock(folder, settings.name):
             return settings.name, lock
         raise ShelfmarkError(
             f"name={settings.name}: a training of this name is running; "
@@ -59,13 +62,13 @@ def _lock_name(models: Path, settings: Config) -> tuple[str, IO[bytes]]:
     first = default_name(settings)
     for number in itertools.count(1):
         name = first if number == 1 else f"{first}-{number}"
-        if not (models / name).exists() and (lock := _lock(models, name)):
+        if not (folder / name).exists() and (lock := _lock(folder, name)):
             return name, lock
     raise AssertionError  # count() has no end
 
 
-def _lock(models: Path, name: str) -> IO[bytes] | None:
-    path = models / f"{RESERVED}{name}"
+def _lock(folder: Path, name: str) -> IO[bytes] | None:
+    path = folder / f"{RESERVED}{name}"
     with files.report_write_errors(path):
         while True:
             lock = files.try_lock(path)
@@ -74,9 +77,9 @@ def _lock(models: Path, name: str) -> IO[bytes] | None:
                 return lock
 
 
-def _remove_outdated(models: Path) -> None:
+def _remove_outdated(folder: Path) -> None:
     """Remove what killed trainings left long ago; a repeated name uses it again."""
-    for path in models.glob(f"{RESERVED}*"):
+    for path in folder.glob(f"{RESERVED}*"):
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > MAX_AGE and (lock := files.try_lock(path)):
                 path.unlink()

@@ -60,8 +60,9 @@ def train_model(settings: Config) -> TrainingResult:
         ShelfmarkError: the data, the configuration or the disk do not allow it, or the name is
             taken, by a model or by a training that is running.
     """
-    with reserve_name(settings) as name:
-        folder = Path(settings.paths.models) / name
+    models = Path(settings.paths.models)
+    with reserve_name(settings, models) as name:
+        folder = models / name
         if folder.exists():
             return complete_saved_run(folder, settings)
         with family_of(settings.model.kind).open_engine(settings.engine) as engine:
@@ -167,15 +168,7 @@ def build_card(settings: Config, name: str, key: str, splits: Splits, fitted: Fi
         created=str(stamp["created"]),
         git_commit=git_commit(),
         config=settings.model_dump(mode="json"),
-        data=TrainingData(
-            folder=str(splits.folder),
-            card_sha256=splits.digest,
-            source=splits.card["source"],
-            synthetic=splits.card["synthetic"],
-            papers=splits.card["splits"],
-            submitted=splits.card["submitted"],
-            sources=splits.card.get("sources"),
-        ),
+        data=TrainingData.from_card(str(splits.folder), splits.digest, splits.card),
         classes=[ClassLabel(label, settings.data.name_of(label)) for label in fitted.classes],
         listed=list(fitted.targets.listed),
         text_cleaning=list(CLEANING),

@@ -21,7 +21,6 @@ from shelfmark.config.load import load_config
 from shelfmark.config.schema import DataConfig
 from shelfmark.data import cleaning, sources
 from shelfmark.data.cleaning import (
-    CLEANED,
     KEYS,
     MIN_READ,
     CleanedChunk,
@@ -29,11 +28,12 @@ from shelfmark.data.cleaning import (
     RecordCounts,
     reason_names,
 )
-from shelfmark.data.splits import SPLITS, assign_split
+from shelfmark.data.splits import SPLITS, assign_split, schema_of
 from shelfmark.errors import ShelfmarkError
 
 WORDS = "one two three four five six seven eight nine ten " * 2
 IDS = itertools.count()
+CLEANED = pa.schema([field for field in schema_of(authors=False) if field.name != "label"])
 NO_ROWS = pa.record_batch([()] * len(CLEANED), schema=CLEANED)
 
 

@@ -19,6 +19,7 @@ from shelfmark.errors import ShelfmarkError
 
 SYNTHETIC = False
 COLUMNS = ("id", "title", "category_code", "published_date", "summary")
+READ = (*COLUMNS, "authors")  # a table may lack the last
 
 
 def read_records(path: Location | None) -> Iterator[Record]:
@@ -27,7 +28,7 @@ def read_records(path: Location | None) -> Iterator[Record]:
     Raises:
         ShelfmarkError: the file is missing, is no table, or lacks a column.
     """
-    with open_records(files.require_file(path, "data.path"), COLUMNS, COLUMNS) as records:
+    with open_records(files.require_file(path, "data.path"), READ, COLUMNS) as records:
         if records.kind != "a table":
             raise ShelfmarkError(
                 f"{records.place}: seems to be {records.kind}; data=csv reads a table, "
@@ -60,6 +61,7 @@ def parse_paper(record: dict[str, Any]) -> Paper:
         categories=parse_categories(values["category_code"]),
         submitted=parse_day(values["published_date"]),
         version=parse_version(values["id"]),
+        authors=record.get("authors"),
     )
 
 

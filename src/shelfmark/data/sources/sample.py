@@ -9,6 +9,7 @@ sequence Python guarantees.
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
@@ -128,6 +129,10 @@ TITLES = (
     "Towards {a} {x} with {y}",
 )
 PEOPLE = (r"Erd\H{o}s", r"Poincar\'e", r"G\"odel", r"L\'evy", "Gauss", r"It\^o", r"Fej\'er")
+SURNAMES = (
+    "Abel, Banach, Cauchy, Dirac, Euler, Fermi, Gauss, Hardy, Ito, Jacobi, Kepler, Levy, Maxwell, "
+    "Noether, Pauli, Quine, Riemann, Shannon, Turing, Weyl, Yukawa, Zermelo, Bell, Curie, Dyson"
+)
 CLEANING_CASES = ("withdrawn", "foreign", "short", "version", "copy")
 
 
@@ -179,6 +184,15 @@ def _add_defect(case: str, paper: Paper, earlier: Paper) -> Paper:
     return Paper(ident, title, abstract, paper.categories, paper.submitted, comments)
 
 
+def _write_authors(number: int, category: str) -> str:
+    """Return two or three authors of a category; no random number is drawn, the papers stay."""
+    surnames = SURNAMES.split(", ")
+    drawn = zlib.crc32(f"{number} {category}".encode())
+    chosen = [(drawn >> shift) % len(surnames) for shift in (0, 8, 16)[: 2 + drawn % 2]]
+    field = category.partition(".")[2] or category
+    return ", ".join(f"Ada {field} {surnames[place]}" for place in dict.fromkeys(chosen))
+
+
 class _Author:
     """Writes papers, all from one stream of random numbers."""
 
@@ -225,6 +239,7 @@ class _Author:
             categories=tuple(listed),
             submitted=submitted,
             comments=f"{5 + int(self._random() * 40)} pages",
+            authors=_write_authors(number, category),
         )
 
     def _category(self) -> str:

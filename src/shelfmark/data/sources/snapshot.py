@@ -69,7 +69,8 @@ def parse_paper(record: Any) -> Paper:
     version, updated = parse_revision(record)
     categories = parse_categories(names)
     ident = parse_identifier(ident)
-    return Paper(ident, title, abstract, categories, day, comments, version, updated)
+    authors = record.get("authors_parsed") or record.get("authors")
+    return Paper(ident, title, abstract, categories, day, comments, version, updated, authors)
 
 
 def _not_text(record: dict[str, Any]) -> str:

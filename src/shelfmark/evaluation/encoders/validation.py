@@ -7,6 +7,7 @@ import re
 import pyarrow as pa
 
 from shelfmark.arxiv.text import Maths
+from shelfmark.core.output.tables import Table
 from shelfmark.embeddings.protocol import Encoder
 from shelfmark.evaluation.encoders.samples import Sample
 from shelfmark.evaluation.encoders.subjects import Subject, encode_parts
@@ -51,3 +52,9 @@ def measure_validation(
         for key, scores in task.scores(vectors.of(task.queries), vectors.of(task.pool))
     }
     return {key: found[key] for key in FIGURES if key in found}
+
+
+def figures_table(figures: dict[str, float]) -> Table:
+    """Return the figures of `measure_validation` as rows with their names for people."""
+    rows = [[FIGURES[key], f"{value:.3f}"] for key, value in figures.items()]
+    return Table(("", "validation"), rows)
