@@ -10,6 +10,7 @@ from shelfmark.config.schema import Fraction, Strict, TrainingSettings
 from shelfmark.errors import nearest
 
 MOST_SIZE = 4096  # numbers of a vector
+MOST_SCALE = 40.0  # of cosines: exp(-2 x 40) is the last that single precision holds well
 
 
 class EncoderConfig(Strict):
@@ -63,7 +64,7 @@ class StaticConfig(EncoderConfig):
     epochs: int = Field(ge=1)
     batch: int = Field(ge=2)
     learning_rate: float = Field(gt=0)
-    scale: float = Field(gt=0, le=100)
+    scale: float = Field(gt=0, le=MOST_SCALE)
     dropout: Fraction | None
     sizes_weight: float = Field(ge=0)
     category_weight: float = Field(ge=0)

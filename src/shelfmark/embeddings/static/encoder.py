@@ -70,14 +70,12 @@ class StaticEncoder(Structured):
         """Check that each term has a row and a scale.
 
         Raises:
-            ValueError: it has not, or a scale is no length.
+            ValueError: it has not.
         """
         terms = len(self.vectorizer.vocabulary_)
         checks.require_range("size", [self.size], 1, MOST_SIZE)
         checks.require_shape("rows", self.rows, (terms, self.size))
         checks.require_shape("scales", self.scales, (terms,))
-        if not (np.isfinite(self.scales).all() and (self.scales >= 0).all()):
-            raise ValueError("scales should be finite and not negative")
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """Return the vectors of texts, float32 of shape (texts, size).

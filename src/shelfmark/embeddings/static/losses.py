@@ -40,12 +40,13 @@ def contrast_pairs(left: Floats, right: Floats, scale: float) -> PairLoss:
     """
     pairs = len(left)
     scores = left @ right.T
-    scores -= 1  # no cosine exceeds 1, so nothing overflows
+    # No cosine exceeds 1, so nothing overflows; up to `MOST_SCALE` nothing becomes 0 either.
+    scores -= 1
     scores *= scale
     np.exp(scores, out=scores)
     rows, columns = scores.sum(axis=1), scores.sum(axis=0)
     own = np.einsum("ii->i", scores)
-    likelihood = np.log(own * own / (rows * columns))
+    likelihood = 2 * np.log(own) - np.log(rows) - np.log(columns)
     scores *= (1 / rows)[:, None] + 1 / columns
     own -= 2
     scores *= scale / (2 * pairs)

@@ -76,8 +76,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self._place = np.zeros(len(self.terms.rows), np.int32)
-        full = {self.terms.rows.shape[1]: 1.0}
-        self._weights = dict.fromkeys(self.config.sizes, self.config.sizes_weight) | full
+        self._weights: dict[int, float] = {}
 
     def run_epoch(self, epoch: int) -> float:
         """Train on all pairs once, and return the mean loss of the pairs."""
@@ -86,10 +85,22 @@ class Trainer:
         losses = []
         with console.progress(f"epoch {epoch + 1} of {config.epochs}", len(batches)) as bar:
             for number, batch in enumerate(batches):
+                self._weights = self._weigh_sizes(number)
                 done = (epoch + number / len(batches)) / config.epochs
                 losses.append(self._step(batch, config.learning_rate * (1 - done), rng))
                 bar.advance(1)
         return float(np.mean(losses))
+
+    def _weigh_sizes(self, step: int) -> dict[int, float]:
+        """Return the weight of the loss at each size of a step: the whole, and a smaller in turn.
+
+        All smaller sizes in every step would take twice the time for the same vectors.
+        """
+        full = {self.config.size: 1.0}
+        if not self.config.sizes or not self.config.sizes_weight:
+            return full
+        smaller = self.config.sizes[step % len(self.config.sizes)]
+        return {smaller: self.config.sizes_weight} | full
 
     def _step(self, batch: Batch, rate: float, rng: np.random.Generator) -> float:
         config = self.config
