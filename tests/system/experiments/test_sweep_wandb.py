@@ -16,6 +16,8 @@ from tests.support.moments import PATIENCE
 from tests.support.wandb_server import KEY
 from tests.support.wandb_sweep_server import SweepServer
 from tests.system.experiments.test_sweep import QUICK, written
+from tests.system.experiments.test_sweep_encoder import QUICK as QUICK_ENCODER
+from tests.system.experiments.test_sweep_encoder import SWEEP as ENCODERS
 
 SWEEP = {
     "method": "random",
@@ -79,6 +81,26 @@ def test_with_an_account_wandb_runs_the_sweep(tmp_path: Path, server: SweepServe
     assert KEY not in done.stdout + done.stderr
     assert not (tmp_path / "models").exists()
     assert not (tmp_path / "wandb").exists()
+
+
+def test_wandb_runs_a_sweep_of_encoders(tmp_path: Path, server: SweepServer) -> None:
+    written(tmp_path, "mine", {**ENCODERS, "run_cap": 2})
+    done = inv(tmp_path, server, "mine.yaml", *QUICK_ENCODER)
+    assert done.returncode == 0, done.stderr
+    (sent,) = server.sweeps
+    assert sent["program"] == "train-encoder"
+    assert sent["metric"] == {"name": "known_item_mrr", "goal": "maximize"}
+    assert sorted(server.runs) == ["run1", "run2"]
+    for name, size in (("run1", 2), ("run2", 32)):
+        run = server.runs[name]
+        assert run.config["encoder"]["size"] == size
+        assert len([row for row in run.history if "train" in row]) == 2
+        assert 0 < run.summary["known_item_mrr"] <= 1
+        assert run.ended
+    made = (tmp_path / "reports" / "sweeps" / "mine.yaml").read_text()
+    assert "encoder:\n" in made
+    assert "size: 32" in made
+    assert not (tmp_path / "encoders").exists()
 
 
 def test_an_agent_can_join_an_existing_sweep(tmp_path: Path, server: SweepServer) -> None:

@@ -11,34 +11,31 @@ import orjson
 import pytest
 
 from shelfmark.config.encoders import EncoderSettings
+from shelfmark.config.load import load_encoder_config
 from shelfmark.embeddings import artifact
-from shelfmark.training import tracking, wandb_sync
+from shelfmark.training import wandb_sync
+from shelfmark.training.train_encoder import train_encoder
 from tests.conftest import paths_in
-from tests.support import hashed_encoder, wandb_record
+from tests.support import wandb_record
 from tests.support.wandb_server import WandbServer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes and limits")
 NAME = "recorded"
-LOSSES = [{"train": 2.0, "validation": 1.5}, {"train": 1.0, "validation": 1.25}]
+QUICK = [
+    "data.options.papers=400", "data.min_papers=10", "encoder.size=16", "encoder.sizes=[8]",
+    "encoder.epochs=2", "encoder.batch=64",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EncoderSettings]:
-    """The configuration of a run that has been recorded offline."""
+    """The configuration of a training that has been recorded offline."""
     home = tmp_path_factory.mktemp("home")
+    places = [f"paths.encoders={home / 'encoders'}", *paths_in(home)]
+    settings = load_encoder_config([*QUICK, "tracking=wandb", f"name={NAME}", *places])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "offline")
-        hashed_encoder.register(patch)
-        encoders = f"paths.encoders={home / 'encoders'}"
-        settings = hashed_encoder.make_settings("tracking=wandb", encoders, *paths_in(home))
-        with tracking.start_run(settings, NAME, {"key": "k", "git_commit": "c0ffee"}) as run:
-            for epoch, losses in enumerate(LOSSES):
-                run.log(epoch, losses)
-            run.finish({"known_item_mrr": 0.75})
-            folder = hashed_encoder.save_encoder(
-                home / "encoders", ["one text"], NAME, sizes=[32], settings=settings
-            )
-            run.log_encoder(folder, artifact.read_card(folder))
+        train_encoder(settings)
         yield settings
 
 
@@ -58,11 +55,14 @@ def test_configuration_losses_and_summary_are_as_in_the_local_record(
     local = orjson.loads((reports / NAME / "run.json").read_bytes())
     assert {key: record.config[key] for key in local["config"]} == local["config"]
     assert local["config"] == settings.model_dump(mode="json")
-    assert local["config"]["encoder"]["kind"] == "hashed"
-    assert record.rows == [{"_step": step, **losses} for step, losses in enumerate(LOSSES)]
-    best = {"best_round": 1, "best_validation": 1.25}
-    assert local["summary"] == {"known_item_mrr": 0.75, **best}
+    lines = (reports / NAME / "history.jsonl").read_bytes().splitlines()
+    history = [orjson.loads(line) for line in lines]
+    assert [row["step"] for row in history] == [0, 1]
+    assert record.rows == [{"_step": row.pop("step"), **row} for row in history]
     assert {key: record.summary[key] for key in local["summary"]} == local["summary"]
+    figures = artifact.read_card(Path(settings.paths.encoders) / NAME).metrics["validation"]
+    assert 0 < figures["known_item_mrr"] <= 1
+    assert {key: local["summary"][key] for key in figures} == figures
 
 
 def test_the_encoder_is_an_artifact_of_its_own_kind_and_name(
@@ -76,7 +76,7 @@ def test_the_encoder_is_an_artifact_of_its_own_kind_and_name(
     folder = Path(settings.paths.encoders) / NAME
     card = artifact.read_card(folder)
     about = orjson.loads(made.metadata)
-    assert (about["size"], about["sizes"], about["details"]) == (64, [32], card.details)
+    assert (about["size"], about["sizes"], about["details"]) == (16, [8], card.details)
     assert (about["digest"], about["files"]) == (card.digest, card.files)
     staged = {entry.path: Path(entry.local_path) for entry in made.manifest.contents}
     assert {name: sha256(path) for name, path in staged.items()} == {
@@ -86,14 +86,15 @@ def test_the_encoder_is_an_artifact_of_its_own_kind_and_name(
 
 
 def test_an_offline_run_of_an_encoder_is_sent_once(
-    reports: Path, monkeypatch: pytest.MonkeyPatch
+    settings: EncoderSettings, reports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with WandbServer() as server:
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
         assert wandb_sync.sync_runs(reports) == 1
         ((_, run),) = server.runs.items()
-        assert (run.name, run.group, run.ended) == (NAME, "k", True)
-        assert run.summary["known_item_mrr"] == 0.75
+        card = artifact.read_card(Path(settings.paths.encoders) / NAME)
+        assert (run.name, run.group, run.ended) == (NAME, card.key, True)
+        assert run.summary["known_item_mrr"] == card.metrics["validation"]["known_item_mrr"]
         assert server.artifact("encoder")["committed"]
         assert wandb_sync.sync_runs(reports) == 0

@@ -19,7 +19,7 @@ from shelfmark.config.groups import list_groups
 from shelfmark.core import environment, files, pages
 from shelfmark.core.output.tables import Table
 from shelfmark.errors import ShelfmarkError
-from shelfmark.experiments.sweeps.programs import LOSS, STEPS
+from shelfmark.experiments.sweeps.programs import LOSS, STEPS, Program
 from shelfmark.experiments.sweeps.spec import Values, read_sweep
 from shelfmark.experiments.sweeps.trial import Outcome, Plan, open_plan
 from shelfmark.training import wandb as wandb_run
@@ -56,8 +56,7 @@ class SweepResult:
         counts = f"{len(ranked)} trials completed, {pruned} pruned, {failed} failed"
         runs = self.plan.sweep.runs
         named = {LOSS: "loss", **runs.figures}
-        figures = list(dict.fromkeys([LOSS, *runs.columns]))
-        figures = figures if metric in figures else [metric, *figures]
+        figures = _choose_figures(metric, runs, ranked)
         drawn = self.plan.sweep.drawn_keys()
         rows = [
             [
@@ -71,6 +70,14 @@ class SweepResult:
         short = [key.rpartition(".")[2] for key in drawn]
         columns = ("trial", *(named[key] for key in figures), f"{runs.step}s", *short)
         return Table(columns, rows, title=f"{self.plan.name}: {counts}")
+
+
+def _choose_figures(metric: str, runs: Program, outcomes: list[Outcome]) -> list[str]:
+    """Return the figures that a table shows: the metric, and the usual ones that trials have."""
+    known = {key for outcome in outcomes for key in outcome.figures}
+    usual = [LOSS, *runs.columns]
+    wanted = usual if metric in usual else [metric, *usual]
+    return [key for key in wanted if key in known]
 
 
 def choose_engine(asked: str = "auto") -> tuple[Engine, str]:

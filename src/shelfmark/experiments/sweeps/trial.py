@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal
 
 from shelfmark.config.trainings import Settings
 from shelfmark.core import checkpoint
@@ -18,9 +18,6 @@ from shelfmark.errors import ShelfmarkError, nearest
 from shelfmark.experiments.sweeps.programs import LOSS
 from shelfmark.experiments.sweeps.spec import Sweep, Values, as_overrides, check_sweep
 from shelfmark.models.protocol import RoundCallback
-
-if TYPE_CHECKING:
-    from shelfmark.config.schema import Config
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ def open_plan(
         raise ShelfmarkError(
             f"metric: this {runs.main} has no {runs.step}s and no {LOSS}: take {runs.columns[0]}"
         )
-    splits = prepare_splits(cast("Config", first))
+    splits = prepare_splits(first)
     plan = Plan(name, sweep, overrides, splits.folder, threads)
     key = runs.shared_key(first, splits, sweep.drawn_keys())
     if key is None:
