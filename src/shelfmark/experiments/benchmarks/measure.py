@@ -21,6 +21,7 @@ from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from shelfmark.arxiv.papers import Paper
+from shelfmark.config.encoders import EncoderSettings
 from shelfmark.config.load import load_config, load_encoder_config
 from shelfmark.config.schema import Config
 from shelfmark.core import console
@@ -192,11 +193,9 @@ def time_answer(settings: Config, folder: str) -> dict[str, Any]:
     }
 
 
-def time_encoding(settings: Config) -> dict[str, Any]:
-    """Time the default encoder beside what a user would run instead."""
-    own = load_encoder_config()
-    own = own.model_copy(update={"data": settings.data, "paths": settings.paths})
-    return time_encoders(own, prepare_splits(settings))
+def time_encoding(settings: EncoderSettings) -> dict[str, Any]:
+    """Time an encoder beside what a user would run instead."""
+    return time_encoders(settings, prepare_splits(settings))
 
 
 def _papers(settings: Config) -> Iterator[Paper]:
@@ -250,14 +249,19 @@ MEASUREMENTS: dict[str, Callable[..., dict[str, Any]]] = {
     "share": time_engine,
     "predict": time_file_prediction,
     "latency": time_answer,
-    "encode": time_encoding,
 }
+OF_ENCODERS: dict[str, Callable[..., dict[str, Any]]] = {"encode": time_encoding}
 
 
 def main(name: str, arguments: str, overrides: Sequence[str]) -> None:
     """Make one measurement and print it as one JSON line."""
     with console.one_line_errors():
-        result = MEASUREMENTS[name](load_config(overrides), *filter(None, arguments.split(",")))
+        measurements, load = (
+            (OF_ENCODERS, load_encoder_config)
+            if name in OF_ENCODERS
+            else (MEASUREMENTS, load_config)
+        )
+        result = measurements[name](load(overrides), *filter(None, arguments.split(",")))
         print(orjson.dumps(result | {"own_mb": memory.own_peak_mb()}).decode())
 
 
