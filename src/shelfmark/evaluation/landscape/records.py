@@ -13,7 +13,7 @@ from shelfmark.evaluation.records import Record
 LEVELS: tuple[Level, ...] = ("group", "archive", "category")
 SIDE = 10_000  # the coordinates of papers are whole numbers from 0 to this
 LONGEST_TITLE = 120  # characters
-OTHER = "other"  # the label of a category whose archive is not listed
+OTHER = "other"  # the group of a category whose archive is not listed
 
 
 class Papers(Record):
@@ -73,8 +73,11 @@ class Landscape(Record):
         return np.array([self.papers.x, self.papers.y], np.float64).T
 
     def labels_at(self, level: Level) -> tuple[Ints, list[str]]:
-        """Return the label of each paper at a level, as indices of the labels, and the labels."""
-        of_category = [taxonomy.label_at(x, level) or OTHER for x in self.categories]
+        """Return the label of each paper at a level, as indices of the labels, and the labels.
+
+        A category that is too coarse for the level, or not listed, is a label of its own.
+        """
+        of_category = [taxonomy.label_at(x, level) or x for x in self.categories]
         labels = sorted(set(of_category))
         codes = np.array([labels.index(label) for label in of_category], np.int64)
         return codes[self.papers.category], labels

@@ -106,6 +106,18 @@ def test_a_level_that_tells_no_more_papers_apart_has_no_picture(landscape: Lands
     assert list(draw_levels(cs)) == ["landscape-category.png"]
 
 
+def test_a_category_that_is_too_coarse_is_a_label_of_its_group(landscape: Landscape) -> None:
+    names = sorted({*landscape.categories, "cond-mat"})
+    papers = landscape.papers.model_copy(
+        update={"category": [names.index("cond-mat")] * len(landscape.papers.id)}
+    )
+    coarse = landscape.model_copy(update={"categories": names, "papers": papers})
+    codes, labels = coarse.labels_at("category")
+    assert {labels[code] for code in codes} == {"cond-mat"}
+    codes, labels = coarse.labels_at("group")
+    assert {labels[code] for code in codes} == {"physics"}
+
+
 def test_scaled_places_keep_their_shape() -> None:
     places = np.array([[0.0, 0.0], [4.0, 1.0], [2.0, 0.5]])
     scaled = scale_places(places)
