@@ -85,6 +85,10 @@ for line in sys.stdin:
 """
 NOWHERE = ["--url", "http://127.0.0.1:9/oai", "--since", "2026-11-01"]
 PAPERS = ["--papers", "papers.jsonl"]
+ENCODER = [
+    "experiment=fast", "data.options.papers=600", "data.min_papers=5", "encoder.size=8",
+    "encoder.sizes=[]", "encoder.epochs=1", "encoder.batch=64", "encoder.n_jobs=1",
+]  # fmt: skip
 # What each command is asked for. Of the others, `serve` and `monitor` go on for as long as nobody
 # stops them, `load-test` starts a service, `bench-drift` needs thousands of papers, `sync` a run of
 # W&B, and those of the cloud write nothing here.
@@ -100,6 +104,10 @@ READING = {
     "promote": ["promote", "quick"],
     "drift": ["drift", *PAPERS],
     "convert-model": ["convert-model", "quick"],
+    "train-encoder": ["train-encoder", *ENCODER, "name=new"],
+    "embed": ["embed", "--file", "papers.jsonl", "--out", "vectors.npy", "--ids", "ids.txt"],
+    "evaluate-encoder": ["evaluate-encoder", "--no-baselines"],
+    "landscape": ["landscape", "--method", "pca"],
 }
 WRITING = {
     **{name: words for name, words in READING.items() if name != "convert-model"},
@@ -166,6 +174,7 @@ def prepared(home: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("prepared") / "work"
     shutil.copytree(home, folder, symlinks=True)
     assert run(READING["evaluate"], folder).code == 0
+    assert run(["train-encoder", *ENCODER, "name=small"], folder).code == 0
     paper = {"title": "a robot arm", "abstract": "A robot arm grasps objects by motion planning."}
     lines = (json.dumps({"id": str(number), **paper}) for number in range(30))
     (folder / "papers.jsonl").write_text("\n".join(lines))
