@@ -89,7 +89,8 @@ class Submission:
     def needs(self) -> set[str]:
         """The extras that the training needs."""
         encoder = getattr(self.training, "encoder", None)
-        return set(family_of(encoder.kind).needs.values()) if encoder else set()
+        family = family_of(encoder.kind) if encoder else None
+        return {*family.needs.values(), *family.fit_needs.values()} if family else set()
 
     @property
     def image_name(self) -> str:

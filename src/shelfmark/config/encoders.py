@@ -125,6 +125,8 @@ class SentenceConfig(EncoderConfig):
     def _consistent(self) -> Self:
         if self.queries > self.pool:
             raise ValueError(f"queries={self.queries} should not exceed pool={self.pool}")
+        if self.sizes != sorted({*self.sizes}):
+            raise ValueError(f"sizes={self.sizes} should ascend")
         return self
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shelfmark.config.encoders import EncoderSettings
+from shelfmark.core import project
 from shelfmark.core.arrays import Floats
+from shelfmark.errors import ShelfmarkError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,7 +74,8 @@ class EncoderFamily(ABC):
         description: its name for people.
         libraries: those whose versions must be the ones that wrote a saved encoder.
         files: the names of files that every artifact of the family has.
-        needs: the extra that it needs, as {module: extra}.
+        needs: the extra that it needs, as {module: extra}; a command installs it by itself.
+        fit_needs: the extra that only a training needs; no command installs it by itself.
     """
 
     kind: str
@@ -79,6 +83,20 @@ class EncoderFamily(ABC):
     libraries: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     needs: dict[str, str] = {}  # noqa: RUF012 - overridden, never changed
+    fit_needs: dict[str, str] = {}  # noqa: RUF012 - overridden, never changed
+
+    def check_installed(self) -> None:
+        """Check that the libraries of `fit_needs` are installed.
+
+        Raises:
+            ShelfmarkError: one is not; names what installs it.
+        """
+        for module, extra in self.fit_needs.items():
+            if find_spec(module) is None:
+                raise ShelfmarkError(
+                    f"a training with encoder={self.kind} needs {module}: "
+                    f"{project.install_command(extra)}; docs/encoders.md says what that downloads"
+                )
 
     @abstractmethod
     def fit(

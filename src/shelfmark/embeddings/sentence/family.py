@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shelfmark.config.encoders import EncoderSettings, SentenceConfig
-from shelfmark.embeddings.onnx.family import MODEL, TOKENIZER, open_encoder
+from shelfmark.embeddings.onnx.family import MODEL, TOKENIZER, MinilmFamily, open_encoder
 from shelfmark.embeddings.protocol import Encoder, EncoderFamily, EpochCallback, FittedEncoder
 from shelfmark.embeddings.sentence import libraries
 from shelfmark.embeddings.sentence.base import is_local
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from shelfmark.core.checkpoint import Checkpoint
     from shelfmark.embeddings.card import EncoderCard
 
+TRAINING_LIBRARIES = (
+    "torch", "transformers", "sentence_transformers", "accelerate", "datasets", "onnxscript",
+)  # fmt: skip
+
 
 class SentenceFamily(EncoderFamily):
     """Trains a sentence transformer; what it saves is opened as any other ONNX encoder."""
@@ -30,6 +34,8 @@ class SentenceFamily(EncoderFamily):
     description = "fine-tuned sentence transformer"
     libraries = ("onnxruntime", "tokenizers")
     files = (MODEL, TOKENIZER)
+    needs = MinilmFamily.needs
+    fit_needs = dict.fromkeys(TRAINING_LIBRARIES, "sentence")
 
     def fit(
         self,
@@ -54,6 +60,7 @@ class SentenceFamily(EncoderFamily):
         """
         config = settings.encoder
         assert isinstance(config, SentenceConfig)
+        self.check_installed()
         bases = (config.base, config.guide or config.base)
         libraries.prepare(offline=all(map(is_local, bases)))
         from shelfmark.embeddings.sentence.fitting import fit

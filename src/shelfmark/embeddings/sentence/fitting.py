@@ -45,7 +45,7 @@ class Fitting:
         seconds: the time of each part.
 
     Raises:
-        ShelfmarkError: the base cannot be opened.
+        ShelfmarkError: the base cannot be opened, or has fewer numbers than `encoder.sizes`.
     """
 
     def __init__(self, settings: EncoderSettings, config: SentenceConfig, folder: Path) -> None:
@@ -55,6 +55,7 @@ class Fitting:
         torch.set_num_threads(config.n_jobs or os.cpu_count() or 1)
         torch.manual_seed(settings.seed)
         self.model = load_base(config.base, _device(), config.max_tokens)
+        _check_sizes(config, self.model.get_embedding_dimension())
         self.details: dict[str, Any] = {
             "pooling": "none",  # the graph does it
             "max_tokens": self.model.max_seq_length,
@@ -167,6 +168,14 @@ def fit(
         work.fine_tune(train, validation, callback)
     encoder = work.export(validation)
     return FittedEncoder(encoder, work.details, work.seconds)
+
+
+def _check_sizes(config: SentenceConfig, size: int) -> None:
+    if config.sizes and max(config.sizes) >= size:
+        raise ShelfmarkError(
+            f"encoder.sizes={config.sizes}: the vectors of encoder.base have {size:,} numbers; "
+            "give smaller sizes"
+        )
 
 
 def _device() -> str:

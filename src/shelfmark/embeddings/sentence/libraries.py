@@ -7,12 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from importlib.util import find_spec
 
-from shelfmark.core import project
-from shelfmark.errors import ShelfmarkError
-
-NEEDED = ("torch", "transformers", "sentence_transformers", "accelerate", "datasets", "onnx")
 QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -22,21 +17,11 @@ QUIET = {
 
 
 def prepare(offline: bool) -> None:
-    """Check that the libraries are installed, and set them up before their first import.
+    """Set the libraries up before their first import.
 
     Args:
         offline: whether none of them may use the network.
-
-    Raises:
-        ShelfmarkError: one is not installed.
     """
-    for name in NEEDED:
-        if find_spec(name) is None:
-            command = project.install_command("sentence")
-            raise ShelfmarkError(
-                f"encoder=sentence needs {name}: {command} (gigabytes of GPU libraries on Linux; "
-                "docs/encoders.md shows how to install the CPU build)"
-            )
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if offline:

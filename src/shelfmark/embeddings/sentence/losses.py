@@ -25,9 +25,8 @@ def make_loss(model: SentenceTransformer, config: SentenceConfig) -> Any:
     from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
 
     loss = _plain_loss(model, config)
-    size = model.get_embedding_dimension()
-    sizes = sorted({size, *(one for one in config.sizes if one < size)}, reverse=True)
-    return MatryoshkaLoss(model, loss, sizes) if len(sizes) > 1 else loss
+    sizes = [model.get_embedding_dimension(), *reversed(config.sizes)]
+    return MatryoshkaLoss(model, loss, sizes) if config.sizes else loss
 
 
 def _plain_loss(model: SentenceTransformer, config: SentenceConfig) -> Any:
