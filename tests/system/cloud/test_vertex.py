@@ -7,18 +7,16 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
 from shelfmark.cloud import machines, rest, spec, submit, vertex
 from shelfmark.cloud.account import Account
 from shelfmark.cloud.vertex import Jobs, RetryPolicy
-from shelfmark.config import encoders, groups
-from shelfmark.config.encoders import EncoderConfig
+from shelfmark.config import groups
 from shelfmark.config.load import load_config, load_encoder_config
 from shelfmark.config.trainings import ENCODER
-from shelfmark.embeddings import families
 from shelfmark.errors import ShelfmarkError
 from tests.support.moments import PATIENCE
 from tests.support.vertex_server import DIGEST, JOBS, Google, running
@@ -175,7 +173,9 @@ def test_the_accelerators_of_another_machine_reach_the_spec() -> None:
     ]
 
 
-@pytest.mark.parametrize(("kind", "image"), [("static", "train"), ("minilm", "train-gpu")])
+@pytest.mark.parametrize(
+    ("kind", "image"), [("static", "train"), ("minilm", "train-gpu"), ("sentence", "train-gpu")]
+)
 def test_an_encoder_runs_without_a_gpu_in_the_image_that_has_what_it_needs(
     kind: str, image: str
 ) -> None:
@@ -263,27 +263,14 @@ def test_a_job_needs_a_cloud_and_a_local_training_refuses_one() -> None:
     assert "cloud" not in load_config().model_dump()
 
 
-def test_a_pretrained_model_of_this_machine_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class PretrainedConfig(EncoderConfig):
-        kind: Literal["pretrained"] = "pretrained"
-        base: str
-
-    monkeypatch.setitem(encoders.ENCODER_KINDS, "pretrained", PretrainedConfig)
-    monkeypatch.setitem(families.MODULES, "pretrained", families.MODULES["static"])
-    words = ["~encoder", "+encoder={kind: pretrained, base: BASE}"]
-
-    def send(base: str, *more: str) -> Any:
-        given = [word.replace("BASE", base) for word in words]
-        return json.loads(submit.preview([*GPU, *given, *more], ENCODER))
-
-    assert send("minilm")["labels"]["encoder"] == "pretrained"
+def test_a_pretrained_model_of_this_machine_is_refused(tmp_path: Path) -> None:
+    words = ["encoder=sentence", f"encoder.base={tmp_path}"]
+    assert encoder("encoder=sentence")["labels"]["encoder"] == "sentence"
     with pytest.raises(ShelfmarkError, match=f"encoder.base={tmp_path} is of this machine: a job"):
-        send(str(tmp_path))
-    send(str(tmp_path), IMAGE)  # whose folder of this name is the user's affair
+        encoder(*words)
+    encoder(*words, IMAGE)  # whose folder of this name is the user's affair
     with pytest.raises(ShelfmarkError, match="is of this machine: a job takes encoder.path=null"):
-        submit.preview([*GPU, "encoder=minilm", f"encoder.path='{tmp_path}'"], ENCODER)
+        encoder("encoder=minilm", f"encoder.path={tmp_path}")
 
 
 def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
@@ -520,6 +507,14 @@ def test_the_quota_of_gpus_is_checked_beside_that_of_cores(google: Google) -> No
     assert found.right is True
     assert found.text.endswith("custom_model_training_nvidia_l4_gpus in europe-west4: 4 of L4, "
                                "1 wanted")  # fmt: skip
+
+
+def test_the_encoder_that_uses_a_gpu_gets_no_hint(google: Google) -> None:
+    google.images = {"my-project/shelfmark/train-gpu:latest": DIGEST}
+    findings = submit.preflight([*GPU, "encoder=sentence"], ENCODER)[1]
+    assert {found.what: found.right for found in findings} == dict.fromkeys(
+        ("APIs", "bucket", "image", "machine", "quota", "GPUs"), True
+    )
 
 
 def test_a_training_that_uses_no_gpu_gets_a_hint_about_its_machine(
