@@ -161,7 +161,8 @@ def test_an_interrupted_training_resumes_and_ends_with_the_same_weights(
     torn = checkpoint.with_name("checkpoint-3")  # killed while it was written
     torn.mkdir()
     (torn / "trainer_state.json").write_text('{"epoch": 0.7')
-    details, weights = fine_tune(base, papers, tmp_path / "interrupted", *overrides)
+    (tmp_path / "interrupted").rename(tmp_path / "moved")
+    details, weights = fine_tune(base, papers, tmp_path / "moved", *overrides)
     assert f"resumed from {checkpoint.name}" in log()
     whole, expected = fine_tune(base, papers, tmp_path / "whole", *overrides)
     assert details == whole

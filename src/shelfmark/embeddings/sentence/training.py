@@ -144,8 +144,12 @@ class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
         """Write no model card: it would look the base up on the hub."""
 
     def _load_best_model(self) -> None:
-        """Load the best model, and fail if it cannot be: the library's own only logs that."""
-        self._load_from_checkpoint(self.state.best_model_checkpoint)
+        """Load the best model, and fail if it cannot be: the library's own only logs that.
+
+        The recorded path may be that of a folder which has moved since.
+        """
+        best = Path(self.state.best_model_checkpoint).name
+        self._load_from_checkpoint(str(Path(self.args.output_dir, best)))
 
 
 class _Evaluations(TrainerCallback):  # type: ignore[misc]
