@@ -72,7 +72,9 @@ def train_encoder(overrides: tuple[str, ...]) -> None:
     from shelfmark.training import train_encoder as training
 
     settings = load_encoder_settings(overrides)
-    for module, extra in family_of(settings.encoder.kind).needs.items():
+    family = family_of(settings.encoder.kind)
+    family.check_installed()  # before the splits are made
+    for module, extra in family.needs.items():
         require_extra(module, extra)
 
     def train_and_print(settings: EncoderSettings) -> Path:
