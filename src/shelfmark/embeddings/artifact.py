@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import orjson
@@ -20,7 +21,7 @@ from shelfmark.artifacts import aliases
 from shelfmark.artifacts.aliases import LATEST, Alias
 from shelfmark.artifacts.digested import AGAIN, DigestedFiles
 from shelfmark.arxiv.text import clean_text, join_texts
-from shelfmark.core import files
+from shelfmark.core import files, project
 from shelfmark.core.arrays import Floats
 from shelfmark.embeddings import sizes
 from shelfmark.embeddings.card import EncoderCard
@@ -169,7 +170,8 @@ def load(folder: Path, threads: int | None = None, digest: str = "") -> OpenEnco
         digest: the SHA-256 that the card has to have; if empty, the one that the alias recorded.
 
     Raises:
-        ShelfmarkError: it is missing, made with other versions, damaged, or foreign.
+        ShelfmarkError: it is missing, made with other versions, damaged, or foreign, or the extra
+            of its family is not installed.
     """
     try:
         folder, recorded = aliases.follow(folder)
@@ -200,8 +202,12 @@ def load(folder: Path, threads: int | None = None, digest: str = "") -> OpenEnco
 
 
 def _check_files(folder: Path, card: EncoderCard) -> DigestedFiles:
-    """Return the files of an artifact whose versions and digests are right."""
+    """Return the files of an artifact whose libraries, versions and digests are right."""
     family = family_of(card.kind)
+    for module, extra in family.needs.items():
+        if find_spec(module) is None:
+            command = project.install_command(extra)
+            raise ShelfmarkError(f"{folder} needs {module}, which is not installed: {command}")
     for name, here in versions(card.kind).items():
         made = card.versions.get(name, "an unknown version")
         if made != here:

@@ -39,6 +39,15 @@ def test_a_text_without_words_is_a_zero_row(folder: Path) -> None:
     assert vectors[2].any()
 
 
+def test_an_encoder_whose_extra_is_not_installed_is_refused_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashed_encoder.FAMILY, "needs", {"json": "x", "nowhere": "minilm"})
+    monkeypatch.setattr(hashed_encoder.FAMILY, "libraries", ("nowhere",))
+    with pytest.raises(ShelfmarkError, match="hashed needs nowhere, .*: uv sync --extra minilm$"):
+        artifact.load(folder)
+
+
 def test_an_encoder_with_a_changed_file_is_refused(folder: Path) -> None:
     rows = bytearray((folder / hashed_encoder.ROWS).read_bytes())
     rows[-1] ^= 1
