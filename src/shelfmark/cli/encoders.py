@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shelfmark.cli.command import Command, Whole
-from shelfmark.cli.extras import require_extra
+from shelfmark.cli.extras import require_extra, require_weights
 from shelfmark.cli.options import expand_home, reports_option, without_empty
 from shelfmark.cli.output import print_table
 from shelfmark.cli.overrides import (
@@ -76,6 +76,8 @@ def train_encoder(overrides: tuple[str, ...]) -> None:
     family.check_installed()  # before the splits are made
     for module, extra in family.needs.items():
         require_extra(module, extra)
+    if settings.encoder.reads_minilm:
+        require_weights()
 
     def train_and_print(settings: EncoderSettings) -> Path:
         result = training.train_encoder(settings)

@@ -24,6 +24,11 @@ class EncoderConfig(Strict):
     kind: str
     n_jobs: int | None = Field(None, ge=1)
 
+    @property
+    def reads_minilm(self) -> bool:
+        """Whether a training reads the packaged weights of MiniLM."""
+        return False
+
     @model_validator(mode="wrap")
     @classmethod
     def _validate_as_kind(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Any:
@@ -85,6 +90,11 @@ class MinilmConfig(EncoderConfig):
     precision: Literal["int8", "fp32"]
     max_tokens: int = Field(ge=8, le=8192)
 
+    @property
+    def reads_minilm(self) -> bool:
+        """Whether the encoder is made from the packaged weights, not from a folder."""
+        return self.path is None
+
 
 class PairsConfig(Strict):
     """For each kind of pairs, the share of the possible ones that a training takes."""
@@ -128,6 +138,11 @@ class SentenceConfig(EncoderConfig):
         if self.sizes != sorted({*self.sizes}):
             raise ValueError(f"sizes={self.sizes} should ascend")
         return self
+
+    @property
+    def reads_minilm(self) -> bool:
+        """Whether the base or the guide is the packaged MiniLM."""
+        return "minilm" in (self.base, self.guide)
 
 
 # The section of each kind of encoder. The families themselves are in `embeddings/families.py`.
