@@ -68,6 +68,7 @@ class StaticConfig(EncoderConfig):
     start: Literal["random", "lsa"]
     epochs: int = Field(ge=1)
     batch: int = Field(ge=2)
+    neighbours: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     scale: float = Field(gt=0, le=MOST_SCALE)
     dropout: Fraction | None

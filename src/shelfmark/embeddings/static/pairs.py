@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from shelfmark.config.encoders import PairWeights
+from shelfmark.config.encoders import StaticConfig
 from shelfmark.core.arrays import Floats, Ints
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 
@@ -87,6 +87,12 @@ class Papers:
         return _group([[" ".join(names)] if len(names) > 1 else [] for names in sets])
 
     @cached_property
+    def primaries(self) -> Ints:
+        """The number of each paper's primary category."""
+        lists = self.table["categories"].to_pylist()
+        return np.unique([names[0] for names in lists], return_inverse=True)[1]
+
+    @cached_property
     def categories(self) -> sp.csr_matrix:
         """The share of each category in each paper, float32 of shape (papers, categories)."""
         lists = self.table["categories"].to_pylist()
@@ -122,43 +128,54 @@ def _group(names: Iterable[Sequence[str]]) -> list[Ints]:
     return [np.array(group) for group in rows.values() if 1 < len(group) <= MOST_OF_GROUP]
 
 
-def draw_batches(
-    papers: Papers, config: PairWeights, batch: int, rng: np.random.Generator
-) -> Iterator[Batch]:
+def draw_batches(papers: Papers, config: StaticConfig, rng: np.random.Generator) -> Iterator[Batch]:
     """Yield the batches of an epoch in a random order, each of one kind of pairs.
 
     A weight of 1 is as many pairs as there are papers. A batch has at most a sixteenth of the pairs
     of its kind; a rest that fills no batch is left out.
     """
     drawn: list[tuple[Callable[[Ints, Ints], Batch], Ints, Ints]] = []
-    kinds: list[tuple[float, Callable[[Ints, Ints], Batch], list[Ints] | None]] = [
-        (config.title_abstract, lambda a, b: Batch(papers.titles[a], papers.abstracts[b], a, b),
-         None),
-        (config.halves, lambda a, b: Batch(papers.halves[0][a], papers.halves[1][b], a, b), None),
-        (config.authors, lambda a, b: Batch(papers.texts[a], papers.texts[b], a, b),
-         papers.author_groups if config.authors else []),
-        (config.cross_lists, lambda a, b: Batch(papers.texts[a], papers.texts[b], a, b),
-         papers.category_groups if config.cross_lists else []),
-    ]  # fmt: skip
-    for weight, make, groups in kinds:
-        wanted = round(weight * len(papers))
-        left, right = (
-            _repeat(len(papers), wanted, rng) if groups is None
-            else _draw_partners(groups, wanted, rng)
-        )  # fmt: skip
-        size = min(batch, max(len(left) // FEWEST_STEPS, 2))
-        drawn += [(make, left[i : i + size], right[i : i + size])
-                  for i in range(0, len(left) - size + 1, size)]  # fmt: skip
+    for make, (left, right) in _draw_kinds(papers, config, rng):
+        size = min(config.batch, max(len(left) // FEWEST_STEPS, 2))
+        for begin in range(0, len(left) - size + 1, size):
+            drawn.append((make, left[begin : begin + size], right[begin : begin + size]))
     for place in rng.permutation(len(drawn)):
         make, left, right = drawn[place]
         yield make(left, right)
 
 
-def _repeat(papers: int, wanted: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Return all papers in a random order, over and over, as pairs of a paper with itself."""
-    orders = [rng.permutation(papers) for _ in range(-(-wanted // max(papers, 1)))]
-    rows = np.concatenate([np.empty(0, np.int64), *orders])[:wanted]
-    return rows, rows
+def _draw_kinds(
+    papers: Papers, config: StaticConfig, rng: np.random.Generator
+) -> Iterator[tuple[Callable[[Ints, Ints], Batch], tuple[Ints, Ints]]]:
+    """Yield for each kind of pairs how a batch is made, and the papers of its pairs."""
+    wanted = {kind: round(weight * len(papers)) for kind, weight in vars(config.pairs).items()}
+
+    def whole(a: Ints, b: Ints) -> Batch:
+        return Batch(papers.texts[a], papers.texts[b], a, b)
+
+    if count := wanted["title_abstract"]:
+        rows = _repeat(papers.primaries, count, config.neighbours, rng)
+        yield lambda a, b: Batch(papers.titles[a], papers.abstracts[b], a, b), (rows, rows)
+    if count := wanted["halves"]:
+        rows = _repeat(papers.primaries, count, config.neighbours, rng)
+        yield lambda a, b: Batch(papers.halves[0][a], papers.halves[1][b], a, b), (rows, rows)
+    if count := wanted["authors"]:
+        yield whole, _draw_partners(papers.author_groups, count, rng)
+    if count := wanted["cross_lists"]:
+        yield whole, _draw_partners(papers.category_groups, count, rng)
+
+
+def _repeat(primaries: Ints, wanted: int, neighbours: int, rng: np.random.Generator) -> Ints:
+    """Return all papers in a random order, over and over, `neighbours` of one category together."""
+    orders = []
+    for _ in range(-(-wanted // max(len(primaries), 1))):
+        order = rng.permutation(len(primaries))
+        if neighbours > 1:
+            order = order[np.argsort(primaries[order], kind="stable")]
+            groups = np.array_split(order, np.arange(neighbours, len(order), neighbours))
+            order = np.concatenate([groups[place] for place in rng.permutation(len(groups))])
+        orders.append(order)
+    return np.concatenate([np.empty(0, np.int64), *orders])[:wanted]
 
 
 def _draw_partners(groups: list[Ints], wanted: int, rng: np.random.Generator) -> tuple[Ints, Ints]:

@@ -81,7 +81,7 @@ class Trainer:
     def run_epoch(self, epoch: int) -> float:
         """Train on all pairs once, and return the mean loss of the pairs."""
         config, rng = self.config, np.random.default_rng([self.seed, epoch])
-        batches = list(draw_batches(self.papers, config.pairs, config.batch, rng))
+        batches = list(draw_batches(self.papers, config, rng))
         losses = []
         with console.progress(f"epoch {epoch + 1} of {config.epochs}", len(batches)) as bar:
             for number, batch in enumerate(batches):

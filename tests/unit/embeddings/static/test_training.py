@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shelfmark.config.encoders import EncoderSettings, PairWeights
+from shelfmark.config.encoders import EncoderSettings, PairWeights, StaticConfig
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.data.splits import Splits
 from shelfmark.embeddings.static import pairs
@@ -125,17 +125,21 @@ def test_partners_are_different_papers_of_one_group() -> None:
     assert set(first.tolist()) == {1, 2, 5, 6, 7}
 
 
+@pytest.mark.parametrize("neighbours", [1, 8])
 def test_every_paper_is_in_one_batch_of_an_epoch_at_most(
-    settings: EncoderSettings, splits: Splits
+    settings: EncoderSettings, splits: Splits, neighbours: int
 ) -> None:
     table = splits.read("train")
     vectorizer, _ = learn_terms(table["text"].to_pylist(), 2, None, 1)
     papers = pairs.Papers(table, vectorizer)
-    weights = PairWeights(title_abstract=1.0, halves=0.0, authors=0.0, cross_lists=0.0)
-    batches = list(pairs.draw_batches(papers, weights, 64, np.random.default_rng(7)))
+    config = settings.encoder.model_copy(update={"batch": 32, "neighbours": neighbours})
+    assert isinstance(config, StaticConfig)
+    batches = list(pairs.draw_batches(papers, config, np.random.default_rng(7)))
     rows = np.concatenate([batch.papers for batch in batches])
     assert len(set(rows.tolist())) == len(rows)
     assert len(rows) > len(papers) - len(batches[0].papers)
+    kinds = [len(set(papers.primaries[batch.papers].tolist())) for batch in batches]
+    assert (np.mean(kinds) < 6) == (neighbours == 8)
 
 
 def test_a_category_counts_with_its_share(settings: EncoderSettings, splits: Splits) -> None:
