@@ -72,7 +72,7 @@ class StaticConfig(EncoderConfig):
     learning_rate: float = Field(gt=0)
     scale: float = Field(gt=0, le=MOST_SCALE)
     dropout: Fraction | None
-    sizes_weight: float = Field(ge=0)
+    whitening: float = Field(ge=0, le=0.5)
     category_weight: float = Field(ge=0)
     pairs: PairWeights
 

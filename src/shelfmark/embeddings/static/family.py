@@ -70,6 +70,7 @@ def _fit(
 ) -> FittedEncoder:
     from shelfmark.embeddings.static import start, terms
     from shelfmark.embeddings.static.pairs import Papers
+    from shelfmark.embeddings.static.rotation import rotate_table
     from shelfmark.embeddings.static.training import train_table
 
     begin = time.perf_counter()
@@ -87,6 +88,7 @@ def _fit(
     table, spent = train_table(config, papers, rows, seed, checkpoint, callback)
     if not np.isfinite(table).all():
         raise ShelfmarkError("the training diverged: lower encoder.learning_rate or encoder.scale")
+    table = rotate_table(table, papers.abstracts, config.whitening)
     encoder = StaticEncoder.from_table(vectorizer, table)
     details: dict[str, Any] = {"terms": len(table)}
     return FittedEncoder(encoder, details, seconds | spent)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from shelfmark.core.arrays import Floats
-from shelfmark.embeddings.static.vectors import scale_rows, through_scaling
 
 
 @dataclass(frozen=True)
@@ -54,33 +53,25 @@ def contrast_pairs(left: Floats, right: Floats, scale: float) -> PairLoss:
     return PairLoss(value, np.asarray(scores @ right), np.asarray(scores.T @ left))
 
 
-def contrast_at_sizes(
-    left: Floats, right: Floats, scale: float, weights: dict[int, float]
-) -> PairLoss:
-    """Return the sum of the losses of the first numbers of the vectors, as weighted.
-
-    So the first numbers alone are vectors too. Source: Kusupati et al. 2022, arXiv:2205.13147.
+@dataclass(frozen=True)
+class CategoryLoss:
+    """The loss of the categories of a batch of papers.
 
     Args:
-        left: unit vectors, float32 of shape (pairs, size).
-        right: unit vectors of the partners.
-        scale: the inverse temperature of the softmax.
-        weights: of the loss at each number of numbers.
+        value: the mean over the papers.
+        vectors: its gradient by the papers' vectors, shape (papers, size).
+        centres: its gradient by the categories' centres, shape (categories, size).
     """
-    value, gradients = 0.0, (np.zeros_like(left), np.zeros_like(right))
-    for size, weight in weights.items():
-        (a, a_length), (b, b_length) = scale_rows(left[:, :size]), scale_rows(right[:, :size])
-        loss = contrast_pairs(a, b, scale)
-        value += weight * loss.value
-        gradients[0][:, :size] += np.float32(weight) * through_scaling(loss.left, a, a_length)
-        gradients[1][:, :size] += np.float32(weight) * through_scaling(loss.right, b, b_length)
-    return PairLoss(value, *gradients)
+
+    value: float
+    vectors: Floats
+    centres: Floats
 
 
 def attract_to_categories(
     vectors: Floats, centres: Floats, targets: Floats, scale: float
-) -> tuple[float, Floats, Floats]:
-    """Return the softmax loss of the categories' centres, and its gradients by both arguments.
+) -> CategoryLoss:
+    """Return the softmax loss of the categories' centres, each paper near those of its own.
 
     Args:
         vectors: unit vectors, float32 of shape (papers, size).
@@ -96,4 +87,4 @@ def attract_to_categories(
     counted = targets.sum(axis=1, keepdims=True)
     value = -float(np.einsum("ij,ij->", targets, logarithm)) / len(vectors)
     slope = (np.exp(logarithm) * counted - targets) * np.float32(scale / len(vectors))
-    return value, slope @ centres, slope.T @ vectors
+    return CategoryLoss(value, np.asarray(slope @ centres), np.asarray(slope.T @ vectors))

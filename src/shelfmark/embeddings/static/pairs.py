@@ -192,7 +192,7 @@ def _draw_partners(groups: list[Ints], wanted: int, rng: np.random.Generator) ->
 
 
 def drop_terms(counts: sp.csr_matrix, share: float, rng: np.random.Generator) -> sp.csr_matrix:
-    """Return counts without a random share of their entries."""
+    """Return counts without a random share of their entries, of the same shape (texts, terms)."""
     kept = rng.random(counts.nnz, np.float32) >= share
     return sp.csr_matrix((counts.data * kept, counts.indices, counts.indptr), counts.shape)
 

@@ -15,7 +15,7 @@ from shelfmark.core import console
 from shelfmark.core.arrays import Array, Floats
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.embeddings.protocol import EpochCallback
-from shelfmark.embeddings.static.losses import attract_to_categories, contrast_at_sizes
+from shelfmark.embeddings.static.losses import attract_to_categories, contrast_pairs
 from shelfmark.embeddings.static.pairs import (
     Batch,
     Papers,
@@ -76,7 +76,6 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self._place = np.zeros(len(self.terms.rows), np.int32)
-        self._weights: dict[int, float] = {}
 
     def run_epoch(self, epoch: int) -> float:
         """Train on all pairs once, and return the mean loss of the pairs."""
@@ -85,22 +84,10 @@ class Trainer:
         losses = []
         with console.progress(f"epoch {epoch + 1} of {config.epochs}", len(batches)) as bar:
             for number, batch in enumerate(batches):
-                self._weights = self._weigh_sizes(number)
                 done = (epoch + number / len(batches)) / config.epochs
                 losses.append(self._step(batch, config.learning_rate * (1 - done), rng))
                 bar.advance(1)
         return float(np.mean(losses))
-
-    def _weigh_sizes(self, step: int) -> dict[int, float]:
-        """Return the weight of the loss at each size of a step: the whole, and a smaller in turn.
-
-        All smaller sizes in every step would take twice the time for the same vectors.
-        """
-        full = {self.config.size: 1.0}
-        if not self.config.sizes or not self.config.sizes_weight:
-            return full
-        smaller = self.config.sizes[step % len(self.config.sizes)]
-        return {smaller: self.config.sizes_weight} | full
 
     def _step(self, batch: Batch, rate: float, rng: np.random.Generator) -> float:
         config = self.config
@@ -111,7 +98,7 @@ class Trainer:
         rows = self.terms.rows[used]
         sums = [left @ rows, right @ rows]
         (a, a_length), (b, b_length) = map(scale_rows, sums)
-        loss = contrast_at_sizes(a, b, config.scale, self._weights)
+        loss = contrast_pairs(a, b, config.scale)
         slopes = [through_scaling(loss.left, a, a_length), through_scaling(loss.right, b, b_length)]
         if config.category_weight:
             for place, slope in enumerate(self._attract(batch, sums, rate)):
@@ -151,17 +138,11 @@ class Trainer:
     def _attract_papers(self, sums: Floats, targets: Floats, rate: float) -> Floats:
         units, lengths = scale_rows(sums)
         centres, centre_lengths = scale_rows(self.centres.rows)
-        total, moved = np.zeros_like(units), np.zeros_like(centres)
-        for size, weight in self._weights.items():
-            a, a_length = scale_rows(units[:, :size])
-            c, c_length = scale_rows(centres[:, :size])
-            _, by_vector, by_centre = attract_to_categories(a, c, targets, self.config.scale)
-            factor = np.float32(weight * self.config.category_weight)
-            total[:, :size] += factor * through_scaling(by_vector, a, a_length)
-            moved[:, :size] += factor * through_scaling(by_centre, c, c_length)
-        moved = through_scaling(moved, centres, centre_lengths)
+        loss = attract_to_categories(units, centres, targets, self.config.scale)
+        weight = np.float32(self.config.category_weight)
+        moved = through_scaling(weight * loss.centres, centres, centre_lengths)
         self.centres.step(np.arange(len(moved)), moved, CENTRE_RATE * rate)
-        return through_scaling(total, units, lengths)
+        return through_scaling(weight * loss.vectors, units, lengths)
 
 
 def train_table(

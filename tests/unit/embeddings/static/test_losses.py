@@ -11,7 +11,6 @@ from shelfmark.config.encoders import MOST_SCALE
 from shelfmark.core.arrays import Doubles
 from shelfmark.embeddings.static.losses import (
     attract_to_categories,
-    contrast_at_sizes,
     contrast_pairs,
 )
 from shelfmark.embeddings.static.vectors import scale_rows, through_scaling
@@ -56,30 +55,24 @@ def test_the_gradients_of_pairs_are_those_of_the_loss() -> None:
     np.testing.assert_allclose(loss.right, by_right, atol=1e-7)
 
 
-def test_the_gradients_at_several_sizes_are_those_of_the_loss() -> None:
-    left, right, weights = unit_rows(4, 5), unit_rows(4, 5), {2: 0.5, 5: 1.0}
-    loss = contrast_at_sizes(left, right, SCALE, weights)
-    by_left = numeric(lambda at: contrast_at_sizes(at, right, SCALE, weights).value, left)
-    along = np.einsum("ij,ij->i", by_left, left)[:, None] * left
-    ours = np.einsum("ij,ij->i", loss.left, left)[:, None] * left
-    # Both are taken at unit length, so only what changes the direction counts.
-    np.testing.assert_allclose(loss.left - ours, by_left - along, atol=1e-6)
-
-
 def test_the_gradients_of_categories_are_those_of_the_loss() -> None:
     vectors, centres = unit_rows(4, 3), unit_rows(6, 3)
     targets = RNG.random((4, 6))
     targets /= targets.sum(axis=1, keepdims=True)
     targets[2] = 0  # a paper that does not count
-    value, by_vector, by_centre = attract_to_categories(vectors, centres, targets, SCALE)
-    assert not by_vector[2].any()
+    found = attract_to_categories(vectors, centres, targets, SCALE)
+    assert not found.vectors[2].any()
 
     def loss(x: Doubles, y: Doubles) -> float:
-        return attract_to_categories(x, y, targets, SCALE)[0]
+        return attract_to_categories(x, y, targets, SCALE).value
 
-    assert value == loss(vectors, centres)
-    np.testing.assert_allclose(by_vector, numeric(lambda x: loss(x, centres), vectors), atol=1e-7)
-    np.testing.assert_allclose(by_centre, numeric(lambda y: loss(vectors, y), centres), atol=1e-7)
+    assert found.value == loss(vectors, centres)
+    np.testing.assert_allclose(
+        found.vectors, numeric(lambda x: loss(x, centres), vectors), atol=1e-7
+    )
+    np.testing.assert_allclose(
+        found.centres, numeric(lambda y: loss(vectors, y), centres), atol=1e-7
+    )
 
 
 def test_the_gradient_passes_through_the_scaling() -> None:

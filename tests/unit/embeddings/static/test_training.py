@@ -86,7 +86,7 @@ def test_each_kind_of_pairs_trains_alone(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"start": "lsa"}, {"dropout": None}, {"category_weight": 0.0}, {"sizes": []}],
+    [{"start": "lsa"}, {"dropout": None}, {"category_weight": 0.0}, {"whitening": 0.0}],
     ids=str,
 )
 def test_each_part_of_the_training_may_be_left_out(
