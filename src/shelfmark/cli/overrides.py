@@ -80,7 +80,9 @@ class OverridesCommand(Command):
         self, *args: Any, cloud: bool = False, encoder: bool = False, **options: Any
     ) -> None:
         super().__init__(*args, **options)
-        self._groups = _groups(cloud, ENCODER_GROUPS if encoder else CLASSIFIER_GROUPS)
+        both = CLASSIFIER_GROUPS | ENCODER_GROUPS
+        own = ENCODER_GROUPS if encoder else CLASSIFIER_GROUPS
+        self._groups = _groups(cloud, both if cloud else own)
         self._examples = ENCODER_EXAMPLES if encoder else EXAMPLES
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

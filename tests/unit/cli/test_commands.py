@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -22,7 +23,7 @@ USER_COMMANDS = {
     "classify-new", "serve", "promote", "ship-log", "load-test", "drift", "monitor", "bench-drift",
     "report", "submit", "preflight", "jobs", "logs", "cancel", "cloud-init", "build", "deploy",
     "rollback", "completion", "convert-model", "embed", "evaluate-encoder",
-    "landscape",
+    "landscape", "train-encoder",
 }  # fmt: skip
 
 
@@ -54,14 +55,25 @@ def test_the_version_is_that_of_the_package(typed: Typed) -> None:
     assert typed("--version") == (0, f"shelfmark, version {__version__}\n", "")
 
 
-@pytest.mark.parametrize(("name", "cloud"), [("train", False), ("submit", True)])
-def test_help_lists_the_groups_of_the_configuration(typed: Typed, name: str, cloud: bool) -> None:
+@pytest.mark.parametrize(
+    ("name", "absent", "example"),
+    [
+        ("train", {"cloud", "cloud/machine", "encoder"}, "experiment=fast model.max_depth=4"),
+        ("submit", set(), "experiment=fast model.max_depth=4"),
+        (
+            "train-encoder",
+            {"cloud", "cloud/machine", "model", "engine"},
+            "experiment=fast encoder.size=128",
+        ),
+    ],
+)
+def test_help_lists_the_groups_of_the_configuration(
+    typed: Typed, name: str, absent: set[str], example: str
+) -> None:
     _, out, _ = typed(name, "--help")
     for group, names in groups.list_groups().items():
-        assert (f"\n  {group}={'|'.join(names)}\n" in out) is (
-            cloud or not group.startswith("cloud")
-        )
-    assert f"{name} experiment=fast model.max_depth=4" in out
+        assert (f"\n  {group}={'|'.join(names)}\n" in out) is (group not in absent)
+    assert f"{name} {example}" in out
 
 
 @pytest.mark.parametrize(
@@ -216,8 +228,12 @@ def test_a_sweep_may_begin_with_a_name(
     monkeypatch.setattr("shelfmark.cli.training.require_extra", lambda *_: None)
     monkeypatch.setattr("shelfmark.experiments.sweeps.run.run_sweep", search)
     checked: list[object] = []
-    monkeypatch.setattr("shelfmark.experiments.sweeps.spec.read_sweep", checked.append)
-    monkeypatch.setattr("shelfmark.config.load.load_config", checked.append)
+
+    def read(given: str) -> SimpleNamespace:
+        checked.append(given)
+        return SimpleNamespace(runs=SimpleNamespace(load=checked.append))
+
+    monkeypatch.setattr("shelfmark.experiments.sweeps.spec.read_sweep", read)
     status, out, err = typed("sweep", *words, "--engine", "optuna")
     assert (status, out) == (1, "")
     assert err == f"sweep {name} by optuna: as asked\nerror: enough\n"

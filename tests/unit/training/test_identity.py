@@ -127,7 +127,8 @@ def test_the_key_covers_all_modules_that_fitting_imports() -> None:
     # These read and write files, name types or print: they compute no number of a model.
     others = {"errors", "config.problems", "config.schema", "arxiv.text", "core.arrays",
               "core.checks", "core.console", "core.environment", "core.files", "core.project",
-              "core.output.targets", "core.storage", "models.card"}  # fmt: skip
+              "core.output.targets", "core.storage", "models.card",
+              "artifacts.card"}  # fmt: skip
     code = "import sys, shelfmark.models.boosted.fit\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     imported = {
@@ -138,5 +139,28 @@ def test_the_key_covers_all_modules_that_fitting_imports() -> None:
     covered = {
         ".".join(path.relative_to(identity.PACKAGE).with_suffix("").parts)
         for path in identity.code_files("boosted")
+    }
+    assert imported - covered == others
+
+
+def test_the_key_of_an_encoder_covers_all_modules_that_its_training_imports() -> None:
+    # These read and write files, name types or print: they compute no number of an encoder.
+    others = {"errors", "config.schema", "config.encoders", "core.arrays",
+              "core.checks", "core.console", "core.environment", "core.files", "core.project",
+              "core.output.targets", "core.storage", "arxiv.taxonomy", "arxiv.text"}  # fmt: skip
+    code = (
+        "import sys, shelfmark.embeddings.static.training, shelfmark.embeddings.static.rotation\n"
+        "import shelfmark.embeddings.static.encoder, shelfmark.embeddings.static.start\n"
+        "import shelfmark.embeddings.static.terms\nprint(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = {
+        name.removeprefix("shelfmark.")
+        for name in done.stdout.split()
+        if name.startswith("shelfmark.") and not hasattr(importlib.import_module(name), "__path__")
+    }
+    covered = {
+        ".".join(path.relative_to(identity.PACKAGE).with_suffix("").parts)
+        for path in identity.encoder_files("static")
     }
     assert imported - covered == others

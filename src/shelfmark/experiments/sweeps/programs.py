@@ -68,7 +68,11 @@ class Program(ABC):
 
     @abstractmethod
     def check(self, settings: Settings) -> None:
-        """Raise a ShelfmarkError if a sweep cannot run a training of this configuration."""
+        """Check that a sweep can run a training of this configuration.
+
+        Raises:
+            ShelfmarkError: it cannot.
+        """
 
     @abstractmethod
     def shared_key(self, settings: Settings, splits: Splits, drawn: Sequence[str]) -> str | None:
@@ -139,7 +143,11 @@ class ClassifierProgram(Program):
         return settings.model.max_rounds
 
     def check(self, settings: Settings) -> None:
-        """Raise a ShelfmarkError if the training would run on a cluster."""
+        """Check that the training runs on this machine.
+
+        Raises:
+            ShelfmarkError: it would run on a cluster.
+        """
         assert isinstance(settings, Config)
         if settings.engine.kind != "local":
             raise ShelfmarkError(f"engine={settings.engine.kind}: a sweep trains on this machine")
