@@ -64,3 +64,8 @@ TRAININGS: dict[str, AnyTraining] = {one.command: one for one in (CLASSIFIER, EN
 def training_kind(encoder: bool) -> AnyTraining:
     """Return the training of an encoder, or that of a classifier."""
     return ENCODER if encoder else CLASSIFIER
+
+
+def kind_of(settings: Settings) -> AnyTraining:
+    """Return the kind of training that a configuration is of."""
+    return next(kind for kind in TRAININGS.values() if isinstance(settings, kind.settings))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from shelfmark.config.trainings import Settings
+from shelfmark.config.trainings import Settings, kind_of
 from shelfmark.core import files
 from shelfmark.core.checkpoint import MAX_AGE
 from shelfmark.errors import ShelfmarkError
@@ -19,20 +19,17 @@ RESERVED = ".training-"
 
 
 @contextlib.contextmanager
-def reserve_name(settings: Settings, folder: Path) -> Iterator[str]:
+def reserve_name(settings: Settings) -> Iterator[str]:
     """Yield the name of a training, which no other training of this folder takes meanwhile.
 
     The system releases the lock behind it however the process ends. A name that is generated is
     one that nobody has.
 
-    Args:
-        settings: the configuration.
-        folder: of what such trainings make, such as `models`.
-
     Raises:
         ShelfmarkError: a training of the configured name is running, or the folder cannot be
             written.
     """
+    folder = kind_of(settings).folder(settings)
     name, lock = _lock_name(folder, settings)
     try:
         yield name

@@ -61,7 +61,7 @@ def train_model(settings: Config) -> TrainingResult:
             taken, by a model or by a training that is running.
     """
     models = Path(settings.paths.models)
-    with reserve_name(settings, models) as name:
+    with reserve_name(settings) as name:
         folder = models / name
         if folder.exists():
             return complete_saved_run(folder, settings)

@@ -52,7 +52,7 @@ def train_encoder(settings: EncoderSettings) -> EncoderResult:
             taken, by an encoder or by a training that is running.
     """
     encoders = ENCODER.folder(settings)
-    with reserve_name(settings, encoders) as name:
+    with reserve_name(settings) as name:
         if (encoders / name).exists():
             return _complete_saved_run(encoders / name, settings)
         return _train_new(settings, name, encoders)
