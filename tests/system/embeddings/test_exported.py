@@ -25,8 +25,8 @@ TEXTS = ["A robot arm grasps", "dark matter", "the halo of a dark matter robot",
 
 def settings_of(folder: Path, precision: str = "fp32", max_tokens: int = 16) -> EncoderSettings:
     return load_encoder_config(
-        ["encoder=minilm", f"encoder.path='{folder}'", f"encoder.precision={precision}",
-         f"encoder.max_tokens={max_tokens}"]
+        ["experiment=fast", "encoder=minilm", f"encoder.path='{folder}'",
+         f"encoder.precision={precision}", f"encoder.max_tokens={max_tokens}"]
     )  # fmt: skip
 
 
@@ -121,6 +121,22 @@ def test_an_artifact_is_opened_as_it_was_saved(export: Export, tmp_path: Path) -
     assert opened.card.versions.keys() == {"python", "onnxruntime", "tokenizers"}
     again = build(tmp_path / "exported").encoder.encode(TEXTS)
     assert (opened.encode(TEXTS) == again).all()
+
+
+def test_a_training_saves_the_encoder_and_measures_it(
+    export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shelfmark.training.train_encoder import train_encoder
+
+    exported = export()
+    monkeypatch.chdir(tmp_path)
+    trained = train_encoder(settings_of(exported))
+    assert trained.metrics is not None
+    assert set(trained.metrics) >= {"known_item_mrr", "half_mrr", "same_shelf_p10"}
+    opened = artifact.load(tmp_path / "encoders" / "latest", threads=1)
+    assert opened.card.metrics == {"validation": trained.metrics}
+    assert opened.card.details == {"weights": "exported", "pooling": "none"}
+    assert (opened.encode(TEXTS) == build(exported).encoder.encode(TEXTS)).all()
 
 
 def save(exported: Path, tmp_path: Path, **values: Any) -> Path:
