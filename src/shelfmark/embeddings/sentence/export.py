@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -46,6 +47,8 @@ def export(model: SentenceTransformer) -> onnx.ModelProto:
     on_cpu = copy.deepcopy(model).to("cpu").float().eval()
     texts = ["one text", "another text of more words"]
     example = on_cpu.tokenizer(texts, padding=True, return_tensors="pt")
+    # It warns that torchvision is missing. (The import of torch sets the levels of its loggers.)
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     axes = {0: torch.export.Dim("texts"), 1: torch.export.Dim("tokens")}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter about itself

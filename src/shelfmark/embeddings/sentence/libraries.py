@@ -5,7 +5,6 @@ Their settings are environment variables that they read when they are imported.
 
 from __future__ import annotations
 
-import logging
 import os
 
 QUIET = {
@@ -31,9 +30,8 @@ def prepare(offline: bool) -> None:
 
 def _silence() -> None:
     import datasets
-    from transformers.utils import logging as of_transformers
+    from transformers.utils import logging
 
-    of_transformers.set_verbosity_error()
-    of_transformers.disable_progress_bar()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     datasets.disable_progress_bars()
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
