@@ -74,8 +74,7 @@ def _fit(
     from shelfmark.embeddings.static.training import train_table
 
     begin = time.perf_counter()
-    texts = train["text"].to_pylist()
-    work = partial(terms.learn_terms, texts, config.min_df, config.max_terms, threads)
+    work = partial(terms.learn_terms, train["text"], config.min_df, config.max_terms, threads)
     counted = work() if checkpoint is None else checkpoint.compute_once("terms", work)
     vectorizer, frequencies = counted
     papers = Papers(train, vectorizer)

@@ -6,7 +6,7 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -26,12 +26,11 @@ PRIMARY = 2  # weight of the primary category beside 1 for each cross-list
 
 
 class Batch(NamedTuple):
-    """Some pairs: the counts of their terms, CSR of shape (pairs, terms), and the papers."""
+    """Some pairs: the counts of their terms, CSR of shape (pairs, terms), and their papers."""
 
     left: sp.csr_matrix
     right: sp.csr_matrix
-    papers: Ints
-    others: Ints
+    papers: tuple[Ints, Ints]
 
 
 @dataclass
@@ -128,20 +127,21 @@ def _group(names: Iterable[Sequence[str]]) -> list[Ints]:
     return [np.array(group) for group in rows.values() if 1 < len(group) <= MOST_OF_GROUP]
 
 
-def draw_batches(papers: Papers, config: StaticConfig, rng: np.random.Generator) -> Iterator[Batch]:
-    """Yield the batches of an epoch in a random order, each of one kind of pairs.
+def draw_batches(
+    papers: Papers, config: StaticConfig, rng: np.random.Generator
+) -> list[Callable[[], Batch]]:
+    """Return what makes the batches of an epoch, in a random order, each of one kind of pairs.
 
     A weight of 1 is as many pairs as there are papers. A batch has at most a sixteenth of the pairs
     of its kind; a rest that fills no batch is left out.
     """
-    drawn: list[tuple[Callable[[Ints, Ints], Batch], Ints, Ints]] = []
+    drawn: list[Callable[[], Batch]] = []
     for make, (left, right) in _draw_kinds(papers, config, rng):
         size = min(config.batch, max(len(left) // FEWEST_STEPS, 2))
         for begin in range(0, len(left) - size + 1, size):
-            drawn.append((make, left[begin : begin + size], right[begin : begin + size]))
-    for place in rng.permutation(len(drawn)):
-        make, left, right = drawn[place]
-        yield make(left, right)
+            part = slice(begin, begin + size)
+            drawn.append(partial(make, left[part], right[part]))
+    return [drawn[place] for place in rng.permutation(len(drawn))]
 
 
 def _draw_kinds(
@@ -151,14 +151,14 @@ def _draw_kinds(
     wanted = {kind: round(weight * len(papers)) for kind, weight in vars(config.pairs).items()}
 
     def whole(a: Ints, b: Ints) -> Batch:
-        return Batch(papers.texts[a], papers.texts[b], a, b)
+        return Batch(papers.texts[a], papers.texts[b], (a, b))
 
     if count := wanted["title_abstract"]:
         rows = _repeat(papers.primaries, count, config.neighbours, rng)
-        yield lambda a, b: Batch(papers.titles[a], papers.abstracts[b], a, b), (rows, rows)
+        yield lambda a, b: Batch(papers.titles[a], papers.abstracts[b], (a, b)), (rows, rows)
     if count := wanted["halves"]:
         rows = _repeat(papers.primaries, count, config.neighbours, rng)
-        yield lambda a, b: Batch(papers.halves[0][a], papers.halves[1][b], a, b), (rows, rows)
+        yield lambda a, b: Batch(papers.halves[0][a], papers.halves[1][b], (a, b)), (rows, rows)
     if count := wanted["authors"]:
         yield whole, _draw_partners(papers.author_groups, count, rng)
     if count := wanted["cross_lists"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,14 +10,17 @@ from shelfmark.core.arrays import Ints
 from shelfmark.errors import ShelfmarkError
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 
 def learn_terms(
-    texts: Sequence[str], min_df: int, max_terms: int | None, threads: int
+    texts: pa.ChunkedArray, min_df: int, max_terms: int | None, threads: int
 ) -> tuple[FastTfidfVectorizer, Ints]:
     """Return a vectorizer of 1 + log(count), and how many texts have each of its terms.
 
     Args:
-        texts: of the training papers.
+        texts: of the training papers, a column of the splits.
         min_df: fewest texts of a term.
         max_terms: number of the most frequent terms to keep, None for all.
         threads: that count.
@@ -36,7 +39,7 @@ def learn_terms(
         n_jobs=threads,
     )
     try:
-        counts = vectorizer.fit_transform(texts)
+        counts = vectorizer.fit_transform(texts.to_pylist())
     except ValueError as error:
         raise ShelfmarkError(f"encoder.min_df={min_df}: no word is in so many papers") from error
     frequencies = np.bincount(counts.indices, minlength=counts.shape[1])

@@ -12,7 +12,7 @@ from loguru import logger
 
 from shelfmark.config.encoders import StaticConfig
 from shelfmark.core import console
-from shelfmark.core.arrays import Array, Floats
+from shelfmark.core.arrays import Array, Floats, Ints
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.embeddings.protocol import EpochCallback
 from shelfmark.embeddings.static.losses import attract_to_categories, contrast_pairs
@@ -80,12 +80,12 @@ class Trainer:
     def run_epoch(self, epoch: int) -> float:
         """Train on all pairs once, and return the mean loss of the pairs."""
         config, rng = self.config, np.random.default_rng([self.seed, epoch])
-        batches = list(draw_batches(self.papers, config, rng))
+        batches = draw_batches(self.papers, config, rng)
         losses = []
         with console.progress(f"epoch {epoch + 1} of {config.epochs}", len(batches)) as bar:
-            for number, batch in enumerate(batches):
+            for number, make_batch in enumerate(batches):
                 done = (epoch + number / len(batches)) / config.epochs
-                losses.append(self._step(batch, config.learning_rate * (1 - done), rng))
+                losses.append(self._step(make_batch(), config.learning_rate * (1 - done), rng))
                 bar.advance(1)
         return float(np.mean(losses))
 
@@ -101,8 +101,8 @@ class Trainer:
         loss = contrast_pairs(a, b, config.scale)
         slopes = [through_scaling(loss.left, a, a_length), through_scaling(loss.right, b, b_length)]
         if config.category_weight:
-            for place, slope in enumerate(self._attract(batch, sums, rate)):
-                slopes[place] += slope
+            for slope, vectors, papers in zip(slopes, sums, batch.papers, strict=True):
+                slope += self._attract(vectors, papers, rate)
         self.terms.step(used, left.T @ slopes[0] + right.T @ slopes[1], rate)
         return loss.value
 
@@ -120,22 +120,12 @@ class Trainer:
             for side in sides
         ]
 
-    def _attract(self, batch: Batch, sums: list[Floats], rate: float) -> list[Floats]:
-        """Move the centres, and return the gradients of the categories' loss by the sums.
+    def _attract(self, sums: Floats, papers: Ints, rate: float) -> Floats:
+        """Move the centres, and return the gradient of the categories' loss by the sums of texts.
 
-        A title and an abstract of one paper are one vector; two papers are two.
+        A title is drawn to the categories of its paper as well as an abstract is.
         """
-        one_paper = batch.papers is batch.others
-        vectors = [sums[0] + sums[1]] if one_paper else sums
-        papers = [batch.papers] if one_paper else [batch.papers, batch.others]
-        shares = self.papers.categories
-        slopes = [
-            self._attract_papers(vector, dense_rows(shares, rows), rate)
-            for vector, rows in zip(vectors, papers, strict=True)
-        ]
-        return slopes * 2 if one_paper else slopes
-
-    def _attract_papers(self, sums: Floats, targets: Floats, rate: float) -> Floats:
+        targets = dense_rows(self.papers.categories, papers)
         units, lengths = scale_rows(sums)
         centres, centre_lengths = scale_rows(self.centres.rows)
         loss = attract_to_categories(units, centres, targets, self.config.scale)

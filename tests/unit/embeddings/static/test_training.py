@@ -97,7 +97,7 @@ def test_each_part_of_the_training_may_be_left_out(
 
 
 def test_words_too_rare_and_too_many_are_left_out(splits: Splits) -> None:
-    texts = splits.read("train")["text"].to_pylist()
+    texts = splits.read("train")["text"]
     vectorizer, frequencies = learn_terms(texts, 5, 50, 1)
     assert len(vectorizer.vocabulary_) == len(frequencies) == 50
     assert frequencies.min() >= 5
@@ -130,21 +130,21 @@ def test_every_paper_is_in_one_batch_of_an_epoch_at_most(
     settings: EncoderSettings, splits: Splits, neighbours: int
 ) -> None:
     table = splits.read("train")
-    vectorizer, _ = learn_terms(table["text"].to_pylist(), 2, None, 1)
+    vectorizer, _ = learn_terms(table["text"], 2, None, 1)
     papers = pairs.Papers(table, vectorizer)
     config = settings.encoder.model_copy(update={"batch": 32, "neighbours": neighbours})
     assert isinstance(config, StaticConfig)
-    batches = list(pairs.draw_batches(papers, config, np.random.default_rng(7)))
-    rows = np.concatenate([batch.papers for batch in batches])
+    batches = [make() for make in pairs.draw_batches(papers, config, np.random.default_rng(7))]
+    rows = np.concatenate([batch.papers[0] for batch in batches])
     assert len(set(rows.tolist())) == len(rows)
-    assert len(rows) > len(papers) - len(batches[0].papers)
-    kinds = [len(set(papers.primaries[batch.papers].tolist())) for batch in batches]
+    assert len(rows) > len(papers) - len(batches[0].papers[0])
+    kinds = [len(set(papers.primaries[batch.papers[0]].tolist())) for batch in batches]
     assert (np.mean(kinds) < 6) == (neighbours == 8)
 
 
 def test_a_category_counts_with_its_share(settings: EncoderSettings, splits: Splits) -> None:
     table = splits.read("train")
-    vectorizer, _ = learn_terms(table["text"].to_pylist(), 2, None, 1)
+    vectorizer, _ = learn_terms(table["text"], 2, None, 1)
     shares = pairs.Papers(table, vectorizer).categories.toarray()
     np.testing.assert_allclose(shares.sum(axis=1)[shares.any(axis=1)], 1, rtol=1e-6)
     lists = table["categories"].to_pylist()
