@@ -66,7 +66,7 @@ class Splits:
     @property
     def schema(self) -> pa.Schema:
         """The columns of each split."""
-        return schema_of(authors=bool(self.card["config"].get("authors")))
+        return schema_of(authors=bool(self.card.get("config", {}).get("authors")))
 
     @property
     def digest(self) -> str:

@@ -97,9 +97,9 @@ def test_the_commands_of_a_page_work(
 @pytest.mark.parametrize("page", ["README.md", "docs/library.md"])
 def test_the_python_lines_of_a_page_work(sandbox: Sandbox, page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    lines = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     name = Path(page).stem
-    (sandbox.folder / f"{name}.py").write_text("\n".join(blocks), encoding="utf-8")
+    (sandbox.folder / f"{name}.py").write_text("\n".join(lines), encoding="utf-8")
     latest = sandbox.folder / "models" / "latest"
     latest.unlink(missing_ok=True)
     latest.symlink_to("quick")

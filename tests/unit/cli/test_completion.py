@@ -40,7 +40,7 @@ def environment(shell: str, words: list[str]) -> Mapping[str, str]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["tra"], ["train"]),
+        (["tra"], ["train", "train-encoder"]),
         (["load"], ["load-test"]),
         (["predict", "--exp"], ["--explain"]),
         (["train", "experiment=f"], ["experiment=fast"]),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+from shelfmark.core import environment
+
 QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -22,7 +24,8 @@ def prepare(offline: bool) -> None:
         offline: whether none of them may use the network.
     """
     for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+        if not environment.read(name):
+            os.environ[name] = value
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     _silence()
