@@ -7,11 +7,8 @@ encoder, is recorded by the alias `encoders/latest`, and by whatever is made fro
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +17,7 @@ import orjson
 from shelfmark.artifacts import aliases
 from shelfmark.artifacts.aliases import LATEST, Alias
 from shelfmark.artifacts.digested import AGAIN, DigestedFiles
+from shelfmark.artifacts.versions import installed_versions, require_versions
 from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.core import files, project
 from shelfmark.core.arrays import Floats
@@ -118,14 +116,7 @@ def point_latest_at(target: Path) -> None:
 
 def versions(kind: str) -> dict[str, str]:
     """Return the installed versions of Python and of the libraries that a family's files need."""
-    return {"python": ".".join(platform.python_version_tuple()[:2])} | {
-        name: _installed_version(name) for name in family_of(kind).libraries
-    }
-
-
-@cache
-def _installed_version(library: str) -> str:
-    return version(library)
+    return installed_versions(family_of(kind).libraries)
 
 
 def read_card(folder: Path) -> EncoderCard:
@@ -208,13 +199,7 @@ def _check_files(folder: Path, card: EncoderCard) -> DigestedFiles:
         if find_spec(module) is None:
             command = project.install_command(extra)
             raise ShelfmarkError(f"{folder} needs {module}, which is not installed: {command}")
-    for name, here in versions(card.kind).items():
-        made = card.versions.get(name, "an unknown version")
-        if made != here:
-            raise ShelfmarkError(
-                f"{folder} was made with {name} {made}, here is {here}: train again, or install "
-                "that version"
-            )
+    require_versions(folder, card.versions, versions(card.kind))
     opened = DigestedFiles(folder, card.files, card.arrays)
     for name in family.files:
         opened.content(name)

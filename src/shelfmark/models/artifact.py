@@ -8,10 +8,8 @@ SHA-256, the digest of the model, is recorded by the aliases, such as `models/la
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
-from importlib.metadata import version
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +19,7 @@ import orjson
 from shelfmark.artifacts import aliases
 from shelfmark.artifacts.aliases import LATEST, Alias
 from shelfmark.artifacts.digested import AGAIN, DigestedFiles
+from shelfmark.artifacts.versions import installed_versions, require_versions
 from shelfmark.arxiv import taxonomy
 from shelfmark.arxiv.text import clean_text, join_texts
 from shelfmark.config.schema import DataConfig
@@ -180,14 +179,7 @@ def point_latest_at(target: Path) -> None:
 
 def versions(kind: str) -> dict[str, str]:
     """Return the installed versions of Python and of the libraries that a family's files need."""
-    return {"python": ".".join(platform.python_version_tuple()[:2])} | {
-        name: _installed_version(name) for name in family_of(kind).libraries
-    }
-
-
-@cache  # finding and parsing the metadata takes longer than opening a small model
-def _installed_version(library: str) -> str:
-    return version(library)
+    return installed_versions(family_of(kind).libraries)
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -259,7 +251,7 @@ def check_files(folder: Path, card: ModelCard) -> DigestedFiles:
         ShelfmarkError: it was made with other versions, or a file is missing or damaged.
     """
     family = _family(folder, card)
-    _check_versions(card, folder)
+    require_versions(folder, card.versions, versions(card.kind))
     opened = DigestedFiles(folder, card.files, card.arrays)
     for name in family.files:
         opened.content(name)
@@ -325,13 +317,3 @@ def _family(folder: Path, card: ModelCard) -> Family:
         return family_of(card.kind)
     except ShelfmarkError as error:
         raise ShelfmarkError(f"{folder / CARD}: {error}; {AGAIN}") from error
-
-
-def _check_versions(card: ModelCard, folder: Path) -> None:
-    for name, here in versions(card.kind).items():
-        made = card.versions.get(name, "an unknown version")
-        if made != here:
-            raise ShelfmarkError(
-                f"{folder} was made with {name} {made}, here is {here}: "
-                f"train again, or install that version"
-            )
