@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import subprocess
 from dataclasses import dataclass
@@ -15,17 +14,14 @@ from shelfmark.artifacts.aliases import LATEST
 from shelfmark.artifacts.card import TrainingData
 from shelfmark.arxiv.text import CLEANING
 from shelfmark.config.schema import Config
-from shelfmark.core import environment, files, provenance
+from shelfmark.core import environment, provenance
 from shelfmark.core.checkpoint import (
     Checkpoint,
-    has_unfinished,
     open_checkpoint,
-    remove_unfinished,
 )
 from shelfmark.core.project import checkout
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import Splits
-from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate, model_card
 from shelfmark.evaluation.records import EvaluationReport, Scores
 from shelfmark.models import artifact, confidence
@@ -35,6 +31,7 @@ from shelfmark.models.protocol import Fitted, RoundCallback
 from shelfmark.monitoring import reference
 from shelfmark.training import identity, tracking
 from shelfmark.training.names import reserve_name
+from shelfmark.training.saved_runs import complete_saved_run
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,9 @@ def train_model(settings: Config) -> TrainingResult:
     with reserve_name(settings) as name:
         folder = models / name
         if folder.exists():
-            return complete_saved_run(folder, settings)
+            complete_saved_run(folder, settings, artifact.read_card, artifact.point_latest_at)
+            logger.info("model: {} (also {}), saved before", folder, models / LATEST)
+            return TrainingResult(folder)
         with family_of(settings.model.kind).open_engine(settings.engine) as engine:
             return _train_new(settings, name, engine)
 
@@ -137,25 +136,6 @@ def fit_and_measure(
     card = dataclasses.replace(model.card, metrics={"validation": scores.headline()})
     about = model_card.render_model_card(card, scores)
     return dataclasses.replace(model, card=card, about=about), scores
-
-
-def complete_saved_run(folder: Path, settings: Config) -> TrainingResult:
-    """Complete a run that was killed after its model was saved.
-
-    Raises:
-        ShelfmarkError: the folder holds the model of another run.
-    """
-    card = None
-    with contextlib.suppress(ShelfmarkError):
-        card = artifact.read_card(folder)
-    same = card is not None and card.config == settings.model_dump(mode="json")
-    if card is None or not same or not has_unfinished(folder.parent, card.key):
-        raise ShelfmarkError(f"name={folder.name}: {folder} exists already; choose another name")
-    files.clear_leftovers(folder.parent)
-    artifact.point_latest_at(folder)
-    remove_unfinished(folder.parent, card.key)
-    logger.info("model: {} (also {}), saved before", folder, folder.parent / LATEST)
-    return TrainingResult(folder)
 
 
 def build_card(settings: Config, name: str, key: str, splits: Splits, fitted: Fitted) -> ModelCard:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,18 @@ from shelfmark.artifacts.card import TrainingData
 from shelfmark.arxiv.text import CLEANING
 from shelfmark.config.encoders import EncoderSettings
 from shelfmark.config.trainings import ENCODER
-from shelfmark.core import files, provenance
-from shelfmark.core.checkpoint import has_unfinished, open_checkpoint, remove_unfinished
+from shelfmark.core import provenance
+from shelfmark.core.checkpoint import open_checkpoint
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import Splits
 from shelfmark.embeddings import artifact
 from shelfmark.embeddings.card import EncoderCard
 from shelfmark.embeddings.families import family_of
 from shelfmark.embeddings.protocol import FittedEncoder
-from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation.encoders.validation import measure_validation
 from shelfmark.training import identity, tracking
 from shelfmark.training.names import reserve_name
+from shelfmark.training.saved_runs import complete_saved_run
 from shelfmark.training.train import git_commit
 
 
@@ -53,8 +52,11 @@ def train_encoder(settings: EncoderSettings) -> EncoderResult:
     """
     encoders = ENCODER.folder(settings)
     with reserve_name(settings) as name:
-        if (encoders / name).exists():
-            return _complete_saved_run(encoders / name, settings)
+        folder = encoders / name
+        if folder.exists():
+            complete_saved_run(folder, settings, artifact.read_card, artifact.point_latest_at)
+            logger.info("encoder: {} (also {}), saved before", folder, encoders / LATEST)
+            return EncoderResult(folder)
         return _train_new(settings, name, encoders)
 
 
@@ -79,25 +81,6 @@ def _train_new(settings: EncoderSettings, name: str, encoders: Path) -> EncoderR
         run.log_encoder(folder, artifact.read_card(folder))
     logger.info("encoder: {} (also {})", folder, encoders / LATEST)
     return EncoderResult(folder, metrics)
-
-
-def _complete_saved_run(folder: Path, settings: EncoderSettings) -> EncoderResult:
-    """Complete a run that was killed after its encoder was saved.
-
-    Raises:
-        ShelfmarkError: the folder holds the encoder of another run.
-    """
-    card = None
-    with contextlib.suppress(ShelfmarkError):
-        card = artifact.read_card(folder)
-    same = card is not None and card.config == settings.model_dump(mode="json")
-    if card is None or not same or not has_unfinished(folder.parent, card.key):
-        raise ShelfmarkError(f"name={folder.name}: {folder} exists already; choose another name")
-    files.clear_leftovers(folder.parent)
-    artifact.point_latest_at(folder)
-    remove_unfinished(folder.parent, card.key)
-    logger.info("encoder: {} (also {}), saved before", folder, folder.parent / LATEST)
-    return EncoderResult(folder)
 
 
 def build_card(
