@@ -17,11 +17,11 @@ from pathlib import Path
 import click
 from invoke import Collection, Context, Exit, ParseError, Parser, Program, Task, task
 
-from shelfmark.cli.command import Command, run
 from shelfmark.cli.extras import require_extra
 from shelfmark.cli.main import shelfmark
 from shelfmark.cli.output import print_table
-from shelfmark.cli.overrides import NameOrOverride, OverridesCommand, choices
+from shelfmark.cli.parsing.command import Command, run
+from shelfmark.cli.parsing.overrides import NameOrOverride, OverridesCommand, choices
 from shelfmark.core import environment, provenance
 from shelfmark.errors import ShelfmarkError, nearest
 

@@ -12,8 +12,8 @@ from invoke import Task
 
 import tasks
 from scripts.config_page import table_row
-from shelfmark.cli.command import Command
-from shelfmark.cli.overrides import Override
+from shelfmark.cli.parsing.command import Command
+from shelfmark.cli.parsing.overrides import Override
 from shelfmark.service import settings
 from shelfmark.service.settings import MonitorSettings
 

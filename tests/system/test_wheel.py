@@ -147,7 +147,7 @@ def test_six_lines_of_python_do_the_same(installed: Installed) -> None:
 def test_help_of_each_command(installed: Installed) -> None:
     assert installed.run("shelfmark", "--help").stdout.startswith("Usage: shelfmark ")
     code = """
-from shelfmark.cli.command import run
+from shelfmark.cli.parsing.command import run
 from shelfmark.cli.main import shelfmark
 for name in shelfmark.commands:
     assert run(shelfmark, [name, "--help"], "shelfmark") == 0

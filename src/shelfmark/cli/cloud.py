@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from shelfmark.cli.command import Command, Whole
 from shelfmark.cli.extras import require_extra
-from shelfmark.cli.overrides import OverridesCommand, cloud_overrides_argument
+from shelfmark.cli.parsing.command import Command, Whole
+from shelfmark.cli.parsing.overrides import OverridesCommand, cloud_overrides_argument
 
 CONTINUES = "the job continues; shelfmark cancel JOB ends it"
 project_option = click.option(

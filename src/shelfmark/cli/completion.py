@@ -12,7 +12,7 @@ from click.shell_completion import (
     get_completion_class,
 )
 
-from shelfmark.cli.command import Command
+from shelfmark.cli.parsing.command import Command
 
 PROGRAM, VARIABLE = "shelfmark", "_SHELFMARK_COMPLETE"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shelfmark.cli.command import Command
+from shelfmark.cli.parsing.command import Command
 
 if TYPE_CHECKING:
     from shelfmark.cloud.account import Account

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from shelfmark.cli.command import Command, Whole
 from shelfmark.cli.encoders import encoders_option, local_encoder
 from shelfmark.cli.extras import require_extra
-from shelfmark.cli.options import (
+from shelfmark.cli.output import print_table
+from shelfmark.cli.parsing.command import Command, Whole
+from shelfmark.cli.parsing.options import (
     host_option,
     model_option,
     models_option,
@@ -19,8 +20,7 @@ from shelfmark.cli.options import (
     root_path_option,
     without_empty,
 )
-from shelfmark.cli.output import print_table
-from shelfmark.cli.overrides import Override, OverridesCommand, overrides_argument
+from shelfmark.cli.parsing.overrides import Override, OverridesCommand, overrides_argument
 
 
 def limits() -> list[str]:

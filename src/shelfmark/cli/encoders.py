@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shelfmark.cli.command import Command, Whole
 from shelfmark.cli.extras import require_extra, require_weights
-from shelfmark.cli.options import expand_home, reports_option, without_empty
 from shelfmark.cli.output import print_table
-from shelfmark.cli.overrides import (
+from shelfmark.cli.parsing.command import Command, Whole
+from shelfmark.cli.parsing.options import expand_home, reports_option, without_empty
+from shelfmark.cli.parsing.overrides import (
     OverridesCommand,
     encoder_overrides_argument,
     load_encoder_settings,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from shelfmark.cli.command import Command, Whole
-from shelfmark.cli.options import LocalPath, model_option, models_option, reports_option
 from shelfmark.cli.output import print_table
+from shelfmark.cli.parsing.command import Command, Whole
+from shelfmark.cli.parsing.options import LocalPath, model_option, models_option, reports_option
 
 
 @click.command("evaluate", cls=Command)

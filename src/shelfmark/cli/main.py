@@ -19,7 +19,7 @@ from shelfmark.cli import (
     serve,
     training,
 )
-from shelfmark.cli.command import run
+from shelfmark.cli.parsing.command import run
 
 TOPICS = (
     training, evaluate, predict, encoders, serve, drift, cloud, deploy, completion

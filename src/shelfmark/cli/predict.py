@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from shelfmark.cli.command import Command, Number, Whole
-from shelfmark.cli.options import (
+from shelfmark.cli.parsing.command import Command, Number, Whole
+from shelfmark.cli.parsing.options import (
     LocalPath,
     expand_home,
     local_model,

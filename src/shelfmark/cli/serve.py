@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from shelfmark.cli.command import Command, Number, Whole
 from shelfmark.cli.extras import require_locust
-from shelfmark.cli.options import (
+from shelfmark.cli.output import print_table
+from shelfmark.cli.parsing.command import Command, Number, Whole
+from shelfmark.cli.parsing.options import (
     LocalPath,
     host_option,
     model_option,
@@ -18,7 +19,6 @@ from shelfmark.cli.options import (
     root_path_option,
     without_empty,
 )
-from shelfmark.cli.output import print_table
 
 
 @click.command("serve", cls=Command)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shelfmark.cli.command import Command, Number, Whole
 from shelfmark.cli.extras import require_extra
-from shelfmark.cli.options import LocalPath, models_option
 from shelfmark.cli.output import print_table
-from shelfmark.cli.overrides import (
+from shelfmark.cli.parsing.command import Command, Number, Whole
+from shelfmark.cli.parsing.options import LocalPath, models_option
+from shelfmark.cli.parsing.overrides import (
     NameOrOverride,
     OverridesCommand,
     choices,

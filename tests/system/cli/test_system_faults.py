@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, capabili
 RUNNER = """
 import json, os, resource, signal, sys
 import optuna
-from shelfmark.cli import command
+from shelfmark.cli.parsing import command
 from shelfmark.cli.main import shelfmark
 from shelfmark.cloud import job, submit
 from shelfmark.evaluation import promote

@@ -11,8 +11,8 @@ import pytest
 from google.cloud.aiplatform_v1.types import AcceleratorType
 from loguru import logger
 
-from shelfmark.cli import command
 from shelfmark.cli.main import shelfmark
+from shelfmark.cli.parsing import command
 from shelfmark.cloud import account, rest
 from tests.support.vertex_server import DIGEST, Google, running
 from tests.system.cloud.test_vertex import GPU, NOBODY, OURS, entry

@@ -13,7 +13,7 @@ import httpx2 as httpx
 import pytest
 
 import tasks
-from shelfmark.cli.overrides import OVERRIDE
+from shelfmark.cli.parsing.overrides import OVERRIDE
 from shelfmark.cloud import spec
 from shelfmark.config.load import load_config
 from tests.support.moments import PATIENCE, until

@@ -29,7 +29,7 @@ GOES_ON = "stopped: the same command resumes from the finished stages"
 TRAINER = """
 import json, os, resource, signal, sys
 from shelfmark.models.boosted import engine
-from shelfmark.cli import command
+from shelfmark.cli.parsing import command
 from shelfmark.cli.main import shelfmark
 from shelfmark.cloud import job  # with what a training imports
 from shelfmark.monitoring import fingerprint

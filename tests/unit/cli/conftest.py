@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from loguru import logger
 
-from shelfmark.cli.command import run
 from shelfmark.cli.main import shelfmark
+from shelfmark.cli.parsing.command import run
 
 Typed = Callable[..., tuple[int, str, str]]
 

@@ -12,8 +12,8 @@ import pytest
 
 import tasks
 from shelfmark import __version__
-from shelfmark.cli.command import Number, Whole, run
 from shelfmark.cli.main import shelfmark
+from shelfmark.cli.parsing.command import Number, Whole, run
 from shelfmark.config import groups
 from shelfmark.errors import ShelfmarkError
 from tests.unit.cli.conftest import Typed
@@ -256,7 +256,7 @@ def test_ctrl_c_is_one_line_with_the_state_of_the_work(
 def test_help_loads_no_library_of_models_or_of_tables() -> None:
     code = """
 import sys
-from shelfmark.cli.command import run
+from shelfmark.cli.parsing.command import run
 from shelfmark.cli.main import shelfmark
 for words in (["--help"], ["train", "--help"], ["predict", "--help"]):
     assert run(shelfmark, words, "shelfmark") == 0

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from shelfmark.cli.command import run
 from shelfmark.cli.completion import VARIABLE
 from shelfmark.cli.main import shelfmark
+from shelfmark.cli.parsing.command import run
 from tests.unit.cli.conftest import Typed
 
 bash = pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")

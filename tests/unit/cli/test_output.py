@@ -30,7 +30,8 @@ def test_a_table_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None
 
 LONG = """
 import sys
-from shelfmark.cli import command, main, output
+from shelfmark.cli import main, output
+from shelfmark.cli.parsing import command
 from shelfmark.core.output.tables import Table
 
 @main.shelfmark.command("long", cls=command.Command)

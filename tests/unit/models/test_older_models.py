@@ -15,8 +15,8 @@ from typing import Any
 import orjson
 import pytest
 
-from shelfmark.cli.command import run
 from shelfmark.cli.main import shelfmark
+from shelfmark.cli.parsing.command import run
 from shelfmark.config.schema import Config
 from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from shelfmark.cli.command import Command
+from shelfmark.cli.parsing.command import Command
 from shelfmark.config.groups import CLOUD, list_groups
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from shelfmark.cli.command import Whole
+from shelfmark.cli.parsing.command import Whole
 
 
 def expand_home(text: str) -> str:
