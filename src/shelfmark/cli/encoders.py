@@ -14,6 +14,7 @@ from shelfmark.cli.output import print_table
 from shelfmark.cli.parsing.command import Command, Whole
 from shelfmark.cli.parsing.options import expand_home, reports_option, without_empty
 from shelfmark.cli.parsing.overrides import (
+    ENCODER_GROUPS,
     OverridesCommand,
     encoder_overrides_argument,
     load_encoder_settings,
@@ -57,7 +58,7 @@ def local_encoder(encoder: str, encoders: str) -> Iterator[LocatedEncoder]:
 @click.command(
     "train-encoder",
     cls=OverridesCommand,
-    encoder=True,
+    groups=ENCODER_GROUPS,
     stopped="the same command resumes after the last finished epoch",
 )
 @encoder_overrides_argument

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -19,7 +19,15 @@ from shelfmark.config.encoders import ENCODER_KINDS, EncoderConfig, EncoderSetti
 from shelfmark.config.overrides import is_readable, kinds_of, parse_value, read_overrides
 from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.config.schema import MODEL_KINDS, RENAMED_KEYS, Config, DriftConfig, ModelConfig
-from shelfmark.config.trainings import CLASSIFIER, ENCODER, AnySettings, Training
+from shelfmark.config.search import IndexSettings
+from shelfmark.config.trainings import (
+    CLASSIFIER,
+    ENCODER,
+    SECTIONS,
+    AnySettings,
+    Training,
+    foreign_sections,
+)
 from shelfmark.errors import ShelfmarkError, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -69,14 +77,31 @@ def compose_training(
         ShelfmarkError: an override is malformed, names no key or one of another kind of training,
             or a type or value is wrong.
     """
-    values, foreign = compose_values([*kind.presets, *overrides]), kind.foreign
+    own = _compose_own([*kind.presets, *overrides], kind.foreign)
+    cloud = own.pop(groups.CLOUD, None)
+    return validate_config(kind.settings, own), cloud
+
+
+def load_index_config(overrides: Sequence[str] = ()) -> IndexSettings:
+    """Compose the configuration of an index of papers, as `load_config` that of a model.
+
+    Raises:
+        ShelfmarkError: as `load_config`.
+    """
+    own = _compose_own(overrides, foreign_sections(SECTIONS["index"]))
+    if own.pop(groups.CLOUD, None) is not None:
+        raise ShelfmarkError(f"{groups.CLOUD}: an index is built on this machine")
+    return validate_config(IndexSettings, own)
+
+
+def _compose_own(overrides: Sequence[str], foreign: Mapping[str, str]) -> dict[str, Any]:
+    """Compose the values that a command has; an override of another command's is an error."""
+    values = compose_values(overrides)
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
         if command := foreign.get(key.partition(".")[0]):
             raise ShelfmarkError(f"{key}: this command has no such key; shelfmark {command} has it")
-    cloud = values.pop(groups.CLOUD, None)
-    own = {name: value for name, value in values.items() if name not in foreign}
-    return validate_config(kind.settings, own), cloud
+    return {name: value for name, value in values.items() if name not in foreign}
 
 
 def load_drift_config(overrides: Sequence[str] = ()) -> DriftConfig:
@@ -257,7 +282,8 @@ def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
         return f"{key}: no such key{nearest(key, known)}"
     value = problem["input"]
     shown = "" if isinstance(value, dict) else f"{value!r}: "
-    return f"{key}: {shown}{describe_problem(problem)}"
+    # A problem of several sections together has no key.
+    return f"{key}: {shown}{describe_problem(problem)}".removeprefix(": ")
 
 
 def _fields(section: str, model: type[BaseModel]) -> list[str]:

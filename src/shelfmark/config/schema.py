@@ -81,6 +81,7 @@ class Paths(Strict):
     reports: str
     # Not written while it has the default: older cards lack it.
     encoders: str = Field("encoders", exclude_if=lambda folder: folder == "encoders")
+    index: str = Field("index", exclude_if=lambda folder: folder == "index")
 
 
 class Fractions(Strict):
@@ -330,21 +331,25 @@ class TrackingConfig(Strict):
 
 
 class EngineConfig(Strict):
-    """The engine of a training: this machine, or a Dask cluster."""
+    """What computes: this machine, a Dask cluster for a training, or Milvus for an index."""
 
-    kind: Literal["local", "dask"] = "local"
+    kind: Literal["local", "dask", "milvus"] = "local"
     scheduler: str | None = Field(None, pattern=r"^[a-z]+://\S+$")
     workers: int | None = Field(None, ge=1)
     threads: int | None = Field(None, ge=1)
     memory: str | None = Field(None, pattern=r"^\d+(\.\d+)?\s?[kMGT]i?B$")
     timeout: float = Field(10.0, gt=0)
+    # Not written without Milvus: older cards lack it.
+    uri: str | None = Field(None, min_length=1, exclude_if=lambda uri: uri is None)
 
     @model_validator(mode="after")
     def _consistent(self) -> EngineConfig:
         given = [name for name in ("scheduler", "workers", "threads", "memory")
                  if getattr(self, name) is not None]  # fmt: skip
-        if self.kind == "local" and given:
+        if self.kind != "dask" and given:
             raise ValueError(f"{given[0]} is for engine=dask")
+        if (self.kind == "milvus") != (self.uri is not None):
+            raise ValueError("uri is for engine=milvus, which needs it")
         if self.scheduler is not None and not {"threads", "memory"}.isdisjoint(given):
             raise ValueError("threads and memory are for local processes: scheduler has its own")
         return self
@@ -375,6 +380,12 @@ class Config(TrainingSettings):
     def _has_labels(self) -> Config:
         if self.data.unlabelled == "keep" or self.data.authors:
             raise ValueError("data.unlabelled and data.authors are for shelfmark train-encoder")
+        return self
+
+    @model_validator(mode="after")
+    def _trains(self) -> Config:
+        if self.engine.kind == "milvus":
+            raise ValueError("engine=milvus is for shelfmark index")
         return self
 
     @model_validator(mode="after")

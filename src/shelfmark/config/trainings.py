@@ -21,7 +21,7 @@ class Training(Generic[AnySettings_co]):
     Args:
         command: of `shelfmark`, which runs it.
         settings: the schema of its configuration.
-        sections: of the configuration, which no other kind has.
+        sections: of the configuration, which some other command lacks.
         output: the key of `paths` that names the folder of what it makes.
         presets: overrides that come before those of the user.
     """
@@ -35,25 +35,35 @@ class Training(Generic[AnySettings_co]):
     @property
     def foreign(self) -> dict[str, str]:
         """The sections of other kinds, each with the command that has it."""
-        return {
-            section: other.command
-            for other in TRAININGS.values()
-            if other is not self
-            for section in other.sections
-        }
+        return foreign_sections(self.sections)
 
     def folder(self, settings: Settings) -> Path:
         """Return the folder of all that trainings of this kind make, such as `models`."""
         return Path(getattr(settings.paths, self.output))
 
 
-CLASSIFIER = Training(
-    "train", Config, frozenset({"features", "model", "predict", "engine"}), "models"
-)
+# The sections of the configuration that some commands have, and others have not.
+SECTIONS = {
+    "train": frozenset({"features", "model", "predict", "engine", "name", "tracking"}),
+    "train-encoder": frozenset({"encoder", "name", "tracking"}),
+    "index": frozenset({"index", "engine"}),
+}
+
+
+def foreign_sections(own: frozenset[str]) -> dict[str, str]:
+    """Return the sections that a command lacks, each with a command that has it."""
+    return {
+        section: command
+        for command, sections in reversed(SECTIONS.items())
+        for section in sections - own
+    }
+
+
+CLASSIFIER = Training("train", Config, SECTIONS["train"], "models")
 ENCODER = Training(
     "train-encoder",
     EncoderSettings,
-    frozenset({"encoder"}),
+    SECTIONS["train-encoder"],
     "encoders",
     ("data.unlabelled=keep", "data.authors=true"),
 )

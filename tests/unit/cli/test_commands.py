@@ -58,11 +58,15 @@ def test_the_version_is_that_of_the_package(typed: Typed) -> None:
 @pytest.mark.parametrize(
     ("name", "absent", "example"),
     [
-        ("train", {"cloud", "cloud/machine", "encoder"}, "experiment=fast model.max_depth=4"),
-        ("submit", set(), "experiment=fast model.max_depth=4"),
+        (
+            "train",
+            {"cloud", "cloud/machine", "encoder", "index"},
+            "experiment=fast model.max_depth=4",
+        ),
+        ("submit", {"index"}, "experiment=fast model.max_depth=4"),
         (
             "train-encoder",
-            {"cloud", "cloud/machine", "model", "engine"},
+            {"cloud", "cloud/machine", "model", "engine", "index"},
             "experiment=fast encoder.size=128",
         ),
     ],

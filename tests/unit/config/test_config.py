@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from shelfmark.config import groups, schema
-from shelfmark.config.load import load_config, load_encoder_config
+from shelfmark.config.load import load_config, load_encoder_config, load_index_config
 from shelfmark.errors import ShelfmarkError
 
 EXPERIMENTS = sorted(file.stem for file in (groups.CONFIGS / "experiment").glob("*.yaml"))
@@ -93,12 +95,43 @@ def test_last_wins_base_group_experiment_command_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "group", [name for name in groups.list_groups() if not name.startswith("cloud")]
+    ("group", "choice"),
+    [
+        (name, choice)
+        for name, choices in groups.list_groups().items()
+        if not name.startswith("cloud")
+        for choice in choices
+    ],
 )
-def test_every_choice_of_a_group_composes(group: str) -> None:
-    load = load_encoder_config if group == "encoder" else load_config
-    for choice in groups.list_groups()[group]:
-        load([f"{group}={choice}"])
+def test_every_choice_of_a_group_composes(group: str, choice: str) -> None:
+    loads: dict[str, Callable[[list[str]], object]] = {
+        "encoder": load_encoder_config,
+        "index": load_index_config,
+        "engine": load_index_config if choice == "milvus" else load_config,
+    }
+    loads.get(group, load_config)([f"{group}={choice}"])
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("engine=dask", "engine=dask is for shelfmark train"),
+        ("index.bits=100", "index.bits: 100: should be a multiple of 64"),
+        ("index.kind=tree", "index: kind=tree: no such kind of index"),
+        ("tracking=wandb", "tracking: this command has no such key; shelfmark train has it"),
+        ("cloud=vertex_cpu", "cloud: an index is built on this machine"),
+    ],
+)
+def test_an_index_that_cannot_be_is_refused(override: str, reason: str) -> None:
+    with pytest.raises(ShelfmarkError, match=f"^{re.escape(reason)}"):
+        load_index_config([override])
+
+
+def test_an_index_in_milvus_has_no_other_method() -> None:
+    with pytest.raises(ShelfmarkError, match=r"^engine=milvus has no index=faiss"):
+        load_index_config(["engine=milvus", "index=faiss"])
+    with pytest.raises(ShelfmarkError, match=r"^engine=milvus is for shelfmark index"):
+        load_config(["engine=milvus"])
 
 
 def test_keys_of_the_other_kind_of_training_are_refused_by_name_of_its_command() -> None:

@@ -15,6 +15,7 @@ from shelfmark.config.groups import CLOUD, list_groups
 if TYPE_CHECKING:
     from shelfmark.config.encoders import EncoderSettings
     from shelfmark.config.schema import Config
+    from shelfmark.config.search import IndexSettings
 
 OVERRIDE = re.compile(r"^(?:\+{0,2}[A-Za-z_][\w./@-]*=|~[A-Za-z_])")
 EXAMPLES = (
@@ -28,9 +29,18 @@ ENCODER_EXAMPLES = (
     "data=snapshot data.path=[arxiv.zip,more.jsonl.zst]",
     "encoder=minilm encoder.precision=fp32",
 )
-# The groups that only one of the two kinds of training has.
-CLASSIFIER_GROUPS = frozenset({"model", "engine"})
-ENCODER_GROUPS = frozenset({"encoder"})
+INDEX_EXAMPLES = (
+    "data=snapshot data.path=[arxiv.zip,more.jsonl.zst]",
+    "index=faiss index.factory=HNSW32",
+)
+# The groups that some commands have, and others have not.
+CLASSIFIER_GROUPS = frozenset({"model", "engine", "tracking"})
+ENCODER_GROUPS = frozenset({"encoder", "tracking"})
+INDEX_GROUPS = frozenset({"index", "engine"})
+TRAINING_GROUPS = CLASSIFIER_GROUPS | ENCODER_GROUPS
+EXAMPLES_OF = {
+    CLASSIFIER_GROUPS: EXAMPLES, ENCODER_GROUPS: ENCODER_EXAMPLES, INDEX_GROUPS: INDEX_EXAMPLES
+}  # fmt: skip
 
 
 class Override(click.ParamType[str]):
@@ -72,18 +82,20 @@ class OverridesCommand(Command):
     """A command that takes overrides, and lists the configuration groups in its help.
 
     Args:
-        cloud: whether the groups of the cloud are among them.
-        encoder: whether the groups are those of a training of an encoder, or of a classifier.
+        cloud: whether the groups of the cloud, and of both kinds of training, are among them.
+        groups: of the configuration that the command has, and others have not.
     """
 
     def __init__(
-        self, *args: Any, cloud: bool = False, encoder: bool = False, **options: Any
+        self,
+        *args: Any,
+        cloud: bool = False,
+        groups: frozenset[str] = CLASSIFIER_GROUPS,
+        **options: Any,
     ) -> None:
         super().__init__(*args, **options)
-        both = CLASSIFIER_GROUPS | ENCODER_GROUPS
-        own = ENCODER_GROUPS if encoder else CLASSIFIER_GROUPS
-        self._groups = _groups(cloud, both if cloud else own)
-        self._examples = ENCODER_EXAMPLES if encoder else EXAMPLES
+        self._groups = _groups(cloud, TRAINING_GROUPS if cloud else groups)
+        self._examples = EXAMPLES_OF[groups]
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the configuration groups, read from `configs/`, and examples of overrides."""
@@ -101,7 +113,7 @@ def choices(cloud: bool = False, kind: frozenset[str] = CLASSIFIER_GROUPS) -> li
 
 def cloud_choices() -> list[str]:
     """Return the overrides of `choices`, and those of the groups of the cloud."""
-    return choices(cloud=True, kind=CLASSIFIER_GROUPS | ENCODER_GROUPS)
+    return choices(cloud=True, kind=TRAINING_GROUPS)
 
 
 def encoder_choices() -> list[str]:
@@ -109,8 +121,13 @@ def encoder_choices() -> list[str]:
     return choices(kind=ENCODER_GROUPS)
 
 
+def index_choices() -> list[str]:
+    """Return the overrides of `choices` for an index of papers."""
+    return choices(kind=INDEX_GROUPS)
+
+
 def _groups(cloud: bool, kind: frozenset[str]) -> dict[str, list[str]]:
-    others = (CLASSIFIER_GROUPS | ENCODER_GROUPS) - kind
+    others = (TRAINING_GROUPS | INDEX_GROUPS) - kind
     return {
         group: names
         for group, names in list_groups().items()
@@ -120,6 +137,7 @@ def _groups(cloud: bool, kind: frozenset[str]) -> dict[str, list[str]]:
 
 overrides_argument = click.argument("overrides", nargs=-1, type=Override(choices))
 encoder_overrides_argument = click.argument("overrides", nargs=-1, type=Override(encoder_choices))
+index_overrides_argument = click.argument("overrides", nargs=-1, type=Override(index_choices))
 cloud_overrides_argument = click.argument("overrides", nargs=-1, type=Override(cloud_choices))
 
 
@@ -147,5 +165,19 @@ def load_encoder_settings(overrides: Sequence[str]) -> EncoderSettings:
     from shelfmark.core import console
 
     settings = load_encoder_config(overrides)
+    console.configure_logging(settings.log_level)
+    return settings
+
+
+def load_index_settings(overrides: Sequence[str]) -> IndexSettings:
+    """Return the configuration of an index of papers, as `load_settings`.
+
+    Raises:
+        ShelfmarkError: an override names nothing, or a value is wrong.
+    """
+    from shelfmark.config.load import load_index_config
+    from shelfmark.core import console
+
+    settings = load_index_config(overrides)
     console.configure_logging(settings.log_level)
     return settings

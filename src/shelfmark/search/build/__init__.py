@@ -1,0 +1,1 @@
+"""Builds an index from papers, and adds papers to it."""

@@ -1,0 +1,127 @@
+"""What a method of vector search provides: the one interface between an index and any method.
+
+A method is a module of this room and a line in `methods.py`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from shelfmark.core.arrays import Array, Floats, Ints
+from shelfmark.search.filters import Selection
+from shelfmark.search.vectors.stored import StoredVectors
+
+MISSING = -1  # in place of a row where fewer papers than asked for are selected
+
+
+class Neighbours(NamedTuple):
+    """The papers nearest to each query, the nearest first.
+
+    Args:
+        rows: of a segment, int64 of shape (queries, k); `MISSING` where there is none.
+        scores: their cosines, float32 of shape (queries, k); -inf where there is none.
+    """
+
+    rows: Ints
+    scores: Floats
+
+    @classmethod
+    def empty(cls, queries: int, k: int) -> Neighbours:
+        """Return neighbours of which none is found yet."""
+        return cls(np.full((queries, k), MISSING), np.full((queries, k), -np.inf, np.float32))
+
+
+class ArrayFiles(Protocol):
+    """The files of a segment, of which each has the digest and the shape on its card."""
+
+    folder: Path
+
+    def array(self, name: str) -> Array:
+        """Return the array of a .npy file, mapped; it cannot be written to."""
+
+    def content(self, name: str) -> memoryview:
+        """Return the content of a file, mapped."""
+
+
+class VectorIndex(ABC):
+    """Finds the nearest vectors of one segment; several threads may ask at a time."""
+
+    @abstractmethod
+    def search(
+        self, queries: Floats, k: int, selection: Selection, effort: int | None = None
+    ) -> Neighbours:
+        """Return the papers nearest to each query among those that are selected.
+
+        A selection of at least k papers gives k of them. The rows of a segment without a vector, as
+        of a paper without a known word, score 0.
+
+        Args:
+            queries: unit rows, float32 of shape (queries, size).
+            k: number of papers, at least 1.
+            selection: the papers to choose from.
+            effort: of this search alone, such as the lists of an IVF index that are read; None for
+                the one that is configured.
+
+        Raises:
+            ShelfmarkError: a server does not answer.
+        """
+
+    def close(self) -> None:  # noqa: B027 - few have anything to free
+        """Free what is not freed by itself, such as a connection."""
+
+
+class VectorMethod(ABC):
+    """Writes and opens the vector indexes of segments.
+
+    Attributes:
+        name: its name on the card of a segment.
+        needs: the extra that it needs, as {module: extra}.
+    """
+
+    name: str
+    needs: dict[str, str] = {}  # noqa: RUF012 - overridden, never changed
+
+    @abstractmethod
+    def write(
+        self, vectors: StoredVectors, columns: Mapping[str, Array], segment: str, folder: Path
+    ) -> None:
+        """Write the files of a vector index into the folder of a segment.
+
+        Args:
+            vectors: of the segment.
+            columns: what its papers are filtered by: `primary`, `categories` and `days`, as
+                `filters.Columns` has them.
+            segment: its name.
+            folder: of the segment.
+
+        Raises:
+            ShelfmarkError: the disk is full, or a server does not answer.
+        """
+
+    @abstractmethod
+    def open(
+        self, files: ArrayFiles, vectors: StoredVectors, segment: str, settings: Mapping[str, Any]
+    ) -> VectorIndex:
+        """Open the vector index of a segment.
+
+        Args:
+            files: of the segment.
+            vectors: of the segment.
+            segment: its name.
+            settings: of the method when it was written, from the segment's card.
+
+        Raises:
+            ShelfmarkError: a file is damaged, or a server does not answer.
+        """
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Return what `open` needs to know, for the card of a segment."""
+
+    def remove(self, segment: str) -> None:  # noqa: B027 - few have anything there
+        """Remove what lies outside of a segment's folder, once no index names the segment."""

@@ -1,0 +1,1 @@
+"""The words of a segment as postings, and their search by BM25."""
