@@ -13,13 +13,13 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from shelfmark.core import checks
-from shelfmark.core.arrays import Array, Floats
+from shelfmark.core.arrays import Array
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 SUFFIX = ".npy"
-DTYPES = ("<f4", "<f8", "<i4", "<i8", "|i1", "|u1")
+DTYPES = ("<f4", "<f8", "<i4", "<i8", "|i1", "|u1", "<u2", "<u4", "<u8")
 MOST_DIMENSIONS = 2
 
 
@@ -107,7 +107,8 @@ class RowWriter:
 
     Args:
         file: empty, and seekable.
-        columns: numbers of a row.
+        columns: numbers of a row; None for an array of one dimension.
+        dtype: of the numbers, one of `DTYPES`.
 
     Attributes:
         rows: how many are written.
@@ -116,30 +117,33 @@ class RowWriter:
         OSError: the disk does not take the header.
     """
 
-    def __init__(self, file: IO[bytes], columns: int) -> None:
-        self._file, self._columns, self.rows = file, columns, 0
-        file.write(self._spec().header())
+    def __init__(self, file: IO[bytes], columns: int | None, dtype: str = "<f4") -> None:
+        self._file, self._columns, self._dtype, self.rows = file, columns, dtype, 0
+        file.write(self.spec.header())
 
-    def write(self, rows: Floats) -> None:
-        """Write rows, shape (rows, columns).
+    def write(self, rows: Array) -> None:
+        """Write rows, shape (rows, columns) or (rows,).
 
         Raises:
             ValueError: the rows are not as long as those before.
             OSError: the disk does not take them.
         """
-        if rows.shape[1] != self._columns:
-            raise ValueError(f"rows of {rows.shape[1]} numbers, {self._columns} are needed")
-        self._file.write(np.ascontiguousarray(rows, "<f4").reshape(-1).view(np.uint8).data)
+        if rows.shape[1:] != self.spec.shape[1:]:
+            raise ValueError(f"rows of shape {rows.shape[1:]}, {self.spec.shape[1:]} is needed")
+        self._file.write(np.ascontiguousarray(rows, self._dtype).reshape(-1).view(np.uint8).data)
         self.rows += len(rows)
 
     def finish(self) -> None:
         """Write the header again, with the number of rows."""
         self._file.seek(0)
-        self._file.write(self._spec().header())
+        self._file.write(self.spec.header())
         self._file.seek(0, io.SEEK_END)
 
-    def _spec(self) -> ArraySpec:
-        return ArraySpec("<f4", (self.rows, self._columns))
+    @property
+    def spec(self) -> ArraySpec:
+        """The type and the shape of the array so far."""
+        columns = () if self._columns is None else (self._columns,)
+        return ArraySpec(self._dtype, (self.rows, *columns))
 
 
 def view_array(content: ReadableBuffer, spec: ArraySpec) -> Array:

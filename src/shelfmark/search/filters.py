@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from shelfmark.arxiv import taxonomy
-from shelfmark.core.arrays import Array, SmallInts
+from shelfmark.core.arrays import Array, Ints, SmallInts
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -132,6 +132,12 @@ class Selection:
         self._deleted = deleted
         self.mask = self._combine()
         self.count = columns.papers if self.mask is None else int(np.count_nonzero(self.mask))
+
+    def rows(self) -> Ints:
+        """Return the rows that are selected, ascending."""
+        if self.mask is None:
+            return np.arange(self.columns.papers)
+        return np.flatnonzero(self.mask)
 
     def _combine(self) -> Mask | None:
         """Return which papers are selected, None if all are."""

@@ -35,6 +35,17 @@ class Neighbours(NamedTuple):
         """Return neighbours of which none is found yet."""
         return cls(np.full((queries, k), MISSING), np.full((queries, k), -np.inf, np.float32))
 
+    def merge(self, others: Neighbours) -> Neighbours:
+        """Return the nearest of these and of others, as many as these are; of equals, these."""
+        rows = np.concatenate([self.rows, others.rows], axis=1)
+        scores = np.concatenate([self.scores, others.scores], axis=1)
+        k = self.rows.shape[1]
+        if scores.shape[1] > 4 * k:  # sorting all of them would take longer
+            near = np.sort(np.argpartition(-scores, k, axis=1)[:, : k + 1], axis=1)
+            rows, scores = (np.take_along_axis(x, near, axis=1) for x in (rows, scores))
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return Neighbours(*(np.take_along_axis(x, order, axis=1) for x in (rows, scores)))
+
 
 class ArrayFiles(Protocol):
     """The files of a segment, of which each has the digest and the shape on its card."""

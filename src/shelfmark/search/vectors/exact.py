@@ -1,0 +1,69 @@
+"""Compares a query with every vector: exact but for their rounding to eight bits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shelfmark.core.arrays import Array, Floats, Ints
+from shelfmark.search.filters import Selection
+from shelfmark.search.vectors.protocol import ArrayFiles, Neighbours, VectorIndex, VectorMethod
+from shelfmark.search.vectors.stored import BLOCK, StoredVectors
+
+
+class ExactIndex(VectorIndex):
+    """All vectors of a segment.
+
+    Args:
+        vectors: of the segment.
+    """
+
+    def __init__(self, vectors: StoredVectors) -> None:
+        self._vectors = vectors
+
+    def search(
+        self, queries: Floats, k: int, selection: Selection, effort: int | None = None
+    ) -> Neighbours:
+        """Return the papers nearest to each query, as the protocol."""
+        return search_rows(self._vectors, queries, k, selection.rows())
+
+
+class ExactMethod(VectorMethod):
+    """Needs no files beside the vectors."""
+
+    name = "exact"
+
+    def write(
+        self, vectors: StoredVectors, columns: Mapping[str, Array], segment: str, folder: Path
+    ) -> None:
+        """Write nothing."""
+
+    def open(
+        self, files: ArrayFiles, vectors: StoredVectors, segment: str, settings: Mapping[str, Any]
+    ) -> ExactIndex:
+        """Open the vectors."""
+        return ExactIndex(vectors)
+
+    def settings(self) -> dict[str, Any]:
+        """Return no settings."""
+        return {}
+
+
+def search_rows(vectors: StoredVectors, queries: Floats, k: int, rows: Ints) -> Neighbours:
+    """Return the nearest of some vectors, all of them compared.
+
+    Args:
+        vectors: of a segment.
+        queries: float32 of shape (queries, size).
+        k: number of papers.
+        rows: the papers to choose from, int64, ascending.
+    """
+    best = Neighbours.empty(len(queries), k)
+    for begin in range(0, len(rows), BLOCK):
+        part = rows[begin : begin + BLOCK]
+        scores = vectors.scores(queries, part)
+        best = best.merge(Neighbours(np.broadcast_to(part, scores.shape), scores))
+    return best
