@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from shelfmark.core import checks
+from shelfmark.core import checks, files
 from shelfmark.core.arrays import Array
 
 if TYPE_CHECKING:
@@ -156,3 +158,34 @@ def view_array(content: ReadableBuffer, spec: ArraySpec) -> Array:
     if len(given) != len(header) + spec.size or given[: len(header)] != header:
         raise SpecError(f"it is no array of type {spec.dtype} and shape {spec.shape}")
     return np.ndarray(spec.shape, spec.dtype, given, len(header))
+
+
+def write_arrays(folder: Path, arrays: Mapping[str, Array]) -> dict[str, ArraySpec]:
+    """Write arrays to files of their names, and return their types and shapes.
+
+    Raises:
+        ShelfmarkError: the disk is full.
+    """
+    return {name: write_blocks(folder / name, [array]) for name, array in arrays.items()}
+
+
+def write_blocks(path: Path, blocks: Iterable[Array]) -> ArraySpec:
+    """Write an array whose rows come some at a time, and return its type and shape.
+
+    Args:
+        path: of the .npy file.
+        blocks: at least one, each of shape (rows,) or (rows, columns).
+
+    Raises:
+        ShelfmarkError: the disk is full.
+    """
+    iterator: Iterator[Array] = iter(blocks)
+    first = next(iterator)
+    with files.report_write_errors(path), path.open("wb") as file:
+        columns = first.shape[1] if first.ndim == 2 else None
+        writer = RowWriter(file, columns, first.dtype.str)
+        writer.write(first)
+        for block in iterator:
+            writer.write(block)
+        writer.finish()
+    return writer.spec

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -112,6 +112,9 @@ class SegmentFiles:
 
         Args:
             whole: whether large files are digested too, at 1 GB a second or so.
+
+        Raises:
+            ShelfmarkError: a file is missing or damaged.
         """
         for name, state in self._card.files.items():
             path = self.folder / name
@@ -127,14 +130,22 @@ class SegmentFiles:
                 raise ShelfmarkError(f"{path} is damaged: not the file its card names; {AGAIN}")
 
     def array(self, name: str) -> Array:
-        """Return the array of a .npy file, mapped; it cannot be written to."""
+        """Return the array of a .npy file, mapped, of the shape on the card; it is read-only.
+
+        Raises:
+            ShelfmarkError: it is missing or damaged.
+        """
         try:
             return npy.view_array(self.content(name), self.spec(name))
         except npy.SpecError as error:
             raise ShelfmarkError(f"{self.folder / name} is damaged: {error}; {AGAIN}") from error
 
     def content(self, name: str) -> memoryview:
-        """Return the content of a file, mapped; it cannot be written to."""
+        """Return the content of a file, mapped; it cannot be written to.
+
+        Raises:
+            ShelfmarkError: it is missing or damaged.
+        """
         if name not in self._mapped:
             path = self.folder / name
             try:
@@ -145,7 +156,11 @@ class SegmentFiles:
         return memoryview(self._mapped[name])
 
     def spec(self, name: str) -> ArraySpec:
-        """Return the type and the shape of the array in a .npy file."""
+        """Return the type and the shape of the array in a .npy file.
+
+        Raises:
+            ShelfmarkError: it is missing or damaged.
+        """
         if name not in self._card.arrays:
             raise ShelfmarkError(f"{self.folder / CARD} names no array {name}; {AGAIN}")
         return self._card.arrays[name]
@@ -241,34 +256,3 @@ def write_card(folder: Path, arrays: Mapping[str, ArraySpec], **values: Any) -> 
     with files.report_write_errors(folder):
         (folder / CARD).write_bytes(content)
     return hashlib.sha256(content).hexdigest()
-
-
-def write_arrays(folder: Path, arrays: Mapping[str, Array]) -> dict[str, ArraySpec]:
-    """Write arrays to files of their names, and return their types and shapes.
-
-    Raises:
-        ShelfmarkError: the disk is full.
-    """
-    return {name: write_blocks(folder / name, [array]) for name, array in arrays.items()}
-
-
-def write_blocks(path: Path, blocks: Iterable[Array]) -> ArraySpec:
-    """Write an array whose rows come some at a time, and return its type and shape.
-
-    Args:
-        path: of the .npy file.
-        blocks: at least one, each of shape (rows,) or (rows, columns).
-
-    Raises:
-        ShelfmarkError: the disk is full.
-    """
-    iterator: Iterator[Array] = iter(blocks)
-    first = next(iterator)
-    with files.report_write_errors(path), path.open("wb") as file:
-        columns = first.shape[1] if first.ndim == 2 else None
-        writer = npy.RowWriter(file, columns, first.dtype.str)
-        writer.write(first)
-        for block in iterator:
-            writer.write(block)
-        writer.finish()
-    return writer.spec

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from shelfmark.core import files, npy
 from shelfmark.core.arrays import Array, Floats, Ints
-from shelfmark.search.filters import Mask, Selection
+from shelfmark.core.npy import ArraySpec, write_arrays
+from shelfmark.search.filters import Columns, Mask, Selection
 from shelfmark.search.vectors.exact import search_rows
 from shelfmark.search.vectors.protocol import ArrayFiles, Neighbours, VectorIndex, VectorMethod
 from shelfmark.search.vectors.stored import StoredVectors
@@ -85,16 +85,14 @@ class CodeMethod(VectorMethod):
         self._bits, self._rescored, self._seed = bits, rescored, seed
 
     def write(
-        self, vectors: StoredVectors, columns: Mapping[str, Array], segment: str, folder: Path
-    ) -> None:
+        self, vectors: StoredVectors, columns: Columns, segment: str, folder: Path
+    ) -> dict[str, ArraySpec]:
         """Write the codes and the axes."""
         mean, axes = fit_axes(vectors.sample(FITTED, self._seed), self._bits, self._seed)
         codes = np.empty((self._bits // WORD, len(vectors)), np.uint64)
         for begin, block in vectors.blocks():
             codes[:, begin : begin + len(block)] = encode(block, mean, axes)
-        for name, array in ((CODES, codes), (MEAN, mean), (AXES, axes)):
-            with files.report_write_errors(folder / name), (folder / name).open("wb") as file:
-                npy.write_array(file, array)
+        return write_arrays(folder, {CODES: codes, MEAN: mean, AXES: axes})
 
     def open(
         self, files: ArrayFiles, vectors: StoredVectors, segment: str, settings: Mapping[str, Any]

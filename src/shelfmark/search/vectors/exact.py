@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from shelfmark.core.arrays import Array, Floats, Ints
-from shelfmark.search.filters import Selection
+from shelfmark.core.arrays import Floats, Ints
+from shelfmark.core.npy import ArraySpec
+from shelfmark.search.filters import Columns, Selection
 from shelfmark.search.vectors.protocol import ArrayFiles, Neighbours, VectorIndex, VectorMethod
 from shelfmark.search.vectors.stored import BLOCK, StoredVectors
 
@@ -37,9 +38,10 @@ class ExactMethod(VectorMethod):
     name = "exact"
 
     def write(
-        self, vectors: StoredVectors, columns: Mapping[str, Array], segment: str, folder: Path
-    ) -> None:
-        """Write nothing."""
+        self, vectors: StoredVectors, columns: Columns, segment: str, folder: Path
+    ) -> dict[str, ArraySpec]:
+        """Write no files."""
+        return {}
 
     def open(
         self, files: ArrayFiles, vectors: StoredVectors, segment: str, settings: Mapping[str, Any]

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from shelfmark.core.arrays import Array, Floats, Ints
-from shelfmark.search.filters import Selection
+from shelfmark.core.npy import ArraySpec
+from shelfmark.search.filters import Columns, Selection
 from shelfmark.search.vectors.stored import StoredVectors
 
 MISSING = -1  # in place of a row where fewer papers than asked for are selected
@@ -53,7 +54,7 @@ class ArrayFiles(Protocol):
     folder: Path
 
     def array(self, name: str) -> Array:
-        """Return the array of a .npy file, mapped; it cannot be written to."""
+        """Return the array of a .npy file, mapped, of the shape on the card; it is read-only."""
 
     def content(self, name: str) -> memoryview:
         """Return the content of a file, mapped."""
@@ -99,16 +100,18 @@ class VectorMethod(ABC):
 
     @abstractmethod
     def write(
-        self, vectors: StoredVectors, columns: Mapping[str, Array], segment: str, folder: Path
-    ) -> None:
+        self, vectors: StoredVectors, columns: Columns, segment: str, folder: Path
+    ) -> dict[str, ArraySpec]:
         """Write the files of a vector index into the folder of a segment.
 
         Args:
             vectors: of the segment.
-            columns: what its papers are filtered by: `primary`, `categories` and `days`, as
-                `filters.Columns` has them.
+            columns: what its papers are filtered by.
             segment: its name.
             folder: of the segment.
+
+        Returns:
+            The type and the shape of the array in each .npy file.
 
         Raises:
             ShelfmarkError: the disk is full, or a server does not answer.
