@@ -9,23 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import orjson
 
 from shelfmark.models.answers import Answer, PaperQuery, answer_queries
 from shelfmark.models.artifact import Model
 from shelfmark.monitoring.log_line import AnswerSummary
-from shelfmark.service.limits.bodies import NO_MEMORY, RETRY
 from shelfmark.service.limits.cost import query_cost
-from shelfmark.service.limits.fair_queue import FairQueue, Ticket
+from shelfmark.service.limits.fair_queue import FairQueue
 from shelfmark.service.limits.memory import MemoryShare
-from shelfmark.service.responses import RefusedError
+from shelfmark.service.limits.pending import PendingRequest
 
 SLICE_COST = 15_000  # µs: what a request may wait for the one before it
 
+Computed = TypeVar("Computed")
 BatchAnswer = tuple[Model, list["EncodedAnswer"]]
-Slice = tuple["PendingRequest", Sequence[PaperQuery]]
+Slice = tuple["PendingPapers", Sequence[PaperQuery]]
 
 
 class EncodedAnswer(NamedTuple):
@@ -44,41 +44,18 @@ class EncodedAnswer(NamedTuple):
         return cls(orjson.dumps(answer.to_json()), AnswerSummary.of(answer))
 
 
-class PendingRequest(Ticket):
-    """A request, the answers so far, and the one model that gives them.
+class PendingPapers(PendingRequest[PaperQuery, EncodedAnswer, BatchAnswer]):
+    """A request, and the one model that gives its answers."""
 
-    Args:
-        queries: of the request.
-        memory: the request's share of the memory, which the answers occupy too.
-        future: gets the answers.
-    """
+    model: Model | None = None
 
-    def __init__(
-        self,
-        queries: Sequence[PaperQuery],
-        memory: MemoryShare,
-        future: asyncio.Future[BatchAnswer],
-    ) -> None:
-        super().__init__(queries, future.done)
-        self.future = future
-        self._memory = memory
-        self.model: Model | None = None
-        self.answers: list[EncodedAnswer] = []
+    def _result(self) -> BatchAnswer:
+        assert self.model is not None
+        return self.model, self.answers
 
-    def take(self, outcome: list[EncodedAnswer] | Exception) -> None:
-        """Add the answers of a slice; the last ones, or an error, end the request."""
-        if self.future.done():  # the request has ended meanwhile
-            return
-        if isinstance(outcome, Exception):
-            self.future.set_exception(outcome)
-            return
-        if not self._memory.try_grow(sum(len(answer.json) for answer in outcome)):
-            self.future.set_exception(RefusedError(503, NO_MEMORY, RETRY))
-            return
-        self.answers += outcome
-        if len(self.answers) == len(self.queries):
-            assert self.model is not None
-            self.future.set_result((self.model, self.answers))
+    @staticmethod
+    def _count_bytes(answer: EncodedAnswer) -> int:
+        return len(answer.json)
 
 
 class Batcher:
@@ -90,7 +67,11 @@ class Batcher:
 
     def __init__(self, current_model: Callable[[], Model]) -> None:
         self._current_model = current_model
-        self._queue: FairQueue[PendingRequest] = FairQueue(query_cost, SLICE_COST)
+        # A slice is with explanations or without, or a small request without would wait for the
+        # explanations of another.
+        self._queue: FairQueue[PaperQuery, PendingPapers] = FairQueue(
+            query_cost, SLICE_COST, lambda query: query.explain
+        )
         self._thread = ThreadPoolExecutor(1, "predict")
         self._loop_task: asyncio.Task[None] | None = None
 
@@ -110,12 +91,19 @@ class Batcher:
         if not queries:
             future.set_result((self._current_model(), []))
             return future
-        request = PendingRequest(queries, memory, future)
+        request = PendingPapers(queries, memory, future)
         self._queue.add(request)
         future.add_done_callback(lambda _: self._queue.remove(request))
         if self._loop_task is None or self._loop_task.done():
             self._loop_task = asyncio.create_task(self._predict_waiting())
         return future
+
+    def run_between(self, function: Callable[[], Computed]) -> Computed:
+        """Return what a function returns, which the thread that predicts runs between two slices.
+
+        Other threads call this: the model's libraries are used by one thread at a time.
+        """
+        return self._thread.submit(function).result()
 
     async def aclose(self) -> None:
         """Wait for the batch in flight."""

@@ -1,4 +1,4 @@
-"""The queue of requests that wait for the model: each takes its turns, whatever its size.
+"""The queue of requests that wait for an answer: each takes its turns, whatever its size.
 
 The request that has got the least work, with its next query, goes first. So a small request
 overtakes the rest of a large one, and large ones share the work equally. Each fourth slice belongs
@@ -12,15 +12,14 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from shelfmark.models.answers import PaperQuery
-
-TicketType = TypeVar("TicketType", bound="Ticket")
+Query = TypeVar("Query")
+TicketType = TypeVar("TicketType", bound="Ticket[Any]")
 OLDEST_TURN = 4  # each fourth slice is for the oldest request
 
 
-class Ticket:
+class Ticket(Generic[Query]):
     """A request in the queue.
 
     Args:
@@ -28,7 +27,7 @@ class Ticket:
         abandoned: returns whether nobody waits for its answers any more.
     """
 
-    def __init__(self, queries: Sequence[PaperQuery], abandoned: Callable[[], bool]) -> None:
+    def __init__(self, queries: Sequence[Query], abandoned: Callable[[], bool]) -> None:
         self.queries = queries
         self.abandoned = abandoned
         self.taken = 0  # number of queries that were handed out
@@ -40,17 +39,24 @@ class Ticket:
         return self.taken < len(self.queries) and not self.abandoned()
 
 
-class FairQueue(Generic[TicketType]):
+class FairQueue(Generic[Query, TicketType]):
     """Hands out the queries of all requests in slices of a limited cost.
 
     Args:
         cost: returns the cost of a query.
         budget: largest cost of a slice, unless a single query costs more.
+        kind: returns the kind of a query; a slice has queries of one kind.
     """
 
-    def __init__(self, cost: Callable[[PaperQuery], float], budget: float) -> None:
+    def __init__(
+        self,
+        cost: Callable[[Query], float],
+        budget: float,
+        kind: Callable[[Query], object] = lambda query: None,
+    ) -> None:
         self._cost = cost
         self._budget = budget
+        self._kind = kind
         self._by_work: list[tuple[float, int, TicketType]] = []
         self._by_age: dict[TicketType, None] = {}
         self._order = itertools.count()  # of equal work: first come, first served
@@ -66,22 +72,18 @@ class FairQueue(Generic[TicketType]):
         self._by_age.pop(ticket, None)
         ticket.queries = ()
 
-    def next_slice(self) -> list[tuple[TicketType, Sequence[PaperQuery]]]:
-        """Return the queries to answer next, with their requests; none if no request waits.
-
-        Queries with and without explanations do not share a slice, or a small request without
-        would wait for the explanations of another.
-        """
+    def next_slice(self) -> list[tuple[TicketType, Sequence[Query]]]:
+        """Return the queries to answer next, with their requests; none if no request waits."""
         self._slices += 1
         choose = self._oldest if self._slices % OLDEST_TURN == 0 else self._least_work
         counts: dict[TicketType, int] = {}
-        spent, explain = 0.0, None
+        spent, kind = 0.0, None
         while (ticket := choose()) is not None:
             query = ticket.queries[ticket.taken]
             cost = self._cost(query)
-            if counts and (spent + cost > self._budget or query.explain is not explain):
+            if counts and (spent + cost > self._budget or self._kind(query) != kind):
                 break
-            spent, explain = spent + cost, query.explain
+            spent, kind = spent + cost, self._kind(query)
             counts[ticket] = counts.get(ticket, 0) + 1
             ticket.taken += 1
             ticket.work += cost

@@ -9,33 +9,38 @@ from shelfmark.service.limits.cost import query_cost
 from shelfmark.service.limits.fair_queue import FairQueue, Ticket
 
 BUDGET = 10
+Queue = FairQueue[PaperQuery, Ticket[PaperQuery]]
 
 
 def cost(query: PaperQuery) -> float:
     return len(query.abstract)
 
 
-def ticket(*costs: int, explain: bool = False) -> Ticket:
+def make_queue() -> Queue:
+    return FairQueue(cost, BUDGET, lambda query: query.explain)
+
+
+def ticket(*costs: int, explain: bool = False) -> Ticket[PaperQuery]:
     return Ticket([PaperQuery("", "x" * size, explain=explain) for size in costs], lambda: False)
 
 
-def drain(queue: FairQueue[Ticket]) -> list[list[tuple[Ticket, int]]]:
+def drain(queue: Queue) -> list[list[tuple[Ticket[PaperQuery], int]]]:
     slices = []
     while slice_ := queue.next_slice():
         slices.append([(ticket, len(queries)) for ticket, queries in slice_])
     return slices
 
 
-def spent(slice_: Sequence[tuple[Ticket, Sequence[PaperQuery]]]) -> float:
+def spent(slice_: Sequence[tuple[Ticket[PaperQuery], Sequence[PaperQuery]]]) -> float:
     return sum(cost(query) for _, queries in slice_ for query in queries)
 
 
 def test_every_query_is_handed_out_once_in_the_order_of_its_request() -> None:
-    queue: FairQueue[Ticket] = FairQueue(cost, BUDGET)
+    queue: Queue = make_queue()
     tickets = [ticket(3, 1, 4, 1, 5, 9, 2, 6), ticket(5, 3), ticket(5, 8, 9, 7, 9, explain=True)]
     for one in tickets:
         queue.add(one)
-    given: dict[Ticket, list[PaperQuery]] = {one: [] for one in tickets}
+    given: dict[Ticket[PaperQuery], list[PaperQuery]] = {one: [] for one in tickets}
     while slice_ := queue.next_slice():
         assert spent(slice_) <= BUDGET
         assert len({query.explain for _, queries in slice_ for query in queries}) == 1
@@ -45,14 +50,14 @@ def test_every_query_is_handed_out_once_in_the_order_of_its_request() -> None:
 
 
 def test_a_query_over_the_budget_has_a_slice_of_its_own() -> None:
-    queue: FairQueue[Ticket] = FairQueue(cost, BUDGET)
+    queue: Queue = make_queue()
     large = ticket(50, 1)
     queue.add(large)
     assert drain(queue) == [[(large, 1)], [(large, 1)]]
 
 
 def test_a_small_request_overtakes_the_rest_of_large_ones() -> None:
-    queue: FairQueue[Ticket] = FairQueue(cost, BUDGET)
+    queue: Queue = make_queue()
     large = [ticket(*[5] * 100, explain=True) for _ in range(10)]
     for one in large:
         queue.add(one)
@@ -65,7 +70,7 @@ def test_a_small_request_overtakes_the_rest_of_large_ones() -> None:
 
 
 def test_a_large_request_ends_while_small_ones_keep_coming() -> None:
-    queue: FairQueue[Ticket] = FairQueue(cost, BUDGET)
+    queue: Queue = make_queue()
     large = ticket(*[BUDGET] * 30)
     queue.add(large)
     slices = 0
@@ -77,7 +82,7 @@ def test_a_large_request_ends_while_small_ones_keep_coming() -> None:
 
 
 def test_large_requests_share_the_work_equally() -> None:
-    queue: FairQueue[Ticket] = FairQueue(cost, BUDGET)
+    queue: Queue = make_queue()
     many = [ticket(*[BUDGET] * 100) for _ in range(4)]
     for one in many:
         queue.add(one)
@@ -89,7 +94,7 @@ def test_large_requests_share_the_work_equally() -> None:
 
 
 def test_nothing_is_computed_for_an_abandoned_request() -> None:
-    queue: FairQueue[Ticket] = FairQueue(cost, BUDGET)
+    queue: Queue = make_queue()
     abandoned = False
     large = Ticket([PaperQuery("", "x" * BUDGET)] * 9, lambda: abandoned)
     small = ticket(1)
@@ -101,7 +106,7 @@ def test_nothing_is_computed_for_an_abandoned_request() -> None:
 
 
 def test_a_removed_request_leaves_no_text_behind() -> None:
-    queue: FairQueue[Ticket] = FairQueue(cost, BUDGET)
+    queue: Queue = make_queue()
     large = ticket(*[BUDGET] * 9)
     queue.add(large)
     queue.next_slice()
