@@ -21,11 +21,13 @@ class Index:
     Attributes:
         papers: number of papers, without the deleted ones.
         generation: rises with every change of the index.
+        categories: names of those that occur in the index.
     """
 
     papers: int
     generation: int
     encoder: OpenEncoder
+    categories: frozenset[str]
 
     @classmethod
     def open(
@@ -53,6 +55,11 @@ class Index:
             shelf: predicts categories, for queries whose `shelf` is above 0.
 
         Raises:
-            ShelfmarkError: a query holds nothing to search for, or a category is unknown.
+            QueryError: a query holds nothing to search for, or a category is unknown.
+            ShelfmarkError: a file is damaged.
         """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the files, once no search is in progress."""
         raise NotImplementedError

@@ -5,10 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from shelfmark.errors import ShelfmarkError
 from shelfmark.search.filters import Filters
 
 MOST_RESULTS = 1000
 MOST_PAPERS = 100  # whose neighbours one search looks for
+
+
+class QueryError(ShelfmarkError):
+    """A search that no index can answer, whose caller has to change it.
+
+    Args:
+        field: of the query, `category`; empty for the query as a whole.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}" if field else problem)
+        self.field = field
+        self.problem = problem
 
 
 @dataclass(frozen=True)
