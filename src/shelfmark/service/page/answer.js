@@ -2,6 +2,7 @@
 
 import { groupName, isCategory, listingLink } from "./arxiv.js";
 import { duration, element, percent, signed, styled } from "./dom.js";
+import { markRuns } from "./marks.js";
 
 /** Returns the nodes of an answer; the first is its heading. */
 export function renderAnswer(answer, milliseconds) {
@@ -133,25 +134,11 @@ function highlighted({ text, words: terms }) {
   for (const { weight, places } of terms) {
     for (const [from, to] of places) for (let at = from; at < to; at++) sums[at] += weight;
   }
-  const most = sums.reduce((found, sum) => Math.max(found, Math.abs(sum)), 0);
-  const runs = (from, end) => {
-    const parts = [];
-    for (let to = from; from < end; from = to) {
-      while (to < end && sums[to] === sums[from]) to++;
-      const part = characters.slice(from, to).join("");
-      parts.push(sums[from] === 0 ? part : marked(part, sums[from], most));
-    }
-    return parts;
-  };
+  const slice = (from, to) => characters.slice(from, to).join("");
+  const runs = (from, end) => markRuns(sums, slice, from, end, signed);
   const title = characters.indexOf("\n"); // the one line break is the title's end
   return [
     title > 0 && element("p", { class: "title" }, ...runs(0, title)),
     element("p", {}, ...runs(title + 1, characters.length)),
   ].filter(Boolean);
-}
-
-function marked(part, weight, most) {
-  const direction = weight > 0 ? "towards" : "away";
-  const mark = element("mark", { class: direction, title: signed(weight) }, part);
-  return styled(mark, "--strength", (Math.abs(weight) / most).toFixed(2));
 }

@@ -1,17 +1,8 @@
-// The groups and identifiers of arXiv; the names of categories come with the answers.
+// The groups, names and identifiers of arXiv; a model may give custom labels other names.
 
 import { element } from "./dom.js";
+import { ARCHIVES, CATEGORIES, GROUPS } from "./taxonomy.js";
 
-const GROUPS = {
-  cs: "Computer Science",
-  econ: "Economics",
-  eess: "Electrical Engineering and Systems Science",
-  math: "Mathematics",
-  physics: "Physics",
-  "q-bio": "Quantitative Biology",
-  "q-fin": "Quantitative Finance",
-  stat: "Statistics",
-};
 const IN_ARCHIVE =
   /^(astro-ph|cond-mat|cs|econ|eess|math|nlin|physics|q-bio|q-fin|stat)\.[A-Za-z]{2}[a-z-]*$/;
 const ALONE = /^(gr-qc|hep-(ex|lat|ph|th)|math-ph|nucl-(ex|th)|quant-ph)$/;
@@ -20,10 +11,24 @@ const ALONE = /^(gr-qc|hep-(ex|lat|ph|th)|math-ph|nucl-(ex|th)|quant-ph)$/;
 export const isCategory = (label) => IN_ARCHIVE.test(label) || ALONE.test(label);
 
 export function groupName(label, group) {
-  if (group) return GROUPS[group] ?? group;
-  if (!isCategory(label)) return "";
-  return GROUPS[label.split(".")[0]] ?? GROUPS.physics;
+  const code = group || groupOf(label);
+  return GROUPS[code] ?? code;
 }
+
+/** Returns the code of the group of a category, or nothing for a label that arXiv does not have. */
+export function groupOf(label) {
+  if (!isCategory(label)) return "";
+  const [archive] = label.split(".");
+  return archive in GROUPS ? archive : "physics";
+}
+
+/** Returns the full name of a category, an archive or a group, or nothing. */
+export function fullName(label) {
+  return CATEGORIES[label] ?? ARCHIVES[label] ?? "";
+}
+
+/** Returns all names by which papers can be filtered, with their full names. */
+export const allNames = () => Object.entries({ ...ARCHIVES, ...CATEGORIES });
 
 /** Returns a link to the listing of a category, or text for a label that arXiv does not have. */
 export function listingLink(label, words = label) {

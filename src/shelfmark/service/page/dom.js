@@ -2,6 +2,9 @@
 
 export const byId = (id) => document.getElementById(id);
 
+/** Returns whether the parts of a view stand side by side, and need not be folded. */
+export const isWide = () => matchMedia("(min-width: 62rem)").matches;
+
 export function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {

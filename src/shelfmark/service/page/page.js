@@ -2,8 +2,12 @@
 
 import { renderAnswer } from "./answer.js";
 import { byId, count, duration, element } from "./dom.js";
+import { showError } from "./errors.js";
 import { findProblem, NO_TEXT, readFile, toQuery } from "./papers.js";
-import { fetchModel, predict, predictAll, useKey } from "./service.js";
+import { showNearest } from "./search/nearest.js";
+import { startSearch } from "./search/search.js";
+import { showView } from "./search/views.js";
+import { fetchIndex, fetchModel, predict, predictAll } from "./service.js";
 import { createTable } from "./table.js";
 
 const EXAMPLE = {
@@ -30,7 +34,9 @@ const ABOVE_TABLE = "many-status";
 
 // The requests in flight, for one paper and for many; a new request aborts the old one.
 const current = { one: new AbortController(), many: new AbortController() };
-let retry = () => {}; // the request that waits for a key
+let retry = () => {}; // repeats the last request, from where it stopped
+
+const index = fetchIndex().catch(() => null); // the page works without it
 
 const results = createTable(({ query }) => {
   fill({ title: query.title, abstract: query.abstract ?? query.text, primary: query.primary });
@@ -59,15 +65,8 @@ async function ask(which, work) {
   } catch (error) {
     if (signal.aborted) return;
     status("");
-    if (error.status === 401) askForKey();
-    else byId("problem").textContent = sentence(error);
-    byId("problem").scrollIntoView({ block: "nearest" });
+    showError(error, byId("problem"), retry);
   }
-}
-
-function sentence(error) {
-  const refusals = { 413: "The request is too large: ", 422: "The request is invalid: " };
-  return `${refusals[error.status] ?? ""}${error.message}`;
 }
 
 async function askOne(signal) {
@@ -89,6 +88,7 @@ async function askOne(signal) {
   byId("answer").replaceChildren(...parts);
   status("");
   parts[0].focus();
+  if (await index) await showNearest(byId("answer"), query, answer.category, signal);
 }
 
 async function askMany(signal, file) {
@@ -143,15 +143,6 @@ async function answerAll(rows, signal) {
   }
 }
 
-function askForKey() {
-  const value = byId("key-value");
-  byId("problem").textContent = value.value
-    ? "The service does not accept this key."
-    : "The service requires a key.";
-  byId("key").hidden = false;
-  value.focus();
-}
-
 function fill({ title, abstract, primary }) {
   byId("title").value = title ?? "";
   byId("abstract").value = abstract ?? "";
@@ -168,12 +159,6 @@ byId("abstract").addEventListener("keydown", (event) => {
 byId("example").addEventListener("click", () => {
   fill(EXAMPLE);
   ask("one", askOne);
-});
-byId("key").addEventListener("submit", (event) => {
-  event.preventDefault();
-  useKey(byId("key-value").value.trim());
-  byId("key").hidden = true;
-  retry();
 });
 byId("file").addEventListener("change", ({ target }) => {
   const [file] = target.files;
@@ -196,6 +181,7 @@ addEventListener("dragleave", ({ relatedTarget }) => {
 });
 addEventListener("drop", (event) => {
   event.preventDefault();
+  showView("classify");
   byId("drop").classList.remove("over");
   const [file] = event.dataTransfer.files;
   if (file) ask("many", (signal) => askMany(signal, file));
@@ -209,3 +195,5 @@ async function introduce() {
   byId("categories").replaceChildren(...options);
 }
 introduce().catch(() => {}); // the page works without it
+
+index.then((papers) => startSearch(papers, byId("problem")));

@@ -4,6 +4,7 @@
 const SERVICE = new URL("..", import.meta.url);
 const BATCH = 64;
 const MAX_ATTEMPTS = 8; // while the service is busy
+const MOST_LOADING = 60; // while it loads its index
 const MAX_WAIT = 30; // seconds
 const BUSY = [429, 503];
 const TOO_MUCH = [413, 422];
@@ -15,24 +16,31 @@ export function useKey(value) {
 }
 
 export class Problem extends Error {
-  constructor(status, message) {
+  constructor(status, message, detail = "") {
     super(message);
     this.status = status;
+    this.detail = detail; // as the service states it
   }
 }
 
-export async function predict(body, { signal, waiting } = {}) {
+export const predict = (body, options) => post("predict", body, options);
+
+export const search = (body, options) => post("search", body, { attempts: MOST_LOADING, ...options });
+
+/** Sends a body; while the service is busy or loads, waits as long as it says and asks again. */
+async function post(path, body, { signal, waiting, attempts = MAX_ATTEMPTS } = {}) {
   for (let attempt = 1; ; attempt++) {
-    const response = await send("predict", {
+    const response = await send(path, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
       signal,
     });
     if (response.ok) return response.json();
-    if (!BUSY.includes(response.status) || attempt === MAX_ATTEMPTS) throw await problem(response);
+    const refusal = await problem(response);
+    if (!BUSY.includes(response.status) || attempt === attempts) throw refusal;
     const seconds = Math.min(Number(response.headers.get("Retry-After")) || 1, MAX_WAIT);
-    waiting?.(seconds);
+    waiting?.(seconds, refusal.detail);
     await pause(seconds, signal);
   }
 }
@@ -62,8 +70,15 @@ async function* predictSome(rows, options) {
   }
 }
 
-export async function fetchModel() {
-  const response = await send("model");
+export const fetchModel = () => get("model");
+
+/** Returns what the service says of its index of papers; nothing where it has none. */
+export const fetchIndex = async () => (await get("ready")).index;
+
+export const fetchLandscape = () => get("landscape");
+
+async function get(path) {
+  const response = await send(path);
   if (!response.ok) throw await problem(response);
   return response.json();
 }
@@ -82,7 +97,7 @@ async function problem(response) {
   const body = await response.json().catch(() => ({}));
   const fields = (body.errors ?? []).map((error) => `${error.field}: ${error.problem}`);
   const detail = fields.join("; ") || body.detail || body.title;
-  return new Problem(response.status, detail || `The service answered ${response.status}.`);
+  return new Problem(response.status, detail || `The service answered ${response.status}.`, detail);
 }
 
 function pause(seconds, signal) {

@@ -6,11 +6,13 @@ import hashlib
 from dataclasses import dataclass
 from importlib.resources import files as resources
 
+import orjson
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from shelfmark.arxiv import taxonomy
 from shelfmark.service.middleware.prefix import PREFIX
 
 MEDIA_TYPES = {
@@ -19,7 +21,8 @@ MEDIA_TYPES = {
     "js": "text/javascript",
     "svg": "image/svg+xml",
 }
-FOLDERS = ("page", "swagger")
+# Of the package's files, by the folder of their addresses under /page/.
+FOLDERS = {"page": "", "page/search": "search/", "swagger": ""}
 SLICE_BYTES = 1 << 16  # of a file that wait for a client at once
 
 
@@ -38,9 +41,16 @@ def create_router() -> APIRouter:
 
     @router.get("/page/{name}")
     async def page_file(request: Request, name: str) -> Response:
-        if name not in files:
+        return send(request, name)
+
+    @router.get("/page/search/{name}")
+    async def search_file(request: Request, name: str) -> Response:
+        return send(request, f"search/{name}")
+
+    def send(request: Request, address: str) -> Response:
+        if address not in files:
             raise HTTPException(404, "The page has no such file.")
-        return FileResponse(request, files[name])
+        return FileResponse(request, files[address])
 
     @router.get("/docs")
     async def docs(request: Request) -> Response:
@@ -90,14 +100,33 @@ class FileResponse(Response):
 
 
 def _read_files() -> dict[str, PageFile]:
+    """Return the files of the page by their addresses under /page/."""
     palette = resources("shelfmark.core") / "templates" / "palette.css"
     service = resources("shelfmark.service")
-    found = [palette, *(file for folder in FOLDERS for file in (service / folder).iterdir())]
-    files = {}
-    for file in found:
-        media_type = MEDIA_TYPES.get(file.name.rpartition(".")[2])
-        if media_type:  # not a licence
-            content = file.read_bytes()
-            tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-            files[file.name] = PageFile(content, media_type, tag)
-    return files
+    contents = {"palette.css": palette.read_bytes(), "taxonomy.js": _taxonomy_script()}
+    for folder, address in FOLDERS.items():
+        for file in service.joinpath(*folder.split("/")).iterdir():
+            if _media_type(file.name):  # neither a licence nor a folder
+                contents[address + file.name] = file.read_bytes()
+    return {name: _to_page_file(name, content) for name, content in contents.items()}
+
+
+def _media_type(name: str) -> str | None:
+    return MEDIA_TYPES.get(name.rpartition(".")[2])
+
+
+def _to_page_file(name: str, content: bytes) -> PageFile:
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    return PageFile(content, MEDIA_TYPES[name.rpartition(".")[2]], tag)
+
+
+def _taxonomy_script() -> bytes:
+    """Return the names of groups, archives and categories as a module of the page."""
+    tables = {
+        "GROUPS": taxonomy.GROUPS,
+        "ARCHIVES": taxonomy.ARCHIVES,
+        "CATEGORIES": taxonomy.CATEGORIES,
+    }
+    lines = [b"export const %b = %b;\n" % (name.encode(), orjson.dumps(table))
+             for name, table in tables.items()]  # fmt: skip
+    return b"".join(lines)
