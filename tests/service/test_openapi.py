@@ -33,7 +33,8 @@ def test_no_request_breaks_it_and_every_answer_is_as_documented(server: httpx.Cl
     document = schemathesis.openapi.from_url(f"{server.base_url}/openapi.json")
     operations = [result.ok() for result in document.get_all_operations()]
     assert {operation.path for operation in operations} == {
-        "/predict", "/load", "/health", "/ready", "/model", "/metrics",
+        "/predict", "/search", "/embed", "/landscape", "/load", "/health", "/ready", "/model",
+        "/metrics",
     }  # fmt: skip
     for operation in operations:
 

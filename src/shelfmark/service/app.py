@@ -10,9 +10,10 @@ from shelfmark.service.middleware.guard import RequestGuard
 from shelfmark.service.middleware.head import answer_head
 from shelfmark.service.middleware.prefix import ProxyPrefix
 from shelfmark.service.prediction_service import PredictionService
-from shelfmark.service.routes import admin, page, predict, state
+from shelfmark.service.routes import admin, embed, landscape, page, predict, search, state
 from shelfmark.service.settings import Settings
 
+API_PATHS = ("/predict", "/search", "/embed")
 NO_ADMIN_KEY = "Loading is disabled: the service has no admin key."
 
 
@@ -25,7 +26,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     settings = settings or Settings()
     service = PredictionService(settings)
     keys = {
-        "/predict": RequiredKey(API_KEY, settings.api_key),
+        **{path: RequiredKey(API_KEY, settings.api_key) for path in API_PATHS},
         "/load": RequiredKey(ADMIN_KEY, settings.admin_key, disabled=NO_ADMIN_KEY),
     }
     app = answer_head(create_routes(service))
@@ -37,6 +38,9 @@ def create_routes(service: PredictionService) -> Application:
     """Return the routes of the service, without the guard before them."""
     routers = [
         predict.create_router(service),
+        search.create_router(service),
+        embed.create_router(service),
+        landscape.create_router(service),
         admin.create_router(service),
         state.create_router(service),
         page.create_router(),

@@ -1,12 +1,13 @@
-"""The state that the routes share: settings, the served model, the counters and the log."""
+"""The state that the routes share: settings, the served model and index, counters, the log."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import gc
+import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,18 @@ from shelfmark.monitoring.log_line import AnswerSummary, LoggedAnswer
 from shelfmark.monitoring.prediction_log import PredictionLog
 from shelfmark.service.batching import Batcher
 from shelfmark.service.model_slot import ModelSlot
+from shelfmark.service.search.index_slot import IndexSlot
+from shelfmark.service.search.turns import SearchTurns
 from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import Telemetry
 from shelfmark.service.workers.failures import describe_error
 
 LOG_METRICS_SECONDS = 1.0  # between two updates of the log's gauges
-BATCH_CLOSE_SECONDS = 0.25
+CLOSE_SECONDS = 0.25
 
 
 class PredictionService:
-    """One worker's model, batcher, counters and prediction log.
+    """One worker's model and index, the turns of requests at them, counters and prediction log.
 
     Args:
         settings: its limits, keys and folders.
@@ -39,6 +42,8 @@ class PredictionService:
         self.telemetry = Telemetry()
         self.slot = ModelSlot(settings, self.telemetry)
         self.batcher = Batcher(lambda: self.slot.model)
+        self.index = IndexSlot(settings, self.telemetry)
+        self.turns = SearchTurns((os.cpu_count() or 1) // settings.workers)
         self.log: PredictionLog | None = None
 
     @contextlib.asynccontextmanager
@@ -50,7 +55,9 @@ class PredictionService:
         """
         async with contextlib.AsyncExitStack() as closing:
             # Each step of the end runs, whatever the others do, and also if the start fails.
-            closing.push_async_callback(self._close_batcher)
+            closing.push_async_callback(self.index.stop)
+            closing.push_async_callback(_end_soon, self.turns.aclose)
+            closing.push_async_callback(_end_soon, self.batcher.aclose)
             closing.push_async_callback(self.slot.stop)
             try:
                 await self._start(closing)
@@ -61,6 +68,7 @@ class PredictionService:
     async def _start(self, closing: contextlib.AsyncExitStack) -> None:
         """Open the model and the log, and register how they are closed."""
         await self.slot.start()
+        self.index.start()
         gc.freeze()  # or each collection walks through the model and the libraries
         if self.settings.log_folder is not None:
             self.log = self._open_log(self.settings.log_folder)
@@ -68,12 +76,6 @@ class PredictionService:
             seconds = self.settings.shutdown_seconds
             closing.push_async_callback(asyncio.to_thread, self.log.close, seconds)
             closing.callback(asyncio.create_task(self._update_log_metrics(self.log)).cancel)
-
-    async def _close_batcher(self) -> None:
-        """Wait for the batch in flight, but not for ever: nobody waits for its answers now."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(BATCH_CLOSE_SECONDS):
-                await self.batcher.aclose()
 
     def _open_log(self, folder: Path) -> PredictionLog:
         settings = self.settings
@@ -102,3 +104,10 @@ class PredictionService:
     def _log_line(self, event: LoggedAnswer) -> dict[str, Any]:
         """Return the log line of an answer; the log calls this in its own thread."""
         return event.line(self.settings.log_sketch, self.settings.log_texts).to_json()
+
+
+async def _end_soon(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Wait for what is in progress, but not for ever: nobody waits for its answers now."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await close()

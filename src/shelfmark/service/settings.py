@@ -29,6 +29,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}  # which browsers leave out of an ori
 # What a value looks like where the default does not show it.
 FORMS = {
     "cors_origins": '; give a JSON list, ["https://a.org"]',
+    "encoder": "",
     "every_seconds": ", such as 3600",
     "log_folder": ", such as logs",
     "root_path": "",
@@ -91,6 +92,13 @@ class Settings(BaseSettings):
 
     models: str = Field("models", description="folder or bucket (gs://...) of the models")
     model: str = Field(LATEST, pattern=VERSION, description="version or alias to load at the start")
+    index: Path = Field(Path("index"), description="folder of the index of papers, if there is one")
+    encoders: str = Field("encoders", description="folder or bucket (gs://...) of the encoders")
+    encoder: str = Field(
+        "",
+        description="encoder of POST /search and POST /embed; by default the one that made the "
+        "index, or `latest` without an index",
+    )
     port: int = Field(8000, ge=1, le=MAX_PORT, validation_alias="PORT", description="port")
     workers: int = Field(1, ge=1, le=256, description="server processes")
     root_path: Annotated[str, AfterValidator(normalize_prefix)] = Field(
@@ -105,6 +113,10 @@ class Settings(BaseSettings):
     )
     max_explanations: int = Field(
         32, ge=1, description="longest list with explain, whose answers cost twenty times more"
+    )
+    max_searches: int = Field(64, ge=1, description="longest list of POST /search and POST /embed")
+    max_results: int = Field(
+        2000, ge=1, description="most papers that all searches of a request together may ask for"
     )
     max_in_flight: int = Field(
         128,
@@ -134,7 +146,9 @@ class Settings(BaseSettings):
     )
 
     api_key: Key | None = Field(
-        None, description="X-API-Key that POST /predict requires, at least 16 characters"
+        None,
+        description="X-API-Key that POST /predict, /search and /embed require, at least 16 "
+        "characters",
     )
     admin_key: Key | None = Field(
         None,

@@ -37,7 +37,10 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER = "other"
 MAX_CATEGORIES, MAX_LABEL = 500, 64  # values of a label, and characters of one
-FILE_BYTES = {"counter": 1 << 20, "histogram": 1 << 17, "gauge_livesum": 1 << 16}
+RESULTS = (0, 1, 10, 20, 50, 100, 200, 500, 1000)
+FILE_BYTES = {
+    "counter": 1 << 21, "histogram": 1 << 17, "gauge_livesum": 1 << 16, "gauge_livemin": 1 << 12,
+}  # fmt: skip
 SUMMED = ("counter", "histogram")  # the kinds of files that outlive their worker
 DEAD = 0  # in place of the process id, in the names of the files of all dead workers
 LOCK_SECONDS = 1.0
@@ -70,6 +73,36 @@ class Telemetry:
             multiprocess_mode="livesum", **common,
         )  # fmt: skip
         self._categories: set[str] = set()
+        self._add_searches(common)
+
+    def _add_searches(self, common: Any) -> None:
+        """Add the metrics of the index and of its searches."""
+        self.searches = Counter("searches", "Searches by what they search for", ["by"], **common)
+        self.search_seconds = Histogram("search_seconds", "Time of one search", **common)
+        self.search_results = Histogram(
+            "search_results", "Papers of an answer", buckets=RESULTS, **common
+        )
+        self.embeddings = Counter("embeddings", "Texts by outcome", ["outcome"], **common)
+        self.index_swaps = Counter(
+            "index_swaps", "Times that a worker has served an index", **common
+        )
+        self.index_failures = Counter(
+            "index_failures", "Failed attempts of a worker to open the index", **common
+        )
+        self.index_failing = Gauge(
+            "index_failing", "Workers that do not serve the index as it is now",
+            multiprocess_mode="livesum", **common,
+        )  # fmt: skip
+        # Of all workers the least: 0 until each of them serves an index.
+        least: Any = {"multiprocess_mode": "livemin", **common}
+        self.index_papers = Gauge("index_papers", "Papers of the index", **least)
+        self.index_generation = Gauge("index_generation", "Generation of the index", **least)
+
+    def count_index(self, papers: int, generation: int) -> None:
+        """Count that this worker serves an index."""
+        self.index_swaps.inc()
+        self.index_papers.set(papers)
+        self.index_generation.set(generation)
 
     def count_request(self, method: str, route: str, status: str, seconds: float) -> None:
         """Count a request; a method that HTTP does not define counts as `other`.

@@ -27,7 +27,12 @@ from shelfmark.service.responses import RefusedError, problem_response
 from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import Telemetry
 
-LIMITED_PATHS = ("/predict", "/load")  # a busy service still answers the others
+LIMITED_PATHS = (
+    "/predict",
+    "/search",
+    "/embed",
+    "/load",
+)  # a busy service still answers the others
 LINGER_SECONDS = 1.0  # in which a refused client may end its body, and so read the refusal
 
 

@@ -38,10 +38,13 @@ def create_router(service: PredictionService) -> APIRouter:
         """Report that the model is loaded and has made a prediction.
 
         While workers do not serve the version that was loaded last, also that version and what
-        each worker serves: they answer with the model that they have.
+        each worker serves: they answer with the model that they have. With an index of papers,
+        also what this worker serves of it.
         """
         overview = await service.slot.overview()
-        state = {"status": "ready", "model": service.slot.model.version}
+        state: dict[str, Any] = {"status": "ready", "model": service.slot.model.version}
+        if index := service.index.state.to_json():
+            state["index"] = index
         if overview.all_follow:
             return state
         workers = [worker.to_json() for worker in overview.workers]
