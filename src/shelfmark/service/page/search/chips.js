@@ -12,7 +12,7 @@ const titles = new Map(); // of papers, by their identifiers
 export function showFilters(query) {
   const filters = filtersOf(query, fullName);
   byId("filters").replaceChildren(
-    ...filters.map(([text, without]) => chip(text, `Remove the filter: ${text}`, without)));
+    ...filters.map(([word, value, without]) => chip(value, without, { word })));
   byId("filters").hidden = !filters.length;
 }
 
@@ -38,23 +38,24 @@ export async function showSet(query, signal) {
 
 function drawSet(query) {
   const papers = (list, word) => query[list].map((id) => {
-    const name = `${word} ${titles.get(id) || id}`;
     const without = { ...query, [list]: query[list].filter((other) => other !== id) };
-    return chip(name, `Remove: ${name}`, without, `${list}-chip`);
+    return chip(titles.get(id) ?? id, without, { word, kind: `${list}-chip` });
   });
   const { title, abstract } = query;
   const paper = title || abstract;
   const without = { ...query, title: "", abstract: "" };
   byId("set").replaceChildren(
-    ...(paper ? [chip(`paper ${paper}`, `Remove: paper ${paper}`, without, "like-chip")] : []),
+    ...(paper ? [chip(paper, without, { word: "like" })] : []),
     ...papers("like", "like"), ...papers("unlike", "unlike"));
   byId("set").hidden = !byId("set").children.length;
 }
 
 /** Returns a chip that, when removed, says which query is left. */
-function chip(text, name, without, kind = "") {
+function chip(text, without, { word, kind = "" }) {
+  const name = `Remove: ${word} ${text}`;
   const remove = element("button", { type: "button", "aria-label": name, title: name }, "×");
   remove.addEventListener("click", () =>
     remove.dispatchEvent(new CustomEvent("query", { bubbles: true, detail: without })));
-  return element("li", { class: `chip ${kind}` }, element("span", {}, text), remove);
+  return element("li", { class: `chip ${kind}` },
+    element("span", {}, element("b", {}, word), ` ${text}`), remove);
 }

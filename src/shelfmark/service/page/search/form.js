@@ -17,10 +17,12 @@ export function fillForm(query) {
 
 /** Returns the query of the form; what the form does not hold is that of `query`. */
 export function readForm(query) {
+  const text = byId("query").value;
   return {
     ...query,
+    ...(text.trim() && { title: "", abstract: "" }),
     k: STEPS[0],
-    text: byId("query").value,
+    text,
     words: rounded(1 - byId("meaning").valueAsNumber),
     shelf: rounded(byId("boost").valueAsNumber),
     since: byId("since").value,

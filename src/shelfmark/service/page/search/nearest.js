@@ -7,7 +7,7 @@ import { newQuery, toAddress, toBody } from "./query.js";
 
 const SHOWN = 5;
 
-/** Appends the nearest papers to an answer; a service that cannot search leaves it as it is. */
+/** Shows the nearest papers in an answer; a service that cannot search leaves it as it is. */
 export async function showNearest(answer, { title, abstract, text }, category, signal) {
   const paper = newQuery({ title: title ?? "", abstract: abstract ?? "", text: text ?? "" });
   const onShelf = { ...paper, category: [category] };
@@ -21,7 +21,7 @@ export async function showNearest(answer, { title, abstract, text }, category, s
   }
   const others = results.filter((hit) => !isSamePaper(hit, title)).slice(0, SHOWN);
   if (signal.aborted || !others.length) return;
-  answer.append(
+  answer.querySelector(".made").before(
     element("section", { class: "nearest" },
       element("h3", {}, "Nearest papers on this shelf"),
       element("ol", {}, ...others.map(nearPaper)),

@@ -43,7 +43,10 @@ export function toAddress(query) {
 /** Returns the body of POST /search. */
 export function toBody(query) {
   const body = { explain: true };
-  for (const name of TEXTS) if (query[name].trim()) body[name] = query[name].trim();
+  const without = query.text.trim() ? ["title", "abstract"] : ["text"]; // the text comes first
+  for (const name of TEXTS) {
+    if (query[name].trim() && !without.includes(name)) body[name] = query[name].trim();
+  }
   for (const name of LISTS) if (query[name].length) body[name] = query[name];
   for (const name of Object.keys(NUMBERS)) body[name] = query[name];
   if (query.primary) body.primary = true;
@@ -51,19 +54,19 @@ export function toBody(query) {
 }
 
 /** Returns whether a query has anything that papers could be similar to. */
-export function isBlank({ text, title, abstract, like, unlike }) {
-  return !(text.trim() || title.trim() || abstract.trim() || like.length || unlike.length);
+export function isBlank({ text, title, abstract, like }) {
+  return !(text.trim() || title.trim() || abstract.trim() || like.length);
 }
 
-/** Returns the filters of a query, each with what it says and the query without it. */
+/** Returns the filters of a query, each as a word, a value, and the query without the filter. */
 export function filtersOf(query, fullName) {
   const named = (label) => [label, fullName(label)].filter(Boolean).join(" ");
   const without = (name, label) => ({ ...query, [name]: query[name].filter((x) => x !== label) });
   return [
-    ...query.category.map((x) => [`only ${named(x)}`, without("category", x)]),
-    ...query.exclude.map((x) => [`without ${named(x)}`, without("exclude", x)]),
-    query.since && [`since ${query.since}`, { ...query, since: "" }],
-    query.until && [`until ${query.until}`, { ...query, until: "" }],
-    query.primary && ["primary category alone", { ...query, primary: false }],
+    ...query.category.map((x) => ["only", named(x), without("category", x)]),
+    ...query.exclude.map((x) => ["without", named(x), without("exclude", x)]),
+    query.since && ["since", query.since, { ...query, since: "" }],
+    query.until && ["until", query.until, { ...query, until: "" }],
+    query.primary && ["only", "its primary category", { ...query, primary: false }],
   ].filter(Boolean);
 }

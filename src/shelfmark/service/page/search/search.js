@@ -42,6 +42,15 @@ async function restore() {
   await ask();
 }
 
+/** Follows a link, or a step back or forward; what had the focus may be gone. */
+function follow() {
+  const inResults = byId("hits").contains(document.activeElement);
+  restore();
+  if (byId("search-view").hidden) return;
+  if (isBlank(query)) byId("query").focus();
+  else if (inResults || !document.activeElement?.checkVisibility()) byId("results-heading").focus();
+}
+
 /** Searches for another query, which the address holds from now on. */
 async function change(next, { replace = false, focus = "results-heading" } = {}) {
   query = next;
@@ -146,7 +155,7 @@ async function showMore() {
 }
 
 function listen() {
-  addEventListener("popstate", restore);
+  addEventListener("popstate", follow);
   byId("search-form").addEventListener("submit", (event) => {
     event.preventDefault();
     change(readForm(query), { focus: "query" });
