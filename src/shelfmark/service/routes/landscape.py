@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from io import BufferedReader
+from pathlib import Path
 
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
@@ -19,6 +20,11 @@ from shelfmark.service.responses import OpenApi, document_problems
 LANDSCAPE = "landscape.json"
 SLICE_BYTES = 1 << 16  # that wait for a client at once
 NO_LANDSCAPE = "The index has no landscape: its folder holds no landscape.json."
+
+
+def has_landscape(index: Path) -> bool:
+    """Return whether the folder of an index holds a landscape."""
+    return (index / LANDSCAPE).is_file()
 
 
 def create_router(service: PredictionService) -> APIRouter:

@@ -15,6 +15,7 @@ from shelfmark.service import telemetry
 from shelfmark.service.model_page import model_page
 from shelfmark.service.prediction_service import PredictionService
 from shelfmark.service.responses import document_problems, json_response
+from shelfmark.service.routes.landscape import has_landscape
 from shelfmark.service.workers.failures import Quiet, describe_error
 
 UNREADABLE_SECONDS = 60.0  # between two warnings that the metrics cannot be read
@@ -39,12 +40,13 @@ def create_router(service: PredictionService) -> APIRouter:
 
         While workers do not serve the version that was loaded last, also that version and what
         each worker serves: they answer with the model that they have. With an index of papers,
-        also what this worker serves of it.
+        also what this worker serves of it, and whether GET /landscape has one.
         """
         overview = await service.slot.overview()
         state: dict[str, Any] = {"status": "ready", "model": service.slot.model.version}
         if index := service.index.state.to_json():
-            state["index"] = index
+            landscape = await asyncio.to_thread(has_landscape, service.settings.index)
+            state["index"] = {**index, "landscape": landscape}
         if overview.all_follow:
             return state
         workers = [worker.to_json() for worker in overview.workers]
