@@ -41,11 +41,13 @@ class Neighbours(NamedTuple):
         rows = np.concatenate([self.rows, others.rows], axis=1)
         scores = np.concatenate([self.scores, others.scores], axis=1)
         k = self.rows.shape[1]
-        if scores.shape[1] > 4 * k:  # sorting all of them would take longer
-            near = np.sort(np.argpartition(-scores, k, axis=1)[:, : k + 1], axis=1)
-            rows, scores = (np.take_along_axis(x, near, axis=1) for x in (rows, scores))
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return Neighbours(*(np.take_along_axis(x, order, axis=1) for x in (rows, scores)))
+        best = Neighbours.empty(len(rows), k)
+        least = -np.partition(-scores, k - 1, axis=1)[:, k - 1]
+        for place, score in enumerate(least):
+            near = np.flatnonzero(scores[place] >= score)  # sorting all would take longer
+            near = near[np.argsort(-scores[place, near], kind="stable")[:k]]
+            best.rows[place], best.scores[place] = rows[place, near], scores[place, near]
+        return best
 
 
 class ArrayFiles(Protocol):

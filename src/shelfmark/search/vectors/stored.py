@@ -70,6 +70,10 @@ class RowFile:
             )
         return content
 
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
 
 @dataclass(frozen=True, eq=False)
 class StoredVectors:
@@ -87,10 +91,10 @@ class StoredVectors:
     def round(cls, vectors: Floats) -> StoredVectors:
         """Return vectors, float32 of shape (papers, size), rounded to eight bits."""
         largest = np.abs(vectors).max(axis=1, initial=0.0)
-        factors = LARGEST / np.maximum(largest, np.finfo(np.float32).tiny)
-        rows = np.rint(vectors * factors[:, None]).astype(np.int8)
+        largest[largest == 0] = 1
+        rows = np.rint(vectors * (LARGEST / largest)[:, None]).astype(np.int8)
         squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float32)
-        scales = np.where(largest > 0, 1 / np.sqrt(np.maximum(squares, 1)), 0)
+        scales = np.where(squares > 0, 1 / np.sqrt(np.maximum(squares, 1)), 0)
         return cls(rows, scales.astype(np.float32))
 
     def __len__(self) -> int:
