@@ -16,13 +16,14 @@ from shelfmark.cli import (
     encoders,
     evaluate,
     predict,
+    search,
     serve,
     training,
 )
 from shelfmark.cli.parsing.command import run
 
 TOPICS = (
-    training, evaluate, predict, encoders, serve, drift, cloud, deploy, completion
+    training, evaluate, predict, encoders, search, serve, drift, cloud, deploy, completion
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -120,6 +120,26 @@ class CleanedChunk:
     unlisted: dict[str, UnlistedCategory] = field(default_factory=dict)
 
 
+class CountedRecords(Protocol):
+    """What `RecordCounts` reads of some consecutive records of a file."""
+
+    @property
+    def file(self) -> int:
+        """The place of their file among all files of the source."""
+
+    @property
+    def read(self) -> int:
+        """The number of records."""
+
+    @property
+    def broken(self) -> list[BrokenRecord]:
+        """The unreadable records."""
+
+    @property
+    def unlisted(self) -> dict[str, UnlistedCategory]:
+        """The papers of each category that the taxonomy lacks."""
+
+
 class RecordCounts:
     """Counts the records that were read and broken; fails if too many are broken.
 
@@ -141,7 +161,7 @@ class RecordCounts:
         self._files = files
         self._first = ""
 
-    def add(self, chunk: CleanedChunk) -> None:
+    def add(self, chunk: CountedRecords) -> None:
         """Count the records of the next chunk.
 
         Raises:

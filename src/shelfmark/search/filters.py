@@ -139,6 +139,10 @@ class Selection:
             return np.arange(self.columns.papers)
         return np.flatnonzero(self.mask)
 
+    def every(self) -> Mask:
+        """Return whether each paper is selected, shape (papers,)."""
+        return np.ones(self.columns.papers, bool) if self.mask is None else self.mask
+
     def _combine(self) -> Mask | None:
         """Return which papers are selected, None if all are."""
         if not self.filters and self._deleted is None and not len(self.excluded):

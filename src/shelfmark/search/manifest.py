@@ -204,3 +204,22 @@ def write_deleted(index: Path, entry: SegmentEntry, rows: Ints, generation: int)
         file.write(content)
     digest = hashlib.sha256(content).hexdigest()
     return replace(entry, deleted=DeletedRows(file=name, sha256=digest, count=len(rows)))
+
+
+def require_digest(manifest: Manifest, index: Path, name: str, digest: str) -> None:
+    """Check that an encoder made the vectors of an index.
+
+    Args:
+        manifest: of the index.
+        index: its folder.
+        name: of the encoder.
+        digest: of the encoder.
+
+    Raises:
+        ShelfmarkError: another one did.
+    """
+    if digest != manifest.encoder_sha256:
+        raise ShelfmarkError(
+            f"{index}: the encoder {manifest.encoder} ({manifest.encoder_sha256[:12]}…) made this "
+            f"index, not {name} ({digest[:12]}…): build it again with shelfmark index"
+        )

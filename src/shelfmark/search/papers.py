@@ -25,7 +25,11 @@ CREATE TABLE papers (
     version INTEGER NOT NULL, withdrawn INTEGER NOT NULL, title_key INTEGER NOT NULL
 )
 """
-INDEXES = "CREATE INDEX by_id ON papers (id); CREATE INDEX by_title ON papers (title_key);"
+INDEXES = """
+CREATE INDEX by_id ON papers (id);
+CREATE INDEX by_title ON papers (title_key);
+CREATE INDEX by_withdrawal ON papers (withdrawn) WHERE withdrawn;
+"""
 # Without a journal: a file that is not whole is never named by a manifest.
 QUICK = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;"
 COLUMNS = "id, title, abstract, authors, categories, submitted, updated, version, withdrawn"
@@ -123,6 +127,10 @@ class PaperStore:
     def find_ids(self, ids: Sequence[str]) -> dict[str, int]:
         """Return the rows of those papers that are here, by their identifiers."""
         return dict(self._execute_in_parts("SELECT id, row FROM papers WHERE id IN (%s)", ids))
+
+    def withdrawn_rows(self) -> list[int]:
+        """Return the rows of the papers that are withdrawn."""
+        return [row for (row,) in self._execute("SELECT row FROM papers WHERE withdrawn")]
 
     def find_title(self, title: str) -> list[int]:
         """Return the rows of the papers with a title, however its blanks and case are written."""

@@ -22,7 +22,7 @@ from shelfmark.core.arrays import Array
 from shelfmark.core.npy import ArraySpec
 from shelfmark.errors import ShelfmarkError, one_line
 from shelfmark.search.filters import Columns
-from shelfmark.search.papers import PaperStore
+from shelfmark.search.papers import FILE, PaperStore
 from shelfmark.search.vectors.stored import RowFile, StoredVectors
 
 CARD = "card.json"
@@ -155,19 +155,6 @@ class SegmentFiles:
                 raise ShelfmarkError(f"{path} cannot be read: {error}; {AGAIN}") from error
         return memoryview(self._mapped[name])
 
-    def checked_content(self, name: str) -> memoryview:
-        """Return the content of a file, mapped, after its digest is checked.
-
-        Raises:
-            ShelfmarkError: it is missing or damaged.
-        """
-        content = self.content(name)
-        state = self._card.files.get(name)
-        if state is None or hashlib.sha256(content).hexdigest() != state.sha256:
-            path = self.folder / name
-            raise ShelfmarkError(f"{path} is damaged: not the file its card names; {AGAIN}")
-        return content
-
     def spec(self, name: str) -> ArraySpec:
         """Return the type and the shape of the array in a .npy file.
 
@@ -205,29 +192,30 @@ class Segment:
     def __init__(self, folder: Path, card: SegmentCard) -> None:
         self.folder, self.card, self.name = folder, card, folder.name
         self.files = SegmentFiles(folder, card)
-        rows = RowFile(folder / VECTORS, self.files.spec(VECTORS))
-        self.vectors = StoredVectors(rows, self.files.array(SCALES))
         self.columns = Columns(
             card.categories,
             self.files.array(PRIMARY),
             self.files.array(CATEGORIES),
             self.files.array(DAYS),
         )
-        self.papers = PaperStore(folder / "papers.sqlite")
-        self._require_lengths()
+        scales, spec = self.files.array(SCALES), self.files.spec(VECTORS)
+        self._require_lengths(spec.shape, scales.shape)
+        self.papers = PaperStore(folder / FILE)
+        self._rows = RowFile(folder / VECTORS, spec)
+        self.vectors = StoredVectors(self._rows, scales)
 
     def __len__(self) -> int:
         return self.card.papers
 
-    def _require_lengths(self) -> None:
-        shapes = [self.vectors.rows.shape, self.vectors.scales.shape, self.columns.primary.shape,
-                  self.columns.days.shape]  # fmt: skip
+    def _require_lengths(self, *shapes: tuple[int, ...]) -> None:
+        shapes = *shapes, self.columns.primary.shape, self.columns.days.shape
         packed = (len(self.card.categories), (len(self) + 7) // 8)
         if {shape[0] for shape in shapes} != {len(self)} or self.columns.categories.shape != packed:
             raise ShelfmarkError(f"{self.folder / CARD}: arrays of different lengths; {AGAIN}")
 
     def close(self) -> None:
-        """Close the papers."""
+        """Close the vectors and the papers."""
+        self._rows.close()
         self.papers.close()
 
 

@@ -23,7 +23,7 @@ USER_COMMANDS = {
     "classify-new", "serve", "promote", "ship-log", "load-test", "drift", "monitor", "bench-drift",
     "report", "submit", "preflight", "jobs", "logs", "cancel", "cloud-init", "build", "deploy",
     "rollback", "completion", "convert-model", "embed", "evaluate-encoder",
-    "landscape", "train-encoder",
+    "landscape", "train-encoder", "index", "search",
 }  # fmt: skip
 
 

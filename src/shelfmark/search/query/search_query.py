@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,6 +11,12 @@ from shelfmark.search.filters import Filters
 
 MOST_RESULTS = 1000
 MOST_PAPERS = 100  # whose neighbours one search looks for
+# Measured on validation papers (docs/search.md): with less, a title often finds its own paper
+# second; with more, neighbours are of other categories.
+WORDS = 0.7
+
+# Returns the probability of each category for a title and an abstract.
+ShelfPredictor = Callable[[str, str], Mapping[str, float]]
 
 
 class QueryError(ShelfmarkError):
@@ -51,7 +58,7 @@ class SearchQuery:
     unlike: tuple[str, ...] = ()
     k: int = 10
     filters: Filters = field(default_factory=Filters)
-    words: float = 0.5
+    words: float = WORDS
     shelf: float = 0.0
     explain: bool = False
     effort: int | None = None

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from shelfmark.config.schema import EngineConfig
 from shelfmark.config.search import IndexConfig, LocalConfig
+from shelfmark.errors import ShelfmarkError
+from shelfmark.search.manifest import Manifest
+from shelfmark.search.segment import AGAIN, Segment
 from shelfmark.search.vectors.codes import CodeMethod
 from shelfmark.search.vectors.exact import ExactMethod
-from shelfmark.search.vectors.protocol import VectorMethod
+from shelfmark.search.vectors.protocol import VectorIndex, VectorMethod
 
 
 def choose_method(
@@ -26,3 +29,44 @@ def choose_method(
             return ExactMethod()
         return CodeMethod(config.bits, config.rescored, seed)
     raise NotImplementedError(config.kind)
+
+
+def open_vectors(segment: Segment, manifest: Manifest) -> VectorIndex:
+    """Open the vector index of a segment, by the method that wrote it.
+
+    Raises:
+        ShelfmarkError: a file is damaged, a method is unknown, or a server does not answer.
+    """
+    method = written_by(segment, manifest)
+    return method.open(segment.files, segment.vectors, segment.name, segment.card.settings)
+
+
+def written_by(segment: Segment, manifest: Manifest) -> VectorMethod:
+    """Return the method that wrote the vector index of a segment.
+
+    Raises:
+        ShelfmarkError: it is unknown, or its extra is not installed.
+    """
+    _, _, seed = read_config(manifest)
+    exact, codes = ExactMethod(), CodeMethod(64, 1, seed)
+    methods: dict[str, VectorMethod] = {exact.name: exact, codes.name: codes}
+    if segment.card.method not in methods:
+        raise ShelfmarkError(
+            f"{segment.folder}: made by a method {segment.card.method!r:.40} that is unknown here; "
+            f"{AGAIN}"
+        )
+    return methods[segment.card.method]
+
+
+def read_config(manifest: Manifest) -> tuple[IndexConfig, EngineConfig, int]:
+    """Return the configuration that an index was built with.
+
+    Raises:
+        ShelfmarkError: the manifest is of another version.
+    """
+    try:
+        config = IndexConfig.model_validate(manifest.config["index"])
+        engine = EngineConfig.model_validate(manifest.config["engine"])
+        return config, engine, int(manifest.config["seed"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ShelfmarkError(f"the manifest has an unknown configuration; {AGAIN}") from error

@@ -41,11 +41,13 @@ class Neighbours(NamedTuple):
         rows = np.concatenate([self.rows, others.rows], axis=1)
         scores = np.concatenate([self.scores, others.scores], axis=1)
         k = self.rows.shape[1]
-        if scores.shape[1] > 4 * k:  # sorting all of them would take longer
-            near = np.sort(np.argpartition(-scores, k, axis=1)[:, : k + 1], axis=1)
-            rows, scores = (np.take_along_axis(x, near, axis=1) for x in (rows, scores))
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return Neighbours(*(np.take_along_axis(x, order, axis=1) for x in (rows, scores)))
+        best = Neighbours.empty(len(rows), k)
+        least = -np.partition(-scores, k - 1, axis=1)[:, k - 1]
+        for place, score in enumerate(least):
+            near = np.flatnonzero(scores[place] >= score)  # sorting all would take longer
+            near = near[np.argsort(-scores[place, near], kind="stable")[:k]]
+            best.rows[place], best.scores[place] = rows[place, near], scores[place, near]
+        return best
 
 
 class ArrayFiles(Protocol):
@@ -58,9 +60,6 @@ class ArrayFiles(Protocol):
 
     def content(self, name: str) -> memoryview:
         """Return the content of a file, mapped."""
-
-    def checked_content(self, name: str) -> memoryview:
-        """Return the content of a file, mapped, after its digest is checked."""
 
 
 class VectorIndex(ABC):
@@ -100,13 +99,6 @@ class VectorMethod(ABC):
 
     name: str
     needs: dict[str, str] = {}  # noqa: RUF012 - overridden, never changed
-
-    def check(self, size: int) -> None:  # noqa: B027 - most have nothing to check
-        """Check that indexes of vectors of a size can be written, before any is encoded.
-
-        Raises:
-            ShelfmarkError: they cannot, or a server does not answer.
-        """
 
     @abstractmethod
     def write(

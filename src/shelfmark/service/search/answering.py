@@ -12,8 +12,8 @@ import orjson
 from shelfmark.core.arrays import Floats
 from shelfmark.embeddings.artifact import OpenEncoder
 from shelfmark.models.artifact import Model
-from shelfmark.search.index import Index, ShelfPredictor
-from shelfmark.search.query.search_query import QueryError, SearchQuery
+from shelfmark.search.index import Index
+from shelfmark.search.query.search_query import QueryError, SearchQuery, ShelfPredictor
 from shelfmark.service.batching import Batcher
 from shelfmark.service.messages import InvalidFieldError
 from shelfmark.service.search.embed_messages import EmbedQuery

@@ -10,11 +10,12 @@ from typing import Any, Literal
 from loguru import logger
 
 from shelfmark.embeddings.artifact import OpenEncoder
+from shelfmark.search.index import Index
 from shelfmark.search.manifest import manifest_state
 from shelfmark.service.limits.bodies import RETRY
 from shelfmark.service.responses import RefusedError
 from shelfmark.service.search import opening
-from shelfmark.service.search.served import ServedIndex
+from shelfmark.service.search.served import ServedIndex, ServedIndexes
 from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import Telemetry
 from shelfmark.service.workers.failures import Failures, describe_error, summarize_error
@@ -71,7 +72,7 @@ class IndexSlot:
     def __init__(self, settings: Settings, telemetry: Telemetry) -> None:
         self._settings = settings
         self._telemetry = telemetry
-        self._served: ServedIndex | None = None
+        self._indexes = ServedIndexes()
         self._status: Status = "unknown"
         self._failures = Failures()
         self._stopping = asyncio.Event()
@@ -82,7 +83,7 @@ class IndexSlot:
     @property
     def state(self) -> IndexState:
         """What this worker serves."""
-        about = None if self._served is None else self._served.about()
+        about = None if self._indexes.current is None else self._indexes.current.about()
         return IndexState(self._status, about, self._failures.reason)
 
     def start(self) -> None:
@@ -97,9 +98,8 @@ class IndexSlot:
             self._follower.cancel()
         if self._encoder is not None:
             self._encoder.cancel()
-        if self._served is not None:
-            self._served.retire()
-            self._served = None
+        self._indexes.retire()
+        self._indexes.close_unused()
 
     def require_index(self) -> ServedIndex:
         """Return the index that answers.
@@ -107,8 +107,8 @@ class IndexSlot:
         Raises:
             RefusedError: 404, there is no index; 503, it is being opened or cannot be opened.
         """
-        if self._served is not None:
-            return self._served
+        if self._indexes.current is not None:
+            return self._indexes.current
         if self._status == "none":
             raise RefusedError(404, NO_INDEX)
         if self._status == "failed":
@@ -123,8 +123,8 @@ class IndexSlot:
         Raises:
             RefusedError: 404, there is no encoder; 503, it cannot be opened.
         """
-        if self._served is not None:
-            return self._served.index.encoder
+        if self._indexes.current is not None:
+            return self._indexes.current.index.encoder
         if not self._settings.encoder and self._status != "none":
             self.require_index()
         if self._encoder is None:
@@ -138,8 +138,8 @@ class IndexSlot:
 
     def _current_encoder(self) -> OpenEncoder | None:
         """Return the encoder that is open."""
-        if self._served is not None:
-            return self._served.index.encoder
+        if self._indexes.current is not None:
+            return self._indexes.current.index.encoder
         opened = self._encoder
         ended = opened is not None and opened.done() and not opened.cancelled()
         return opened.result() if opened is not None and ended else None
@@ -164,10 +164,10 @@ class IndexSlot:
 
     async def _follow_once(self) -> None:
         manifest = await asyncio.to_thread(manifest_state, self._settings.index)
-        if self._served is None and manifest is None:
+        if self._indexes.current is None and manifest is None:
             self._status = "none"
             self._note_success()
-        elif self._served is not None and manifest == self._served.manifest:
+        elif self._indexes.current is not None and manifest == self._indexes.current.manifest:
             self._note_success()
         elif self._failures.may_try(manifest):
             await self._replace(manifest)
@@ -176,37 +176,35 @@ class IndexSlot:
         """Open the index, and serve it in place of the current one."""
         if self._status in ("unknown", "none"):
             self._status = "loading"
+        before = None if self._indexes.current is None else self._indexes.current.index
         try:
             index = await asyncio.to_thread(
-                opening.open_index, self._settings, self._current_encoder()
+                opening.open_index, self._settings, before, self._current_encoder()
             )
         except Exception as error:  # whatever it is, the current index goes on answering
             self._note_failure(manifest, error)
         else:
-            self._serve(ServedIndex(index, manifest))
+            self._serve(index, manifest)
 
-    def _serve(self, served: ServedIndex) -> None:
-        replaced, self._served = self._served, served
+    def _serve(self, index: Index, manifest: object) -> None:
+        self._indexes.replace(index, manifest)
         self._status = "ready"
         self._encoder = None
         self._note_success()
-        index = served.index
         self._telemetry.count_index(index.papers, index.generation)
         logger.info("serving the index of {:,} papers, generation {}, encoder {}",
                     index.papers, index.generation, index.encoder.name)  # fmt: skip
-        if replaced is not None:
-            replaced.retire()
 
     def _note_success(self) -> None:
         self._failures.clear()
         self._telemetry.index_failing.set(0)
 
     def _note_failure(self, manifest: object, error: Exception) -> None:
-        if self._served is None:
+        if self._indexes.current is None:
             self._status = "failed"
         pause = self._failures.add(manifest, summarize_error(error))
         self._telemetry.index_failing.set(1)
         self._telemetry.index_failures.inc()
-        kept = "" if self._served is None else ", the one before serves on"
+        kept = "" if self._indexes.current is None else ", the one before serves on"
         logger.warning("the index does not open{}, trying again in {:.0f} s: {}",
                        kept, pause, describe_error(error))  # fmt: skip

@@ -19,43 +19,47 @@ WARM_UP = SearchQuery(text="The first search takes longer than those that come a
                       explain=True)  # fmt: skip
 
 
-def open_index(settings: Settings, previous: OpenEncoder | None = None) -> Index:
+def open_index(
+    settings: Settings, before: Index | None = None, encoder: OpenEncoder | None = None
+) -> Index:
     """Return the index of the settings, which has answered its first search.
 
     Args:
         settings: its folder and its encoder.
-        previous: the encoder of the index before, which is not opened again if it made this one.
+        before: an older state of the same index, whose segments are shared.
+        encoder: that is open, and is not opened again if it made this index.
 
     Raises:
         ShelfmarkError: there is no index, a file is damaged, or another encoder made it.
     """
-    index = Index.open(settings.index, _choose_encoder(settings, previous), settings.encoders)
+    chosen = _choose_encoder(settings, encoder)
+    index = Index.open(settings.index, chosen, settings.encoders, before)
     try:
         index.search([WARM_UP])
     except BaseException:
-        index.close()
+        index.close(before)
         raise
     return index
 
 
-def _choose_encoder(settings: Settings, previous: OpenEncoder | None) -> OpenEncoder | None:
-    """Return the encoder of the settings, or the previous one; None to open the index's own.
+def _choose_encoder(settings: Settings, encoder: OpenEncoder | None) -> OpenEncoder | None:
+    """Return the encoder of the settings, or the open one; None to open the index's own.
 
     Raises:
         ShelfmarkError: the encoder of the settings is missing, or did not make the index.
     """
     manifest = read_manifest(settings.index)
-    if previous is not None and previous.digest != manifest.encoder_sha256:
-        previous = None
+    if encoder is not None and encoder.digest != manifest.encoder_sha256:
+        encoder = None
     if not settings.encoder:
-        return previous
+        return encoder
     with locate_encoder(settings.encoder, settings.encoders) as located:
         if located.digest != manifest.encoder_sha256:
             raise ShelfmarkError(
                 f"{settings.index} was made by the encoder {manifest.encoder}, not by "
                 f"SHELFMARK_ENCODER={settings.encoder}: unset it, or build the index again"
             )
-        return previous or artifact.load(located.folder, digest=located.digest)
+        return encoder or artifact.load(located.folder, digest=located.digest)
 
 
 def has_encoder(settings: Settings) -> bool:

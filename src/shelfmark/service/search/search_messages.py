@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, JsonValue, WrapValidator
 
 from shelfmark.arxiv.text import is_blank
 from shelfmark.search.filters import Filters
-from shelfmark.search.query.search_query import MOST_PAPERS, MOST_RESULTS, SearchQuery
+from shelfmark.search.query.search_query import MOST_PAPERS, MOST_RESULTS, WORDS, SearchQuery
 from shelfmark.search.query.values import parse_category, parse_since, parse_until
 from shelfmark.service.messages import MAX_ID, InvalidFieldError
 from shelfmark.service.search.inputs import TextInput, keep_error, path_of, read_list
@@ -54,7 +54,7 @@ class SearchInput(TextInput):
     """The last day of submission: 2018-05-31, 2018-05 or 2018."""
     primary: bool = False
     """Whether `category` holds for a paper's primary category alone."""
-    words: float = Field(0.5, ge=0, le=1, allow_inf_nan=False)
+    words: float = Field(WORDS, ge=0, le=1, allow_inf_nan=False)
     """The weight of the words; that of the meaning is the rest."""
     shelf: float = Field(0, ge=0, le=1, allow_inf_nan=False)
     """The weight of the category that the classifier predicts for the query."""

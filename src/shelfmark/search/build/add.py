@@ -1,0 +1,280 @@
+"""Adds papers to an index: new ones, newer records of others, and deletions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from loguru import logger
+
+from shelfmark.config.search import IndexSettings
+from shelfmark.core import provenance
+from shelfmark.core.arrays import Ints
+from shelfmark.data import inputs, sources
+from shelfmark.data.duplicates import revision_number
+from shelfmark.embeddings.locate import LocatedEncoder, locate_encoder
+from shelfmark.errors import ShelfmarkError
+from shelfmark.search.build.build import (
+    deleted_ids,
+    lock_index,
+    make_blocks,
+    open_blocks,
+    open_newest,
+    remove_unnamed,
+    write_segment,
+)
+from shelfmark.search.build.merge import Part
+from shelfmark.search.filters import Mask
+from shelfmark.search.manifest import Manifest, SegmentEntry, require_digest, write_deleted
+from shelfmark.search.papers import PaperRow
+from shelfmark.search.segment import Segment, read_card
+from shelfmark.search.vectors.methods import read_config
+
+MOST_MERGED = 100_000  # papers of a segment that is written again with the new ones
+
+
+@dataclass
+class Changes:
+    """What an addition changed.
+
+    Attributes:
+        new: papers that the index lacked.
+        changed: papers of which a newer record was added.
+        withdrawn: papers that their authors have withdrawn since.
+        deleted: papers that arXiv has deleted.
+        unchanged: records that the index has already, or that are older than its own.
+        papers: of the index now.
+        seconds: that the addition took.
+    """
+
+    new: int = 0
+    changed: int = 0
+    withdrawn: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    papers: int = 0
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.new:,} new, {self.changed:,} changed, {self.withdrawn:,} withdrawn, "
+            f"{self.deleted:,} deleted, {self.unchanged:,} unchanged; {self.papers:,} papers now"
+        )
+
+
+class Live(NamedTuple):
+    """A segment of the index that is added to.
+
+    Args:
+        entry: of the manifest.
+        segment: its files.
+        deleted: its deleted papers, shape (papers,).
+    """
+
+    entry: SegmentEntry
+    segment: Segment
+    deleted: Mask
+
+
+@dataclass
+class Plan:
+    """The rows that an addition keeps and replaces.
+
+    Attributes:
+        added: the papers of the new segment.
+        replaced: rows of each old segment, by its name, that the new ones replace.
+        changes: their numbers.
+    """
+
+    added: list[Part] = field(default_factory=list)
+    replaced: dict[str, list[int]] = field(default_factory=dict)
+    changes: Changes = field(default_factory=Changes)
+
+
+def add_papers(settings: IndexSettings, paths: inputs.Setting) -> Changes:
+    """Add the papers of files to an index, and replace those of which they hold a newer record.
+
+    The index serves as it was until the addition is complete; an interrupted one changes nothing.
+
+    Args:
+        settings: the folders; vectors are made and searched as when the index was built.
+        paths: of files in the layout of arXiv's snapshot, such as those of a harvest.
+
+    Raises:
+        ShelfmarkError: there is no index, a file cannot be read, another process changes the index,
+            its encoder is missing, or the disk is full.
+    """
+    started = time.monotonic()
+    folder = Path(settings.paths.index)
+    locations = [*inputs.find_files(paths, "--add")]
+    with lock_index(folder) as before, ExitStack() as stack:
+        if before is None:
+            raise ShelfmarkError(f"no index in {folder}: build one with shelfmark index")
+        config, engine, seed = read_config(before)
+        data = settings.data.model_copy(update={"source": "snapshot", "options": {}})
+        settings = settings.model_copy(
+            update={"index": config, "engine": engine, "seed": seed, "data": data}
+        )
+        located = stack.enter_context(_locate_encoder(before, settings, folder))
+        digests = [sources.source_digest("snapshot", path, {}) for path in locations]
+        live = [_open(folder, before, entry, stack) for entry in before.segments]
+        with open_blocks(folder, data, digests, located, before.size) as blocks:
+            counts = make_blocks(blocks, data, locations)
+            with open_newest(blocks, counts) as parts:
+                plan = plan_changes(parts, deleted_ids(counts), live)
+                manifest = _apply(settings, folder, before, live, plan)
+        remove_unnamed(folder, manifest)
+    plan.changes.papers = manifest.papers
+    plan.changes.seconds = time.monotonic() - started
+    logger.info("index: {}: {}", folder, plan.changes)
+    return plan.changes
+
+
+@contextmanager
+def _locate_encoder(
+    before: Manifest, settings: IndexSettings, folder: Path
+) -> Iterator[LocatedEncoder]:
+    """Yield the encoder of an index, which is the very one that made its vectors."""
+    with locate_encoder(before.encoder, settings.paths.encoders) as located:
+        require_digest(before, folder, located.folder.name, located.digest)
+        yield located
+
+
+def _open(index: Path, manifest: Manifest, entry: SegmentEntry, stack: ExitStack) -> Live:
+    folder = manifest.segment_folder(index, entry)
+    segment = stack.enter_context(closing(Segment(folder, read_card(folder)[0])))
+    deleted = np.zeros(len(segment), bool)
+    if entry.deleted is not None:
+        deleted = entry.deleted.read(index, len(segment))
+    return Live(entry, segment, deleted)
+
+
+def plan_changes(parts: Sequence[Part], deleted: Sequence[str], live: Sequence[Live]) -> Plan:
+    """Return which papers are added, and which rows of the index they replace.
+
+    Args:
+        parts: the papers of the files, the newest record of each.
+        deleted: identifiers of papers that arXiv has deleted.
+        live: the segments of the index.
+    """
+    plan = Plan()
+    for part in parts:
+        kept = set(part.rows.tolist())
+        rows = [(row, one) for row, one in enumerate(part.segment.papers.read_all()) if row in kept]
+        present = _find_present([paper.id for _, paper in rows], live)
+        added = [row for row, paper in rows if _plan_paper(plan, paper, present.get(paper.id))]
+        if added:
+            plan.added.append(Part(part.segment, np.array(added, np.int64)))
+    for name, (one, row, _) in _find_present(deleted, live).items():
+        if not one.deleted[row]:
+            plan.changes.deleted += 1
+            plan.replaced.setdefault(one.entry.name, []).append(row)
+            logger.debug("{}: deleted", name)
+    return plan
+
+
+Present = tuple[Live, int, PaperRow]  # the segment of a paper, its row, and the paper
+
+
+def _find_present(ids: Sequence[str], live: Sequence[Live]) -> dict[str, Present]:
+    """Return the newest record of each paper that the index knows, also of withdrawn papers."""
+    present: dict[str, Present] = {}
+    for one in live:
+        rows = one.segment.papers.find_ids(ids)
+        papers = one.segment.papers.read(list(rows.values()))
+        for name, row in rows.items():
+            paper = papers[row]
+            if one.deleted[row] and not paper.withdrawn:
+                continue  # replaced by a newer record, or deleted
+            if name not in present or _revision(present[name][2]) <= _revision(paper):
+                present[name] = one, row, paper
+    return present
+
+
+def _plan_paper(plan: Plan, paper: PaperRow, present: Present | None) -> bool:
+    """Count a paper, note the row that it replaces, and return whether it is added."""
+    if present is None:
+        plan.changes.new += not paper.withdrawn
+        plan.changes.withdrawn += paper.withdrawn
+        return True
+    one, row, known = present
+    if paper == known or _revision(paper) < _revision(known):
+        plan.changes.unchanged += 1
+        return False
+    plan.changes.withdrawn += paper.withdrawn
+    plan.changes.changed += not paper.withdrawn
+    if not one.deleted[row]:
+        plan.replaced.setdefault(one.entry.name, []).append(row)
+    return True
+
+
+def _revision(paper: PaperRow) -> int:
+    updated = date.fromisoformat(paper.updated) if paper.updated else None
+    return revision_number(paper.version, updated)
+
+
+def _apply(
+    settings: IndexSettings, folder: Path, before: Manifest, live: Sequence[Live], plan: Plan
+) -> Manifest:
+    """Write the new segment and the manifest, and return it; the same one if nothing changes."""
+    if not plan.added and not plan.replaced:
+        return before
+    generation = before.generation + 1
+    kept, merged = _choose_merged(live, plan)
+    entries = [
+        write_deleted(folder, one.entry, _rows(plan.replaced, one.entry.name), generation)
+        for one in kept
+    ]
+    entries = [entry for entry in entries if not _is_empty(entry)]
+    parts = [*_live_parts(merged, plan.replaced), *plan.added]
+    if parts:
+        entries.append(write_segment(settings, folder, generation, parts, ()))
+    manifest = replace(
+        before, generation=generation, created=str(provenance.stamp()["created"]), segments=entries
+    )
+    if not manifest.papers:
+        raise ShelfmarkError("this would delete all papers of the index")
+    manifest.write(folder)
+    return manifest
+
+
+def _choose_merged(live: Sequence[Live], plan: Plan) -> tuple[list[Live], list[Live]]:
+    """Return the segments that stay, and those that are written again with the new papers.
+
+    Small segments at the end are joined, so that their number grows with the logarithm of that of
+    the additions.
+    """
+    kept: list[Live] = list(live)
+    merged: list[Live] = []
+    size = sum(len(part.rows) for part in plan.added)
+    while size and kept and len(kept[-1].segment) <= min(2 * size, MOST_MERGED):
+        merged.insert(0, kept.pop())
+        size += len(merged[0].segment)
+    return kept, merged
+
+
+def _live_parts(merged: Sequence[Live], replaced: Mapping[str, list[int]]) -> Iterator[Part]:
+    """Yield the papers of segments that are neither replaced nor deleted; withdrawn ones are kept.
+
+    A withdrawn paper is remembered, so that no older record brings it back.
+    """
+    for one in merged:
+        gone = one.deleted.copy()
+        gone[one.segment.papers.withdrawn_rows()] = False
+        gone[replaced.get(one.entry.name, [])] = True
+        if not gone.all():
+            yield Part(one.segment, np.flatnonzero(~gone))
+
+
+def _rows(replaced: Mapping[str, list[int]], name: str) -> Ints:
+    return np.array(replaced.get(name, []), np.int64)
+
+
+def _is_empty(entry: SegmentEntry) -> bool:
+    return entry.deleted is not None and entry.deleted.count == entry.papers
