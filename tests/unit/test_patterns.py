@@ -15,7 +15,8 @@ from tests.support.regex_steps import CountedPattern, count_steps
 MODULES = (
     "arxiv.papers", "arxiv.text", "core.marks", "experiments.robustness.changes",
     "monitoring.fingerprint", "reports.check", "reports.moderators", "reports.sections",
-    "reports.write", "search.words.terms", "service.messages", "tfidf.counts", "tfidf.tokens",
+    "reports.write", "search.query.why", "search.words.terms", "service.messages", "tfidf.counts",
+    "tfidf.tokens",
 )  # fmt: skip
 PATTERNS = {
     f"{module}.{name}": value
