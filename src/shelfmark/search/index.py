@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from shelfmark.search.manifest import Manifest, SegmentEntry, read_manifest, req
 from shelfmark.search.papers import PaperRow
 from shelfmark.search.query.run import run_query
 from shelfmark.search.query.search_query import SearchQuery, SearchResult, ShelfPredictor
-from shelfmark.search.segment import AGAIN, Segment, read_card
+from shelfmark.search.segment import AGAIN, Segment, SegmentFiles, read_card
 from shelfmark.search.vectors.methods import open_vectors
 from shelfmark.search.vectors.protocol import MISSING, Neighbours, VectorIndex
 from shelfmark.search.words.postings import Postings
@@ -133,14 +134,17 @@ class Index:
         encoder = encoder or open_encoder(manifest, folder, encoders)
         require_digest(manifest, folder, encoder.name, encoder.digest)
         known = {(x.entry.name, x.entry.sha256): x for x in (before.segments if before else ())}
-        segments = [
-            known.get((entry.name, entry.sha256)) or _open_segment(folder, manifest, entry, whole)
-            for entry in manifest.segments
-        ]
-        deleted = [
-            entry.deleted.read(folder, entry.papers) if entry.deleted else None
-            for entry in manifest.segments
-        ]
+        segments, deleted = [], []
+        with ExitStack() as opened:  # closed again if one does not open
+            for entry in manifest.segments:
+                segment = known.get((entry.name, entry.sha256))
+                if segment is None:
+                    segment = _open_segment(folder, manifest, entry, whole)
+                    opened.callback(segment.close)
+                segments.append(segment)
+                rows = entry.deleted
+                deleted.append(rows.read(folder, entry.papers) if rows else None)
+            opened.pop_all()
         return cls(manifest, encoder, segments, deleted)
 
     def search(
@@ -301,7 +305,11 @@ def _open_segment(index: Path, manifest: Manifest, entry: SegmentEntry, whole: b
     card, digest = read_card(folder)
     if digest != entry.sha256 or card.papers != entry.papers or card.size != manifest.size:
         raise ShelfmarkError(f"{folder}: not the segment that the manifest names; {AGAIN}")
+    SegmentFiles(folder, card).check(whole)
     segment = Segment(folder, card)
-    segment.files.check(whole)
-    vectors = open_vectors(segment, manifest)
-    return OpenSegment(entry, segment, vectors, Postings.open(segment.files))
+    try:
+        postings = Postings.open(segment.files)
+        return OpenSegment(entry, segment, open_vectors(segment, manifest), postings)
+    except BaseException:
+        segment.close()
+        raise

@@ -51,7 +51,8 @@ class RowFile:
         try:
             self._file = files.open_regular(path)
         except OSError as error:
-            raise ShelfmarkError(f"{path} cannot be read: {error.strerror}") from error
+            reason = f"cannot be read: {error.strerror}; build the index again"
+            raise ShelfmarkError(f"{path} {reason}") from error
 
     def __getitem__(self, rows: slice | Ints) -> Array:
         size = self.shape[1]
