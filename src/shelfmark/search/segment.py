@@ -155,6 +155,19 @@ class SegmentFiles:
                 raise ShelfmarkError(f"{path} cannot be read: {error}; {AGAIN}") from error
         return memoryview(self._mapped[name])
 
+    def checked_content(self, name: str) -> memoryview:
+        """Return the content of a file, mapped, after its digest is checked.
+
+        Raises:
+            ShelfmarkError: it is missing or damaged.
+        """
+        content = self.content(name)
+        state = self._card.files.get(name)
+        if state is None or hashlib.sha256(content).hexdigest() != state.sha256:
+            path = self.folder / name
+            raise ShelfmarkError(f"{path} is damaged: not the file its card names; {AGAIN}")
+        return content
+
     def spec(self, name: str) -> ArraySpec:
         """Return the type and the shape of the array in a .npy file.
 

@@ -19,16 +19,19 @@ from shelfmark.search.query.search_query import (
     QueryError,
     SearchQuery,
     SearchResult,
+    SharedWord,
     ShelfBoost,
     ShelfPredictor,
 )
 from shelfmark.search.query.values import parse_category
+from shelfmark.search.query.why import explain
 
 if TYPE_CHECKING:
     from shelfmark.search.filters import Selection
     from shelfmark.search.index import Index
 
 DEPTH = 200  # papers of each ranking that are joined, at least
+MOST_WHY = 8  # words that are shown of a paper
 
 
 @dataclass(frozen=True)
@@ -219,6 +222,11 @@ def _read_hits(
     cosines: Floats | None = None
     if subject.vector is not None:
         cosines = index.vectors_of(rows) @ subject.vector
+    reasons: list[tuple[SharedWord, ...]] = [()] * len(papers)
+    if query.explain and papers:
+        texts = [index.encoder.text(paper.title, paper.abstract) for paper in papers]
+        rarity = index.words.inverse_frequencies
+        reasons = explain(index.encoder, subject.text, texts, MOST_WHY, subject.vector, rarity)
     return tuple(
         Hit(
             id=paper.id,
@@ -232,6 +240,7 @@ def _read_hits(
             similarity=None if cosines is None else float(cosines[place]),
             words=words.get(int(rows[place])),
             match=subject.match if int(rows[place]) in subject.named else None,
+            why=reasons[place],
         )
         for place, paper in enumerate(papers)
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from shelfmark.config.schema import EngineConfig
-from shelfmark.config.search import IndexConfig, LocalConfig
+from shelfmark.config.search import FaissConfig, IndexConfig, LocalConfig
+from shelfmark.core import project
 from shelfmark.errors import ShelfmarkError
 from shelfmark.search.manifest import Manifest
 from shelfmark.search.segment import AGAIN, Segment
-from shelfmark.search.vectors.codes import CodeMethod
+from shelfmark.search.vectors.codes import WORD, CodeMethod
 from shelfmark.search.vectors.exact import ExactMethod
+from shelfmark.search.vectors.faiss import FaissMethod
 from shelfmark.search.vectors.protocol import VectorIndex, VectorMethod
 
 
@@ -28,7 +32,8 @@ def choose_method(
         if exact or (config.method == "auto" and papers <= config.exact_papers):
             return ExactMethod()
         return CodeMethod(config.bits, config.rescored, seed)
-    raise NotImplementedError(config.kind)
+    assert isinstance(config, FaissConfig)
+    return FaissMethod(config, seed)
 
 
 def open_vectors(segment: Segment, manifest: Manifest) -> VectorIndex:
@@ -47,15 +52,36 @@ def written_by(segment: Segment, manifest: Manifest) -> VectorMethod:
     Raises:
         ShelfmarkError: it is unknown, or its extra is not installed.
     """
-    _, _, seed = read_config(manifest)
-    exact, codes = ExactMethod(), CodeMethod(64, 1, seed)
-    methods: dict[str, VectorMethod] = {exact.name: exact, codes.name: codes}
-    if segment.card.method not in methods:
+    config, engine, seed = read_config(manifest)
+    methods = _methods(config, engine, seed)
+    method = methods.get(segment.card.method)
+    if method is None:
         raise ShelfmarkError(
             f"{segment.folder}: made by a method {segment.card.method!r:.40} that is unknown here; "
             f"{AGAIN}"
         )
-    return methods[segment.card.method]
+    require_installed(method)
+    return method
+
+
+def require_installed(method: VectorMethod) -> None:
+    """Check that the libraries of a method are installed.
+
+    Raises:
+        ShelfmarkError: one is not; names what installs it.
+    """
+    for module, extra in method.needs.items():
+        if find_spec(module) is None:
+            command = project.install_command(extra)
+            raise ShelfmarkError(f"this index needs {module}, which is not installed: {command}")
+
+
+def _methods(config: IndexConfig, engine: EngineConfig, seed: int) -> dict[str, VectorMethod]:
+    """Return the methods by which the segments of an index may be written."""
+    methods: list[VectorMethod] = [ExactMethod(), CodeMethod(WORD, 1, seed)]
+    if isinstance(config, FaissConfig):
+        methods.append(FaissMethod(config, seed))
+    return {method.name: method for method in methods}
 
 
 def read_config(manifest: Manifest) -> tuple[IndexConfig, EngineConfig, int]:

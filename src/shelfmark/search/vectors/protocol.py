@@ -61,6 +61,9 @@ class ArrayFiles(Protocol):
     def content(self, name: str) -> memoryview:
         """Return the content of a file, mapped."""
 
+    def checked_content(self, name: str) -> memoryview:
+        """Return the content of a file, mapped, after its digest is checked."""
+
 
 class VectorIndex(ABC):
     """Finds the nearest vectors of one segment; several threads may ask at a time."""
@@ -99,6 +102,13 @@ class VectorMethod(ABC):
 
     name: str
     needs: dict[str, str] = {}  # noqa: RUF012 - overridden, never changed
+
+    def check(self, size: int) -> None:  # noqa: B027 - most have nothing to check
+        """Check that indexes of vectors of a size can be written, before any is encoded.
+
+        Raises:
+            ShelfmarkError: they cannot, or a server does not answer.
+        """
 
     @abstractmethod
     def write(

@@ -56,6 +56,8 @@ class RowFile:
 
     def __getitem__(self, rows: slice | Ints) -> Array:
         size = self.shape[1]
+        if not isinstance(rows, slice) and len(rows) and _follow_one_another(rows):
+            rows = slice(int(rows[0]), int(rows[-1]) + 1)  # one read in place of many
         if isinstance(rows, slice):
             begin, end, _ = rows.indices(self.shape[0])
             content = self._read(begin * size, max(end - begin, 0) * size)
@@ -74,6 +76,10 @@ class RowFile:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _follow_one_another(rows: Ints) -> bool:
+    return bool(rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all())
 
 
 @dataclass(frozen=True, eq=False)
