@@ -18,10 +18,11 @@ from shelfmark.search.filters import Selection
 from shelfmark.search.words.postings import LARGEST, SATURATION, Postings
 from shelfmark.search.words.terms import Hashes, hash_words
 
-MOST_POSTINGS = 100_000  # that are read
+MOST_POSTINGS = 200_000  # that are read, or one for so many papers of a large index:
+PAPERS_A_POSTING = 8
 MOST_LOOKUPS = 20_000  # of a candidate in the postings of a word that are not read
 LOOKUP_COST = 10  # postings that are read in the time of a look-up
-WINDOW = 1 << 19  # papers whose scores are added up at a time
+WINDOW = 1 << 18  # papers whose scores are added up at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +102,8 @@ class WordSearch:
     Args:
         segments: the postings of each.
         papers: the number of papers of each.
-        most_postings: that are read. The papers found are those of exact BM25 where the words of a
-            query have no more.
+        most_postings: that are read; None for a number that suits the index. The papers found are
+            those of exact BM25 where the words of a query have no more.
         most_lookups: of candidates in the postings of words that are not read.
         window: papers whose scores are added up at a time, which is what a search takes of memory.
     """
@@ -111,14 +112,15 @@ class WordSearch:
         self,
         segments: Sequence[Postings],
         papers: Sequence[int],
-        most_postings: int = MOST_POSTINGS,
+        most_postings: int | None = None,
         most_lookups: int = MOST_LOOKUPS,
         window: int = WINDOW,
     ) -> None:
         self._segments = segments
         self._offsets = np.cumsum([0, *papers])
-        self._most_postings, self._most_lookups = most_postings, most_lookups
-        self._window = window
+        suitable = max(MOST_POSTINGS, sum(papers) // PAPERS_A_POSTING)
+        self._most_postings = suitable if most_postings is None else most_postings
+        self._most_lookups, self._window = most_lookups, window
 
     def search(self, text: str, k: int, selections: Sequence[Selection]) -> tuple[Ints, Floats]:
         """Return the papers that match a text best.
@@ -145,9 +147,10 @@ class WordSearch:
             read, candidates = self._search_all(query, selections)
         candidates = candidates.best(max(self._most_lookups // max(words - read, 1), k))
         scores = candidates.scores + self._look_up(query, range(read, words), candidates.rows)
-        order = np.argsort(-scores, kind="stable")[:k]
-        order = order[scores[order] > 0]
-        return candidates.rows[order], scores[order].astype(np.float32)
+        best = _Candidates(candidates.rows, scores).best(k)
+        order = np.argsort(-best.scores, kind="stable")
+        order = order[best.scores[order] > 0]
+        return best.rows[order], best.scores[order].astype(np.float32)
 
     def inverse_frequencies(self, hashes: Hashes) -> Doubles:
         """Return the rarity of words, BM25's idf, float64 of shape (words,)."""
@@ -207,7 +210,7 @@ class WordSearch:
                 sums = _add_up_postings(postings, slices, query.weights[:read], begin, width)
                 if selection.mask is not None:
                     sums *= selection.mask[begin : begin + width]
-                rows = np.flatnonzero(sums)
+                rows = np.flatnonzero(sums > 0)
                 parts.append(_Candidates(rows + (offset + begin), sums[rows]))
         return _Candidates.join(parts)
 
