@@ -132,8 +132,8 @@ def harvest_papers(
             logger.info("resuming after {:,} papers in {}", store.count(), partial)
         _fetch_or_report(_Fetcher(Client(repository, paced), store, state, clock), store, partial)
         counts = harvest_store.merge_into_file(out, store)
-    # After a kill before the last of these, the next run merges again.
-    harvest_store.save_harvest_days(out, state)
+        # After a kill before the last of these, the next run merges again.
+        harvest_store.save_harvest_notes(out, state, store)
     harvest_store.remove_state(partial)
     since, began = (min(one.since for one in state.sets), min(one.began for one in state.sets))
     lacking = len(state.left_out) + state.nameless

@@ -171,6 +171,11 @@ class HarvestStore:
         """Return the number of papers, without the deleted ones."""
         return int(self._connection.execute("SELECT count(line) FROM papers").fetchone()[0])
 
+    def deleted_ids(self) -> list[str]:
+        """Return the identifiers of the papers that arXiv has deleted."""
+        rows = self._connection.execute("SELECT id FROM papers WHERE line IS NULL ORDER BY number")
+        return [ident for (ident,) in rows]
+
     def _highest(self) -> int:
         return int(
             self._connection.execute("SELECT ifnull(max(number), 0) FROM papers").fetchone()[0]
@@ -373,7 +378,17 @@ def _reading_notes(out: Path) -> Iterator[dict[str, Any]]:
         raise ShelfmarkError(f"{path}: damaged ({error}); remove it and give --since") from error
 
 
-def save_harvest_days(out: Path, state: HarvestState) -> None:
+def deleted_papers(out: Path) -> list[str]:
+    """Return the papers that arXiv has deleted, as the harvests of a file were told.
+
+    Raises:
+        ShelfmarkError: the file that holds them is damaged.
+    """
+    with _reading_notes(out) as notes:
+        return [str(ident) for ident in notes.get("deleted", [])]
+
+
+def save_harvest_notes(out: Path, state: HarvestState, store: HarvestStore) -> None:
     """Save the day of the first request for each set of a finished harvest, and what it lacks.
 
     A stream is not updated by a later harvest, and has none.
@@ -382,9 +397,13 @@ def save_harvest_days(out: Path, state: HarvestState) -> None:
         return
     days = {set_spec: day.isoformat() for set_spec, day in last_harvest_days(out).items()}
     days |= {one.set_spec: one.began for one in state.sets}
+    deleted = {name for name in deleted_papers(out) if store.find(name) is None}
+    deleted |= set(store.deleted_ids())
     with files.atomic_write(_days_file(out)) as file:
         style = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
         notes: dict[str, Any] = {"url": state.url, "sets": days}
         if state.left_out:
             notes["left_out"] = state.left_out
+        if deleted:
+            notes["deleted"] = sorted(deleted)
         file.write(orjson.dumps(notes, option=style))

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from shelfmark.cli.encoders import encoders_option
 from shelfmark.cli.parsing.command import Command, Number, Whole
 from shelfmark.cli.parsing.options import (
     LocalPath,
@@ -59,6 +60,10 @@ def predict(
             predict.predict_file(folder, files, out, top_k, explain).require_papers()
 
 
+add_to_index_option = click.option(
+    "--index", type=LocalPath(), default=None,
+    help="Folder of an index; the harvest is added to it too.",
+)  # fmt: skip
 STOPPED = "the papers received so far are kept, the same command resumes"
 
 
@@ -97,18 +102,48 @@ def repository_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--out", type=LocalPath(file=True), default="harvest/papers.jsonl", show_default=True,
     help="File to write or to update, of JSON lines; - for standard output.",
 )  # fmt: skip
-def harvest(since: str, sets: str, contact: str, url: str, interval: float, out: Path) -> None:
+@add_to_index_option
+@encoders_option
+def harvest(
+    since: str, sets: str, contact: str, url: str, interval: float, out: Path, index: Path | None,
+    encoders: str,
+) -> None:  # fmt: skip
     """Fetch new papers from arXiv by OAI-PMH into a file for data=snapshot."""
     from shelfmark.arxiv import harvest, oai
     from shelfmark.core.output import targets
+    from shelfmark.errors import ShelfmarkError
 
     asked = oai.Repository(url or oai.ARXIV, contact, interval)
     out = Path("/dev/stdout") if out == Path("-") else out
+    if index is not None and targets.is_stream(out):
+        raise ShelfmarkError("--index: the papers are added from a file: give --out FILE")
+    _require_index(index)
     done = harvest.harvest_papers(out, since, sets.split(","), asked)
     # Standard output may be where the papers went.
     streamed = targets.is_stream(out)
     click.echo(done, err=streamed)
+    _add_to_index(done.path, index, encoders)
     click.echo(oai.THANKS, err=streamed)
+
+
+def _require_index(index: Path | None) -> None:
+    """Check that there is an index to add to, before hours of requests."""
+    if index is not None:
+        from shelfmark.search.manifest import read_manifest
+
+        read_manifest(index)
+
+
+def _add_to_index(papers: Path, index: Path | None, encoders: str) -> None:
+    """Add the papers of a harvest to an index, and delete those that arXiv has deleted."""
+    if index is not None:
+        from shelfmark.config.load import load_index_config
+        from shelfmark.search.build.add import add_papers
+
+        settings = load_index_config()
+        paths = settings.paths.model_copy(update={"index": str(index), "encoders": encoders})
+        changes = add_papers(settings.model_copy(update={"paths": paths}), papers)
+        click.echo(f"{index}: {changes}")
 
 
 @click.command("classify-new", cls=Command, stopped=STOPPED)
@@ -123,18 +158,22 @@ def harvest(since: str, sets: str, contact: str, url: str, interval: float, out:
     help="Leave out papers submitted more than so many days before --since, as updates.",
 )  # fmt: skip
 @models_option
+@add_to_index_option
+@encoders_option
 def classify_new(
     since: str, sets: str, contact: str, url: str, interval: float, model: str, folder: Path,
-    days: int, models: Path,
+    days: int, models: Path, index: Path | None, encoders: str,
 ) -> None:  # fmt: skip
     """Harvest and classify new papers, and write the moderators' table as CSV and HTML."""
     from shelfmark.arxiv import harvest, oai
     from shelfmark.reports import moderators
 
     chosen = moderators.check_model(models / model, days)  # before hours of fetching
+    _require_index(index)
     asked = oai.Repository(url or oai.ARXIV, contact, interval)
     done = harvest.harvest_papers(folder / "papers.jsonl", since, sets.split(","), asked)
     click.echo(done)
+    _add_to_index(done.path, index, encoders)
     click.echo(moderators.write_table(chosen, done, folder, days))
     click.echo(oai.THANKS)
 

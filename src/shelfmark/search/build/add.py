@@ -8,16 +8,21 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 from loguru import logger
 
+from shelfmark.arxiv.harvest_store import deleted_papers
+from shelfmark.arxiv.identifiers import paper_key
 from shelfmark.config.search import IndexSettings
 from shelfmark.core import provenance
 from shelfmark.core.arrays import Ints
+from shelfmark.core.files import Location
 from shelfmark.data import inputs, sources
 from shelfmark.data.duplicates import revision_number
+from shelfmark.data.sources.snapshot import parse_revision
 from shelfmark.embeddings.locate import LocatedEncoder, locate_encoder
 from shelfmark.errors import ShelfmarkError
 from shelfmark.search.build.build import (
@@ -104,7 +109,8 @@ def add_papers(settings: IndexSettings, paths: inputs.Setting) -> Changes:
 
     Args:
         settings: the folders; vectors are made and searched as when the index was built.
-        paths: of files in the layout of arXiv's snapshot, such as those of a harvest.
+        paths: of files in the layout of arXiv's snapshot, such as those of a harvest, whose notes
+            beside it name the papers that arXiv has deleted.
 
     Raises:
         ShelfmarkError: there is no index, a file cannot be read, another process changes the index,
@@ -125,9 +131,12 @@ def add_papers(settings: IndexSettings, paths: inputs.Setting) -> Changes:
         digests = [sources.source_digest("snapshot", path, {}) for path in locations]
         live = [_open(folder, before, entry, stack) for entry in before.segments]
         with open_blocks(folder, data, digests, located, before.size) as blocks:
-            counts = make_blocks(blocks, data, locations)
+            # Before anything is encoded: a file of a harvest holds all papers of earlier ones too.
+            counts = make_blocks(blocks, data, locations, KnownRecords(live).is_known)
             with open_newest(blocks, counts) as parts:
-                plan = plan_changes(parts, deleted_ids(counts), live)
+                deleted = [*deleted_ids(counts), *_deleted_by_harvests(locations)]
+                plan = plan_changes(parts, deleted, live)
+                plan.changes.unchanged += sum(count.known for count in counts)
                 manifest = _apply(settings, folder, before, live, plan)
         remove_unnamed(folder, manifest)
     plan.changes.papers = manifest.papers
@@ -153,6 +162,45 @@ def _open(index: Path, manifest: Manifest, entry: SegmentEntry, stack: ExitStack
     if entry.deleted is not None:
         deleted = entry.deleted.read(index, len(segment))
     return Live(entry, segment, deleted)
+
+
+def _deleted_by_harvests(paths: Sequence[Location]) -> list[str]:
+    return [name for path in paths if isinstance(path, Path) for name in deleted_papers(path)]
+
+
+class KnownRecords:
+    """Tells the records that an index has already.
+
+    Args:
+        live: the segments of the index.
+    """
+
+    def __init__(self, live: Sequence[Live]) -> None:
+        self._live = live
+
+    def is_known(self, records: Sequence[tuple[int, Any]]) -> list[bool]:
+        """Return whether the index has each record, or a newer one of its paper.
+
+        Records without a version or a day of the last change have to be compared as a whole.
+        """
+        revisions = [_read_revision(record) for _, record in records]
+        present = _find_present([key for key, _ in revisions if key], self._live)
+        return [
+            revision > 0 and key in present and revision <= _revision(present[key][2])
+            for key, revision in revisions
+        ]
+
+
+def _read_revision(record: Any) -> tuple[str, int]:
+    """Return the identifier of a raw record, "" if it has none, and its revision."""
+    if isinstance(record, bytes):
+        try:
+            record = orjson.loads(record)
+        except orjson.JSONDecodeError:
+            return "", 0
+    if not isinstance(record, dict) or (key := paper_key(record.get("id"))) is None:
+        return "", 0
+    return key, 0 if record.get("deleted") else revision_number(*parse_revision(record))
 
 
 def plan_changes(parts: Sequence[Part], deleted: Sequence[str], live: Sequence[Live]) -> Plan:

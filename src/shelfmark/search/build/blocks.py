@@ -71,6 +71,23 @@ class BlockPlan:
 
 
 @dataclass(frozen=True)
+class NumberedRecords:
+    """The records of a block.
+
+    Args:
+        number: of the block.
+        file: place of their file among all files.
+        read: number of records that were read for it.
+        records: those that it is made of; None if the block exists.
+    """
+
+    number: int
+    file: int
+    read: int
+    records: Sequence[tuple[int, Any]] | None
+
+
+@dataclass(frozen=True)
 class BlockCounts:
     """What a block was made of.
 
@@ -80,6 +97,7 @@ class BlockCounts:
         broken: the records that hold no paper.
         deleted: identifiers of the papers that its records delete.
         papers: number of its papers.
+        known: number of records that were left out, as an index has them already.
         unlisted: the categories that the taxonomy lacks are not counted.
     """
 
@@ -88,6 +106,7 @@ class BlockCounts:
     broken: list[BrokenRecord]
     deleted: list[str]
     papers: int
+    known: int = 0
     unlisted: dict[str, UnlistedCategory] = field(default_factory=dict)
 
     @classmethod
@@ -98,31 +117,28 @@ class BlockCounts:
         return cls(broken=broken, **values)
 
 
-def make_block(
-    plan: BlockPlan, numbered: tuple[int, int, Sequence[tuple[int, Any]] | None]
-) -> BlockCounts:
+def make_block(plan: BlockPlan, numbered: NumberedRecords) -> BlockCounts:
     """Write a block and return its counts; of one that exists, only return them.
 
     Args:
         plan: of the build.
-        numbered: the number of the block, the place of its file, and its records; None for records
-            that are not needed, as the block exists.
+        numbered: the records.
 
     Raises:
         ShelfmarkError: the disk is full, or the encoder cannot be opened.
     """
-    number, file, records = numbered
-    folder = plan.block(number)
-    if records is None:
+    folder = plan.block(numbered.number)
+    if numbered.records is None:
         return BlockCounts.from_json(files.read_bytes(folder / NOTE))
-    remaining, deleted = _split_deleted(records)
+    remaining, deleted = _split_deleted(numbered.records)
     papers, broken = [], []
     for paper in sources.parse_records(plan.source, remaining):
         if isinstance(paper, BrokenRecord):
             broken.append(paper)
         else:
             papers.append(paper)
-    counts = BlockCounts(file, len(records), broken, deleted, len(papers))
+    known = numbered.read - len(numbered.records)
+    counts = BlockCounts(numbered.file, numbered.read, broken, deleted, len(papers), known)
     with files.atomic_folder(folder) as aside:
         (aside / NOTE).write_bytes(orjson.dumps(counts))
         if papers:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,14 @@ from shelfmark.data.duplicates import newest_of_each
 from shelfmark.embeddings import artifact, sizes
 from shelfmark.embeddings.locate import LocatedEncoder
 from shelfmark.errors import ShelfmarkError
-from shelfmark.search.build.blocks import RECORDS, Block, BlockCounts, BlockPlan, make_block
+from shelfmark.search.build.blocks import (
+    RECORDS,
+    Block,
+    BlockCounts,
+    BlockPlan,
+    NumberedRecords,
+    make_block,
+)
 from shelfmark.search.build.merge import Part, merge_segments
 from shelfmark.search.manifest import (
     DELETED,
@@ -42,6 +49,8 @@ from shelfmark.search.vectors.methods import choose_method
 LOCK = "lock"
 UNFINISHED = "unfinished-"  # and the key of the build: folder of its blocks
 RECIPE = 1  # raised with every change to blocks: those of older builds are then made again
+# Returns whether each of some numbered raw records is in an index already.
+KnownTest = Callable[[Sequence[tuple[int, Any]]], list[bool]]
 WORTH_SHARING = 16 << 20  # bytes of the sources from which on several processes are faster
 
 
@@ -158,22 +167,31 @@ def open_blocks(
 
 
 def make_blocks(
-    plan: BlockPlan, data: DataConfig, paths: Sequence[Location | None]
+    plan: BlockPlan,
+    data: DataConfig,
+    paths: Sequence[Location | None],
+    is_known: KnownTest | None = None,
 ) -> list[BlockCounts]:
     """Make the blocks that are missing, by all cores, and return the counts of all blocks.
+
+    Args:
+        plan: of the blocks.
+        data: the configuration of the source.
+        paths: its files.
+        is_known: tells which records are left out.
 
     Raises:
         ShelfmarkError: a file cannot be read, too many records are broken, or the disk is full.
     """
     size = sum(files.file_size(path) for path in paths if path is not None)
     workers = None if size >= WORTH_SHARING else 0
-    known = len(list(plan.folder.glob("[0-9]*")))
-    if known:
-        logger.info("resuming after {:,} blocks of {:,} records", known, RECORDS)
+    complete = len(list(plan.folder.glob("[0-9]*")))
+    if complete:
+        logger.info("resuming after {:,} blocks of {:,} records", complete, RECORDS)
     counts: list[BlockCounts] = []
     tally = RecordCounts(data.max_bad, [str(path or data.source) for path in paths])
     work = functools.partial(make_block, plan)
-    made = parallel.map_in_order(work, _number_blocks(plan, data, paths), workers)
+    made = parallel.map_in_order(work, _number_blocks(plan, data, paths, is_known), workers)
     with contextlib.closing(made), console.progress("reading and encoding papers") as bar:
         for block in made:
             counts.append(block)
@@ -184,11 +202,20 @@ def make_blocks(
 
 
 def _number_blocks(
-    plan: BlockPlan, data: DataConfig, paths: Sequence[Location | None]
-) -> Iterator[tuple[int, int, Any]]:
+    plan: BlockPlan,
+    data: DataConfig,
+    paths: Sequence[Location | None],
+    is_known: KnownTest | None,
+) -> Iterator[NumberedRecords]:
     chunks = sources.read_chunks(data, paths, RECORDS)
     for number, (file, records) in enumerate(chunks):
-        yield number, file, None if plan.block(number).exists() else records
+        kept: Sequence[tuple[int, Any]] | None = records
+        if plan.block(number).exists():
+            kept = None
+        elif is_known is not None:
+            known = is_known(records)
+            kept = [record for record, skip in zip(records, known, strict=True) if not skip]
+        yield NumberedRecords(number, file, len(records), kept)
 
 
 @contextlib.contextmanager
