@@ -20,6 +20,7 @@ from shelfmark.core import environment
 if TYPE_CHECKING:
     from shelfmark.api.classifier import PaperClassifier, load, load_config, train
     from shelfmark.api.encoder import Encoder
+    from shelfmark.api.index import Index
     from shelfmark.config.schema import Config
     from shelfmark.errors import ShelfmarkError
     from shelfmark.models.answers import Answer
@@ -31,6 +32,7 @@ __all__ = [
     "Config",
     "Encoder",
     "FastTfidfVectorizer",
+    "Index",
     "PaperClassifier",
     "ShelfmarkError",
     "__version__",
@@ -43,6 +45,7 @@ _MODULES = {
     "Config": "shelfmark.config.schema",
     "Encoder": "shelfmark.api.encoder",
     "FastTfidfVectorizer": "shelfmark.tfidf.vectorizer",
+    "Index": "shelfmark.api.index",
     "PaperClassifier": "shelfmark.api.classifier",
     "ShelfmarkError": "shelfmark.errors",
     "load": "shelfmark.api.classifier",

@@ -29,8 +29,8 @@ def classifier(home: Path) -> shelfmark.PaperClassifier:
 
 def test_the_public_names_are_these() -> None:
     assert shelfmark.__all__ == [
-        "Answer", "Config", "Encoder", "FastTfidfVectorizer", "PaperClassifier", "ShelfmarkError",
-        "__version__", "load", "load_config", "train",
+        "Answer", "Config", "Encoder", "FastTfidfVectorizer", "Index", "PaperClassifier",
+        "ShelfmarkError", "__version__", "load", "load_config", "train",
     ]  # fmt: skip
     assert all(hasattr(shelfmark, name) for name in shelfmark.__all__)
     assert set(shelfmark.__all__) <= set(dir(shelfmark))

@@ -12,7 +12,12 @@ import click
 from shelfmark.cli.extras import require_extra, require_weights
 from shelfmark.cli.output import print_table
 from shelfmark.cli.parsing.command import Command, Whole
-from shelfmark.cli.parsing.options import expand_home, reports_option, without_empty
+from shelfmark.cli.parsing.options import (
+    LocalPath,
+    expand_home,
+    reports_option,
+    without_empty,
+)
 from shelfmark.cli.parsing.overrides import (
     ENCODER_GROUPS,
     OverridesCommand,
@@ -174,19 +179,31 @@ def evaluate_encoder(
     "--seed", type=Whole(0), default=7, show_default=True,
     help="Random seed that selects the papers, and of t-SNE.",
 )  # fmt: skip
+@click.option(
+    "--index", type=LocalPath(), default=None,
+    help="Folder of an index, whose papers are drawn in place of a split's; the page of the "
+    "service shows them.",
+)  # fmt: skip
 @encoders_option
 @reports_option
 def landscape(
-    encoder: str, split: str, papers: int, method: Method, seed: int, encoders: str, reports: Path
-) -> None:
+    encoder: str, split: str, papers: int, method: Method, seed: int, index: Path | None,
+    encoders: str, reports: Path,
+) -> None:  # fmt: skip
     """Draw the vectors of a split's papers in a plane, coloured by group and by category."""
     if method == "tsne":
         require_extra("openTSNE", "landscape")
-    from shelfmark.evaluation.landscape.run import draw_landscape
+    from shelfmark.evaluation.landscape.run import draw_index, draw_landscape
+    from shelfmark.search.index import Index
 
-    with local_encoder(encoder, encoders) as located:
-        for path in draw_landscape(located, reports, split, papers, method, seed):
-            click.echo(path)
+    if index is not None:
+        with Index.open(index, encoders=encoders, whole=False) as papers_of:
+            written = draw_index(papers_of, index, reports, papers, method, seed)
+    else:
+        with local_encoder(encoder, encoders) as located:
+            written = draw_landscape(located, reports, split, papers, method, seed)
+    for path in written:
+        click.echo(path)
 
 
 COMMANDS = (train_encoder, embed_papers, evaluate_encoder, landscape)

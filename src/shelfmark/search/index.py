@@ -67,6 +67,7 @@ class Index:
     Attributes:
         papers: number of papers, without the deleted ones.
         generation: rises with every change of the index.
+        synthetic: whether the papers are made up.
         categories: names of those that occur in the index.
         words: finds papers by their words.
     """
@@ -80,6 +81,7 @@ class Index:
     ) -> None:
         self.encoder = encoder
         self.papers, self.generation = manifest.papers, manifest.generation
+        self.synthetic = manifest.synthetic
         self.segments = segments
         self._deleted = deleted
         self._size = manifest.size

@@ -97,6 +97,7 @@ class Manifest:
         size: the numbers of a vector.
         config: of the index: the sections `index` and `engine`, and `seed`.
         segments: the largest first, as they were added.
+        synthetic: whether the papers are made up.
         sources: the files that papers were read from, with how many papers each gave.
         format: of an index.
     """
@@ -110,6 +111,7 @@ class Manifest:
     size: Annotated[int, Field(ge=1)]
     config: dict[Text, Any]
     segments: list[SegmentEntry]
+    synthetic: bool = False
     sources: list[dict[Text, Any]] = field(default_factory=list)
     format: Literal[1] = 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from loguru import logger
@@ -28,6 +28,8 @@ from shelfmark.evaluation.landscape.records import (
     Papers,
     scale_places,
 )
+from shelfmark.search.filters import Filters
+from shelfmark.search.index import Index
 
 FOLDER = "encoders"  # of the reports
 DATA = "landscape.json"
@@ -66,6 +68,51 @@ def draw_landscape(
     return write_landscape(compute_landscape(encoder, splits, split, papers, method, seed), reports)
 
 
+def draw_index(
+    index: Index, folder: Path, reports: Path, papers: int, method: Method, seed: int
+) -> list[Path]:
+    """Draw papers of an index in a plane, as `draw_landscape`, and put the data beside the index.
+
+    The service answers `GET /landscape` with them, and its page draws them.
+
+    Args:
+        index: that is open.
+        folder: of the index.
+        reports: folder of the reports, where the pictures go.
+        papers: the most that are drawn; more are sampled.
+        method: pca or tsne.
+        seed: of the sample and of t-SNE.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ShelfmarkError: there are too few papers, or the disk does not take the files.
+    """
+    every = np.concatenate([one.every() for one in index.select(Filters())])
+    rows = np.random.default_rng(seed).permutation(np.flatnonzero(every))[:papers]
+    found = index.read(rows)
+    drawn = Drawn(
+        [paper.id for paper in found],
+        [paper.title for paper in found],
+        [paper.categories.split()[0] for paper in found],
+        index.vectors_of(rows),
+    )
+    landscape = place_papers(drawn, index.encoder, "index", index.synthetic, method, seed)
+    with files.atomic_write(folder / DATA) as file:
+        file.write(landscape.to_json())
+    return [*write_landscape(landscape, reports), folder / DATA]
+
+
+class Drawn(NamedTuple):
+    """The papers that are drawn: identifier, title, primary category and vector of each."""
+
+    ids: list[str]
+    titles: list[str]
+    primary: list[str]
+    vectors: Floats
+
+
 def compute_landscape(
     encoder: OpenEncoder, splits: Splits, split: str, papers: int, method: Method, seed: int
 ) -> Landscape:
@@ -76,14 +123,28 @@ def compute_landscape(
     """
     table = splits.read(split, COLUMNS)
     rows = np.random.default_rng(seed).permutation(table.num_rows)[:papers]
-    vectors = _encode(encoder, table["text"].take(rows).to_pylist())
-    some = vectors.any(axis=1)
-    rows, vectors = rows[some], vectors[some]
-    with console.progress(f"placing {len(rows):,} papers"):
-        places = scale_places(project(vectors, method, seed))
     chosen = table.take(rows)
-    primary = [names[0] for names in chosen["categories"].to_pylist()]
-    categories = sorted(set(primary))
+    drawn = Drawn(
+        chosen["id"].to_pylist(),
+        chosen["title"].to_pylist(),
+        [names[0] for names in chosen["categories"].to_pylist()],
+        _encode(encoder, chosen["text"].to_pylist()),
+    )
+    return place_papers(drawn, encoder, split, splits.card["synthetic"], method, seed)
+
+
+def place_papers(
+    drawn: Drawn, encoder: OpenEncoder, split: str, synthetic: bool, method: Method, seed: int
+) -> Landscape:
+    """Return the places of papers; those without a vector are left out.
+
+    Raises:
+        ShelfmarkError: there are too few papers.
+    """
+    some = np.flatnonzero(drawn.vectors.any(axis=1))
+    with console.progress(f"placing {len(some):,} papers"):
+        places = scale_places(project(drawn.vectors[some], method, seed))
+    categories = sorted({drawn.primary[row] for row in some})
     index = {name: place for place, name in enumerate(categories)}
     return Landscape(
         encoder=encoder.name,
@@ -92,15 +153,15 @@ def compute_landscape(
         method=method,
         seed=seed,
         **provenance.stamp(),
-        synthetic=splits.card["synthetic"],
-        left_out=int((~some).sum()),
+        synthetic=synthetic,
+        left_out=len(drawn.ids) - len(some),
         categories=categories,
         papers=Papers(
-            id=chosen["id"].to_pylist(),
-            title=[title[:LONGEST_TITLE] for title in chosen["title"].to_pylist()],
+            id=[drawn.ids[row] for row in some],
+            title=[drawn.titles[row][:LONGEST_TITLE] for row in some],
             x=places[:, 0].tolist(),
             y=places[:, 1].tolist(),
-            category=[index[name] for name in primary],
+            category=[index[drawn.primary[row]] for row in some],
         ),
     )
 

@@ -69,7 +69,8 @@ def build_index(settings: IndexSettings, located: LocatedEncoder) -> Manifest:
             builds the index, or the disk is full.
     """
     folder, data = Path(settings.paths.index), settings.data
-    if sources.find_source(data.source).SYNTHETIC:
+    synthetic = sources.find_source(data.source).SYNTHETIC
+    if synthetic:
         logger.warning("source {}: synthetic papers, for trying out only", data.source)
     paths = sources.find_files(data)
     card = artifact.read_card(located.folder)
@@ -89,6 +90,7 @@ def build_index(settings: IndexSettings, located: LocatedEncoder) -> Manifest:
                 size=size,
                 config=describe_config(settings),
                 segments=[entry],
+                synthetic=synthetic,
                 sources=_describe_sources(paths, digests, counts),
             )
             manifest.write(folder)

@@ -1,0 +1,142 @@
+"""The index of the Python interface: open one, and find papers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from shelfmark.errors import ShelfmarkError
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from shelfmark.search.index import Index as OpenIndex
+    from shelfmark.search.query.search_query import SearchResult
+
+Names = str | Sequence[str]  # one name, or several
+
+
+class Index:
+    """An index of papers; `Index.open` opens one.
+
+    Args:
+        index: that is open.
+    """
+
+    def __init__(self, index: OpenIndex) -> None:
+        self._index = index
+
+    def __repr__(self) -> str:
+        return f"<Index: {self.papers:,} papers>"
+
+    @classmethod
+    def open(cls, index: str | Path = "index", encoders: str | Path = "encoders") -> Self:
+        """Open an index.
+
+        Args:
+            index: its folder.
+            encoders: folder or address of the encoders, where the one that made it is.
+
+        Raises:
+            ShelfmarkError: there is no index, a file is damaged, or its encoder is missing or
+                another one now.
+        """
+        from shelfmark.search.index import Index as OpenIndex
+
+        for value in (index, encoders):
+            if not isinstance(value, str | Path):
+                raise ShelfmarkError(f"open: {value!r}: should be a path")
+        return cls(OpenIndex.open(Path(index), encoders=str(encoders)))
+
+    @property
+    def papers(self) -> int:
+        """The number of papers, without the deleted ones."""
+        return self._index.papers
+
+    @property
+    def encoder(self) -> str:
+        """The name of the encoder that made its vectors."""
+        return self._index.encoder.name
+
+    def search(
+        self,
+        text: str = "",
+        *,
+        title: str = "",
+        abstract: str = "",
+        like: Names = (),
+        unlike: Names = (),
+        k: int = 10,
+        category: Names = (),
+        exclude: Names = (),
+        primary: bool = False,
+        since: str = "",
+        until: str = "",
+        words: float | None = None,
+    ) -> SearchResult:
+        """Return the papers that are nearest to a text, or to papers of the index.
+
+        Args:
+            text: a few words, a title or an abstract; an identifier, an address or the exact title
+                of a paper finds that paper first.
+            title: of a paper whose neighbours are wanted.
+            abstract: of that paper.
+            like: identifiers of papers whose neighbours are wanted.
+            unlike: identifiers of papers to stay away from.
+            k: number of papers, 1 to 1000.
+            category: names of categories, archives and groups, of which a paper has at least one.
+            exclude: names of which a paper has none.
+            primary: whether `category` holds for the primary category alone.
+            since: the first day of submission: 2018-05-31, 2018-05 or 2018.
+            until: the last day of submission.
+            words: weight of the words, 0 to 1; that of the meaning is the rest; 0.7 if not given.
+
+        Returns:
+            `hits`, the papers with their scores and the words that made them similar; `note`, why
+            there are fewer than k.
+
+        Raises:
+            ShelfmarkError: there is nothing to search for, a value is invalid, or a file is
+                damaged.
+        """
+        from shelfmark.search.filters import Filters
+        from shelfmark.search.query.search_query import MOST_RESULTS, WORDS, SearchQuery
+
+        if not (isinstance(k, int) and 1 <= k <= MOST_RESULTS):
+            raise ShelfmarkError(f"search: k={k!r}: should be from 1 to {MOST_RESULTS}")
+        weight = WORDS if words is None else words
+        if not 0 <= weight <= 1:
+            raise ShelfmarkError(f"search: words={weight!r}: should be from 0 to 1")
+        first, last = _day("since", since), _day("until", until)
+        filters = Filters(_names(category), _names(exclude), first, last, primary)
+        query = SearchQuery(
+            text, title, abstract, _names(like), _names(unlike), k, filters, weight, explain=True
+        )
+        [result] = self._index.search([query])
+        return result
+
+    def close(self) -> None:
+        """Close its files."""
+        self._index.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _names(names: Names) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) and names else tuple(names)
+
+
+def _day(name: str, text: str) -> date | None:
+    """Return the day of `since` or `until`, None if it is empty."""
+    from shelfmark.search.query.values import parse_since, parse_until
+
+    try:
+        parse = parse_since if name == "since" else parse_until
+        return parse(text) if text else None
+    except ValueError as error:
+        raise ShelfmarkError(f"search: {name}={text!r}: {error}") from None
