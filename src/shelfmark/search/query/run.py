@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 DEPTH = 200  # papers of each ranking that are joined, at least
 MOST_WHY = 8  # words that are shown of a paper
+MOST_EXPLAINED = 50  # papers whose words are shown: ten take 4 ms
 
 
 @dataclass(frozen=True)
@@ -224,9 +225,10 @@ def _read_hits(
         cosines = index.vectors_of(rows) @ subject.vector
     reasons: list[tuple[SharedWord, ...]] = [()] * len(papers)
     if query.explain and papers:
-        texts = [index.encoder.text(paper.title, paper.abstract) for paper in papers]
+        first = papers[:MOST_EXPLAINED]
+        texts = [index.encoder.text(paper.title, paper.abstract) for paper in first]
         rarity = index.words.inverse_frequencies
-        reasons = explain(index.encoder, subject.text, texts, MOST_WHY, subject.vector, rarity)
+        reasons[: len(first)] = explain(index.encoder, subject.text, texts, MOST_WHY, subject.vector, rarity)
     return tuple(
         Hit(
             id=paper.id,
