@@ -18,6 +18,8 @@ import pytest
 from shelfmark.cli.main import shelfmark
 from shelfmark.core import console
 from tests.conftest import QUICK
+from tests.support.records import lines as lines_of
+from tests.support.records import made
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, capabilities and limits")
 
@@ -108,9 +110,12 @@ READING = {
     "embed": ["embed", "--file", "papers.jsonl", "--out", "vectors.npy", "--ids", "ids.txt"],
     "evaluate-encoder": ["evaluate-encoder", "--no-baselines"],
     "landscape": ["landscape", "--method", "pca"],
+    "index": ["index", "experiment=fast", "data.options.papers=600", "data.min_papers=5"],
+    "index --add": ["index", "--add", "snapshot.jsonl"],
+    "search": ["search", "robot"],
 }
 WRITING = {
-    **{name: words for name, words in READING.items() if name != "convert-model"},
+    **{name: words for name, words in READING.items() if name not in ("convert-model", "search")},
     "data": ["data", *QUICK, "data.min_words=3"],
     "harvest": ["harvest", *NOWHERE],
     "ship-log": ["ship-log", "--folder", "logs", "--to", "shipped"],
@@ -118,6 +123,7 @@ WRITING = {
 PRINTING = {
     "predict": ["predict", "--text", "a robot arm"],
     "drift": ["drift", *PAPERS],
+    "search": ["search", "robot"],
     "completion": ["completion", "bash"],
     "cloud-init": [
         "cloud-init", "--project", "a-project", "--region", "europe-west4",
@@ -178,6 +184,8 @@ def prepared(home: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -> 
     paper = {"title": "a robot arm", "abstract": "A robot arm grasps objects by motion planning."}
     lines = (json.dumps({"id": str(number), **paper}) for number in range(30))
     (folder / "papers.jsonl").write_text("\n".join(lines))
+    assert run(READING["index"], folder).code == 0
+    (folder / "snapshot.jsonl").write_bytes(lines_of([made(1), made(2)]))
     (folder / "logs").mkdir()
     (folder / "logs" / "20260101-1-a.jsonl").write_text("{}\n")
     return folder
@@ -235,7 +243,8 @@ def test_every_command_is_tried() -> None:
         "deploy",
         "rollback",
     }
-    assert set(shelfmark.commands) == {*READING, *WRITING, *apart, *cloud, "completion"}
+    tried = {words[0] for words in (*READING.values(), *WRITING.values())}
+    assert set(shelfmark.commands) == {*tried, *apart, *cloud, "completion"}
 
 
 @pytest.mark.parametrize("name", READING)

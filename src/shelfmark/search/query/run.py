@@ -228,7 +228,9 @@ def _read_hits(
         first = papers[:MOST_EXPLAINED]
         texts = [index.encoder.text(paper.title, paper.abstract) for paper in first]
         rarity = index.words.inverse_frequencies
-        reasons[: len(first)] = explain(index.encoder, subject.text, texts, MOST_WHY, subject.vector, rarity)
+        reasons[: len(first)] = explain(
+            index.encoder, subject.text, texts, MOST_WHY, subject.vector, rarity
+        )
     return tuple(
         Hit(
             id=paper.id,
