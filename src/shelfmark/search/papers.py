@@ -39,7 +39,7 @@ PART = 500  # papers that a statement names
 class PaperRow(NamedTuple):
     """A paper of an index.
 
-    Args:
+    Attributes:
         id: its identifier at arXiv.
         title: its title, as `clean_text` returns it.
         abstract: its abstract, as `clean_text` returns it.

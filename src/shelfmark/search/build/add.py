@@ -76,7 +76,7 @@ class Changes:
 class Live(NamedTuple):
     """A segment of the index that is added to.
 
-    Args:
+    Attributes:
         entry: of the manifest.
         segment: its files.
         deleted: its deleted papers, shape (papers,).

@@ -32,7 +32,7 @@ from shelfmark.search.words.postings import Postings
 class Part(NamedTuple):
     """Some papers of a segment.
 
-    Args:
+    Attributes:
         segment: of the papers.
         rows: that are kept, int64, ascending.
     """

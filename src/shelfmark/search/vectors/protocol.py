@@ -23,7 +23,7 @@ MISSING = -1  # in place of a row where fewer papers than asked for are selected
 class Neighbours(NamedTuple):
     """The papers nearest to each query, the nearest first.
 
-    Args:
+    Attributes:
         rows: of a segment, int64 of shape (queries, k); `MISSING` where there is none.
         scores: their cosines, float32 of shape (queries, k); -inf where there is none.
     """

@@ -56,7 +56,7 @@ _SEED = np.uint64(0x9E3779B97F4A7C15)
 class TextWords(NamedTuple):
     """The words of some texts.
 
-    Args:
+    Attributes:
         hashes: of all words, text after text, uint64 of shape (words,).
         counts: the number of words of each text, int64 of shape (texts,).
     """
