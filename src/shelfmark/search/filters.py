@@ -129,7 +129,7 @@ class Selection:
         self.columns = columns
         self.filters = filters
         self.excluded = excluded
-        self._deleted = deleted
+        self.deleted = deleted
         self.mask = self._combine()
         self.count = columns.papers if self.mask is None else int(np.count_nonzero(self.mask))
 
@@ -145,10 +145,10 @@ class Selection:
 
     def _combine(self) -> Mask | None:
         """Return which papers are selected, None if all are."""
-        if not self.filters and self._deleted is None and not len(self.excluded):
+        if not self.filters and self.deleted is None and not len(self.excluded):
             return None
         mask = self.columns.mask(self.filters)
-        if self._deleted is not None:
-            mask &= ~self._deleted
+        if self.deleted is not None:
+            mask &= ~self.deleted
         mask[list(self.excluded)] = False
         return mask

@@ -149,5 +149,15 @@ class VectorMethod(ABC):
     def settings(self) -> dict[str, Any]:
         """Return what `open` needs to know, for the card of a segment."""
 
-    def remove(self, segment: str) -> None:  # noqa: B027 - few have anything there
-        """Remove what lies outside of a segment's folder, once no index names the segment."""
+    def remove(  # noqa: B027 - few have anything there
+        self, segment: str, settings: Mapping[str, Any]
+    ) -> None:
+        """Remove what lies outside of a segment's folder, once no manifest names the segment.
+
+        Args:
+            segment: its name.
+            settings: of the method when it was written, from the segment's card.
+
+        Raises:
+            ShelfmarkError: a server does not answer.
+        """
