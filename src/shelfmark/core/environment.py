@@ -18,7 +18,8 @@ PREFIX = "SHELFMARK_"
 # Variables of this program that are no settings of the service.
 OTHERS = (
     "SHELFMARK_COMMIT", "SHELFMARK_GCS_MOUNT", "SHELFMARK_GOOGLE_ENDPOINT",
-    "SHELFMARK_LOAD_BODIES", "SHELFMARK_LOAD_SECONDS", "SHELFMARK_RUNTIME", "SHELFMARK_TRY_IMAGES",
+    "SHELFMARK_LOAD_BODIES", "SHELFMARK_LOAD_SECONDS", "SHELFMARK_MILVUS_TOKEN",
+    "SHELFMARK_RUNTIME", "SHELFMARK_TRY_IMAGES",
 )  # fmt: skip
 # Those that libraries read: some of them take an empty value for one.
 PREFIXES = (PREFIX, "AIP_", "CLOUDSDK_", "DVC_", "FSSPEC_", "GCSFS_", "GOOGLE_", "WANDB_")
