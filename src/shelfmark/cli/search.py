@@ -49,8 +49,13 @@ def build_index(overrides: tuple[str, ...], files: tuple[str, ...], encoder: str
     Without any encoder, one is trained first, on the same papers.
     """
     settings = load_index_settings(overrides)
+    from shelfmark.cli.extras import require_extra
     from shelfmark.search.build import add, build
+    from shelfmark.search.vectors.methods import choose_method
 
+    method = choose_method(settings.index, settings.engine, 1, settings.seed)
+    for module, extra in method.needs.items():
+        require_extra(module, extra)
     if files:
         click.echo(str(add.add_papers(settings, files)))
         return

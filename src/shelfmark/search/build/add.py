@@ -39,7 +39,7 @@ from shelfmark.search.filters import Mask
 from shelfmark.search.manifest import Manifest, SegmentEntry, require_digest, write_deleted
 from shelfmark.search.papers import PaperRow
 from shelfmark.search.segment import Segment, read_card
-from shelfmark.search.vectors.methods import read_config
+from shelfmark.search.vectors.methods import check_method, read_config
 
 MOST_MERGED = 100_000  # papers of a segment that is written again with the new ones
 
@@ -127,6 +127,7 @@ def add_papers(settings: IndexSettings, paths: inputs.Setting) -> Changes:
         settings = settings.model_copy(
             update={"index": config, "engine": engine, "seed": seed, "data": data}
         )
+        check_method(config, engine, before.size, seed)
         located = stack.enter_context(_locate_encoder(before, settings, folder))
         digests = [sources.source_digest("snapshot", path, {}) for path in locations]
         live = [_open(folder, before, entry, stack) for entry in before.segments]
@@ -138,7 +139,7 @@ def add_papers(settings: IndexSettings, paths: inputs.Setting) -> Changes:
                 plan = plan_changes(parts, deleted, live)
                 plan.changes.unchanged += sum(count.known for count in counts)
                 manifest = _apply(settings, folder, before, live, plan)
-        remove_unnamed(folder, manifest)
+        remove_unnamed(folder, manifest, in_use=True)
     plan.changes.papers = manifest.papers
     plan.changes.seconds = time.monotonic() - started
     logger.info("index: {}: {}", folder, plan.changes)

@@ -44,7 +44,7 @@ from shelfmark.search.manifest import (
     write_deleted,
 )
 from shelfmark.search.papers import FILE, PaperStore
-from shelfmark.search.vectors.methods import choose_method
+from shelfmark.search.vectors.methods import check_method, choose_method, remove_outside
 
 LOCK = "lock"
 UNFINISHED = "unfinished-"  # and the key of the build: folder of its blocks
@@ -75,6 +75,7 @@ def build_index(settings: IndexSettings, located: LocatedEncoder) -> Manifest:
     paths = sources.find_files(data)
     card = artifact.read_card(located.folder)
     size = sizes.choose_size(settings.index.size, card.size, card.sizes)
+    check_method(settings.index, settings.engine, size, settings.seed)
     with lock_index(folder) as before:
         digests = [sources.source_digest(data.source, path, data.options) for path in paths]
         with open_blocks(folder, data, digests, located, size) as plan:
@@ -94,7 +95,7 @@ def build_index(settings: IndexSettings, located: LocatedEncoder) -> Manifest:
                 sources=_describe_sources(paths, digests, counts),
             )
             manifest.write(folder)
-        remove_unnamed(folder, manifest)
+        remove_unnamed(folder, manifest, in_use=True)
     logger.info("index: {} ({:,} papers)", folder, manifest.papers)
     return manifest
 
@@ -121,12 +122,21 @@ def lock_index(folder: Path) -> Iterator[Manifest | None]:
         yield before
 
 
-def remove_unnamed(folder: Path, manifest: Manifest | None) -> None:
-    """Remove the segments and the deleted rows that a manifest does not name."""
+def remove_unnamed(folder: Path, manifest: Manifest | None, in_use: bool = False) -> None:
+    """Remove the segments and the deleted rows that a manifest does not name.
+
+    Args:
+        folder: of the index.
+        manifest: of the index, None without one.
+        in_use: whether a service may still search the segments of the manifest before. It has their
+            files open, but not what lies on a server.
+    """
     segments = {entry.name for entry in manifest.segments} if manifest else set()
     deleted = {x.deleted.file for x in manifest.segments if x.deleted} if manifest else set()
     for place in (folder / SEGMENTS).glob("*"):
-        if place.name not in segments:
+        if place.name in segments:
+            continue
+        if manifest is None or remove_outside(place, manifest, in_use):
             shutil.rmtree(place, ignore_errors=True)
     for place in (folder / DELETED).glob("*"):
         if place.name not in deleted:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
+from pathlib import Path
+
+from loguru import logger
 
 from shelfmark.config.schema import EngineConfig
 from shelfmark.config.search import FaissConfig, IndexConfig, LocalConfig
 from shelfmark.core import project
 from shelfmark.errors import ShelfmarkError
 from shelfmark.search.manifest import Manifest
-from shelfmark.search.segment import AGAIN, Segment
+from shelfmark.search.segment import AGAIN, CARD, Segment, read_card
 from shelfmark.search.vectors.codes import WORD, CodeMethod
 from shelfmark.search.vectors.exact import ExactMethod
 from shelfmark.search.vectors.faiss import FaissMethod
+from shelfmark.search.vectors.milvus import MilvusMethod
 from shelfmark.search.vectors.protocol import VectorIndex, VectorMethod
 
 
@@ -29,9 +34,10 @@ def choose_method(
     """
     if isinstance(config, LocalConfig):
         exact = config.method == "exact"
-        if exact or (config.method == "auto" and papers <= config.exact_papers):
-            return ExactMethod()
-        return CodeMethod(config.bits, config.rescored, seed)
+        exact = exact or (config.method == "auto" and papers <= config.exact_papers)
+        if engine.uri is not None:
+            return MilvusMethod(engine.uri, engine.timeout, exact)
+        return ExactMethod() if exact else CodeMethod(config.bits, config.rescored, seed)
     assert isinstance(config, FaissConfig)
     return FaissMethod(config, seed)
 
@@ -64,6 +70,52 @@ def written_by(segment: Segment, manifest: Manifest) -> VectorMethod:
     return method
 
 
+def check_method(config: IndexConfig, engine: EngineConfig, size: int, seed: int) -> None:
+    """Check that the segments of an index can be written, before any paper is encoded.
+
+    Args:
+        config: of the index.
+        engine: this machine, or Milvus.
+        size: the numbers of a vector.
+        seed: of all random choices.
+
+    Raises:
+        ShelfmarkError: a library is not installed, a setting fits no index, or a server does not
+            answer.
+    """
+    for papers in (1, sys.maxsize):  # few papers may have another method than many
+        method = choose_method(config, engine, papers, seed)
+        require_installed(method)
+        method.check(size)
+
+
+def remove_outside(folder: Path, manifest: Manifest, in_use: bool) -> bool:
+    """Remove what a segment that no manifest names has outside of its folder.
+
+    Args:
+        folder: of the segment.
+        manifest: of the index.
+        in_use: whether a service may still search the segment: then it is left to the next change.
+
+    Returns:
+        Whether the folder may be removed too.
+    """
+    try:
+        card, _ = read_card(folder)
+        method = _methods(*read_config(manifest)).get(card.method)
+        if method is None or not method.is_outside:
+            return True
+        if not in_use:
+            require_installed(method)
+            method.remove(folder.name, card.settings)
+    except ShelfmarkError as error:
+        if not (folder / CARD).exists():  # never finished
+            return True
+        logger.warning("{}: it is removed by a later change of the index", error)
+        return False
+    return not in_use
+
+
 def require_installed(method: VectorMethod) -> None:
     """Check that the libraries of a method are installed.
 
@@ -81,6 +133,8 @@ def _methods(config: IndexConfig, engine: EngineConfig, seed: int) -> dict[str, 
     methods: list[VectorMethod] = [ExactMethod(), CodeMethod(WORD, 1, seed)]
     if isinstance(config, FaissConfig):
         methods.append(FaissMethod(config, seed))
+    if engine.uri is not None:
+        methods.append(MilvusMethod(engine.uri, engine.timeout))
     return {method.name: method for method in methods}
 
 

@@ -217,6 +217,7 @@ class MilvusMethod(VectorMethod):
 
     name = "milvus"
     needs = {"pymilvus": "milvus"}  # noqa: RUF012 - as the protocol has it
+    is_outside = True
 
     def __init__(self, uri: str, timeout: float, exact: bool = True) -> None:
         check_uri(uri)

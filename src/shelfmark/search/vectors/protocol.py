@@ -98,10 +98,12 @@ class VectorMethod(ABC):
     Attributes:
         name: its name on the card of a segment.
         needs: the extra that it needs, as {module: extra}.
+        is_outside: whether a part of a vector index lies outside of the segment's folder.
     """
 
     name: str
     needs: dict[str, str] = {}  # noqa: RUF012 - overridden, never changed
+    is_outside = False
 
     def check(self, size: int) -> None:  # noqa: B027 - most have nothing to check
         """Check that indexes of vectors of a size can be written, before any is encoded.
