@@ -29,6 +29,8 @@ BOOSTED = "boosted"  # the kind of model of configurations that name none
 MOST_WEIGHT = 1000.0  # of a title's terms
 MOST_RANK = 4096
 MOST_CANDIDATES = 100
+MOST_VOTERS = 10_000
+MOST_SHARPNESS = 1000.0
 VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # the name of a model, never a path
 
 
@@ -241,6 +243,21 @@ class StackConfig(Strict):
         return self
 
 
+class NeighboursConfig(Strict):
+    """The votes of a paper's nearest training papers, pooled with the classifier's margins."""
+
+    encoder: str = Field(min_length=1)
+    size: int | None = Field(ge=1)
+    papers: int = Field(ge=1, le=MOST_VOTERS)
+    sharpness: float = Field(ge=0, le=MOST_SHARPNESS)
+
+
+def _only_with_encoder(neighbours: object) -> object:
+    """Return None for the votes of no encoder: without one, no other key matters."""
+    given = isinstance(neighbours, dict) and neighbours.get("encoder", "") is not None
+    return neighbours if given or not isinstance(neighbours, dict) else None
+
+
 class ModelConfig(Strict):
     """The classifier: a separate section for each kind of model in `MODEL_KINDS`.
 
@@ -292,6 +309,10 @@ class BoostedConfig(ModelConfig):
     early_stopping: int | None = Field(ge=1)
     n_jobs: int | None = Field(ge=1)
     params: dict[str, Any]
+    # Not written while disabled: older cards lack it.
+    neighbours: Annotated[NeighboursConfig | None, BeforeValidator(_only_with_encoder)] = Field(
+        None, exclude_if=lambda neighbours: neighbours is None
+    )
 
     @property
     def max_rounds(self) -> int:

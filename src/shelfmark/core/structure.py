@@ -42,6 +42,7 @@ CLASSES = {
     ("shelfmark.models.boosted.scorers", "Bayes"),
     ("shelfmark.models.boosted.scorers", "Svm"),
     ("shelfmark.models.boosted.stacking", "CrossFittedScores"),
+    ("shelfmark.models.boosted.votes", "NeighbourVotes"),
     ("shelfmark.tfidf.vectorizer", "FastTfidfVectorizer"),
 }
 # An object takes up to 64 bytes of memory for a byte of a structure; 150 categories need 20,000.

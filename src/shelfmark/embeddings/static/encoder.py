@@ -66,6 +66,10 @@ class StaticEncoder(Structured):
         """The numbers of a vector."""
         return int(self.rows.shape[1])
 
+    def structure_state(self) -> dict[str, Any]:
+        """Return the state that is saved, to which the threads do not belong."""
+        return {name: getattr(self, name) for name in self.STATE}
+
     def check_structure(self) -> None:
         """Check that each term has a row and a scale.
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from shelfmark.core.arrays import Array, Floats
@@ -84,7 +85,8 @@ class BoostedClassifier:
         cross-lists are suggested.
         """
         matrix = features.transform(self.pipeline.steps[:-1], texts)
-        classes = self.decision.predict_proba(matrix)
+        margins = self.pipeline.margins(matrix, texts)
+        classes = np.asarray(softmax(margins, axis=1), np.float32)
         lists = self.decision.cross_lists
         if lists is None:
             return classes, None
@@ -100,6 +102,8 @@ class BoostedClassifier:
             raise ValueError(f"{category}: no such class")
         number = self.classes.index(category)
         weights = explain.weigh_words(self.pipeline, self.terms, text, number, category)
+        if (votes := self.pipeline.votes_) is not None:
+            weights = votes.explain(weights, text, number)
         return weights if weights.is_finite() else None
 
     def places(self, text: str, words: Sequence[str]) -> dict[str, list[tuple[int, int]]]:

@@ -55,6 +55,8 @@ class BoostedFamily(Family):
         booster = pipeline[-1].classifier.booster_
         if booster is not None:
             booster.set_param({"nthread": threads or os.cpu_count() or 1})
+        if pipeline.votes_ is not None:
+            pipeline.votes_.encoder.threads = threads or os.cpu_count() or 1
         return BoostedClassifier(pipeline, tuple(card.labels))
 
     def load_older(self, files: DigestedFiles, card: ModelCard) -> BoostedClassifier:

@@ -28,6 +28,7 @@ from shelfmark.models.boosted.engine import LOCAL, Engine
 from shelfmark.models.boosted.heads import Head, LinearHead, RerankerHead, TreeHead
 from shelfmark.models.boosted.pipeline import TextPipeline
 from shelfmark.models.boosted.stacking import CrossFittedScores
+from shelfmark.models.boosted.voters import find_voters
 from shelfmark.models.protocol import Fitted, RoundCallback
 
 
@@ -73,8 +74,11 @@ def fit_model(
         head.fit((known, targets.encode(train)), (unseen, targets.encode(validation)), grow)
     rounds = head.booster_.num_boosted_rounds() if head.booster_ else 0
     logger.info("trees: {} rounds kept of {} classes", rounds, len(targets.classes))
-    decision = _fit_decision(head, targets, train, validation, unseen)
-    pipeline = TextPipeline([*steps, ("decision", decision)])
+    pipeline = TextPipeline([*steps, ("decision", _calibrate(head, targets, validation, unseen))])
+    if _settings(config).neighbours is not None:
+        with _time_step(seconds, "votes"):
+            _fit_votes(pipeline, config, targets, train, validation, unseen)
+    _fit_cross_lists(pipeline, targets, train, validation, unseen)
     classifier = BoostedClassifier(pipeline, targets.classes)
     return Fitted(classifier, targets, {"rounds": rounds}, seconds)
 
@@ -162,20 +166,48 @@ def _make_head(config: Config, targets: Targets) -> Head:
     )
 
 
-def _fit_decision(
-    head: Head, targets: Targets, train: pa.Table, validation: pa.Table, unseen: Any
+def _calibrate(
+    head: Head, targets: Targets, validation: pa.Table, unseen: Any
 ) -> CalibratedClassifier:
-    """Calibrate on validation, and fit the suggestions of cross-lists there."""
-    margins, answers = head.margins(unseen), targets.encode(validation)
-    decision = CalibratedClassifier(head, temperature_of(margins, answers))
+    """Return the decision of a head, whose temperature is chosen on validation."""
+    return CalibratedClassifier(
+        head, temperature_of(head.margins(unseen), targets.encode(validation))
+    )
+
+
+def _fit_votes(
+    pipeline: TextPipeline,
+    config: Config,
+    targets: Targets,
+    train: pa.Table,
+    validation: pa.Table,
+    unseen: Any,
+) -> None:
+    """Let the nearest training papers vote; validation fits the weights of the pool."""
+    votes = find_voters(config, targets, train)
+    margins = pipeline[-1].decision_function(unseen)
+    texts, answers = validation["text"].to_pylist(), targets.encode(validation)
+    pipeline.votes_ = votes.fit(margins, texts, answers)
+    logger.info(
+        "votes of {:,} papers: weight {:.2f}, that of the margins {:.2f}",
+        len(votes.rows),
+        votes.vote_weight_,
+        votes.margin_weight_,
+    )
+
+
+def _fit_cross_lists(
+    pipeline: TextPipeline, targets: Targets, train: pa.Table, validation: pa.Table, unseen: Any
+) -> None:
+    """Fit the suggestions of cross-lists on validation, where there is something to learn."""
     own = [targets.listed.index(x) if x in targets.listed else -1 for x in targets.classes]
     lists = CrossLists(len(targets.classes), targets.listed, own)
     lists.learn_habits(targets.encode(train), targets.membership(train))
-    best, membership = margins.argmax(axis=1), targets.membership(validation)
+    best = pipeline.margins(unseen, validation["text"].to_pylist()).argmax(axis=1)
+    membership = targets.membership(validation)
     # There is nothing to learn where all are listed elsewhere, or none.
     if len(np.unique(membership[lists.may_suggest(best)])) > 1:
-        decision.cross_lists = lists.fit(unseen, best, membership)
-    return decision
+        pipeline[-1].cross_lists = lists.fit(unseen, best, membership)
 
 
 @contextmanager

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
+import scipy.sparse as sp
+from scipy.special import softmax
 from sklearn.pipeline import Pipeline
 
 from shelfmark.core import checks, structure
+from shelfmark.core.arrays import Floats
 from shelfmark.core.checks import State
 from shelfmark.core.npy import ArraySpec
 from shelfmark.core.structure import Source, Structured
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted.decision import CalibratedClassifier
-from shelfmark.models.boosted.features import FastFeatureUnion
+from shelfmark.models.boosted.features import FastFeatureUnion, transform
 from shelfmark.models.boosted.heads import BoosterHead
+from shelfmark.models.boosted.votes import NeighbourVotes
 
 PIPELINE = "pipeline.pkl"
 
 
 class TextPipeline(Structured, Pipeline):  # type: ignore[misc]
-    """scikit-learn's pipeline with the steps `words`, `joined` and `decision`."""
+    """scikit-learn's pipeline with the steps `words`, `joined` and `decision`.
+
+    Attributes:
+        votes_: of the nearest training papers, pooled with the margins; None where none vote.
+    """
 
     STATE: ClassVar[State] = {
         "steps": checks.steps(
@@ -29,12 +39,16 @@ class TextPipeline(Structured, Pipeline):  # type: ignore[misc]
                 ("joined", checks.instance(FastFeatureUnion)),
                 ("decision", checks.instance(CalibratedClassifier)),
             ]
-        )
+        ),
+        "votes_": checks.instance(NeighbourVotes),
     }
+
+    votes_: NeighbourVotes | None = None
 
     def structure_state(self) -> dict[str, Any]:
         """Return the state that is saved."""
-        return {"steps": self.steps}
+        votes = {} if self.votes_ is None else {"votes_": self.votes_}
+        return {"steps": self.steps, **votes}
 
     @classmethod
     def from_structure_state(cls, state: dict[str, Any]) -> Self:
@@ -44,8 +58,27 @@ class TextPipeline(Structured, Pipeline):  # type: ignore[misc]
             ValueError: they do not fit together.
         """
         pipeline = cls(state["steps"])
+        pipeline.votes_ = state.get("votes_")
         pipeline.check_structure()
         return pipeline
+
+    def decision_function(self, texts: Sequence[str]) -> Floats:
+        """Return the margin of each class, shape (texts, classes)."""
+        return self.margins(transform(self.steps[:-1], texts), texts)
+
+    def predict_proba(self, texts: Sequence[str]) -> Floats:
+        """Return the probability of each class, shape (texts, classes)."""
+        return np.asarray(softmax(self.decision_function(texts), axis=1), np.float32)
+
+    def margins(self, features: sp.csr_matrix, texts: Sequence[str]) -> Floats:
+        """Return the margin of each class, shape (texts, classes).
+
+        Args:
+            features: what the steps before the decision make of the texts.
+            texts: of the papers, which the votes read.
+        """
+        margins: Floats = self[-1].decision_function(features)
+        return margins if self.votes_ is None else self.votes_.pool(margins, texts)
 
     def check_structure(self) -> None:
         """Check that each step reads as many columns as the one before it writes.
@@ -67,6 +100,8 @@ class TextPipeline(Structured, Pipeline):  # type: ignore[misc]
         """Check what the last step reads of features of so many columns, the scores first."""
         decision: CalibratedClassifier = self.steps[-1][1]
         head, lists = decision.classifier, decision.cross_lists
+        if self.votes_ is not None:
+            checks.require_range("votes_.classes", [self.votes_.classes], *[head.classes] * 2)
         reads = head.scores
         if lists is not None:
             checks.require_range("own", [len(lists.own)], head.classes, head.classes)
