@@ -1,8 +1,8 @@
 """A real server of Milvus, and tests that run against it, in a network of their own.
 
 The server listens on all interfaces. So it runs in a network namespace that has none but the
-loopback, and so does what talks to it: `python -m tests.support.milvus_server FOLDER TEST…` runs
-there, starts the server and runs the tests.
+loopback, and so does what talks to it: `python -m tests.support.milvus_server PROGRAM FOLDER TEST…`
+runs there, starts the server and runs the tests.
 """
 
 from __future__ import annotations
@@ -31,11 +31,20 @@ def require_namespaces() -> str:
     return done.stderr.strip() if done.returncode else ""
 
 
-def main(folder: str, *tests: str) -> int:
-    """Run tests against a server whose files lie in a folder; return the status of pytest."""
+def main(program: str, folder: str, *tests: str) -> int:
+    """Run tests against a server, and return the status of pytest.
+
+    Args:
+        program: folder where the server is unpacked, unless it is already.
+        folder: of its data.
+        tests: arguments of pytest.
+    """
     import milvus
 
+    Path(folder, "bin").symlink_to(program)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    # The server locks a file in /run.
+    subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
     server = milvus.MilvusServer(milvus.MilvusServerConfig(data_dir=folder))
     server.start()
     try:

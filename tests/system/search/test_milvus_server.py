@@ -18,10 +18,13 @@ ROOT = Path(__file__).parents[3]
 TESTS = "tests/unit/search/vectors/test_milvus.py"
 
 
-def test_a_server_finds_the_papers_that_a_file_finds(tmp_path: Path) -> None:
+def test_a_server_finds_the_papers_that_a_file_finds(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
     if reason := milvus_server.require_namespaces():
         pytest.skip(f"a network namespace cannot be made: {reason}")
-    module = [sys.executable, "-m", milvus_server.__name__, str(tmp_path), TESTS]
+    program = pytestconfig.cache.mkdir("milvus")  # 250 MB that take seconds to unpack
+    module = [sys.executable, "-m", milvus_server.__name__, str(program), str(tmp_path), TESTS]
     done = subprocess.run(
         [*milvus_server.isolate(), *module],
         capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE,

@@ -32,7 +32,8 @@ LISTS = re.compile(r"IVF(\d{1,9})")
 # What needs no more papers than its lists do: no codes that are learnt from them.
 SIMPLE = re.compile(r"(IVF\d{1,9}(_HNSW\d*)?,)?(Flat|SQ\w+)|HNSW\d*([_,](Flat|SQ\w+))?")
 FEW = 1000  # of so few selected papers all are compared
-OVERFETCH = 4  # times as many candidates as papers asked for, where codes are coarse
+# Where codes are coarse: so many candidates, or so many times as many as papers asked for.
+CANDIDATES, OVERFETCH = 400, 4
 WIDER = 4  # times as many lists, until they hold enough papers
 VISITED = 2  # papers that a graph compares for each of its candidates
 
@@ -57,7 +58,7 @@ class FaissIndex(VectorIndex):
         self._lists = int(getattr(inner, "nlist", 0))
         self._is_graph = hasattr(inner, "hnsw")
         self._effort = min(nprobe, self._lists) if self._lists else ef_search
-        self._overfetch = OVERFETCH if has_coarse_codes(inner) else 1
+        self._is_coarse = has_coarse_codes(inner)
 
     def search(
         self, queries: Floats, k: int, selection: Selection, effort: int | None = None
@@ -71,7 +72,8 @@ class FaissIndex(VectorIndex):
         if selection.count <= max(FEW, k) or self._is_slower(selection.count, share):
             return search_rows(self._vectors, queries, k, selection.rows())
         effort = effort or int(self._effort / share)
-        wanted = min(self._overfetch * k, selection.count)
+        wanted = max(CANDIDATES, OVERFETCH * k) if self._is_coarse else k
+        wanted = min(wanted, selection.count)
         queries = np.ascontiguousarray(queries)
         with _one_thread(), _select(selection) as selector:
             found = self._find(queries, wanted, selector, effort)

@@ -28,8 +28,8 @@ PROBLEMS = document_problems(
     **BODY_PROBLEMS,
     s401="The API key is missing or wrong",
     s404="The service has no index of papers",
-    s503="The index is being opened or does not open, or the service is busy or stops; ask again "
-    "after the seconds of `Retry-After`",
+    s503="The index is being opened, does not open or cannot be searched, or the service is busy "
+    "or stops; ask again after the seconds of `Retry-After`",
     s504="The answer took too long",
 )
 

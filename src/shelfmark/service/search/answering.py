@@ -8,19 +8,24 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import orjson
+from loguru import logger
 
 from shelfmark.core.arrays import Floats
 from shelfmark.embeddings.artifact import OpenEncoder
+from shelfmark.errors import ShelfmarkError
 from shelfmark.models.artifact import Model
 from shelfmark.search.index import Index
 from shelfmark.search.query.search_query import QueryError, SearchQuery, ShelfPredictor
 from shelfmark.service.batching import Batcher
+from shelfmark.service.limits.bodies import RETRY
 from shelfmark.service.messages import InvalidFieldError
+from shelfmark.service.responses import RefusedError
 from shelfmark.service.search.embed_messages import EmbedQuery
 from shelfmark.service.search.turns import AnswerQueries, QueryAnswer
 from shelfmark.service.telemetry import Telemetry
 
 BODY = "body"  # the field of an error of the query as a whole
+FAILED = "The index of papers cannot be searched now; the log of the service says why."
 
 
 def search_answerer(
@@ -40,6 +45,9 @@ def search_answerer(
             [result] = index.search([query], shelf)
         except QueryError as error:
             return InvalidFieldError(error.field or BODY, error.problem)
+        except ShelfmarkError as error:  # a damaged file, or a server that does not answer
+            logger.error("a search failed: {}", error)
+            raise RefusedError(503, FAILED, RETRY) from error
         telemetry.search_seconds.observe(time.perf_counter() - started)
         telemetry.search_results.observe(len(result.hits))
         return orjson.dumps(result.to_json())
