@@ -31,7 +31,7 @@ ROOT = Path(__file__).absolute().parent
 # What the tests try; the extra sentence has PyTorch.
 EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "evidently", "landscape", "minilm")
 BENCHES = ("data", "features", "models", "growth", "encoders")
-ON_REQUEST = ("cluster",)  # measured only when named
+ON_REQUEST = ("search", "cluster")  # measured only when named
 
 
 def run_program(*command: str, **env: str) -> None:
@@ -63,9 +63,9 @@ def uv(*command: str, groups: Iterable[str] = (), extras: Iterable[str] = ()) ->
 def bench(words: tuple[str, ...]) -> None:
     """Benchmark data, features, models, growth and encoders, or the given ones, in one table.
 
-    The benchmark cluster runs only if it is given.
+    The benchmarks search and cluster run only if they are given.
 
-    Overrides, as for train, select for example real papers.
+    Overrides, as for train, select for example real papers; for search, those of index.
     """
     from shelfmark.experiments.benchmarks.speed import run_benchmarks
 
@@ -76,6 +76,8 @@ def bench(words: tuple[str, ...]) -> None:
             raise ShelfmarkError(f"{name}: no such benchmark{nearest(name, known)}")
     if "cluster" in named:
         require_extra("distributed", "dask")
+    if "search" in named:
+        require_extra("faiss", "faiss")
     overrides = [word for word in words if word not in named]
     print_table(run_benchmarks(named or list(BENCHES), overrides))
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -277,7 +277,7 @@ def run_load_test(
     with contextlib.ExitStack() as stack:
         server = None
         if not url:
-            url, server = stack.enter_context(_start_service(workers, model, models))
+            url, server = stack.enter_context(start_service(workers, model, models))
         known = _describe_model(url)
         phases = _run_phases(url, bodies, users, seconds, server)
     test = LoadTest(f"{url}: {users} users, {seconds:g} s a phase", phases)
@@ -384,13 +384,28 @@ def _memory_mb(server: Server | None) -> float:
 
 
 @contextlib.contextmanager
-def _start_service(workers: int, model: str, models: str) -> Iterator[tuple[str, Server]]:
-    """Run the service in a separate process, as `shelfmark serve` does, while the block runs."""
+def start_service(
+    workers: int, model: str, models: str, settings: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, Server]]:
+    """Run the service in a separate process, as `shelfmark serve` does, while the block runs.
+
+    Args:
+        workers: server processes.
+        model: name of the model.
+        models: folder of the models.
+        settings: further variables of the environment.
+
+    Yields:
+        The address of the service, and its process.
+
+    Raises:
+        ShelfmarkError: the service does not start.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    env = {**os.environ, "SHELFMARK_MODELS": models}
+    env = {**os.environ, "SHELFMARK_MODELS": models, **(settings or {})}
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(_serve_command(port, model, workers), env=env, stderr=log)
         try:

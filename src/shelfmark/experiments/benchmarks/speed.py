@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -18,8 +18,11 @@ from shelfmark.core import console
 from shelfmark.core.output.tables import Table
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.benchmarks import memory
+from shelfmark.experiments.benchmarks.row import Row
+from shelfmark.experiments.benchmarks.search.run import bench_search
 
 REPEATS = 3
+OF_INDEX = "search"  # the benchmark whose overrides are those of an index
 SEED_ROUNDS = 10  # of the seed experiment's thousand: the rest is extrapolated
 GROWTH = (5_000, 40_000, 130_000)  # training papers, or as many as there are
 SHARED = (5_000, 20_000)  # the same, by this machine and by a cluster
@@ -30,15 +33,6 @@ MOST_WORKERS = 64  # up to which a break-even point is searched
 
 Measurement = dict[str, Any]  # numbers by name, as the child process prints them
 Times = Mapping[str, float]  # seconds of each stage, and the bytes "moved"
-
-
-class Row(NamedTuple):
-    """A line of the table: a measurement here, beside another, and their ratio."""
-
-    what: str
-    here: str = ""
-    beside: str = ""
-    ratio: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +87,8 @@ def run_benchmarks(names: Sequence[str], overrides: Sequence[str]) -> Table:
     Raises:
         ShelfmarkError: a name is unknown, or the configuration or the data do not allow it.
     """
-    load_config(overrides)  # a mistake shows before any measurement
+    if set(names) != {OF_INDEX}:  # which has other sections
+        load_config(overrides)  # a mistake shows before any measurement
     rows: list[Row] = []
     with console.progress("measuring", len(names)) as bar:
         for name in names:
@@ -285,5 +280,6 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], list[Row]]] = {
     "models": bench_models,
     "growth": bench_growth,
     "encoders": bench_encoders,
+    "search": bench_search,
     "cluster": bench_cluster,
 }

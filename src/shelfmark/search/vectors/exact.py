@@ -14,9 +14,11 @@ from shelfmark.search.filters import Columns, Selection
 from shelfmark.search.vectors.protocol import ArrayFiles, Neighbours, VectorIndex, VectorMethod
 from shelfmark.search.vectors.stored import BLOCK, StoredVectors
 
+MOST_FLOATS = 20_000  # vectors that are held in memory as floats, 60 MB
+
 
 class ExactIndex(VectorIndex):
-    """All vectors of a segment.
+    """All vectors of a segment; of a small one, in memory.
 
     Args:
         vectors: of the segment.
@@ -24,12 +26,19 @@ class ExactIndex(VectorIndex):
 
     def __init__(self, vectors: StoredVectors) -> None:
         self._vectors = vectors
+        few = len(vectors) <= MOST_FLOATS
+        self._floats = vectors.take(np.arange(len(vectors))) if few else None
 
     def search(
         self, queries: Floats, k: int, selection: Selection, effort: int | None = None
     ) -> Neighbours:
         """Return the papers nearest to each query, as the protocol."""
-        return search_rows(self._vectors, queries, k, selection.rows())
+        rows = selection.rows()
+        if self._floats is None:
+            return search_rows(self._vectors, queries, k, rows)
+        scores = queries @ (self._floats if selection.mask is None else self._floats[rows]).T
+        every = Neighbours(np.broadcast_to(rows, scores.shape), scores)
+        return Neighbours.empty(len(queries), k).merge(every)
 
 
 class ExactMethod(VectorMethod):

@@ -1,0 +1,211 @@
+"""What an index finds, and how quickly: run as a process of its own, which prints one JSON line."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import psutil
+
+from shelfmark.core import console
+from shelfmark.core.arrays import Floats, Ints
+from shelfmark.search.filters import Filters, Selection
+from shelfmark.search.index import Index
+from shelfmark.search.papers import PaperRow
+from shelfmark.search.query.search_query import SearchQuery
+
+QUERIES = 300  # papers whose abstract and title are queries
+K = 10
+CHUNK = 4096  # papers that are encoded at a time
+BRUTE = 20  # searches by a product with all vectors in floats, which take long
+SEED = 7
+SEED_SIZE = 384  # numbers of MiniLM's vectors
+SEED_LISTS = 4096
+SEED_READ = 64
+PER_LIST = 39  # vectors that FAISS wants for each list at least
+TRAINED = 200_000  # vectors that the lists are fitted to
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """Papers of an index, and the vectors of their titles and of their abstracts."""
+
+    rows: Ints
+    papers: list[PaperRow]
+    vectors: dict[str, Floats]
+
+
+def draw_queries(index: Index) -> Queries:
+    """Return papers of an index as queries."""
+    every = np.concatenate([one.every() for one in index.select(Filters())])
+    rows = np.random.default_rng(SEED).permutation(np.flatnonzero(every))[:QUERIES]
+    papers = index.read(rows)
+    texts = {
+        "abstract": [index.encoder.text("", paper.abstract) for paper in papers],
+        "title": [index.encoder.text(paper.title, "") for paper in papers],
+    }
+    return Queries(rows, papers, {name: index.encode(some) for name, some in texts.items()})
+
+
+def measure_recall(index: Index, queries: Queries) -> dict[str, float]:
+    """Return the share of the ten nearest by exact vectors in floats that the index finds."""
+    selections = index.select(Filters())
+    exact = {name: _Nearest(len(vectors)) for name, vectors in queries.vectors.items()}
+    begin = 0
+    for texts in _chunks(index):
+        block = index.encode(texts)
+        for name, vectors in queries.vectors.items():
+            exact[name].add(vectors @ block.T, begin)
+        begin += len(block)
+    _, gone = _deleted_rows(selections)
+    recall = {}
+    for name, vectors in queries.vectors.items():
+        found = 0
+        for place, vector in enumerate(vectors):
+            truth = [row for row in exact[name].rows[place].tolist() if row not in gone][:K]
+            rows, _ = index.nearest(vector, K, selections, None)
+            found += len(set(truth) & set(rows.tolist()))
+        recall[name] = found / (K * len(vectors))
+    return recall
+
+
+class _Nearest:
+    """Keeps the nearest rows of each query, a few more than are needed."""
+
+    def __init__(self, queries: int) -> None:
+        self.rows = np.empty((queries, 0), np.int64)
+        self._scores = np.empty((queries, 0), np.float32)
+
+    def add(self, scores: Floats, begin: int) -> None:
+        """Add the cosines of further rows, shape (queries, rows)."""
+        rows = np.broadcast_to(np.arange(begin, begin + scores.shape[1]), scores.shape)
+        rows = np.concatenate([self.rows, rows], axis=1)
+        scores = np.concatenate([self._scores, scores], axis=1)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, : 2 * K]
+        self.rows = np.take_along_axis(rows, best, axis=1)
+        self._scores = np.take_along_axis(scores, best, axis=1)
+
+
+def _chunks(index: Index) -> Iterator[list[str]]:
+    """Yield the texts of all papers, deleted ones too, in the order of their rows."""
+    for one in index.segments:
+        papers = one.segment.papers.read_all()
+        while some := list(islice(papers, CHUNK)):
+            yield [index.encoder.text(paper.title, paper.abstract) for paper in some]
+
+
+def _deleted_rows(selections: Sequence[Selection]) -> tuple[int, set[int]]:
+    every = np.concatenate([one.every() for one in selections])
+    return len(every), set(np.flatnonzero(~every).tolist())
+
+
+def measure_known_items(index: Index, queries: Queries) -> dict[str, list[float]]:
+    """Return how often a title finds its own paper first, and among the first ten, by each way."""
+    ways: dict[str, Callable[[str], SearchQuery]] = {
+        "as a user types it": lambda title: SearchQuery(title),
+        "hybrid, without the lookup of titles": lambda title: SearchQuery(title=title),
+        "words alone": lambda title: SearchQuery(title=title, words=1.0),
+        "meaning alone": lambda title: SearchQuery(title=title, words=0.0),
+    }
+    figures = {}
+    for name, ask in ways.items():
+        results = index.search([ask(paper.title) for paper in queries.papers])
+        found = [[hit.id for hit in result.hits] for result in results]
+        first = [ids[:1] == [x.id] for ids, x in zip(found, queries.papers, strict=True)]
+        among = [x.id in ids for ids, x in zip(found, queries.papers, strict=True)]
+        figures[name] = [statistics.fmean(first), statistics.fmean(among)]
+    return figures
+
+
+def time_vectors(index: Index, queries: Queries) -> dict[str, float]:
+    """Return milliseconds of a search by vectors, by ours and by a product with all in floats."""
+    selections, vectors = index.select(Filters()), queries.vectors["abstract"]
+    ours = _median_ms(lambda v: index.nearest(v, K, selections, None), vectors)
+    floats = np.concatenate(
+        [block for one in index.segments for _, block in one.segment.vectors.blocks()]
+    ) if _fits(index) else None  # fmt: skip
+    if floats is None:
+        return {"ours": ours}
+    brute = _median_ms(lambda v: np.argpartition(-(floats @ v), K)[:K], vectors[:BRUTE])
+    return {"ours": ours, "brute": brute, "brute_mb": floats.nbytes / 2**20}
+
+
+def _fits(index: Index) -> bool:
+    """Whether all vectors in floats take less than half of the free memory."""
+    count = sum(len(one.segment) for one in index.segments)
+    return bool(4 * count * index.encoder.size < psutil.virtual_memory().available / 2)
+
+
+def _median_ms(search: Callable[[Floats], Any], vectors: Floats) -> float:
+    search(vectors[0])
+    times = []
+    for vector in vectors:
+        start = time.perf_counter()
+        search(vector)
+        times.append(time.perf_counter() - start)
+    return 1000 * statistics.median(times)
+
+
+def measure_seed(papers: int) -> dict[str, float]:
+    """Return the memory and the time of FAISS IVFFlat, of made-up vectors of MiniLM's size.
+
+    Args:
+        papers: number of vectors.
+    """
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    rng = np.random.default_rng(SEED)
+    lists = max(1, min(SEED_LISTS, papers // PER_LIST))
+    before = psutil.Process().memory_info().rss
+    inner = faiss.METRIC_INNER_PRODUCT
+    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(SEED_SIZE), SEED_SIZE, lists, inner)
+    centres = rng.standard_normal((1000, SEED_SIZE), np.float32)
+
+    def draw(count: int) -> Floats:
+        some = centres[rng.integers(1000, size=count)]
+        some = some + rng.standard_normal((count, SEED_SIZE), np.float32)
+        return some / np.linalg.norm(some, axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+    index.cp.niter = 4
+    faiss.omp_set_num_threads(2)
+    index.train(draw(min(papers, TRAINED)))
+    for begin in range(0, papers, 100_000):
+        index.add(draw(min(100_000, papers - begin)))
+    faiss.omp_set_num_threads(1)
+    index.nprobe = min(SEED_READ, lists)
+    ms = _median_ms(lambda v: index.search(v[None], K), draw(100))
+    used = (psutil.Process().memory_info().rss - before) / 2**20
+    return {"ms": ms, "mb": used, "lists": lists}
+
+
+def measure_index(folder: str, encoders: str) -> dict[str, Any]:
+    """Return all figures of an index but those of the service."""
+    with Index.open(Path(folder), encoders=encoders, whole=False) as index:
+        queries = draw_queries(index)
+        return {
+            "papers": index.papers,
+            "recall": measure_recall(index, queries),
+            "known": measure_known_items(index, queries),
+            "vectors": time_vectors(index, queries),
+        }
+
+
+MEASUREMENTS: dict[str, Callable[..., dict[str, Any]]] = {
+    "index": measure_index,
+    "seed": lambda papers: measure_seed(int(papers)),
+}
+
+
+if __name__ == "__main__":
+    console.configure_logging("WARNING")
+    with console.one_line_errors():
+        print(orjson.dumps(MEASUREMENTS[sys.argv[1]](*sys.argv[2:])).decode())
