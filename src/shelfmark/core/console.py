@@ -87,12 +87,21 @@ def end_in_silence() -> int:
 
 def _lacks_memory(error: BaseException) -> bool:
     """Whether memory ran out; libraries, and the import of one, have other words for it."""
-    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
-        return True
-    if any(sign in str(error) for sign in OUT_OF_MEMORY):
-        return True
-    before = error.__cause__ or error.__context__
-    return before is not None and _lacks_memory(before)
+    return any(
+        isinstance(one, MemoryError)
+        or getattr(one, "errno", None) == errno.ENOMEM
+        or any(sign in str(one) for sign in OUT_OF_MEMORY)
+        for one in _causes(error)
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that led to it, each once: a library may raise one from itself."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _drop_unwritten_output() -> None:

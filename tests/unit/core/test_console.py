@@ -178,3 +178,17 @@ def test_a_bar_ends_with_its_block(screen: io.StringIO) -> None:
     assert screen.getvalue().endswith("\x1b[2K"), "the bar is wiped, so that the error has its line"
     with console.progress("again"):
         pass
+
+
+def test_an_error_that_a_library_raises_from_itself_is_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    inner = ValueError("the connection is refused")
+    inner.__cause__ = inner
+    error = ShelfmarkError("the server does not answer")
+    error.__cause__ = inner
+    assert console.report_error(error)
+    assert capsys.readouterr().err == "error: the server does not answer\n"
+    inner.__cause__ = MemoryError()
+    assert console.report_error(error)
+    assert "memory is short" in capsys.readouterr().err

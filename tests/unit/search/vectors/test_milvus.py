@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
@@ -275,6 +274,8 @@ def test_a_server_that_does_not_answer_is_one_line_without_the_token(
 def test_a_file_that_another_process_has_open_is_one_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    import fcntl  # Windows has neither
+
     place = tmp_path / "milvus.db"
     place.mkdir()
     with (place / "LOCK").open("w") as lock:
