@@ -23,7 +23,7 @@ from shelfmark.models import artifact
 from shelfmark.models.artifact import Model
 from shelfmark.models.boosted import votes as votes_module
 from shelfmark.models.boosted.voters import find_voters
-from shelfmark.models.boosted.votes import RARE, ROWS, NeighbourVotes
+from shelfmark.models.boosted.votes import BLOCK, RARE, ROWS, NeighbourVotes, _find_largest
 from tests.support import hashed_encoder, tables
 
 SIZE = 24
@@ -99,6 +99,17 @@ def test_the_votes_are_those_of_the_nearest_papers_by_their_cosines(
         weights = np.exp(7.0 * (cosines[nearest] - cosines[nearest[0]]))
         wanted = np.bincount(targets[nearest], weights, 4) / weights.sum()
         np.testing.assert_allclose(shares, wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 5, 30])
+@pytest.mark.parametrize("size", [30, BLOCK * 30 - 1, BLOCK * 30, BLOCK * 30 + 7])
+def test_the_largest_values_are_found_wherever_they_stand(size: int, count: int) -> None:
+    rng = np.random.default_rng(size)
+    few = rng.integers(0, 9, size).astype(np.float32)  # with many equal values
+    for values in (rng.standard_normal(size).astype(np.float32), np.arange(size) / 7.0, few):
+        found = _find_largest(values, count)
+        assert len(set(found.tolist())) == count
+        np.testing.assert_array_equal(np.sort(values[found]), np.sort(values)[-count:])
 
 
 def test_eight_bits_keep_the_vectors() -> None:
