@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from shelfmark.config.search import IndexSettings
 from shelfmark.errors import ShelfmarkError
+from shelfmark.search import index as search_index
 from shelfmark.search.filters import Filters
 from shelfmark.search.index import Index
 from shelfmark.search.query.search_query import QueryError, SearchQuery, SearchResult
@@ -211,6 +212,23 @@ def test_threads_get_the_answers_of_one_thread(index: Index) -> None:
     expected = index.search(queries)
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda query: index.search([query])[0], queries)) == expected
+
+
+def test_a_large_index_is_searched_by_meaning_and_words_at_the_same_time(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = [SearchQuery(abstract=paper_record(n)["abstract"], k=20) for n in range(5)]
+    expected = index.search(queries)
+    monkeypatch.setattr(search_index, "WORTH_SHARING", 0)
+    assert index.search(queries) == expected
+    with monkeypatch.context() as patch, pytest.raises(ShelfmarkError, match="a server is away"):
+
+        def fail(*_: object) -> None:
+            raise ShelfmarkError("a server is away")
+
+        patch.setattr(index, "nearest", fail)
+        index.search(queries[:1])
+    assert index.search(queries) == expected
 
 
 def test_an_index_of_another_encoder_is_refused(

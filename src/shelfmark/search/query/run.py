@@ -194,11 +194,19 @@ def _rank(
 ) -> tuple[Ints, Doubles, dict[int, float]]:
     """Return rows and scores of the joined ranking, and the BM25 of rows."""
     depth = max(DEPTH, query.k)
-    near, shared, weights = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
-    if query.words < 1 and subject.vector is not None:
-        near, _ = index.nearest(subject.vector, depth, selections, query.effort)
-    if query.words > 0:
-        shared, weights = index.words.search(subject.text, depth, selections)
+    empty = np.empty(0, np.int64), np.empty(0, np.float32)
+
+    def find_by_meaning() -> tuple[Ints, Floats]:
+        if query.words == 1 or subject.vector is None:
+            return empty
+        return index.nearest(subject.vector, depth, selections, query.effort)
+
+    def find_by_words() -> tuple[Ints, Floats]:
+        if query.words == 0:
+            return empty
+        return index.words.search(subject.text, depth, selections)
+
+    (near, _), (shared, weights) = index.run_both(find_by_meaning, find_by_words)
     rows, scores = fuse(near, shared, query.words)
     return rows, scores, dict(zip(shared.tolist(), weights.tolist(), strict=True))
 
