@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from shelfmark.config import groups
 from shelfmark.config.encoders import ENCODER_KINDS
 from shelfmark.config.load import compose_values
 from shelfmark.config.schema import MODEL_KINDS, Config, DriftConfig
+from shelfmark.config.search import INDEX_KINDS
 
 CONFIGS = groups.CONFIGS
 VERTEX = "cloud=vertex_cpu"
@@ -47,7 +48,9 @@ def render_page() -> str:
         lines += [f"## {name}", "", *([f"{intro[0].upper()}{intro[1:]}.", ""] if intro else [])]
         lines += key_table(Config, base, notes, [name])
         lines += choice_table(name, base) if name in groups.list_groups() else []
-    lines += encoder_tables()
+    only = "Only for `inv train-encoder` and `inv submit --encoder`."
+    lines += kind_tables("encoder", "kind of encoder", only, ENCODER_KINDS)
+    lines += kind_tables("index", "kind of index", "Only for `inv index`.", INDEX_KINDS)
     cloud = compose_values([VERTEX])
     lines += ["## cloud", "", f"Only for `inv submit` and `inv preflight`, as with `{VERTEX}`.", ""]
     lines += key_table(CloudConfig, cloud["cloud"], notes, prefix="cloud.")
@@ -59,17 +62,26 @@ def render_page() -> str:
     return "\n".join([*lines, *key_table(DriftConfig, values, read_comments(drift))])
 
 
-def encoder_tables() -> list[str]:
-    """Return the tables of the keys of each encoder: kinds have few keys in common."""
-    lines = ["## encoder", "", "Only for `inv train-encoder` and `inv submit --encoder`.", ""]
-    for name in groups.list_groups()["encoder"]:
-        file = CONFIGS / "encoder" / f"{name}.yaml"
-        values = compose_values([f"encoder={name}"])["encoder"]
-        notes = {"kind": "kind of encoder, which the file sets", **read_comments(file)}
-        head = f"[`encoder={name}`](../../configs/encoder/{name}.yaml): {first_comment(file)}"
-        meanings = {f"encoder.{key}": text for key, text in notes.items()}
-        model = ENCODER_KINDS[values["kind"]]
-        lines += [head, "", *key_table(model, values, meanings, prefix="encoder.")]
+def kind_tables(
+    group: str, kind: str, only: str, kinds: Mapping[str, type[BaseModel]]
+) -> list[str]:
+    """Return the tables of the keys of each choice of a group whose kinds have few in common.
+
+    Args:
+        group: of the configuration.
+        kind: what its key `kind` means.
+        only: the commands that read it.
+        kinds: the model of each kind.
+    """
+    lines = [f"## {group}", "", only, ""]
+    for name in groups.list_groups()[group]:
+        file = CONFIGS / group / f"{name}.yaml"
+        values = compose_values([f"{group}={name}"])[group]
+        notes = {"kind": f"{kind}, which the file sets", **read_comments(file)}
+        head = f"[`{group}={name}`](../../configs/{group}/{name}.yaml): {first_comment(file)}"
+        meanings = {f"{group}.{key}": text for key, text in notes.items()}
+        model = kinds[values["kind"]]
+        lines += [head, "", *key_table(model, values, meanings, prefix=f"{group}.")]
     return lines
 
 
