@@ -75,12 +75,13 @@ def fit_model(
     rounds = head.booster_.num_boosted_rounds() if head.booster_ else 0
     logger.info("trees: {} rounds kept of {} classes", rounds, len(targets.classes))
     pipeline = TextPipeline([*steps, ("decision", _calibrate(head, targets, validation, unseen))])
+    details: dict[str, Any] = {"rounds": rounds}
     if _settings(config).neighbours is not None:
         with _time_step(seconds, "votes"):
-            _fit_votes(pipeline, config, targets, train, validation, unseen)
+            details |= _fit_votes(pipeline, config, targets, train, validation, unseen)
     _fit_cross_lists(pipeline, targets, train, validation, unseen)
     classifier = BoostedClassifier(pipeline, targets.classes)
-    return Fitted(classifier, targets, {"rounds": rounds}, seconds)
+    return Fitted(classifier, targets, details, seconds)
 
 
 def _settings(config: Config) -> BoostedConfig:
@@ -182,9 +183,13 @@ def _fit_votes(
     train: pa.Table,
     validation: pa.Table,
     unseen: Any,
-) -> None:
-    """Let the nearest training papers vote; validation fits the weights of the pool."""
-    votes = find_voters(config, targets, train)
+) -> dict[str, str]:
+    """Let the nearest training papers vote; validation fits the weights of the pool.
+
+    Returns:
+        The encoder of their vectors, for the model's card.
+    """
+    votes, encoder, digest = find_voters(config, targets, train)
     margins = pipeline[-1].decision_function(unseen)
     texts, answers = validation["text"].to_pylist(), targets.encode(validation)
     pipeline.votes_ = votes.fit(margins, texts, answers)
@@ -194,6 +199,7 @@ def _fit_votes(
         votes.vote_weight_,
         votes.margin_weight_,
     )
+    return {"encoder": encoder, "encoder_digest": digest}
 
 
 def _fit_cross_lists(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shelfmark.config.schema import BoostedConfig, Config
 from shelfmark.data.labels import Targets
@@ -20,8 +20,22 @@ KEY = "model.neighbours.encoder"
 SAME = ("split", "fractions", "cuts", "maths")
 
 
-def find_voters(config: Config, targets: Targets, train: pa.Table) -> NeighbourVotes:
-    """Return the votes of the training papers, whose weights are not fitted yet.
+class Voters(NamedTuple):
+    """The votes of the training papers, and the encoder of their vectors.
+
+    Attributes:
+        votes: their weights are not fitted yet.
+        encoder: its name.
+        digest: the SHA-256 of its card.
+    """
+
+    votes: NeighbourVotes
+    encoder: str
+    digest: str
+
+
+def find_voters(config: Config, targets: Targets, train: pa.Table) -> Voters:
+    """Return the training papers with their vectors and classes.
 
     Args:
         config: its `model.neighbours` names the encoder.
@@ -55,7 +69,7 @@ def find_voters(config: Config, targets: Targets, train: pa.Table) -> NeighbourV
     )
     if not len(votes.rows):
         raise ShelfmarkError(f"{KEY}={settings.encoder}: it knows no term of the training papers")
-    return votes
+    return Voters(votes, opened.name, opened.digest)
 
 
 def _check_data(opened: OpenEncoder, config: Config) -> None:

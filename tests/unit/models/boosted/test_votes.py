@@ -152,7 +152,7 @@ def test_the_weights_of_the_pool_have_the_lowest_log_loss(folder: Path) -> None:
     settings = load_config([*tables.SETTINGS, *overrides(folder)])
     targets = learn_targets(train, settings.data, None)
     unseen = unseen.filter(pa.array(targets.encode(unseen) >= 0))
-    votes, answers = find_voters(settings, targets, train), targets.encode(unseen)
+    votes, answers = find_voters(settings, targets, train).votes, targets.encode(unseen)
     shape = (len(answers), len(targets.classes))
     margins = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
     margins[np.arange(len(answers)), answers] += 1
@@ -192,6 +192,14 @@ def test_a_saved_model_gives_the_same_probabilities(voted: Model, tmp_path: Path
     assert again_lists.tobytes() == lists.tobytes()
     one_by_one = np.vstack([opened.probabilities([text])[0] for text in texts])
     np.testing.assert_allclose(one_by_one, wanted, atol=1e-4)
+
+
+def test_the_card_names_the_encoder_by_its_digest(
+    voted: Model, folder: Path, tmp_path: Path
+) -> None:
+    card = artifact.load(artifact.save(voted, tmp_path / "models"), threads=1).card
+    assert card.details["encoder"] == "near"
+    assert card.details["encoder_digest"] == encoders.read_card(folder / "near").digest
 
 
 def test_the_pipeline_and_the_model_pool_alike(voted: Model) -> None:
@@ -245,7 +253,7 @@ def test_without_an_encoder_the_configuration_is_that_of_older_cards() -> None:
 def voters(folder: Path, *more: str) -> NeighbourVotes:
     train = some(0, 200)
     settings = load_config([*tables.SETTINGS, *overrides(folder, *more)])
-    return find_voters(settings, learn_targets(train, settings.data, None), train)
+    return find_voters(settings, learn_targets(train, settings.data, None), train).votes
 
 
 def test_an_encoder_trained_on_another_split_is_refused(tmp_path: Path) -> None:
