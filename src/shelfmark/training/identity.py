@@ -17,6 +17,7 @@ from shelfmark.core import files
 from shelfmark.data.splits import Splits
 from shelfmark.embeddings import artifact as encoders
 from shelfmark.embeddings import families as encoder_families
+from shelfmark.embeddings.locate import locate_encoder
 from shelfmark.models import artifact, families
 
 PACKAGE = Path(__file__).parents[1]
@@ -29,7 +30,14 @@ COMMON = (
     "core/structure.py",
     "tfidf",
 )
-OF_CLASSIFIERS = ("arxiv/taxonomy.py", "data/labels.py", "models/protocol.py")
+OF_CLASSIFIERS = (
+    "arxiv/taxonomy.py",
+    "data/labels.py",
+    "embeddings/sizes.py",
+    "embeddings/static/encoder.py",
+    "embeddings/static/vectors.py",
+    "models/protocol.py",
+)
 OF_ENCODERS = ("embeddings/protocol.py",)
 
 
@@ -42,7 +50,23 @@ def key_of(settings: Config, splits: Splits) -> str:
     settled = settings.model_dump(mode="json", include={"seed", "features", "model"})
     settled["model"]["n_jobs"] = settings.model.n_jobs or os.cpu_count() or 1
     kind = settings.model.kind
-    return _digest([settled, splits.digest, artifact.versions(kind), _libraries(), _code(kind)])
+    used = _used_encoder(settings)
+    return _digest(
+        [settled, splits.digest, artifact.versions(kind), _libraries(), _code(kind), *used]
+    )
+
+
+def _used_encoder(settings: Config) -> list[str]:
+    """Return the digest of the encoder that a training uses, if it uses one.
+
+    Raises:
+        ShelfmarkError: there is no such encoder.
+    """
+    neighbours = getattr(settings.model, "neighbours", None)
+    if neighbours is None:
+        return []
+    with locate_encoder(neighbours.encoder, settings.paths.encoders) as located:
+        return [located.digest]
 
 
 def key_of_encoder(settings: EncoderSettings, splits: Splits) -> str:

@@ -16,9 +16,11 @@ from threadpoolctl import threadpool_limits
 from shelfmark.config.load import load_config
 from shelfmark.data import splits
 from shelfmark.data.prepare import prepare_splits
+from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact, families
 from shelfmark.training import identity
 from tests.conftest import QUICK, paths_in
+from tests.support import hashed_encoder
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +93,7 @@ def test_a_run_goes_on_only_on_as_many_threads_of_the_libraries(known: splits.Sp
         ("tfidf/tokens.py", True),
         ("data/labels.py", True),
         ("core/checkpoint.py", True),
+        ("embeddings/static/encoder.py", True),
         ("service/app.py", False),
         ("monitoring/reference.py", False),
         ("core/console.py", False),
@@ -114,6 +117,20 @@ def test_a_run_is_resumed_only_by_the_code_that_computes_the_same(
     assert (key(known) != before) == counts
 
 
+def test_a_run_goes_on_only_with_the_same_encoder(
+    known: splits.Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed_encoder.register(monkeypatch)
+    settings = [f"paths.encoders={tmp_path}", "model.neighbours.encoder=latest"]
+    with pytest.raises(ShelfmarkError, match="no encoder in"):
+        key(known, *settings)
+    hashed_encoder.save_encoder(tmp_path, ["a robot arm"], "first")
+    first = key(known, *settings)
+    assert first == key(known, *settings) != key(known)
+    hashed_encoder.save_encoder(tmp_path, ["a robot hand"], "second")
+    assert key(known, *settings) != first
+
+
 def test_a_run_is_resumed_only_by_the_same_libraries(
     known: splits.Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,8 +144,10 @@ def test_the_key_covers_all_modules_that_fitting_imports() -> None:
     # These read and write files, name types or print: they compute no number of a model.
     others = {"errors", "config.problems", "config.schema", "arxiv.text", "core.arrays",
               "core.checks", "core.console", "core.environment", "core.files", "core.project",
-              "core.output.targets", "core.storage", "models.card",
-              "artifacts.card"}  # fmt: skip
+              "core.output.targets", "core.storage", "models.card", "artifacts.card",
+              "artifacts.aliases", "artifacts.digested", "artifacts.store", "artifacts.versions",
+              "config.encoders", "embeddings.artifact", "embeddings.card", "embeddings.families",
+              "embeddings.locate", "embeddings.protocol"}  # fmt: skip
     code = "import sys, shelfmark.models.boosted.fit\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     imported = {
