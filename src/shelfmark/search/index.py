@@ -31,7 +31,7 @@ from shelfmark.search.words.search import WordSearch
 
 T = TypeVar("T")
 
-RELEASED = 32  # searches between two releases of memory
+RELEASED = 8  # searches between two releases of memory
 WORTH_SHARING = 50_000  # papers from which on two threads are faster
 TRIES = 3  # to open an index that is changed meanwhile
 
@@ -155,7 +155,9 @@ class Index:
                 rows = entry.deleted
                 deleted.append(rows.read(folder, entry.papers) if rows else None)
             opened.pop_all()
-        return cls(manifest, encoder, segments, deleted)
+        index = cls(manifest, encoder, segments, deleted)
+        index.release()  # the codes are in memory now, and no longer read from their files
+        return index
 
     def search(
         self, queries: Sequence[SearchQuery], shelf: ShelfPredictor | None = None
