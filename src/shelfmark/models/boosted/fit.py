@@ -28,7 +28,8 @@ from shelfmark.models.boosted.engine import LOCAL, Engine
 from shelfmark.models.boosted.heads import Head, LinearHead, RerankerHead, TreeHead
 from shelfmark.models.boosted.pipeline import TextPipeline
 from shelfmark.models.boosted.stacking import CrossFittedScores
-from shelfmark.models.boosted.voters import find_voters
+from shelfmark.models.boosted.voters import find_voters, open_encoder
+from shelfmark.models.boosted.votes import NeighbourVotes
 from shelfmark.models.protocol import Fitted, RoundCallback
 
 
@@ -59,6 +60,7 @@ def fit_model(
             return fit_model(config, train, validation, callback, checkpoint, engine)
     engine = engine or LOCAL
     stack = _settings(config).stack
+    encoder = open_encoder(config)
     targets = learn_targets(train, config.data, stack.min_listed if stack else None)
     validation = _drop_unknown_labels(validation, targets)
     seconds: dict[str, float] = {}
@@ -76,9 +78,11 @@ def fit_model(
     logger.info("trees: {} rounds kept of {} classes", rounds, len(targets.classes))
     pipeline = TextPipeline([*steps, ("decision", _calibrate(head, targets, validation, unseen))])
     details: dict[str, Any] = {"rounds": rounds}
-    if _settings(config).neighbours is not None:
+    if encoder is not None:
         with _time_step(seconds, "votes"):
-            details |= _fit_votes(pipeline, config, targets, train, validation, unseen)
+            votes = find_voters(encoder, config, targets, train)
+            _fit_votes(pipeline, votes, targets, validation, unseen)
+        details |= {"encoder": encoder.name, "encoder_digest": encoder.digest}
     _fit_cross_lists(pipeline, targets, train, validation, unseen)
     classifier = BoostedClassifier(pipeline, targets.classes)
     return Fitted(classifier, targets, details, seconds)
@@ -178,28 +182,20 @@ def _calibrate(
 
 def _fit_votes(
     pipeline: TextPipeline,
-    config: Config,
+    votes: NeighbourVotes,
     targets: Targets,
-    train: pa.Table,
     validation: pa.Table,
     unseen: Any,
-) -> dict[str, str]:
-    """Let the nearest training papers vote; validation fits the weights of the pool.
-
-    Returns:
-        The encoder of their vectors, for the model's card.
-    """
-    votes, encoder, digest = find_voters(config, targets, train)
+) -> None:
+    """Pool the votes of the training papers with the margins; validation fits the weights."""
     margins = pipeline[-1].decision_function(unseen)
-    texts, answers = validation["text"].to_pylist(), targets.encode(validation)
-    pipeline.votes_ = votes.fit(margins, texts, answers)
+    pipeline.votes_ = votes.fit(margins, validation["text"].to_pylist(), targets.encode(validation))
     logger.info(
         "votes of {:,} papers: weight {:.2f}, that of the margins {:.2f}",
         len(votes.rows),
         votes.vote_weight_,
         votes.margin_weight_,
     )
-    return {"encoder": encoder, "encoder_digest": digest}
 
 
 def _fit_cross_lists(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from shelfmark.config.schema import BoostedConfig, Config
+from shelfmark.config.schema import BoostedConfig, Config, NeighboursConfig
 from shelfmark.data.labels import Targets
 from shelfmark.embeddings import artifact, locate
 from shelfmark.embeddings.artifact import OpenEncoder
+from shelfmark.embeddings.sizes import choose_size
 from shelfmark.embeddings.static.encoder import StaticEncoder
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted.votes import NeighbourVotes
@@ -20,48 +21,48 @@ KEY = "model.neighbours.encoder"
 SAME = ("split", "fractions", "cuts", "maths")
 
 
-class Voters(NamedTuple):
-    """The votes of the training papers, and the encoder of their vectors.
-
-    Attributes:
-        votes: their weights are not fitted yet.
-        encoder: its name.
-        digest: the SHA-256 of its card.
-    """
-
-    votes: NeighbourVotes
-    encoder: str
-    digest: str
-
-
-def find_voters(config: Config, targets: Targets, train: pa.Table) -> Voters:
-    """Return the training papers with their vectors and classes.
-
-    Args:
-        config: its `model.neighbours` names the encoder.
-        targets: the classes.
-        train: papers with text and label.
+def open_encoder(config: Config) -> OpenEncoder | None:
+    """Open the encoder of `model.neighbours`, before anything is fitted; None without one.
 
     Raises:
-        ShelfmarkError: there is no such encoder, it is of another kind, its training papers may be
-            papers of validation here, or it knows no term of any training paper.
+        ShelfmarkError: there is no such encoder, it is of another kind, its vectors have no such
+            size, or its training papers may be papers of validation here.
     """
-    assert isinstance(config.model, BoostedConfig)
-    assert config.model.neighbours is not None
-    settings = config.model.neighbours
+    settings = _settings(config)
+    if settings is None:
+        return None
     with locate.locate_encoder(settings.encoder, config.paths.encoders) as located:
         opened = artifact.load(located.folder, config.model.n_jobs, located.digest)
-    _check_data(opened, config)
-    encoder = opened.encoder
-    if not isinstance(encoder, StaticEncoder):
+    if not isinstance(opened.encoder, StaticEncoder):
         raise ShelfmarkError(
             f"{KEY}={settings.encoder}: of kind {opened.card.kind}; give one of kind static, "
             "whose table becomes a part of the model"
         )
-    vectors = opened.encode(train["text"].to_pylist(), settings.size)
+    choose_size(settings.size, opened.size, opened.card.sizes)
+    _check_data(opened, config)
+    return opened
+
+
+def find_voters(
+    opened: OpenEncoder, config: Config, targets: Targets, train: pa.Table
+) -> NeighbourVotes:
+    """Return the votes of the training papers, whose weights are not fitted yet.
+
+    Args:
+        opened: as `open_encoder` returns it.
+        config: its `model.neighbours` says how papers vote.
+        targets: the classes.
+        train: papers with text and label.
+
+    Raises:
+        ShelfmarkError: the encoder knows no term of any training paper.
+    """
+    settings = _settings(config)
+    assert settings is not None
+    assert isinstance(opened.encoder, StaticEncoder)
     votes = NeighbourVotes.from_vectors(
-        encoder,
-        vectors,
+        opened.encoder,
+        opened.encode(train["text"].to_pylist(), settings.size),
         targets.encode(train),
         classes=len(targets.classes),
         papers=settings.papers,
@@ -69,7 +70,12 @@ def find_voters(config: Config, targets: Targets, train: pa.Table) -> Voters:
     )
     if not len(votes.rows):
         raise ShelfmarkError(f"{KEY}={settings.encoder}: it knows no term of the training papers")
-    return Voters(votes, opened.name, opened.digest)
+    return votes
+
+
+def _settings(config: Config) -> NeighboursConfig | None:
+    assert isinstance(config.model, BoostedConfig)
+    return config.model.neighbours
 
 
 def _check_data(opened: OpenEncoder, config: Config) -> None:

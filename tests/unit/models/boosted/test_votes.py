@@ -22,7 +22,7 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.artifact import Model
 from shelfmark.models.boosted import votes as votes_module
-from shelfmark.models.boosted.voters import find_voters
+from shelfmark.models.boosted.voters import find_voters, open_encoder
 from shelfmark.models.boosted.votes import BLOCK, RARE, ROWS, NeighbourVotes, _find_largest
 from tests.support import hashed_encoder, tables
 
@@ -152,7 +152,7 @@ def test_the_weights_of_the_pool_have_the_lowest_log_loss(folder: Path) -> None:
     settings = load_config([*tables.SETTINGS, *overrides(folder)])
     targets = learn_targets(train, settings.data, None)
     unseen = unseen.filter(pa.array(targets.encode(unseen) >= 0))
-    votes, answers = find_voters(settings, targets, train).votes, targets.encode(unseen)
+    votes, answers = voters(folder), targets.encode(unseen)
     shape = (len(answers), len(targets.classes))
     margins = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
     margins[np.arange(len(answers)), answers] += 1
@@ -253,7 +253,9 @@ def test_without_an_encoder_the_configuration_is_that_of_older_cards() -> None:
 def voters(folder: Path, *more: str) -> NeighbourVotes:
     train = some(0, 200)
     settings = load_config([*tables.SETTINGS, *overrides(folder, *more)])
-    return find_voters(settings, learn_targets(train, settings.data, None), train).votes
+    opened = open_encoder(settings)
+    assert opened is not None
+    return find_voters(opened, settings, learn_targets(train, settings.data, None), train)
 
 
 def test_an_encoder_trained_on_another_split_is_refused(tmp_path: Path) -> None:
