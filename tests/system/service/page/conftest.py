@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.support.browser import Open, open_page, run_browser
+from tests.support.library import make_library, wait_until_searchable
 from tests.support.moments import PATIENCE
 from tests.support.serving import free_port, start, wait_until_ready
 
@@ -41,6 +42,34 @@ def address(home: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def locked(home: Path) -> Iterator[str]:
     with serving(home, SHELFMARK_API_KEY="api-key-of-tests") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def library(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the model, an encoder, and an index of papers with its landscape."""
+    folder = tmp_path_factory.mktemp("library")
+    make_library(folder, home / "models")
+    return folder
+
+
+@contextmanager
+def serving_index(library: Path, **env: str) -> Iterator[str]:
+    with serving(library, **env) as address, httpx.Client(base_url=address) as client:
+        wait_until_searchable(client)
+        yield address
+
+
+@pytest.fixture(scope="session")
+def searching(library: Path) -> Iterator[str]:
+    """The address of a service with an index."""
+    with serving_index(library) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def locked_search(library: Path) -> Iterator[str]:
+    with serving_index(library, SHELFMARK_API_KEY="api-key-of-tests") as address:
         yield address
 
 

@@ -81,6 +81,7 @@ async function ask() {
   } catch (error) {
     if (signal.aborted) return;
     showNothing();
+    byId("no-search").hidden = true;
     showError(error, byId("search-problem"), ask);
   } finally {
     if (!signal.aborted) byId("results").removeAttribute("aria-busy");
@@ -103,8 +104,9 @@ async function askAndShow(signal) {
 }
 
 function showAnswer({ results, note, unknown, shelf }) {
-  const notes = [note, unknown.length && `The index has no paper ${unknown.join(", ")}.`];
-  byId("note").textContent = notes.filter(Boolean).map(asSentence).join(" ");
+  const missing = unknown.filter((id) => !note.includes(id)); // that the note does not name
+  const notes = [note, missing.length && `The index has no paper ${missing.join(", ")}.`];
+  byId("note").textContent = notes.filter(Boolean).join(" ");
   byId("shelf-note").textContent = shelf ? shelfSentence(shelf) : "";
   keepTitles(results);
   const open = new Set(openAbstracts());
@@ -115,8 +117,6 @@ function showAnswer({ results, note, unknown, shelf }) {
   byId("more-results").hidden = results.length < query.k || query.k >= STEPS.at(-1);
   emphasize(results.map(({ id }) => id), query.like);
 }
-
-const asSentence = (text) => text.replace(/^\p{Ll}/u, (x) => x.toUpperCase()).replace(/[^.]$/, "$&.");
 
 function shelfSentence({ category, probability, weight }) {
   const named = [category, fullName(category)].filter(Boolean).join(" ");
