@@ -2,7 +2,7 @@
 
 const LISTS = ["like", "unlike", "category", "exclude"];
 const TEXTS = ["text", "title", "abstract", "since", "until"];
-const NUMBERS = { words: [0, 0.5, 1], shelf: [0, 0, 1], k: [1, 10, 100] }; // least, usual, most
+const NUMBERS = { words: [0, 0.7, 1], shelf: [0, 0, 1], k: [1, 10, 100] }; // least, usual, most
 const VIEW = "#search";
 
 export const STEPS = [10, 20, 50, 100]; // numbers of results
