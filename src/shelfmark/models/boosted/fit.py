@@ -52,8 +52,8 @@ def fit_model(
         engine: does the work; None for this machine.
 
     Raises:
-        ShelfmarkError: no feature is left, XGBoost refuses a parameter, or the splits
-            share no labels to learn.
+        ShelfmarkError: no feature is left, XGBoost refuses a parameter, the splits share no labels
+            to learn, or the encoder of the neighbours cannot be used.
     """
     if checkpoint is None:
         with temporary_checkpoint() as checkpoint:
@@ -70,10 +70,9 @@ def fit_model(
     logger.info("features: {:,} columns of {:,} papers", known.shape[1], known.shape[0])
     head = _make_head(config, targets)
     with _time_step(seconds, "trees"):
-        grow = partial(
-            engine.grow, BoostingRun(_settings(config), config.seed, checkpoint, callback)
-        )
-        head.fit((known, targets.encode(train)), (unseen, targets.encode(validation)), grow)
+        run = BoostingRun(_settings(config), config.seed, checkpoint, callback)
+        rows = (known, targets.encode(train)), (unseen, targets.encode(validation))
+        head.fit(*rows, partial(engine.grow, run))
     rounds = head.booster_.num_boosted_rounds() if head.booster_ else 0
     logger.info("trees: {} rounds kept of {} classes", rounds, len(targets.classes))
     pipeline = TextPipeline([*steps, ("decision", _calibrate(head, targets, validation, unseen))])
@@ -84,8 +83,7 @@ def fit_model(
             _fit_votes(pipeline, votes, targets, validation, unseen)
         details |= {"encoder": encoder.name, "encoder_digest": encoder.digest}
     _fit_cross_lists(pipeline, targets, train, validation, unseen)
-    classifier = BoostedClassifier(pipeline, targets.classes)
-    return Fitted(classifier, targets, details, seconds)
+    return Fitted(BoostedClassifier(pipeline, targets.classes), targets, details, seconds)
 
 
 def _settings(config: Config) -> BoostedConfig:
