@@ -59,18 +59,28 @@ class PendingQueries(PendingRequest[Query, QueryAnswer, list[QueryAnswer]]):
         index: ServedIndex | None,
     ) -> None:
         super().__init__(queries, memory, future)
-        self.answer = answer
+        self._answer: AnswerQueries | None = answer
         self._index = index
+        self._uses = 0
+
+    def answer(self, queries: Sequence[Query]) -> list[QueryAnswer]:
+        """Answer queries of the request."""
+        assert self._answer is not None
+        return self._answer(queries)
 
     def acquire(self) -> None:
         """Keep the index open."""
-        if self._index is not None:
+        self._uses += 1
+        if self._uses == 1 and self._index is not None:
             self._index.acquire()
 
     def release(self) -> None:
-        """Let the index be closed."""
-        if self._index is not None:
-            self._index.release()
+        """End a use; the last one lets the index be closed, and forgets it."""
+        self._uses -= 1
+        if not self._uses:
+            index, self._index, self._answer = self._index, None, None
+            if index is not None:
+                index.release()
 
     def _result(self) -> list[QueryAnswer]:
         return self.answers
