@@ -131,7 +131,8 @@ class SearchTurns:
         request.acquire()
         self._queue.add(request)
         future.add_done_callback(lambda _: self._end(request))
-        if len(self._tasks) < self._threads:
+        # A task that has ended may still be among them: it would not see this request.
+        if sum(not task.done() for task in self._tasks) < self._threads:
             task = asyncio.create_task(self._answer_waiting())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
