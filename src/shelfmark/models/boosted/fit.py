@@ -67,7 +67,6 @@ def fit_model(
     with _time_step(seconds, "features"):
         steps, known = _features(config, targets, train, checkpoint, engine)
         unseen = features.transform(steps, validation["text"].to_pylist())
-    logger.info("features: {:,} columns of {:,} papers", known.shape[1], known.shape[0])
     head = _make_head(config, targets)
     with _time_step(seconds, "trees"):
         run = BoostingRun(_settings(config), config.seed, checkpoint, callback)
@@ -128,6 +127,7 @@ def _features(
             checkpoint,
             engine,
         )
+    logger.info("features: {:,} columns of {:,} papers", known.shape[1], known.shape[0])
     return [("words", fields), ("joined", joined)], known
 
 
