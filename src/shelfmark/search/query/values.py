@@ -52,7 +52,10 @@ def parse_category(text: str, more: Collection[str] = ()) -> str:
     if name in taxonomy.KNOWN or name in more:
         assert name is not None
         return name
-    hint = nearest(name or text[: taxonomy.LONGEST], [*taxonomy.KNOWN, *more])
+    known = {one.lower(): one for one in sorted({*taxonomy.KNOWN, *more})}
+    hint = nearest(text.strip().lower()[: taxonomy.LONGEST], known)
+    for lower, one in known.items():  # as arXiv writes it
+        hint = hint.replace(f" {lower}?", f" {one}?")
     raise ValueError(f"no such category, archive or group{hint}")
 
 
