@@ -19,8 +19,8 @@ def test_a_request_that_comes_as_the_one_before_ends_is_answered() -> None:
             future = turns.submit(
                 [SearchQuery(text)], share, lambda queries: [one.text.encode() for one in queries]
             )
-            answers.append([*await asyncio.wait_for(future, PATIENCE)])
+            answers.append([*await future])
         await turns.aclose()
         return answers
 
-    assert asyncio.run(ask_twice()) == [[b"one"], [b"two"]]
+    assert asyncio.run(asyncio.wait_for(ask_twice(), PATIENCE)) == [[b"one"], [b"two"]]
