@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from shelfmark.service.app import create_app
 from shelfmark.service.settings import Settings
+from tests.support.library import make_library, wait_until_searchable
 from tests.support.serving import running
 
 
@@ -19,6 +20,16 @@ from tests.support.serving import running
 def server(home: Path) -> Iterator[httpx.Client]:
     """One server process for all tests that need nothing else of it."""
     with running(home, SHELFMARK_ADMIN_KEY="admin-key-of-tests") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def searchable(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A server process with an index of papers, its encoder and its landscape."""
+    folder = tmp_path_factory.mktemp("library")
+    make_library(folder, home / "models")
+    with running(folder, SHELFMARK_ADMIN_KEY="admin-key-of-tests") as client:
+        wait_until_searchable(client)
         yield client
 
 

@@ -29,8 +29,8 @@ MANY = settings(
 )
 
 
-def test_no_request_breaks_it_and_every_answer_is_as_documented(server: httpx.Client) -> None:
-    document = schemathesis.openapi.from_url(f"{server.base_url}/openapi.json")
+def test_no_request_breaks_it_and_every_answer_is_as_documented(searchable: httpx.Client) -> None:
+    document = schemathesis.openapi.from_url(f"{searchable.base_url}/openapi.json")
     operations = [result.ok() for result in document.get_all_operations()]
     assert {operation.path for operation in operations} == {
         "/predict", "/search", "/embed", "/landscape", "/load", "/health", "/ready", "/model",

@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.support.browser import open_page, run_browser
+from tests.support.library import make_library, wait_until_searchable
 from tests.support.moments import PATIENCE
 from tests.support.serving import running
 
@@ -43,17 +44,25 @@ EXAMPLES = [
 
 
 @pytest.fixture(scope="module")
-def free(home: Path) -> Iterator[httpx.Client]:
+def library(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model, an encoder, and an index of papers with its landscape."""
+    folder = tmp_path_factory.mktemp("library")
+    make_library(folder, home / "models")
+    assert (folder / "models" / "latest").exists()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def free(library: Path) -> Iterator[httpx.Client]:
     """A service that asks for no API key."""
-    latest = home / "models" / "latest"
-    assert latest.exists()
-    with running(home, SHELFMARK_ADMIN_KEY=KEYS["SHELFMARK_ADMIN_KEY"]) as client:
+    with running(library, SHELFMARK_ADMIN_KEY=KEYS["SHELFMARK_ADMIN_KEY"]) as client:
+        wait_until_searchable(client)
         yield client
 
 
 @pytest.fixture(scope="module")
-def locked(home: Path) -> Iterator[httpx.Client]:
-    with running(home, **KEYS) as client:
+def locked(library: Path) -> Iterator[httpx.Client]:
+    with running(library, **KEYS) as client:
         yield client
 
 
@@ -112,8 +121,9 @@ def test_an_example_prints_what_the_page_shows(
     printed = json.loads(run(code.replace(ADDRESS, address), language, page, address))
     expected = json.loads(shown)
     alike(expected, printed)
-    if "predictions" in expected:
-        assert len(printed["predictions"]) == len(expected["predictions"])
+    for name in ("predictions", "results", "searches"):
+        if name in expected:
+            assert len(printed[name]) == len(expected[name])
     if "status" in expected:
         assert printed["status"] == expected["status"]
 
