@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from shelfmark.config.problems import describe_problem, first_problem
+from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError, one_line
+
+Card = TypeVar("Card")
 
 MOST_FILES = 200
 STRICT = ConfigDict(extra="forbid", strict=True)
@@ -76,3 +81,33 @@ def validate_key(key: str, adapter: TypeAdapter[Any], value: Any) -> Any:
         raise ShelfmarkError(f"{place} is invalid: {reason}") from error
     except (TypeError, ValueError, AttributeError) as error:
         raise ShelfmarkError(f"{key} is invalid") from error
+
+
+def read_card_file(
+    path: Path, parse: Callable[[bytes], Card], missing: str, again: str, most: int = 1 << 20
+) -> Card:
+    """Return what a function makes of the content of a card.
+
+    Args:
+        path: of the card.
+        parse: raises ShelfmarkError for a damaged one.
+        missing: the error where there is no such file.
+        again: what to do about a damaged one.
+        most: bytes of a card.
+
+    Raises:
+        ShelfmarkError: the card is missing, unreadable or damaged.
+    """
+    try:
+        with files.open_regular(path) as file:
+            content = file.read(most + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ShelfmarkError(missing) from None
+    except OSError as error:
+        raise ShelfmarkError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        if len(content) > most:
+            raise ShelfmarkError(f"larger than {most:,} bytes")
+        return parse(content)
+    except ShelfmarkError as error:
+        raise ShelfmarkError(f"{path}: {error}; {again}") from error

@@ -16,6 +16,7 @@ import orjson
 
 from shelfmark.artifacts import aliases
 from shelfmark.artifacts.aliases import LATEST, Alias
+from shelfmark.artifacts.card import read_card_file
 from shelfmark.artifacts.digested import AGAIN, DigestedFiles
 from shelfmark.artifacts.versions import installed_versions, require_versions
 from shelfmark.arxiv.text import clean_text, join_texts
@@ -28,7 +29,6 @@ from shelfmark.embeddings.protocol import Encoder
 from shelfmark.errors import ShelfmarkError, one_line
 
 CARD = "card.json"
-MOST_CARD = 1 << 20  # bytes
 TRAIN = "train one with shelfmark train-encoder"
 
 
@@ -125,20 +125,8 @@ def read_card(folder: Path) -> EncoderCard:
     Raises:
         ShelfmarkError: there is no encoder in the folder, or its card is damaged or unreadable.
     """
-    path = folder / CARD
-    try:
-        with files.open_regular(path) as file:
-            content = file.read(MOST_CARD + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        raise ShelfmarkError(f"no encoder in {folder}: {TRAIN}") from None
-    except OSError as error:
-        raise ShelfmarkError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        if len(content) > MOST_CARD:
-            raise ShelfmarkError(f"larger than {MOST_CARD:,} bytes")
-        return EncoderCard.from_bytes(content)
-    except ShelfmarkError as error:
-        raise ShelfmarkError(f"{path}: {error}; {AGAIN}") from error
+    missing = f"no encoder in {folder}: {TRAIN}"
+    return read_card_file(folder / CARD, EncoderCard.from_bytes, missing, AGAIN)
 
 
 def check(folder: Path) -> EncoderCard:

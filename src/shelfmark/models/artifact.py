@@ -18,6 +18,7 @@ import orjson
 
 from shelfmark.artifacts import aliases
 from shelfmark.artifacts.aliases import LATEST, Alias
+from shelfmark.artifacts.card import read_card_file
 from shelfmark.artifacts.digested import AGAIN, DigestedFiles
 from shelfmark.artifacts.versions import installed_versions, require_versions
 from shelfmark.arxiv import taxonomy
@@ -188,20 +189,8 @@ def read_card(folder: Path) -> ModelCard:
     Raises:
         ShelfmarkError: there is no artifact in the folder, or its card is damaged or unreadable.
     """
-    path = folder / CARD
-    try:
-        with files.open_regular(path) as file:
-            content = file.read(MOST_CARD + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        raise ShelfmarkError(f"no model in {folder}: train one with shelfmark train") from None
-    except OSError as error:
-        raise ShelfmarkError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        if len(content) > MOST_CARD:
-            raise ShelfmarkError(f"larger than {MOST_CARD:,} bytes")
-        return ModelCard.from_bytes(content)
-    except ShelfmarkError as error:
-        raise ShelfmarkError(f"{path}: {error}; {AGAIN}") from error
+    missing = f"no model in {folder}: train one with shelfmark train"
+    return read_card_file(folder / CARD, ModelCard.from_bytes, missing, AGAIN, MOST_CARD)
 
 
 def check(folder: Path, digest: str = "") -> ModelCard:

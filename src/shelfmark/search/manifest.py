@@ -15,13 +15,14 @@ import numpy as np
 import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from shelfmark.artifacts.card import STRICT, Sha256, Text
+from shelfmark.artifacts.card import STRICT, Sha256, Text, read_card_file
 from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.config.schema import VERSION
 from shelfmark.core import files
 from shelfmark.core.arrays import Ints
 from shelfmark.errors import ShelfmarkError, one_line
 from shelfmark.search.filters import Mask
+from shelfmark.search.segment import AGAIN
 
 MANIFEST = "manifest.json"
 SEGMENTS = "segments"  # folder of the segments
@@ -155,20 +156,8 @@ def read_manifest(index: Path) -> Manifest:
     Raises:
         ShelfmarkError: there is no index in the folder, or its manifest is damaged or unreadable.
     """
-    path = index / MANIFEST
-    try:
-        with files.open_regular(path) as file:
-            content = file.read(MOST_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        raise ShelfmarkError(f"no index in {index}: {BUILD}") from None
-    except OSError as error:
-        raise ShelfmarkError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        if len(content) > MOST_BYTES:
-            raise ShelfmarkError(f"larger than {MOST_BYTES:,} bytes")
-        return Manifest.from_json(content)
-    except ShelfmarkError as error:
-        raise ShelfmarkError(f"{path} is damaged: {error}; build the index again") from error
+    missing = f"no index in {index}: {BUILD}"
+    return read_card_file(index / MANIFEST, Manifest.from_json, missing, AGAIN, MOST_BYTES)
 
 
 def manifest_state(index: Path) -> tuple[int, int] | None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import orjson
 from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 
-from shelfmark.artifacts.card import MOST_FILES, STRICT, FileName, Sha256, Text
+from shelfmark.artifacts.card import MOST_FILES, STRICT, FileName, Sha256, Text, read_card_file
 from shelfmark.config.problems import describe_problem, first_problem
 from shelfmark.core import files, npy
 from shelfmark.core.arrays import Array
@@ -26,7 +26,6 @@ from shelfmark.search.papers import FILE, PaperStore
 from shelfmark.search.vectors.stored import RowFile, StoredVectors
 
 CARD = "card.json"
-MOST_CARD = 1 << 20  # bytes
 VECTORS, SCALES = "vectors.npy", "scales.npy"
 PRIMARY, CATEGORIES, DAYS = "primary.npy", "categories.npy", "days.npy"
 SMALL = 16 << 20  # bytes of a file whose digest is checked even where only sizes are
@@ -238,17 +237,12 @@ def read_card(folder: Path) -> tuple[SegmentCard, str]:
     Raises:
         ShelfmarkError: it is missing or damaged.
     """
-    path = folder / CARD
-    try:
-        with files.open_regular(path) as file:
-            content = file.read(MOST_CARD + 1)
-    except OSError as error:
-        raise ShelfmarkError(f"{path} cannot be read: {error.strerror}; {AGAIN}") from error
-    try:
-        card = SegmentCard.from_json(content)
-    except ShelfmarkError as error:
-        raise ShelfmarkError(f"{path} is damaged: {error}; {AGAIN}") from error
-    return card, hashlib.sha256(content).hexdigest()
+
+    def parse(content: bytes) -> tuple[SegmentCard, str]:
+        return SegmentCard.from_json(content), hashlib.sha256(content).hexdigest()
+
+    missing = f"{folder / CARD} cannot be read: it is missing; {AGAIN}"
+    return read_card_file(folder / CARD, parse, missing, AGAIN)
 
 
 def write_card(folder: Path, arrays: Mapping[str, ArraySpec], **values: Any) -> str:
