@@ -29,6 +29,7 @@ families.MODULES[hashed_encoder.KIND] = hashed_encoder.__name__
 encoders.ENCODER_KINDS[hashed_encoder.KIND] = hashed_encoder.HashedConfig
 """
 PYTHONPATH = str(ROOT)
+PAPERS = 40  # of the first generation of an index that changes
 Client = httpx.Client | TestClient
 
 
@@ -112,3 +113,57 @@ class HeldSearches:
         """Let all searches go on."""
         self.holds = False
         self._released.release(1000)
+
+
+class Searchers:
+    """Clients that search while the block runs, and check what they find.
+
+    A paper that a generation has added is found by all answers of it and of later ones, and the
+    number of papers is that of the generation.
+    """
+
+    def __init__(self, url: httpx.URL | str, clients: int = 3) -> None:
+        self._url = url
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(n,)) for n in range(clients)]
+        self.papers: dict[int, int] = {1: PAPERS}
+        self.answers: list[tuple[int, httpx.Response]] = []
+
+    def __enter__(self) -> Searchers:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, turn: int) -> None:
+        with httpx.Client(base_url=self._url, timeout=PATIENCE) as client:
+            while not self._over.is_set():
+                number = turn % (max(self.papers.values()) + 1)
+                search = {"text": f"unique{number}", "k": 3, "words": 1, "explain": False}
+                body: Any = search if turn % 2 else {"searches": [search] * 5}
+                self.answers.append((number, client.post("/search", json=body)))
+                turn += 1
+
+    def wait_for_answers(self, more: int) -> None:
+        """Wait until so many more searches are answered."""
+        enough = len(self.answers) + more
+        until(lambda: len(self.answers) >= enough)
+
+    def check(self) -> set[int]:
+        """Check all answers, and return the generations that gave them."""
+        generations = set()
+        for number, answer in self.answers:
+            assert answer.status_code == 200, answer.text
+            content = answer.json()
+            index = content["index"]
+            generations.add(index["generation"])
+            assert index["papers"] == self.papers[index["generation"]]
+            for found in content.get("searches", [content]):
+                assert found["papers"] == index["papers"]
+                ids = [paper["id"] for paper in found["results"]]
+                assert ids[:1] == [f"1501.{number:05d}"] * (number < index["papers"])
+        return generations
