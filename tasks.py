@@ -76,8 +76,6 @@ def bench(words: tuple[str, ...]) -> None:
             raise ShelfmarkError(f"{name}: no such benchmark{nearest(name, known)}")
     if "cluster" in named:
         require_extra("distributed", "dask")
-    if "search" in named:
-        require_extra("faiss", "faiss")
     overrides = [word for word in words if word not in named]
     print_table(run_benchmarks(named or list(BENCHES), overrides))
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pytest
 
-from shelfmark.experiments.benchmarks.search import quality, service
+from shelfmark.errors import ShelfmarkError
+from shelfmark.experiments.benchmarks.search import quality, run, service
+from shelfmark.experiments.benchmarks.search.child import run_child
+from shelfmark.search.filters import Filters
+from shelfmark.search.manifest import read_manifest
+from shelfmark.search.papers import PaperRow
 from tests.support import indexes
 from tests.support.indexes import paper_records
 
@@ -19,7 +26,10 @@ def test_an_exact_index_finds_all_that_is_nearest_and_each_title(folder: Path) -
     assert figures["papers"] == 120
     assert min(figures["recall"].values()) > 0.97  # but for the rounding to eight bits
     assert figures["known"]["as a user types it"] == [1.0, 1.0]
-    assert set(figures["vectors"]) == {"ours", "brute", "brute_mb"}
+    times = quality.measure_vectors(settings.paths.index, settings.paths.encoders)
+    assert set(times) == {"ours", "encode", "mb", "brute", "brute_mb"}
+    size = read_manifest(Path(settings.paths.index)).size
+    assert times["brute_mb"] * 2**20 == 120 * 4 * size
 
 
 def test_codes_that_are_not_rescored_enough_lose_some(folder: Path) -> None:
@@ -50,3 +60,39 @@ def test_percentiles_are_milliseconds() -> None:
     latency = service._summarize([0.001] * 99 + [0.101], 2.0)
     assert (latency.p50, latency.rate) == (pytest.approx(1.0), 50.0)
     assert latency.p50 <= latency.p95 <= latency.p99 < 101
+
+
+def test_the_paper_of_a_query_is_left_out() -> None:
+    assert quality._first(np.array([7, 3, 9]), {3}) == {7, 9}
+    assert quality._first(np.arange(20), {0, 15}) == set(range(1, 11))
+
+
+def test_a_rare_category_still_fills_an_answer(folder: Path) -> None:
+    settings = indexes.build(folder, paper_records(range(120)))
+    with indexes.open_index(settings) as index:
+        common, rare = quality.choose_categories(index)
+        most, least = (
+            sum(one.count for one in index.select(Filters(categories=(name,))))
+            for name in (common, rare)
+        )
+    assert most >= least >= quality.K
+
+
+def test_searches_are_timed_with_filters_and_without() -> None:
+    papers = [PaperRow("1", "A title", "An abstract", "", "cs.AI", "2018-04-02", None, 0, False)]
+    ways = run._name_searches(papers, "cs.AI", "cs.RO")
+    assert ways["a title"] == [{"text": "A title"}]
+    assert ways["an abstract, category cs.RO"] == [
+        {"abstract": "An abstract", "category": ["cs.RO"]}
+    ]
+
+
+def test_a_part_that_fails_is_one_line() -> None:
+    with pytest.raises(ShelfmarkError, match=r"^no such part$"):
+        run_child([sys.executable, "-c", "raise SystemExit('error: no such part')"])
+    with pytest.raises(ShelfmarkError, match=r"^a process ended with 3$"):
+        run_child([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_a_ratio_below_one_is_a_fraction() -> None:
+    assert run._compare(2.0, 0.25) == "2.0x the time, 1/4.0 the memory"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -56,7 +56,10 @@ def draw_queries(index: Index) -> Queries:
 
 
 def measure_recall(index: Index, queries: Queries) -> dict[str, float]:
-    """Return the share of the ten nearest by exact vectors in floats that the index finds."""
+    """Return the share of the ten nearest by exact vectors in floats that the index finds.
+
+    A query's own paper counts for neither side.
+    """
     selections = index.select(Filters())
     exact = {name: _Nearest(len(vectors)) for name, vectors in queries.vectors.items()}
     begin = 0
@@ -65,16 +68,23 @@ def measure_recall(index: Index, queries: Queries) -> dict[str, float]:
         for name, vectors in queries.vectors.items():
             exact[name].add(vectors @ block.T, begin)
         begin += len(block)
-    _, gone = _deleted_rows(selections)
+    gone = _deleted_rows(selections)
     recall = {}
     for name, vectors in queries.vectors.items():
-        found = 0
+        found = wanted = 0
         for place, vector in enumerate(vectors):
-            truth = [row for row in exact[name].rows[place].tolist() if row not in gone][:K]
-            rows, _ = index.nearest(vector, K, selections, None)
-            found += len(set(truth) & set(rows.tolist()))
-        recall[name] = found / (K * len(vectors))
+            left_out = gone | {int(queries.rows[place])}
+            near, _ = index.nearest(vector, K + 1, selections, None)
+            truth = _first(exact[name].rows[place], left_out)
+            found += len(truth & _first(near, left_out))
+            wanted += len(truth)
+        recall[name] = found / wanted
     return recall
+
+
+def _first(ranked: Ints, left_out: set[int]) -> set[int]:
+    """Return the first ten of ranked rows, without some."""
+    return set([row for row in ranked.tolist() if row not in left_out][:K])
 
 
 class _Nearest:
@@ -102,9 +112,9 @@ def _chunks(index: Index) -> Iterator[list[str]]:
             yield [index.encoder.text(paper.title, paper.abstract) for paper in some]
 
 
-def _deleted_rows(selections: Sequence[Selection]) -> tuple[int, set[int]]:
+def _deleted_rows(selections: Sequence[Selection]) -> set[int]:
     every = np.concatenate([one.every() for one in selections])
-    return len(every), set(np.flatnonzero(~every).tolist())
+    return set(np.flatnonzero(~every).tolist())
 
 
 def measure_known_items(index: Index, queries: Queries) -> dict[str, list[float]]:
@@ -125,17 +135,42 @@ def measure_known_items(index: Index, queries: Queries) -> dict[str, list[float]
     return figures
 
 
-def time_vectors(index: Index, queries: Queries) -> dict[str, float]:
-    """Return milliseconds of a search by vectors, by ours and by a product with all in floats."""
-    selections, vectors = index.select(Filters()), queries.vectors["abstract"]
-    ours = _median_ms(lambda v: index.nearest(v, K, selections, None), vectors)
-    floats = np.concatenate(
-        [block for one in index.segments for _, block in one.segment.vectors.blocks()]
-    ) if _fits(index) else None  # fmt: skip
-    if floats is None:
-        return {"ours": ours}
-    brute = _median_ms(lambda v: np.argpartition(-(floats @ v), K)[:K], vectors[:BRUTE])
-    return {"ours": ours, "brute": brute, "brute_mb": floats.nbytes / 2**20}
+def measure_vectors(folder: str, encoders: str) -> dict[str, float]:
+    """Return milliseconds of searches by vectors, and MB of the process that makes them.
+
+    Args:
+        folder: of the index.
+        encoders: folder of the encoders.
+
+    Returns:
+        The milliseconds of a search of the vectors ("ours"), of encoding an abstract ("encode"),
+        and of a product with all vectors in floats ("brute", if they fit into the memory); the MB
+        that the open index adds to the process ("mb"), and those of the floats ("brute_mb").
+    """
+    before = psutil.Process().memory_info().rss
+    with Index.open(Path(folder), encoders=encoders, whole=False) as index:
+        queries, selections = draw_queries(index), index.select(Filters())
+        vectors = queries.vectors["abstract"]
+        ours = _median_ms(lambda v: index.nearest(v, K, selections, None), vectors)
+        used = (psutil.Process().memory_info().rss - before) / 2**20
+        texts = [index.encoder.text("", paper.abstract) for paper in queries.papers]
+        encode = _median_ms(lambda text: index.encode([text]), texts)
+        return {"ours": ours, "encode": encode, "mb": used, **_time_brute(index, vectors)}
+
+
+def _time_brute(index: Index, vectors: Floats) -> dict[str, float]:
+    """Return the time of a product with all vectors in floats, nothing if they do not fit."""
+    if not _fits(index):
+        return {}
+    floats = np.empty((sum(len(one.segment) for one in index.segments), vectors.shape[1]), "f4")
+    start = 0
+    for one in index.segments:
+        for _, block in one.segment.vectors.blocks():
+            floats[start : start + len(block)] = block
+            start += len(block)
+    nearest = min(K, len(floats) - 1)
+    ms = _median_ms(lambda v: np.argpartition(-(floats @ v), nearest)[:K], vectors[:BRUTE])
+    return {"brute": ms, "brute_mb": floats.nbytes / 2**20}
 
 
 def _fits(index: Index) -> bool:
@@ -144,12 +179,11 @@ def _fits(index: Index) -> bool:
     return bool(4 * count * index.encoder.size < psutil.virtual_memory().available / 2)
 
 
-def _median_ms(search: Callable[[Floats], Any], vectors: Floats) -> float:
-    search(vectors[0])
+def _median_ms(work: Callable[[Any], Any], inputs: Iterable[Any]) -> float:
     times = []
-    for vector in vectors:
+    for one in inputs:
         start = time.perf_counter()
-        search(vector)
+        work(one)
         times.append(time.perf_counter() - start)
     return 1000 * statistics.median(times)
 
@@ -188,19 +222,29 @@ def measure_seed(papers: int) -> dict[str, float]:
 
 
 def measure_index(folder: str, encoders: str) -> dict[str, Any]:
-    """Return all figures of an index but those of the service."""
+    """Return what an index finds: its papers, its recall, and how often titles are found."""
     with Index.open(Path(folder), encoders=encoders, whole=False) as index:
         queries = draw_queries(index)
         return {
             "papers": index.papers,
             "recall": measure_recall(index, queries),
             "known": measure_known_items(index, queries),
-            "vectors": time_vectors(index, queries),
         }
+
+
+def choose_categories(index: Index) -> tuple[str, str]:
+    """Return the category with most papers, and that with fewest of those that fill an answer."""
+    counts = {
+        name: sum(one.count for one in index.select(Filters(categories=(name,))))
+        for name in sorted(index.categories)
+    }
+    enough = {name: count for name, count in counts.items() if count >= K} or counts
+    return max(enough, key=enough.__getitem__), min(enough, key=enough.__getitem__)
 
 
 MEASUREMENTS: dict[str, Callable[..., dict[str, Any]]] = {
     "index": measure_index,
+    "vectors": measure_vectors,
     "seed": lambda papers: measure_seed(int(papers)),
 }
 

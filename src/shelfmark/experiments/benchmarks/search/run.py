@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,11 +18,10 @@ import orjson
 from shelfmark.artifacts.aliases import LATEST
 from shelfmark.config.load import load_index_config
 from shelfmark.core import storage
-from shelfmark.errors import ShelfmarkError
-from shelfmark.experiments.benchmarks import memory
 from shelfmark.experiments.benchmarks.load import start_service
 from shelfmark.experiments.benchmarks.row import Row
 from shelfmark.experiments.benchmarks.search import quality, service
+from shelfmark.experiments.benchmarks.search.child import measure_peak, run_child
 from shelfmark.experiments.benchmarks.search.service import Body, Latency
 from shelfmark.search.index import Index
 from shelfmark.search.manifest import MANIFEST, read_manifest
@@ -52,12 +50,19 @@ def bench_search(overrides: Sequence[str]) -> list[Row]:
             rows += _build([*overrides, f"paths.encoders={encoders}"], index)
         rows += _describe(index)
         rows += _measure_quality(index, encoders)
-        # Segments are never written to, so that links to them are a copy.
         copy = Path(folder, "copy")
-        shutil.copytree(index, copy, copy_function=os.link)
+        shutil.copytree(index, copy, copy_function=_link)
         port, pid = stack.enter_context(_serve(copy, encoders, Path(folder)))
         rows += _measure_service(port, pid, copy, encoders, Path(folder))
     return rows
+
+
+def _link(source: str, target: str) -> None:
+    """Link to a file, which an index never writes to again; copy it to another file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _build(overrides: Sequence[str], index: Path) -> list[Row]:
@@ -65,13 +70,9 @@ def _build(overrides: Sequence[str], index: Path) -> list[Row]:
     own = [word for word in overrides if not word.startswith("paths.index=")]
     command = [sys.executable, "-m", "shelfmark.cli", "index", *own, f"paths.index={index}"]
     start = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    with memory.monitor_peak(process) as monitor:
-        _, errors = process.communicate()
-    if process.returncode:
-        raise ShelfmarkError(errors.strip().splitlines()[-1].removeprefix("error: "))
+    peak = measure_peak(command)
     seconds, papers = time.monotonic() - start, read_manifest(index).papers
-    speed = f"{seconds:,.0f} s, {papers / seconds:,.0f} papers/s, {monitor.peak_mb:,.0f} MB"
+    speed = f"{seconds:,.0f} s, {papers / seconds:,.0f} papers/s, {peak:,.0f} MB"
     return [Row(f"build an index of {papers:,} papers", speed)]
 
 
@@ -89,10 +90,7 @@ def _run(name: str, *arguments: str) -> dict[str, Any]:
         ShelfmarkError: it fails.
     """
     command = [sys.executable, "-m", quality.__name__, name, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ShelfmarkError(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
-    figures: dict[str, Any] = orjson.loads(done.stdout.splitlines()[-1])
+    figures: dict[str, Any] = orjson.loads(run_child(command).splitlines()[-1])
     return figures
 
 
@@ -106,22 +104,30 @@ def _measure_quality(index: Path, encoders: str) -> list[Row]:
         Row(f"title finds its paper, {way}: R@1, R@10", f"{first:.4f}, {among:.4f}")
         for way, (first, among) in run["known"].items()
     ]
-    times = run["vectors"]
-    rows.append(Row("search of the vectors alone, one thread", f"{times['ours']:.1f} ms"))
-    if "brute" in times:
+    return rows + _measure_vectors(index, encoders, run["papers"])
+
+
+def _measure_vectors(index: Path, encoders: str, papers: int) -> list[Row]:
+    run = _run("vectors", str(index), encoders)
+    ours = run["ours"]
+    rows = [
+        Row("search of the vectors alone, queries by vector", f"{ours:.1f} ms, {run['mb']:,.0f} MB",
+            f"with encoding the abstract {ours + run['encode']:.1f} ms")
+    ]  # fmt: skip
+    if "brute" in run:
         rows.append(Row("  beside NumPy, a product with all vectors in floats", "",
-                        f"{times['brute']:.1f} ms, {times['brute_mb']:,.0f} MB",
-                        _ratio(times["brute"], times["ours"])))  # fmt: skip
-    return rows + _measure_seed(run["papers"], times["ours"])
+                        f"{run['brute']:.1f} ms, {run['brute_mb']:,.0f} MB",
+                        _compare(run["brute"] / ours, run["brute_mb"] / run["mb"])))  # fmt: skip
+    return [*rows, _measure_seed(papers, run)]
 
 
-def _measure_seed(papers: int, ours: float) -> list[Row]:
+def _measure_seed(papers: int, ours: dict[str, Any]) -> Row:
     what = f"  beside index=seed: FAISS IVFFlat, {papers:,} made-up vectors of MiniLM's size"
     if find_spec("faiss") is None:
-        return [Row(what, "", "not measured: the extra faiss is not installed")]
+        return Row(what, "", "not measured: the extra faiss is not installed")
     seed = _run("seed", str(papers))
     text = f"{seed['ms']:.1f} ms, {seed['mb']:,.0f} MB, {seed['lists']:,.0f} lists"
-    return [Row(what, "", text, _ratio(seed["ms"], ours))]
+    return Row(what, "", text, _compare(seed["ms"] / ours["ours"], seed["mb"] / ours["mb"]))
 
 
 @contextlib.contextmanager
@@ -130,29 +136,18 @@ def _serve(index: Path, encoders: str, folder: Path) -> Iterator[tuple[int, int]
     models = folder / "models"
     train = [sys.executable, "-m", "shelfmark.cli", "train", *MODEL, f"paths.models={models}",
              f"paths.data={folder / 'data'}", f"paths.reports={folder / 'reports'}"]  # fmt: skip
-    subprocess.run(train, check=True, capture_output=True)
+    run_child(train)
     own = {"SHELFMARK_INDEX": str(index), "SHELFMARK_ENCODERS": encoders}
     with start_service(1, "small", str(models), own) as (url, process):
         yield int(url.rpartition(":")[2]), process.pid
 
 
 def _measure_service(port: int, pid: int, index: Path, encoders: str, folder: Path) -> list[Row]:
-    before = service.memory_of(pid)
-    service.wait_until(service.Searcher(port).is_answered)
+    service.wait_until(service.Searcher(port).is_answered, "opening the index")
     opened = service.memory_of(pid)
-    papers = _read_papers(index, encoders)
-    categories = [paper.categories.split()[0] for paper in papers]
-    common = max(set(categories), key=categories.count)
-    rare = min(set(categories), key=lambda name: (categories.count(name), name))
-    abstracts: list[Body] = [{"abstract": paper.abstract} for paper in papers]
-    ways = {
-        "an abstract": abstracts,
-        f"an abstract, category {common}": [body | {"category": [common]} for body in abstracts],
-        f"an abstract, category {rare}": [body | {"category": [rare]} for body in abstracts],
-        "an abstract, since 2018": [body | {"since": "2018"} for body in abstracts],
-        "a title": [{"text": paper.title} for paper in papers],
-        "an abstract, with the words that decided": [x | {"explain": True} for x in abstracts],
-    }
+    papers, common, rare = _read_papers(index, encoders)
+    ways = _name_searches(papers, common, rare)
+    abstracts = ways["an abstract"]
     rows = [
         Row(f"POST /search, one connection: {what}", _show(service.measure_one(port, bodies)))
         for what, bodies in ways.items()
@@ -163,19 +158,40 @@ def _measure_service(port: int, pid: int, index: Path, encoders: str, folder: Pa
                     f"{several.rate:,.0f} searches/s",
                     f"p99 {several.p99 / several.p50:.1f}x their p50, "
                     f"{several.p99 / one.p50:.1f}x that of one"))  # fmt: skip
-    rows += _show_memory(before, opened, service.memory_of(pid))
+    rows += _show_memory(opened, service.memory_of(pid))
     return rows + _add(port, papers, index, encoders, folder)
 
 
-def _show_memory(
-    before: dict[str, float], opened: dict[str, float], after: dict[str, float]
-) -> list[Row]:
-    def show(used: dict[str, float]) -> str:
-        return f"{used['rss']:,.0f} MB resident, {used['pss']:,.0f} MB proportional"
+def _name_searches(papers: Sequence[PaperRow], common: str, rare: str) -> dict[str, list[Body]]:
+    """Return the searches that are timed: abstracts and titles, with and without filters."""
+    filters: dict[str, Body] = {
+        "": {},
+        f", category {common}": {"category": [common]},
+        f", category {rare}": {"category": [rare]},
+        ", since 2018": {"since": "2018"},
+        ", with the words that decided": {"explain": True},
+    }
+    texts: dict[str, list[Body]] = {
+        "an abstract": [{"abstract": paper.abstract} for paper in papers],
+        "a title": [{"text": paper.title} for paper in papers],
+    }
+    return {
+        what + filtered: [body | more for body in bodies]
+        for what, bodies in texts.items()
+        for filtered, more in filters.items()
+    }
+
+
+def _show_memory(opened: dict[str, float], after: dict[str, float]) -> list[Row]:
+    def show(used: dict[str, float]) -> tuple[str, str]:
+        return (
+            f"{used['rss']:,.0f} MB resident",
+            f"{used['pss']:,.0f} MB proportional, {used['uss']:,.0f} MB private",
+        )
 
     return [
-        Row("memory of the service, the index open", show(opened), show(before) + " before"),
-        Row("  after the searches", show(after)),
+        Row("memory of the service, the index open", *show(opened)),
+        Row("  after the searches", *show(after)),
     ]
 
 
@@ -193,15 +209,19 @@ def _add(
     ]  # fmt: skip
 
 
-def _read_papers(index: Path, encoders: str) -> list[PaperRow]:
+def _read_papers(index: Path, encoders: str) -> tuple[list[PaperRow], str, str]:
+    """Return papers whose texts are queries, a common category and a rare one."""
     with Index.open(index, encoders=encoders, whole=False) as opened:
-        return quality.draw_queries(opened).papers
+        return quality.draw_queries(opened).papers, *quality.choose_categories(opened)
 
 
 def _show(latency: Latency) -> str:
     return f"p50 {latency.p50:.1f} ms, p95 {latency.p95:.1f} ms, p99 {latency.p99:.1f} ms"
 
 
-def _ratio(slow: float, fast: float) -> str:
-    ratio = slow / fast
+def _compare(time: float, memory: float) -> str:
+    return f"{_ratio(time)} the time, {_ratio(memory)} the memory"
+
+
+def _ratio(ratio: float) -> str:
     return f"{ratio:.1f}x" if ratio >= 1 else f"1/{1 / ratio:.1f}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ import orjson
 import psutil
 
 from shelfmark.errors import ShelfmarkError
+from shelfmark.experiments.benchmarks.search.child import run_child
 from shelfmark.search.papers import PaperRow
 
 CONNECTIONS = 8
@@ -54,36 +54,45 @@ class Searcher:
         Raises:
             ShelfmarkError: the service answers with another status than 200.
         """
-        headers = {"Content-Type": "application/json"}
-        self._connection.request("POST", "/search", orjson.dumps(body), headers)
-        response = self._connection.getresponse()
-        content = response.read()
-        if response.status != 200:
-            raise ShelfmarkError(f"POST /search: {response.status} {content[:200].decode()}")
+        status, content = self._post(body)
+        if status != 200:
+            raise _refusal(status, content)
         answer: dict[str, Any] = orjson.loads(content)
         return answer
 
     def is_answered(self) -> bool:
-        """Whether the service has opened its index."""
-        try:
-            self.ask({"text": "robot", "k": 1})
-        except ShelfmarkError:
-            return False
-        return True
+        """Whether the service has opened its index.
+
+        Raises:
+            ShelfmarkError: it has none, or refuses the search.
+        """
+        status, content = self._post({"text": "robot", "k": 1})
+        if status not in (200, 503):
+            raise _refusal(status, content)
+        return status == 200
+
+    def _post(self, body: Body) -> tuple[int, bytes]:
+        headers = {"Content-Type": "application/json"}
+        self._connection.request("POST", "/search", orjson.dumps(body), headers)
+        response = self._connection.getresponse()
+        return response.status, response.read()
 
 
-def wait_until(holds: Callable[[], bool]) -> float:
-    """Wait until a condition holds, and return the seconds that it took.
+def _refusal(status: int, content: bytes) -> ShelfmarkError:
+    return ShelfmarkError(f"POST /search: {status} {content[:200].decode(errors='replace')}")
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    """Wait until a condition holds.
 
     Raises:
-        ShelfmarkError: it does not hold in time.
+        ShelfmarkError: it does not hold in time; names what was waited for.
     """
     start = time.monotonic()
     while not holds():
         if time.monotonic() - start > PATIENCE:
-            raise ShelfmarkError("the service has not opened the index in time")
+            raise ShelfmarkError(f"the service: {what} did not happen in {PATIENCE:.0f} s")
         time.sleep(0.05)
-    return time.monotonic() - start
 
 
 def measure_one(port: int, bodies: Sequence[Body]) -> Latency:
@@ -176,11 +185,9 @@ def measure_addition(port: int, command: Sequence[str], marker: str) -> dict[str
     asking.start()
     try:
         start = time.monotonic()
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise ShelfmarkError(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
+        run_child(command)
         searcher = Searcher(port)
-        wait_until(lambda: _finds(searcher, marker))
+        wait_until(lambda: _finds(searcher, marker), "finding an added paper")
         seconds = time.monotonic() - start
     finally:
         stopped.set()
