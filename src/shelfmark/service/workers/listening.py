@@ -80,7 +80,9 @@ def _is_all_ipv6(host: str) -> bool:
 
 
 def _bind(family: socket.AddressFamily, address: Any) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends small packets at once only on sockets that name their protocol: otherwise the
+    # second packet of an answer waits 40 ms for a client that acknowledges the first one late.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name != "nt":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

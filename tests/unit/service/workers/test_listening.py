@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -123,3 +124,24 @@ def test_a_machine_without_ipv6_listens_on_ipv4(
     assert any(":: is only listened on at 0.0.0.0" in line for line in lines)
     with pytest.raises(ShelfmarkError, match=r"cannot listen on \[::1\]:"):
         listen("::1", port)
+
+
+def test_answers_are_sent_at_once() -> None:
+    """A packet that waits for the acknowledgement of the one before costs 40 ms."""
+
+    async def accept(listener: socket.socket) -> int:
+        accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("socket")
+            accepted.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(answer, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname()[:2])
+            found = await asyncio.wait_for(accepted, PATIENCE)
+            writer.close()
+            return found
+
+    with listening("127.0.0.1", free_port()) as [listener]:
+        assert asyncio.run(accept(listener)) != 0
