@@ -40,8 +40,12 @@ def test_codes_that_are_not_rescored_enough_lose_some(folder: Path) -> None:
 
 
 @pytest.mark.skipif(find_spec("faiss") is None, reason="the extra faiss is not installed")
-def test_the_earlier_setting_takes_lists_that_its_papers_fill() -> None:
-    assert quality.measure_seed(2_000)["lists"] == 2_000 // quality.PER_LIST
+def test_the_earlier_setting_takes_lists_that_its_papers_fill(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    file = folder / "index.faiss"
+    assert quality.build_seed(2_000, str(file)) == {"lists": 2_000 // quality.PER_LIST}
+    assert file.stat().st_size > 2_000 * 4 * quality.SEED_SIZE  # floats, nothing shortened
+    assert quality.measure_seed(str(file))["ms"] > 0
 
 
 def test_added_papers_are_new_and_the_last_has_the_marker(folder: Path) -> None:

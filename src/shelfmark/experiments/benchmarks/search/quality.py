@@ -18,7 +18,8 @@ import psutil
 from shelfmark.core import console
 from shelfmark.core.arrays import Floats, Ints
 from shelfmark.search.filters import Filters, Selection
-from shelfmark.search.index import Index
+from shelfmark.search.index import Index, open_encoder
+from shelfmark.search.manifest import read_manifest
 from shelfmark.search.papers import PaperRow
 from shelfmark.search.query.search_query import SearchQuery
 
@@ -145,10 +146,13 @@ def measure_vectors(folder: str, encoders: str) -> dict[str, float]:
     Returns:
         The milliseconds of a search of the vectors ("ours"), of encoding an abstract ("encode"),
         and of a product with all vectors in floats ("brute", if they fit into the memory); the MB
-        that the open index adds to the process ("mb"), and those of the floats ("brute_mb").
+        that the open index adds to a process with an encoder ("mb"), words and papers included,
+        and those of the floats ("brute_mb").
     """
+    encoder = open_encoder(read_manifest(Path(folder)), Path(folder), encoders)
+    encoder.encode(["a text"])
     before = psutil.Process().memory_info().rss
-    with Index.open(Path(folder), encoders=encoders, whole=False) as index:
+    with Index.open(Path(folder), encoder, whole=False) as index:
         queries, selections = draw_queries(index), index.select(Filters())
         vectors = queries.vectors["abstract"]
         ours = _median_ms(lambda v: index.nearest(v, K, selections, None), vectors)
@@ -188,37 +192,51 @@ def _median_ms(work: Callable[[Any], Any], inputs: Iterable[Any]) -> float:
     return 1000 * statistics.median(times)
 
 
-def measure_seed(papers: int) -> dict[str, float]:
-    """Return the memory and the time of FAISS IVFFlat, of made-up vectors of MiniLM's size.
+def build_seed(papers: int, file: str) -> dict[str, int]:
+    """Write FAISS IVFFlat of made-up vectors of MiniLM's size, and return its number of lists.
 
     Args:
         papers: number of vectors.
+        file: of the index of FAISS.
+    """
+    import faiss
+
+    lists = max(1, min(SEED_LISTS, papers // PER_LIST))
+    inner = faiss.METRIC_INNER_PRODUCT
+    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(SEED_SIZE), SEED_SIZE, lists, inner)
+    index.cp.niter = 4
+    rng = np.random.default_rng(SEED)
+    index.train(_draw_vectors(rng, min(papers, TRAINED)))
+    for begin in range(0, papers, 100_000):
+        index.add(_draw_vectors(rng, min(100_000, papers - begin)))
+    faiss.write_index(index, file)
+    return {"lists": lists}
+
+
+def measure_seed(file: str) -> dict[str, float]:
+    """Return the milliseconds of a search of an index of FAISS by one thread, and its MB.
+
+    Args:
+        file: of the index, which this process reads as a service would.
     """
     import faiss
 
     faiss.omp_set_num_threads(1)
-    rng = np.random.default_rng(SEED)
-    lists = max(1, min(SEED_LISTS, papers // PER_LIST))
+    queries = _draw_vectors(np.random.default_rng(SEED + 1), 100)
     before = psutil.Process().memory_info().rss
-    inner = faiss.METRIC_INNER_PRODUCT
-    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(SEED_SIZE), SEED_SIZE, lists, inner)
-    centres = rng.standard_normal((1000, SEED_SIZE), np.float32)
+    index = faiss.read_index(file)
+    index.nprobe = min(SEED_READ, index.nlist)
+    ms = _median_ms(lambda vector: index.search(vector[None], K), queries)
+    return {"ms": ms, "mb": (psutil.Process().memory_info().rss - before) / 2**20}
 
-    def draw(count: int) -> Floats:
-        some = centres[rng.integers(1000, size=count)]
-        some = some + rng.standard_normal((count, SEED_SIZE), np.float32)
-        return some / np.linalg.norm(some, axis=1, keepdims=True)  # type: ignore[no-any-return]
 
-    index.cp.niter = 4
-    faiss.omp_set_num_threads(2)
-    index.train(draw(min(papers, TRAINED)))
-    for begin in range(0, papers, 100_000):
-        index.add(draw(min(100_000, papers - begin)))
-    faiss.omp_set_num_threads(1)
-    index.nprobe = min(SEED_READ, lists)
-    ms = _median_ms(lambda v: index.search(v[None], K), draw(100))
-    used = (psutil.Process().memory_info().rss - before) / 2**20
-    return {"ms": ms, "mb": used, "lists": lists}
+def _draw_vectors(rng: np.random.Generator, count: int) -> Floats:
+    """Return made-up vectors of unit length around a thousand centres."""
+    centres = np.random.default_rng(SEED).standard_normal((1000, SEED_SIZE), np.float32)
+    some = centres[rng.integers(1000, size=count)]
+    some += rng.standard_normal((count, SEED_SIZE), np.float32)
+    some /= np.linalg.norm(some, axis=1, keepdims=True)
+    return some
 
 
 def measure_index(folder: str, encoders: str) -> dict[str, Any]:
@@ -245,7 +263,8 @@ def choose_categories(index: Index) -> tuple[str, str]:
 MEASUREMENTS: dict[str, Callable[..., dict[str, Any]]] = {
     "index": measure_index,
     "vectors": measure_vectors,
-    "seed": lambda papers: measure_seed(int(papers)),
+    "build-seed": lambda papers, file: build_seed(int(papers), file),
+    "seed": measure_seed,
 }
 
 
