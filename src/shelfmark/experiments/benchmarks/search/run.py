@@ -43,10 +43,10 @@ def bench_search(overrides: Sequence[str]) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         index, encoders = Path(paths.index), paths.encoders
         rows = []
-        if not storage.is_remote(encoders) and not Path(encoders, LATEST).exists():
-            encoders = str(Path(folder, "encoders"))
         if not (index / MANIFEST).exists():
             index = Path(folder, "index")
+            if not storage.is_remote(encoders) and not Path(encoders, LATEST).exists():
+                encoders = str(Path(folder, "encoders"))  # one is trained, and not kept
             rows += _build([*overrides, f"paths.encoders={encoders}"], index)
         rows += _describe(index)
         rows += _measure_quality(index, encoders)
