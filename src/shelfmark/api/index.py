@@ -103,16 +103,19 @@ class Index:
         from shelfmark.search.filters import Filters
         from shelfmark.search.query.search_query import MOST_RESULTS, WORDS, SearchQuery
 
-        if not (isinstance(k, int) and 1 <= k <= MOST_RESULTS):
-            raise ShelfmarkError(f"search: k={k!r}: should be from 1 to {MOST_RESULTS}")
+        for name, value in (("text", text), ("title", title), ("abstract", abstract)):
+            if not isinstance(value, str):
+                raise ShelfmarkError(f"search: {name}={value!r:.60}: should be a text")
+        if type(k) is not int or not 1 <= k <= MOST_RESULTS:
+            raise ShelfmarkError(f"search: k={k!r:.60}: should be from 1 to {MOST_RESULTS}")
         weight = WORDS if words is None else words
-        if not 0 <= weight <= 1:
-            raise ShelfmarkError(f"search: words={weight!r}: should be from 0 to 1")
+        if not isinstance(weight, int | float) or not 0 <= weight <= 1:
+            raise ShelfmarkError(f"search: words={weight!r:.60}: should be from 0 to 1")
         first, last = _day("since", since), _day("until", until)
-        filters = Filters(_names(category), _names(exclude), first, last, primary)
-        query = SearchQuery(
-            text, title, abstract, _names(like), _names(unlike), k, filters, weight, explain=True
-        )
+        included, excluded = _names("category", category), _names("exclude", exclude)
+        near, away = _names("like", like), _names("unlike", unlike)
+        filters = Filters(included, excluded, first, last, bool(primary))
+        query = SearchQuery(text, title, abstract, near, away, k, filters, weight, explain=True)
         [result] = self._index.search([query])
         return result
 
@@ -127,16 +130,29 @@ class Index:
         self.close()
 
 
-def _names(names: Names) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) and names else tuple(names)
+def _names(field: str, names: Names) -> tuple[str, ...]:
+    """Return one name, names with commas between them, or those of a sequence.
+
+    Raises:
+        ShelfmarkError: it is none of these.
+    """
+    some = [names] if isinstance(names, str) else names
+    if not isinstance(some, Sequence) or not all(isinstance(name, str) for name in some):
+        raise ShelfmarkError(f"search: {field}={names!r:.60}: should be a name, or a list of names")
+    return tuple(name.strip() for one in some for name in one.split(",") if name.strip())
 
 
-def _day(name: str, text: str) -> date | None:
-    """Return the day of `since` or `until`, None if it is empty."""
+def _day(field: str, text: str) -> date | None:
+    """Return the day of `since` or `until`, None if it is empty.
+
+    Raises:
+        ShelfmarkError: it is no day.
+    """
     from shelfmark.search.query.values import parse_since, parse_until
 
     try:
-        parse = parse_since if name == "since" else parse_until
+        parse = parse_since if field == "since" else parse_until
         return parse(text) if text else None
-    except ValueError as error:
-        raise ShelfmarkError(f"search: {name}={text!r}: {error}") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        reason = error if isinstance(text, str) else "should be a text, such as 2018-05"
+        raise ShelfmarkError(f"search: {field}={text!r:.60}: {reason}") from None

@@ -83,6 +83,13 @@ def validate_key(key: str, adapter: TypeAdapter[Any], value: Any) -> Any:
         raise ShelfmarkError(f"{key} is invalid") from error
 
 
+def describe_invalid(error: ValidationError) -> str:
+    """Return what is wrong with a card, on one short line: the key, and the reason."""
+    first = first_problem(error)
+    place = one_line(".".join(map(str, first["loc"])))
+    return f"{place} {one_line(describe_problem(first))}".strip()
+
+
 def read_card_file(
     path: Path, parse: Callable[[bytes], Card], missing: str, again: str, most: int = 1 << 20
 ) -> Card:

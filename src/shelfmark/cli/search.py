@@ -11,7 +11,7 @@ import click
 
 from shelfmark.cli.encoders import encoder_option, encoders_option, local_encoder
 from shelfmark.cli.parsing.command import Command, Number, Whole
-from shelfmark.cli.parsing.options import LocalPath, without_empty
+from shelfmark.cli.parsing.options import LocalPath
 from shelfmark.cli.parsing.overrides import (
     INDEX_GROUPS,
     OverridesCommand,
@@ -25,9 +25,19 @@ if TYPE_CHECKING:
     from shelfmark.config.search import IndexSettings
     from shelfmark.embeddings.locate import LocatedEncoder
 
+OF_ADDITIONS = ("paths.", "data.max_bad=", "log_level=")
 index_option = click.option(
     "--index", type=LocalPath(), default="index", show_default=True, help="Folder of the index."
 )
+
+
+def require_paths(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return paths; an empty one, as of a variable that is not set, is refused."""
+    if not all(value.strip() for value in values):
+        raise click.BadParameter("the path is empty", context, parameter)
+    return values
 
 
 @click.command(
@@ -37,7 +47,7 @@ index_option = click.option(
     stopped="the index is unchanged; the same command goes on",
 )
 @click.option(
-    "--add", "files", multiple=True, callback=without_empty,
+    "--add", "files", multiple=True, callback=require_paths,
     help="Add the papers of a file in the layout of arXiv's snapshot, such as a harvest, to the "
     "index; newer records replace older ones. Several with the option again.",
 )  # fmt: skip
@@ -57,11 +67,26 @@ def build_index(overrides: tuple[str, ...], files: tuple[str, ...], encoder: str
     for module, extra in method.needs.items():
         require_extra(module, extra)
     if files:
+        _require_folders_alone(overrides, encoder)
         click.echo(str(add.add_papers(settings, files)))
         return
     with _encoder(encoder, settings, overrides) as located:
         build.build_index(settings, located)
     click.echo(settings.paths.index)
+
+
+def _require_folders_alone(overrides: tuple[str, ...], encoder: str) -> None:
+    """Check that an addition is asked for nothing that the index has decided already."""
+    from shelfmark.artifacts.aliases import LATEST
+    from shelfmark.errors import ShelfmarkError
+
+    if encoder != LATEST:
+        raise ShelfmarkError("--add uses the encoder that made the index: leave --encoder away")
+    for word in overrides:
+        if not word.startswith(OF_ADDITIONS):
+            raise ShelfmarkError(
+                f"{word}: --add takes paths.index, paths.encoders, data.max_bad and log_level alone"
+            )
 
 
 @contextmanager

@@ -83,7 +83,7 @@ class Paths(Strict):
     reports: str
     # Not written while it has the default: older cards lack it.
     encoders: str = Field("encoders", exclude_if=lambda folder: folder == "encoders")
-    index: str = Field("index", exclude_if=lambda folder: folder == "index")
+    index: str = Field("index", min_length=1, exclude_if=lambda folder: folder == "index")
 
 
 class Fractions(Strict):

@@ -16,8 +16,8 @@ import numpy as np
 from shelfmark.core.arrays import Floats, Ints
 from shelfmark.embeddings import artifact
 from shelfmark.embeddings.artifact import OpenEncoder
-from shelfmark.embeddings.locate import locate_encoder
 from shelfmark.errors import ShelfmarkError
+from shelfmark.search.encoder import locate_index_encoder
 from shelfmark.search.filters import Filters, Mask, Selection
 from shelfmark.search.manifest import Manifest, SegmentEntry, read_manifest, require_digest
 from shelfmark.search.papers import PaperRow
@@ -90,6 +90,7 @@ class Index:
         self.segments = segments
         self._deleted = deleted
         self._size = manifest.size
+        self._closed = False
         self._searches = itertools.count(1)
         self._pool = ThreadPoolExecutor(
             os.cpu_count(), "search"
@@ -172,6 +173,8 @@ class Index:
             QueryError: a query holds nothing to search for, or a category is unknown.
             ShelfmarkError: a file is damaged, or a server does not answer.
         """
+        if self._closed:
+            raise ShelfmarkError("the index is closed: open it again")
         results = []
         for query in queries:
             results.append(run_query(self, query, shelf))
@@ -283,6 +286,7 @@ class Index:
         Args:
             after: a newer state of the same index, whose segments stay open.
         """
+        self._closed = True
         self._pool.shutdown()
         shared = set(map(id, after.segments)) if after else set()
         for one in self.segments:
@@ -318,8 +322,7 @@ def open_encoder(manifest: Manifest, folder: Path, encoders: str) -> OpenEncoder
     Raises:
         ShelfmarkError: it is missing, damaged, or another one now.
     """
-    with locate_encoder(manifest.encoder, encoders) as located:
-        require_digest(manifest, folder, located.folder.name, located.digest)
+    with locate_index_encoder(manifest, folder, encoders) as located:
         # One thread: a query is short, and a service has several of them at a time.
         return artifact.load(located.folder, threads=1, digest=located.digest)
 

@@ -15,12 +15,11 @@ import numpy as np
 import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from shelfmark.artifacts.card import STRICT, Sha256, Text, read_card_file
-from shelfmark.config.problems import describe_problem, first_problem
+from shelfmark.artifacts.card import STRICT, Sha256, Text, describe_invalid, read_card_file
 from shelfmark.config.schema import VERSION
 from shelfmark.core import files
 from shelfmark.core.arrays import Ints
-from shelfmark.errors import ShelfmarkError, one_line
+from shelfmark.errors import ShelfmarkError
 from shelfmark.search.filters import Mask
 from shelfmark.search.segment import AGAIN
 
@@ -59,9 +58,9 @@ class DeletedRows:
         try:
             content = files.read_bytes(path)
         except OSError as error:
-            raise ShelfmarkError(f"{path} cannot be read: {error.strerror}; {BUILD}") from error
+            raise ShelfmarkError(f"{path} cannot be read: {error.strerror}; {AGAIN}") from error
         if hashlib.sha256(content).hexdigest() != self.sha256 or len(content) != 8 * self.count:
-            raise ShelfmarkError(f"{path} is damaged; {BUILD}")
+            raise ShelfmarkError(f"{path} is damaged; {AGAIN}")
         mask = np.zeros(papers, bool)
         mask[np.frombuffer(content, np.int64)] = True
         return mask
@@ -137,7 +136,7 @@ class Manifest:
         try:
             manifest: Self = TypeAdapter(cls).validate_json(content)
         except ValidationError as error:
-            raise ShelfmarkError(one_line(describe_problem(first_problem(error)))) from error
+            raise ShelfmarkError(describe_invalid(error)) from error
         return manifest
 
     def write(self, index: Path) -> None:

@@ -15,12 +15,19 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import orjson
 from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 
-from shelfmark.artifacts.card import MOST_FILES, STRICT, FileName, Sha256, Text, read_card_file
-from shelfmark.config.problems import describe_problem, first_problem
+from shelfmark.artifacts.card import (
+    MOST_FILES,
+    STRICT,
+    FileName,
+    Sha256,
+    Text,
+    describe_invalid,
+    read_card_file,
+)
 from shelfmark.core import files, npy
 from shelfmark.core.arrays import Array
 from shelfmark.core.npy import ArraySpec
-from shelfmark.errors import ShelfmarkError, one_line
+from shelfmark.errors import ShelfmarkError
 from shelfmark.search.filters import Columns
 from shelfmark.search.papers import FILE, PaperStore
 from shelfmark.search.vectors.stored import RowFile, StoredVectors
@@ -86,7 +93,7 @@ class SegmentCard:
         try:
             card: Self = TypeAdapter(cls).validate_json(content)
         except ValidationError as error:
-            raise ShelfmarkError(one_line(describe_problem(first_problem(error)))) from error
+            raise ShelfmarkError(describe_invalid(error)) from error
         return card
 
 

@@ -110,6 +110,28 @@ def test_an_unknown_paper_is_named(index: Index) -> None:
     assert result.note == "The index has no paper 2101.99999."
 
 
+def test_a_text_of_identifiers_is_a_set_of_papers(index: Index) -> None:
+    pair = ("1501.00001", "1501.00002")
+    asked = ask(index, "1501.00001, arXiv:1501.00002", k=5)
+    assert ids(asked) == ids(ask(index, like=pair, k=5))
+    missing = ask(index, "https://arxiv.org/abs/2101.99999v2")
+    assert (missing.hits, missing.unknown) == ((), ("https://arxiv.org/abs/2101.99999v2",))
+    assert missing.note == "The index has no paper https://arxiv.org/abs/2101.99999v2."
+
+
+def test_a_set_has_at_most_so_many_papers(index: Index) -> None:
+    with pytest.raises(QueryError, match="like: has 101 papers, more than 100"):
+        ask(index, like=("1501.00001",) * 101)
+
+
+def test_a_closed_index_says_so(built: IndexSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed_encoder.register(monkeypatch)
+    closed = indexes.open_index(built)
+    closed.close()
+    with pytest.raises(ShelfmarkError, match="^the index is closed: open it again$"):
+        ask(closed, "robot")
+
+
 FILTERS = st.builds(
     Filters,
     categories=st.lists(st.sampled_from([*CATEGORIES, "cs", "math"]), max_size=2).map(tuple),
@@ -175,6 +197,12 @@ def test_a_named_paper_that_does_not_pass_the_filters_is_left_out(index: Index) 
     result = ask(index, "1501.00042", filters=Filters(until=date(2010, 1, 10)), k=3)
     assert "1501.00042" not in ids(result)
     assert len(result.hits) == 3
+    assert result.note == "The paper that the text names does not pass the filters."
+
+
+def test_a_category_is_known_by_any_case_and_by_its_old_name(index: Index) -> None:
+    named = [ask(index, "robot", filters=Filters((name,))) for name in ("cs.RO", "CS.ro")]
+    assert ids(named[0]) == ids(named[1]) != []
 
 
 def test_the_words_of_a_query_may_be_unknown(index: Index) -> None:
@@ -186,7 +214,7 @@ def test_the_words_of_a_query_may_be_unknown(index: Index) -> None:
 def test_a_search_for_nothing_and_an_unknown_category_are_refused(index: Index) -> None:
     with pytest.raises(QueryError, match="nothing to search for"):
         ask(index, "  ")
-    with pytest.raises(QueryError, match=r"category: 'cs\.ROO'.*did you mean") as caught:
+    with pytest.raises(QueryError, match=r"category: no such category.*did you mean") as caught:
         ask(index, "robot", filters=Filters(("cs.ROO",)))
     assert caught.value.field == "category"
 

@@ -26,6 +26,8 @@ def test_an_index_is_searched_from_python(index: shelfmark.Index) -> None:
     assert (index.papers, index.encoder, repr(index)) == (60, "hashed", "<Index: 60 papers>")
     found = index.search("unique7", k=3, category="cs", since="2010", until="2010-12")
     assert len(found.hits) == 3
+    both = index.search("unique7", k=3, category="CS.ro , cs.CL", since="2010", until="2010-12")
+    assert both.hits == found.hits
     assert all({"cs.RO", "cs.CL"} & set(hit.categories) for hit in found.hits)
     near = index.search(like="1501.00007", k=5)
     assert "1501.00007" not in [hit.id for hit in near.hits]
@@ -39,7 +41,13 @@ def test_an_index_is_searched_from_python(index: shelfmark.Index) -> None:
         ({"k": 0}, "k=0: should be from 1 to 1000"),
         ({"words": 2}, "words=2: should be from 0 to 1"),
         ({"since": "last year"}, "since='last year': should be a day, a month or a year"),
-        ({"category": "cs.XX"}, "category: 'cs.XX': no such category"),
+        ({"category": "cs.XX"}, "category: no such category"),
+        ({"category": 3}, "category=3: should be a name, or a list of names"),
+        ({"like": [None]}, r"like=\[None\]: should be a name, or a list of names"),
+        ({"since": 2015}, "since=2015: should be a text, such as 2018-05"),
+        ({"title": b"robot"}, "title=b'robot': should be a text"),
+        ({"words": "a"}, "words='a': should be from 0 to 1"),
+        ({"k": True}, "k=True: should be from 1 to 1000"),
     ],
 )
 def test_an_invalid_value_is_one_line(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -23,7 +23,6 @@ from shelfmark.core.files import Location
 from shelfmark.data import inputs, sources
 from shelfmark.data.duplicates import revision_number
 from shelfmark.data.sources.snapshot import parse_revision
-from shelfmark.embeddings.locate import LocatedEncoder, locate_encoder
 from shelfmark.errors import ShelfmarkError
 from shelfmark.search.build.build import (
     deleted_ids,
@@ -35,8 +34,9 @@ from shelfmark.search.build.build import (
     write_segment,
 )
 from shelfmark.search.build.merge import Part
+from shelfmark.search.encoder import locate_index_encoder
 from shelfmark.search.filters import Mask
-from shelfmark.search.manifest import Manifest, SegmentEntry, require_digest, write_deleted
+from shelfmark.search.manifest import Manifest, SegmentEntry, write_deleted
 from shelfmark.search.papers import PaperRow
 from shelfmark.search.segment import Segment, read_card
 from shelfmark.search.vectors.methods import check_method, read_config
@@ -94,11 +94,13 @@ class Plan:
     Attributes:
         added: the papers of the new segment.
         replaced: rows of each old segment, by its name, that the new ones replace.
+        added_ids: identifiers of those papers.
         changes: their numbers.
     """
 
     added: list[Part] = field(default_factory=list)
     replaced: dict[str, list[int]] = field(default_factory=dict)
+    added_ids: set[str] = field(default_factory=set)
     changes: Changes = field(default_factory=Changes)
 
 
@@ -128,7 +130,7 @@ def add_papers(settings: IndexSettings, paths: inputs.Setting) -> Changes:
             update={"index": config, "engine": engine, "seed": seed, "data": data}
         )
         check_method(config, engine, before.size, seed)
-        located = stack.enter_context(_locate_encoder(before, settings, folder))
+        located = stack.enter_context(locate_index_encoder(before, folder, settings.paths.encoders))
         digests = [sources.source_digest("snapshot", path, {}) for path in locations]
         live = [_open(folder, before, entry, stack) for entry in before.segments]
         with open_blocks(folder, data, digests, located, before.size) as blocks:
@@ -144,16 +146,6 @@ def add_papers(settings: IndexSettings, paths: inputs.Setting) -> Changes:
     plan.changes.seconds = time.monotonic() - started
     logger.info("index: {}: {}", folder, plan.changes)
     return plan.changes
-
-
-@contextmanager
-def _locate_encoder(
-    before: Manifest, settings: IndexSettings, folder: Path
-) -> Iterator[LocatedEncoder]:
-    """Yield the encoder of an index, which is the very one that made its vectors."""
-    with locate_encoder(before.encoder, settings.paths.encoders) as located:
-        require_digest(before, folder, located.folder.name, located.digest)
-        yield located
 
 
 def _open(index: Path, manifest: Manifest, entry: SegmentEntry, stack: ExitStack) -> Live:
@@ -187,7 +179,7 @@ class KnownRecords:
         revisions = [_read_revision(record) for _, record in records]
         present = _find_present([key for key, _ in revisions if key], self._live)
         return [
-            revision > 0 and key in present and revision <= _revision(present[key][2])
+            revision > 0 and key in present and revision <= _revision(present[key].paper)
             for key, revision in revisions
         ]
 
@@ -220,46 +212,69 @@ def plan_changes(parts: Sequence[Part], deleted: Sequence[str], live: Sequence[L
         added = [row for row, paper in rows if _plan_paper(plan, paper, present.get(paper.id))]
         if added:
             plan.added.append(Part(part.segment, np.array(added, np.int64)))
-    for name, (one, row, _) in _find_present(deleted, live).items():
-        if not one.deleted[row]:
+    for name, known in _find_present(deleted, live).items():
+        if not known.is_deleted and name not in plan.added_ids:
             plan.changes.deleted += 1
-            plan.replaced.setdefault(one.entry.name, []).append(row)
+            plan.replaced.setdefault(known.one.entry.name, []).append(known.row)
             logger.debug("{}: deleted", name)
     return plan
 
 
-Present = tuple[Live, int, PaperRow]  # the segment of a paper, its row, and the paper
+class Present(NamedTuple):
+    """A paper that the index knows.
+
+    Attributes:
+        one: its segment.
+        row: of the segment.
+        paper: its record.
+    """
+
+    one: Live
+    row: int
+    paper: PaperRow
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the row is deleted, or its paper withdrawn."""
+        return bool(self.one.deleted[self.row])
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """A value that is highest for the row that counts, of several rows of a paper."""
+        return not self.is_deleted, _revision(self.paper)
 
 
 def _find_present(ids: Sequence[str], live: Sequence[Live]) -> dict[str, Present]:
-    """Return the newest record of each paper that the index knows, also of withdrawn papers."""
+    """Return the record of each paper that the index knows; of a deleted one, the newest.
+
+    A deleted or a withdrawn paper has rows that are deleted, and no other.
+    """
     present: dict[str, Present] = {}
     for one in live:
         rows = one.segment.papers.find_ids(ids)
         papers = one.segment.papers.read(list(rows.values()))
         for name, row in rows.items():
-            paper = papers[row]
-            if one.deleted[row] and not paper.withdrawn:
-                continue  # replaced by a newer record, or deleted
-            if name not in present or _revision(present[name][2]) <= _revision(paper):
-                present[name] = one, row, paper
+            found = Present(one, row, papers[row])
+            if name not in present or found.rank >= present[name].rank:
+                present[name] = found
     return present
 
 
 def _plan_paper(plan: Plan, paper: PaperRow, present: Present | None) -> bool:
     """Count a paper, note the row that it replaces, and return whether it is added."""
-    if present is None:
-        plan.changes.new += not paper.withdrawn
-        plan.changes.withdrawn += paper.withdrawn
-        return True
-    one, row, known = present
-    if paper == known or _revision(paper) < _revision(known):
-        plan.changes.unchanged += 1
-        return False
+    if present is not None:
+        known = present.paper
+        newer = _revision(paper) - _revision(known)
+        if paper == known or newer < 0 or (present.is_deleted and newer == 0):
+            plan.changes.unchanged += 1
+            return False
+        if not present.is_deleted:
+            plan.replaced.setdefault(present.one.entry.name, []).append(present.row)
     plan.changes.withdrawn += paper.withdrawn
-    plan.changes.changed += not paper.withdrawn
-    if not one.deleted[row]:
-        plan.replaced.setdefault(one.entry.name, []).append(row)
+    if not paper.withdrawn:
+        plan.changes.new += present is None
+        plan.changes.changed += present is not None
+    plan.added_ids.add(paper.id)
     return True
 
 
@@ -276,14 +291,17 @@ def _apply(
         return before
     generation = before.generation + 1
     kept, merged = _choose_merged(live, plan)
+    for one in live:  # what is written again must be right; of the others, the sizes
+        one.segment.files.check(whole=one in merged)
     entries = [
         write_deleted(folder, one.entry, _rows(plan.replaced, one.entry.name), generation)
         for one in kept
     ]
     entries = [entry for entry in entries if not _is_empty(entry)]
-    parts = [*_live_parts(merged, plan.replaced), *plan.added]
+    remembered = _find_remembered(merged, live, plan)
+    parts = [*_kept_parts(merged, plan.replaced, remembered), *plan.added]
     if parts:
-        entries.append(write_segment(settings, folder, generation, parts, ()))
+        entries.append(write_segment(settings, folder, generation, parts, list(remembered)))
     manifest = replace(
         before, generation=generation, created=str(provenance.stamp()["created"]), segments=entries
     )
@@ -308,15 +326,39 @@ def _choose_merged(live: Sequence[Live], plan: Plan) -> tuple[list[Live], list[L
     return kept, merged
 
 
-def _live_parts(merged: Sequence[Live], replaced: Mapping[str, list[int]]) -> Iterator[Part]:
-    """Yield the papers of segments that are neither replaced nor deleted; withdrawn ones are kept.
+def _find_remembered(
+    merged: Sequence[Live], live: Sequence[Live], plan: Plan
+) -> dict[str, Present]:
+    """Return the deleted rows that are kept, by the identifiers of their papers.
 
-    A withdrawn paper is remembered, so that no older record brings it back.
+    Without them, an older record would bring a deleted or a withdrawn paper back.
     """
+    after = [Live(one.entry, one.segment, _deleted_after(one, plan.replaced)) for one in live]
+    names = {
+        paper.id
+        for one, new in zip(live, after, strict=True)
+        if one in merged
+        for paper in one.segment.papers.read(np.flatnonzero(new.deleted).tolist()).values()
+    }
+    present = _find_present(sorted(names - plan.added_ids), after)
+    return {name: found for name, found in present.items() if found.is_deleted}
+
+
+def _deleted_after(one: Live, replaced: Mapping[str, list[int]]) -> Mask:
+    deleted = one.deleted.copy()
+    deleted[replaced.get(one.entry.name, [])] = True
+    return deleted
+
+
+def _kept_parts(
+    merged: Sequence[Live],
+    replaced: Mapping[str, list[int]],
+    remembered: Mapping[str, Present],
+) -> Iterator[Part]:
+    """Yield the papers of segments that are written again, and those that are remembered."""
     for one in merged:
-        gone = one.deleted.copy()
-        gone[one.segment.papers.withdrawn_rows()] = False
-        gone[replaced.get(one.entry.name, [])] = True
+        gone = _deleted_after(one, replaced)
+        gone[[found.row for found in remembered.values() if found.one.entry is one.entry]] = False
         if not gone.all():
             yield Part(one.segment, np.flatnonzero(~gone))
 

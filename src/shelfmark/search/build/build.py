@@ -77,6 +77,7 @@ def build_index(settings: IndexSettings, located: LocatedEncoder) -> Manifest:
     size = sizes.choose_size(settings.index.size, card.size, card.sizes)
     check_method(settings.index, settings.engine, size, settings.seed)
     with lock_index(folder) as before:
+        _require_replaceable(folder, before, synthetic)
         digests = [sources.source_digest(data.source, path, data.options) for path in paths]
         with open_blocks(folder, data, digests, located, size) as plan:
             counts = make_blocks(plan, data, paths)
@@ -100,6 +101,22 @@ def build_index(settings: IndexSettings, located: LocatedEncoder) -> Manifest:
     return manifest
 
 
+def _require_replaceable(folder: Path, before: Manifest | None, synthetic: bool) -> None:
+    """Check that no real papers are replaced by synthetic ones, which are the default.
+
+    Raises:
+        ShelfmarkError: they would be.
+    """
+    if before is None:
+        return
+    if synthetic and not before.synthetic:
+        raise ShelfmarkError(
+            f"{folder} has {before.papers:,} real papers, which synthetic ones would replace: name "
+            "the papers by data=… and data.path=…, or another folder by paths.index=…"
+        )
+    logger.info("{}: replacing an index of {:,} papers", folder, before.papers)
+
+
 @contextlib.contextmanager
 def lock_index(folder: Path) -> Iterator[Manifest | None]:
     """Hold the lock of an index for a change, and yield its manifest, None without an index.
@@ -109,6 +126,8 @@ def lock_index(folder: Path) -> Iterator[Manifest | None]:
     Raises:
         ShelfmarkError: another process changes it, or the folder cannot be written.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ShelfmarkError(f"{folder} is a file, not the folder of an index")
     with files.report_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = files.try_lock(folder / LOCK)
@@ -169,7 +188,7 @@ def open_blocks(
     place = folder / f"{UNFINISHED}{hashlib.sha256(content).hexdigest()[:10]}"
     for other in folder.glob(f"{UNFINISHED}*"):
         if other != place:
-            logger.info("{}: removed, the blocks of another unfinished build", other)
+            logger.debug("{}: removed, the blocks of another unfinished change", other)
             shutil.rmtree(other, ignore_errors=True)
     with files.report_write_errors(place):
         place.mkdir(exist_ok=True)

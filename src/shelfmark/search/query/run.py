@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from shelfmark.core.arrays import Doubles, Floats, Ints
 from shelfmark.search.query.notes import explain_filters
 from shelfmark.search.query.ranking import boost, fuse
 from shelfmark.search.query.search_query import (
+    MOST_PAPERS,
     Hit,
     QueryError,
     SearchQuery,
@@ -27,7 +28,7 @@ from shelfmark.search.query.values import parse_category
 from shelfmark.search.query.why import explain
 
 if TYPE_CHECKING:
-    from shelfmark.search.filters import Selection
+    from shelfmark.search.filters import Filters, Selection
     from shelfmark.search.index import Index
 
 DEPTH = 200  # papers of each ranking that are joined, at least
@@ -72,12 +73,7 @@ def run_query(index: Index, query: SearchQuery, shelf: ShelfPredictor | None) ->
         QueryError: the query holds nothing to search for, or a category is unknown.
         ShelfmarkError: a file is damaged, or a server does not answer.
     """
-    for field, names in (
-        ("category", query.filters.categories),
-        ("exclude", query.filters.exclude),
-    ):
-        for name in names:
-            _require_category(index, field, name)
+    query = replace(query, filters=_name_categories(index, query.filters))
     subject = read_subject(index, query)
     selections = index.select(query.filters, subject.excluded)
     named = _selected(index, subject.named, query)
@@ -94,33 +90,45 @@ def run_query(index: Index, query: SearchQuery, shelf: ShelfPredictor | None) ->
         hits=_read_hits(index, query, subject, rows, scores, words),
         papers=index.papers,
         selected=selected,
-        note=_note(index, query, subject, len(rows), selected),
+        note=_note(index, query, subject, named, len(rows), selected),
         unknown=subject.unknown,
         shelf=boosted,
     )
 
 
-def _require_category(index: Index, field: str, name: str) -> None:
-    try:
-        parse_category(name, index.categories)
-    except ValueError as error:
-        raise QueryError(field, f"{name!r:.60}: {error}") from None
+def _name_categories(index: Index, filters: Filters) -> Filters:
+    """Return filters with the present names of categories.
+
+    Raises:
+        QueryError: a category is unknown.
+    """
+
+    def parse(field: str, names: Sequence[str]) -> tuple[str, ...]:
+        try:
+            return tuple(parse_category(name, index.categories) for name in names)
+        except ValueError as error:
+            raise QueryError(field, str(error)) from None
+
+    included, excluded = parse("category", filters.categories), parse("exclude", filters.exclude)
+    return replace(filters, categories=included, exclude=excluded)
 
 
 def read_subject(index: Index, query: SearchQuery) -> Subject:
     """Return what a query is about.
 
     Raises:
-        QueryError: the query holds nothing to search for.
+        QueryError: the query holds nothing to search for, or names too many papers.
     """
     if not (query.text.strip() or query.title.strip() or query.abstract.strip() or query.like):
         raise QueryError("", "nothing to search for: give text, title, abstract or like")
-    like, unknown = _find_papers(index, query.like)
+    for field, names in (("like", query.like), ("unlike", query.unlike)):
+        if len(names) > MOST_PAPERS:
+            raise QueryError(field, f"has {len(names):,} papers, more than {MOST_PAPERS}")
+    asked = _identifiers_in(query.text)  # their neighbours are wanted, not those of the digits
+    text = "" if asked else query.text
+    like, unknown = _find_papers(index, [*query.like, *asked])
     unlike, unknown_too = _find_papers(index, query.unlike)
-    named, match = _find_named(index, query)
-    text, by_id = query.text, match == "id"
-    if by_id:  # its neighbours are wanted, not those of the digits
-        like, text = [*like, *named], ""
+    named, match = _find_named(index, asked, text)
     papers = index.read(np.array(like, np.int64))
     title = clean_text(query.title or (papers[0].title if papers else ""))
     abstract = clean_text(query.abstract or text or (papers[0].abstract if papers else ""))
@@ -136,6 +144,16 @@ def read_subject(index: Index, query: SearchQuery) -> Subject:
         excluded=frozenset([*like, *unlike, *named]),
         unknown=(*unknown, *unknown_too),
     )
+
+
+def _identifiers_in(text: str) -> list[str]:
+    """Return the identifiers that a text consists of; none if it holds any other word."""
+    if _identifier(text.strip()) is not None:
+        return [text.strip()]
+    words = text.replace(",", " ").split()
+    if 0 < len(words) <= MOST_PAPERS and all(_identifier(word) is not None for word in words):
+        return words
+    return []
 
 
 def _find_papers(index: Index, names: Sequence[str]) -> tuple[list[int], list[str]]:
@@ -154,14 +172,14 @@ def _identifier(text: str) -> str | None:
 
 
 def _find_named(
-    index: Index, query: SearchQuery
+    index: Index, asked: Sequence[str], text: str
 ) -> tuple[list[int], Literal["id", "title"] | None]:
-    """Return the papers whose identifier, address or title the query's text is."""
-    if (key := _identifier(query.text.strip())) and (rows := index.find_ids([key])):
-        return list(rows.values()), "id"
-    if query.text.strip() and (titled := index.find_title(query.text)):
-        return titled, "title"
-    return [], None
+    """Return the one paper whose identifier is asked for, or those whose title a text is."""
+    if len(asked) == 1:
+        rows, _ = _find_papers(index, asked)
+        return rows, "id" if rows else None
+    titled = index.find_title(text) if text.strip() else []
+    return titled, "title" if titled else None
 
 
 def _vector(
@@ -258,8 +276,24 @@ def _read_hits(
     )
 
 
-def _note(index: Index, query: SearchQuery, subject: Subject, results: int, selected: int) -> str:
-    """Return why there are fewer results than asked for, in one or two sentences."""
+def _note(
+    index: Index,
+    query: SearchQuery,
+    subject: Subject,
+    named: Sequence[int],
+    results: int,
+    selected: int,
+) -> str:
+    """Return why papers are missing, in one or two sentences; "" if none is."""
+    hidden = "The paper that the text names does not pass the filters. "
+    note = hidden if len(named) < len(subject.named) else ""
+    return (note + _explain_few(index, query, subject, results, selected)).strip()
+
+
+def _explain_few(
+    index: Index, query: SearchQuery, subject: Subject, results: int, selected: int
+) -> str:
+    """Return why there are fewer results than asked for; "" if there are as many."""
     if results >= query.k:
         return ""
     if not selected:

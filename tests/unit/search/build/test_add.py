@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shelfmark.cli.main import shelfmark
+from shelfmark.cli.parsing.command import run
 from shelfmark.config.search import IndexSettings
 from shelfmark.errors import ShelfmarkError
 from shelfmark.search.build import add
@@ -72,13 +74,33 @@ def test_a_withdrawn_paper_does_not_come_back_with_an_older_record(
     assert ids(settings, "unique9")[0] == "1501.00009"
 
 
-def test_a_deleted_paper_is_gone_until_it_is_added_again(settings: IndexSettings) -> None:
-    changes = add_records(settings, [{"id": "1501.00011", "deleted": True}])
+def test_a_deleted_paper_is_gone_until_a_newer_record_comes(settings: IndexSettings) -> None:
+    gone: list[Any] = [{"id": "1501.00011", "deleted": True}]
+    changes = add_records(settings, gone)
     assert (changes.deleted, changes.papers) == (1, 49)
     assert "1501.00011" not in ids(settings, "unique11", k=50)
-    assert add_records(settings, [{"id": "1501.00011", "deleted": True}]).deleted == 0
-    assert add_records(settings, [paper_record(11)]).new == 1
+    assert add_records(settings, gone).deleted == 0
+    assert add_records(settings, [paper_record(11)]).unchanged == 1
+    # Nor after its segment was joined with later ones.
+    add_records(settings, paper_records(range(100, 130)))
+    assert len(indexes.open_index(settings).segments) == 1
+    assert add_records(settings, [paper_record(11)]).unchanged == 1
+    assert "1501.00011" not in ids(settings, "unique11", k=50)
+    assert add_records(settings, [newer(11)]).changed == 1
     assert ids(settings, "unique11")[0] == "1501.00011"
+
+
+def test_a_paper_that_came_back_is_found_once_after_its_segments_are_joined(
+    settings: IndexSettings,
+) -> None:
+    add_records(settings, [newer(9, comments="Withdrawn by the authors")])
+    add_records(settings, [newer(9, version=3)])
+    add_records(settings, paper_records(range(100, 150)))
+    index = indexes.open_index(settings)
+    assert (len(index.segments), index.papers) == (1, 100)
+    assert ids(settings, "unique9")[0] == "1501.00009"
+    assert ids(settings, "1501.00009")[0] == "1501.00009"
+    assert add_records(settings, [newer(9)]).unchanged == 1
 
 
 def test_many_additions_leave_few_segments_and_the_papers_of_one_build(
@@ -144,11 +166,37 @@ def test_an_addition_needs_an_index_and_its_encoder(settings: IndexSettings, fol
     with pytest.raises(ShelfmarkError, match="no index in .*missing: build one"):
         add_papers(indexes.index_settings(folder, None, f"paths.index={folder}/missing"), path)
     (folder / "encoders" / "hashed").rename(folder / "encoders" / "kept")
-    with pytest.raises(ShelfmarkError, match="no encoder in"):
+    with pytest.raises(ShelfmarkError, match="does not open in .*no encoder in"):
         add_papers(settings, path)
     indexes.save_encoder(folder, seed=2)
     with pytest.raises(ShelfmarkError, match="the encoder hashed .* made this index, not hashed"):
         add_papers(settings, path)
+
+
+@pytest.mark.parametrize("name", ["vectors.npy", "papers.sqlite", "word_rows.npy"])
+def test_papers_are_not_added_to_a_damaged_index(settings: IndexSettings, name: str) -> None:
+    path = Path(settings.paths.index) / "segments" / "000001" / name
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    for records in ([paper_record(60)], paper_records(range(60, 120))):
+        with pytest.raises(ShelfmarkError, match=f"{name} is damaged"):
+            add_records(settings, records)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--add", ""], ["--add", "more.jsonl", "--encoder", "other"],
+     ["--add", "more.jsonl", "experiment=fast"], ["paths.index="]],
+)  # fmt: skip
+def test_options_that_do_not_apply_to_an_addition_are_refused(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        status = run(shelfmark, ["index", *words], "shelfmark")
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    assert status in (1, 2)
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
 def test_all_papers_cannot_be_deleted(settings: IndexSettings) -> None:

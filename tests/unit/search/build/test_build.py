@@ -153,3 +153,20 @@ def test_a_manifest_names_what_the_index_was_made_of(folder: Path) -> None:
     assert manifest.sources[0]["file"] == "papers.jsonl"
     assert manifest.sources[0]["read"] == manifest.papers == 12
     assert manifest.config["index"]["kind"] == "local"
+
+
+def test_synthetic_papers_do_not_replace_real_ones(folder: Path) -> None:
+    settings = indexes.build(folder, paper_records(range(5)))
+    sample = indexes.index_settings(folder, None, "data.options.papers=600")
+    with (
+        locate_encoder("hashed", settings.paths.encoders) as located,
+        pytest.raises(ShelfmarkError, match="5 real papers, which synthetic ones would replace"),
+    ):
+        build_index(sample, located)
+    assert indexes.open_index(settings).papers == 5
+
+
+def test_a_file_in_place_of_the_folder_is_refused(folder: Path) -> None:
+    (folder / "index").write_text("")
+    with pytest.raises(ShelfmarkError, match="is a file, not the folder of an index"):
+        indexes.build(folder, paper_records(range(5)))
