@@ -37,7 +37,7 @@ def test_help_lists_the_groups_and_examples(tmp_path: Path, words: list[str]) ->
     done = inv(*words, cwd=tmp_path)
     assert done.stdout.startswith("Usage: inv train ")
     for group, names in groups.list_groups().items():
-        absent = group.startswith(("cloud", "encoder"))
+        absent = group.startswith(("cloud", "encoder", "index"))
         assert (f"{group}={'|'.join(names)}" in done.stdout) is not absent
     assert "experiment=fast model.max_depth=4" in done.stdout
 
