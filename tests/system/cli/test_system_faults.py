@@ -30,6 +30,7 @@ import optuna
 from shelfmark.cli.parsing import command
 from shelfmark.cli.main import shelfmark
 from shelfmark.cloud import job, submit
+from shelfmark.config import load
 from shelfmark.evaluation import promote
 from shelfmark.experiments.benchmarks import drift
 from shelfmark.experiments.robustness import report
@@ -39,6 +40,7 @@ from shelfmark.reports import moderators, write
 from tests.support.unprivileged import drop_privileges
 
 fingerprint._language_identifier()  # unpacks a file of its own
+load.load_config()  # imports Hydra: where memory is short, an import ends in any error
 
 def run(words, folder, room, memory, full, closed):
     drop_privileges()
