@@ -22,7 +22,7 @@ def test_the_documentation_works_without_the_internet(
     page.context.route("**/*", block)
     page.goto(f"{address}/docs")
     expect(page.get_by_role("heading", name="Shelfmark")).to_be_visible()
-    expect(page.locator(".opblock")).to_have_count(6)
+    expect(page.locator(".opblock")).to_have_count(9)
     operation = page.locator("#operations-default-predict_predict_post")
     operation.click()
     operation.get_by_role("button", name="Try it out").click()
