@@ -26,6 +26,8 @@ WORD = 64  # bits that are compared at a time
 FITTED = 50_000  # most vectors that the axes are fitted to
 BLOCK = 32_768  # codes that are compared at a time: they fit the cache
 FEW = 8  # of fewer than an eighth of the papers, the codes are gathered first
+WIDER = 25  # by the first half of a code, so many times more are chosen as by the whole
+SHARE = 100  # and at least one paper of so many
 SAMPLED = 64  # one distance of so many tells where the nearest end
 
 
@@ -66,8 +68,15 @@ class CodeIndex(VectorIndex):
         if selection.count * FEW < len(self._vectors):
             rows = selection.rows()
             return np.sort(rows[smallest(distances(self._codes, code, rows), most)])
-        far = distances(self._codes, code)
-        return smallest(far, most, selection.mask)
+        count = max(WIDER * most, len(self._vectors) // SHARE)
+        half = len(code) // 2
+        if not half or selection.count < 2 * count:
+            return smallest(distances(self._codes, code), most, selection.mask)
+        # The first half of a code tells nearly as much: the other is read of the nearest alone.
+        far = distances(self._codes[:half], code[:half])
+        rows = smallest(far, count, selection.mask)
+        far = far[rows] + distances(self._codes[half:], code[half:], rows)
+        return rows[smallest(far, most)]
 
 
 class CodeMethod(VectorMethod):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -187,7 +188,10 @@ class IndexSlot:
             self._serve(index, manifest)
 
     def _serve(self, index: Index, manifest: object) -> None:
+        first = self._indexes.current is None
         self._indexes.replace(index, manifest)
+        if first:  # not at each change: what is frozen as garbage would never be freed
+            gc.freeze()  # or each collection walks through the encoder and its libraries
         self._status = "ready"
         self._encoder = None
         self._note_success()
