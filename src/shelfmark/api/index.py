@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -101,16 +101,10 @@ class Index:
                 damaged.
         """
         from shelfmark.search.filters import Filters
-        from shelfmark.search.query.search_query import MOST_RESULTS, WORDS, SearchQuery
+        from shelfmark.search.query.search_query import WORDS, SearchQuery
 
-        for name, value in (("text", text), ("title", title), ("abstract", abstract)):
-            if not isinstance(value, str):
-                raise ShelfmarkError(f"search: {name}={value!r:.60}: should be a text")
-        if type(k) is not int or not 1 <= k <= MOST_RESULTS:
-            raise ShelfmarkError(f"search: k={k!r:.60}: should be from 1 to {MOST_RESULTS}")
         weight = WORDS if words is None else words
-        if not isinstance(weight, int | float) or not 0 <= weight <= 1:
-            raise ShelfmarkError(f"search: words={weight!r:.60}: should be from 0 to 1")
+        _check_values({"text": text, "title": title, "abstract": abstract}, k, weight)
         first, last = _day("since", since), _day("until", until)
         included, excluded = _names("category", category), _names("exclude", exclude)
         near, away = _names("like", like), _names("unlike", unlike)
@@ -128,6 +122,23 @@ class Index:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _check_values(texts: Mapping[str, str], k: int, weight: float) -> None:
+    """Check the values of a search that are neither names nor days.
+
+    Raises:
+        ShelfmarkError: one is of another type, or out of its range.
+    """
+    from shelfmark.search.query.search_query import MOST_RESULTS
+
+    for field, text in texts.items():
+        if not isinstance(text, str):
+            raise ShelfmarkError(f"search: {field}={text!r:.60}: should be a text")
+    if type(k) is not int or not 1 <= k <= MOST_RESULTS:
+        raise ShelfmarkError(f"search: k={k!r:.60}: should be from 1 to {MOST_RESULTS}")
+    if not isinstance(weight, int | float) or not 0 <= weight <= 1:
+        raise ShelfmarkError(f"search: words={weight!r:.60}: should be from 0 to 1")
 
 
 def _names(field: str, names: Names) -> tuple[str, ...]:
