@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shelfmark.config.schema import Config
     from shelfmark.config.search import IndexSettings
 
+AnySettings = TypeVar("AnySettings", "Config", "EncoderSettings", "IndexSettings")
 OVERRIDE = re.compile(r"^(?:\+{0,2}[A-Za-z_][\w./@-]*=|~[A-Za-z_])")
 EXAMPLES = (
     "experiment=fast model.max_depth=4",
@@ -148,11 +149,8 @@ def load_settings(overrides: Sequence[str]) -> Config:
         ShelfmarkError: an override names nothing, or a value is wrong.
     """
     from shelfmark.config.load import load_config
-    from shelfmark.core import console
 
-    settings = load_config(overrides)
-    console.configure_logging(settings.log_level)
-    return settings
+    return _log_at_level(load_config(overrides))
 
 
 def load_encoder_settings(overrides: Sequence[str]) -> EncoderSettings:
@@ -162,11 +160,8 @@ def load_encoder_settings(overrides: Sequence[str]) -> EncoderSettings:
         ShelfmarkError: an override names nothing, or a value is wrong.
     """
     from shelfmark.config.load import load_encoder_config
-    from shelfmark.core import console
 
-    settings = load_encoder_config(overrides)
-    console.configure_logging(settings.log_level)
-    return settings
+    return _log_at_level(load_encoder_config(overrides))
 
 
 def load_index_settings(overrides: Sequence[str]) -> IndexSettings:
@@ -176,8 +171,13 @@ def load_index_settings(overrides: Sequence[str]) -> IndexSettings:
         ShelfmarkError: an override names nothing, or a value is wrong.
     """
     from shelfmark.config.load import load_index_config
+
+    return _log_at_level(load_index_config(overrides))
+
+
+def _log_at_level(settings: AnySettings) -> AnySettings:
+    """Set logging to the level of a configuration, and return the configuration."""
     from shelfmark.core import console
 
-    settings = load_index_config(overrides)
     console.configure_logging(settings.log_level)
     return settings
