@@ -14,7 +14,7 @@ from shelfmark.config.load import load_config
 from shelfmark.data.sources import sample
 from shelfmark.data.splits import SCHEMA
 from shelfmark.models import artifact
-from shelfmark.models.boosted.fit import fit_model
+from shelfmark.models.boosted.fitting.fit import fit_model
 from shelfmark.models.card import ClassLabel, ModelCard
 
 SETTINGS = (

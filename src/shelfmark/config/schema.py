@@ -190,6 +190,8 @@ class FeaturesConfig(Strict):
     sublinear_tf: bool
     strip_accents: Literal["unicode", "ascii"] | None
     title_weight: float | None = Field(gt=0, le=MOST_WEIGHT)
+    # Not written while disabled: older cards lack it.
+    max_terms: int | None = Field(None, ge=1, exclude_if=lambda value: value is None)
     chosen_terms: int | None = Field(ge=0)
 
     @model_validator(mode="after")
@@ -234,6 +236,9 @@ class StackConfig(Strict):
 
     scorers: ScorersConfig
     folds: int | None = Field(ge=2)
+    # Not written while disabled: older cards lack them.
+    papers: int | None = Field(None, ge=1, exclude_if=lambda value: value is None)
+    max_listed: int | None = Field(None, ge=1, exclude_if=lambda value: value is None)
     min_listed: int | None = Field(ge=1)
 
     @model_validator(mode="after")
@@ -367,8 +372,9 @@ class EngineConfig(Strict):
     def _consistent(self) -> EngineConfig:
         given = [name for name in ("scheduler", "workers", "threads", "memory")
                  if getattr(self, name) is not None]  # fmt: skip
-        if self.kind != "dask" and given:
-            raise ValueError(f"{given[0]} is for engine=dask")
+        taken = {"dask": set(given), "local": {"memory"}}.get(self.kind, set())
+        if not_taken := [name for name in given if name not in taken]:
+            raise ValueError(f"{not_taken[0]} is for engine=dask")
         if (self.kind == "milvus") != (self.uri is not None):
             raise ValueError("uri is for engine=milvus, which needs it")
         if self.scheduler is not None and not {"threads", "memory"}.isdisjoint(given):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 import pyarrow as pa
@@ -39,6 +42,105 @@ ROW_GROUP = 16384
 SALT = b"1254:"
 
 
+class PaperGroups(Protocol):
+    """Papers in groups, of which as many are in memory as are read; worker processes read them too.
+
+    Attributes:
+        groups: the number of papers of each group.
+    """
+
+    @property
+    def groups(self) -> Sequence[int]:
+        """The number of papers of each group."""
+
+    def read(self, columns: list[str] | None = None) -> pa.Table:
+        """Return all papers, or some of their columns."""
+
+    def read_group(self, number: int, columns: list[str] | None = None) -> pa.Table:
+        """Return the papers of one group, or some of their columns."""
+
+
+@dataclass(frozen=True)
+class SplitFile:
+    """The Parquet file of one split, whose row groups are the groups of its papers.
+
+    Args:
+        path: of the file.
+        schema: its columns.
+    """
+
+    path: Path
+    schema: pa.Schema = SCHEMA
+
+    @cached_property
+    def groups(self) -> list[int]:
+        """The number of papers of each row group.
+
+        Raises:
+            ShelfmarkError: the file is missing or damaged.
+        """
+        with self._report_damage(), files.open_regular(self.path):
+            parquet = pq.read_metadata(self.path)
+            return [parquet.row_group(i).num_rows for i in range(parquet.num_row_groups)]
+
+    def read(self, columns: list[str] | None = None) -> pa.Table:
+        """Return all papers, or some of their columns.
+
+        Raises:
+            ShelfmarkError: the file is missing or damaged.
+        """
+        with self._report_damage(), files.open_regular(self.path):
+            return pq.read_table(self.path, columns=columns, schema=self.schema)
+
+    def read_group(self, number: int, columns: list[str] | None = None) -> pa.Table:
+        """Return the papers of one row group, or some of their columns.
+
+        Raises:
+            ShelfmarkError: the file is missing or damaged.
+        """
+        with (
+            self._report_damage(),
+            files.open_regular(self.path),
+            pq.ParquetFile(self.path) as parquet,
+        ):
+            return parquet.read_row_group(number, columns=columns)
+
+    @contextlib.contextmanager
+    def _report_damage(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, pa.ArrowInvalid) as error:
+            raise ShelfmarkError(
+                f"cannot read {self.path}: {error}; remove {self.path.parent} and run shelfmark "
+                "data again"
+            ) from error
+
+
+@dataclass(frozen=True)
+class TableGroups:
+    """A table of papers in memory, in groups.
+
+    Args:
+        table: the papers.
+    """
+
+    table: pa.Table
+
+    @property
+    def groups(self) -> list[int]:
+        """The number of papers of each group."""
+        papers = self.table.num_rows
+        return [min(ROW_GROUP, papers - begin) for begin in range(0, papers, ROW_GROUP)]
+
+    def read(self, columns: list[str] | None = None) -> pa.Table:
+        """Return all papers, or some of their columns."""
+        return self.table.select(columns) if columns else self.table
+
+    def read_group(self, number: int, columns: list[str] | None = None) -> pa.Table:
+        """Return the papers of one group, or some of their columns."""
+        return self.read(columns).slice(number * ROW_GROUP, ROW_GROUP)
+
+
 @dataclass(frozen=True)
 class Splits:
     """A folder of Parquet splits and its data card."""
@@ -52,16 +154,17 @@ class Splits:
         Raises:
             ShelfmarkError: the split is unknown, or its file is missing or damaged.
         """
+        return self.file(split).read(columns)
+
+    def file(self, split: str) -> SplitFile:
+        """Return the file of one split.
+
+        Raises:
+            ShelfmarkError: the split is unknown.
+        """
         if split not in SPLITS:
             raise ShelfmarkError(f"no split {split!r}; there are {', '.join(SPLITS)}")
-        path = self.folder / f"{split}.parquet"
-        try:
-            with files.open_regular(path):
-                return pq.read_table(path, columns=columns, schema=self.schema)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise ShelfmarkError(
-                f"cannot read {path}: {error}; remove {self.folder} and run shelfmark data again"
-            ) from error
+        return SplitFile(self.folder / f"{split}.parquet", self.schema)
 
     @property
     def schema(self) -> pa.Schema:

@@ -21,9 +21,10 @@ from shelfmark.core import checkpoint
 from shelfmark.data import splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
-from shelfmark.models.boosted import engine, features
+from shelfmark.models.boosted import features
 from shelfmark.models.boosted.boosting import BoostingRun
 from shelfmark.models.boosted.dask import trees, workers
+from shelfmark.models.boosted.fitting import engine
 from shelfmark.models.boosted.heads import RerankerHead
 from shelfmark.service.workers import process
 from shelfmark.training import train

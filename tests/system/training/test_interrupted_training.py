@@ -28,7 +28,7 @@ GOES_ON = "stopped: the same command resumes from the finished stages"
 # Imports once what takes longer than such a training, then forks a process for each.
 TRAINER = """
 import json, os, resource, signal, sys
-from shelfmark.models.boosted import engine
+from shelfmark.models.boosted.fitting import engine
 from shelfmark.cli.parsing import command
 from shelfmark.cli.main import shelfmark
 from shelfmark.cloud import job  # with what a training imports

@@ -148,7 +148,7 @@ def test_the_key_covers_all_modules_that_fitting_imports() -> None:
               "artifacts.aliases", "artifacts.digested", "artifacts.store", "artifacts.versions",
               "config.encoders", "embeddings.artifact", "embeddings.card", "embeddings.families",
               "embeddings.locate", "embeddings.protocol"}  # fmt: skip
-    code = "import sys, shelfmark.models.boosted.fit\nprint(*sys.modules)"
+    code = "import sys, shelfmark.models.boosted.fitting.fit\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     imported = {
         name.removeprefix("shelfmark.")

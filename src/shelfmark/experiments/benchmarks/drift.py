@@ -34,7 +34,7 @@ from shelfmark.data.labels import label_of
 from shelfmark.embeddings.artifact import OpenEncoder
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
-from shelfmark.models.boosted.fit import fit_model
+from shelfmark.models.boosted.fitting.fit import fit_model
 from shelfmark.models.card import ClassLabel, ModelCard
 from shelfmark.monitoring import compare as drift
 from shelfmark.monitoring import fingerprint, reference, statistics, windows

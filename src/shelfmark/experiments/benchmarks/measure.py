@@ -33,8 +33,8 @@ from shelfmark.experiments.benchmarks.encoders import time_encoders
 from shelfmark.models import answers, artifact
 from shelfmark.models.boosted import features
 from shelfmark.models.boosted.classifier import BoostedClassifier
-from shelfmark.models.boosted.engine import Engine, open_engine
-from shelfmark.models.boosted.fit import fit_model
+from shelfmark.models.boosted.fitting.engine import Engine, open_engine
+from shelfmark.models.boosted.fitting.fit import fit_model
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 from shelfmark.training import train as training
 

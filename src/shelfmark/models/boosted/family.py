@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from shelfmark.artifacts.digested import DigestedFiles
 from shelfmark.config.schema import Config, EngineConfig
 from shelfmark.core.checkpoint import Checkpoint
-from shelfmark.models.boosted import engine as engines
 from shelfmark.models.boosted.classifier import BoostedClassifier
+from shelfmark.models.boosted.fitting import engine as engines
 from shelfmark.models.boosted.pipeline import PIPELINE, open_pipeline
 from shelfmark.models.card import ModelCard
 from shelfmark.models.protocol import Family, Fitted, RoundCallback
@@ -39,7 +39,9 @@ class BoostedFamily(Family):
         engine: Any = None,
     ) -> Fitted:
         """Fit features, scorers and trees."""
-        from shelfmark.models.boosted.fit import fit_model  # needs pyarrow, which serving does not
+        from shelfmark.models.boosted.fitting.fit import (
+            fit_model,  # needs pyarrow, which serving does not
+        )
 
         return fit_model(config, train, validation, callback, checkpoint, engine)
 

@@ -24,7 +24,7 @@ from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
 from shelfmark.errors import ShelfmarkError
-from shelfmark.models.boosted.engine import LOCAL, Engine
+from shelfmark.models.boosted.fitting.engine import LOCAL, Engine
 from shelfmark.models.boosted.low_rank import LowRankLinear
 from shelfmark.models.boosted.scorers import Bayes, Scorer, Svm
 from shelfmark.models.boosted.stacking import CrossFittedScores

@@ -12,12 +12,15 @@ from sklearn.base import BaseEstimator
 from shelfmark.config.schema import MOST_RANK
 from shelfmark.core import checks
 from shelfmark.core.arrays import Floats, Indicator
+from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
+from shelfmark.models.boosted.fitting.rows import Mask, MatrixRows, PaperLabels, TrainingRows
 from shelfmark.models.boosted.scorers import MOST_SCORES, SEED
 
 MEMORY = (0.9, 0.999)  # of Adam's two moments
 TINY = 1e-8
+STATE = "low_rank-epochs"
 
 
 class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
@@ -94,33 +97,38 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
         """Fit on features of shape (papers, terms); the indicator's first columns are classes."""
-        rng = np.random.default_rng(self.random_state)
-        papers, terms = features.shape
-        width = indicator.shape[1]
-        self.terms_ = rng.standard_normal((terms, self.size), np.float32) * np.float32(0.1)
-        self.labels_ = rng.standard_normal((self.size, width), np.float32)
-        self.labels_ *= np.float32(self.size**-0.5)
-        self.intercept_ = np.zeros(width, np.float32)
-        squares = np.zeros(terms, np.float32)
-        moments = [_Moments.of(self.labels_), _Moments.of(self.intercept_)]
-        steps = self.epochs * -(-papers // self.batch)
-        orders = (rng.permutation(papers) for _ in range(self.epochs))
-        batches = (o[i : i + self.batch] for o in orders for i in range(0, papers, self.batch))
-        for step, rows in enumerate(batches, 1):
-            left = 1 - step / (steps + 1)
-            used, given = self._drop_terms(features[rows], rng)
-            embedded = self.terms_[used]
-            middle = given @ embedded
-            slope = self._slope(middle @ self.labels_ + self.intercept_, indicator[rows], classes)
-            step_of_terms = given.T @ (slope @ self.labels_.T)
-            slopes = (middle.T @ slope, slope.sum(axis=0))
-            squares[used] += np.einsum("ij,ij->i", step_of_terms, step_of_terms) / self.size
-            rates = self.learning_rate * left / (np.sqrt(squares[used]) + TINY)
-            self.terms_[used] = embedded - step_of_terms * rates[:, None].astype(np.float32)
-            for values, gradient, moment in zip(
-                (self.labels_, self.intercept_), slopes, moments, strict=True
-            ):
-                values -= np.float32(self.label_rate * left) * moment.step(gradient, step)
+        return self.fit_rows(MatrixRows(features, PaperLabels.of_indicator(indicator, classes)))
+
+    def fit_rows(
+        self, rows: TrainingRows, chosen: Mask | None = None, states: Checkpoint | None = None
+    ) -> Self:
+        """Fit on the chosen papers of some rows, all if None.
+
+        With `states`, the state is saved there after each epoch, and the next run resumes from it.
+        """
+        papers = rows.shape[0] if chosen is None else int(chosen.sum())
+        trainer = LowRankTrainer(self, rows.shape[1], rows.labels.columns, rows.labels.classes)
+        first = trainer.restore(states.load(STATE)) if states is not None else 0
+        for epoch in range(first, self.epochs):
+            rng = np.random.default_rng([self.random_state, epoch])
+            done = 0
+            for block in rows.blocks(rng):
+                block = block.select(chosen)
+                order = rng.permutation(len(block.papers))
+                for begin in range(0, len(order), self.batch):
+                    batch = order[begin : begin + self.batch]
+                    left = 1 - (epoch + done / papers) / self.epochs
+                    trainer.step(
+                        block.features[batch], rows.labels.indicator(block.papers[batch]), left, rng
+                    )
+                    done += len(batch)
+            if states is not None and epoch + 1 < self.epochs:
+                states.save(STATE, trainer.state(epoch + 1))
+        self.terms_, self.labels_, self.intercept_ = (
+            trainer.terms,
+            trainer.labels,
+            trainer.intercept,
+        )
         return self
 
     def decision_function(self, features: sp.csr_matrix) -> Floats:
@@ -131,24 +139,102 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
         """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
         return np.asarray((row.data[:, None] * self.terms_[row.indices]) @ self.labels_, np.float32)
 
+
+class LowRankTrainer:
+    """The stochastic gradients of a low-rank linear model.
+
+    Args:
+        model: the settings.
+        terms: the number of terms.
+        columns: the number of columns of the indicator.
+        classes: how many of these are classes, the first ones.
+    """
+
+    def __init__(self, model: LowRankLinear, terms: int, columns: int, classes: int) -> None:
+        rng = np.random.default_rng(model.random_state)
+        self._model = model
+        self._classes = classes
+        self.terms = rng.standard_normal((terms, model.size), np.float32)
+        self.terms *= np.float32(0.1)
+        self.labels = rng.standard_normal((model.size, columns), np.float32)
+        self.labels *= np.float32(model.size**-0.5)
+        self.intercept = np.zeros(columns, np.float32)
+        self._squares = np.zeros(terms, np.float32)
+        self._moments = [_Moments.of(self.labels), _Moments.of(self.intercept)]
+        self._steps = 0
+
+    def step(
+        self, features: sp.csr_matrix, indicator: Indicator, left: float, rng: np.random.Generator
+    ) -> None:
+        """Follow the gradient of some papers.
+
+        Args:
+            features: their TF-IDF, shape (papers, terms).
+            indicator: their classes and listed categories, shape (papers, columns).
+            left: the share of the training that is left, by which the rates fall.
+            rng: of the dropped terms.
+        """
+        model = self._model
+        self._steps += 1
+        used, given = self._drop_terms(features, rng)
+        embedded = self.terms[used]
+        middle = given @ embedded
+        slope = self._slope(middle @ self.labels + self.intercept, indicator)
+        step_of_terms = given.T @ (slope @ self.labels.T)
+        slopes = (middle.T @ slope, slope.sum(axis=0))
+        self._squares[used] += np.einsum("ij,ij->i", step_of_terms, step_of_terms) / model.size
+        rates = model.learning_rate * left / (np.sqrt(self._squares[used]) + TINY)
+        self.terms[used] = embedded - step_of_terms * rates[:, None].astype(np.float32)
+        for values, gradient, moment in zip(
+            (self.labels, self.intercept), slopes, self._moments, strict=True
+        ):
+            values -= np.float32(model.label_rate * left) * moment.step(gradient, self._steps)
+
+    def state(self, epochs: int) -> dict[str, Any]:
+        """Return the state after some epochs, as a checkpoint holds it."""
+        return {
+            "epochs": epochs,
+            "steps": self._steps,
+            "terms": self.terms,
+            "labels": self.labels,
+            "intercept": self.intercept,
+            "squares": self._squares,
+            "moments": [vars(moment) for moment in self._moments],
+        }
+
+    def restore(self, state: dict[str, Any] | None) -> int:
+        """Continue from a state, and return the number of epochs that are done."""
+        if state is None:
+            return 0
+        self.terms, self.labels = np.array(state["terms"]), np.array(state["labels"])
+        self.intercept, self._squares = np.array(state["intercept"]), np.array(state["squares"])
+        self._moments = [
+            _Moments(**{name: np.array(values) for name, values in moment.items()})
+            for moment in state["moments"]
+        ]
+        self._steps = int(state["steps"])
+        return int(state["epochs"])
+
     def _drop_terms(
         self, rows: sp.csr_matrix, rng: np.random.Generator
     ) -> tuple[np.ndarray[Any, Any], sp.csr_matrix]:
         """Drop terms at random; return the terms used, and the rows over these alone."""
-        kept = rng.random(rows.nnz, np.float32) >= self.dropout
-        data = rows.data * kept / np.float32(1 - self.dropout)
+        dropout = self._model.dropout
+        kept = rng.random(rows.nnz, np.float32) >= dropout
+        data = rows.data * kept / np.float32(1 - dropout)
         used, place = np.unique(rows.indices, return_inverse=True)
         shape = (rows.shape[0], len(used))
         return used, sp.csr_matrix((data, place.astype(np.int32), rows.indptr), shape)
 
-    def _slope(self, scores: Floats, truth: Indicator, classes: int) -> Floats:
+    def _slope(self, scores: Floats, truth: Indicator) -> Floats:
         """Return the gradient of the loss, a mean over the papers, by their scores."""
+        classes = self._classes
         slope = np.empty_like(scores)
         own = np.exp(scores[:, :classes] - scores[:, :classes].max(axis=1, keepdims=True))
         slope[:, :classes] = own / own.sum(axis=1, keepdims=True) - truth[:, :classes]
         # The same as 1 / (1 + exp(-x)), without an overflow.
         listed = (1 + np.tanh(scores[:, classes:] / 2)) / 2
-        slope[:, classes:] = self.listed_weight * (listed - truth[:, classes:])
+        slope[:, classes:] = self._model.listed_weight * (listed - truth[:, classes:])
         slope /= np.float32(len(scores))
         return slope
 

@@ -17,8 +17,16 @@ from sklearn.svm import LinearSVC
 
 from shelfmark.core import checks
 from shelfmark.core.arrays import Floats, Indicator
+from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
+from shelfmark.models.boosted.fitting.rows import (
+    Mask,
+    MatrixRows,
+    PaperLabels,
+    TrainingRows,
+    gather_rows,
+)
 from shelfmark.models.card import MOST_CLASSES
 
 SEED = checks.integer(0, 2**32 - 1)
@@ -33,8 +41,16 @@ class Scorer(Protocol):
     def shape(self) -> tuple[int, int]:
         """The number of terms and of columns, once it is fitted."""
 
-    def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
-        """Fit on features of shape (papers, terms); the indicator's first columns are classes."""
+    def fit_rows(
+        self, rows: TrainingRows, chosen: Mask | None = None, states: Checkpoint | None = None
+    ) -> Self:
+        """Fit on the chosen papers of some rows, all if None.
+
+        Args:
+            rows: of the training papers.
+            chosen: which papers, shape (papers,).
+            states: where a long fit saves its state, from which the next run resumes it.
+        """
 
     def decision_function(self, features: sp.csr_matrix) -> Floats:
         """Return the scores, shape (papers, columns)."""
@@ -53,6 +69,16 @@ class LinearScorer(Structured, BaseEstimator):  # type: ignore[misc]
 
     weights_: Floats
     intercept_: Floats
+
+    def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
+        """Fit on features of shape (papers, terms); the indicator's first columns are classes."""
+        return self.fit_rows(MatrixRows(features, PaperLabels.of_indicator(indicator, classes)))
+
+    def fit_rows(
+        self, rows: TrainingRows, chosen: Mask | None = None, states: Checkpoint | None = None
+    ) -> Self:
+        """Fit on the chosen papers of some rows, all if None."""
+        raise NotImplementedError
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -93,8 +119,12 @@ class Svm(LinearScorer):
         self.C = C
         self.random_state = random_state
 
-    def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
+    def fit_rows(
+        self, rows: TrainingRows, chosen: Mask | None = None, states: Checkpoint | None = None
+    ) -> Self:
         """Fit one SVM per column; a column of one value gets a constant score."""
+        block = gather_rows(rows, chosen)
+        features, indicator = block.features, rows.labels.indicator(block.papers)
         terms, columns = features.shape[1], indicator.shape[1]
         self.weights_ = np.zeros((terms, columns), np.float32)
         self.intercept_ = np.where(indicator[0], 1, -1).astype(np.float32)
@@ -118,10 +148,16 @@ class Bayes(LinearScorer):
     def __init__(self, alpha: float = 0.02) -> None:
         self.alpha = alpha
 
-    def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
+    def fit_rows(
+        self, rows: TrainingRows, chosen: Mask | None = None, states: Checkpoint | None = None
+    ) -> Self:
         """Fit; the scores of a class without papers come from the smoothing alone."""
         model = MultinomialNB(alpha=self.alpha)
-        model.partial_fit(features, indicator[:, :classes].argmax(axis=1), np.arange(classes))
+        classes = np.arange(rows.labels.classes)
+        for block in rows.blocks():
+            block = block.select(chosen)
+            if len(block.papers):
+                model.partial_fit(block.features, rows.labels.targets[block.papers], classes)
         weights, prior = model.feature_log_prob_.T, np.maximum(model.class_log_prior_, -50)
         # In rows, or each prediction would copy all of it into rows.
         self.weights_ = (weights - weights.mean(axis=1, keepdims=True)).astype(np.float32, "C")

@@ -17,7 +17,7 @@ from shelfmark.core.arrays import Floats, Indicator, Ints
 from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
-from shelfmark.models.boosted.engine import LOCAL, Engine
+from shelfmark.models.boosted.fitting.engine import LOCAL, Engine
 from shelfmark.models.boosted.low_rank import LowRankLinear
 from shelfmark.models.boosted.scorers import CLASS_COUNT, SEED, Bayes, Scorer, Svm
 

@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from shelfmark.models.boosted import engine
+from shelfmark.models.boosted.fitting import engine
 from shelfmark.models.boosted.low_rank import LowRankLinear
 from shelfmark.models.boosted.scorers import Bayes, Scorer, Svm
 from shelfmark.models.boosted.stacking import CrossFittedScores, folds_of

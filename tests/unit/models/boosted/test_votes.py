@@ -22,7 +22,7 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.artifact import Model
 from shelfmark.models.boosted import votes as votes_module
-from shelfmark.models.boosted.voters import find_voters, open_encoder
+from shelfmark.models.boosted.fitting.voters import find_voters, open_encoder
 from shelfmark.models.boosted.votes import BLOCK, RARE, ROWS, NeighbourVotes, _find_largest
 from tests.support import hashed_encoder, tables
 

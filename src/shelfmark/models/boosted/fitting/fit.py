@@ -24,11 +24,11 @@ from shelfmark.models.boosted import features
 from shelfmark.models.boosted.boosting import BoostingRun
 from shelfmark.models.boosted.classifier import BoostedClassifier
 from shelfmark.models.boosted.decision import CalibratedClassifier, CrossLists, temperature_of
-from shelfmark.models.boosted.engine import LOCAL, Engine
+from shelfmark.models.boosted.fitting.engine import LOCAL, Engine
+from shelfmark.models.boosted.fitting.voters import find_voters, open_encoder
 from shelfmark.models.boosted.heads import Head, LinearHead, RerankerHead, TreeHead
 from shelfmark.models.boosted.pipeline import TextPipeline
 from shelfmark.models.boosted.stacking import CrossFittedScores
-from shelfmark.models.boosted.voters import find_voters, open_encoder
 from shelfmark.models.boosted.votes import NeighbourVotes
 from shelfmark.models.protocol import Fitted, RoundCallback
 

@@ -12,7 +12,7 @@ from shelfmark.config.load import load_config
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.boosted import features
-from shelfmark.models.boosted.fit import fit_model
+from shelfmark.models.boosted.fitting.fit import fit_model
 from tests.support import tables
 from tests.support.tables import KINDS, table
 

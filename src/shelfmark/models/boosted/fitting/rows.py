@@ -1,0 +1,235 @@
+"""The TF-IDF rows of the training papers, and their labels, as models are fitted on them.
+
+Rows are read in blocks, each a random sample of all papers, so that stochastic gradients see the
+papers shuffled while no process holds more of them than a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+
+from shelfmark.core import files
+from shelfmark.core.arrays import Array, Indicator, Ints, SmallInts
+from shelfmark.core.npy import write_array
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True)
+class PaperLabels:
+    """The labels of the training papers, which stay in memory: some bytes a paper.
+
+    Args:
+        targets: the class of each paper, shape (papers,).
+        classes: the number of classes.
+        listed: 1 where a paper has a listed category, uint8 CSR of shape (papers, listed).
+    """
+
+    targets: SmallInts
+    classes: int
+    listed: sp.csr_matrix
+
+    @classmethod
+    def of_indicator(cls, indicator: Indicator, classes: int) -> PaperLabels:
+        """Return the labels of an indicator: first the classes, then the listed categories."""
+        targets = indicator[:, :classes].argmax(axis=1).astype(np.int32)
+        return cls(targets, classes, sp.csr_matrix(indicator[:, classes:]))
+
+    @property
+    def columns(self) -> int:
+        """The number of columns of an indicator."""
+        return int(self.classes + self.listed.shape[1])
+
+    def indicator(self, papers: Ints) -> Indicator:
+        """Return the one-hot classes of some papers, then their listed categories.
+
+        The shape is (papers, classes + listed).
+        """
+        indicator = np.zeros((len(papers), self.columns), np.uint8)
+        indicator[np.arange(len(papers)), self.targets[papers]] = 1
+        indicator[:, self.classes :] = self.listed[papers].toarray()
+        return indicator
+
+
+@dataclass(frozen=True)
+class Block:
+    """The rows of some papers.
+
+    Args:
+        papers: their numbers among the training papers, shape (papers,).
+        features: their TF-IDF, float32 of shape (papers, terms).
+    """
+
+    papers: Ints
+    features: sp.csr_matrix
+
+    def select(self, chosen: Mask | None) -> Block:
+        """Return the rows of the papers that a mask of all training papers chooses."""
+        if chosen is None:
+            return self
+        kept = chosen[self.papers]
+        return self if kept.all() else Block(self.papers[kept], self.features[kept])
+
+
+class TrainingRows(Protocol):
+    """The rows of all training papers; worker processes read them too."""
+
+    @property
+    def labels(self) -> PaperLabels:
+        """The labels of the papers."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of papers and of terms."""
+
+    @property
+    def stored(self) -> int:
+        """The number of stored features."""
+
+    def blocks(self, rng: np.random.Generator | None = None) -> Iterator[Block]:
+        """Yield all rows in blocks, each a random sample of all; with `rng`, in a random order."""
+
+
+@dataclass(frozen=True)
+class MatrixRows:
+    """Rows in memory.
+
+    Args:
+        features: TF-IDF of shape (papers, terms).
+        labels: of the papers.
+    """
+
+    features: sp.csr_matrix
+    labels: PaperLabels
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of papers and of terms."""
+        papers, terms = self.features.shape
+        return papers, terms
+
+    @property
+    def stored(self) -> int:
+        """The number of stored features."""
+        return int(self.features.nnz)
+
+    def blocks(self, rng: np.random.Generator | None = None) -> Iterator[Block]:
+        """Yield all rows as one block."""
+        yield Block(np.arange(self.shape[0]), self.features)
+
+
+@dataclass(frozen=True)
+class PartRows:
+    """Rows in files, a part of the papers each.
+
+    The rows of a part lie in a random order, which is cut into as many segments as there are
+    parts; block number s is the segment s of all parts. The files are read and not mapped: pages of
+    a mapped file count as memory of the process.
+
+    Args:
+        folder: of the files.
+        groups: the number of papers of each part.
+        terms: the number of columns.
+        labels: of the papers.
+        seed: of the order of the rows of each part.
+    """
+
+    folder: Path
+    groups: tuple[int, ...]
+    terms: int
+    labels: PaperLabels
+    seed: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of papers and of terms."""
+        return sum(self.groups), self.terms
+
+    @cached_property
+    def stored(self) -> int:
+        """The number of stored features."""
+        return sum(int(ends[-1]) for ends in self._ends)
+
+    def missing(self) -> list[int]:
+        """Return the numbers of the parts that are not written yet."""
+        return [part for part in range(len(self.groups)) if not self._ends_path(part).exists()]
+
+    def write_part(self, part: int, features: sp.csr_matrix) -> None:
+        """Write the rows of a part, in the order of its papers.
+
+        Raises:
+            ShelfmarkError: the disk is full or cannot be written.
+        """
+        rows = features[order_of_part(self.seed, part, self.groups[part])]
+        with files.atomic_write(self._rows_path(part)) as file:
+            file.write(rows.indices.astype(np.int32, copy=False).data)
+            file.write(rows.data.astype(np.float32, copy=False).data)
+        with files.atomic_write(self._ends_path(part)) as file:  # last: the part is complete
+            write_array(file, rows.indptr.astype(np.int64))
+
+    def blocks(self, rng: np.random.Generator | None = None) -> Iterator[Block]:
+        """Yield all rows in blocks, each a random sample of all; with `rng`, in a random order."""
+        numbers = np.arange(len(self.groups)) if rng is None else rng.permutation(len(self.groups))
+        for number in numbers.tolist():
+            yield self.read_block(number)
+
+    def read_block(self, number: int) -> Block:
+        """Return the segments of a number of all parts."""
+        segments = [self._read_segment(part, number) for part in range(len(self.groups))]
+        papers, sizes, indices, data = (
+            np.concatenate(arrays) for arrays in zip(*segments, strict=True)
+        )
+        indptr = np.concatenate([[0], np.cumsum(sizes)])
+        shape = (len(papers), self.terms)
+        return Block(papers, sp.csr_matrix((data, indices, indptr.astype(np.int32)), shape))
+
+    def _read_segment(self, part: int, number: int) -> tuple[Ints, Ints, SmallInts, Array]:
+        """Return papers, sizes of rows, columns and values of a segment of a part."""
+        count, ends = self.groups[part], self._ends[part]
+        edges = np.linspace(0, count, len(self.groups) + 1).astype(int)
+        begin, end = edges[number], edges[number + 1]
+        order = order_of_part(self.seed, part, count)[begin:end]
+        start, stored = int(ends[begin]), int(ends[end] - ends[begin])
+        path = self._rows_path(part)
+        indices = np.fromfile(path, np.int32, stored, offset=4 * start)
+        data = np.fromfile(path, np.float32, stored, offset=4 * (int(ends[-1]) + start))
+        return self._offsets[part] + order, np.diff(ends[begin : end + 1]), indices, data
+
+    @cached_property
+    def _offsets(self) -> Ints:
+        return np.concatenate([[0], np.cumsum(self.groups)])
+
+    @cached_property
+    def _ends(self) -> list[Ints]:
+        return [np.load(self._ends_path(part)) for part in range(len(self.groups))]
+
+    def _rows_path(self, part: int) -> Path:
+        return self.folder / f"{part:05}.rows"
+
+    def _ends_path(self, part: int) -> Path:
+        return self.folder / f"{part:05}.npy"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Without what is cached.
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def order_of_part(seed: int, part: int, papers: int) -> Ints:
+    """Return the random order of the rows of a part."""
+    return np.random.default_rng([seed, part]).permutation(papers)
+
+
+def gather_rows(rows: TrainingRows, chosen: Mask | None = None) -> Block:
+    """Return the rows of the chosen papers in one matrix, in the order of the blocks."""
+    blocks = [block.select(chosen) for block in rows.blocks()]
+    if len(blocks) == 1:
+        return blocks[0]
+    papers = np.concatenate([block.papers for block in blocks])
+    return Block(papers, sp.vstack([block.features for block in blocks], format="csr"))
