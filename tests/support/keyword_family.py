@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 import orjson
-import pyarrow as pa
 from pydantic import Field
 
 from shelfmark.artifacts.digested import DigestedFiles
@@ -19,6 +18,7 @@ from shelfmark.core.arrays import Floats
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.core.npy import ArraySpec
 from shelfmark.data.labels import learn_targets
+from shelfmark.data.splits import PaperGroups
 from shelfmark.models.card import ModelCard
 from shelfmark.models.protocol import Family, Fitted, RoundCallback, WordWeights
 
@@ -73,16 +73,19 @@ class KeywordFamily(Family):
     def fit(
         self,
         config: Config,
-        train: pa.Table,
-        validation: pa.Table,
+        train: PaperGroups,
+        validation: PaperGroups,
         callback: RoundCallback,
         checkpoint: Checkpoint | None = None,
         engine: Any = None,
     ) -> Fitted:
         assert isinstance(config.model, KeywordConfig)
-        targets = learn_targets(train, config.data, None)
+        papers = train.read()
+        targets = learn_targets(papers, config.data, None)
         counts: dict[str, Counter[str]] = {label: Counter() for label in targets.classes}
-        for text, label in zip(train["text"].to_pylist(), train["label"].to_pylist(), strict=True):
+        for text, label in zip(
+            papers["text"].to_pylist(), papers["label"].to_pylist(), strict=True
+        ):
             counts[label].update(set(WORD.findall(text.lower())))
         total = sum(counts.values(), Counter[str]())
         words = {

@@ -63,7 +63,7 @@ class Checkpoint:
         return result
 
     def save(self, name: str, result: object) -> None:
-        """Save the result of a stage, replacing any earlier one.
+        """Save the result of a stage, replacing any earlier one, and remove what is nested in it.
 
         Args:
             name: of the stage.
@@ -77,6 +77,7 @@ class Checkpoint:
             zipfile.ZipFile(file, "w") as archive,
         ):
             _write_result(archive, result)
+        shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def load(self, name: str) -> Any:
         """Return the saved result of a stage, None if it is not saved.
@@ -93,6 +94,10 @@ class Checkpoint:
                 f"{self._path(name)} was not opened: {one_line(error)}; "
                 f"remove {self.folder} to start again"
             ) from error
+
+    def nest_stage(self, name: str) -> Checkpoint:
+        """Return the checkpoint of the parts of one stage, in a folder below that of the stages."""
+        return Checkpoint(self.folder / name)
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:

@@ -14,9 +14,10 @@ from shelfmark.config.schema import DataConfig
 from shelfmark.core.arrays import Indicator, Ints
 from shelfmark.errors import ShelfmarkError
 
-if TYPE_CHECKING:  # the service runs without them
+if TYPE_CHECKING:  # the service runs without the first two
     import pandas as pd
     import pyarrow as pa
+    import scipy.sparse as sp
 
 LEFT_OUT = -1
 
@@ -100,11 +101,22 @@ class Targets:
 
     def membership(self, papers: pa.Table) -> Indicator:
         """Return 1 where a paper has a listed label, primary or not, shape (papers, listed)."""
+        membership: Indicator = self.membership_rows(papers).toarray()
+        return membership
+
+    def membership_rows(self, papers: pa.Table) -> sp.csr_matrix:
+        """Return `membership` as a sparse matrix of shape (papers, listed), for many papers."""
+        import scipy.sparse as sp
+
         rows, names = _labels_of_papers(papers, self.data)
         column = _encode_names(names, self.listed)
-        membership = np.zeros((papers.num_rows, len(self.listed)), np.uint8)
-        membership[rows[column >= 0], column[column >= 0]] = 1
-        return membership
+        shape = papers.num_rows, max(len(self.listed), 1)
+        # A paper may reach one label by several of its categories.
+        cells = np.unique(rows[column >= 0] * shape[1] + column[column >= 0])
+        ends = np.searchsorted(cells // shape[1], np.arange(shape[0] + 1))
+        ones, columns = np.ones(len(cells), np.uint8), (cells % shape[1]).astype(np.int32)
+        matrix = sp.csr_matrix((ones, columns, ends.astype(np.int32)), shape)
+        return matrix[:, : len(self.listed)]
 
     def label_sets(self, papers: pa.Table) -> list[set[str]]:
         """Return the labels of all categories of each paper."""
@@ -115,27 +127,34 @@ class Targets:
                 sets[row].add(name)
         return sets
 
-    def indicator(self, papers: pa.Table) -> Indicator:
-        """Return the one-hot classes, then the membership, shape (papers, classes + listed)."""
-        classes = self.encode(papers)[:, None] == np.arange(len(self.classes))
-        return np.hstack([classes.astype(np.uint8), self.membership(papers)])
 
+def learn_targets(
+    papers: pa.Table, data: DataConfig, min_listed: int | None, max_listed: int | None = None
+) -> Targets:
+    """Return the classes of training papers, and the labels that are cross-listed often.
 
-def learn_targets(papers: pa.Table, data: DataConfig, min_listed: int | None) -> Targets:
-    """Return the classes of training papers, and the labels with `min_listed` cross-lists."""
+    Args:
+        papers: with label and categories.
+        data: the configuration, which maps categories to labels.
+        min_listed: the smallest number of cross-lists of a listed label; None for no listed labels.
+        max_listed: the number of listed labels, those with the most cross-lists; None for all.
+    """
     classes = tuple(sorted(papers["label"].unique().to_pylist()))
     if min_listed is None:
         return Targets(classes, (), data)
     rows, names = _labels_of_papers(papers, data)
-    first = np.diff(rows, prepend=-1) > 0
-    primary = np.asarray(names)[first].astype(object)
-    own = np.repeat(primary, np.diff([*np.flatnonzero(first), len(rows)]))
+    encoded = names.dictionary_encode()
+    known = encoded.dictionary.to_pylist() or [""]
+    code = np.asarray(encoded.indices.fill_null(-1), np.int64)
+    first = np.flatnonzero(np.diff(rows, prepend=-1) > 0)
+    own = np.repeat(code[first], np.diff([*first, len(rows)]))
     # A paper may reach one archive by several of its categories.
-    crossed = {(row, name) for row, name, mine in zip(rows, names.to_pylist(), own, strict=True)
-               if name != mine}  # fmt: skip
-    counts = Counter(name for _, name in crossed)
-    listed = sorted(name for name, papers in counts.items() if name and papers >= min_listed)
-    return Targets(classes, tuple(listed), data)
+    crossed = np.unique((rows * len(known) + code)[(code != own) & (code >= 0)]) % max(
+        len(known), 1
+    )
+    counts = np.bincount(crossed, minlength=len(known))
+    often = [place for place in np.argsort(-counts, kind="stable") if counts[place] >= min_listed]
+    return Targets(classes, tuple(sorted(known[place] for place in often[:max_listed])), data)
 
 
 def _labels_of_papers(papers: pa.Table, data: DataConfig) -> tuple[Ints, pa.Array]:

@@ -18,12 +18,11 @@ from shelfmark.core.arrays import Floats
 from shelfmark.errors import ShelfmarkError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from shelfmark.artifacts.digested import DigestedFiles
     from shelfmark.core.checkpoint import Checkpoint
     from shelfmark.core.npy import ArraySpec
     from shelfmark.data.labels import Targets
+    from shelfmark.data.splits import PaperGroups
     from shelfmark.models.card import ModelCard
 
 # Called after each round or epoch with its number and its losses, {"train": …, "validation": …}.
@@ -147,8 +146,8 @@ class Family(ABC):
     def fit(
         self,
         config: Config,
-        train: pa.Table,
-        validation: pa.Table,
+        train: PaperGroups,
+        validation: PaperGroups,
         callback: RoundCallback,
         checkpoint: Checkpoint | None = None,
         engine: Any = None,
@@ -157,7 +156,7 @@ class Family(ABC):
 
         Args:
             config: the settings; `config.model` is of this family.
-            train: papers with text, label and categories.
+            train: papers with text, label and categories; groups are read one at a time.
             validation: papers not trained on.
             callback: called after each round.
             checkpoint: where finished stages are saved and resumed; None to save none.

@@ -125,9 +125,10 @@ def fit_and_measure(
     Raises:
         ShelfmarkError: the data or the configuration do not allow it.
     """
-    validation = splits.read("validation")
     family = family_of(settings.model.kind)
-    fitted = family.fit(settings, splits.read("train"), validation, callback, checkpoint, engine)
+    papers = splits.file("train"), splits.file("validation")
+    fitted = family.fit(settings, *papers, callback, checkpoint, engine)
+    validation = splits.read("validation")
     model = artifact.Model(fitted.classifier, build_card(settings, name, key, splits, fitted))
     answers = evaluate.predict_table(model, validation)
     thresholds = confidence.choose_thresholds(answers, settings.predict.min_precision)

@@ -127,7 +127,8 @@ def test_an_altered_stage_of_a_checkpoint_is_read_or_refused(tmp_path: Path) -> 
     from tests.support.tables import SETTINGS
 
     texts = papers(60)["text"].to_pylist()
-    fields, words = features.fit_words(load_config([*SETTINGS]).features, texts)
+    fields = features.make_vectorizer(load_config([*SETTINGS]).features).fit(texts)
+    words = fields.transform(texts)
     Checkpoint(tmp_path).save("words", (fields, words.data, words.indices, words.indptr))
     content = (tmp_path / "words.zip").read_bytes()
     check = functools.partial(load_stage, tmp_path)

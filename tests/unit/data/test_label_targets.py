@@ -80,7 +80,6 @@ def test_a_source_without_cross_lists_has_nothing_listed(kind: DataConfig) -> No
     learnt = labels.learn_targets(papers, kind, 1)
     assert learnt.listed == ()
     assert learnt.membership(papers).shape == (3, 0)
-    assert learnt.indicator(papers).shape == (3, len(learnt.classes))
 
 
 def test_numbers_are_places_among_the_classes_and_an_unknown_label_has_none() -> None:
@@ -88,10 +87,19 @@ def test_numbers_are_places_among_the_classes_and_an_unknown_label_has_none() ->
     assert known.encode(filed(DATA[0], "math.PR", "cs.DS", "cs.AI")).tolist() == [1, -1, 0]
 
 
-def test_the_indicator_is_one_class_a_paper_then_what_it_names() -> None:
+def test_the_membership_has_what_a_paper_is_listed_under_once() -> None:
     known = Targets(("cs.AI", "math.PR"), ("cs.DS", "math.PR"), DATA[0])
     papers = filed(DATA[0], "math.PR", "cs.AI cs.DS math.PR", "hep-th cs.DS")
-    assert known.indicator(papers).tolist() == [[0, 1, 0, 1], [1, 0, 1, 1], [0, 0, 1, 0]]
+    assert known.membership(papers).tolist() == [[0, 1], [1, 1], [1, 0]]
+    kind = data("archive")
+    papers = filed(kind, "hep-th cs.DS cs.AI", "math.PR")
+    assert Targets((), ("cs",), kind).membership(papers).tolist() == [[1], [0]]
+
+
+def test_of_many_listed_labels_those_with_the_most_cross_lists_stay() -> None:
+    papers = filed(DATA[0], *["cs.AI cs.DS"] * 3, *["cs.AI math.PR"] * 2, "cs.AI hep-th")
+    assert labels.learn_targets(papers, DATA[0], 1, 2).listed == ("cs.DS", "math.PR")
+    assert labels.learn_targets(papers, DATA[0], 1, 1).listed == ("cs.DS",)
 
 
 def test_shelves_hold_every_category_by_its_label() -> None:

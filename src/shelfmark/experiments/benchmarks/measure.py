@@ -132,7 +132,8 @@ class _TimedEngine:
     def __init__(self, engine: Engine) -> None:
         self.seconds = {"words": 0.0, "scores": 0.0, "trees": 0.0}
         self.count = self._timing("words", engine.count)
-        self.map_to_checkpoint = self._timing("scores", engine.map_to_checkpoint)
+        self.make_rows = self._timing("words", engine.make_rows)
+        self.fit_to_checkpoint = self._timing("scores", engine.fit_to_checkpoint)
         self.grow = self._timing("trees", engine.grow)
         self.worth_distributing = engine.worth_distributing
 

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
 from shelfmark.core import checks
-from shelfmark.core.arrays import Floats, Indicator, Ints
+from shelfmark.core.arrays import Array, Floats, Indicator, Ints
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
 from shelfmark.models.boosted.heads import Head, LinearHead, RerankerHead, TreeHead
@@ -58,10 +58,19 @@ class CrossLists(Structured, BaseEstimator):  # type: ignore[misc]
         checks.require_shape("habits_", self.habits_, (len(self.own), categories))
         checks.require_shape("weights_", self.weights_, (2,))
 
-    def learn_habits(self, targets: Ints, membership: Indicator) -> Self:
-        """Count the categories under which the training papers of each class are listed."""
-        classes = (targets[:, None] == np.arange(len(self.own))).astype(np.float32)
-        share = (classes.T @ membership) / np.maximum(classes.sum(axis=0)[:, None], 1)
+    def learn_habits(self, targets: Array, membership: sp.csr_matrix) -> Self:
+        """Count the categories under which the training papers of each class are listed.
+
+        Args:
+            targets: the class of each paper.
+            membership: 1 where a paper has a listed category, shape (papers, listed).
+        """
+        papers = np.bincount(targets, minlength=len(self.own))
+        ones = np.ones(len(targets), np.float32)
+        ends = np.arange(len(targets) + 1)
+        classes = sp.csr_matrix((ones, targets, ends), (len(targets), len(self.own)))
+        counts = (classes.T @ sp.csr_matrix(membership)).toarray("C")
+        share = counts / np.maximum(papers[:, None], 1)
         self.habits_ = np.log((share + RARE) / (1 - share + RARE)).astype(np.float32)
         return self
 

@@ -17,7 +17,7 @@ from shelfmark.models.card import ModelCard
 from shelfmark.models.protocol import Family, Fitted, RoundCallback
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from shelfmark.data.splits import PaperGroups
 
 
 class BoostedFamily(Family):
@@ -32,8 +32,8 @@ class BoostedFamily(Family):
     def fit(
         self,
         config: Config,
-        train: pa.Table,
-        validation: pa.Table,
+        train: PaperGroups,
+        validation: PaperGroups,
         callback: RoundCallback,
         checkpoint: Checkpoint | None = None,
         engine: Any = None,

@@ -12,19 +12,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
-from loguru import logger
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.pipeline import FeatureUnion
 
 from shelfmark.config.schema import MOST_WEIGHT, FeaturesConfig, StackConfig
 from shelfmark.core import checks
-from shelfmark.core.arrays import Indicator, Ints
-from shelfmark.core.checkpoint import Checkpoint
+from shelfmark.core.arrays import Doubles, Ints
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
-from shelfmark.errors import ShelfmarkError
-from shelfmark.models.boosted.fitting.engine import LOCAL, Engine
+from shelfmark.models.boosted.fitting.rows import MatrixRows, PaperLabels, TrainingRows
 from shelfmark.models.boosted.low_rank import LowRankLinear
 from shelfmark.models.boosted.scorers import Bayes, Scorer, Svm
 from shelfmark.models.boosted.stacking import CrossFittedScores
@@ -122,14 +118,33 @@ class ChosenTerms(Structured, TransformerMixin, BaseEstimator):  # type: ignore[
         if not np.array_equal(place, self.place_):
             raise ValueError("place_ should be that of the columns_")
 
-    def fit(self, features: sp.csr_matrix, targets: np.ndarray[Any, Any]) -> ChosenTerms:
+    def fit(self, features: sp.csr_matrix, targets: Ints) -> ChosenTerms:
         """Choose among features of shape (papers, terms)."""
-        chosen = SelectKBest(chi2, k=self.k).fit(features, targets)
-        self.columns_ = chosen.get_support(indices=True)
-        self.place_ = np.full(features.shape[1], -1, np.int32)
+        classes = np.unique(targets, return_inverse=True)[1].astype(np.int32)
+        nothing = sp.csr_matrix((len(classes), 0), dtype=np.uint8)
+        labels = PaperLabels(classes, int(classes.max()) + 1, nothing)
+        return self.fit_rows(MatrixRows(features, labels))
+
+    def fit_rows(self, rows: TrainingRows) -> ChosenTerms:
+        """Choose among the terms of rows, which are read twice."""
+        terms, classes = rows.shape[1], rows.labels.classes
+        sums = np.zeros((classes, terms))
+        for block in rows.blocks():
+            own = rows.labels.targets[block.papers]
+            one_hot = sp.csr_matrix(
+                (np.ones(len(own)), (own, np.arange(len(own)))), (classes, len(own))
+            )
+            sums += (one_hot @ block.features).toarray()
+        worth = _chi2(sums, np.bincount(rows.labels.targets, minlength=classes))
+        # Of equals the last, as scikit-learn's SelectKBest.
+        self.columns_ = np.sort(np.argsort(worth, kind="stable")[-self.k :])
+        self.place_ = np.full(terms, -1, np.int32)
         self.place_[self.columns_] = np.arange(len(self.columns_))
-        largest = features[:, self.columns_].max(axis=0).toarray()[0]
-        self.largest_ = np.where(largest > 0, largest, 1).astype(features.dtype)
+        largest = np.zeros(len(self.columns_), np.float32)
+        for block in rows.blocks():
+            chosen = block.features[:, self.columns_].max(axis=0).toarray()[0]
+            largest = np.maximum(largest, chosen)
+        self.largest_ = np.where(largest > 0, largest, np.float32(1))
         return self
 
     def transform(self, features: sp.csr_matrix) -> sp.csr_matrix:
@@ -177,86 +192,19 @@ class FastFeatureUnion(Structured, FeatureUnion):  # type: ignore[misc]
         """Return the union of the parts."""
         return cls(state["transformer_list"], transformer_weights=state["transformer_weights"])
 
+    @property
+    def terms(self) -> int:
+        """The number of terms of the fields."""
+        return sum(len(field.vocabulary_) for _, field in self.transformer_list)
+
     def transform(self, given: Any) -> sp.csr_matrix:
         """Return the features of all parts side by side, shape (given, columns)."""
         weights = self.transformer_weights or {}
         parts = ((name, part.transform(given)) for name, part in self.transformer_list)
-        return _join_blocks(
+        return join_blocks(
             [block * np.float32(weights[name]) if name in weights else block
              for name, block in parts]
         )  # fmt: skip
-
-
-def fit_words(
-    config: FeaturesConfig, texts: Sequence[str], engine: Engine = LOCAL
-) -> tuple[FastFeatureUnion, sp.csr_matrix]:
-    """Fit the TF-IDF of texts and, as a separate field, of their titles.
-
-    Args:
-        config: how to read and weigh them.
-        texts: as `shelfmark.arxiv.text.join_texts` returns them.
-        engine: count the n-grams.
-
-    Returns:
-        The fitted fields, and the features, shape (texts, terms), float32.
-
-    Raises:
-        ShelfmarkError: no term is left by `min_df`, `max_df` and `stop_words`.
-    """
-    fields: Steps = []
-    blocks = []
-    try:
-        vectorizer = _vectorizer(config).count_with(engine.count)
-        blocks.append(vectorizer.fit_transform(texts))
-        fields.append(("text", vectorizer))
-    except ValueError as error:
-        raise ShelfmarkError(f"features: {error}; lower min_df or raise max_df") from error
-    if config.title_weight is not None:
-        vectorizer = _vectorizer(config).count_with(engine.count)
-        titled = TitleVectorizer(vectorizer)
-        try:
-            blocks.append(titled.fit_transform(texts) * np.float32(config.title_weight))
-            fields.append(("title", titled))
-        except ValueError:
-            logger.warning("features: the titles hold no term of their own; read with the rest")
-    weights = {"title": config.title_weight} if len(fields) > 1 else None
-    return FastFeatureUnion(fields, transformer_weights=weights), _join_blocks(blocks)
-
-
-def fit_rest(
-    chosen: int | None,
-    stack: CrossFittedScores | None,
-    words: sp.csr_matrix,
-    indicator: Indicator,
-    targets: Ints,
-    checkpoint: Checkpoint,
-    engine: Engine = LOCAL,
-) -> tuple[FastFeatureUnion, sp.csr_matrix]:
-    """Fit the stack's scores and the choice of terms on TF-IDF rows of training papers.
-
-    Args:
-        chosen: how many terms, None for all.
-        stack: unfitted; None for no scores.
-        words: the rows.
-        indicator: of the papers' classes and listed categories.
-        targets: the papers' classes.
-        checkpoint: where what is finished is kept.
-        engine: fit the stack's models.
-
-    Returns:
-        The fitted parts, and the features of the training papers, shape (papers, columns), float32;
-        the scores come first.
-    """
-    parts: Steps = []
-    blocks = []
-    if stack is not None:
-        blocks.append(stack.fit_transform(words, indicator, checkpoint, engine))
-        parts.append(("scores", stack))
-    if chosen != 0:
-        best = ChosenTerms(min(chosen or words.shape[1], words.shape[1]))
-        blocks.append(best.fit_transform(words, targets))
-        parts.append(("terms", best))
-    return FastFeatureUnion(parts), _join_blocks(blocks)
 
 
 def scorers(config: StackConfig, seed: int) -> list[tuple[str, Scorer]]:
@@ -269,6 +217,19 @@ def scorers(config: StackConfig, seed: int) -> list[tuple[str, Scorer]]:
     if config.scorers.bayes is not None:
         made.append(("bayes", Bayes(config.scorers.bayes.alpha)))
     return made
+
+
+def _chi2(sums: Doubles, papers: Ints) -> Doubles:
+    """Return the chi2 of each term from its sums by class, as `sklearn.feature_selection.chi2`.
+
+    Args:
+        sums: of the values of each term, shape (classes, terms).
+        papers: the number of papers of each class.
+    """
+    expected = np.outer(papers / papers.sum(), sums.sum(axis=0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        worth = ((sums - expected) ** 2 / expected).sum(axis=0)
+    return np.asarray(np.nan_to_num(worth, nan=np.finfo(worth.dtype).min))
 
 
 def titles(texts: Sequence[str]) -> list[str]:
@@ -291,7 +252,8 @@ def sparse(features: Any) -> sp.csr_matrix:
     return matrix
 
 
-def _join_blocks(blocks: list[Any]) -> sp.csr_matrix:
+def join_blocks(blocks: list[Any]) -> sp.csr_matrix:
+    """Return the features of all blocks side by side, shape (papers, columns of all blocks)."""
     return sparse(sp.hstack([sp.csr_matrix(block) for block in blocks], format="csr"))
 
 
@@ -301,7 +263,8 @@ def terms(steps: Steps) -> np.ndarray[Any, Any]:
     return np.concatenate([field.get_feature_names_out() for field in fields])
 
 
-def _vectorizer(config: FeaturesConfig) -> FastTfidfVectorizer:
+def make_vectorizer(config: FeaturesConfig) -> FastTfidfVectorizer:
+    """Return an unfitted vectorizer of these settings."""
     return FastTfidfVectorizer(
         max_features=config.max_features,
         ngram_range=config.ngram_range,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -13,11 +13,17 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from shelfmark.core import checks
-from shelfmark.core.arrays import Floats, Indicator, Ints
+from shelfmark.core.arrays import Array, Floats, Indicator, Ints, SmallInts
 from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
 from shelfmark.models.boosted.fitting.engine import LOCAL, Engine
+from shelfmark.models.boosted.fitting.rows import (
+    Mask,
+    MatrixRows,
+    PaperLabels,
+    TrainingRows,
+)
 from shelfmark.models.boosted.low_rank import LowRankLinear
 from shelfmark.models.boosted.scorers import CLASS_COUNT, SEED, Bayes, Scorer, Svm
 
@@ -37,8 +43,11 @@ class CrossFittedScores(Structured, TransformerMixin, BaseEstimator):  # type: i
     Args:
         scorers: pairs of a name and an unfitted scorer.
         classes: how many of the indicator's columns are classes.
-        folds: how many models of each scorer share the cross-fitting; None for no cross-fitting,
-            if nothing is fitted on the scores of training rows.
+        folds: smallest number of folds of the cross-fitting; None for no cross-fitting, if nothing
+            is fitted on the scores of training rows.
+        papers: about how many training papers are scored, and how many a fold has at most; None
+            for all papers and exactly so many folds. A model of each scorer is fitted for each fold
+            that is scored: one, where there are plenty of papers.
         random_state: seed of the folds.
     """
 
@@ -58,11 +67,13 @@ class CrossFittedScores(Structured, TransformerMixin, BaseEstimator):  # type: i
         classes: int,
         folds: int | None = 5,
         random_state: int = 0,
+        papers: int | None = None,
     ) -> None:
         self.scorers = scorers
         self.classes = classes
         self.folds = folds
         self.random_state = random_state
+        self.papers = papers
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -84,95 +95,103 @@ class CrossFittedScores(Structured, TransformerMixin, BaseEstimator):  # type: i
         checks.require_shape("means_", self.means_, (columns,))
         checks.require_shape("deviations_", self.deviations_, (columns,))
 
+    def structure_state(self) -> dict[str, Any]:
+        """Return the state that is saved: without the number of papers, which only a fit reads."""
+        own = vars(self)
+        return {name: own[name] for name in self.STATE if name in own}
+
     def fit(self, features: sp.csr_matrix, indicator: Indicator) -> Self:
         """Fit on all rows; the indicator is one of `Targets`."""
-        with temporary_checkpoint() as checkpoint:
-            self._fit_whole(features, indicator, checkpoint, LOCAL)
+        self.fit_transform(features, indicator)
         return self
 
-    def fit_transform(
-        self,
-        features: sp.csr_matrix,
-        indicator: Indicator,
-        checkpoint: Checkpoint | None = None,
-        engine: Engine = LOCAL,
-    ) -> Floats:
+    def fit_transform(self, features: sp.csr_matrix, indicator: Indicator) -> Floats:
         """Fit, and return the scores of each row by models that did not see it.
 
-        With `checkpoint`, finished models are saved there, and the next run resumes from them.
+        Where not all folds are scored, the rows are those of the folds that are.
         """
-        if checkpoint is None:
-            with temporary_checkpoint() as checkpoint:
-                return self.fit_transform(features, indicator, checkpoint, engine)
-        scores = self._score_training(features, indicator, checkpoint, engine)
-        self.means_, self.deviations_ = scores.mean(axis=0), scores.std(axis=0)
-        return scores
+        rows = MatrixRows(features, PaperLabels.of_indicator(indicator, self.classes))
+        with temporary_checkpoint() as checkpoint:
+            return self.fit_rows(rows, checkpoint).scores
 
-    def _score_training(
-        self,
-        features: sp.csr_matrix,
-        indicator: Indicator,
-        checkpoint: Checkpoint,
-        engine: Engine,
-    ) -> Floats:
-        if self.folds is None:
-            self._fit_whole(features, indicator, checkpoint, engine)
-            return self.transform(features)
-        fold = self._folds(indicator)
-        blocks: list[list[Floats]] = [[] for _ in self.scorers]
-        for place, held in self._fit_all(features, indicator, self.folds, checkpoint, engine):
-            blocks[place].append(held)
-        rows = np.argsort(np.concatenate([np.flatnonzero(fold == i) for i in range(self.folds)]))
-        return np.hstack([np.vstack(parts)[rows] for parts in blocks])
+    def fit_rows(
+        self, rows: TrainingRows, checkpoint: Checkpoint, engine: Engine = LOCAL
+    ) -> PaperScores:
+        """Fit, and return the scores of the scored papers by models that did not see them.
+
+        Finished models are saved in the checkpoint, and the next run resumes from them.
+        """
+        scored = self._score_training(rows, checkpoint, engine)
+        self.means_, self.deviations_ = scored.scores.mean(axis=0), scored.scores.std(axis=0)
+        return scored
 
     def transform(self, features: sp.csr_matrix) -> Floats:
         """Return the scores of papers that were not trained on, shape (papers, columns)."""
         check_is_fitted(self)
         return np.hstack([scorer.decision_function(features) for scorer in self.fitted_])
 
-    def _folds(self, indicator: Indicator) -> Ints:
-        targets = indicator[:, : self.classes].argmax(axis=1)
-        return folds_of(targets, self.folds or 1, self.random_state)
+    def _score_training(
+        self, rows: TrainingRows, checkpoint: Checkpoint, engine: Engine
+    ) -> PaperScores:
+        if self.folds is None:
+            list(self._fit_all(rows, np.zeros(rows.shape[0], np.int32), 0, checkpoint, engine))
+            return _score_papers(self.transform, rows, None)
+        folds, scored = self._count_folds(rows.shape[0])
+        fold = folds_of(rows.labels.targets, folds, self.random_state)
+        blocks: list[list[Floats]] = [[] for _ in self.scorers]
+        for place, held in self._fit_all(rows, fold, scored, checkpoint, engine):
+            blocks[place].append(held)
+        papers = np.concatenate([np.flatnonzero(fold == number) for number in range(scored)])
+        order = np.argsort(papers)
+        scores = np.hstack([np.vstack(parts)[order] for parts in blocks])
+        return PaperScores(papers[order], scores)
 
-    def _fit_whole(
-        self,
-        features: sp.csr_matrix,
-        indicator: Indicator,
-        checkpoint: Checkpoint,
-        engine: Engine,
-    ) -> None:
-        for _ in self._fit_all(features, indicator, 0, checkpoint, engine):
-            pass
+    def _count_folds(self, papers: int) -> tuple[int, int]:
+        """Return the number of folds, and how many of them are scored."""
+        assert self.folds is not None
+        if self.papers is None:
+            return self.folds, self.folds
+        folds = max(self.folds, -(-papers // self.papers))
+        return folds, min(max(round(self.papers * folds / papers), 1), folds)
 
     def _fit_all(
         self,
-        features: sp.csr_matrix,
-        indicator: Indicator,
-        folds: int,
+        rows: TrainingRows,
+        fold: SmallInts,
+        scored: int,
         checkpoint: Checkpoint,
         engine: Engine,
     ) -> Iterator[tuple[int, Floats]]:
-        """Fit every scorer on all rows and on all but each fold; yield the scores of the folds."""
-        fold = self._folds(indicator)
+        """Fit every scorer on all rows and on all but each scored fold; yield the folds' scores."""
         tasks = {
-            f"{name}-{'whole' if number < 0 else number}": _Task(place, scorer, number)
+            f"{name}-{'whole' if number < 0 else number}": _Task(place, scorer, number, fold)
             for place, (name, scorer) in enumerate(self.scorers)
-            for number in range(-1, folds)
+            for number in range(-1, scored)
         }
         missing = [item for item in tasks.items() if item[0] not in checkpoint]
-        if missing and engine.worth_distributing(features.nnz * indicator.shape[1]):
-            work = partial(_fit, self.classes)
-            engine.map_to_checkpoint(
-                work, missing, checkpoint, features, indicator=indicator, fold=fold
-            )
+        if missing and engine.worth_distributing(rows.stored * rows.labels.columns):
+            engine.fit_to_checkpoint(missing, checkpoint, rows)
         self.fitted_ = []
         for name, task in tasks.items():
-            work = partial(task.fit, features, indicator, self.classes, fold)
+            work = partial(task.fit, rows, checkpoint.nest_stage(name))
             result = checkpoint.compute_once(name, work)
             if task.number < 0:
                 self.fitted_.append(result)
             else:
                 yield task.place, result
+
+
+@dataclass(frozen=True)
+class PaperScores:
+    """The scores of some training papers.
+
+    Args:
+        papers: their numbers, rising.
+        scores: shape (papers, columns).
+    """
+
+    papers: Ints
+    scores: Floats
 
 
 @dataclass(frozen=True)
@@ -183,32 +202,40 @@ class _Task:
         place: of the scorer among all.
         scorer: unfitted.
         number: of the fold, negative for all rows.
+        fold: the fold of each paper.
     """
 
     place: int
     scorer: Scorer
     number: int
+    fold: SmallInts
 
-    def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int, fold: Ints) -> Any:
-        """Return the fitted scorer, or the scores of the fold."""
+    def fit(self, rows: TrainingRows, states: Checkpoint | None = None) -> Any:
+        """Return the fitted scorer, or the scores of the fold, in the order of its papers."""
         scorer: Scorer = clone(self.scorer)
         if self.number < 0:
-            return scorer.fit(features, indicator, classes)
-        known, held = fold != self.number, fold == self.number
-        scorer.fit(features[known], indicator[known], classes)
-        return scorer.decision_function(features[held])
+            return scorer.fit_rows(rows, None, states)
+        scorer.fit_rows(rows, self.fold != self.number, states)
+        return _score_papers(scorer.decision_function, rows, self.fold == self.number).scores
 
 
-def _fit(
-    classes: int, task: _Task, features: sp.csr_matrix, indicator: Indicator, fold: Ints
-) -> Any:
-    return task.fit(features, indicator, classes, fold)
+def _score_papers(
+    score: Callable[[sp.csr_matrix], Floats], rows: TrainingRows, chosen: Mask | None
+) -> PaperScores:
+    """Return the scores of the chosen papers, all if None, block by block."""
+    papers, scores = [], []
+    for block in rows.blocks():
+        block = block.select(chosen)
+        papers.append(block.papers)
+        scores.append(score(block.features))
+    order = np.argsort(np.concatenate(papers))
+    return PaperScores(np.concatenate(papers)[order], np.vstack(scores)[order])
 
 
-def folds_of(targets: Ints, folds: int, seed: int) -> Ints:
+def folds_of(targets: Array, folds: int, seed: int) -> SmallInts:
     """Return the fold of each row, stratified: each class is spread evenly over the folds."""
     rng = np.random.default_rng(seed)
-    fold = np.empty(len(targets), np.int64)
+    fold = np.empty(len(targets), np.int32)
     for target in np.unique(targets):
         rows = rng.permutation(np.flatnonzero(targets == target))
         fold[rows] = np.arange(len(rows)) % folds

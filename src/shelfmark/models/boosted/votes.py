@@ -94,15 +94,7 @@ class NeighbourVotes(Structured):
             targets: the class of each paper, -1 for a label that is no class.
             settings: `classes`, `papers` and `sharpness`.
         """
-        known = np.flatnonzero((targets >= 0) & vectors.any(axis=1))
-        rows = np.empty((len(known), vectors.shape[1]), np.int8)
-        scales = np.empty(len(known), np.float32)
-        for begin in range(0, len(known), ROWS):
-            part = slice(begin, begin + ROWS)
-            values = vectors[known[part]]
-            scales[part] = np.abs(values).max(axis=1) / LARGEST
-            rows[part] = np.rint(values / scales[part, None])
-        return cls(encoder, rows, scales, targets[known].astype(np.uint16), **settings)
+        return cls(encoder, *quantize_voters(vectors, targets), **settings)
 
     def check_structure(self) -> None:
         """Check that each training paper has a vector of the encoder's and a class.
@@ -200,6 +192,24 @@ class NeighbourVotes(Structured):
         votes = np.bincount(columns.ravel(), weights.ravel(), len(cosines) * self.classes)
         shares = votes.reshape(len(cosines), self.classes) / weights.sum(axis=1, keepdims=True)
         return np.asarray(shares, np.float32)
+
+
+def quantize_voters(vectors: Floats, targets: Ints) -> tuple[Array, Floats, Array]:
+    """Return rows, scales and targets of the papers that vote, as `NeighbourVotes` holds them.
+
+    Args:
+        vectors: of papers, float32 of shape (papers, size).
+        targets: the class of each paper, -1 for a label that is no class.
+    """
+    known = np.flatnonzero((targets >= 0) & vectors.any(axis=1))
+    rows = np.empty((len(known), vectors.shape[1]), np.int8)
+    scales = np.empty(len(known), np.float32)
+    for begin in range(0, len(known), ROWS):
+        part = slice(begin, begin + ROWS)
+        values = vectors[known[part]]
+        scales[part] = np.abs(values).max(axis=1) / LARGEST
+        rows[part] = np.rint(values / scales[part, None])
+    return rows, scales, targets[known].astype(np.uint16)
 
 
 def _find_largest(values: Floats, count: int) -> Ints:

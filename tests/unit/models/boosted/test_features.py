@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -15,9 +16,13 @@ from sklearn.preprocessing import MaxAbsScaler
 
 from shelfmark.config.load import load_config
 from shelfmark.core import checkpoint
+from shelfmark.data.splits import TableGroups
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import features
 from shelfmark.models.boosted.features import ChosenTerms
+from shelfmark.models.boosted.fitting.joined import fit_joined
+from shelfmark.models.boosted.fitting.rows import MatrixRows, PaperLabels
+from shelfmark.models.boosted.fitting.vocabulary import fit_fields
 from shelfmark.models.boosted.stacking import CrossFittedScores
 
 TEXTS = ["robot arm grasp", "robot walks far", "galaxy dust halo", "galaxy halo robot"] * 5
@@ -31,13 +36,13 @@ def fit(*overrides: str, texts: list[str] = TEXTS) -> tuple[features.Steps, sp.c
     stack, targets = None, LABELS[: len(texts)]
     if settings.model.stack is not None:
         stack = CrossFittedScores(features.scorers(settings.model.stack, 0), classes=2, folds=3)
-    fields, words = features.fit_words(settings.features, texts)
-    indicator = np.eye(2, dtype=np.uint8)[targets]
+    papers = TableGroups(pa.table({"text": texts}))
+    labels = PaperLabels.of_indicator(np.eye(2, dtype=np.uint8)[targets], 2)
+    fields = fit_fields(settings.features, papers, labels)
+    rows = MatrixRows(fields.transform(texts), labels)
     with checkpoint.temporary_checkpoint() as stages:
-        joined, known = features.fit_rest(
-            settings.features.chosen_terms, stack, words, indicator, targets, stages
-        )
-    return [("words", fields), ("joined", joined)], known
+        joined = fit_joined(settings.features.chosen_terms, stack, rows, stages)
+    return [("words", fields), ("joined", joined.union)], joined.features
 
 
 def names(steps: features.Steps) -> list[str]:
@@ -101,7 +106,9 @@ def test_titles_are_what_stands_before_the_end_of_a_line() -> None:
 
 def test_titles_are_a_field_of_their_own_behind_the_text_with_their_weight() -> None:
     settings = load_config([*BASE, "features.title_weight=0.3"]).features
-    fields, words = features.fit_words(settings, TITLED)
+    labels = PaperLabels.of_indicator(np.eye(2, dtype=np.uint8)[LABELS[: len(TITLED)]], 2)
+    fields = fit_fields(settings, TableGroups(pa.table({"text": TITLED})), labels)
+    words = fields.transform(TITLED)
     terms = features.terms([("words", fields)])
     alone: Any = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)
     wanted = alone.fit_transform(features.titles(TITLED)).toarray() * np.float32(0.3)

@@ -14,6 +14,7 @@ from shelfmark.config.load import load_config, load_encoder_config
 from shelfmark.config.schema import Config
 from shelfmark.core.arrays import Floats, Ints
 from shelfmark.data.labels import learn_targets
+from shelfmark.data.splits import TableGroups
 from shelfmark.embeddings import artifact as encoders
 from shelfmark.embeddings.card import EncoderCard
 from shelfmark.embeddings.static.encoder import StaticEncoder
@@ -255,7 +256,9 @@ def voters(folder: Path, *more: str) -> NeighbourVotes:
     settings = load_config([*tables.SETTINGS, *overrides(folder, *more)])
     opened = open_encoder(settings)
     assert opened is not None
-    return find_voters(opened, settings, learn_targets(train, settings.data, None), train)
+    return find_voters(
+        opened, settings, learn_targets(train, settings.data, None), TableGroups(train)
+    )
 
 
 def test_an_encoder_trained_on_another_split_is_refused(tmp_path: Path) -> None:

@@ -16,17 +16,25 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import xgboost
 from distributed import as_completed
 from threadpoolctl import threadpool_limits
 
 from shelfmark.config.schema import EngineConfig
 from shelfmark.core.checkpoint import Checkpoint
+from shelfmark.data.splits import PaperGroups
 from shelfmark.models.boosted.boosting import BoostingRun, Objective, Rows
 from shelfmark.models.boosted.dask import ngrams as partitions
 from shelfmark.models.boosted.dask import trees, workers
 from shelfmark.models.boosted.dask.workers import Workers
+from shelfmark.models.boosted.features import FastFeatureUnion
+from shelfmark.models.boosted.fitting.engine import LOCAL, FitTask
+from shelfmark.models.boosted.fitting.rows import (
+    MatrixRows,
+    PaperLabels,
+    TrainingRows,
+    gather_rows,
+)
 from shelfmark.tfidf.ngrams import Grams, Limits
 from shelfmark.tfidf.tokens import Reader
 
@@ -65,21 +73,30 @@ class DaskEngine:
         """Return True: the configuration asks for the cluster."""
         return True
 
-    def map_to_checkpoint(
+    def make_rows(
         self,
-        work: Callable[..., Any],
-        named: Sequence[tuple[str, Any]],
+        fields: FastFeatureUnion,
+        papers: PaperGroups,
+        labels: PaperLabels,
         checkpoint: Checkpoint,
-        matrix: sp.csr_matrix,
-        **arrays: np.ndarray[Any, Any],
+        seed: int,
+    ) -> TrainingRows:
+        """Weigh the papers on this machine."""
+        return LOCAL.make_rows(fields, papers, labels, checkpoint, seed)
+
+    def fit_to_checkpoint(
+        self, named: Sequence[tuple[str, FitTask]], checkpoint: Checkpoint, rows: TrainingRows
     ) -> None:
-        """Compute each item in a task, and save its result on this machine."""
+        """Fit each model in a task, and save its result on this machine."""
+        whole = gather_rows(rows)
+        order = np.argsort(whole.papers)
+        matrix = MatrixRows(whole.features[order], rows.labels)
 
         def keep_missing() -> None:
-            given = self._client.scatter([matrix, *arrays.values()], hash=False)
+            [there] = self._client.scatter([matrix], hash=False)
             futures = {
-                self._client.submit(_run_isolated, work, item, *given, pure=False): name
-                for name, item in named
+                self._client.submit(_run_isolated, task.fit, there, pure=False): name
+                for name, task in named
                 if name not in checkpoint
             }
             for future in as_completed(list(futures)):

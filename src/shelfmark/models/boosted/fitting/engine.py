@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
-import scipy.sparse as sp
 import xgboost
 from threadpoolctl import threadpool_limits
 
 from shelfmark.config.schema import EngineConfig
-from shelfmark.core import parallel, project
-from shelfmark.core.arrays import Array
+from shelfmark.core import console, parallel, project
 from shelfmark.core.checkpoint import Checkpoint
+from shelfmark.data.splits import PaperGroups
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import boosting
 from shelfmark.models.boosted.boosting import BoostingRun, Objective, Rows
+from shelfmark.models.boosted.fitting.rows import PaperLabels, PartRows, TrainingRows
 from shelfmark.tfidf import counts
 from shelfmark.tfidf.ngrams import Grams, Limits
 from shelfmark.tfidf.tokens import Reader
+
+if TYPE_CHECKING:
+    from shelfmark.models.boosted.features import FastFeatureUnion
 
 WORTH_DISTRIBUTING = (
     1 << 26
 )  # stored features x columns: less does not repay the start of processes
 
-Item = TypeVar("Item")
+
+WORTH_SHARING = 4  # groups of papers: fewer do not repay the start of processes
+WORDS = "words"  # the stage of the fitted fields
+ROWS = "rows"  # the folder of the rows
+
+
+class FitTask(Protocol):
+    """A fit that another process can do."""
+
+    def fit(self, rows: TrainingRows, states: Checkpoint | None = None) -> Any:
+        """Return what a checkpoint can hold; `states` is where a long fit saves its state."""
 
 
 class Engine(Protocol):
@@ -38,21 +52,31 @@ class Engine(Protocol):
     ) -> tuple[list[str], Grams]:
         """Return exactly the result of `counts.count_terms`."""
 
-    def worth_distributing(self, work: int) -> bool:
-        """Whether `map_to_checkpoint` is worth its overhead; work is stored features x columns."""
-
-    def map_to_checkpoint(
+    def make_rows(
         self,
-        work: Callable[..., Any],
-        named: Sequence[tuple[str, Item]],
+        fields: FastFeatureUnion,
+        papers: PaperGroups,
+        labels: PaperLabels,
         checkpoint: Checkpoint,
-        matrix: sp.csr_matrix,
-        **arrays: Array,
-    ) -> None:
-        """Call a function of some module with each item, the matrix and the arrays in their order.
+        seed: int,
+    ) -> TrainingRows:
+        """Return the TF-IDF rows of training papers by fitted fields.
 
-        The result for an item is saved in the checkpoint, under the item's name.
+        Args:
+            fields: of the texts and titles, saved in the checkpoint as the stage `WORDS`.
+            papers: with a text each.
+            labels: of the papers.
+            checkpoint: where the rows are kept that an earlier run made.
+            seed: of the order of the rows.
         """
+
+    def worth_distributing(self, work: int) -> bool:
+        """Whether `fit_to_checkpoint` is worth its overhead; work is stored features x columns."""
+
+    def fit_to_checkpoint(
+        self, named: Sequence[tuple[str, FitTask]], checkpoint: Checkpoint, rows: TrainingRows
+    ) -> None:
+        """Fit each task on the rows, and save its result in the checkpoint, under its name."""
 
     def grow(
         self, run: BoostingRun, objective: Objective, train: Rows, validation: Rows
@@ -73,24 +97,39 @@ class LocalEngine:
         """Count in this process."""
         return counts.count_terms(documents, reader, limits)
 
+    def make_rows(
+        self,
+        fields: FastFeatureUnion,
+        papers: PaperGroups,
+        labels: PaperLabels,
+        checkpoint: Checkpoint,
+        seed: int,
+    ) -> TrainingRows:
+        """Weigh the groups of papers in processes, each of which writes a part of the rows."""
+        folder = checkpoint.folder / ROWS
+        folder.mkdir(exist_ok=True)
+        rows = PartRows(folder, tuple(papers.groups), fields.terms, labels, seed)
+        missing = rows.missing()
+        if len(missing) < WORTH_SHARING:
+            work, workers = partial(_write_part, fields, papers, rows), 0
+        else:
+            work, workers = partial(_write_part_in_process, checkpoint, papers, rows), None
+        with console.progress("weighing words", len(missing)) as bar:
+            for _ in parallel.map_in_order(work, missing, workers):
+                bar.advance()
+        return rows
+
     def worth_distributing(self, work: int) -> bool:
         """Whether the work takes longer than the start of processes."""
         return work > WORTH_DISTRIBUTING
 
-    def map_to_checkpoint(
-        self,
-        work: Callable[..., Any],
-        named: Sequence[tuple[str, Item]],
-        checkpoint: Checkpoint,
-        matrix: sp.csr_matrix,
-        **arrays: Array,
+    def fit_to_checkpoint(
+        self, named: Sequence[tuple[str, FitTask]], checkpoint: Checkpoint, rows: TrainingRows
     ) -> None:
-        """Compute each item in a process, which saves its result."""
-        with checkpoint.scratch() as folder:
-            parallel.write_shared_arrays(folder, matrix, **arrays)
-            here = partial(_keep, folder, tuple(arrays), checkpoint, work)
-            for _ in parallel.map_in_order(here, named, wait_on_interrupt=False):
-                pass
+        """Fit each task in a process, which saves its result."""
+        work = partial(_fit_and_save, rows, checkpoint)
+        for _ in parallel.map_in_order(work, named, wait_on_interrupt=False):
+            pass
 
     def grow(
         self, run: BoostingRun, objective: Objective, train: Rows, validation: Rows
@@ -121,13 +160,26 @@ def open_engine(config: EngineConfig) -> Iterator[Engine]:
         yield engine
 
 
-def _keep(
-    folder: Path,
-    arrays: tuple[str, ...],
-    checkpoint: Checkpoint,
-    work: Callable[..., Any],
-    named: tuple[str, Any],
+def _write_part(fields: FastFeatureUnion, papers: PaperGroups, rows: PartRows, part: int) -> None:
+    texts = papers.read_group(part, ["text"])["text"].to_pylist()
+    rows.write_part(part, fields.transform(texts))
+
+
+def _write_part_in_process(
+    checkpoint: Checkpoint, papers: PaperGroups, rows: PartRows, part: int
 ) -> None:
-    name, item = named
     with threadpool_limits(1):  # the others have the other cores
-        checkpoint.save(name, work(item, *parallel.read_shared_arrays(folder, *arrays)))
+        _write_part(_fields_of_process(checkpoint.folder), papers, rows, part)
+
+
+@functools.cache
+def _fields_of_process(folder: Path) -> FastFeatureUnion:
+    """Return the fitted fields, which each process loads once."""
+    fields: FastFeatureUnion = Checkpoint(folder).load(WORDS)
+    return fields
+
+
+def _fit_and_save(rows: TrainingRows, checkpoint: Checkpoint, named: tuple[str, FitTask]) -> None:
+    name, task = named
+    with threadpool_limits(1):  # the others have the other cores
+        checkpoint.save(name, task.fit(rows, checkpoint.nest_stage(name)))

@@ -10,21 +10,25 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import scipy.sparse as sp
 from loguru import logger
 
 from shelfmark.arxiv.taxonomy import archive_of
 from shelfmark.config.schema import BoostedConfig, Config
 from shelfmark.core import console
-from shelfmark.core.arrays import Array
+from shelfmark.core.arrays import Ints
 from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
 from shelfmark.data.labels import Targets, learn_targets
+from shelfmark.data.splits import PaperGroups, TableGroups
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import features
 from shelfmark.models.boosted.boosting import BoostingRun
 from shelfmark.models.boosted.classifier import BoostedClassifier
 from shelfmark.models.boosted.decision import CalibratedClassifier, CrossLists, temperature_of
-from shelfmark.models.boosted.fitting.engine import LOCAL, Engine
+from shelfmark.models.boosted.fitting.engine import LOCAL, WORDS, Engine
+from shelfmark.models.boosted.fitting.joined import JoinedFeatures, fit_joined
+from shelfmark.models.boosted.fitting.rows import PaperLabels
+from shelfmark.models.boosted.fitting.validation import ValidationPapers
+from shelfmark.models.boosted.fitting.vocabulary import fit_fields
 from shelfmark.models.boosted.fitting.voters import find_voters, open_encoder
 from shelfmark.models.boosted.heads import Head, LinearHead, RerankerHead, TreeHead
 from shelfmark.models.boosted.pipeline import TextPipeline
@@ -35,8 +39,8 @@ from shelfmark.models.protocol import Fitted, RoundCallback
 
 def fit_model(
     config: Config,
-    train: pa.Table,
-    validation: pa.Table,
+    train: PaperGroups | pa.Table,
+    validation: PaperGroups | pa.Table,
     callback: RoundCallback,
     checkpoint: Checkpoint | None = None,
     engine: Engine | None = None,
@@ -45,7 +49,7 @@ def fit_model(
 
     Args:
         config: what to fit.
-        train: papers with text, label and categories.
+        train: papers with text, label and categories, read group by group.
         validation: papers not trained on.
         callback: called after each round of trees.
         checkpoint: where finished stages are saved and resumed; None to save none.
@@ -59,30 +63,47 @@ def fit_model(
         with temporary_checkpoint() as checkpoint:
             return fit_model(config, train, validation, callback, checkpoint, engine)
     engine = engine or LOCAL
-    stack = _settings(config).stack
+    train, validation = _groups_of(train), _groups_of(validation)
     encoder = open_encoder(config)
-    targets = learn_targets(train, config.data, stack.min_listed if stack else None)
-    validation = _drop_unknown_labels(validation, targets)
+    targets, labels = _learn_labels(config, train)
+    held = ValidationPapers.of(validation, targets)
     seconds: dict[str, float] = {}
     with _time_step(seconds, "features"):
-        steps, known = _features(config, targets, train, checkpoint, engine)
-        unseen = features.transform(steps, validation["text"].to_pylist())
+        steps, joined = _features(config, targets, labels, train, checkpoint, engine)
+        unseen = held.transform(steps)
     head = _make_head(config, targets)
     with _time_step(seconds, "trees"):
         run = BoostingRun(_settings(config), config.seed, checkpoint, callback)
-        rows = (known, targets.encode(train)), (unseen, targets.encode(validation))
-        head.fit(*rows, partial(engine.grow, run))
+        known = joined.features, labels.targets[joined.papers].astype(np.int64)
+        head.fit(known, (unseen, held.targets), partial(engine.grow, run))
     rounds = head.booster_.num_boosted_rounds() if head.booster_ else 0
     logger.info("trees: {} rounds kept of {} classes", rounds, len(targets.classes))
-    pipeline = TextPipeline([*steps, ("decision", _calibrate(head, targets, validation, unseen))])
+    pipeline = TextPipeline([*steps, ("decision", _calibrate(head, held.targets, unseen))])
     details: dict[str, Any] = {"rounds": rounds}
     if encoder is not None:
         with _time_step(seconds, "votes"):
             votes = find_voters(encoder, config, targets, train)
-            _fit_votes(pipeline, votes, targets, validation, unseen)
+            _fit_votes(pipeline, votes, held, unseen)
         details |= {"encoder": encoder.name, "encoder_digest": encoder.digest}
-    _fit_cross_lists(pipeline, targets, train, validation, unseen)
+    _fit_cross_lists(pipeline, targets, labels, held, unseen)
     return Fitted(BoostedClassifier(pipeline, targets.classes), targets, details, seconds)
+
+
+def _groups_of(papers: PaperGroups | pa.Table) -> PaperGroups:
+    return TableGroups(papers) if isinstance(papers, pa.Table) else papers
+
+
+def _learn_labels(config: Config, train: PaperGroups) -> tuple[Targets, PaperLabels]:
+    """Return the classes and the listed categories, and those of each training paper."""
+    stack, table = _settings(config).stack, train.read(["label", "categories"])
+    limits = (stack.min_listed, stack.max_listed) if stack else (None, None)
+    targets = learn_targets(table, config.data, *limits)
+    if len(targets.classes) < 2:
+        raise ShelfmarkError(
+            "data: the train split has papers of one label alone: change data.cuts"
+        )
+    own = targets.encode(table).astype(np.int32)
+    return targets, PaperLabels(own, len(targets.classes), targets.membership_rows(table))
 
 
 def _settings(config: Config) -> BoostedConfig:
@@ -90,57 +111,35 @@ def _settings(config: Config) -> BoostedConfig:
     return config.model
 
 
-def _drop_unknown_labels(validation: pa.Table, targets: Targets) -> pa.Table:
-    """Return the validation papers that can stop the trees: those of a label in train."""
-    if len(targets.classes) < 2:
-        raise ShelfmarkError(
-            "data: the train split has papers of one label alone: change data.cuts"
-        )
-    known = validation.filter(pa.array(targets.encode(validation) >= 0))
-    if not known.num_rows:
-        raise ShelfmarkError("data: validation has no paper of a label in train: change data.cuts")
-    return known
-
-
 def _features(
-    config: Config, targets: Targets, train: pa.Table, checkpoint: Checkpoint, engine: Engine
-) -> tuple[features.Steps, sp.csr_matrix]:
+    config: Config,
+    targets: Targets,
+    labels: PaperLabels,
+    train: PaperGroups,
+    checkpoint: Checkpoint,
+    engine: Engine,
+) -> tuple[features.Steps, JoinedFeatures]:
     with console.progress("reading words"):
-        texts = train["text"].to_pylist()
-        fields, *parts = checkpoint.compute_once(
-            "words", lambda: _apart(*features.fit_words(config.features, texts, engine))
+        fields = checkpoint.compute_once(
+            WORDS, lambda: fit_fields(config.features, train, labels, engine)
         )
-        words = _together(*parts)
+    rows = engine.make_rows(fields, train, labels, checkpoint, config.seed)
     settings, stack = _settings(config), None
     if settings.stack is not None:
-        scorers = features.scorers(settings.stack, config.seed)
-        stack = CrossFittedScores(scorers, len(targets.classes), settings.stack.folds, config.seed)
+        stack = CrossFittedScores(
+            features.scorers(settings.stack, config.seed),
+            len(targets.classes),
+            settings.stack.folds,
+            config.seed,
+            settings.stack.papers,
+        )
     # The other heads read the scores alone.
     chosen = config.features.chosen_terms if settings.classifier == "trees" else 0
     with console.progress("fitting linear models"):
-        joined, known = features.fit_rest(
-            chosen,
-            stack,
-            words,
-            targets.indicator(train),
-            targets.encode(train),
-            checkpoint,
-            engine,
-        )
-    logger.info("features: {:,} columns of {:,} papers", known.shape[1], known.shape[0])
-    return [("words", fields), ("joined", joined)], known
-
-
-def _apart(fields: features.FastFeatureUnion, words: sp.csr_matrix) -> tuple[Any, ...]:
-    """Return what a checkpoint can hold of the result of `features.fit_words`."""
-    return fields, words.data, words.indices, words.indptr, tuple(map(int, words.shape))
-
-
-def _together(data: Array, indices: Array, indptr: Array, shape: tuple[int, int]) -> sp.csr_matrix:
-    """Return the rows whose arrays a checkpoint holds."""
-    words = sp.csr_matrix((data, indices, indptr), shape)
-    words.check_format(full_check=True)
-    return words
+        joined = fit_joined(chosen, stack, rows, checkpoint, engine)
+    columns = joined.features.shape[1]
+    logger.info("features: {:,} columns of {:,} papers", columns, len(joined.papers))
+    return [("words", fields), ("joined", joined.union)], joined
 
 
 def _make_head(config: Config, targets: Targets) -> Head:
@@ -169,25 +168,17 @@ def _make_head(config: Config, targets: Targets) -> Head:
     )
 
 
-def _calibrate(
-    head: Head, targets: Targets, validation: pa.Table, unseen: Any
-) -> CalibratedClassifier:
+def _calibrate(head: Head, targets: Ints, unseen: Any) -> CalibratedClassifier:
     """Return the decision of a head, whose temperature is chosen on validation."""
-    return CalibratedClassifier(
-        head, temperature_of(head.margins(unseen), targets.encode(validation))
-    )
+    return CalibratedClassifier(head, temperature_of(head.margins(unseen), targets))
 
 
 def _fit_votes(
-    pipeline: TextPipeline,
-    votes: NeighbourVotes,
-    targets: Targets,
-    validation: pa.Table,
-    unseen: Any,
+    pipeline: TextPipeline, votes: NeighbourVotes, held: ValidationPapers, unseen: Any
 ) -> None:
     """Pool the votes of the training papers with the margins; validation fits the weights."""
     margins = pipeline[-1].decision_function(unseen)
-    pipeline.votes_ = votes.fit(margins, validation["text"].to_pylist(), targets.encode(validation))
+    pipeline.votes_ = votes.fit(margins, held.texts(), held.targets)
     logger.info(
         "votes of {:,} papers: weight {:.2f}, that of the margins {:.2f}",
         len(votes.rows),
@@ -197,17 +188,20 @@ def _fit_votes(
 
 
 def _fit_cross_lists(
-    pipeline: TextPipeline, targets: Targets, train: pa.Table, validation: pa.Table, unseen: Any
+    pipeline: TextPipeline,
+    targets: Targets,
+    labels: PaperLabels,
+    held: ValidationPapers,
+    unseen: Any,
 ) -> None:
     """Fit the suggestions of cross-lists on validation, where there is something to learn."""
     own = [targets.listed.index(x) if x in targets.listed else -1 for x in targets.classes]
     lists = CrossLists(len(targets.classes), targets.listed, own)
-    lists.learn_habits(targets.encode(train), targets.membership(train))
-    best = pipeline.margins(unseen, validation["text"].to_pylist()).argmax(axis=1)
-    membership = targets.membership(validation)
+    lists.learn_habits(labels.targets, labels.listed)
+    best = pipeline.margins(unseen, held.texts() if pipeline.votes_ else []).argmax(axis=1)
     # There is nothing to learn where all are listed elsewhere, or none.
-    if len(np.unique(membership[lists.may_suggest(best)])) > 1:
-        pipeline[-1].cross_lists = lists.fit(unseen, best, membership)
+    if len(np.unique(held.membership[lists.may_suggest(best)])) > 1:
+        pipeline[-1].cross_lists = lists.fit(unseen, best, held.membership)
 
 
 @contextmanager

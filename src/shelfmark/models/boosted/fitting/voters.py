@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import numpy as np
 
 from shelfmark.config.schema import BoostedConfig, Config, NeighboursConfig
 from shelfmark.data.labels import Targets
+from shelfmark.data.splits import PaperGroups
 from shelfmark.embeddings import artifact, locate
 from shelfmark.embeddings.artifact import OpenEncoder
 from shelfmark.embeddings.sizes import choose_size
 from shelfmark.embeddings.static.encoder import StaticEncoder
 from shelfmark.errors import ShelfmarkError
-from shelfmark.models.boosted.votes import NeighbourVotes
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from shelfmark.models.boosted.votes import NeighbourVotes, quantize_voters
 
 KEY = "model.neighbours.encoder"
 # Settings of the data that decide which papers an encoder was trained on, and how it read them.
@@ -44,7 +42,7 @@ def open_encoder(config: Config) -> OpenEncoder | None:
 
 
 def find_voters(
-    opened: OpenEncoder, config: Config, targets: Targets, train: pa.Table
+    opened: OpenEncoder, config: Config, targets: Targets, train: PaperGroups
 ) -> NeighbourVotes:
     """Return the votes of the training papers, whose weights are not fitted yet.
 
@@ -52,7 +50,7 @@ def find_voters(
         opened: as `open_encoder` returns it.
         config: its `model.neighbours` says how papers vote.
         targets: the classes.
-        train: papers with text and label.
+        train: papers with text and label, read group by group.
 
     Raises:
         ShelfmarkError: the encoder knows no term of any training paper.
@@ -60,10 +58,17 @@ def find_voters(
     settings = _settings(config)
     assert settings is not None
     assert isinstance(opened.encoder, StaticEncoder)
-    votes = NeighbourVotes.from_vectors(
+    parts = []
+    for number in range(len(train.groups)):
+        group = train.read_group(number, ["text", "label"])
+        vectors = opened.encode(group["text"].to_pylist(), settings.size)
+        parts.append(quantize_voters(vectors, targets.encode(group)))
+    rows, scales, own = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    votes = NeighbourVotes(
         opened.encoder,
-        opened.encode(train["text"].to_pylist(), settings.size),
-        targets.encode(train),
+        rows,
+        scales,
+        own,
         classes=len(targets.classes),
         papers=settings.papers,
         sharpness=settings.sharpness,
