@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 from joblib import effective_n_jobs
+from numpy.typing import NDArray
 from sklearn.feature_extraction.text import (
     TfidfTransformer,
     TfidfVectorizer,
@@ -213,17 +214,27 @@ class FastTfidfVectorizer(Structured, TfidfVectorizer):  # type: ignore[misc]
         state = dict(state)
         terms, idf = state.pop("terms").tobytes().decode().split("\n"), state.pop("idf")
         new = cls(**state | {"dtype": np.dtype(state["dtype"]).type})
-        new.vocabulary_ = dict(zip(terms, range(len(terms)), strict=True))
-        names = ("norm", "use_idf", "smooth_idf", "sublinear_tf")
-        new._tfidf = TfidfTransformer(**{name: state[name] for name in names})
-        new._tfidf.n_features_in_ = len(terms)
-        if state["use_idf"]:
-            new._tfidf.idf_ = idf
+        new.set_terms(terms, idf)
         fits = (idf is not None) == state["use_idf"] and len(terms) == len(new.vocabulary_)
         if not fits or (idf is not None and len(idf) != len(terms)):
             raise ValueError("terms should be distinct, each with an idf")
-        new.fixed_vocabulary_, new.engine_ = False, "fast"
         return new
+
+    def set_terms(self, terms: list[str], idf: NDArray[Any] | None) -> Self:
+        """Make this the fitted vectorizer of these terms.
+
+        Args:
+            terms: in the order of the columns.
+            idf: the inverse document frequency of each, None without `use_idf`.
+        """
+        self.vocabulary_ = dict(zip(terms, range(len(terms)), strict=True))
+        names = ("norm", "use_idf", "smooth_idf", "sublinear_tf")
+        self._tfidf = TfidfTransformer(**{name: getattr(self, name) for name in names})
+        self._tfidf.n_features_in_ = len(terms)
+        if idf is not None:
+            self._tfidf.idf_ = idf
+        self.fixed_vocabulary_, self.engine_ = False, "fast"
+        return self
 
     def count_with(self, counting: Counting) -> Self:
         """Set the function that counts in `fit`; pickles and clones do not keep it."""

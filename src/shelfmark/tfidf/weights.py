@@ -14,6 +14,8 @@ from sklearn.utils.sparsefuncs_fast import (
     inplace_csr_row_normalize_l2,
 )
 
+from shelfmark.core.arrays import SmallInts
+
 BLOCK = 1 << 18  # elements of a matrix that fit the cache
 NORMALIZE = {
     "l1": inplace_csr_row_normalize_l1,
@@ -28,6 +30,26 @@ def matches_weights(tfidf: TfidfTransformer, width: int) -> bool:
         bool(getattr(tfidf, "n_features_in_", None) == width)
         and len(vars(tfidf).get("idf_", range(width))) == width
     )
+
+
+def inverse_frequencies(
+    df: SmallInts, documents: int, smooth: bool, dtype: Any
+) -> NDArray[np.floating[Any]]:
+    """Return the idf of terms as `TfidfTransformer.fit` computes it, shape (n_terms,).
+
+    Args:
+        df: the number of documents of each term.
+        documents: the number of all documents.
+        smooth: whether to add one to both.
+        dtype: float32 or float64.
+    """
+    frequencies = df.astype(dtype)
+    frequencies += float(smooth)
+    idf = np.full_like(frequencies, documents + int(smooth))
+    idf /= frequencies
+    np.log(idf, out=idf)
+    idf += 1.0
+    return idf
 
 
 def weigh_rows(X: Any, tfidf: TfidfTransformer) -> Any:

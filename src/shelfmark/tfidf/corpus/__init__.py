@@ -1,0 +1,1 @@
+"""The vocabulary of a corpus that no memory holds, learnt part by part."""

@@ -1,0 +1,129 @@
+"""The second pass over a corpus: the n-grams of a part, with their papers by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from shelfmark.core.arrays import Array, Ints, SmallInts
+from shelfmark.tfidf.corpus.fields import CorpusPart, Field
+from shelfmark.tfidf.corpus.sorting import mark_new_rows, shrink, sort_rows
+from shelfmark.tfidf.corpus.words import RankedWords, order_key
+from shelfmark.tfidf.counts import token_positions
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The n-grams of a part in one range, a row for each class that has one; sorted.
+
+    Args:
+        places: for each position, the rank of the word there, 0 if the n-gram is shorter.
+        classes: the class plus one; 0 for papers without a class.
+        papers: the number of papers of the part and the class that have the n-gram.
+        times: how often it occurs in them, None if that is not needed.
+    """
+
+    places: list[SmallInts]
+    classes: Array
+    papers: Array
+    times: Array | None
+
+    @property
+    def columns(self) -> list[Array]:
+        """The arrays, each of shape (rows,)."""
+        rest = [] if self.times is None else [self.times]
+        return [*self.places, self.classes, self.papers, *rest]
+
+    @classmethod
+    def of(cls, columns: Sequence[Array], positions: int) -> Piece:
+        """Return the piece of its columns, of n-grams of so many positions at most."""
+        classes, papers, *times = columns[positions:]
+        return cls([*columns[:positions]], classes, papers, times[0] if times else None)
+
+
+def count_part(
+    part: CorpusPart, fields: Sequence[Field], words: Sequence[RankedWords], by_class: bool
+) -> list[list[Piece]]:
+    """Return the n-grams of each field of a part, range by range.
+
+    None is left out: one that is rare here may be frequent in another part.
+
+    Args:
+        part: to read.
+        fields: of the papers.
+        words: of each field.
+        by_class: whether the papers are counted for each class; if not, none has a class.
+
+    Raises:
+        ShelfmarkError: as `Field.reader`.
+    """
+    texts, labels = part.read()
+    classes = labels + 1 if by_class else np.zeros(len(labels), np.int32)
+    # The papers of one class follow one another, so that sorting by paper sorts by class.
+    order = np.argsort(classes, kind="stable")
+    papers = np.empty(len(order), np.int32)
+    papers[order] = np.arange(len(order), dtype=np.int32)
+    pieces = []
+    for field, ranked in zip(fields, words, strict=True):
+        ids, ranks = ranked.rank_stream(field.documents(texts), field.reader())
+        tokens, rows = token_positions(ids, ranks)
+        n_min, n_max = field.vectorizer.ngram_range
+        columns = _find_grams(tokens, rows, papers, n_min, n_max)
+        piece = _tally(columns, classes[order], field.counts_times)
+        pieces.append(_split(piece, ranked.edges))
+    return pieces
+
+
+def _find_grams(
+    tokens: SmallInts, rows: SmallInts, papers: SmallInts, n_min: int, n_max: int
+) -> list[SmallInts]:
+    """Return the ranks of all n-grams of a stream, position by position, and their papers."""
+    starts, at = [], np.flatnonzero(tokens)
+    for n in range(1, n_max + 1):
+        at = at[tokens[at + (n - 1)] > 0] if n > 1 else at
+        if n >= n_min:
+            starts.append(at)
+    sizes = range(n_min, n_max + 1)
+    places = [
+        np.concatenate(
+            [
+                tokens[at + k] if k < n else np.zeros(len(at), np.int32)
+                for n, at in zip(sizes, starts, strict=True)
+            ]
+        )
+        for k in range(n_max)
+    ]
+    return [*places, np.concatenate([papers[rows[at]] for at in starts])]
+
+
+def _tally(columns: list[SmallInts], classes: SmallInts, times: bool) -> Piece:
+    """Return the counts of n-grams; `classes` has that of each paper."""
+    *places, papers = columns
+    used = np.unique(np.concatenate([np.zeros(1, np.int32), *places]))
+    # The words of one part need fewer bits than those of the corpus.
+    local = np.zeros(int(used[-1]) + 1, np.int32)
+    local[used] = np.arange(len(used), dtype=np.int32)
+    *places, papers = sort_rows([*(local[place] for place in places), papers])
+    pairs = np.flatnonzero(mark_new_rows([*places, papers]))
+    places, of_pair = [place[pairs] for place in places], shrink(classes[papers[pairs]])
+    starts = np.flatnonzero(mark_new_rows([*places, of_pair]))
+    counts = np.diff(starts, append=len(pairs))
+    occurrences = np.diff(pairs[starts], append=len(papers)) if times else None
+    return Piece(
+        [used[place[starts]] for place in places],
+        of_pair[starts],
+        shrink(counts),
+        None if occurrences is None else shrink(occurrences),
+    )
+
+
+def _split(piece: Piece, edges: Ints) -> list[Piece]:
+    """Return the pieces of the ranges."""
+    cuts = [0, *np.searchsorted(order_key(piece.places), edges).tolist(), len(piece.papers)]
+    return [
+        Piece.of([column[a:b] for column in piece.columns], len(piece.places))
+        for a, b in pairwise(cuts)
+    ]
