@@ -112,7 +112,7 @@ def _find_spellings(
     prepare, columns = vectorizer.build_preprocessor(), vectorizer.vocabulary_
     written: dict[int, str] = {}
     for word in WORD.findall(text):
-        column = columns.get(word.lower() if word.isascii() else prepare(word))
+        column = columns.get(word.lower() if word.isascii() else prepare(word), -1)
         if column in terms:
             written.setdefault(column, word)
     if len(written) < len(terms):  # a term of several words, or of a part of one
