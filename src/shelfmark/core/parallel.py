@@ -1,7 +1,4 @@
-"""Work distributed over processes and threads, its results in order.
-
-Arrays that several processes read are files of a folder, mapped and not copied.
-"""
+"""Work distributed over processes and threads, its results in order."""
 
 from __future__ import annotations
 
@@ -14,20 +11,9 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
-import numpy as np
-
-from shelfmark.core import files
-from shelfmark.core.arrays import Array
 from shelfmark.errors import ShelfmarkError
-
-if TYPE_CHECKING:  # imported where it is used, so that worker processes start faster
-    import scipy.sparse as sp
-
-CSR_PARTS = ("data", "indices", "indptr")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -132,27 +118,3 @@ def map_threads(
         return list(map(function, items))
     with ThreadPoolExecutor(jobs) as pool:
         return list(pool.map(function, items))
-
-
-def write_shared_arrays(folder: Path, matrix: sp.csr_matrix, **arrays: Array) -> None:
-    """Write a sparse matrix and named arrays, to be mapped by `read_shared_arrays`.
-
-    Raises:
-        ShelfmarkError: the disk is full or cannot be written.
-    """
-    parts = {part: getattr(matrix, part) for part in CSR_PARTS} | {"shape": np.array(matrix.shape)}
-    for name, array in {**parts, **arrays}.items():
-        with files.atomic_write(folder / f"{name}.npy") as file:
-            # NumPy writes past Python into a real file, and its errors then lack the reason.
-            np.save(SimpleNamespace(write=file.write), array)
-
-
-def read_shared_arrays(folder: Path, *names: str) -> tuple[Any, ...]:
-    """Return the matrix, then the arrays of these names, all mapped from their files."""
-    import scipy.sparse as sp
-
-    data, indices, indptr, shape, *arrays = (
-        np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
-        for name in (*CSR_PARTS, "shape", *names)
-    )
-    return sp.csr_matrix((data, indices, indptr), tuple(shape)), *arrays

@@ -32,12 +32,9 @@ from shelfmark.tfidf.counts import (
     require_strings,
     token_positions,
 )
-from shelfmark.tfidf.ngrams import Grams, Limits, Terms, TooManyGramsError
+from shelfmark.tfidf.ngrams import Limits, Terms, TooManyGramsError
 from shelfmark.tfidf.tokens import END, Reader
 from shelfmark.tfidf.weights import matches_weights, weigh_columns, weigh_rows
-
-# The signature of `counts.count_terms`: the words by rank, and the n-grams within the limits.
-Counting = Callable[[Sequence[str], Reader, Limits], tuple[list[str], Grams]]
 
 FREQUENCY = checks.either(checks.integer(1), checks.number(0, 1))
 MOST_WORDS = 16  # of a term
@@ -182,7 +179,6 @@ class FastTfidfVectorizer(Structured, TfidfVectorizer):  # type: ignore[misc]
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         state.pop("_kept", None)  # rebuilt on demand
-        state.pop("_counting", None)
         return state
 
     def structure_state(self) -> dict[str, Any]:
@@ -234,11 +230,6 @@ class FastTfidfVectorizer(Structured, TfidfVectorizer):  # type: ignore[misc]
         if idf is not None:
             self._tfidf.idf_ = idf
         self.fixed_vocabulary_, self.engine_ = False, "fast"
-        return self
-
-    def count_with(self, counting: Counting) -> Self:
-        """Set the function that counts in `fit`; pickles and clones do not keep it."""
-        self._counting = counting
         return self
 
     def build_preprocessor(self) -> Callable[[str], str]:
@@ -399,9 +390,8 @@ class FastTfidfVectorizer(Structured, TfidfVectorizer):  # type: ignore[misc]
             float(df if isinstance(df, Integral) else df * len(documents))
             for df in (self.min_df, self.max_df)
         )
-        counting = getattr(self, "_counting", None)
-        counting = counting or partial(count_terms, jobs=effective_n_jobs(self.n_jobs))
-        words, grams = counting(documents, reader, Limits(n_min, n_max, low, high))
+        limits = Limits(n_min, n_max, low, high)
+        words, grams = count_terms(documents, reader, limits, effective_n_jobs(self.n_jobs))
         if self.binary:
             grams.counts.fill(1)
         X = grams.matrix(len(documents))

@@ -131,7 +131,7 @@ class _TimedEngine:
 
     def __init__(self, engine: Engine) -> None:
         self.seconds = {"words": 0.0, "scores": 0.0, "trees": 0.0}
-        self.count = self._timing("words", engine.count)
+        self.learn_vocabulary = self._timing("words", engine.learn_vocabulary)
         self.make_rows = self._timing("words", engine.make_rows)
         self.fit_to_checkpoint = self._timing("scores", engine.fit_to_checkpoint)
         self.grow = self._timing("trees", engine.grow)

@@ -38,7 +38,8 @@ def fit(*overrides: str, texts: list[str] = TEXTS) -> tuple[features.Steps, sp.c
         stack = CrossFittedScores(features.scorers(settings.model.stack, 0), classes=2, folds=3)
     papers = TableGroups(pa.table({"text": texts}))
     labels = PaperLabels.of_indicator(np.eye(2, dtype=np.uint8)[targets], 2)
-    fields = fit_fields(settings.features, papers, labels)
+    with checkpoint.temporary_checkpoint() as stages:
+        fields = fit_fields(settings.features, papers, labels, stages)
     rows = MatrixRows(fields.transform(texts), labels)
     with checkpoint.temporary_checkpoint() as stages:
         joined = fit_joined(settings.features.chosen_terms, stack, rows, stages)
@@ -107,7 +108,8 @@ def test_titles_are_what_stands_before_the_end_of_a_line() -> None:
 def test_titles_are_a_field_of_their_own_behind_the_text_with_their_weight() -> None:
     settings = load_config([*BASE, "features.title_weight=0.3"]).features
     labels = PaperLabels.of_indicator(np.eye(2, dtype=np.uint8)[LABELS[: len(TITLED)]], 2)
-    fields = fit_fields(settings, TableGroups(pa.table({"text": TITLED})), labels)
+    with checkpoint.temporary_checkpoint() as stages:
+        fields = fit_fields(settings, TableGroups(pa.table({"text": TITLED})), labels, stages)
     words = fields.transform(TITLED)
     terms = features.terms([("words", fields)])
     alone: Any = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)

@@ -35,8 +35,10 @@ from shelfmark.models.boosted.fitting.rows import (
     TrainingRows,
     gather_rows,
 )
+from shelfmark.tfidf.corpus.fields import CorpusPart, Field
 from shelfmark.tfidf.ngrams import Grams, Limits
 from shelfmark.tfidf.tokens import Reader
+from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 
 PARTS = 2  # partitions of the papers a worker, so that a slow one holds up less
 
@@ -68,6 +70,17 @@ class DaskEngine:
         return self._workers.retry_lost_workers(
             "words", partial(self._count, documents, reader, limits)
         )
+
+    def learn_vocabulary(
+        self,
+        fields: Sequence[Field],
+        parts: Sequence[CorpusPart],
+        classes: int,
+        max_terms: int | None,
+        checkpoint: Checkpoint,
+    ) -> list[FastTfidfVectorizer | None]:
+        """Count on this machine."""
+        return LOCAL.learn_vocabulary(fields, parts, classes, max_terms, checkpoint)
 
     def worth_distributing(self, work: int) -> bool:
         """Return True: the configuration asks for the cluster."""

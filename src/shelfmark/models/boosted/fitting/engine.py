@@ -20,9 +20,9 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import boosting
 from shelfmark.models.boosted.boosting import BoostingRun, Objective, Rows
 from shelfmark.models.boosted.fitting.rows import PaperLabels, PartRows, TrainingRows
-from shelfmark.tfidf import counts
-from shelfmark.tfidf.ngrams import Grams, Limits
-from shelfmark.tfidf.tokens import Reader
+from shelfmark.tfidf.corpus.fields import CorpusPart, Field
+from shelfmark.tfidf.corpus.learn import learn_vocabulary
+from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 
 if TYPE_CHECKING:
     from shelfmark.models.boosted.features import FastFeatureUnion
@@ -47,10 +47,15 @@ class FitTask(Protocol):
 class Engine(Protocol):
     """The expensive parts of a training, computed on this machine or on a cluster."""
 
-    def count(
-        self, documents: Sequence[str], reader: Reader, limits: Limits
-    ) -> tuple[list[str], Grams]:
-        """Return exactly the result of `counts.count_terms`."""
+    def learn_vocabulary(
+        self,
+        fields: Sequence[Field],
+        parts: Sequence[CorpusPart],
+        classes: int,
+        max_terms: int | None,
+        checkpoint: Checkpoint,
+    ) -> list[FastTfidfVectorizer | None]:
+        """Return exactly the result of `tfidf.corpus.learn.learn_vocabulary`."""
 
     def make_rows(
         self,
@@ -91,11 +96,17 @@ class Engine(Protocol):
 class LocalEngine:
     """This machine: one process, and more processes for large work."""
 
-    def count(
-        self, documents: Sequence[str], reader: Reader, limits: Limits
-    ) -> tuple[list[str], Grams]:
-        """Count in this process."""
-        return counts.count_terms(documents, reader, limits)
+    def learn_vocabulary(
+        self,
+        fields: Sequence[Field],
+        parts: Sequence[CorpusPart],
+        classes: int,
+        max_terms: int | None,
+        checkpoint: Checkpoint,
+    ) -> list[FastTfidfVectorizer | None]:
+        """Count in processes, which leave their counts in files of the checkpoint's folder."""
+        workers = 0 if len(parts) < WORTH_SHARING else None
+        return learn_vocabulary(fields, parts, classes, max_terms, checkpoint.folder, workers)
 
     def make_rows(
         self,

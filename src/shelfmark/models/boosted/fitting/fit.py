@@ -121,7 +121,7 @@ def _features(
 ) -> tuple[features.Steps, JoinedFeatures]:
     with console.progress("reading words"):
         fields = checkpoint.compute_once(
-            WORDS, lambda: fit_fields(config.features, train, labels, engine)
+            WORDS, lambda: fit_fields(config.features, train, labels, checkpoint, engine)
         )
     rows = engine.make_rows(fields, train, labels, checkpoint, config.seed)
     settings, stack = _settings(config), None
