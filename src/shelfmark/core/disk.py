@@ -19,7 +19,7 @@ def require_free(folder: Path, needed: int, what: str) -> None:
 
     Args:
         folder: of the files; it may not exist yet.
-        needed: bytes, an upper estimate.
+        needed: bytes, an estimate.
         what: what needs them, as the subject of a sentence: "making the splits".
 
     Raises:
@@ -30,11 +30,11 @@ def require_free(folder: Path, needed: int, what: str) -> None:
         return
     if free < needed:
         raise ShelfmarkError(
-            f"{what} needs up to {gigabytes(needed)} of disk in {folder}, and {gigabytes(free)} "
+            f"{what} needs about {gigabytes(needed)} of disk in {folder}, and {gigabytes(free)} "
             "are free: free some, or choose a folder on another disk"
         )
     if needed >= WORTH_SAYING:
-        logger.info("{} needs up to {} of disk in {}", what, gigabytes(needed), folder)
+        logger.info("{} needs about {} of disk in {}", what, gigabytes(needed), folder)
 
 
 def free_bytes(folder: Path) -> int | None:

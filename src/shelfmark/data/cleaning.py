@@ -6,11 +6,11 @@ Worker processes import this module, so it needs little.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -31,9 +31,6 @@ from shelfmark.data.duplicates import (
 )
 from shelfmark.data.splits import SPLITS, assign_split, schema_of
 from shelfmark.errors import ShelfmarkError
-
-if TYPE_CHECKING:  # worker processes do without it
-    import pandas as pd
 
 # Records to read before the share of broken ones is compared with the limit, so that one near the
 # start does not stop a good file; at the end it is always compared.
@@ -275,7 +272,7 @@ def _reason_to_drop(data: DataConfig, paper: Paper, abstract: str) -> Reason:
     return Reason.KEPT
 
 
-def mark_duplicates(keys: pd.DataFrame) -> Array:
+def mark_duplicates(keys: Mapping[str, Array]) -> Array:
     """Return the reason of each paper, with all but one record of each paper and text dropped.
 
     The newest record of a paper counts, and what it is dropped for holds for the paper: no older

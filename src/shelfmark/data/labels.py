@@ -11,11 +11,10 @@ import numpy as np
 
 from shelfmark.arxiv.taxonomy import label_among, label_at
 from shelfmark.config.schema import DataConfig
-from shelfmark.core.arrays import Indicator, Ints
+from shelfmark.core.arrays import Array, Indicator, Ints
 from shelfmark.errors import ShelfmarkError
 
-if TYPE_CHECKING:  # the service runs without the first two
-    import pandas as pd
+if TYPE_CHECKING:  # the service runs without the first
     import pyarrow as pa
     import scipy.sparse as sp
 
@@ -51,25 +50,27 @@ def choose_labels(data: DataConfig, counts: Counter[str]) -> list[str]:
     return sorted(chosen)
 
 
-def surplus_rows(data: DataConfig, keys: pd.DataFrame, codes: Ints) -> Ints:
-    """Return the rows of `keys` beyond `data.max_papers` of a label.
+def surplus_rows(data: DataConfig, ids: Ints, splits: Array, codes: Array) -> Ints:
+    """Return the rows of the papers beyond `data.max_papers` of a label.
 
     The papers with the lowest hashes of their identifiers stay: a random choice that does not
     depend on the order of the papers.
 
     Args:
         data: the configuration.
-        keys: for every row, `id` is a hash of its identifier and `split` its split's number.
-        codes: for every row, its label's number or `LEFT_OUT`.
+        ids: for every paper a hash of its identifier, shape (papers,).
+        splits: its split's number, shape (papers,).
+        codes: its label's number or `LEFT_OUT`, shape (papers,).
     """
     if data.max_papers is None:
         return np.empty(0, np.int64)
-    shared = ["label"] if data.split == "time" else ["label", "split"]
-    by_hash = keys[["id", "split"]].assign(label=codes)[codes != LEFT_OUT].sort_values("id")
-    place = by_hash.groupby(shared).cumcount()
-    room = np.array(_split_capacities(data, data.max_papers))[by_hash["split"]]
-    rows: Ints = by_hash.index.to_numpy()[place >= room]
-    return rows
+    rows = np.flatnonzero(codes != LEFT_OUT)
+    shared = codes[rows] if data.split == "time" else 3 * codes[rows] + splits[rows]
+    order = np.lexsort((ids[rows], shared))
+    rows, shared = rows[order], shared[order]
+    place = np.arange(len(rows)) - np.searchsorted(shared, shared)
+    room = np.array(_split_capacities(data, data.max_papers))[splits[rows]]
+    return rows[place >= room]
 
 
 def _split_capacities(data: DataConfig, papers: int) -> list[int]:

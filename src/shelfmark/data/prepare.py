@@ -11,35 +11,38 @@ import contextlib
 import functools
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from loguru import logger
 
+from shelfmark.arxiv.papers import BrokenRecord
 from shelfmark.arxiv.text import CLEANING
 from shelfmark.config.schema import DataConfig, TrainingSettings
-from shelfmark.core import console, files, parallel, storage
+from shelfmark.core import console, disk, files, parallel, storage
 from shelfmark.core.arrays import Array
 from shelfmark.core.files import Location
-from shelfmark.data import dvc, inputs, sources
+from shelfmark.core.formats.unpack import estimate_size
+from shelfmark.data import dvc, inputs, sources, spill
 from shelfmark.data.cleaning import (
     KEYS,
-    CleanedChunk,
     Reason,
     RecordCounts,
+    UnlistedCategory,
     clean_records,
     cleaned_schema,
     mark_duplicates,
     reason_names,
 )
 from shelfmark.data.labels import LEFT_OUT, choose_labels, label_of, surplus_rows
+from shelfmark.data.spill import Place, SpillReader
 from shelfmark.data.splits import (
     CARD,
     SPLITS,
@@ -51,9 +54,15 @@ from shelfmark.data.splits import (
 )
 from shelfmark.errors import ShelfmarkError
 
+# The numbers of a paper, with the place of its file, and whether its row lies on disk: not if the
+# paper is dropped, or if no requested label includes it.
 COLUMNS = {**KEYS, "file": np.int32, "spilled": np.bool_}
+Numbers = dict[str, Array]  # a column of each name, with a number for each paper
 CHUNK = 2048  # records; some 3 MB
 WORTH_SHARING = 16 << 20  # bytes of a source from which on several processes are faster
+# Bytes on disk for a byte of the source's text: the spilled rows and the splits together take 0.95
+# to 1.05 of arXiv's metadata.
+DISK_FOR_TEXT = 1.2
 # Raised with every change to cleaning or splitting: older splits are then made again.
 RECIPE = 3
 
@@ -80,6 +89,7 @@ def prepare_splits(config: TrainingSettings) -> Splits:
         files.clear_leftovers(root)
         dvc.pull_splits(folder, functools.partial(check_splits, identity=identity))
     if not (folder / CARD).exists():
+        _require_disk(paths, root)
         with files.atomic_folder(folder) as aside:
             _write(data, paths, digests, identity, aside)
             for path, digest in zip(paths, digests, strict=True):
@@ -88,6 +98,12 @@ def prepare_splits(config: TrainingSettings) -> Splits:
     splits = open_splits(folder)
     logger.info("splits: {} ({:,} papers)", folder, splits.card["kept"])
     return splits
+
+
+def _require_disk(paths: Sequence[Location | None], root: Path) -> None:
+    """Check that the disk takes the spilled rows and the splits."""
+    texts = sum(estimate_size(path) for path in paths if path is not None)
+    disk.require_free(root, int(DISK_FOR_TEXT * texts), "making the splits")
 
 
 def _digest(data: DataConfig, path: Location | None, root: Path) -> str:
@@ -110,12 +126,13 @@ def _write(
     folder: Path,
 ) -> None:
     counts = RecordCounts(data.max_bad, [str(path or data.source) for path in paths])
-    spill = folder / "spill.arrow"
-    keys, categories = _spill(data, paths, counts, spill)
-    keys["reason"] = mark_duplicates(keys)
-    labels = _label(data, keys, categories)
-    label_counts = _write_splits(data, spill, labels, keys[keys["spilled"]], folder)
-    spill.unlink()
+    numbers, categories, places = _spill(data, paths, counts, folder)
+    numbers["reason"] = mark_duplicates(numbers)
+    labels = _label(data, numbers, categories)
+    spilled = numbers.pop("spilled")
+    of_rows = {name: numbers[name][spilled] for name in ("label", "split", "reason")}
+    label_counts = _write_splits(data, places, labels, of_rows, folder)
+    spill.remove_files(folder)
     for split in SPLITS:
         if not label_counts[split]:
             raise ShelfmarkError(
@@ -124,7 +141,7 @@ def _write(
     origins = [
         {"file": name, "sha256": digest, **tallied}
         for name, digest, tallied in zip(
-            inputs.short_names(paths), digests, _tally(data, keys, counts), strict=True
+            inputs.short_names(paths), digests, _tally(data, numbers, counts), strict=True
         )
     ]
     unlisted = {name: vars(found) for name, found in sorted(counts.unlisted.items())}
@@ -132,38 +149,32 @@ def _write(
 
 
 def _spill(
-    data: DataConfig, paths: Sequence[Location | None], counts: RecordCounts, spill: Path
-) -> tuple[pd.DataFrame, list[str]]:
+    data: DataConfig, paths: Sequence[Location | None], counts: RecordCounts, folder: Path
+) -> tuple[Numbers, list[str], list[Place]]:
     """Clean all records, write the rows that may be kept to disk, and return numbers of all papers.
 
-    The numbers are the `keys` of the chunks, with `primary` an index into the returned categories,
-    `file` the place of the paper's file, and `spilled`, False for a paper that is dropped or that
-    no requested label includes.
+    Returns:
+        The columns of `COLUMNS`, where `primary` is an index into the categories; the categories;
+        and where the rows lie, in the order of the source.
     """
     parts: dict[str, list[Array]] = {name: [np.empty(0, kind)] for name, kind in COLUMNS.items()}
     categories: dict[str, int] = {}
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with (
-        console.progress("reading papers") as bar,
-        pa.OSFile(str(spill), "wb") as file,
-        pa.ipc.new_file(file, cleaned_schema(data), options=options) as writer,
-    ):
-        for chunk in _clean_source(data, paths):
+    places = []
+    chunks = _clean_source(data, paths, folder)
+    # Closed before the folder is removed after an error: processes write into it.
+    with contextlib.closing(chunks), console.progress("reading papers") as bar:
+        for chunk in chunks:
             counts.add(chunk)
-            asked = [_may_be_kept(data, category) for category in chunk.categories]
-            places = [categories.setdefault(name, len(categories)) for name in chunk.categories]
-            kept = chunk.keys["reason"] == Reason.KEPT
-            primary = chunk.keys["primary"][kept]
-            columns = chunk.keys | {"file": np.full(len(kept), chunk.file), "spilled": kept.copy()}
-            columns["primary"][kept] = np.array(places, np.int32)[primary]
-            columns["spilled"][kept] = np.array(asked, bool)[primary]
+            numbers = [categories.setdefault(name, len(categories)) for name in chunk.categories]
+            kept = chunk.numbers["reason"] == Reason.KEPT
+            primary = chunk.numbers["primary"]
+            primary[kept] = np.array(numbers, np.int32)[primary[kept]]
             for name, kind in COLUMNS.items():
-                parts[name].append(columns[name].astype(kind, copy=False))
-            writer.write_batch(chunk.rows.filter(pa.array(columns["spilled"][kept])))
+                parts[name].append(chunk.numbers[name].astype(kind, copy=False))
+            places.append(chunk.place)
             bar.advance(chunk.read)
     counts.close()
-    keys = {name: np.concatenate(parts.pop(name)) for name in COLUMNS}
-    return pd.DataFrame(keys, copy=False), list(categories)
+    return {name: np.concatenate(parts.pop(name)) for name in COLUMNS}, list(categories), places
 
 
 def _may_be_kept(data: DataConfig, category: str) -> bool:
@@ -173,92 +184,159 @@ def _may_be_kept(data: DataConfig, category: str) -> bool:
     return label_of(data, category) in data.labels
 
 
-def _clean_source(data: DataConfig, paths: Sequence[Location | None]) -> Iterator[CleanedChunk]:
+@dataclass(frozen=True)
+class SpilledChunk:
+    """Some consecutive records of a file, whose rows lie on disk.
+
+    Args:
+        file: place of the file among all files of the source.
+        read: number of records.
+        broken: the unreadable records.
+        unlisted: the papers of each category that the taxonomy lacks.
+        categories: the primary categories of the papers.
+        numbers: the columns of `COLUMNS`, with `primary` an index into `categories`.
+        place: of the rows that may be kept.
+    """
+
+    file: int
+    read: int
+    broken: list[BrokenRecord]
+    unlisted: dict[str, UnlistedCategory]
+    categories: list[str]
+    numbers: Numbers
+    place: Place
+
+
+def _clean_source(
+    data: DataConfig, paths: Sequence[Location | None], folder: Path
+) -> Generator[SpilledChunk, None, None]:
     """Return the cleaned records in the order of the source; all cores clean large files."""
     size = sum(files.file_size(path) for path in paths if path is not None)
     return parallel.map_in_order(
-        functools.partial(_clean_numbered, data),
+        functools.partial(_clean_and_spill, data, folder),
         sources.read_chunks(data, paths, CHUNK),
         0 if size < WORTH_SHARING else None,
     )
 
 
-def _clean_numbered(data: DataConfig, numbered: tuple[int, list[tuple[int, Any]]]) -> CleanedChunk:
+def _clean_and_spill(
+    data: DataConfig, folder: Path, numbered: tuple[int, list[tuple[int, Any]]]
+) -> SpilledChunk:
+    """Clean consecutive records, and write the rows that may be kept to disk."""
     place, records = numbered
-    return clean_records(data, records, place)
+    chunk = clean_records(data, records, place)
+    kept = chunk.keys["reason"] == Reason.KEPT
+    asked = np.array([_may_be_kept(data, name) for name in chunk.categories], bool)
+    spilled = kept.copy()
+    spilled[kept] = asked[chunk.keys["primary"][kept]]
+    file = np.full(len(kept), place, np.int32)
+    rows = chunk.rows.filter(pa.array(spilled[kept]))
+    return SpilledChunk(
+        place,
+        chunk.read,
+        chunk.broken,
+        chunk.unlisted,
+        chunk.categories,
+        chunk.keys | {"file": file, "spilled": spilled},
+        spill.write_rows(folder, rows.select(_spilled_columns(data))),
+    )
 
 
-def _label(data: DataConfig, keys: pd.DataFrame, categories: list[str]) -> list[str]:
-    """Return the labels; add to each row the index of its label, or `LEFT_OUT`.
+def _spilled_columns(data: DataConfig) -> list[str]:
+    """Return the columns of the rows on disk: formulas are masked where the text is made."""
+    names: list[str] = cleaned_schema(data).names
+    return [name for name in names if name != "text" or data.maths == "mask"]
 
-    A row without a label is dropped unless `data.unlabelled` keeps it.
+
+def _label(data: DataConfig, numbers: Numbers, categories: list[str]) -> list[str]:
+    """Return the labels; add to each paper the index of its label, or `LEFT_OUT`.
+
+    A paper without a label is dropped unless `data.unlabelled` keeps it.
     """
     of_category = [label_of(data, name) or "" for name in categories]  # "" is never a label
-    kept = np.flatnonzero(keys["reason"] == Reason.KEPT)
-    category = keys["primary"].to_numpy()[kept]
-    counts = Counter(np.array(of_category, object)[category])
+    reason, primary = numbers["reason"], numbers["primary"]
+    kept = np.flatnonzero(reason == Reason.KEPT)
+    counts: Counter[str] = Counter()
+    papers = np.bincount(primary[kept], minlength=len(categories)).tolist()
+    for label, count in zip(of_category, papers, strict=True):
+        counts[label] += count
     del counts[""]
     labels = choose_labels(data, counts)
-    code = np.array([labels.index(x) if x in labels else LEFT_OUT for x in of_category])
-    codes = np.full(len(keys), LEFT_OUT)
-    codes[kept] = code[category]
-    reason = keys["reason"].to_numpy().copy()
+    code = np.array([labels.index(x) if x in labels else LEFT_OUT for x in of_category], np.int32)
+    codes = np.full(len(reason), LEFT_OUT, np.int32)
+    codes[kept] = code[primary[kept]]
     if data.unlabelled == "drop":
-        reason[kept[code[category] == LEFT_OUT]] = Reason.OTHER_LABEL
-    more = surplus_rows(data, keys, codes)
+        reason[kept[codes[kept] == LEFT_OUT]] = Reason.OTHER_LABEL
+    more = surplus_rows(data, numbers["id"], numbers["split"], codes)
     codes[more], reason[more] = LEFT_OUT, Reason.SURPLUS
-    keys["label"], keys["reason"] = codes, reason
+    numbers["label"] = codes
     return labels
 
 
-def _tally(data: DataConfig, keys: pd.DataFrame, counts: RecordCounts) -> list[dict[str, Any]]:
+def _tally(data: DataConfig, numbers: Numbers, counts: RecordCounts) -> list[dict[str, Any]]:
     """Return how many records of each file were read, kept, and dropped by reason."""
     tallies = []
     for place, (read, broken) in enumerate(zip(counts.read, counts.broken, strict=True)):
-        reasons = keys["reason"].to_numpy()[keys["file"].to_numpy() == place]
-        numbers = np.bincount(reasons, minlength=len(Reason))
-        dropped = {name: int(numbers[reason]) for reason, name in reason_names(data).items()}
+        reasons = numbers["reason"][numbers["file"] == place]
+        papers = np.bincount(reasons, minlength=len(Reason))
+        dropped = {name: int(papers[reason]) for reason, name in reason_names(data).items()}
         dropped["broken"] = broken
-        kept = int(numbers[Reason.KEPT])
+        kept = int(papers[Reason.KEPT])
         some = {name: number for name, number in sorted(dropped.items()) if number}
         tallies.append({"read": read, "kept": kept, "dropped": some})
     return tallies
 
 
 def _write_splits(
-    data: DataConfig, spill: Path, labels: list[str], keys: pd.DataFrame, folder: Path
+    data: DataConfig, places: Sequence[Place], labels: list[str], numbers: Numbers, folder: Path
 ) -> dict[str, Counter[str]]:
     """Write the rows to their splits in the order of the source; count the labels.
 
     A paper without a label counts as one of the label "".
+
+    Args:
+        data: the configuration.
+        places: where the rows lie.
+        labels: the names of the labels.
+        numbers: for each row in the order of the places, its label, split and reason.
+        folder: of the rows and of the splits.
     """
     label_counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     names = pa.array([*labels, None], pa.string())  # index LEFT_OUT
+    schema, start = schema_of(data.authors), 0
     with (
-        console.progress("writing splits", len(keys)) as bar,
+        console.progress("writing splits", len(numbers["label"])) as bar,
         contextlib.ExitStack() as stack,
-        # Not mapped: every page of a mapped file counts as memory of this process.
-        pa.OSFile(str(spill), "rb") as file,
+        SpillReader(folder) as spilled,
     ):
         paths = (folder / f"{split}.parquet" for split in SPLITS)
-        schema = schema_of(data.authors)
         writers = [stack.enter_context(SplitWriter(path, schema)) for path in paths]
-        reader, start = pa.ipc.open_file(file), 0
-        for index in range(reader.num_record_batches):
-            batch = reader.get_batch(index)
-            part = keys.iloc[start : start + batch.num_rows]
-            start += batch.num_rows
-            code, where = part["label"].to_numpy(), part["split"].to_numpy()
-            label = names.take(pa.array(code % len(names)))
-            columns = [label if name == "label" else batch[name] for name in schema.names]
-            table = pa.Table.from_arrays(columns, schema=schema)
-            kept = part["reason"].to_numpy() == Reason.KEPT
+        for rows in map(spilled.read, places):
+            part = slice(start, start := start + rows.num_rows)
+            code, where = numbers["label"][part], numbers["split"][part]
+            table = _split_rows(rows, names.take(pa.array(code % len(names))), schema)
+            kept = numbers["reason"][part] == Reason.KEPT
             for number, (split, writer) in enumerate(zip(SPLITS, writers, strict=True)):
                 chosen = (where == number) & kept
                 writer.add(table.filter(pa.array(chosen)))
-                label_counts[split].update([*labels, ""][place] for place in code[chosen])
-            bar.advance(batch.num_rows)
+                label_counts[split].update(_count_labels(code[chosen], labels))
+            bar.advance(rows.num_rows)
     return label_counts
+
+
+def _count_labels(codes: Array, labels: list[str]) -> dict[str, int]:
+    names = [*labels, ""]
+    papers = np.bincount(codes % len(names), minlength=len(names)).tolist()
+    return {name: count for name, count in zip(names, papers, strict=True) if count}
+
+
+def _split_rows(rows: pa.RecordBatch, labels: pa.Array, schema: pa.Schema) -> pa.Table:
+    """Return rows as they lie on disk with all columns of the splits."""
+    made = {"label": labels}
+    if "text" not in rows.schema.names:
+        made["text"] = spill.join_columns(rows["title"], rows["abstract"])
+    columns = [made[name] if name in made else rows[name] for name in schema.names]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _write_card(

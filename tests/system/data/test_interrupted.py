@@ -68,7 +68,7 @@ def kill_when(run: subprocess.Popen[str], moment: Callable[[], bool]) -> None:
 
 
 @POSIX
-@pytest.mark.parametrize("half", ["spill.arrow", "train.parquet"])
+@pytest.mark.parametrize("half", ["spill-*.arrow", "train.parquet"])
 def test_a_kill_leaves_the_old_splits_and_no_new_ones(
     large_file: Path,
     snapshot_file: Path,
@@ -80,7 +80,7 @@ def test_a_kill_leaves_the_old_splits_and_no_new_ones(
     old = prepare_splits(settings(snapshot_file)).folder
     before = contents(old)
     # The first half of the work by several processes, which must not outlive their parent.
-    code = "prepare.WORTH_SHARING = 0; prepare.CHUNK = 500\n" * (half == "spill.arrow")
+    code = "prepare.WORTH_SHARING = 0; prepare.CHUNK = 500\n" * (half == "spill-*.arrow")
     run = prepare_elsewhere(f"{code}prepare.prepare_splits(settings)", settings(large_file), root)
 
     def writing() -> bool:
@@ -116,7 +116,7 @@ def test_a_kill_at_the_last_moments_leaves_no_splits(
     snapshot_file: Path, settings: Callable[..., Config], splits: Splits, tmp_path: Path
 ) -> None:
     # One after the other: each clears away what the dead left, and the second is seen to.
-    for event, name in {"os.remove": "spill.arrow", "os.rename": ".partial-"}.items():
+    for event, name in {"os.remove": "spill-", "os.rename": ".partial-"}.items():
         code = KILL_AT.format(event=event, name=name)
         run = prepare_elsewhere(code, settings(snapshot_file), tmp_path / "data")
         _, stderr = run.communicate()

@@ -17,7 +17,7 @@ def test_more_than_the_disk_has_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ShelfmarkError) as raised:
         disk.require_free(folder, shutil.disk_usage(tmp_path).total * 2, "the work")
     message = str(raised.value)
-    assert message.startswith("the work needs up to ")
+    assert message.startswith("the work needs about ")
     assert f" of disk in {folder}, and " in message
     assert "\n" not in message
     assert not folder.parent.exists()
@@ -36,4 +36,4 @@ def test_much_is_said_and_little_is_not(
     monkeypatch.setattr(disk, "WORTH_SAYING", 1000)
     disk.require_free(tmp_path, 999, "little")
     disk.require_free(tmp_path, 1000, "much")
-    assert log() == f"INFO much needs up to 0.0 GB of disk in {tmp_path}\n"
+    assert log() == f"INFO much needs about 0.0 GB of disk in {tmp_path}\n"

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import orjson
-import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given
@@ -73,9 +72,8 @@ Paper = tuple[int, int, int]
 
 def kept(data: DataConfig, papers: list[Paper]) -> set[Paper]:
     """Return the labelled papers that are not in surplus."""
-    table = pd.DataFrame(papers, columns=["id", "split", "label"], dtype=np.int64)
-    codes = table.pop("label").to_numpy()
-    gone = set(surplus_rows(data, table, codes).tolist())
+    ids, splits, codes = np.array(papers, np.int64).reshape(-1, 3).T
+    gone = set(surplus_rows(data, ids, splits, codes).tolist())
     assert all(codes[row] != LEFT_OUT for row in gone)
     labelled = [number for number, code in enumerate(codes) if code != LEFT_OUT]
     return {papers[row] for row in labelled if row not in gone}

@@ -304,9 +304,9 @@ def _read_papers(settings: Config) -> pa.Table:
         for place, chunk in sources.read_chunks(settings.data, paths, 2048):
             cleaned = clean_records(settings.data, chunk, place)
             parts.append(pa.Table.from_batches([cleaned.rows]))
-            keys.append(pd.DataFrame(cleaned.keys).assign(file=place))
+            keys.append(cleaned.keys | {"file": np.full(len(cleaned.keys["id"]), place)})
             bar.advance(len(chunk))
-    numbers = pd.concat(keys, ignore_index=True)
+    numbers = {name: np.concatenate([part[name] for part in keys]) for name in keys[0]}
     kept = numbers["reason"] == Reason.KEPT
     newest = mark_duplicates(numbers)[kept] != Reason.DUPLICATE_ID
     papers = pa.concat_tables(parts).filter(pa.array(newest)).combine_chunks()

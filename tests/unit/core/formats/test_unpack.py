@@ -13,7 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shelfmark.core.formats.records import open_lines
-from shelfmark.core.formats.unpack import COMPRESSIONS, MOST_LAYERS
+from shelfmark.core.formats.unpack import (
+    COMPRESSIONS,
+    MOST_LAYERS,
+    TYPICAL_RATIO,
+    estimate_size,
+)
 from shelfmark.errors import ShelfmarkError
 from tests.support.packing import PACKERS, tarred, zipped
 
@@ -213,3 +218,18 @@ def test_frames_to_skip_before_zstd(tmp_path: Path) -> None:
     """Seekable and parallel writers begin with one."""
     (tmp_path / "a").write_bytes(b"\x50\x2a\x4d\x18\x04\0\0\0spam" + PACKED[".zst"])
     assert read(tmp_path / "a") == CONTENT
+
+
+@pytest.mark.parametrize("suffix", ["", *PACKERS])
+def test_a_size_is_estimated_by_the_name_and_that_of_a_zip_is_known(
+    tmp_path: Path, suffix: str
+) -> None:
+    packed = PACKED.get(suffix, CONTENT)
+    (path := tmp_path / f"a.json{suffix.upper()}").write_bytes(packed)
+    known = len(CONTENT) if suffix in ("", ".zip") else TYPICAL_RATIO * len(packed)
+    assert estimate_size(path) == known
+
+
+def test_the_size_of_a_damaged_zip_is_its_own_or_more(tmp_path: Path) -> None:
+    (path := tmp_path / "a.zip").write_bytes(PACKED[".zip"][:-100])
+    assert estimate_size(path) >= len(PACKED[".zip"]) - 100

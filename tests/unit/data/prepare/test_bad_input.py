@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shelfmark.config.schema import Config
+from shelfmark.data import prepare
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.errors import ShelfmarkError
 from tests.support.packing import PACKERS, zipped
@@ -142,3 +143,17 @@ def test_a_data_folder_that_cannot_be(
     with pytest.raises(ShelfmarkError, match="cannot write"):
         prepare_splits(settings(snapshot_file))
     assert (tmp_path / "data").read_text() == "a file in the folder's place"
+
+
+def test_papers_that_the_disk_does_not_hold_are_refused_before_they_are_read(
+    tmp_path: Path,
+    settings: Callable[..., Config],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prepare, "DISK_FOR_TEXT", 1e15)
+    # The last line is no JSON: its error comes later.
+    (path := tmp_path / "a.json").write_bytes(GOOD + b"spam\n" * 300)
+    line = refused(settings(path), capsys)
+    assert line.startswith("error: making the splits needs about ")
+    assert line.endswith("free some, or choose a folder on another disk")
