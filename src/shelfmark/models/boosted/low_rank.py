@@ -15,7 +15,13 @@ from shelfmark.core.arrays import Floats, Indicator
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
-from shelfmark.models.boosted.fitting.rows import Mask, MatrixRows, PaperLabels, TrainingRows
+from shelfmark.models.boosted.fitting.rows import (
+    Mask,
+    MatrixRows,
+    PaperLabels,
+    TrainingRows,
+    block_bytes,
+)
 from shelfmark.models.boosted.scorers import MOST_SCORES, SEED
 
 MEMORY = (0.9, 0.999)  # of Adam's two moments
@@ -98,6 +104,10 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
     def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
         """Fit on features of shape (papers, terms); the indicator's first columns are classes."""
         return self.fit_rows(MatrixRows(features, PaperLabels.of_indicator(indicator, classes)))
+
+    def memory(self, rows: TrainingRows) -> int:
+        """Return about how many bytes a fit takes: the table, its saved state, and a block."""
+        return 2 * 4 * rows.shape[1] * (self.size + 1) + block_bytes(rows)
 
     def fit_rows(
         self, rows: TrainingRows, chosen: Mask | None = None, states: Checkpoint | None = None

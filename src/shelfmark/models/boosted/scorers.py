@@ -25,6 +25,7 @@ from shelfmark.models.boosted.fitting.rows import (
     MatrixRows,
     PaperLabels,
     TrainingRows,
+    block_bytes,
     gather_rows,
 )
 from shelfmark.models.card import MOST_CLASSES
@@ -32,6 +33,8 @@ from shelfmark.models.card import MOST_CLASSES
 SEED = checks.integer(0, 2**32 - 1)
 CLASS_COUNT = checks.integer(2, MOST_CLASSES)
 MOST_SCORES = 2 * MOST_CLASSES  # of a scorer: a class and a listed category each
+LIBLINEAR_BYTES = 24  # for each stored feature: the parts read, joined, and copied by liblinear
+BAYES_BYTES = 32  # for each term and class: counts, a sum, logarithms and weights
 
 
 class Scorer(Protocol):
@@ -51,6 +54,9 @@ class Scorer(Protocol):
             chosen: which papers, shape (papers,).
             states: where a long fit saves its state, from which the next run resumes it.
         """
+
+    def memory(self, rows: TrainingRows) -> int:
+        """Return about how many bytes a fit on the rows takes."""
 
     def decision_function(self, features: sp.csr_matrix) -> Floats:
         """Return the scores, shape (papers, columns)."""
@@ -119,6 +125,11 @@ class Svm(LinearScorer):
         self.C = C
         self.random_state = random_state
 
+    def memory(self, rows: TrainingRows) -> int:
+        """Return about how many bytes a fit takes: all rows, and those of liblinear."""
+        terms, labels = rows.shape[1], rows.labels
+        return rows.stored * LIBLINEAR_BYTES + 4 * terms * labels.columns
+
     def fit_rows(
         self, rows: TrainingRows, chosen: Mask | None = None, states: Checkpoint | None = None
     ) -> Self:
@@ -147,6 +158,10 @@ class Bayes(LinearScorer):
 
     def __init__(self, alpha: float = 0.02) -> None:
         self.alpha = alpha
+
+    def memory(self, rows: TrainingRows) -> int:
+        """Return about how many bytes a fit takes: counts and weights of the classes, a block."""
+        return BAYES_BYTES * rows.shape[1] * rows.labels.classes + block_bytes(rows)
 
     def fit_rows(
         self, rows: TrainingRows, chosen: Mask | None = None, states: Checkpoint | None = None

@@ -210,6 +210,11 @@ class _Task:
     number: int
     fold: SmallInts
 
+    def memory(self, rows: TrainingRows) -> int:
+        """Return about how many bytes the fit takes, with the scores of the fold."""
+        scored = 0 if self.number < 0 else int((self.fold == self.number).sum())
+        return self.scorer.memory(rows) + 2 * 4 * scored * rows.labels.columns
+
     def fit(self, rows: TrainingRows, states: Checkpoint | None = None) -> Any:
         """Return the fitted scorer, or the scores of the fold, in the order of its papers."""
         scorer: Scorer = clone(self.scorer)

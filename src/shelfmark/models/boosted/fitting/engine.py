@@ -13,9 +13,8 @@ import xgboost
 from threadpoolctl import threadpool_limits
 
 from shelfmark.config.schema import EngineConfig
-from shelfmark.core import console, parallel, project
+from shelfmark.core import console, memory, parallel, project
 from shelfmark.core.checkpoint import Checkpoint
-from shelfmark.data.splits import PaperGroups
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import boosting
 from shelfmark.models.boosted.boosting import BoostingRun, Objective, Rows
@@ -24,7 +23,8 @@ from shelfmark.tfidf.corpus.fields import CorpusPart, Field
 from shelfmark.tfidf.corpus.learn import learn_vocabulary
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the service runs without pyarrow
+    from shelfmark.data.splits import PaperGroups
     from shelfmark.models.boosted.features import FastFeatureUnion
 
 WORTH_DISTRIBUTING = (
@@ -35,6 +35,8 @@ WORTH_DISTRIBUTING = (
 WORTH_SHARING = 4  # groups of papers: fewer do not repay the start of processes
 WORDS = "words"  # the stage of the fitted fields
 ROWS = "rows"  # the folder of the rows
+TERM_BYTES = 400  # of memory, for each term of the fields that a process has loaded
+PAPER_BYTES = 12_000  # of memory, for each paper of a group: its text, its words and its row
 
 
 class FitTask(Protocol):
@@ -42,6 +44,9 @@ class FitTask(Protocol):
 
     def fit(self, rows: TrainingRows, states: Checkpoint | None = None) -> Any:
         """Return what a checkpoint can hold; `states` is where a long fit saves its state."""
+
+    def memory(self, rows: TrainingRows) -> int:
+        """Return about how many bytes the fit takes."""
 
 
 class Engine(Protocol):
@@ -94,7 +99,15 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """This machine: one process, and more processes for large work."""
+    """This machine: one process, and more processes for large work.
+
+    Args:
+        budget: bytes of memory that all processes together may use; None for half of what the
+            machine has.
+    """
+
+    def __init__(self, budget: int | None = None) -> None:
+        self.budget = memory.budget_bytes(None) if budget is None else budget
 
     def learn_vocabulary(
         self,
@@ -124,7 +137,9 @@ class LocalEngine:
         if len(missing) < WORTH_SHARING:
             work, workers = partial(_write_part, fields, papers, rows), 0
         else:
-            work, workers = partial(_write_part_in_process, checkpoint, papers, rows), None
+            work = partial(_write_part_in_process, checkpoint, papers, rows)
+            needed = _writing_bytes(fields, max(papers.groups))
+            workers = memory.count_processes(self.budget, needed, "weighing words")
         with console.progress("weighing words", len(missing)) as bar:
             for _ in parallel.map_in_order(work, missing, workers):
                 bar.advance()
@@ -137,10 +152,29 @@ class LocalEngine:
     def fit_to_checkpoint(
         self, named: Sequence[tuple[str, FitTask]], checkpoint: Checkpoint, rows: TrainingRows
     ) -> None:
-        """Fit each task in a process, which saves its result."""
+        """Fit each task in a process, which saves its result; as many at once as memory allows."""
         work = partial(_fit_and_save, rows, checkpoint)
-        for _ in parallel.map_in_order(work, named, wait_on_interrupt=False):
-            pass
+        for workers, some in self.share_memory(named, rows):
+            for _ in parallel.map_in_order(work, some, workers, wait_on_interrupt=False):
+                pass
+
+    def share_memory(
+        self, named: Sequence[tuple[str, FitTask]], rows: TrainingRows
+    ) -> list[tuple[int, list[tuple[str, FitTask]]]]:
+        """Return the tasks by how many of them may be done at once.
+
+        Raises:
+            ShelfmarkError: memory is too small for one of them alone.
+        """
+
+        def workers(item: tuple[str, FitTask]) -> int:
+            name, task = item
+            return memory.count_processes(self.budget, task.memory(rows), f"fitting {name}")
+
+        counted = [(workers(item), item) for item in named]
+        numbers = sorted({number for number, _ in counted}, reverse=True)
+        return [(number, [item for count, item in counted if count == number])
+                for number in numbers]  # fmt: skip
 
     def grow(
         self, run: BoostingRun, objective: Objective, train: Rows, validation: Rows
@@ -160,7 +194,7 @@ def open_engine(config: EngineConfig) -> Iterator[Engine]:
         ShelfmarkError: there is no such cluster, or its workers have other versions.
     """
     if config.kind == "local":
-        yield LOCAL
+        yield LocalEngine(memory.budget_bytes(config.memory))
         return
     try:
         from shelfmark.models.boosted.dask import engine as dask_engine
@@ -169,6 +203,11 @@ def open_engine(config: EngineConfig) -> Iterator[Engine]:
         raise ShelfmarkError(f"engine=dask needs the dask extra: {how}") from error
     with dask_engine.open_engine(config) as engine:
         yield engine
+
+
+def _writing_bytes(fields: FastFeatureUnion, papers: int) -> int:
+    """Return about how many bytes it takes to weigh a group of papers in a process."""
+    return fields.terms * TERM_BYTES + papers * PAPER_BYTES
 
 
 def _write_part(fields: FastFeatureUnion, papers: PaperGroups, rows: PartRows, part: int) -> None:

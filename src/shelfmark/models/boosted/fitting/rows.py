@@ -19,6 +19,9 @@ from shelfmark.core import files
 from shelfmark.core.arrays import Array, Indicator, Ints, SmallInts
 from shelfmark.core.npy import write_array
 
+BLOCK_PAPERS = 16384  # of a row group, and so of a block, at most
+BLOCK_BYTES = 32  # for each stored feature of a block: read, joined, permuted
+
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
@@ -224,6 +227,11 @@ class PartRows:
 def order_of_part(seed: int, part: int, papers: int) -> Ints:
     """Return the random order of the rows of a part."""
     return np.random.default_rng([seed, part]).permutation(papers)
+
+
+def block_bytes(rows: TrainingRows) -> int:
+    """Return about how many bytes it takes to read and permute a block of rows in files."""
+    return BLOCK_BYTES * int(rows.stored * min(1, BLOCK_PAPERS / max(rows.shape[0], 1)))
 
 
 def gather_rows(rows: TrainingRows, chosen: Mask | None = None) -> Block:
