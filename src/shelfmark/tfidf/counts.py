@@ -51,7 +51,9 @@ class TransformCache:
     def known(self) -> KnownWords | None:
         """The words of the vocabulary, if they can be found without learning others."""
         assert self.reader is not None
-        return KnownWords(self.reader, self.trie.ranks) if self.reader.word_size else None
+        if not self.reader.word_size:
+            return None
+        return KnownWords(self.reader, self.trie.ranks, self.trie.uses)
 
     def rank_stream(self, documents: Sequence[str], jobs: int) -> tuple[SmallInts, SmallInts]:
         """Return the stream of documents, and the rank of each of its numbers."""

@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shelfmark.core.arrays import Ints, SmallInts
+from shelfmark.core.arrays import Array, Ints, SmallInts
 from shelfmark.core.parallel import map_threads
 
 _SHARD = 1 << 18  # tokens at which the n-grams of one shard start
@@ -306,6 +306,8 @@ class Trie:
 
     def __init__(self, terms: Terms, n_min: int, n_max: int) -> None:
         self.ranks = terms.ranks
+        # How many terms hold each word, by rank: frequent words are in more terms.
+        self.uses = np.bincount(terms.grams.ravel(), minlength=len(self.ranks) + 1)
         sizes = np.count_nonzero(terms.grams, axis=1)
         kept = (sizes >= n_min) & (sizes <= n_max)
         grams, sizes, columns = terms.grams[kept], sizes[kept], terms.columns[kept]
@@ -331,6 +333,8 @@ class Trie:
 
         `tokens` are `ranks`, 0 for other words, and end with a 0.
         """
+        if (n_documents - 1).bit_length() + self.column_bits > 31:
+            documents = documents.astype(np.int64)  # smaller integers are sorted faster
         position = np.flatnonzero(tokens)
         node: SmallInts = tokens[position]
         pairs = [self._pairs(0, node, documents[position])]
@@ -350,11 +354,11 @@ class Trie:
         shape = (n_documents, self.n_terms)
         return sp.csr_array((counts, columns, make_indptr(rows)), shape=shape)
 
-    def _pairs(self, level: int, node: SmallInts, rows: SmallInts) -> Ints:
+    def _pairs(self, level: int, node: SmallInts, rows: Array) -> Array:
         """Return row and column, in one integer, of the nodes that are terms."""
         column = self.columns[level][node]
         term = np.flatnonzero(column >= 0)
-        pairs: Ints = rows[term].astype(np.int64) << self.column_bits | column[term]
+        pairs: Array = rows[term] << self.column_bits | column[term]
         return pairs
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain, islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -229,14 +230,23 @@ class KnownWords(_Words):
 
     Nothing is learnt, so threads may share it. Only words whose slot is taken, and words beyond
     ASCII that may be too short, need a Python object. `ranks` has the rank of each number, 0 if it
-    has no rank. The reader must have a `word_size`.
+    has no rank.
+
+    Args:
+        reader: of the documents; it must have a `word_size`.
+        ranks: the rank of each word.
+        times: by rank, how often a word occurs or any number that rises with it: the more frequent
+            of two words with the same slot has it. The result does not depend on it.
     """
 
-    def __init__(self, reader: Reader, ranks: Mapping[str, int]) -> None:
+    def __init__(self, reader: Reader, ranks: Mapping[str, int], times: NDArray[Any]) -> None:
         super().__init__(reader, reader.word_size)
+        stop = [*islice(self, FIRST, None)]
         # A given vocabulary may hold terms that are not tokens: no document holds them.
         tokens = [word for word in ranks if reader.findall(word) == [word]]
-        words = [*islice(self, FIRST, None), *(_encode(token) for token in tokens)]
+        of_tokens = np.fromiter(map(ranks.__getitem__, tokens), np.intp, len(tokens))
+        rising = np.argsort(times[of_tokens], kind="stable").tolist()
+        words = [*(_encode(tokens[i]) for i in rising), *stop]  # the last has the slot
         super()._number(words)
         cut = _Cut(words, self.size)
         self.taken = np.zeros(1 << _SLOT_BITS, np.bool_)

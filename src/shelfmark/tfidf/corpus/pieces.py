@@ -71,10 +71,20 @@ def count_part(
         ids, ranks = ranked.rank_stream(field.documents(texts), field.reader())
         tokens, rows = token_positions(ids, ranks)
         n_min, n_max = field.vectorizer.ngram_range
+        # The words of one part need fewer bits than those of the corpus.
+        used, tokens = _renumber(tokens)
         columns = _find_grams(tokens, rows, papers, n_min, n_max)
-        piece = _tally(columns, classes[order], field.counts_times)
+        piece = _tally(columns, used, classes[order], field.counts_times)
         pieces.append(_split(piece, ranked.edges))
     return pieces
+
+
+def _renumber(tokens: SmallInts) -> tuple[SmallInts, SmallInts]:
+    """Return the ranks that occur, and the stream with their indices instead; 0 stays 0."""
+    occurs = np.bincount(tokens, minlength=1) > 0
+    occurs[0] = True
+    index = np.cumsum(occurs, dtype=np.int32) - np.int32(1)
+    return np.flatnonzero(occurs).astype(np.int32), index[tokens]
 
 
 def _find_grams(
@@ -99,14 +109,9 @@ def _find_grams(
     return [*places, np.concatenate([papers[rows[at]] for at in starts])]
 
 
-def _tally(columns: list[SmallInts], classes: SmallInts, times: bool) -> Piece:
-    """Return the counts of n-grams; `classes` has that of each paper."""
-    *places, papers = columns
-    used = np.unique(np.concatenate([np.zeros(1, np.int32), *places]))
-    # The words of one part need fewer bits than those of the corpus.
-    local = np.zeros(int(used[-1]) + 1, np.int32)
-    local[used] = np.arange(len(used), dtype=np.int32)
-    *places, papers = sort_rows([*(local[place] for place in places), papers])
+def _tally(columns: list[SmallInts], used: SmallInts, classes: SmallInts, times: bool) -> Piece:
+    """Return the counts of n-grams; `used` has the rank of each word, `classes` each paper's."""
+    *places, papers = sort_rows(columns)
     pairs = np.flatnonzero(mark_new_rows([*places, papers]))
     places, of_pair = [place[pairs] for place in places], shrink(classes[papers[pairs]])
     starts = np.flatnonzero(mark_new_rows([*places, of_pair]))

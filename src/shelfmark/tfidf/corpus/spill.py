@@ -55,16 +55,16 @@ def write_words(path: Path, words: RankedWords) -> None:
     text = "".join(words.names).encode("utf-8", "surrogatepass")
     sizes = np.fromiter(map(len, words.names), np.int32, len(words.names))
     with files.atomic_write(path) as file:
-        write_arrays(file, [np.frombuffer(text, np.uint8), sizes, words.edges])
+        write_arrays(file, [np.frombuffer(text, np.uint8), sizes, words.times, words.edges])
 
 
 def read_words(path: Path) -> RankedWords:
     """Return the words that `write_words` has written."""
     with path.open("rb") as file:
-        raw, sizes, edges = read_arrays(file)
+        raw, sizes, times, edges = read_arrays(file)
     text, ends = raw.tobytes().decode("utf-8", "surrogatepass"), np.cumsum(sizes)
     names = [text[a:b] for a, b in zip((ends - sizes).tolist(), ends.tolist(), strict=True)]
-    return RankedWords(names, edges)
+    return RankedWords(names, times, edges)
 
 
 def write_arrays(file: IO[bytes], arrays: Sequence[Array]) -> None:

@@ -77,15 +77,17 @@ class RankedWords:
 
     Args:
         names: the words, sorted.
+        times: how often each occurs in the corpus.
         edges: where each range but the first begins in the order of the n-grams, int64 of shape
             (ranges - 1,): the rank of the first word in the upper bits, of the second in the lower.
     """
 
     names: list[str]
+    times: Ints
     edges: Ints
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"names": self.names, "edges": self.edges}
+        return {name: getattr(self, name) for name in ("names", "times", "edges")}
 
     @cached_property
     def ranks(self) -> dict[str, int]:
@@ -106,7 +108,7 @@ class RankedWords:
             ranks = [0] * FIRST + [self.ranks.get(name, 0) for name in stream.names]
             return stream.ids, np.array(ranks, np.int32)
         if not self._known:
-            self._known.append(KnownWords(reader, self.ranks))
+            self._known.append(KnownWords(reader, self.ranks, np.append(0, self.times)))
         known = self._known[0]
         ids = known.read_all(documents) if documents else np.empty(0, np.int32)
         return ids, known.ranks
@@ -181,13 +183,13 @@ def _rank_field(times: Counter[str], limits: Limits, ranges: int) -> RankedWords
     counts = np.fromiter(map(times.__getitem__, names), np.int64, len(names))
     ends = np.cumsum(counts)
     if not names:
-        return RankedWords(names, np.zeros(ranges - 1, np.int64))
+        return RankedWords(names, counts, np.zeros(ranges - 1, np.int64))
     shares = np.linspace(0, ends[-1], ranges + 1)[1:-1]
     first = np.searchsorted(ends, shares, "right")
     # Within the n-grams of one word, as if any word followed it as often as it occurs.
     within = (shares - ends[first] + counts[first]) / counts[first] * ends[-1]
     second = np.searchsorted(ends, within) if limits.n_max > 1 else 0
-    return RankedWords(names, (first + 1 << _SECOND_BITS) + second)
+    return RankedWords(names, counts, (first + 1 << _SECOND_BITS) + second)
 
 
 def order_key(places: Sequence[SmallInts]) -> Ints:
