@@ -135,12 +135,16 @@ class Svm(LinearScorer):
     ) -> Self:
         """Fit one SVM per column; a column of one value gets a constant score."""
         block = gather_rows(rows, chosen)
-        features, indicator = block.features, rows.labels.indicator(block.papers)
+        indicator = rows.labels.indicator(block.papers)
+        # Once, or scikit-learn copies all values for each column.
+        features = block.features.astype(np.float64)
+        del block
         terms, columns = features.shape[1], indicator.shape[1]
         self.weights_ = np.zeros((terms, columns), np.float32)
         self.intercept_ = np.where(indicator[0], 1, -1).astype(np.float32)
         for column in np.flatnonzero(indicator.min(axis=0) != indicator.max(axis=0)):
-            machine = LinearSVC(C=self.C, random_state=self.random_state)
+            # The dual solver also where papers outnumber terms: the other takes three times as long.
+            machine = LinearSVC(C=self.C, random_state=self.random_state, dual=True)
             machine.fit(features, indicator[:, column])
             self.weights_[:, column] = machine.coef_[0]
             self.intercept_[column] = machine.intercept_[0]

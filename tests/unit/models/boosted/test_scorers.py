@@ -30,7 +30,7 @@ def test_the_svm_is_that_of_scikit_learn_column_by_column() -> None:
     made = scores.decision_function(features)
     assert made.dtype == np.float32
     for column in range(5):
-        alone = LinearSVC(C=0.4, random_state=3).fit(features, indicator[:, column])
+        alone = LinearSVC(C=0.4, random_state=3, dual=True).fit(features, indicator[:, column])
         wanted = alone.decision_function(features)
         np.testing.assert_allclose(made[:, column], wanted, rtol=1e-4, atol=1e-5)
 
