@@ -36,6 +36,8 @@ from shelfmark.models.boosted.stacking import CrossFittedScores
 from shelfmark.models.boosted.votes import NeighbourVotes
 from shelfmark.models.protocol import Fitted, RoundCallback
 
+MOST_STOPPING = 1 << 16  # papers of validation that stop the trees: each round measures them all
+
 
 def fit_model(
     config: Config,
@@ -75,7 +77,9 @@ def fit_model(
     with _time_step(seconds, "trees"):
         run = BoostingRun(_settings(config), config.seed, checkpoint, callback)
         known = joined.features, labels.targets[joined.papers].astype(np.int64)
-        head.fit(known, (unseen, held.targets), partial(engine.grow, run))
+        stopping = slice(None, None, -(-len(held.targets) // MOST_STOPPING))
+        rows = unseen[stopping], held.targets[stopping]
+        head.fit(known, rows, partial(engine.grow, run))
     rounds = head.booster_.num_boosted_rounds() if head.booster_ else 0
     logger.info("trees: {} rounds kept of {} classes", rounds, len(targets.classes))
     pipeline = TextPipeline([*steps, ("decision", _calibrate(head, held.targets, unseen))])
