@@ -143,7 +143,7 @@ class Svm(LinearScorer):
         self.weights_ = np.zeros((terms, columns), np.float32)
         self.intercept_ = np.where(indicator[0], 1, -1).astype(np.float32)
         for column in np.flatnonzero(indicator.min(axis=0) != indicator.max(axis=0)):
-            # The dual solver also where papers outnumber terms: the other takes three times as long.
+            # The dual solver also for more papers than terms: the other is three times as slow.
             machine = LinearSVC(C=self.C, random_state=self.random_state, dual=True)
             machine.fit(features, indicator[:, column])
             self.weights_[:, column] = machine.coef_[0]
