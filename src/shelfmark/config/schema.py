@@ -28,6 +28,7 @@ RENAMED_KEYS = {"model.stack.scorers.embedding": "model.stack.scorers.low_rank"}
 BOOSTED = "boosted"  # the kind of model of configurations that name none
 MOST_WEIGHT = 1000.0  # of a title's terms
 MOST_RANK = 4096
+MOST_HIDDEN = 4096  # units of a hidden layer
 MOST_CANDIDATES = 100
 MOST_VOTERS = 10_000
 MOST_SHARPNESS = 1000.0
@@ -221,6 +222,9 @@ class LowRankConfig(Strict):
     epochs: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     dropout: Fraction
+    # Not written while disabled: older cards lack them.
+    hidden: int | None = Field(None, ge=1, le=MOST_HIDDEN, exclude_if=lambda value: value is None)
+    hidden_dropout: float = Field(0.0, ge=0, lt=1, exclude_if=lambda value: not value)
 
 
 class ScorersConfig(Strict):

@@ -1,14 +1,15 @@
-"""The low-rank model: its gradient, its accuracy, and the effect of its seed."""
+"""The low-rank model: its accuracy, its parts, its saved state, and the effect of its seed."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
-from scipy.special import log_expit, log_softmax, softmax
+from scipy.special import softmax
 
-from shelfmark.models.boosted.low_rank import LowRankLinear, LowRankTrainer
+from shelfmark.models.boosted.low_rank import LowRankLinear, quantize_rows
 
 CLASSES = 3
 SMALL = {"size": 8, "epochs": 30, "batch": 16, "learning_rate": 0.2, "label_rate": 0.02}
@@ -25,62 +26,11 @@ def task(rows: int = 150) -> tuple[sp.csr_matrix, Any]:
     return sp.csr_matrix(features), indicator
 
 
-def loss(scores: Any, truth: Any, weight: float) -> float:
-    """Return the mean loss of papers, worked out from its definition."""
-    own, listed = scores[:, :CLASSES], scores[:, CLASSES:]
-    classes = -(log_softmax(own, axis=1) * truth[:, :CLASSES]).sum(axis=1)
-    wanted = truth[:, CLASSES:]
-    others = -(wanted * log_expit(listed) + (1 - wanted) * log_expit(-listed)).sum(axis=1)
-    return float((classes + weight * others).mean())
-
-
-def differences(of: Any, values: Any, step: float = 1e-5) -> Any:
-    """Return the gradient of a function of `values`, which it reads, by finite differences."""
-    gradient = np.empty(values.shape)
-    for place in np.ndindex(values.shape):
-        kept = values[place]
-        values[place] = kept + step
-        above = of()
-        values[place] = kept - step
-        gradient[place] = (above - of()) / (2 * step)
-        values[place] = kept
-    return gradient
-
-
-def test_the_slope_of_the_scores_is_that_of_the_loss() -> None:
-    rng = np.random.default_rng(0)
-    scores = rng.normal(scale=3, size=(6, 5))
-    truth = task()[1][:6]
-    trainer = LowRankTrainer(LowRankLinear(listed_weight=0.4), 1, 5, CLASSES)
-    wanted = differences(lambda: loss(scores, truth, 0.4), scores)
-    np.testing.assert_allclose(trainer._slope(scores, truth), wanted, atol=1e-7)
-
-
-def test_scores_far_out_overflow_nothing() -> None:
-    scores = np.array([[1e4, -1e4, 0, 1e4, -1e4]], np.float32)
-    trainer = LowRankTrainer(LowRankLinear(listed_weight=1.0), 1, 5, CLASSES)
-    slope = trainer._slope(scores, np.array([[1, 0, 0, 0, 1]]))
-    assert slope.tolist() == [[0, 0, 0, 1, -1]]
-
-
-def test_a_step_goes_down_the_gradient_of_the_terms() -> None:
-    features, indicator = task(12)
-    once: dict[str, Any] = {"size": 4, "epochs": 1, "batch": 12, "dropout": 0.0}
-    start = LowRankLinear(**once, learning_rate=0, label_rate=0).fit(features, indicator, CLASSES)
-    after = LowRankLinear(**once, learning_rate=0.01).fit(features, indicator, CLASSES)
-    terms, labels = start.terms_.astype(float), start.labels_.astype(float)
-    slope = differences(
-        lambda: loss(features @ terms @ labels, indicator, start.listed_weight), terms
-    )
-    # The first step of AdaGrad is the gradient over its own size, at the full rate.
-    size = np.sqrt((slope**2).mean(axis=1, keepdims=True))
-    np.testing.assert_allclose(after.terms_ - terms, -0.01 * slope / size, atol=4e-5)
-
-
-def test_it_learns_a_task_that_words_tell_apart() -> None:
+@pytest.mark.parametrize("hidden", [None, 16])
+def test_it_learns_a_task_that_words_tell_apart(hidden: int | None) -> None:
     features, indicator = task()
     known, held = slice(100), slice(100, None)
-    model = LowRankLinear(**SMALL).fit(features[known], indicator[known], CLASSES)
+    model = LowRankLinear(**SMALL, hidden=hidden).fit(features[known], indicator[known], CLASSES)
     scores = model.decision_function(features[held])
     assert scores.dtype == np.float32
     truth = indicator[held]
@@ -115,9 +65,12 @@ def test_cross_lists_of_a_rare_class_help_it() -> None:
     assert informed[:, 2].mean() > 1.5 * uninformed[:, 2].mean()
 
 
-def test_a_score_is_the_sum_of_its_words_and_the_intercept() -> None:
+@pytest.mark.parametrize("hidden", [None, 16])
+def test_a_score_is_the_sum_of_its_words_and_the_intercept(hidden: int | None) -> None:
     features, indicator = task()
-    model = LowRankLinear(**SMALL).fit(features, indicator, CLASSES)
+    model = LowRankLinear(**SMALL, hidden=hidden, hidden_dropout=0.2).fit(
+        features, indicator, CLASSES
+    )
     for row in (0, 7, 31):
         total = model.parts(features[row]).sum(axis=0) + model.intercept_
         wanted = model.decision_function(features[row])[0]
@@ -133,3 +86,58 @@ def test_a_label_or_a_term_that_no_paper_has_breaks_nothing() -> None:
     assert np.isfinite(scores).all()
     assert not (scores[:, : CLASSES + 1].argmax(axis=1) == 1).any()
     assert (scores[:, -1] < 0).all()
+
+
+def test_rows_of_eight_bits_are_right_to_half_a_scale() -> None:
+    rows = np.random.default_rng(0).normal(size=(3000, 7)).astype(np.float32)
+    rows[5] = 0
+    quantized, scales = quantize_rows(rows)
+    assert quantized.dtype == np.int8
+    assert np.abs(quantized).max(axis=1)[:5].tolist() == [127] * 5
+    error = np.abs(quantized * scales[:, None] - rows)
+    assert (error <= scales[:, None] * 0.5001).all()
+
+
+def test_rows_of_floats_give_the_scores_of_their_quantized_values() -> None:
+    features, indicator = task()
+    model = LowRankLinear(**SMALL, hidden=16).fit(features, indicator, CLASSES)
+    state = model.structure_state()
+    assert state["scales_"] is not None
+    floats = state["terms_"] * state["scales_"][:, None]
+    same = LowRankLinear.from_structure_state({**state, "terms_": floats, "scales_": None})
+    np.testing.assert_allclose(
+        same.decision_function(features), model.decision_function(features), atol=1e-5
+    )
+    np.testing.assert_allclose(same.parts(features[3]), model.parts(features[3]), atol=1e-5)
+
+
+def test_an_older_state_opens_and_scores_as_it_did() -> None:
+    features, indicator = task()
+    model = LowRankLinear(**SMALL).fit(features, indicator, CLASSES)
+    state = model.structure_state()
+    floats = state["terms_"] * state["scales_"][:, None]
+    newer = ("hidden", "hidden_dropout", "scales_", "hidden_", "hidden_labels_")
+    older = {name: value for name, value in state.items() if name not in newer}
+    older["terms_"] = floats
+    LowRankLinear.check_state(older)
+    opened = LowRankLinear.from_structure_state(older)
+    wanted = (features @ floats) @ model.labels_ + model.intercept_
+    assert opened.decision_function(features).tobytes() == wanted.tobytes()
+    assert set(opened.structure_state()) == set(older)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scales_": None}, "scales_ should be there for int8 terms_ alone"),
+        ({"scales_": np.ones(3, np.float32)}, "should be scales_ of shape"),
+        ({"hidden_": None}, "hidden_ should be there with a hidden layer alone"),
+        ({"hidden_labels_": np.ones((2, 5), np.float32)}, "should be hidden_labels_ of shape"),
+        ({"hidden": None}, "hidden_ should be there with a hidden layer alone"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(change: dict[str, Any], message: str) -> None:
+    features, indicator = task()
+    state = LowRankLinear(**SMALL, hidden=16).fit(features, indicator, CLASSES).structure_state()
+    with pytest.raises(ValueError, match=message):
+        LowRankLinear.from_structure_state(state | change)
