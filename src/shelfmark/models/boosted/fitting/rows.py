@@ -6,7 +6,7 @@ papers shuffled while no process holds more of them than a block.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.sparse as sp
 
-from shelfmark.core import files
-from shelfmark.core.arrays import Array, Indicator, Ints, SmallInts
-from shelfmark.core.npy import write_array
+from shelfmark.core.arrays import Indicator, Ints, SmallInts
+from shelfmark.models.boosted.fitting.part_files import PartFiles, Segment
 
 BLOCK_PAPERS = 16384  # of a row group, and so of a block, at most
 BLOCK_BYTES = 32  # for each stored feature of a block: read, joined, permuted
@@ -130,11 +129,7 @@ class MatrixRows:
 
 @dataclass(frozen=True)
 class PartRows:
-    """Rows in files, a part of the papers each.
-
-    The rows of a part lie in a random order, which is cut into as many segments as there are
-    parts; block number s is the segment s of all parts. The files are read and not mapped: pages of
-    a mapped file count as memory of the process.
+    """Rows in files, a part of the papers each; block number s is the segment s of all parts.
 
     Args:
         folder: of the files.
@@ -158,11 +153,11 @@ class PartRows:
     @cached_property
     def stored(self) -> int:
         """The number of stored features."""
-        return sum(int(ends[-1]) for ends in self._ends)
+        return sum(map(self._files.count_stored, range(len(self.groups))))
 
     def missing(self) -> list[int]:
         """Return the numbers of the parts that are not written yet."""
-        return [part for part in range(len(self.groups)) if not self._ends_path(part).exists()]
+        return self._files.missing()
 
     def write_part(self, part: int, features: sp.csr_matrix) -> None:
         """Write the rows of a part, in the order of its papers.
@@ -170,63 +165,45 @@ class PartRows:
         Raises:
             ShelfmarkError: the disk is full or cannot be written.
         """
-        rows = features[order_of_part(self.seed, part, self.groups[part])]
-        with files.atomic_write(self._rows_path(part)) as file:
-            file.write(rows.indices.astype(np.int32, copy=False).data)
-            file.write(rows.data.astype(np.float32, copy=False).data)
-        with files.atomic_write(self._ends_path(part)) as file:  # last: the part is complete
-            write_array(file, rows.indptr.astype(np.int64))
+        self._files.write(part, features)
 
     def blocks(self, rng: np.random.Generator | None = None) -> Iterator[Block]:
         """Yield all rows in blocks, each a random sample of all; with `rng`, in a random order."""
-        numbers = np.arange(len(self.groups)) if rng is None else rng.permutation(len(self.groups))
-        for number in numbers.tolist():
+        for number in order_blocks(len(self.groups), rng):
             yield self.read_block(number)
 
     def read_block(self, number: int) -> Block:
         """Return the segments of a number of all parts."""
-        segments = [self._read_segment(part, number) for part in range(len(self.groups))]
-        papers, sizes, indices, data = (
-            np.concatenate(arrays) for arrays in zip(*segments, strict=True)
-        )
-        indptr = np.concatenate([[0], np.cumsum(sizes)])
-        shape = (len(papers), self.terms)
-        return Block(papers, sp.csr_matrix((data, indices, indptr.astype(np.int32)), shape))
-
-    def _read_segment(self, part: int, number: int) -> tuple[Ints, Ints, SmallInts, Array]:
-        """Return papers, sizes of rows, columns and values of a segment of a part."""
-        count, ends = self.groups[part], self._ends[part]
-        edges = np.linspace(0, count, len(self.groups) + 1).astype(int)
-        begin, end = edges[number], edges[number + 1]
-        order = order_of_part(self.seed, part, count)[begin:end]
-        start, stored = int(ends[begin]), int(ends[end] - ends[begin])
-        path = self._rows_path(part)
-        indices = np.fromfile(path, np.int32, stored, offset=4 * start)
-        data = np.fromfile(path, np.float32, stored, offset=4 * (int(ends[-1]) + start))
-        return self._offsets[part] + order, np.diff(ends[begin : end + 1]), indices, data
+        parts = range(len(self.groups))
+        return join_segments([self._files.read_segment(part, number) for part in parts], self.terms)
 
     @cached_property
-    def _offsets(self) -> Ints:
-        return np.concatenate([[0], np.cumsum(self.groups)])
-
-    @cached_property
-    def _ends(self) -> list[Ints]:
-        return [np.load(self._ends_path(part)) for part in range(len(self.groups))]
-
-    def _rows_path(self, part: int) -> Path:
-        return self.folder / f"{part:05}.rows"
-
-    def _ends_path(self, part: int) -> Path:
-        return self.folder / f"{part:05}.npy"
+    def _files(self) -> PartFiles:
+        return PartFiles(self.folder, self.groups, self.seed)
 
     def __getstate__(self) -> dict[str, Any]:
         # Without what is cached.
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-def order_of_part(seed: int, part: int, papers: int) -> Ints:
-    """Return the random order of the rows of a part."""
-    return np.random.default_rng([seed, part]).permutation(papers)
+def order_blocks(count: int, rng: np.random.Generator | None) -> list[int]:
+    """Return the numbers of blocks in the order in which they are read, a random one with `rng`."""
+    return list(range(count)) if rng is None else rng.permutation(count).tolist()
+
+
+def join_segments(segments: Sequence[Segment], terms: int) -> Block:
+    """Return the segments of one number, in the order of their parts, as a block.
+
+    Args:
+        segments: of all parts.
+        terms: the number of columns.
+    """
+    papers, sizes, indices, data = (
+        np.concatenate(arrays) for arrays in zip(*segments, strict=True)
+    )
+    indptr = np.concatenate([[0], np.cumsum(sizes)])
+    shape = (len(papers), terms)
+    return Block(papers, sp.csr_matrix((data, indices, indptr.astype(np.int32)), shape))
 
 
 def block_bytes(rows: TrainingRows) -> int:
