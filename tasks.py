@@ -55,6 +55,7 @@ def uv(*command: str, groups: Iterable[str] = (), extras: Iterable[str] = ()) ->
     examples=[
         "bench data=snapshot data.path=arxiv.zip data.labels=[cs.AI,cs.CL,cs.CV,cs.LG,cs.RO]",
         "bench features data=snapshot data.path=arxiv.zip",
+        "bench growth papers=515560 data=snapshot data.path=[arxiv.zip,more.jsonl.zst]",
     ],
 )
 @click.argument(
@@ -65,7 +66,8 @@ def bench(words: tuple[str, ...]) -> None:
 
     The benchmarks search and cluster run only if they are given.
 
-    Overrides, as for train, select for example real papers; for search, those of index.
+    Overrides, as for train, select for example real papers; for search, those of index. growth
+    takes papers=N, the largest number of papers; where the source has fewer, others are spliced.
     """
     from shelfmark.experiments.benchmarks.speed import run_benchmarks
 

@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from shelfmark.errors import ShelfmarkError
+from shelfmark.experiments.benchmarks.child import run_child
 from shelfmark.experiments.benchmarks.search import quality, run, service
-from shelfmark.experiments.benchmarks.search.child import run_child
 from shelfmark.search.filters import Filters
 from shelfmark.search.manifest import read_manifest
 from shelfmark.search.papers import PaperRow

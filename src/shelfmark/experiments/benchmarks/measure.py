@@ -101,16 +101,6 @@ def time_training(settings: Config) -> dict[str, Any]:
     }
 
 
-def time_fit(settings: Config, limit: str) -> dict[str, Any]:
-    """Time the fit of a model on a number of the training papers."""
-    splits = prepare_splits(settings)
-    papers = _sample(splits.read("train"), int(limit))
-    seconds, fitted = _time_call(
-        lambda: fit_model(settings, papers, splits.read("validation"), lambda step, losses: None)
-    )
-    return {"papers": papers.num_rows, "seconds": seconds, "rounds": fitted.details["rounds"]}
-
-
 def time_engine(settings: Config, limit: str) -> dict[str, Any]:
     """Time the parts of a fit that the engine does, and count the bytes that they move."""
     splits = prepare_splits(settings)
@@ -246,7 +236,6 @@ MEASUREMENTS: dict[str, Callable[..., dict[str, Any]]] = {
     "data": time_preprocessing,
     "vectorize": time_vectorizer,
     "train": time_training,
-    "grow": time_fit,
     "share": time_engine,
     "predict": time_file_prediction,
     "latency": time_answer,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import psutil
 
-INTERVAL = 0.2  # seconds between two samples
+INTERVAL = 0.5  # seconds between two samples, each of which stops the processes for milliseconds
 
 
 def own_peak_mb() -> float:

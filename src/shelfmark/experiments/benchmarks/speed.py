@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -17,15 +16,16 @@ from shelfmark.config.schema import BoostedConfig
 from shelfmark.core import console
 from shelfmark.core.output.tables import Table
 from shelfmark.errors import ShelfmarkError
-from shelfmark.experiments.benchmarks import memory
-from shelfmark.experiments.benchmarks.row import Row
+from shelfmark.experiments.benchmarks.child import measure_child
+from shelfmark.experiments.benchmarks.growth.run import bench_growth, is_size
+from shelfmark.experiments.benchmarks.row import Row, format_ratio
 from shelfmark.experiments.benchmarks.search.run import bench_search
 
 REPEATS = 3
 OF_INDEX = "search"  # the benchmark whose overrides are those of an index
+OF_GROWTH = "growth"  # that which also takes a number of papers
 SEED_ROUNDS = 10  # of the seed experiment's thousand: the rest is extrapolated
-GROWTH = (5_000, 40_000, 130_000)  # training papers, or as many as there are
-SHARED = (5_000, 20_000)  # the same, by this machine and by a cluster
+SHARED = (5_000, 20_000)  # training papers, by this machine and by a cluster
 STAGES = ("words", "scores", "trees", "rest")
 LINKS = {"1 Gbit/s": 1.25e8, "10 Gbit/s": 1.25e9}  # bytes a second
 
@@ -87,14 +87,18 @@ def run_benchmarks(names: Sequence[str], overrides: Sequence[str]) -> Table:
     Raises:
         ShelfmarkError: a name is unknown, or the configuration or the data do not allow it.
     """
+    sizes = [word for word in overrides if is_size(word)]
+    if sizes and OF_GROWTH not in names:
+        raise ShelfmarkError(f"{sizes[0]}: only for inv bench {OF_GROWTH}")
+    own = [word for word in overrides if word not in sizes]
     if set(names) != {OF_INDEX}:  # which has other sections
-        load_config(overrides)  # a mistake shows before any measurement
+        load_config(own)  # a mistake shows before any measurement
     rows: list[Row] = []
     with console.progress("measuring", len(names)) as bar:
         for name in names:
-            rows += BENCHMARKS[name](overrides)
+            rows += BENCHMARKS[name](overrides if name == OF_GROWTH else own)
             bar.advance()
-    title = " ".join(["inv bench", *overrides])
+    title = " ".join(["inv bench", *names, *overrides])
     return Table(("", "here", "beside", "ratio"), rows, title=title)
 
 
@@ -173,19 +177,6 @@ def bench_encoders(overrides: Sequence[str]) -> list[Row]:
     ]  # fmt: skip
 
 
-def bench_growth(overrides: Sequence[str]) -> list[Row]:
-    """Measure training on more and more papers, with all categories."""
-    kept = [word for word in overrides if not word.startswith(("data.labels", "experiment="))]
-    runs = [_measure("grow", [*kept, "experiment=all"], str(count)) for count in GROWTH]
-    first = runs[0]
-    return [
-        Row(f"train {one['papers']:,} papers, experiment=all", f"{one['seconds']:,.0f} s",
-            f"{one['peak_mb']:,.0f} MB", f"{one['papers'] / first['papers']:.1f}x the papers, "
-            f"{one['seconds'] / first['seconds']:.1f}x the time")
-        for one in runs
-    ]  # fmt: skip
-
-
 def bench_cluster(overrides: Sequence[str]) -> list[Row]:
     """Measure a training by this machine and by a cluster of one and two workers; estimate more."""
     kept = [word for word in overrides if not word.startswith(("data.labels", "engine"))]
@@ -234,8 +225,7 @@ def _summarize(run: Measurement) -> str:
 
 
 def _ratio(slow: Measurement, fast: Measurement, name: str) -> str:
-    ratio = slow[name] / fast[name]
-    return f"{ratio:.1f}x" if ratio >= 1 else f"1/{1 / ratio:.1f}"
+    return format_ratio(slow[name] / fast[name])
 
 
 def _compare(ours: Measurement, other: Measurement, name: str, whose: str) -> tuple[str, str, str]:
@@ -265,20 +255,16 @@ def _measure(name: str, overrides: Sequence[str], *arguments: str) -> Measuremen
         ",".join(arguments),
         *overrides,
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    with memory.monitor_peak(process) as monitor:
-        out, errors = process.communicate()
-    if process.returncode:
-        raise ShelfmarkError(errors.strip().splitlines()[-1].removeprefix("error: "))
-    result: Measurement = orjson.loads(out.splitlines()[-1])
-    return result | {"peak_mb": max(monitor.peak_mb, result["own_mb"])}
+    used = measure_child(command)
+    result: Measurement = orjson.loads(used.output.splitlines()[-1])
+    return result | {"peak_mb": max(used.peak_mb, result["own_mb"])}
 
 
 BENCHMARKS: dict[str, Callable[[Sequence[str]], list[Row]]] = {
     "data": bench_data,
     "features": bench_features,
     "models": bench_models,
-    "growth": bench_growth,
+    OF_GROWTH: bench_growth,
     "encoders": bench_encoders,
     "search": bench_search,
     "cluster": bench_cluster,

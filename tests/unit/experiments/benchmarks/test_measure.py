@@ -29,12 +29,6 @@ def test_the_digest_shows_the_smallest_difference(settings: Config) -> None:
     assert two["digest"] != three["digest"]
 
 
-def test_a_fit_is_timed_on_the_given_number_of_papers(settings: Config) -> None:
-    timings = measure.time_fit(settings, "200")
-    assert timings["papers"] == 200
-    assert timings["rounds"] > 0
-
-
 def test_an_answer_is_timed_in_its_parts(
     settings: Config, model: artifact.Model, home: Path
 ) -> None:

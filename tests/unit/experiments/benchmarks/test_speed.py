@@ -22,7 +22,7 @@ LAW = Scaling(
 def test_a_table_of_the_named_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "REPEATS", 1)
     table = speed.run_benchmarks(["data"], SMALL)
-    assert table.title == "inv bench data.options.papers=300 data.min_papers=5"
+    assert table.title == "inv bench data data.options.papers=300 data.min_papers=5"
     [(what, here, *rest)] = table.rows
     assert what == "preprocess 300 papers"
     assert re.fullmatch(r"[\d,]+ papers/s, [\d,]+ MB", here)
@@ -32,6 +32,11 @@ def test_a_table_of_the_named_benchmarks(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_measurement_that_fails_raises_with_its_reason() -> None:
     with pytest.raises(ShelfmarkError, match="there is no file nowhere.zip"):
         speed.run_benchmarks(["data"], ["data=snapshot", "data.path=nowhere.zip"])
+
+
+def test_a_number_of_papers_is_only_for_growth() -> None:
+    with pytest.raises(ShelfmarkError, match="papers=9: only for inv bench growth"):
+        speed.run_benchmarks(["data"], ["papers=9"])
 
 
 def test_a_ratio_above_one_means_that_ours_takes_less() -> None:

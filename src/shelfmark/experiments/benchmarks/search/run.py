@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,10 +17,10 @@ import orjson
 from shelfmark.artifacts.aliases import LATEST
 from shelfmark.config.load import load_index_config
 from shelfmark.core import storage
+from shelfmark.experiments.benchmarks.child import measure_child, run_child
 from shelfmark.experiments.benchmarks.load import start_service
-from shelfmark.experiments.benchmarks.row import Row
+from shelfmark.experiments.benchmarks.row import Row, format_ratio
 from shelfmark.experiments.benchmarks.search import quality, service
-from shelfmark.experiments.benchmarks.search.child import measure_peak, run_child
 from shelfmark.experiments.benchmarks.search.service import Body, Latency
 from shelfmark.search.index import Index
 from shelfmark.search.manifest import MANIFEST, read_manifest
@@ -69,10 +68,9 @@ def _build(overrides: Sequence[str], index: Path) -> list[Row]:
     """Build an index in a process of its own."""
     own = [word for word in overrides if not word.startswith("paths.index=")]
     command = [sys.executable, "-m", "shelfmark.cli", "index", *own, f"paths.index={index}"]
-    start = time.monotonic()
-    peak = measure_peak(command)
-    seconds, papers = time.monotonic() - start, read_manifest(index).papers
-    speed = f"{seconds:,.0f} s, {papers / seconds:,.0f} papers/s, {peak:,.0f} MB"
+    used, papers = measure_child(command), read_manifest(index).papers
+    rate = papers / used.seconds
+    speed = f"{used.seconds:,.0f} s, {rate:,.0f} papers/s, {used.peak_mb:,.0f} MB"
     return [Row(f"build an index of {papers:,} papers", speed)]
 
 
@@ -223,8 +221,4 @@ def _show(latency: Latency) -> str:
 
 
 def _compare(time: float, memory: float) -> str:
-    return f"{_ratio(time)} the time, {_ratio(memory)} the memory"
-
-
-def _ratio(ratio: float) -> str:
-    return f"{ratio:.1f}x" if ratio >= 1 else f"1/{1 / ratio:.1f}"
+    return f"{format_ratio(time)} the time, {format_ratio(memory)} the memory"

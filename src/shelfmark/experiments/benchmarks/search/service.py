@@ -18,7 +18,7 @@ import orjson
 import psutil
 
 from shelfmark.errors import ShelfmarkError
-from shelfmark.experiments.benchmarks.search.child import run_child
+from shelfmark.experiments.benchmarks.child import run_child
 from shelfmark.search.papers import PaperRow
 
 CONNECTIONS = 8

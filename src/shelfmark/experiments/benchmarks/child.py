@@ -1,12 +1,29 @@
-"""A process of its own for a part of the benchmark."""
+"""A process of its own for a part of a benchmark."""
 
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.benchmarks import memory
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a command has used.
+
+    Args:
+        seconds: from its start to its end.
+        peak_mb: the largest memory of all its processes together, 0 where it is not reported.
+        output: its standard output.
+    """
+
+    seconds: float
+    peak_mb: float
+    output: str
 
 
 def run_child(command: Sequence[str]) -> str:
@@ -19,17 +36,17 @@ def run_child(command: Sequence[str]) -> str:
         return _finish(process)
 
 
-def measure_peak(command: Sequence[str]) -> float:
-    """Run a command, and return the peak in MB of all its processes.
-
-    The samples take time from the command, so that no other figure is measured meanwhile.
+def measure_child(command: Sequence[str]) -> Usage:
+    """Run a command, and return the time and the memory that it and its processes use.
 
     Raises:
         ShelfmarkError: it fails; its last line says why.
     """
+    start = time.perf_counter()
     with _start(command) as process, memory.monitor_peak(process) as monitor:
-        _finish(process)
-    return monitor.peak_mb
+        output = _finish(process)
+        seconds = time.perf_counter() - start
+    return Usage(seconds, monitor.peak_mb, output)
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[str]:

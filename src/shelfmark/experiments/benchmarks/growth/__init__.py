@@ -1,0 +1,1 @@
+"""Training and prediction on more and more papers: time, memory and accuracy."""
