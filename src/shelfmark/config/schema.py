@@ -29,6 +29,7 @@ BOOSTED = "boosted"  # the kind of model of configurations that name none
 MOST_WEIGHT = 1000.0  # of a title's terms
 MOST_RANK = 4096
 MOST_HIDDEN = 4096  # units of a hidden layer
+MOST_MEMBERS = 8  # of a mean of models
 MOST_CANDIDATES = 100
 MOST_VOTERS = 10_000
 MOST_SHARPNESS = 1000.0
@@ -225,6 +226,7 @@ class LowRankConfig(Strict):
     # Not written while disabled: older cards lack them.
     hidden: int | None = Field(None, ge=1, le=MOST_HIDDEN, exclude_if=lambda value: value is None)
     hidden_dropout: float = Field(0.0, ge=0, lt=1, exclude_if=lambda value: not value)
+    members: int = Field(1, ge=1, le=MOST_MEMBERS, exclude_if=lambda value: value == 1)
 
 
 class ScorersConfig(Strict):

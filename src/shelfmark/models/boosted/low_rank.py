@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
-from shelfmark.config.schema import MOST_HIDDEN, MOST_RANK
+from shelfmark.config.schema import MOST_HIDDEN, MOST_MEMBERS, MOST_RANK
 from shelfmark.core import checks
 from shelfmark.core.arrays import Array, Floats, Indicator
 from shelfmark.core.checkpoint import Checkpoint
@@ -24,12 +26,12 @@ from shelfmark.models.boosted.fitting.rows import (
 )
 from shelfmark.models.boosted.scorers import MOST_SCORES, SEED
 
-STATE = "low_rank-epochs"
+STATE = "epochs"  # the stage of a member that is not finished
 LARGEST = 127  # of an int8
 TOGETHER = 1024  # papers whose terms are turned into floats at a time: some 40 MB
 FLOATS = checks.optional(checks.array(np.float32, 2))
 # The attributes that older models lack: their table is of floats, without a hidden layer.
-NEWER = ("hidden", "hidden_dropout")
+NEWER = ("hidden", "hidden_dropout", "members")
 NEWER_FITTED = ("scales_", "hidden_", "hidden_labels_")
 
 
@@ -45,21 +47,26 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
     square of its row's gradients (AdaGrad with one number a row), so that only the rows of a
     batch's terms are touched: a third of the time of Adam, and more accurate here.
 
-    The fitted rows are int8 with a scale each: `terms_` x `scales_`.
+    Several members, fitted one after the other from different starts, stand side by side in the
+    arrays: a row of `terms_` holds the numbers of all members, and the scores are the means of
+    theirs. Their errors differ, so that the mean has fewer.
+
+    The fitted rows are int8 with a scale for each member: `terms_` x `scales_`.
 
     Source: fastText (arXiv:1607.01759); Duchi et al. 2011, JMLR 12.
 
     Args:
-        size: the rank, numbers per term.
-        epochs: passes over the papers.
+        size: the rank of a member, numbers per term.
+        epochs: passes of a member over the papers.
         learning_rate: first step of the terms, falling linearly to 0.
         label_rate: first step of everything else (Adam), falling alike.
         batch: papers a step.
         dropout: share of a paper's terms left out in a step.
         listed_weight: of a listed category's loss beside the classes'.
         random_state: seed of the start, the order and the dropout.
-        hidden: units of the hidden layer; None for none.
+        hidden: units of a member's hidden layer; None for none.
         hidden_dropout: share of the hidden units left out for a paper in a step.
+        members: models whose scores are averaged.
     """
 
     STATE: ClassVar[State] = {
@@ -73,8 +80,9 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
         "random_state": SEED,
         "hidden": checks.optional(checks.integer(1, MOST_HIDDEN)),
         "hidden_dropout": checks.number(0, 1),
+        "members": checks.integer(1, MOST_MEMBERS),
         "terms_": checks.either(checks.array(np.float32, 2), checks.array(np.int8, 2)),
-        "scales_": checks.optional(checks.array(np.float32, 1, least=0)),
+        "scales_": checks.optional(checks.array(np.float32, 2, least=0)),
         "labels_": checks.array(np.float32, 2),
         "intercept_": checks.array(np.float32, 1),
         "hidden_": FLOATS,
@@ -84,6 +92,7 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
     # Those of older models, which lack the attributes.
     hidden: int | None = None
     hidden_dropout: float = 0.0
+    members: int = 1
     scales_: Floats | None = None
     hidden_: Floats | None = None
     hidden_labels_: Floats | None = None
@@ -100,6 +109,7 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
         random_state: int = 0,
         hidden: int | None = None,
         hidden_dropout: float = 0.0,
+        members: int = 1,
     ) -> None:
         self.size = size
         self.epochs = epochs
@@ -111,6 +121,7 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.hidden = hidden
         self.hidden_dropout = hidden_dropout
+        self.members = members
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -139,27 +150,34 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
             return
         terms, columns = self.shape
         checks.require_range("columns", [columns], 1, MOST_SCORES)
-        checks.require_shape("terms_", self.terms_, (terms, self.size))
-        checks.require_shape("labels_", self.labels_, (self.size, columns))
+        width = self.members * self.size
+        checks.require_shape("terms_", self.terms_, (terms, width))
+        checks.require_shape("labels_", self.labels_, (width, columns))
         if (self.terms_.dtype == np.int8) != (self.scales_ is not None):
             raise ValueError("scales_ should be there for int8 terms_ alone")
         if self.scales_ is not None:
-            checks.require_shape("scales_", self.scales_, (terms,))
-        layers = {"hidden_": (self.size, self.hidden), "hidden_labels_": (self.hidden, columns)}
+            checks.require_shape("scales_", self.scales_, (terms, self.members))
+        units = self.hidden or 0
+        layers = {"hidden_": (width, units), "hidden_labels_": (self.members * units, columns)}
         for name, shape in layers.items():
             values = getattr(self, name)
             if (values is None) != (self.hidden is None):
                 raise ValueError(f"{name} should be there with a hidden layer alone")
             if values is not None:
-                checks.require_shape(name, values, shape)  # type: ignore[arg-type]
+                checks.require_shape(name, values, shape)
 
     def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
         """Fit on features of shape (papers, terms); the indicator's first columns are classes."""
         return self.fit_rows(MatrixRows(features, PaperLabels.of_indicator(indicator, classes)))
 
     def memory(self, rows: TrainingRows) -> int:
-        """Return about how many bytes a fit takes: the table, its saved state, and a block."""
-        return 2 * 4 * rows.shape[1] * (self.size + 1) + block_bytes(rows)
+        """Return about how many bytes a fit takes.
+
+        They are those of a table and its saved state, of the members in int8 before and after they
+        are joined, and of a block.
+        """
+        numbers = rows.shape[1] * (self.size + 1)
+        return (2 * 4 + 2 * self.members) * numbers + block_bytes(rows)
 
     def fit_rows(
         self, rows: TrainingRows, chosen: Mask | None = None, states: Checkpoint | None = None
@@ -168,27 +186,22 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
 
         With `states`, the state is saved there after each epoch, and the next run resumes from it.
         """
-        papers = rows.shape[0] if chosen is None else int(chosen.sum())
-        labels = rows.labels
-        trainer = LowRankTrainer(self._settings(), rows.shape[1], labels.columns, labels.classes)
-        first = trainer.restore(states.load(STATE)) if states is not None else 0
-        for epoch in range(first, self.epochs):
-            rng = np.random.default_rng([self.random_state, epoch])
-            done = 0
-            for block in rows.blocks(rng):
-                block = block.select(chosen)
-                order = rng.permutation(len(block.papers))
-                for begin in range(0, len(order), self.batch):
-                    batch = order[begin : begin + self.batch]
-                    left = 1 - (epoch + done / papers) / self.epochs
-                    indicator = labels.indicator(block.papers[batch])
-                    trainer.step(block.features[batch], indicator, left, rng)
-                    done += len(batch)
-            if states is not None and epoch + 1 < self.epochs:
-                states.save(STATE, trainer.state(epoch + 1))
-        self.terms_, self.scales_ = quantize_rows(trainer.terms)
-        for name in ("labels", "intercept", "hidden", "hidden_labels"):
-            setattr(self, f"{name}_", trainer.weights.get(name))
+        fitted = []
+        for member in range(self.members):
+            fit = partial(self._fit_member, member, rows, chosen, states)
+            name = f"member-{member}"
+            fitted.append(fit() if states is None else states.compute_once(name, fit))
+        self.terms_, self.scales_ = (
+            np.concatenate([member.pop(name) for member in fitted], axis=1)
+            for name in ("terms", "scales")
+        )
+        share = np.float32(1 / self.members)
+        self.intercept_ = share * np.sum([member["intercept"] for member in fitted], axis=0)
+        self.labels_ = share * np.vstack([member["labels"] for member in fitted])
+        self.hidden_ = self.hidden_labels_ = None
+        if self.hidden is not None:
+            self.hidden_ = np.vstack([member["hidden"] for member in fitted])
+            self.hidden_labels_ = share * np.vstack([member["hidden_labels"] for member in fitted])
         return self
 
     def decision_function(self, features: sp.csr_matrix) -> Floats:
@@ -201,13 +214,41 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
 
     def parts(self, row: sp.csr_matrix) -> Floats:
         """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
-        weights = self.labels_
-        if self.hidden_ is not None and self.hidden_labels_ is not None:
-            active = (self._middle(row) @ self.hidden_)[0] > 0
-            weights = weights + self.hidden_[:, active] @ self.hidden_labels_[active]
+        weights = self.labels_.copy()
+        middle = self._middle(row)
+        for part, hidden, labels in self._layers():
+            active = (middle[:, part] @ hidden)[0] > 0
+            weights[part] += hidden[:, active] @ labels[active]
         return np.asarray((row.data[:, None] * self._rows(row.indices)) @ weights, np.float32)
 
-    def _settings(self) -> TrainerSettings:
+    def _fit_member(
+        self, member: int, rows: TrainingRows, chosen: Mask | None, states: Checkpoint | None
+    ) -> dict[str, Array]:
+        """Return the arrays of a fitted member."""
+        papers = rows.shape[0] if chosen is None else int(chosen.sum())
+        labels = rows.labels
+        settings = self._settings(member)
+        trainer = LowRankTrainer(settings, rows.shape[1], labels.columns, labels.classes)
+        nested = None if states is None else states.nest_stage(f"member-{member}")
+        first = trainer.restore(nested.load(STATE)) if nested is not None else 0
+        for epoch in range(first, self.epochs):
+            rng = np.random.default_rng([self.random_state, member, epoch])
+            done = 0
+            for block in rows.blocks(rng):
+                block = block.select(chosen)
+                order = rng.permutation(len(block.papers))
+                for begin in range(0, len(order), self.batch):
+                    batch = order[begin : begin + self.batch]
+                    left = 1 - (epoch + done / papers) / self.epochs
+                    indicator = labels.indicator(block.papers[batch])
+                    trainer.step(block.features[batch], indicator, left, rng)
+                    done += len(batch)
+            if nested is not None and epoch + 1 < self.epochs:
+                nested.save(STATE, trainer.state(epoch + 1))
+        terms, scales = quantize_rows(trainer.terms)
+        return {"terms": terms, "scales": scales[:, None], **trainer.weights}
+
+    def _settings(self, member: int) -> TrainerSettings:
         return TrainerSettings(
             self.size,
             self.hidden,
@@ -216,7 +257,7 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
             self.dropout,
             self.hidden_dropout,
             self.listed_weight,
-            self.random_state,
+            (self.random_state, member),
         )
 
     def _middle(self, features: sp.csr_matrix) -> Floats:
@@ -230,15 +271,24 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
 
     def _scores(self, middle: Floats) -> Floats:
         scores = middle @ self.labels_ + self.intercept_
-        if self.hidden_ is not None and self.hidden_labels_ is not None:
-            scores += np.maximum(middle @ self.hidden_, 0) @ self.hidden_labels_
+        for part, hidden, labels in self._layers():
+            scores += np.maximum(middle[:, part] @ hidden, 0) @ labels
         return np.asarray(scores, np.float32)
+
+    def _layers(self) -> Iterator[tuple[slice, Floats, Floats]]:
+        """Yield where the numbers of each member lie, and the two matrices of its hidden layer."""
+        if self.hidden is None or self.hidden_ is None or self.hidden_labels_ is None:
+            return
+        for member in range(self.members):
+            part = slice(member * self.size, (member + 1) * self.size)
+            units = slice(member * self.hidden, (member + 1) * self.hidden)
+            yield part, self.hidden_[part], self.hidden_labels_[units]
 
     def _rows(self, terms: Array) -> Floats:
         """Return the vectors of some terms, shape (terms, size)."""
         rows = self.terms_[terms].astype(np.float32, copy=False)
         if self.scales_ is not None:
-            rows *= self.scales_[terms, None]
+            rows.reshape(len(terms), self.members, self.size)[:] *= self.scales_[terms][:, :, None]
         return rows
 
 

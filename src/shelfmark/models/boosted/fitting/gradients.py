@@ -38,7 +38,7 @@ class TrainerSettings:
     dropout: float
     hidden_dropout: float
     listed_weight: float
-    seed: int
+    seed: tuple[int, ...]
 
 
 class LowRankTrainer:
