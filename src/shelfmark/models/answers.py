@@ -174,7 +174,7 @@ def answer_queries(model: Model, queries: Sequence[PaperQuery]) -> list[Answer]:
     thresholds = model.card.limits
     limits = [thresholds.confident_from[label] for label in model.classes]
     confident = confidence.confident(probabilities, limits).tolist()
-    rankings = _rankings(probabilities)
+    rankings = _rankings(probabilities, _places_needed(queries, len(model.classes)))
     cross_lists = _cross_lists(lists, model.card, thresholds.cross_lists_from)
     version = model.version
     answers = []
@@ -214,9 +214,17 @@ def explain_text(model: Model, text: str, category: str) -> Explanation | None:
     return Explanation(category, explanation.margin, explanation.base, words, rest, text)
 
 
-def _rankings(probabilities: Floats) -> list[Ranked]:
+def _places_needed(queries: Sequence[PaperQuery], classes: int) -> int:
+    """Return how many places of each ranking the answers need."""
+    if any(query.primary is not None for query in queries):
+        return classes  # the author's own category may have any place
+    return max(query.top_k for query in queries)
+
+
+def _rankings(probabilities: Floats, places: int) -> list[Ranked]:
+    """Return the first places of the ranking of each paper."""
     # A stable sort of the negatives keeps equal probabilities in the order of the classes.
-    best = np.argsort(-probabilities, axis=1, kind="stable")
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :places]
     sorted_ = np.take_along_axis(probabilities, best, axis=1).astype(np.float64).round(6)
     return [
         list(zip(numbers, values, strict=True))
