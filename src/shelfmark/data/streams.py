@@ -5,7 +5,8 @@ Whatever classifies or watches papers of files reads them from here.
 
 from __future__ import annotations
 
-from array import array
+import contextlib
+import functools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ import orjson
 from loguru import logger
 
 from shelfmark.arxiv.identifiers import paper_key
+from shelfmark.core import files, parallel
+from shelfmark.core.arrays import Ints
 from shelfmark.core.formats.records import Record
 from shelfmark.core.output.targets import STANDARD
 from shelfmark.data import inputs, readers
@@ -24,6 +27,8 @@ from shelfmark.data.readers import InputRecord
 from shelfmark.data.sources.snapshot import parse_revision
 from shelfmark.errors import ShelfmarkError
 
+WORTH_SHARING = 64 << 20  # bytes of files from which on several processes are faster
+NONE = np.empty(0, np.int64)
 REVISION = ("id", "versions", "update_date")  # the columns that tell which record is the newest
 
 
@@ -148,23 +153,27 @@ class PaperStream:
                 yield RecordBatch(file, records)
 
     def _find_newest(self) -> Mask:
-        """Return which records are read; only numbers of each are kept."""
-        rows, keys, revisions, files = (array("q") for _ in range(4))
+        """Return which records are read; only numbers of each are kept. All cores read large files.
+
+        Returns:
+            Shape (records,).
+        """
+        size = sum(files.file_size(files.parse_location(file)) for file in self.files)
+        work = functools.partial(_identify_batch, self._needed is readers.TEXTS)
+        columns: tuple[list[Ints], ...] = ([], [], [], [])
         places = {file: place for place, file in enumerate(self.files)}
+        found = parallel.map_in_order(work, self._read_all(), None if size >= WORTH_SHARING else 0)
         read = 0
-        for batch in self._read_all():
-            for row, record in enumerate(batch.records, read):
-                if (identity := self._identify(*record)) is None:
-                    continue
-                rows.append(row)
-                keys.append(identity[0])
-                revisions.append(identity[1])
-                files.append(places[batch.file])
-            read += len(batch.records)
+        with contextlib.closing(found):
+            for batch in found:
+                file = np.full(len(batch.rows), places[batch.file])
+                numbers = (batch.rows + read, batch.papers, batch.revisions, file)
+                for column, part in zip(columns, numbers, strict=True):
+                    column.append(part)
+                read += batch.read
         chosen = np.ones(read, bool)
-        chosen[np.frombuffer(rows, np.int64)] = newest_of_each(
-            *(np.frombuffer(column, np.int64) for column in (keys, revisions, files))
-        )
+        rows, *numbers_of_rows = (np.concatenate(column) if column else NONE for column in columns)
+        chosen[rows] = newest_of_each(*numbers_of_rows)
         return chosen
 
     def _log_skipped(self, newest: Mask) -> None:
@@ -174,19 +183,52 @@ class PaperStream:
                 "paper", self._setting, skipped, len(newest), len(self.files),
             )  # fmt: skip
 
-    def _identify(self, line: int, record: Any) -> tuple[int, int] | None:
-        """Return the hash of a record's paper and its revision, None if it names no paper.
 
-        A record that lacks the text that is needed replaces none, and its error is not lost.
-        """
-        if isinstance(record, bytes):
-            try:
-                record = orjson.loads(record)
-            except orjson.JSONDecodeError:
-                return None
-        if not isinstance(record, dict) or (key := paper_key(record.get("id"))) is None:
+class _Identified(NamedTuple):
+    """The records of a batch that name a paper.
+
+    Args:
+        file: of the batch.
+        read: number of records of the batch.
+        rows: which of them name a paper, from 0.
+        papers: the hash of the paper of each of these.
+        revisions: the revision of each of these.
+    """
+
+    file: str
+    read: int
+    rows: Ints
+    papers: Ints
+    revisions: Ints
+
+
+def _identify_batch(by_text: bool, batch: RecordBatch) -> _Identified:
+    rows, keys, revisions = [], [], []
+    for row, (line, record) in enumerate(batch.records):
+        if (identity := _identify(by_text, line, record)) is not None:
+            rows.append(row)
+            keys.append(identity[0])
+            revisions.append(identity[1])
+    numbers = np.array(rows, np.int64), hash_contents(keys), np.array(revisions, np.int64)
+    return _Identified(batch.file, len(batch.records), *numbers)
+
+
+def _identify(by_text: bool, line: int, record: Any) -> tuple[bytes, int] | None:
+    """Return the key of a record's paper and its revision, None if it names no paper.
+
+    Args:
+        by_text: whether a record without a text is none: it replaces none, and its error is not
+            lost.
+        line: of the record.
+        record: as it was read.
+    """
+    if isinstance(record, bytes):
+        try:
+            record = orjson.loads(record)
+        except orjson.JSONDecodeError:
             return None
-        has_text = isinstance(readers.parse_record(line, record), InputRecord)
-        if not has_text and self._needed is readers.TEXTS:
-            return None
-        return int(hash_contents([key.encode()])[0]), revision_number(*parse_revision(record))
+    if not isinstance(record, dict) or (key := paper_key(record.get("id"))) is None:
+        return None
+    if by_text and not isinstance(readers.parse_record(line, record), InputRecord):
+        return None
+    return key.encode(), revision_number(*parse_revision(record))

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shelfmark.data import readers
+from shelfmark.core import parallel
+from shelfmark.data import readers, streams
 from shelfmark.data.inputs import Setting
 from shelfmark.data.streams import PaperStream
 from shelfmark.errors import ShelfmarkError
@@ -142,6 +143,26 @@ def test_batches_are_decided_as_one_file_would_be(
     assert len(whole) == 70
     monkeypatch.setattr(readers, "BATCH", 7)
     assert read(named) == whole
+
+
+def test_other_processes_find_the_same_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "BATCH", 40)
+    parts = [[paper(f"0704.{i % 70:04d}", f"{n} {i}") for i in range(n, 300, 3)] for n in range(3)]
+    named = [write(tmp_path / f"{n}.jsonl", *part, [1], paper(None, "a")) for n, part in
+             enumerate(parts)]  # fmt: skip
+    here = read(named)
+    monkeypatch.setattr(streams, "WORTH_SHARING", 0)
+    asked, map_in_order = [], parallel.map_in_order
+
+    def record(work: Any, items: Any, workers: int | None) -> Any:
+        asked.append(workers)
+        return map_in_order(work, items, workers)
+
+    monkeypatch.setattr(parallel, "map_in_order", record)
+    assert read(named) == here
+    assert asked == [None], "one process per core"
 
 
 def test_a_file_that_changes_between_both_readings_is_one_line(
