@@ -39,6 +39,7 @@ from shelfmark.tfidf.corpus.spill import (
     write_words,
 )
 from shelfmark.tfidf.corpus.words import (
+    CorpusWords,
     RankedWords,
     count_rows,
     count_words,
@@ -109,15 +110,26 @@ def learn_vocabulary(
                 check_limits(field, total.documents, longest)
         if not parts:
             return [None for _ in fields]
-        share = budget // processes
-        ranges = [
-            max(processes, -(-rows * _ROW_BYTES // share)) for rows in count_rows(total, fields)
-        ]
+        ranges = count_ranges(total, fields, processes, budget // processes)
         corpus = _Corpus(fields, place, total.documents, total.papers if max_terms else None)
         return _learn_terms(corpus, rank_words(total, fields, ranges), parts, max_terms, workers)
     finally:
         _read_words_once.cache_clear()
         shutil.rmtree(place, ignore_errors=True)
+
+
+def count_ranges(
+    total: CorpusWords, fields: Sequence[Field], processes: int, share: int
+) -> list[int]:
+    """Return into how many ranges the n-grams of each field are cut.
+
+    Args:
+        total: the words of the corpus.
+        fields: of the papers.
+        processes: how many merge ranges at once.
+        share: bytes of memory that one of them may use.
+    """
+    return [max(processes, -(-rows * _ROW_BYTES // share)) for rows in count_rows(total, fields)]
 
 
 @dataclass(frozen=True)
@@ -156,7 +168,9 @@ def _learn_terms(
         for number in range(len(ranked.edges) + 1)
     ]
     merged = list(map_in_order(partial(_merge_files, corpus, written), ranges, workers))
-    kept = dict(zip(ranges, _choose_terms(corpus.fields, ranges, merged, max_terms), strict=True))
+    kept = dict(
+        zip(ranges, choose_from_ranges(corpus.fields, ranges, merged, max_terms), strict=True)
+    )
     return [
         build_vectorizer(
             field,
@@ -183,7 +197,7 @@ def _read_words_once(path: Path) -> RankedWords:
 
 
 @dataclass(frozen=True)
-class _Merged:
+class MergedRange:
     """How many terms a range has, how often each occurs and what it is worth, where needed."""
 
     terms: int
@@ -191,7 +205,7 @@ class _Merged:
     worth: Doubles | None
 
 
-def _merge_files(corpus: _Corpus, written: Sequence[PartFile], one: Range) -> _Merged:
+def _merge_files(corpus: _Corpus, written: Sequence[PartFile], one: Range) -> MergedRange:
     """Write the terms of a range of a field, and return by what they are chosen."""
     field = corpus.fields[one[0]]
     positions = field.vectorizer.ngram_range[1]
@@ -200,13 +214,13 @@ def _merge_files(corpus: _Corpus, written: Sequence[PartFile], one: Range) -> _M
     with files.atomic_write(corpus.terms_path(*one)) as file:
         write_arrays(file, [*terms.places, terms.df])
     times = terms.times if field.counts_times else terms.df
-    return _Merged(len(terms.df), times if field.limited else None, terms.worth)
+    return MergedRange(len(terms.df), times if field.limited else None, terms.worth)
 
 
-def _choose_terms(
+def choose_from_ranges(
     fields: Sequence[Field],
     ranges: Sequence[Range],
-    merged: Sequence[_Merged],
+    merged: Sequence[MergedRange],
     max_terms: int | None,
 ) -> list[Flags]:
     """Return which terms of each range are kept."""

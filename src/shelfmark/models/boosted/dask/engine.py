@@ -1,21 +1,18 @@
 """The engine that trains on a Dask cluster: an existing one, or processes of this machine.
 
-Words are counted by partitions of the papers, linear models are fitted one per task, and trees by
-`xgboost.dask`. If a worker is lost, those that are left or restarted repeat the stage; trees
-resume from the checkpoint.
+The papers are sent to the workers, a group at a time. The workers keep their n-grams and their rows
+in files, and read blocks of rows from one another. Linear models are fitted one per task, and trees
+by `xgboost.dask`. If a worker is lost, those that are left or restarted make its rows again and
+repeat the stage; trees resume from the checkpoint.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
-import operator
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import xgboost
 from distributed import as_completed
 from threadpoolctl import threadpool_limits
@@ -24,23 +21,15 @@ from shelfmark.config.schema import EngineConfig
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.data.splits import PaperGroups
 from shelfmark.models.boosted.boosting import BoostingRun, Objective, Rows
-from shelfmark.models.boosted.dask import ngrams as partitions
-from shelfmark.models.boosted.dask import trees, workers
+from shelfmark.models.boosted.dask import peers, trees, workers
+from shelfmark.models.boosted.dask.rows import WEIGHED, ClusterRows, PartPlaces, PeerRows
+from shelfmark.models.boosted.dask.vocabulary import VocabularyLearner
 from shelfmark.models.boosted.dask.workers import Workers
 from shelfmark.models.boosted.features import FastFeatureUnion
-from shelfmark.models.boosted.fitting.engine import LOCAL, FitTask
-from shelfmark.models.boosted.fitting.rows import (
-    MatrixRows,
-    PaperLabels,
-    TrainingRows,
-    gather_rows,
-)
+from shelfmark.models.boosted.fitting.engine import FitTask, writing_bytes
+from shelfmark.models.boosted.fitting.rows import PaperLabels, TrainingRows
 from shelfmark.tfidf.corpus.fields import CorpusPart, Field
-from shelfmark.tfidf.ngrams import Grams, Limits
-from shelfmark.tfidf.tokens import Reader
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
-
-PARTS = 2  # partitions of the papers a worker, so that a slow one holds up less
 
 _ALONE = threading.Lock()
 
@@ -52,24 +41,20 @@ def open_engine(config: EngineConfig) -> Iterator[DaskEngine]:
     Raises:
         ShelfmarkError: as `workers.open_workers`.
     """
-    with workers.open_workers(config) as cluster_workers:
-        yield DaskEngine(cluster_workers)
+    with (
+        workers.open_workers(config) as cluster_workers,
+        peers.serve_files(cluster_workers.client) as folder,
+    ):
+        yield DaskEngine(cluster_workers, folder)
 
 
 class DaskEngine:
     """The engine that works through a client of Dask."""
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, workers: Workers, folder: str) -> None:
         self._workers = workers
         self._client = workers.client
-
-    def count(
-        self, documents: Sequence[str], reader: Reader, limits: Limits
-    ) -> tuple[list[str], Grams]:
-        """Count the n-grams of partitions, and merge them by ranges of their first words."""
-        return self._workers.retry_lost_workers(
-            "words", partial(self._count, documents, reader, limits)
-        )
+        self._folder = folder
 
     def learn_vocabulary(
         self,
@@ -79,8 +64,9 @@ class DaskEngine:
         max_terms: int | None,
         checkpoint: Checkpoint,
     ) -> list[FastTfidfVectorizer | None]:
-        """Count on this machine."""
-        return LOCAL.learn_vocabulary(fields, parts, classes, max_terms, checkpoint)
+        """Count on the workers, which keep the n-grams; only the chosen terms come back."""
+        learner = VocabularyLearner(self._workers, self._folder, fields, parts, classes, max_terms)
+        return self._workers.retry_lost_workers("words", learner.learn)
 
     def worth_distributing(self, work: int) -> bool:
         """Return True: the configuration asks for the cluster."""
@@ -94,23 +80,36 @@ class DaskEngine:
         checkpoint: Checkpoint,
         seed: int,
     ) -> TrainingRows:
-        """Weigh the papers on this machine."""
-        return LOCAL.make_rows(fields, papers, labels, checkpoint, seed)
+        """Weigh the papers on the workers, which keep the rows.
+
+        Raises:
+            ShelfmarkError: a worker has too little memory or disk, or too many were lost.
+        """
+        rows = ClusterRows(self._workers, self._folder, fields, papers, labels, seed)
+        self._workers.require_memory(writing_bytes(fields, WEIGHED), "weighing words")
+        self._workers.retry_lost_workers("rows", rows.write_missing)
+        return rows
 
     def fit_to_checkpoint(
         self, named: Sequence[tuple[str, FitTask]], checkpoint: Checkpoint, rows: TrainingRows
     ) -> None:
-        """Fit each model in a task, and save its result on this machine."""
-        whole = gather_rows(rows)
-        order = np.argsort(whole.papers)
-        matrix = MatrixRows(whole.features[order], rows.labels)
+        """Fit each model in a task of a worker, and save its result on this machine.
+
+        Raises:
+            ShelfmarkError: a worker has too little memory, or too many were lost.
+        """
+        assert isinstance(rows, ClusterRows)
+        for name, task in named:
+            self._workers.require_memory(task.memory(rows), f"fitting {name}")
 
         def keep_missing() -> None:
-            [there] = self._client.scatter([matrix], hash=False)
+            places, client = rows.write_missing(), self._client
+            missing = [(name, task) for name, task in named if name not in checkpoint]
+            tasks = client.scatter([task for _, task in missing], hash=False)
+            [labels] = client.scatter([rows.labels], hash=False)
             futures = {
-                self._client.submit(_run_isolated, task.fit, there, pure=False): name
-                for name, task in named
-                if name not in checkpoint
+                client.submit(_fit_isolated, task, places, labels, rows.stored, pure=False): name
+                for task, (name, _) in zip(tasks, missing, strict=True)
             }
             for future in as_completed(list(futures)):
                 checkpoint.save(futures.pop(future), future.result())
@@ -127,37 +126,8 @@ class DaskEngine:
         """
         return trees.grow(self._workers, run, objective, train, validation)
 
-    def _count(
-        self, documents: Sequence[str], reader: Reader, limits: Limits
-    ) -> tuple[list[str], Grams]:
-        client, ranges = self._client, len(self._workers.names())
-        size = max(-(-len(documents) // (PARTS * ranges)), 1)
-        rows = range(0, len(documents), size)
-        texts = client.scatter([documents[row : row + size] for row in rows], hash=False)
-        streams = client.map(
-            partitions.read_part, texts, reader=reader, n_max=limits.n_max, pure=False
-        )
-        summaries = client.gather(client.map(partitions.summarize_part, streams, pure=False))
-        words = partitions.rank_words(summaries, limits, ranges)
-        [there] = client.scatter([words], hash=False)
-        spots = itertools.accumulate((part.length for part in summaries), initial=0)
-        counted = [
-            client.submit(partitions.count_part, stream, there, limits, row, spot, pure=False)
-            for stream, row, spot in zip(streams, rows, spots, strict=False)
-        ]
-        merged = [
-            client.submit(
-                partitions.merge_grams,
-                [client.submit(operator.getitem, part, place, pure=False) for part in counted],
-                limits,
-                pure=False,
-            )
-            for place in range(len(words.edges))
-        ]
-        return words.names, Grams.join(client.gather(merged))
 
-
-def _run_isolated(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function as in a separate process: liblinear's threads share one random generator."""
+def _fit_isolated(task: FitTask, places: PartPlaces, labels: PaperLabels, stored: int) -> Any:
+    """Fit as in a separate process: liblinear's threads share one random generator."""
     with _ALONE, threadpool_limits(1):
-        return work(*arguments)
+        return task.fit(PeerRows(places, labels, stored))

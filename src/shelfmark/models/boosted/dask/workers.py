@@ -19,11 +19,17 @@ from loguru import logger
 
 import shelfmark
 from shelfmark.config.schema import EngineConfig
+from shelfmark.core.disk import gigabytes
 from shelfmark.errors import ShelfmarkError
+from shelfmark.tfidf.corpus.learn import BUDGET
 
 LOSSES = 5  # lost workers after which a stage is given up
 NOTICED = 3.0  # seconds within which a scheduler knows that a worker is gone
 POLL_SECONDS = 0.1  # between two looks at the workers
+KILLED = 1  # workers that reach their memory limit after which a stage is given up
+RESTARTED = "worker-restart-memory"  # the topic of a nanny that kills its worker
+LIBRARIES = 300 << 20  # bytes of a worker before it works
+LEAST = 64 << 20  # bytes, however small the limit is
 SAME = ("distributed", "numpy", "scikit-learn", "scipy", "xgboost")
 
 T = TypeVar("T")
@@ -39,7 +45,7 @@ def open_workers(config: EngineConfig) -> Iterator[Workers]:
     _silence()
     with contextlib.ExitStack() as stack:
         address = config.scheduler or stack.enter_context(_processes(config))
-        client = stack.enter_context(_connect(address, config.timeout))
+        client = stack.enter_context(_connect(address, config))
         if config.scheduler is None:
             client.register_plugin(_SilencePlugin())
         workers = Workers(client, config)
@@ -67,6 +73,34 @@ class Workers:
         except Exception as error:  # its kind depends on what was in flight
             raise ShelfmarkError(f"engine: the scheduler is gone: {line(error)}") from error
         return {address: about["name"] for address, about in identities.items()}
+
+    def memory(self) -> int | None:
+        """Return the least memory that a thread of a worker may use, in bytes; None if any."""
+        about = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        limits = [one["memory_limit"] // one["nthreads"] for one in about if one["memory_limit"]]
+        return min(limits, default=None)
+
+    def memory_share(self) -> int:
+        """Return how much of it the columns of a merge may take: a quarter of what is free."""
+        limit = self.memory()
+        return BUDGET if limit is None else max(limit - LIBRARIES, LEAST) // 4
+
+    def require_memory(self, needed: int, what: str) -> None:
+        """Check that a worker has the memory that a task needs.
+
+        Args:
+            needed: bytes, beside the libraries.
+            what: the task, as the subject of a sentence: "fitting low_rank".
+
+        Raises:
+            ShelfmarkError: it does not.
+        """
+        limit = self.memory()
+        if limit is not None and needed + LIBRARIES > limit:
+            raise ShelfmarkError(
+                f"engine: {what} needs {gigabytes(needed + LIBRARIES)}, and a thread of a worker "
+                f"may use {gigabytes(limit)}: {self._remedy()}"
+            )
 
     def wait_until_ready(self, count: int) -> None:
         """Wait for a number of workers, and check that all have the versions of this process.
@@ -105,17 +139,38 @@ class Workers:
         Raises:
             ShelfmarkError: too many workers were lost, or none came back.
         """
+        killed = 0
         for _ in range(LOSSES + 1):
-            before = set(self.names())
+            before, killed_before = set(self.names()), self._count_killed()
             try:
                 return work()
             except Exception as error:  # a loss shows as an error of many kinds
                 if not self._wait_if_lost(before):
                     raise
-                logger.warning("{}: a worker was lost; the stage is repeated by those left", stage)
+                why = ""
+                if self._count_killed() > killed_before:
+                    killed, why = killed + 1, ": it used more memory than its limit"
+                logger.warning(
+                    "{}: a worker was lost{}; the stage is repeated by those left", stage, why
+                )
                 logger.debug("{}: {}", stage, line(error))
+                if killed > KILLED:
+                    raise ShelfmarkError(
+                        f"engine: {stage}: {killed} workers used more memory than their limit: "
+                        f"{self._remedy()}"
+                    ) from error
                 self.wait_until_ready(len(before))
         raise ShelfmarkError(f"engine: {LOSSES + 1} workers were lost; is their memory short?")
+
+    def _count_killed(self) -> int:
+        """Return how many workers were killed so far because they reached their memory limit."""
+        return len(self.client.get_events(RESTARTED))
+
+    def _remedy(self) -> str:
+        """Return how workers are given more memory."""
+        local = self.config.scheduler is None
+        how = "engine.memory" if local else "--memory-limit of the workers"
+        return f"raise {how} or lower features.max_terms"
 
     def _wait_if_lost(self, before: set[str]) -> bool:
         end = time.monotonic() + NOTICED
@@ -143,11 +198,14 @@ def _processes(config: EngineConfig) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _connect(address: str, timeout: float) -> Iterator[Client]:
+def _connect(address: str, config: EngineConfig) -> Iterator[Client]:
+    timeout = config.timeout
+    # Past the scheduler, which is in this process; a scheduler elsewhere may be all we can reach.
+    direct = True if config.scheduler is None else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # different versions raise our own error
         try:
-            client = Client(address, timeout=timeout)
+            client = Client(address, timeout=timeout, direct_to_workers=direct)
         except (OSError, TimeoutError, ValueError, ImportError) as error:
             late = f"no scheduler answers within engine.timeout={timeout:g} s"
             raise ShelfmarkError(f"engine.scheduler={address}: {late}; is it running?") from error

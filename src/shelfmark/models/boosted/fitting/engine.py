@@ -138,7 +138,7 @@ class LocalEngine:
             work, workers = partial(_write_part, fields, papers, rows), 0
         else:
             work = partial(_write_part_in_process, checkpoint, papers, rows)
-            needed = _writing_bytes(fields, max(papers.groups))
+            needed = writing_bytes(fields, max(papers.groups))
             workers = memory.count_processes(self.budget, needed, "weighing words")
         with console.progress("weighing words", len(missing)) as bar:
             for _ in parallel.map_in_order(work, missing, workers):
@@ -205,7 +205,7 @@ def open_engine(config: EngineConfig) -> Iterator[Engine]:
         yield engine
 
 
-def _writing_bytes(fields: FastFeatureUnion, papers: int) -> int:
+def writing_bytes(fields: FastFeatureUnion, papers: int) -> int:
     """Return about how many bytes it takes to weigh a group of papers in a process."""
     return fields.terms * TERM_BYTES + papers * PAPER_BYTES
 
