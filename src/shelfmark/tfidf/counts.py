@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, chain, repeat
@@ -15,6 +15,7 @@ import numpy as np
 
 from shelfmark.core.arrays import SmallInts
 from shelfmark.tfidf.ngrams import Grams, Limits, Terms, Trie, count_grams
+from shelfmark.tfidf.terms import TermList
 from shelfmark.tfidf.tokens import END, FIRST, KnownWords, Reader, Stream, read_stream
 
 UP_TO_SPACE = re.compile("[\0- ]")
@@ -29,7 +30,7 @@ class TransformCache:
     """State that a call of `transform` leaves to the next."""
 
     parameters: tuple[Any, ...]
-    vocabulary: dict[str, int]
+    vocabulary: Mapping[str, int]
     reader: Reader | None
     ngram_range: tuple[int, int]
     terms: Terms | None = None  # of the vocabulary, if known
@@ -43,9 +44,15 @@ class TransformCache:
         """
         n_min, n_max = self.ngram_range
         terms = vars(self).pop("terms", None)  # large, and used once
-        if terms is None and set(map(type, self.vocabulary)) != {str}:
+        return Trie(terms or self._split_terms(n_max), n_min, n_max)
+
+    def _split_terms(self, n_max: int) -> Terms:
+        if isinstance(self.vocabulary, TermList):
+            if n_max > 1 and (stream := self.vocabulary.split()) is not None:
+                return Terms.of_stream(stream, n_max)
+        elif set(map(type, self.vocabulary)) != {str}:
             raise NotExactError
-        return Trie(terms or Terms.of(self.vocabulary, n_max), n_min, n_max)
+        return Terms.of(self.vocabulary, n_max)
 
     @cached_property
     def known(self) -> KnownWords | None:

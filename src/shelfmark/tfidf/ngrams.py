@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from shelfmark.core.arrays import Array, Ints, SmallInts
 from shelfmark.core.parallel import map_threads
+from shelfmark.tfidf.tokens import END, FIRST, Stream
 
 _SHARD = 1 << 18  # tokens at which the n-grams of one shard start
 _BLOCK = 1 << 16  # terms whose ranks are Python objects at a time
@@ -279,6 +280,7 @@ class Terms:
     @classmethod
     def of(cls, vocabulary: Mapping[str, int], n_max: int) -> Terms:
         """Split the terms of a vocabulary into words; with `n_max` 1 each term is a word."""
+        columns = np.fromiter(vocabulary.values(), np.int32, len(vocabulary))
         words, sizes = list(vocabulary), np.ones(len(vocabulary), np.intp)
         if n_max > 1:
             sizes += [term.count(" ") for term in words]
@@ -288,14 +290,31 @@ class Terms:
         distinct = dict.fromkeys(chain(alone, words))
         ranks = dict(zip(distinct, range(1, len(distinct) + 1), strict=True))
         numbers = np.fromiter(map(ranks.__getitem__, words), np.int32, len(words))
-        width = int(sizes.max(initial=n_max))
-        if width > n_max + 1:  # one word too many is enough to tell what no document holds
-            width = n_max + 1
-            places = np.arange(len(words)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-            numbers = numbers[places < width]
-        grams = np.zeros((len(sizes), width), np.int32)
-        grams[np.arange(width) < sizes[:, None]] = numbers
-        return cls(ranks, grams, np.fromiter(vocabulary.values(), np.int32, len(sizes)))
+        return cls(ranks, _as_rows(numbers, sizes, n_max), columns)
+
+    @classmethod
+    def of_stream(cls, stream: Stream, n_max: int) -> Terms:
+        """Return the terms whose words are the documents of a stream, in the order of the columns.
+
+        All of them may have several words.
+        """
+        ends = np.flatnonzero(stream.ids == END)
+        numbers = stream.ids[stream.ids != END] - np.int32(FIRST - 1)
+        ranks = dict(zip(stream.names, range(1, len(stream.names) + 1), strict=True))
+        rows = _as_rows(numbers, np.diff(ends, prepend=-1) - 1, n_max)
+        return cls(ranks, rows, np.arange(len(ends), dtype=np.int32))
+
+
+def _as_rows(numbers: SmallInts, sizes: NDArray[np.intp], n_max: int) -> SmallInts:
+    """Return the words of terms as rows, a term of more than `n_max` words cut to one word more."""
+    width = int(sizes.max(initial=n_max))
+    if width > n_max + 1:  # one word too many is enough to tell what no document holds
+        width = n_max + 1
+        places = np.arange(len(numbers)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        numbers = numbers[places < width]
+    grams = np.zeros((len(sizes), width), np.int32)
+    grams[np.arange(width) < sizes[:, None]] = numbers
+    return grams
 
 
 class Trie:

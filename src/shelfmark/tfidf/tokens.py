@@ -23,6 +23,7 @@ END, DROPPED, FIRST = 0, 1, 2
 """Numbers in a stream: end of a document, left out, and the first distinct token."""
 
 _CHUNK = 512  # documents read at a time: about the size of the second-level cache
+_LINES = 1 << 18  # bytes of lines that are read at a time
 _SLOT_BITS = 18  # size of the table of known words, in bits
 _LONG = 16  # bytes: longer words are looked up one by one
 _MARK = b"\1\1"  # stands for END between the documents; no document can hold it
@@ -287,6 +288,22 @@ def _decode(words: Iterable[bytes]) -> list[str]:
     """Decode all words at once: no word has a zero byte."""
     text = _GAP.join(words).decode("utf-8", "surrogatepass")
     return text.split("\0") if text else []
+
+
+def read_lines(text: bytes) -> Stream:
+    """Return the stream of lines of words, UTF-8; a single space separates the words of a line.
+
+    A line has a word at least, and no word has a zero byte or one of value 1.
+    """
+    words = _Words(Reader(str, str.split, "", False, frozenset()), 1)
+    begin, parts = 0, []
+    while begin < len(text):
+        end = text.find(b"\n", begin + _LINES)
+        end = len(text) if end < 0 else end
+        document = text[begin:end].replace(b"\n", _GAP + _MARK + _GAP).replace(b" ", _GAP)
+        parts.append(words._number([document]))
+        begin = end + 1
+    return Stream(np.concatenate([np.empty(0, np.int32), *parts]), words.names)
 
 
 def _read_part(documents: Sequence[str], reader: Reader) -> Stream:

@@ -33,6 +33,7 @@ from shelfmark.tfidf.counts import (
     token_positions,
 )
 from shelfmark.tfidf.ngrams import Limits, Terms, TooManyGramsError
+from shelfmark.tfidf.terms import TermList
 from shelfmark.tfidf.tokens import END, Reader
 from shelfmark.tfidf.weights import matches_weights, weigh_columns, weigh_rows
 
@@ -188,11 +189,13 @@ class FastTfidfVectorizer(Structured, TfidfVectorizer):  # type: ignore[misc]
             TypeError: a parameter is one that no saved model may have.
         """
         own = {name: getattr(self, name) for name in self.STATE if name in self.get_params()}
-        lines = "\n".join(self.vocabulary_).encode()
+        terms = self.vocabulary_
+        if not isinstance(terms, TermList):
+            terms = TermList(np.frombuffer("\n".join(terms).encode(), np.uint8))
         weights = self._tfidf
         state = own | {
             "dtype": np.dtype(self.dtype).name,
-            "terms": np.frombuffer(lines, np.uint8),
+            "terms": terms.lines,
             "idf": weights.idf_ if weights.use_idf else None,
         }
         kept = type(self).from_structure_state(state)
@@ -208,22 +211,22 @@ class FastTfidfVectorizer(Structured, TfidfVectorizer):  # type: ignore[misc]
             ValueError: the terms differ in number from their weights, or repeat.
         """
         state = dict(state)
-        terms, idf = state.pop("terms").tobytes().decode().split("\n"), state.pop("idf")
+        lines, idf = state.pop("terms"), state.pop("idf")
         new = cls(**state | {"dtype": np.dtype(state["dtype"]).type})
-        new.set_terms(terms, idf)
-        fits = (idf is not None) == state["use_idf"] and len(terms) == len(new.vocabulary_)
+        terms = TermList(lines)
+        fits = (idf is not None) == state["use_idf"] and terms.are_distinct()
         if not fits or (idf is not None and len(idf) != len(terms)):
             raise ValueError("terms should be distinct, each with an idf")
-        return new
+        return new.set_terms(terms, idf)
 
-    def set_terms(self, terms: list[str], idf: NDArray[Any] | None) -> Self:
+    def set_terms(self, terms: Mapping[str, int], idf: NDArray[Any] | None) -> Self:
         """Make this the fitted vectorizer of these terms.
 
         Args:
-            terms: in the order of the columns.
+            terms: the column of each.
             idf: the inverse document frequency of each, None without `use_idf`.
         """
-        self.vocabulary_ = dict(zip(terms, range(len(terms)), strict=True))
+        self.vocabulary_ = terms
         names = ("norm", "use_idf", "smooth_idf", "sublinear_tf")
         self._tfidf = TfidfTransformer(**{name: getattr(self, name) for name in names})
         self._tfidf.n_features_in_ = len(terms)
@@ -359,7 +362,7 @@ class FastTfidfVectorizer(Structured, TfidfVectorizer):  # type: ignore[misc]
 
     def _count_vocab(
         self, raw_documents: Iterable[Any], fixed_vocab: bool
-    ) -> tuple[dict[str, int], Any]:
+    ) -> tuple[Mapping[str, int], Any]:
         """Return the terms with their columns, and the counts; the base class calls this.
 
         Terms outside `min_df` and `max_df` are left out already.
@@ -368,6 +371,7 @@ class FastTfidfVectorizer(Structured, TfidfVectorizer):  # type: ignore[misc]
         ready = self._ready() if fixed_vocab else None
         reader = ready.reader if ready else self._reader()
         engine = "sklearn"
+        result: tuple[Mapping[str, int], Any]
         try:
             if reader is None:
                 raise NotExactError

@@ -7,7 +7,7 @@ https://xgboost.readthedocs.io/en/stable/faq.html
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -42,9 +42,9 @@ class TitleVectorizer(Structured, BaseEstimator):  # type: ignore[misc]
         self.vectorizer = vectorizer
 
     @property
-    def vocabulary_(self) -> dict[str, int]:
+    def vocabulary_(self) -> Mapping[str, int]:
         """The column of each term."""
-        vocabulary: dict[str, int] = self.vectorizer.vocabulary_
+        vocabulary: Mapping[str, int] = self.vectorizer.vocabulary_
         return vocabulary
 
     def fit(self, texts: Sequence[str], targets: object = None) -> Self:

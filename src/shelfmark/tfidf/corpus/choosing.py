@@ -13,6 +13,7 @@ from shelfmark.tfidf.corpus.fields import Field
 from shelfmark.tfidf.corpus.merging import RangeTerms
 from shelfmark.tfidf.counts import NotExactError, keep_most_frequent
 from shelfmark.tfidf.ngrams import Grams
+from shelfmark.tfidf.terms import TermList
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 from shelfmark.tfidf.weights import inverse_frequencies
 
@@ -109,4 +110,4 @@ def build_vectorizer(
     terms = Grams(places, df, empty, empty, empty).terms(names)
     fitted: FastTfidfVectorizer = clone(field.vectorizer)
     idf = inverse_frequencies(df, documents, fitted.smooth_idf, fitted.dtype)
-    return fitted.set_terms(terms, idf if fitted.use_idf else None)
+    return fitted.set_terms(TermList.of(terms), idf if fitted.use_idf else None)
