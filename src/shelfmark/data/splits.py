@@ -12,12 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shelfmark.config.schema import DataConfig
 from shelfmark.core import files
+from shelfmark.core.arrays import Ints
 from shelfmark.errors import ShelfmarkError
 
 SPLITS = ("train", "validation", "test")
@@ -139,6 +141,23 @@ class TableGroups:
     def read_group(self, number: int, columns: list[str] | None = None) -> pa.Table:
         """Return the papers of one group, or some of their columns."""
         return self.read(columns).slice(number * ROW_GROUP, ROW_GROUP)
+
+
+def as_groups(papers: PaperGroups | pa.Table) -> PaperGroups:
+    """Return papers in groups, those of a table too."""
+    return TableGroups(papers) if isinstance(papers, pa.Table) else papers
+
+
+def read_rows(papers: PaperGroups, rows: Ints, columns: list[str]) -> pa.Table:
+    """Return some columns of the papers in some rows, which rise, read group by group."""
+    ends = np.cumsum(papers.groups)
+    tables: list[pa.Table] = []
+    for number, size in enumerate(papers.groups):
+        begin = ends[number] - size
+        own = rows[(rows >= begin) & (rows < ends[number])] - begin
+        if len(own) or not tables:
+            tables.append(papers.read_group(number, columns).take(own))
+    return pa.concat_tables(tables)
 
 
 @dataclass(frozen=True)

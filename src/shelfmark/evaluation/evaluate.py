@@ -8,27 +8,25 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from loguru import logger
-from sklearn.svm import LinearSVC
 
 from shelfmark.arxiv.taxonomy import full_name
 from shelfmark.core import console, files, provenance
 from shelfmark.core.output.tables import Table
 from shelfmark.core.pages import render
-from shelfmark.data.splits import Splits, open_recorded_splits
+from shelfmark.data.splits import PaperGroups, Splits, as_groups, open_recorded_splits, read_rows
 from shelfmark.evaluation import charts, metrics
+from shelfmark.evaluation.baselines import MOST_PAPERS, run_baselines
+from shelfmark.evaluation.predicting import predict_papers
 from shelfmark.evaluation.records import (
     ClassScores,
     CoveragePoint,
     EvaluationReport,
-    LabelScores,
     Scores,
 )
 from shelfmark.models import artifact, confidence
 from shelfmark.models.artifact import Model
 from shelfmark.models.confidence import Answers
-from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 
-BATCH = 2048
 TERMS_A_CLASS = 8
 EXPLAINED_PAPERS = 400
 
@@ -44,12 +42,12 @@ def evaluate_model(
         ShelfmarkError: the model or its splits are missing, or the report cannot be written.
     """
     model, splits = open_model_and_splits(model_folder)
-    table = splits.read(split)
+    papers = splits.file(split)
     report = build_report(
-        model, splits, split, table, score_answers(predict_table(model, table), model)
+        model, splits, split, papers, score_answers(predict_papers(model, papers), model)
     )
     if baselines:
-        report.baselines = run_baselines(splits, table)
+        report.baselines, report.baseline_papers = run_baselines(splits, papers)
     write_report(report, reports)
     return report
 
@@ -66,7 +64,7 @@ def open_model_and_splits(model_folder: Path) -> tuple[Model, Splits]:
 
 
 def build_report(
-    model: Model, splits: Splits, split: str, table: pa.Table, scores: Scores
+    model: Model, splits: Splits, split: str, papers: PaperGroups, scores: Scores
 ) -> EvaluationReport:
     """Return the report on a split, without baselines.
 
@@ -74,7 +72,7 @@ def build_report(
         model: the model evaluated.
         splits: of the data it was trained on.
         split: name of the split.
-        table: its papers.
+        papers: of the split, of which few are in memory at a time.
         scores: of the model's answers to them.
     """
     return EvaluationReport(
@@ -84,27 +82,7 @@ def build_report(
         synthetic=splits.card["synthetic"],
         data_card_sha256=splits.digest,
         **dict(scores),
-        telling_terms=find_telling_terms(model, table),
-    )
-
-
-def predict_table(model: Model, table: pa.Table) -> Answers:
-    """Return the model's answers to the papers of a split, with the true labels."""
-    parts = []
-    texts, targets = table["text"].to_pylist(), model.targets
-    with console.progress("predicting", len(texts)) as bar:
-        for start in range(0, len(texts), BATCH):
-            parts.append(model.probabilities(texts[start : start + BATCH]))
-            bar.advance(len(parts[-1][0]))
-    probabilities, lists = (np.concatenate(blocks) for blocks in zip(*parts, strict=True))
-    return Answers(
-        targets.classes,
-        probabilities,
-        targets.encode(table),
-        targets.listed,
-        lists,
-        targets.membership(table),
-        targets.label_sets(table),
+        telling_terms=find_telling_terms(model, papers),
     )
 
 
@@ -114,7 +92,6 @@ def score_answers(answers: Answers, model: Model) -> Scores:
     limits = [thresholds.confident_from[label] for label in answers.classes]
     sure = confidence.confident(answers.probabilities, limits)
     right = answers.probabilities.argmax(axis=1) == answers.targets
-    among = [name in names for name, names in zip(answers.given, answers.shelves, strict=True)]
     base = metrics.score_probabilities(
         answers.targets, answers.probabilities, list(answers.classes)
     )
@@ -126,7 +103,7 @@ def score_answers(answers: Answers, model: Model) -> Scores:
         )
     return Scores(
         **dict(base),
-        among=float(np.mean(among)),
+        among=float(answers.among.mean()),
         confident_share=float(sure.mean()),
         confident_precision=float(right[sure].mean()) if sure.any() else None,
         coverage=[CoveragePoint(**point) for point in points],
@@ -135,34 +112,17 @@ def score_answers(answers: Answers, model: Model) -> Scores:
     )
 
 
-def run_baselines(splits: Splits, table: pa.Table) -> dict[str, LabelScores]:
-    """Return the scores of the most frequent class and of a linear SVM on the same splits."""
-    train = splits.read("train", ["text", "label"])
-    labels = train["label"].to_pylist()
-    frequent = Counter(labels).most_common(1)[0][0]
-    vectorizer = FastTfidfVectorizer(
-        ngram_range=(1, 2), min_df=2, sublinear_tf=True, max_features=200_000, dtype=np.float32
-    )
-    with console.progress("fitting the linear baseline", 2) as bar:
-        known = vectorizer.fit_transform(train["text"].to_pylist())
-        bar.advance()
-        linear = LinearSVC(C=0.3, random_state=0).fit(known, labels)
-        bar.advance()
-    truth, texts = table["label"].to_pylist(), table["text"].to_pylist()
-    answers = {
-        "most frequent class": [frequent] * len(truth),
-        "linear SVM": list(linear.predict(vectorizer.transform(texts))),
-    }
-    return {name: metrics.score_labels(truth, answer) for name, answer in answers.items()}
-
-
-def find_telling_terms(model: Model, table: pa.Table) -> dict[str, list[tuple[str, float]]]:
+def find_telling_terms(
+    model: Model, papers: PaperGroups | pa.Table
+) -> dict[str, list[tuple[str, float]]]:
     """Return, for each class, the words that push its own papers towards it most.
 
     A word's weight is the sum of its weights in the explanations of up to 400 papers of the split.
     """
-    rows = _few_of_each(table["label"].to_pylist(), EXPLAINED_PAPERS)
-    texts, labels = (table[column].take(rows).to_pylist() for column in ("text", "label"))
+    groups = as_groups(papers)
+    rows = _few_of_each(groups.read(["label"])["label"].to_pylist(), EXPLAINED_PAPERS)
+    few = read_rows(groups, np.array(rows), ["text", "label"])
+    texts, labels = (few[column].to_pylist() for column in ("text", "label"))
     pushes: dict[str, Counter[str]] = {label: Counter() for label in model.classes}
     with console.progress("explaining", len(rows)) as bar:
         for text, label in zip(texts, labels, strict=True):
@@ -205,6 +165,7 @@ def write_report(report: EvaluationReport, reports: Path) -> list[Path]:
         table=report.table().markdown(),
         classes=_class_table(report.per_class).markdown(),
         charts=names,
+        sampled=report.baseline_papers == MOST_PAPERS,
     )
     with files.atomic_write(folder / "metrics.json") as file:
         file.write(report.to_json())

@@ -23,6 +23,7 @@ from shelfmark.evaluation.records import (
 
 BINS = 15  # of equal width, for the calibration error
 MOST_PAIRS = 10  # of confused classes
+BLOCK = 1 << 14  # papers that are ranked at a time
 
 
 def score_probabilities(
@@ -99,8 +100,12 @@ def top_k_accuracy(targets: np.ndarray[Any, Any], probabilities: Floats, k: int)
         k: at least 1.
     """
     k = min(k, probabilities.shape[1])
-    leaders = np.argpartition(-probabilities, k - 1, axis=1)[:, :k]
-    return float(np.mean((leaders == targets[:, None]).any(axis=1)))
+    hits = 0
+    for begin in range(0, len(targets), BLOCK):
+        part = slice(begin, begin + BLOCK)
+        leaders = np.argpartition(-probabilities[part], k - 1, axis=1)[:, :k]
+        hits += int((leaders == targets[part, None]).any(axis=1).sum())
+    return hits / len(targets)
 
 
 def log_loss(targets: np.ndarray[Any, Any], probabilities: Floats) -> float:

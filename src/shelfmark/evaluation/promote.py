@@ -16,6 +16,7 @@ from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import behaviour, evaluate
 from shelfmark.evaluation.behaviour import ABSTRACT, Check
+from shelfmark.evaluation.predicting import predict_papers
 from shelfmark.evaluation.records import FIGURES
 from shelfmark.models import artifact
 from shelfmark.models.artifact import Model
@@ -204,7 +205,7 @@ def _remeasure(candidate: Model, in_use: Model) -> dict[str, float | None] | str
         return "other papers, and those of the new version are missing here"
     if splits.digest != candidate.card.data.card_sha256:
         return "other papers, and those of the new version are missing here"
-    answers = evaluate.predict_table(in_use, splits.read("validation"))
+    answers = predict_papers(in_use, splits.file("validation"))
     return evaluate.score_answers(answers, in_use).headline()
 
 

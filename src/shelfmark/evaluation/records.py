@@ -133,8 +133,9 @@ class Scores(ProbabilityScores):
     @model_serializer(mode="wrap")
     def _without_absent_figures(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = handler(self)
-        absent = [key for key in ("among", "cross_lists_precision", "cross_lists_recall")
-                  if values[key] is None]  # fmt: skip
+        absent = [key for key in ("among", "cross_lists_precision", "cross_lists_recall",
+                                  "baseline_papers")
+                  if values.get(key, key) is None]  # fmt: skip
         return {key: value for key, value in values.items() if key not in absent}
 
     def headline(self) -> dict[str, float | None]:
@@ -155,6 +156,7 @@ class EvaluationReport(Scores):
         data_card_sha256: digest of the splits' card.
         telling_terms: for each class the words that push its papers towards it, with their weights.
         baselines: the scores of each baseline, by its name.
+        baseline_papers: training papers of the baselines that are fitted; None if not known.
     """
 
     kind: Literal["evaluation"] = "evaluation"
@@ -166,6 +168,7 @@ class EvaluationReport(Scores):
     data_card_sha256: str | None = None
     telling_terms: dict[str, list[tuple[str, float]]] = {}
     baselines: dict[str, LabelScores] = {}
+    baseline_papers: int | None = None
 
     def table(self) -> Table:
         """Return the headline figures of the model and the baselines, a row for each figure."""

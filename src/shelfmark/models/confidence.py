@@ -12,6 +12,7 @@ from shelfmark.models.card import Thresholds
 
 MOST_LISTS = 2  # cross-lists a paper: more are rarely appropriate (arXiv's help)
 POINTS = 20  # of the curve
+BLOCK = 1 << 14  # papers that are sorted at a time
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Answers:
         listed: the categories that may be suggested as cross-lists.
         lists: their probabilities, shape (papers, listed), 0 for the class given.
         membership: which of them each paper names, same shape.
-        shelves: every category of each paper, by their labels.
+        named: how many categories each paper names, by their labels.
+        among: whether the class given is one of them.
     """
 
     classes: tuple[str, ...]
@@ -34,7 +36,8 @@ class Answers:
     listed: tuple[str, ...]
     lists: Floats
     membership: Indicator
-    shelves: list[set[str]]
+    named: Ints
+    among: np.ndarray[Any, np.dtype[np.bool_]]
 
     @property
     def given(self) -> list[str]:
@@ -44,8 +47,7 @@ class Answers:
     @property
     def others(self) -> Ints:
         """How many categories each paper names beside the class it was given."""
-        pairs = zip(self.shelves, self.given, strict=True)
-        return np.array([len(names - {given}) for names, given in pairs], np.int64)
+        return self.named - self.among
 
 
 def choose_thresholds(answers: Answers, min_precision: float) -> Thresholds:
@@ -113,12 +115,43 @@ def select_cross_lists(lists: Floats, threshold: float) -> np.ndarray[Any, np.dt
 
     Both matrices have the shape (papers, listed categories).
     """
-    enough = lists >= threshold
-    if lists.shape[1] > MOST_LISTS:
-        # By place, not by value, or equals of the second would be suggested too.
-        others = np.argpartition(-lists, MOST_LISTS, axis=1)[:, MOST_LISTS:]
-        np.put_along_axis(enough, others, False, axis=1)
-    return np.asarray(enough)
+    suggested = np.zeros(lists.shape, np.bool_)
+    np.put_along_axis(suggested, _best_lists(lists), True, axis=1)
+    return suggested & (lists >= threshold)
+
+
+def _best_lists(lists: Floats) -> Ints:
+    """Return the places of the best listed categories of each paper, `MOST_LISTS` at most."""
+    if lists.shape[1] <= MOST_LISTS:
+        return np.broadcast_to(np.arange(lists.shape[1]), lists.shape)
+    # By place, not by value, or equals of the second would be suggested too.
+    blocks = [np.argpartition(-lists[begin : begin + BLOCK], MOST_LISTS, axis=1)[:, :MOST_LISTS]
+              for begin in range(0, len(lists), BLOCK)]  # fmt: skip
+    return np.concatenate([np.zeros((0, MOST_LISTS), np.intp), *blocks])
+
+
+@dataclass(frozen=True)
+class _Suggestions:
+    """The categories that may be suggested: their probabilities, and which are right."""
+
+    probabilities: Floats
+    right: np.ndarray[Any, np.dtype[np.bool_]]
+    others: int
+
+    @classmethod
+    def of(cls, lists: Floats, membership: Indicator, others: Ints) -> _Suggestions:
+        places = _best_lists(lists)
+        right = np.take_along_axis(membership, places, axis=1) > 0
+        return cls(np.take_along_axis(lists, places, axis=1), right, int(others.sum()))
+
+    def figures(self, threshold: float) -> dict[str, float]:
+        """Return precision and recall of those that are probable enough."""
+        given = self.probabilities >= threshold
+        right = int((given & self.right).sum())
+        return {
+            "precision": right / max(int(given.sum()), 1),
+            "recall": right / max(self.others, 1),
+        }
 
 
 def list_figures(
@@ -132,19 +165,15 @@ def list_figures(
         others: how many categories each paper names beside the one it was given.
         threshold: least probability of a suggestion.
     """
-    given = select_cross_lists(lists, threshold)
-    right = int((given & (membership > 0)).sum())
-    return {
-        "precision": right / max(int(given.sum()), 1),
-        "recall": right / max(int(others.sum()), 1),
-    }
+    return _Suggestions.of(lists, membership, others).figures(threshold)
 
 
 def list_threshold(lists: Floats, membership: Indicator, others: Ints) -> float:
     """Return the threshold with the best F1 of suggestions, of 0.05, 0.06 … 0.95."""
+    suggestions = _Suggestions.of(lists, membership, others)
 
     def f1(threshold: float) -> float:
-        figures = list_figures(lists, membership, others, threshold)
+        figures = suggestions.figures(threshold)
         precision, recall = figures["precision"], figures["recall"]
         return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 

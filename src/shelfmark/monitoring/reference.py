@@ -23,6 +23,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from shelfmark.artifacts.digested import AGAIN, DigestedFiles
 from shelfmark.core import checks
 from shelfmark.core.arrays import Floats, Ints
+from shelfmark.data.splits import PaperGroups, as_groups, read_rows
 from shelfmark.errors import ShelfmarkError, one_line
 from shelfmark.models.artifact import REFERENCE, Model
 from shelfmark.monitoring import fingerprint
@@ -73,16 +74,16 @@ class Reference:
     names: list[str]
 
 
-def build_reference(model: Model, papers: pa.Table) -> pa.Table:
+def build_reference(model: Model, papers: PaperGroups | pa.Table) -> pa.Table:
     """Return the reference of a model: a sample of at most `MOST` papers, always the same.
 
     Args:
         model: classifies the papers.
         papers: with text and label; the model was not trained on them.
     """
-    chosen = sample_rows(papers.num_rows)
-    texts = papers["text"].take(chosen).to_pylist()
-    labels = papers["label"].take(chosen).to_pylist()
+    groups = as_groups(papers)
+    sample = read_rows(groups, sample_rows(sum(groups.groups)), ["text", "label"])
+    texts, labels = sample["text"].to_pylist(), sample["label"].to_pylist()
     terms = sketcher_for(model).transform(texts)
     rows = describe_papers(model, texts, labels)
     table = pa.table(
@@ -103,7 +104,7 @@ def sample_rows(papers: int) -> Ints:
     return np.sort(np.random.default_rng(0).permutation(papers)[:MOST])
 
 
-def reference_parquet(model: Model, papers: pa.Table) -> bytes:
+def reference_parquet(model: Model, papers: PaperGroups | pa.Table) -> bytes:
     """Return the reference of a model as a Parquet file."""
     file = io.BytesIO()
     pq.write_table(build_reference(model, papers), file, compression="zstd")

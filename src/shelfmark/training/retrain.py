@@ -30,7 +30,8 @@ from shelfmark.data import inputs, sources
 from shelfmark.data.inputs import Setting
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
-from shelfmark.evaluation import evaluate, metrics
+from shelfmark.evaluation import metrics
+from shelfmark.evaluation.predicting import predict_papers
 from shelfmark.evaluation.records import FIGURES
 from shelfmark.models import artifact
 from shelfmark.models.confidence import Answers
@@ -163,7 +164,7 @@ def compare_models(
     """
     names = sorted(set(pc.unique(papers["label"]).to_pylist()))
     truth = np.array([names.index(label) for label in papers["label"].to_pylist()], np.int64)
-    both = [evaluate.predict_table(model, papers) for model in (old, new)]
+    both = [predict_papers(model, papers) for model in (old, new)]
     predicted = [_encode_labels(answers, names) for answers in both]
     champion, challenger = (_figures(answers) for answers in both)
     for figures, labels in zip((champion, challenger), predicted, strict=True):

@@ -23,6 +23,7 @@ from shelfmark.core.project import checkout
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import Splits
 from shelfmark.evaluation import evaluate, model_card
+from shelfmark.evaluation.predicting import predict_papers
 from shelfmark.evaluation.records import EvaluationReport, Scores
 from shelfmark.models import artifact, confidence
 from shelfmark.models.card import ClassLabel, ModelCard
@@ -81,7 +82,7 @@ def _train_new(settings: Config, name: str, engine: Any) -> TrainingResult:
         run.finish(_summary(model, models / name))
         if run.wants_report:
             _log_report(run, model, splits, scores, Path(settings.paths.reports))
-        validation = splits.read("validation")
+        validation = splits.file("validation")
         folder = artifact.save(model, models, reference.reference_parquet(model, validation))
         run.log_model(folder, artifact.read_card(folder))
     logger.info("model: {} (also {})", folder, models / LATEST)
@@ -103,7 +104,7 @@ def _log_report(
     scores: Scores,
     reports: Path,
 ) -> None:
-    validation = splits.read("validation")
+    validation = splits.file("validation")
     report = evaluate.build_report(model, splits, "validation", validation, scores)
     run.log_report(evaluate.write_report(report, reports), report.telling_terms)
 
@@ -128,9 +129,8 @@ def fit_and_measure(
     family = family_of(settings.model.kind)
     papers = splits.file("train"), splits.file("validation")
     fitted = family.fit(settings, *papers, callback, checkpoint, engine)
-    validation = splits.read("validation")
     model = artifact.Model(fitted.classifier, build_card(settings, name, key, splits, fitted))
-    answers = evaluate.predict_table(model, validation)
+    answers = predict_papers(model, splits.file("validation"))
     thresholds = confidence.choose_thresholds(answers, settings.predict.min_precision)
     model = dataclasses.replace(model, card=dataclasses.replace(model.card, thresholds=thresholds))
     scores = evaluate.score_answers(answers, model)

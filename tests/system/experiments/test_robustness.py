@@ -20,6 +20,7 @@ from shelfmark.arxiv import taxonomy
 from shelfmark.data import splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate
+from shelfmark.evaluation.predicting import predict_papers
 from shelfmark.experiments.robustness import ageing, changes, charts, figures, run
 from shelfmark.experiments.robustness import report as report_page
 from shelfmark.experiments.robustness.figures import Predictions, Sample
@@ -70,7 +71,7 @@ def test_unchanged_papers_have_the_figures_of_an_evaluation(
 ) -> None:
     table = parts.read("validation")
     assert report["papers"] == table.num_rows
-    usual = evaluate.score_answers(evaluate.predict_table(model, table), model)
+    usual = evaluate.score_answers(predict_papers(model, table), model)
     for name in ("accuracy", "macro_f1", "confident_precision"):
         assert report["as_is"][name] == pytest.approx(getattr(usual, name))
     assert report["as_is"]["abstained"] == pytest.approx(1 - usual.confident_share)

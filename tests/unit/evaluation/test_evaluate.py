@@ -11,7 +11,8 @@ import pytest
 
 from shelfmark.data import splits
 from shelfmark.errors import ShelfmarkError
-from shelfmark.evaluation import evaluate
+from shelfmark.evaluation import evaluate, predicting
+from shelfmark.evaluation.predicting import predict_papers
 from shelfmark.evaluation.records import EvaluationReport
 from shelfmark.models import artifact
 from tests.support.tables import KINDS, fit, papers
@@ -107,9 +108,9 @@ def test_answers_come_in_batches_and_in_order(
     home: Path, model: artifact.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = splits.open_splits(Path(model.card.data.folder)).read("test").slice(0, 50)
-    whole = evaluate.predict_table(model, table)
-    monkeypatch.setattr(evaluate, "BATCH", 7)
-    parts = evaluate.predict_table(model, table)
+    whole = predict_papers(model, table)
+    monkeypatch.setattr(predicting, "BATCH", 7)
+    parts = predict_papers(model, table)
     assert parts.probabilities.tobytes() == whole.probabilities.tobytes()
     assert parts.lists.tobytes() == whole.lists.tobytes()
     assert whole.targets.tolist() == [model.classes.index(x) for x in table["label"].to_pylist()]

@@ -13,6 +13,7 @@ from shelfmark.arxiv.text import CLEANING
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate, model_card
+from shelfmark.evaluation.predicting import predict_papers
 from shelfmark.evaluation.records import FIGURES, ConfusedPair, Scores
 from shelfmark.models import artifact
 from shelfmark.models.artifact import Model
@@ -22,7 +23,7 @@ from shelfmark.models.card import ModelCard
 @pytest.fixture(scope="module")
 def figures(model: Model) -> Scores:
     validation = open_splits(Path(model.card.data.folder)).read("validation")
-    return evaluate.score_answers(evaluate.predict_table(model, validation), model)
+    return evaluate.score_answers(predict_papers(model, validation), model)
 
 
 def test_training_writes_it_and_the_digests_cover_it(home: Path, tmp_path: Path) -> None:

@@ -139,7 +139,8 @@ def small(listed: tuple[str, ...]) -> Answers:
         listed=listed,
         lists=np.array([[0.6], [0.0], [0.1]], np.float32)[:, : len(listed)],
         membership=np.array([[1], [0], [0]], np.uint8)[:, : len(listed)],
-        shelves=[{"cs.AI", "math.PR"}, {"cs.AI"}, {"cs.AI", "stat.ML"}],
+        named=np.array([2, 1, 2]),
+        among=np.array([True, True, False]),
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 from shelfmark.core import files
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
-from shelfmark.evaluation import evaluate
+from shelfmark.evaluation.predicting import predict_papers
 from shelfmark.models import artifact
 from shelfmark.monitoring import fingerprint, reference
 from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
@@ -29,7 +29,7 @@ def test_training_leaves_the_validation_papers_as_the_model_sees_them(
     validation = open_splits(Path(model.card.data.folder)).read("validation")
     assert len(loaded.rows) == validation.num_rows
     assert loaded.rows["label"].tolist() == validation["label"].to_pylist()
-    answers = evaluate.predict_table(model, validation)
+    answers = predict_papers(model, validation)
     assert loaded.rows["predicted"].tolist() == answers.given
     np.testing.assert_allclose(loaded.rows["confidence"], answers.probabilities.max(1), atol=1e-6)
     first = validation["text"][0].as_py()

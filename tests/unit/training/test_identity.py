@@ -143,7 +143,8 @@ def test_a_run_is_resumed_only_by_the_same_libraries(
 def test_the_key_covers_all_modules_that_fitting_imports() -> None:
     # These read and write files, name types or print: they compute no number of a model.
     others = {"errors", "config.problems", "config.schema", "arxiv.text", "core.arrays",
-              "core.checks", "core.console", "core.environment", "core.files", "core.project",
+              "core.checks", "core.console", "core.disk", "core.environment", "core.files",
+              "core.memory", "core.project",
               "core.output.targets", "core.storage", "models.card", "artifacts.card",
               "artifacts.aliases", "artifacts.digested", "artifacts.store", "artifacts.versions",
               "config.encoders", "embeddings.artifact", "embeddings.card", "embeddings.families",

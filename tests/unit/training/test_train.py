@@ -15,6 +15,7 @@ from shelfmark.config.load import load_config
 from shelfmark.data import splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate
+from shelfmark.evaluation.predicting import predict_papers
 from shelfmark.models import artifact, confidence
 from shelfmark.training import train
 from tests.conftest import QUICK, paths_in
@@ -29,7 +30,7 @@ def test_the_model_is_better_than_guessing(home: Path) -> None:
 def test_the_figures_on_the_card_are_those_of_validation(home: Path, model: artifact.Model) -> None:
     folder = Path(model.card.data.folder)
     table = splits.open_splits(folder).read("validation")
-    figures = evaluate.score_answers(evaluate.predict_table(model, table), model)
+    figures = evaluate.score_answers(predict_papers(model, table), model)
     for name, value in model.card.metrics["validation"].items():
         assert getattr(figures, name) == value
 
@@ -37,7 +38,7 @@ def test_the_figures_on_the_card_are_those_of_validation(home: Path, model: arti
 def test_the_thresholds_on_the_card_are_chosen_on_validation(model: artifact.Model) -> None:
     folder = Path(model.card.data.folder)
     table = splits.open_splits(folder).read("validation")
-    chosen = confidence.choose_thresholds(evaluate.predict_table(model, table), 0.75)
+    chosen = confidence.choose_thresholds(predict_papers(model, table), 0.75)
     assert model.card.thresholds == chosen
     assert model.card.listed
 

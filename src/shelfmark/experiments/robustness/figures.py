@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from shelfmark.core import console
 from shelfmark.core.arrays import Ints
-from shelfmark.evaluation import evaluate, metrics
+from shelfmark.evaluation import metrics
+from shelfmark.evaluation.predicting import BATCH
 from shelfmark.experiments.robustness.changes import Paper
 from shelfmark.models import answers
 from shelfmark.models.artifact import Model
@@ -164,8 +165,8 @@ def predict_papers(
     """Predict papers as the service does, as labels of a sample."""
     index = {name: number for number, name in enumerate(sample.names)}
     labels, confident = [], []
-    for start in range(0, len(papers), evaluate.BATCH):
-        part = answers.answer_papers(model, papers[start : start + evaluate.BATCH], top_k=1)
+    for start in range(0, len(papers), BATCH):
+        part = answers.answer_papers(model, papers[start : start + BATCH], top_k=1)
         labels += [index[answer.category] for answer in part]
         confident += [answer.confident for answer in part]
         bar.advance(len(part))

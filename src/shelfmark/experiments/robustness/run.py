@@ -159,7 +159,7 @@ def _change_papers(
 ) -> dict[str, list[Paper]]:
     """Return the papers after each change; stuffing adds the keywords of the rival class."""
     changed = {name: changes.apply_change(name, sample.papers, seed) for name in changes.CHANGES}
-    terms = evaluate.find_telling_terms(model, splits.read("validation"))
+    terms = evaluate.find_telling_terms(model, splits.file("validation"))
     keywords = [[term for term, _ in terms[model.classes[rival]]] for rival in rivals]
     for name, stuff in changes.STUFFINGS.items():
         pairs = zip(sample.papers, keywords, strict=True)

@@ -1,0 +1,108 @@
+"""The answers of a model to the papers of a split, read and answered group by group."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import tempfile
+from collections.abc import Callable, Generator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from shelfmark.core import console, parallel
+from shelfmark.core.arrays import Floats, Ints
+from shelfmark.data.splits import PaperGroups, as_groups
+from shelfmark.models import artifact
+from shelfmark.models.artifact import Model
+from shelfmark.models.confidence import Answers
+
+BATCH = 2048  # papers
+WORTH_SHARING = 4  # groups of papers: fewer do not repay the start of processes
+
+Predict = Callable[[list[str]], tuple[Floats, Floats]]
+
+
+def predict_papers(model: Model, papers: PaperGroups | pa.Table) -> Answers:
+    """Return the model's answers to papers, with the true labels.
+
+    Several groups are shared among processes, which map the files of the model.
+
+    Args:
+        model: gives the answers.
+        papers: with text, label and categories.
+
+    Raises:
+        ShelfmarkError: a file cannot be read, the disk does not take the model that the processes
+            open, or one of them was killed.
+    """
+    groups, targets = as_groups(papers), model.targets
+    total = sum(groups.groups)
+    probabilities = np.empty((total, len(targets.classes)), np.float32)
+    lists = np.empty((total, len(targets.listed)), np.float32)
+    numbers: list[Ints] = []
+    membership, named, among = [], [], []
+    row = 0
+    with (
+        console.progress("predicting", total) as bar,
+        contextlib.closing(_predict_groups(model, groups)) as predicted,
+    ):
+        for number, (own, others) in enumerate(predicted):
+            probabilities[row : row + len(own)], lists[row : row + len(own)] = own, others
+            row += len(own)
+            table = groups.read_group(number, ["label", "categories"])
+            sets = targets.label_sets(table)
+            given = [targets.classes[best] for best in own.argmax(axis=1)]
+            numbers.append(targets.encode(table))
+            membership.append(targets.membership(table))
+            named.append([len(names) for names in sets])
+            among.append([name in names for name, names in zip(given, sets, strict=True)])
+            bar.advance(len(own))
+    return Answers(
+        targets.classes,
+        probabilities,
+        np.concatenate(numbers),
+        targets.listed,
+        lists,
+        np.concatenate(membership),
+        np.concatenate(named).astype(np.int64),
+        np.concatenate(among).astype(np.bool_),
+    )
+
+
+def _predict_groups(
+    model: Model, groups: PaperGroups
+) -> Generator[tuple[Floats, Floats], None, None]:
+    """Yield the probabilities of the papers of each group, by classes and listed categories."""
+    numbers = range(len(groups.groups))
+    if len(numbers) < WORTH_SHARING or os.cpu_count() == 1:
+        for number in numbers:
+            yield _predict_group(model.probabilities, groups, number)
+        return
+    with tempfile.TemporaryDirectory(prefix="shelfmark-") as folder:
+        opened = Path(folder) / model.version
+        opened.mkdir()
+        artifact.write_files(model, opened)
+        yield from parallel.map_in_order(partial(_predict_in_process, opened, groups), numbers)
+
+
+def _predict_group(predict: Predict, groups: PaperGroups, number: int) -> tuple[Floats, Floats]:
+    texts = groups.read_group(number, ["text"])["text"].to_pylist()
+    parts = [predict(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
+    own, others = (np.concatenate(blocks) for blocks in zip(*parts, strict=True))
+    return own, others
+
+
+def _predict_in_process(folder: Path, groups: PaperGroups, number: int) -> tuple[Floats, Floats]:
+    with threadpool_limits(1):  # the others have the other cores
+        return _predict_group(_open_once(folder).probabilities, groups, number)
+
+
+@functools.cache
+def _open_once(folder: Path) -> Model:
+    """Return the model in a folder, which each process opens once."""
+    return artifact.load(folder, threads=1)
