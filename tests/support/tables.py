@@ -38,6 +38,8 @@ KINDS = {
         "model.stack.min_listed=5",
         "model.stack.scorers.low_rank.size=8",
         "model.stack.scorers.low_rank.epochs=20",
+        "model.stack.scorers.low_rank.hidden=8",
+        "model.stack.scorers.low_rank.members=2",
         "model.candidates=3",
     ],
 }

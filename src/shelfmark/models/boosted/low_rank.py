@@ -24,11 +24,10 @@ from shelfmark.models.boosted.fitting.rows import (
     TrainingRows,
     block_bytes,
 )
+from shelfmark.models.boosted.quantized import multiply, quantize_rows
 from shelfmark.models.boosted.scorers import MOST_SCORES, SEED
 
 STATE = "epochs"  # the stage of a member that is not finished
-LARGEST = 127  # of an int8
-TOGETHER = 1024  # papers whose terms are turned into floats at a time: some 40 MB
 FLOATS = checks.optional(checks.array(np.float32, 2))
 # The attributes that older models lack: their table is of floats, without a hidden layer.
 NEWER = ("hidden", "hidden_dropout", "members")
@@ -206,16 +205,13 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
 
     def decision_function(self, features: sp.csr_matrix) -> Floats:
         """Return the scores, shape (papers, columns)."""
-        blocks = [
-            self._scores(self._middle(features[begin : begin + TOGETHER]))
-            for begin in range(0, features.shape[0], TOGETHER)
-        ]
+        blocks = [self._scores(middle) for middle in self._middle(features)]
         return np.vstack(blocks) if blocks else np.zeros((0, self.shape[1]), np.float32)
 
     def parts(self, row: sp.csr_matrix) -> Floats:
         """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
         weights = self.labels_.copy()
-        middle = self._middle(row)
+        middle = next(self._middle(row))
         for part, hidden, labels in self._layers():
             active = (middle[:, part] @ hidden)[0] > 0
             weights[part] += hidden[:, active] @ labels[active]
@@ -246,7 +242,7 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
             if nested is not None and epoch + 1 < self.epochs:
                 nested.save(STATE, trainer.state(epoch + 1))
         terms, scales = quantize_rows(trainer.terms)
-        return {"terms": terms, "scales": scales[:, None], **trainer.weights}
+        return {"terms": terms, "scales": scales, **trainer.weights}
 
     def _settings(self, member: int) -> TrainerSettings:
         return TrainerSettings(
@@ -260,14 +256,12 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
             (self.random_state, member),
         )
 
-    def _middle(self, features: sp.csr_matrix) -> Floats:
-        """Return the sum of the vectors of each paper's terms, shape (papers, size)."""
+    def _middle(self, features: sp.csr_matrix) -> Iterator[Floats]:
+        """Yield the sums of the vectors of each paper's terms, some papers at a time."""
         if self.scales_ is None:
-            return np.asarray(features @ self.terms_, np.float32)
-        used, place = np.unique(features.indices, return_inverse=True)
-        shape = (features.shape[0], len(used))
-        narrow = sp.csr_matrix((features.data, place.astype(np.int32), features.indptr), shape)
-        return np.asarray(narrow @ self._rows(used), np.float32)
+            yield np.asarray(features @ self.terms_, np.float32)
+        else:
+            yield from multiply(features, self._rows, len(self.terms_))
 
     def _scores(self, middle: Floats) -> Floats:
         scores = middle @ self.labels_ + self.intercept_
@@ -290,13 +284,3 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
         if self.scales_ is not None:
             rows.reshape(len(terms), self.members, self.size)[:] *= self.scales_[terms][:, :, None]
         return rows
-
-
-def quantize_rows(rows: Floats) -> tuple[Array, Floats]:
-    """Return rows as int8, and the scale of each: the quotients differ by half a scale at most."""
-    scales = np.abs(rows).max(axis=1, initial=np.finfo(np.float32).tiny) / np.float32(LARGEST)
-    quantized = np.empty(rows.shape, np.int8)
-    for begin in range(0, len(rows), TOGETHER):
-        part = slice(begin, begin + TOGETHER)
-        quantized[part] = np.rint(rows[part] / scales[part, None])
-    return quantized, scales.astype(np.float32, copy=False)

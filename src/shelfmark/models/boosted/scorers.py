@@ -7,7 +7,7 @@ listed category.
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,7 +16,7 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.svm import LinearSVC
 
 from shelfmark.core import checks
-from shelfmark.core.arrays import Floats, Indicator
+from shelfmark.core.arrays import Array, Floats, Indicator
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
@@ -28,6 +28,7 @@ from shelfmark.models.boosted.fitting.rows import (
     block_bytes,
     gather_rows,
 )
+from shelfmark.models.boosted.quantized import multiply, quantize_rows
 from shelfmark.models.card import MOST_CLASSES
 
 SEED = checks.integer(0, 2**32 - 1)
@@ -154,11 +155,20 @@ class Svm(LinearScorer):
 class Bayes(LinearScorer):
     """Multinomial naive Bayes over the classes alone, the scores of each paper centred.
 
+    The fitted weights are int8 with a scale for each term: `weights_` x `scales_`.
+
     Args:
         alpha: additive smoothing.
     """
 
-    STATE: ClassVar[State] = {"alpha": checks.number(0), **LinearScorer.FITTED}
+    STATE: ClassVar[State] = {
+        "alpha": checks.number(0),
+        "weights_": checks.either(checks.array(np.float32, 2), checks.array(np.int8, 2)),
+        "intercept_": checks.array(np.float32, 1),
+        "scales_": checks.optional(checks.array(np.float32, 2, least=0)),
+    }
+
+    scales_: Floats | None = None  # of older models, whose weights are floats
 
     def __init__(self, alpha: float = 0.02) -> None:
         self.alpha = alpha
@@ -179,6 +189,50 @@ class Bayes(LinearScorer):
                 model.partial_fit(block.features, rows.labels.targets[block.papers], classes)
         weights, prior = model.feature_log_prob_.T, np.maximum(model.class_log_prior_, -50)
         # In rows, or each prediction would copy all of it into rows.
-        self.weights_ = (weights - weights.mean(axis=1, keepdims=True)).astype(np.float32, "C")
+        centred = (weights - weights.mean(axis=1, keepdims=True)).astype(np.float32, "C")
+        self.weights_, self.scales_ = quantize_rows(centred)
         self.intercept_ = (prior - prior.mean()).astype(np.float32)
         return self
+
+    @classmethod
+    def check_state(cls, state: Any) -> None:
+        """Check the values of a state one by one; older models have no scales.
+
+        Raises:
+            ValueError: one is missing, unknown or invalid.
+        """
+        if type(state) is dict and "weights_" in state:
+            state = {"scales_": None} | state
+        super().check_state(state)
+
+    def check_structure(self) -> None:
+        """Check that there is an intercept for each column, and a scale for each term of int8.
+
+        Raises:
+            ValueError: there is not.
+        """
+        super().check_structure()
+        if "weights_" not in vars(self):
+            return
+        if (self.weights_.dtype == np.int8) != (self.scales_ is not None):
+            raise ValueError("scales_ should be there for int8 weights_ alone")
+        if self.scales_ is not None:
+            checks.require_shape("scales_", self.scales_, (len(self.weights_), 1))
+
+    def decision_function(self, features: sp.csr_matrix) -> Floats:
+        """Return the scores, shape (papers, columns)."""
+        if self.scales_ is None:
+            return super().decision_function(features)
+        blocks = [
+            block + self.intercept_ for block in multiply(features, self._rows, self.shape[0])
+        ]
+        return np.vstack(blocks) if blocks else np.zeros((0, self.shape[1]), np.float32)
+
+    def parts(self, row: sp.csr_matrix) -> Floats:
+        """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
+        return np.asarray(row.data[:, None] * self._rows(row.indices), np.float32)
+
+    def _rows(self, terms: Array) -> Floats:
+        """Return the weights of some terms, shape (terms, columns)."""
+        rows = self.weights_[terms].astype(np.float32, copy=False)
+        return rows if self.scales_ is None else rows * self.scales_[terms]

@@ -17,7 +17,6 @@ from shelfmark.models.boosted.low_rank import (
     NEWER,
     NEWER_FITTED,
     LowRankLinear,
-    quantize_rows,
 )
 
 CLASSES = 3
@@ -97,16 +96,6 @@ def test_a_label_or_a_term_that_no_paper_has_breaks_nothing() -> None:
     assert np.isfinite(scores).all()
     assert not (scores[:, : CLASSES + 1].argmax(axis=1) == 1).any()
     assert (scores[:, -1] < 0).all()
-
-
-def test_rows_of_eight_bits_are_right_to_half_a_scale() -> None:
-    rows = np.random.default_rng(0).normal(size=(3000, 7)).astype(np.float32)
-    rows[5] = 0
-    quantized, scales = quantize_rows(rows)
-    assert quantized.dtype == np.int8
-    assert np.abs(quantized).max(axis=1)[:5].tolist() == [127] * 5
-    error = np.abs(quantized * scales[:, None] - rows)
-    assert (error <= scales[:, None] * 0.5001).all()
 
 
 def test_rows_of_floats_give_the_scores_of_their_quantized_values() -> None:

@@ -47,8 +47,11 @@ def test_bayes_is_that_of_scikit_learn_less_the_mean_of_a_paper() -> None:
     features, indicator = task()
     alone = MultinomialNB(alpha=0.1).fit(features, indicator[:, :CLASSES].argmax(axis=1))
     wanted = alone.predict_joint_log_proba(features)
-    made = Bayes(alpha=0.1).fit(features, indicator, CLASSES).decision_function(features)
-    np.testing.assert_allclose(made, wanted - wanted.mean(axis=1, keepdims=True), atol=1e-4)
+    model = Bayes(alpha=0.1).fit(features, indicator, CLASSES)
+    error = np.abs(model.decision_function(features) - wanted + wanted.mean(axis=1, keepdims=True))
+    # A weight in eight bits is right to half a scale.
+    assert (error <= features @ (model.scales_ / 2) + 1e-4).all()
+    assert error.mean() < 0.02
 
 
 def test_a_class_without_a_paper_never_leads_and_breaks_nothing() -> None:
@@ -72,3 +75,32 @@ def test_a_score_is_the_sum_of_its_words_and_the_intercept(scorer: Scorer) -> No
     empty = sp.csr_matrix((1, features.shape[1]), dtype=np.float32)
     np.testing.assert_array_equal(fitted.decision_function(empty)[0], fitted.intercept_)
     assert fitted.parts(empty).shape == (0, len(fitted.intercept_))
+
+
+def test_naive_bayes_of_an_older_model_scores_by_its_floats() -> None:
+    features, indicator = task()
+    model = Bayes(alpha=0.1).fit(features, indicator, CLASSES)
+    state = model.structure_state()
+    floats = state["weights_"] * state["scales_"]
+    older = {"alpha": 0.1, "weights_": floats, "intercept_": state["intercept_"]}
+    Bayes.check_state(older)
+    opened = Bayes.from_structure_state(older)
+    wanted = features @ floats + model.intercept_
+    assert opened.decision_function(features).tobytes() == wanted.tobytes()
+    np.testing.assert_allclose(model.decision_function(features), wanted, atol=1e-5)
+    np.testing.assert_allclose(model.parts(features[2]), opened.parts(features[2]), atol=1e-6)
+    assert set(opened.structure_state()) == set(older)
+
+
+@pytest.mark.parametrize(
+    ("scales", "message"),
+    [
+        (None, "scales_ should be there for int8 weights_ alone"),
+        (np.ones((1, 1), np.float32), "should be scales_ of shape"),
+    ],
+)
+def test_scales_that_do_not_fit_are_refused(scales: Any, message: str) -> None:
+    features, indicator = task()
+    state = Bayes(alpha=0.1).fit(features, indicator, CLASSES).structure_state()
+    with pytest.raises(ValueError, match=message):
+        Bayes.from_structure_state(state | {"scales_": scales})
