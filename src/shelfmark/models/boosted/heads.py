@@ -31,6 +31,7 @@ Grow = Callable[[Objective, Rows, Rows], xgboost.Booster]
 
 BOOSTER = "booster.ubj"
 MOST_SCORERS = 3  # of a stack
+BLOCK = 1 << 14  # papers whose candidates are ranked at a time
 STILL = 0.2  # standard deviations from the mean within which a score has no direction
 
 
@@ -265,6 +266,12 @@ class RerankerHead(BoosterHead):
 
     def margins(self, features: sp.csr_matrix) -> Floats:
         """Return the margin of each class, shape (papers, classes)."""
+        if features.shape[0] <= BLOCK:
+            return self._margins(features)
+        blocks = range(0, features.shape[0], BLOCK)
+        return np.concatenate([self._margins(features[begin : begin + BLOCK]) for begin in blocks])
+
+    def _margins(self, features: sp.csr_matrix) -> Floats:
         scores = self._dense(features)
         first = log_softmax(scores[:, : self.classes], axis=1)
         candidates = self._best(first)
@@ -302,6 +309,12 @@ class RerankerHead(BoosterHead):
 
     def _rows(self, features: sp.csr_matrix, targets: Ints) -> tuple[Floats, Ints]:
         """Return a row for each candidate and whether it is right, for papers with a right one."""
+        parts = [slice(begin, begin + BLOCK) for begin in range(0, max(len(targets), 1), BLOCK)]
+        blocks = [self._rows_of_block(features[part], targets[part]) for part in parts]
+        rows, right = zip(*blocks, strict=True)
+        return np.concatenate(rows), np.concatenate(right)
+
+    def _rows_of_block(self, features: sp.csr_matrix, targets: Ints) -> tuple[Floats, Ints]:
         scores = self._dense(features)
         candidates = self._best(scores[:, : self.classes])
         right = candidates == targets[:, None]

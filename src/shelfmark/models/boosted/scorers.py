@@ -12,11 +12,10 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
-from sklearn.naive_bayes import MultinomialNB
 from sklearn.svm import LinearSVC
 
 from shelfmark.core import checks
-from shelfmark.core.arrays import Array, Floats, Indicator
+from shelfmark.core.arrays import Array, Doubles, Floats, Indicator
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
@@ -35,7 +34,9 @@ SEED = checks.integer(0, 2**32 - 1)
 CLASS_COUNT = checks.integer(2, MOST_CLASSES)
 MOST_SCORES = 2 * MOST_CLASSES  # of a scorer: a class and a listed category each
 LIBLINEAR_BYTES = 24  # for each stored feature: the parts read, joined, and copied by liblinear
-BAYES_BYTES = 32  # for each term and class: counts, a sum, logarithms and weights
+BAYES_BYTES = 12  # for each term and class: a count, its part of a copied row, and a weight
+LEAST_PRIOR = -50  # the logarithm, of a class without a paper
+SMOOTHED = 4096  # terms whose logarithms are taken at a time
 
 
 class Scorer(Protocol):
@@ -181,18 +182,36 @@ class Bayes(LinearScorer):
         self, rows: TrainingRows, chosen: Mask | None = None, states: Checkpoint | None = None
     ) -> Self:
         """Fit; the scores of a class without papers come from the smoothing alone."""
-        model = MultinomialNB(alpha=self.alpha)
-        classes = np.arange(rows.labels.classes)
-        for block in rows.blocks():
-            block = block.select(chosen)
-            if len(block.papers):
-                model.partial_fit(block.features, rows.labels.targets[block.papers], classes)
-        weights, prior = model.feature_log_prob_.T, np.maximum(model.class_log_prior_, -50)
-        # In rows, or each prediction would copy all of it into rows.
-        centred = (weights - weights.mean(axis=1, keepdims=True)).astype(np.float32, "C")
-        self.weights_, self.scales_ = quantize_rows(centred)
+        counts, papers = self._count(rows, chosen)
+        terms, classes = rows.shape[1], rows.labels.classes
+        totals = np.log([(row + self.alpha).sum() for row in counts])
+        self.weights_ = np.empty((terms, classes), np.int8)
+        self.scales_ = np.empty((terms, 1), np.float32)
+        for begin in range(0, terms, SMOOTHED):
+            part = slice(begin, begin + SMOOTHED)
+            weights = (np.log(counts[:, part] + self.alpha) - totals[:, None]).T
+            weights -= weights.mean(axis=1, keepdims=True)
+            centred = np.ascontiguousarray(weights, np.float32)
+            self.weights_[part], self.scales_[part] = quantize_rows(centred)
+        with np.errstate(divide="ignore"):
+            prior = np.maximum(np.log(papers) - np.log(papers.sum()), LEAST_PRIOR)
         self.intercept_ = (prior - prior.mean()).astype(np.float32)
         return self
+
+    def _count(self, rows: TrainingRows, chosen: Mask | None) -> tuple[Doubles, Doubles]:
+        """Return the sums of each term by class, shape (classes, terms), and the papers of each."""
+        classes = rows.labels.classes
+        counts, papers = np.zeros((classes, rows.shape[1])), np.zeros(classes)
+        for block in rows.blocks():
+            block = block.select(chosen)
+            own = rows.labels.targets[block.papers]
+            ones = (np.ones(len(own)), (own, np.arange(len(own))))
+            sums = (sp.csr_matrix(ones, (classes, len(own))) @ block.features).tocsr()
+            for number in range(classes):  # in place: a dense block takes as much as all counts
+                some = slice(sums.indptr[number], sums.indptr[number + 1])
+                counts[number, sums.indices[some]] += sums.data[some]
+            papers += np.bincount(own, minlength=classes)
+        return counts, papers
 
     @classmethod
     def check_state(cls, state: Any) -> None:

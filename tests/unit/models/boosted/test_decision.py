@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.special import expit, softmax
 
+from shelfmark.models.boosted import decision
 from shelfmark.models.boosted.decision import CalibratedClassifier, CrossLists, temperature_of
 from shelfmark.models.boosted.heads import LinearHead
 
@@ -35,6 +36,14 @@ def test_the_temperature_of_margins_that_are_too_sure_or_too_shy_is_found(
     assert temperature_of(margins, drawn(logits)) == pytest.approx(temperature, rel=0.05)
 
 
+def test_the_temperature_is_found_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = np.random.default_rng(2).normal(scale=2, size=(1000, 4))
+    margins, targets = logits.astype(np.float32), drawn(logits)
+    whole = temperature_of(margins, targets)
+    monkeypatch.setattr(decision, "BLOCK", 37)
+    assert temperature_of(margins, targets) == whole
+
+
 def test_margins_that_are_always_right_or_always_wrong_stay_within_bounds() -> None:
     margins = np.eye(3, dtype=np.float32)
     assert 0.04 < temperature_of(margins, np.arange(3)) < 0.06
@@ -49,8 +58,8 @@ MARGINS = arrays.arrays(np.float32, (4, CLASSES), elements=st.floats(-30, 30, wi
 def test_the_temperature_never_changes_what_is_most_probable(
     margins: Any, temperature: float
 ) -> None:
-    decision = CalibratedClassifier(LinearHead(CLASSES), temperature)
-    probabilities = decision.predict_proba(sp.csr_matrix(margins))
+    calibrated = CalibratedClassifier(LinearHead(CLASSES), temperature)
+    probabilities = calibrated.predict_proba(sp.csr_matrix(margins))
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     leaders = np.take_along_axis(probabilities, margins.argmax(axis=1)[:, None], axis=1)[:, 0]
@@ -91,6 +100,21 @@ def test_a_class_is_never_suggested_to_itself() -> None:
     assert lists.may_suggest(np.array([0, 1, 2])).tolist() == [
         [False, True, True], [True, False, True], [True, True, True],
     ]  # fmt: skip
+
+
+def test_of_many_papers_the_cross_lists_read_some_at_equal_distances(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scores, best, names = filed()
+    lists = CrossLists(CLASSES, LISTED, OWN).learn_habits(best, names)
+    some = slice(None, None, 4)
+    few = CrossLists(CLASSES, LISTED, OWN).learn_habits(best, names)
+    few.fit(scores[some], best[some], names[some])
+    whole = learnt()
+    monkeypatch.setattr(decision, "MOST_FITTED", 800)
+    lists.fit(scores, best, names)
+    np.testing.assert_array_equal(lists.weights_, few.weights_)
+    assert lists.intercept_ == few.intercept_ != whole.intercept_
 
 
 def test_a_probability_rises_with_the_score() -> None:

@@ -14,6 +14,7 @@ from scipy.special import logsumexp, softmax
 
 from shelfmark.config.load import load_config
 from shelfmark.core import checkpoint
+from shelfmark.models.boosted import heads
 from shelfmark.models.boosted.boosting import BoostingRun, grow
 from shelfmark.models.boosted.heads import Head, LinearHead, RerankerHead, TreeHead, _Choice
 from tests.support.tables import SETTINGS, silent
@@ -122,6 +123,19 @@ def test_any_number_of_candidates_will_do(candidates: int) -> None:
     assert accuracy(margins, targets) > first
     if candidates >= MANY:
         assert accuracy(margins[200:], targets[200:]) > 0.95
+
+
+def test_papers_are_ranked_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = features, targets = two_blocks()
+    whole = fitted(reranker(), task)
+    margins = whole.margins(features)
+    monkeypatch.setattr(heads, "BLOCK", 37)
+    np.testing.assert_allclose(whole.margins(features), margins, atol=1e-5)
+    apart = fitted(reranker(), task)
+    assert apart.booster_.num_boosted_rounds() == whole.booster_.num_boosted_rounds()
+    np.testing.assert_allclose(apart.margins(features), margins, atol=1e-4)
+    rows, right = whole._rows(features, targets)
+    assert len(rows) == len(right) == 5 * right.sum()
 
 
 def test_without_a_listed_class_there_is_nothing_to_read_of_them() -> None:

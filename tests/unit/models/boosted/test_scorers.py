@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,20 @@ import scipy.sparse as sp
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.svm import LinearSVC
 
+from shelfmark.models.boosted import scorers
+from shelfmark.models.boosted.fitting.rows import Block, MatrixRows, PaperLabels
 from shelfmark.models.boosted.scorers import Bayes, Scorer, Svm
 
 CLASSES = 3
+
+
+class Blocks(MatrixRows):
+    """Rows in blocks of seven papers."""
+
+    def blocks(self, rng: np.random.Generator | None = None) -> Iterator[Block]:
+        for begin in range(0, self.shape[0], 7):
+            papers = np.arange(begin, min(begin + 7, self.shape[0]))
+            yield Block(papers, self.features[papers])
 
 
 def task(rows: int = 60, terms: int = 12) -> tuple[sp.csr_matrix, Any]:
@@ -52,6 +64,17 @@ def test_bayes_is_that_of_scikit_learn_less_the_mean_of_a_paper() -> None:
     # A weight in eight bits is right to half a scale.
     assert (error <= features @ (model.scales_ / 2) + 1e-4).all()
     assert error.mean() < 0.02
+
+
+def test_bayes_counts_the_chosen_papers_of_all_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, indicator = task()
+    labels = PaperLabels.of_indicator(indicator, CLASSES)
+    chosen = np.arange(len(indicator)) % 3 > 0
+    together = Bayes(alpha=0.1).fit(features[chosen], indicator[chosen], CLASSES)
+    monkeypatch.setattr(scorers, "SMOOTHED", 5)
+    apart = Bayes(alpha=0.1).fit_rows(Blocks(features, labels), chosen)
+    for name in ("weights_", "scales_", "intercept_"):
+        np.testing.assert_array_equal(getattr(apart, name), getattr(together, name))
 
 
 def test_a_class_without_a_paper_never_leads_and_breaks_nothing() -> None:
