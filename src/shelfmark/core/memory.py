@@ -87,10 +87,19 @@ def count_processes(budget: int, each: int, what: str) -> int:
     Raises:
         ShelfmarkError: there is not enough for one process.
     """
-    free, needed = budget - used_bytes(), each + PROCESS
-    if free < needed:
+    processes = fitting_processes(budget, each)
+    if not processes:
+        left = gigabytes(max(budget - used_bytes(), 0))
         raise ShelfmarkError(
-            f"{KEY}: {what} needs {gigabytes(needed)}, and {gigabytes(max(free, 0))} of "
+            f"{KEY}: {what} needs {gigabytes(each + PROCESS)}, and {left} of "
             f"{gigabytes(budget)} are left: raise {KEY} or lower features.max_terms"
         )
-    return min(free // needed, os.cpu_count() or 1)
+    return processes
+
+
+def fitting_processes(budget: int, each: int) -> int:
+    """Return how many processes may work at once beside this one, 0 if there is room for none.
+
+    The arguments are those of `count_processes`.
+    """
+    return max(0, min((budget - used_bytes()) // (each + PROCESS), os.cpu_count() or 1))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import tempfile
 from collections.abc import Callable, Generator
 from functools import partial
@@ -14,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from shelfmark.core import console, parallel
+from shelfmark.core import console, memory, parallel
 from shelfmark.core.arrays import Floats, Ints
 from shelfmark.data.splits import PaperGroups, as_groups
 from shelfmark.models import artifact
@@ -22,12 +21,15 @@ from shelfmark.models.artifact import Model
 from shelfmark.models.confidence import Answers
 
 BATCH = 2048  # papers
+MODEL_BYTES = 500 << 20  # of memory, for a batch and what a process does not share with others
 WORTH_SHARING = 4  # groups of papers: fewer do not repay the start of processes
 
 Predict = Callable[[list[str]], tuple[Floats, Floats]]
 
 
-def predict_papers(model: Model, papers: PaperGroups | pa.Table) -> Answers:
+def predict_papers(
+    model: Model, papers: PaperGroups | pa.Table, budget: int | None = None
+) -> Answers:
     """Return the model's answers to papers, with the true labels.
 
     Several groups are shared among processes, which map the files of the model.
@@ -35,6 +37,7 @@ def predict_papers(model: Model, papers: PaperGroups | pa.Table) -> Answers:
     Args:
         model: gives the answers.
         papers: with text, label and categories.
+        budget: bytes of memory of all processes; None for half of what the machine has.
 
     Raises:
         ShelfmarkError: a file cannot be read, the disk does not take the model that the processes
@@ -49,7 +52,7 @@ def predict_papers(model: Model, papers: PaperGroups | pa.Table) -> Answers:
     row = 0
     with (
         console.progress("predicting", total) as bar,
-        contextlib.closing(_predict_groups(model, groups)) as predicted,
+        contextlib.closing(_predict_groups(model, groups, budget)) as predicted,
     ):
         for number, (own, others) in enumerate(predicted):
             probabilities[row : row + len(own)], lists[row : row + len(own)] = own, others
@@ -75,11 +78,13 @@ def predict_papers(model: Model, papers: PaperGroups | pa.Table) -> Answers:
 
 
 def _predict_groups(
-    model: Model, groups: PaperGroups
+    model: Model, groups: PaperGroups, budget: int | None
 ) -> Generator[tuple[Floats, Floats], None, None]:
     """Yield the probabilities of the papers of each group, by classes and listed categories."""
     numbers = range(len(groups.groups))
-    if len(numbers) < WORTH_SHARING or os.cpu_count() == 1:
+    most = memory.budget_bytes(None) if budget is None else budget
+    workers = memory.fitting_processes(most, MODEL_BYTES)
+    if len(numbers) < WORTH_SHARING or workers < 2:
         for number in numbers:
             yield _predict_group(model.probabilities, groups, number)
         return
@@ -87,7 +92,8 @@ def _predict_groups(
         opened = Path(folder) / model.version
         opened.mkdir()
         artifact.write_files(model, opened)
-        yield from parallel.map_in_order(partial(_predict_in_process, opened, groups), numbers)
+        work = partial(_predict_in_process, opened, groups)
+        yield from parallel.map_in_order(work, numbers, workers)
 
 
 def _predict_group(predict: Predict, groups: PaperGroups, number: int) -> tuple[Floats, Floats]:

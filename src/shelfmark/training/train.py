@@ -14,7 +14,7 @@ from shelfmark.artifacts.aliases import LATEST
 from shelfmark.artifacts.card import TrainingData
 from shelfmark.arxiv.text import CLEANING
 from shelfmark.config.schema import Config
-from shelfmark.core import environment, provenance
+from shelfmark.core import environment, memory, provenance
 from shelfmark.core.checkpoint import (
     Checkpoint,
     open_checkpoint,
@@ -130,13 +130,19 @@ def fit_and_measure(
     papers = splits.file("train"), splits.file("validation")
     fitted = family.fit(settings, *papers, callback, checkpoint, engine)
     model = artifact.Model(fitted.classifier, build_card(settings, name, key, splits, fitted))
-    answers = predict_papers(model, splits.file("validation"))
+    answers = predict_papers(model, splits.file("validation"), _budget(settings))
     thresholds = confidence.choose_thresholds(answers, settings.predict.min_precision)
     model = dataclasses.replace(model, card=dataclasses.replace(model.card, thresholds=thresholds))
     scores = evaluate.score_answers(answers, model)
     card = dataclasses.replace(model.card, metrics={"validation": scores.headline()})
     about = model_card.render_model_card(card, scores)
     return dataclasses.replace(model, card=card, about=about), scores
+
+
+def _budget(settings: Config) -> int | None:
+    """Return the memory of a training on this machine; that of a cluster is its workers'."""
+    engine = settings.engine
+    return memory.budget_bytes(engine.memory) if engine.kind == "local" else None
 
 
 def build_card(settings: Config, name: str, key: str, splits: Splits, fitted: Fitted) -> ModelCard:

@@ -125,7 +125,7 @@ class _TimedEngine:
         self.make_rows = self._timing("words", engine.make_rows)
         self.fit_to_checkpoint = self._timing("scores", engine.fit_to_checkpoint)
         self.grow = self._timing("trees", engine.grow)
-        self.worth_distributing = engine.worth_distributing
+        self.worth_distributing, self.budget = engine.worth_distributing, engine.budget
 
     def _timing(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def run_timed(*arguments: Any, **named: Any) -> Any:

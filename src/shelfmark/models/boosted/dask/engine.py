@@ -18,6 +18,7 @@ from distributed import as_completed
 from threadpoolctl import threadpool_limits
 
 from shelfmark.config.schema import EngineConfig
+from shelfmark.core import memory
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.data.splits import PaperGroups
 from shelfmark.models.boosted.boosting import BoostingRun, Objective, Rows
@@ -52,6 +53,7 @@ class DaskEngine:
     """The engine that works through a client of Dask."""
 
     def __init__(self, workers: Workers, folder: str) -> None:
+        self.budget = memory.budget_bytes(None)
         self._workers = workers
         self._client = workers.client
         self._folder = folder

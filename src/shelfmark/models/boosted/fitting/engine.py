@@ -20,7 +20,7 @@ from shelfmark.models.boosted import boosting
 from shelfmark.models.boosted.boosting import BoostingRun, Objective, Rows
 from shelfmark.models.boosted.fitting.rows import PaperLabels, PartRows, TrainingRows
 from shelfmark.tfidf.corpus.fields import CorpusPart, Field
-from shelfmark.tfidf.corpus.learn import learn_vocabulary
+from shelfmark.tfidf.corpus.learn import BUDGET, learn_vocabulary
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 
 if TYPE_CHECKING:  # the service runs without pyarrow
@@ -35,7 +35,7 @@ WORTH_DISTRIBUTING = (
 WORTH_SHARING = 4  # groups of papers: fewer do not repay the start of processes
 WORDS = "words"  # the stage of the fitted fields
 ROWS = "rows"  # the folder of the rows
-TERM_BYTES = 400  # of memory, for each term of the fields that a process has loaded
+TERM_BYTES = 150  # of memory, for each term of the fields that a process has loaded
 PAPER_BYTES = 12_000  # of memory, for each paper of a group: its text, its words and its row
 
 
@@ -50,7 +50,13 @@ class FitTask(Protocol):
 
 
 class Engine(Protocol):
-    """The expensive parts of a training, computed on this machine or on a cluster."""
+    """The expensive parts of a training, computed on this machine or on a cluster.
+
+    Attributes:
+        budget: bytes of memory of all processes of this machine.
+    """
+
+    budget: int
 
     def learn_vocabulary(
         self,
@@ -119,7 +125,8 @@ class LocalEngine:
     ) -> list[FastTfidfVectorizer | None]:
         """Count in processes, which leave their counts in files of the checkpoint's folder."""
         workers = 0 if len(parts) < WORTH_SHARING else None
-        return learn_vocabulary(fields, parts, classes, max_terms, checkpoint.folder, workers)
+        most = min(BUDGET, self.budget // 2)  # the words of the corpus take the rest
+        return learn_vocabulary(fields, parts, classes, max_terms, checkpoint.folder, workers, most)
 
     def make_rows(
         self,

@@ -72,7 +72,7 @@ def fit_model(
     seconds: dict[str, float] = {}
     with _time_step(seconds, "features"):
         steps, joined = _features(config, targets, labels, train, checkpoint, engine)
-        unseen = held.transform(steps)
+        unseen = held.transform(steps, engine.budget)
     head = _make_head(config, targets)
     with _time_step(seconds, "trees"):
         run = BoostingRun(_settings(config), config.seed, checkpoint, callback)
