@@ -178,6 +178,14 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
         numbers = rows.shape[1] * (self.size + 1)
         return (2 * 4 + 2 * self.members) * numbers + block_bytes(rows)
 
+    def disk(self, terms: int, columns: int) -> int:
+        """Return about how many bytes of disk a fit takes.
+
+        They are those of a table's saved state, written beside the one before, and of the members
+        in int8 before and after they are joined.
+        """
+        return (2 * 4 + 2 * self.members) * terms * (self.size + 1)
+
     def fit_rows(
         self, rows: TrainingRows, chosen: Mask | None = None, states: Checkpoint | None = None
     ) -> Self:

@@ -60,6 +60,9 @@ class Scorer(Protocol):
     def memory(self, rows: TrainingRows) -> int:
         """Return about how many bytes a fit on the rows takes."""
 
+    def disk(self, terms: int, columns: int) -> int:
+        """Return about how many bytes of disk a fit takes, its states and its result."""
+
     def decision_function(self, features: sp.csr_matrix) -> Floats:
         """Return the scores, shape (papers, columns)."""
 
@@ -132,6 +135,10 @@ class Svm(LinearScorer):
         terms, labels = rows.shape[1], rows.labels
         return rows.stored * LIBLINEAR_BYTES + 4 * terms * labels.columns
 
+    def disk(self, terms: int, columns: int) -> int:
+        """Return about how many bytes of disk a fit takes: the weights."""
+        return 4 * terms * columns
+
     def fit_rows(
         self, rows: TrainingRows, chosen: Mask | None = None, states: Checkpoint | None = None
     ) -> Self:
@@ -177,6 +184,10 @@ class Bayes(LinearScorer):
     def memory(self, rows: TrainingRows) -> int:
         """Return about how many bytes a fit takes: counts and weights of the classes, a block."""
         return BAYES_BYTES * rows.shape[1] * rows.labels.classes + block_bytes(rows)
+
+    def disk(self, terms: int, columns: int) -> int:
+        """Return about how many bytes of disk a fit takes: weights in int8, and their scales."""
+        return terms * (columns + 4)
 
     def fit_rows(
         self, rows: TrainingRows, chosen: Mask | None = None, states: Checkpoint | None = None

@@ -136,7 +136,7 @@ class CrossFittedScores(Structured, TransformerMixin, BaseEstimator):  # type: i
         if self.folds is None:
             list(self._fit_all(rows, np.zeros(rows.shape[0], np.int32), 0, checkpoint, engine))
             return _score_papers(self.transform, rows, None)
-        folds, scored = self._count_folds(rows.shape[0])
+        folds, scored = self.count_folds(rows.shape[0])
         fold = folds_of(rows.labels.targets, folds, self.random_state)
         blocks: list[list[Floats]] = [[] for _ in self.scorers]
         for place, held in self._fit_all(rows, fold, scored, checkpoint, engine):
@@ -146,9 +146,10 @@ class CrossFittedScores(Structured, TransformerMixin, BaseEstimator):  # type: i
         scores = np.hstack([np.vstack(parts)[order] for parts in blocks])
         return PaperScores(papers[order], scores)
 
-    def _count_folds(self, papers: int) -> tuple[int, int]:
-        """Return the number of folds, and how many of them are scored."""
-        assert self.folds is not None
+    def count_folds(self, papers: int) -> tuple[int, int]:
+        """Return the number of folds, and how many of them are scored; 0 without folds."""
+        if self.folds is None:
+            return 0, 0
         if self.papers is None:
             return self.folds, self.folds
         folds = max(self.folds, -(-papers // self.papers))

@@ -27,6 +27,7 @@ from shelfmark.models.boosted.decision import CalibratedClassifier, CrossLists, 
 from shelfmark.models.boosted.fitting.engine import LOCAL, WORDS, Engine
 from shelfmark.models.boosted.fitting.joined import JoinedFeatures, fit_joined
 from shelfmark.models.boosted.fitting.rows import PaperLabels
+from shelfmark.models.boosted.fitting.space import require_space
 from shelfmark.models.boosted.fitting.validation import ValidationPapers
 from shelfmark.models.boosted.fitting.vocabulary import fit_fields
 from shelfmark.models.boosted.fitting.voters import find_voters, open_encoder
@@ -123,20 +124,13 @@ def _features(
     checkpoint: Checkpoint,
     engine: Engine,
 ) -> tuple[features.Steps, JoinedFeatures]:
+    settings, stack = _settings(config), _make_stack(config, targets)
+    require_space(config, sum(train.groups), labels.columns, stack, checkpoint)
     with console.progress("reading words"):
         fields = checkpoint.compute_once(
             WORDS, lambda: fit_fields(config.features, train, labels, checkpoint, engine)
         )
     rows = engine.make_rows(fields, train, labels, checkpoint, config.seed)
-    settings, stack = _settings(config), None
-    if settings.stack is not None:
-        stack = CrossFittedScores(
-            features.scorers(settings.stack, config.seed),
-            len(targets.classes),
-            settings.stack.folds,
-            config.seed,
-            settings.stack.papers,
-        )
     # The other heads read the scores alone.
     chosen = config.features.chosen_terms if settings.classifier == "trees" else 0
     with console.progress("fitting linear models"):
@@ -144,6 +138,20 @@ def _features(
     columns = joined.features.shape[1]
     logger.info("features: {:,} columns of {:,} papers", columns, len(joined.papers))
     return [("words", fields), ("joined", joined.union)], joined
+
+
+def _make_stack(config: Config, targets: Targets) -> CrossFittedScores | None:
+    """Return the scores that the configuration asks for, unfitted; None if it asks for none."""
+    stack = _settings(config).stack
+    if stack is None:
+        return None
+    return CrossFittedScores(
+        features.scorers(stack, config.seed),
+        len(targets.classes),
+        stack.folds,
+        config.seed,
+        stack.papers,
+    )
 
 
 def _make_head(config: Config, targets: Targets) -> Head:

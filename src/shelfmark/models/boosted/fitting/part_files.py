@@ -16,6 +16,13 @@ from shelfmark.core.npy import write_array
 
 # Of a segment: its papers, the sizes of their rows, and the columns and values of all.
 Segment = tuple[Ints, Ints, SmallInts, Array]
+STORED_BYTES = 8  # of disk for each stored feature: its column and its value
+STORED = 250  # features of a paper with title and abstract of the usual length, an upper estimate
+
+
+def rows_bytes(papers: int) -> int:
+    """Return about how many bytes of disk the rows of so many papers take."""
+    return papers * STORED * STORED_BYTES
 
 
 @dataclass(frozen=True)
