@@ -52,7 +52,9 @@ Range = tuple[int, int]  # the number of a field, the number of its range
 
 _PREFIX = "vocabulary-"
 BUDGET = 2 << 30  # bytes
+PART_BYTES = 300 << 20  # of memory, beyond the libraries: to count a part of 16,384 papers
 _ROW_BYTES = 64  # of memory, for each row of a range that is merged
+_RANGE_BYTES = 192 << 20  # of memory, to merge a range however large the budget: more gains nothing
 SPILLED_BYTES = 1200  # of disk for each paper, title and abstract, with n-grams of one or two words
 
 
@@ -129,7 +131,8 @@ def count_ranges(
         processes: how many merge ranges at once.
         share: bytes of memory that one of them may use.
     """
-    return [max(processes, -(-rows * _ROW_BYTES // share)) for rows in count_rows(total, fields)]
+    room = min(share, _RANGE_BYTES)
+    return [max(processes, -(-rows * _ROW_BYTES // room)) for rows in count_rows(total, fields)]
 
 
 @dataclass(frozen=True)

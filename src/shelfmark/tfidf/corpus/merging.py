@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfmark.core.arrays import Array, Doubles, Ints, SmallInts
-from shelfmark.tfidf.corpus.pieces import Piece
+from shelfmark.tfidf.corpus.pieces import Piece, join_columns
 from shelfmark.tfidf.corpus.sorting import mark_new_rows, sort_rows
-from shelfmark.tfidf.ngrams import Limits
+from shelfmark.tfidf.ngrams import Limits, mark_changes
 
 Flags = NDArray[np.bool_]
 
@@ -48,42 +48,44 @@ def merge_range(
             the terms is not needed.
         smoothing: as in `weigh_terms`.
     """
-    positions = len(pieces[0].places)
-    columns = sort_rows(
-        [np.concatenate(column) for column in zip(*(one.columns for one in pieces), strict=True)]
-    )
-    rows = Piece.of(columns, positions)
+    positions, columns = len(pieces[0].places), join_columns(pieces)
+    del pieces  # the caller may have kept none of them
+    rows = Piece.of(sort_rows(columns), positions)
     new = mark_new_rows(rows.places)
     starts = np.flatnonzero(new)
     df = _add_runs(rows.papers, starts)
     kept = (df >= limits.low) & (df <= limits.high)
-    return RangeTerms(
-        [place[starts[kept]] for place in rows.places],
-        df[kept].astype(np.int32),
-        None if rows.times is None else _add_runs(rows.times, starts)[kept],
-        None if papers is None else _weigh_kept(rows, new, kept, papers, smoothing),
-    )
+    places = [place[starts[kept]] for place in rows.places]
+    times = None if rows.times is None else _add_runs(rows.times, starts)[kept]
+    worth = None
+    if papers is not None:
+        within = np.repeat(kept, np.diff(starts, append=len(new)))
+        new, classes, counts = new[within], rows.classes[within], rows.papers[within]
+        del rows, starts, within  # most rows are of rare n-grams
+        worth = _weigh_rows(new, classes, counts, papers, smoothing)
+    return RangeTerms(places, df[kept].astype(np.int32), times, worth)
 
 
-def _weigh_kept(rows: Piece, new: Flags, kept: Flags, papers: Ints, smoothing: float) -> Doubles:
-    """Return the worth of the terms that are kept; `new` marks the first row of each term."""
-    pairs = np.flatnonzero(new | mark_new_rows([rows.classes]))
-    counts, classes = _add_runs(rows.papers, pairs), rows.classes[pairs]
-    terms = np.cumsum(new[pairs]) - 1
-    within = kept[terms] & (classes > 0)
-    numbers = np.cumsum(kept) - 1
+def _weigh_rows(
+    new: Flags, classes: Array, counts: Array, papers: Ints, smoothing: float
+) -> Doubles:
+    """Return the worth of each term; `new` marks its first row, its classes rise."""
+    pairs = np.flatnonzero(new | mark_changes(classes))
+    terms = np.cumsum(new[pairs], dtype=np.int32) - np.int32(1)
+    counts, classes = _add_runs(counts, pairs), classes[pairs]
+    classed = classes > 0
     return weigh_terms(
-        numbers[terms[within]],
-        classes[within].astype(np.int64) - 1,
-        counts[within],
-        int(kept.sum()),
+        terms[classed],
+        classes[classed].astype(np.int32) - np.int32(1),
+        counts[classed],
+        int(np.count_nonzero(new)),
         papers[1:],
         smoothing,
     )
 
 
 def weigh_terms(
-    terms: Ints, classes: Ints, counts: Ints, n_terms: int, papers: Ints, smoothing: float
+    terms: SmallInts, classes: SmallInts, counts: Ints, n_terms: int, papers: Ints, smoothing: float
 ) -> Doubles:
     """Return the leave-one-out information gain of each term, in nats, shape (n_terms,).
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shelfmark.core.arrays import Array, Ints, SmallInts
 from shelfmark.tfidf.corpus.fields import CorpusPart, Field
 from shelfmark.tfidf.corpus.sorting import mark_new_rows, shrink, sort_rows
 from shelfmark.tfidf.corpus.words import RankedWords, order_key
 from shelfmark.tfidf.counts import token_positions
+
+_SHARD = 1 << 19  # tokens at which the n-grams that are counted at once start
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Piece:
 
     @property
     def columns(self) -> list[Array]:
-        """The arrays, each of shape (rows,)."""
+        """The arrays, each of shape (rows,), as a new list."""
         rest = [] if self.times is None else [self.times]
         return [*self.places, self.classes, self.papers, *rest]
 
@@ -42,6 +45,12 @@ class Piece:
         """Return the piece of its columns, of n-grams of so many positions at most."""
         classes, papers, *times = columns[positions:]
         return cls([*columns[:positions]], classes, papers, times[0] if times else None)
+
+
+def join_columns(pieces: Sequence[Piece]) -> list[Array]:
+    """Return the columns of several pieces, one piece after the other, in their shapes."""
+    numbers = range(len(pieces[0].columns))
+    return [np.concatenate([piece.columns[i] for piece in pieces]) for i in numbers]
 
 
 def count_part(
@@ -70,13 +79,32 @@ def count_part(
     for field, ranked in zip(fields, words, strict=True):
         ids, ranks = ranked.rank_stream(field.documents(texts), field.reader())
         tokens, rows = token_positions(ids, ranks)
-        n_min, n_max = field.vectorizer.ngram_range
-        # The words of one part need fewer bits than those of the corpus.
-        used, tokens = _renumber(tokens)
-        columns = _find_grams(tokens, rows, papers, n_min, n_max)
-        piece = _tally(columns, used, classes[order], field.counts_times)
-        pieces.append(_split(piece, ranked.edges))
+        pieces.append(
+            _split(_count(field, tokens, papers[rows[:-1]], classes[order]), ranked.edges)
+        )
     return pieces
+
+
+def _count(field: Field, tokens: SmallInts, papers: SmallInts, classes: SmallInts) -> Piece:
+    """Return the n-grams of a stream; `papers` has the paper of each token, `classes` its class."""
+    # The words of one part need fewer bits than those of the corpus.
+    used, tokens = _renumber(tokens)
+    n_min, n_max = field.vectorizer.ngram_range
+    # n-grams that start with different words are counted apart, to need less memory at once.
+    shards = []
+    for first, end in pairwise(_cut_words(tokens)):
+        starts = np.flatnonzero((tokens >= first) & (tokens < end))
+        columns = _find_grams(tokens, starts, papers, n_min, n_max)
+        shards.append(_tally(columns, used, classes, field.counts_times))
+    return Piece.of(join_columns(shards), n_max)
+
+
+def _cut_words(tokens: SmallInts) -> list[int]:
+    """Return the ranks at which the shards of a stream begin, and the rank after the last."""
+    ends = np.cumsum(np.bincount(tokens, minlength=2)[1:])
+    shares = np.linspace(0, ends[-1], int(ends[-1]) // _SHARD + 2)[1:-1]
+    cuts: list[int] = np.unique([1, *(np.searchsorted(ends, shares) + 2), len(ends) + 1]).tolist()
+    return cuts
 
 
 def _renumber(tokens: SmallInts) -> tuple[SmallInts, SmallInts]:
@@ -88,10 +116,10 @@ def _renumber(tokens: SmallInts) -> tuple[SmallInts, SmallInts]:
 
 
 def _find_grams(
-    tokens: SmallInts, rows: SmallInts, papers: SmallInts, n_min: int, n_max: int
+    tokens: SmallInts, at: NDArray[np.intp], papers: SmallInts, n_min: int, n_max: int
 ) -> list[SmallInts]:
-    """Return the ranks of all n-grams of a stream, position by position, and their papers."""
-    starts, at = [], np.flatnonzero(tokens)
+    """Return the ranks of the n-grams that start at some tokens, by position, and their papers."""
+    starts = []
     for n in range(1, n_max + 1):
         at = at[tokens[at + (n - 1)] > 0] if n > 1 else at
         if n >= n_min:
@@ -106,7 +134,7 @@ def _find_grams(
         )
         for k in range(n_max)
     ]
-    return [*places, np.concatenate([papers[rows[at]] for at in starts])]
+    return [*places, np.concatenate([papers[at] for at in starts])]
 
 
 def _tally(columns: list[SmallInts], used: SmallInts, classes: SmallInts, times: bool) -> Piece:
@@ -117,18 +145,19 @@ def _tally(columns: list[SmallInts], used: SmallInts, classes: SmallInts, times:
     starts = np.flatnonzero(mark_new_rows([*places, of_pair]))
     counts = np.diff(starts, append=len(pairs))
     occurrences = np.diff(pairs[starts], append=len(papers)) if times else None
-    return Piece(
-        [used[place[starts]] for place in places],
-        of_pair[starts],
-        shrink(counts),
-        None if occurrences is None else shrink(occurrences),
-    )
+    return Piece([used[place[starts]] for place in places], of_pair[starts], counts, occurrences)
 
 
 def _split(piece: Piece, edges: Ints) -> list[Piece]:
     """Return the pieces of the ranges."""
     cuts = [0, *np.searchsorted(order_key(piece.places), edges).tolist(), len(piece.papers)]
     return [
-        Piece.of([column[a:b] for column in piece.columns], len(piece.places))
+        Piece.of(
+            [
+                *(place[a:b] for place in piece.places),
+                *(shrink(column[a:b]) for column in piece.columns[len(piece.places) :]),
+            ],
+            len(piece.places),
+        )
         for a, b in pairwise(cuts)
     ]

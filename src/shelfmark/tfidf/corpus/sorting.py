@@ -3,45 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from shelfmark.core.arrays import Array
+from shelfmark.core.arrays import Array, Ints
 from shelfmark.tfidf.ngrams import mark_changes
 
 _KEY_BITS = 63
+_BLOCK = 1 << 16  # rows that are unpacked at a time
 
 
-def sort_rows(columns: Sequence[Array]) -> list[Array]:
+def sort_rows(columns: list[Array]) -> list[Array]:
     """Return the columns with their rows sorted by the first column, then by the second and so on.
 
     A row is one integer of 63 bits where it fits, which NumPy sorts several times faster than
     several columns.
 
     Args:
-        columns: integers of the same length.
+        columns: integers of the same length. The list is emptied, to free memory.
     """
     if not len(columns[0]):
-        return list(columns)
+        return [columns.pop(0) for _ in range(len(columns))]
     lows = [int(column.min()) for column in columns]
     widths = [
         (int(column.max()) - low).bit_length() for column, low in zip(columns, lows, strict=True)
     ]
     if sum(widths) > _KEY_BITS:
         order = np.lexsort(columns[::-1])
-        return [column[order] for column in columns]
+        return [columns.pop(0)[order] for _ in range(len(columns))]
+    types = [column.dtype for column in columns]
     key = np.zeros(len(columns[0]), np.int64)
-    for column, low, width in zip(columns, lows, widths, strict=True):
+    for low, width in zip(lows, widths, strict=True):
         key <<= width
-        key |= np.subtract(column, low, dtype=np.int64)
+        key |= np.subtract(columns.pop(0), low, dtype=np.int64)
     key.sort()
-    result = []
-    for column, low, width in zip(columns[::-1], lows[::-1], widths[::-1], strict=True):
-        value = key & ((1 << width) - 1)
-        value += low
-        result.append(value.astype(column.dtype))
+    for dtype, low, width in zip(types[::-1], lows[::-1], widths[::-1], strict=True):
+        columns.append(_low_bits(key, width, low, dtype))
         key >>= width
-    return result[::-1]
+    result = columns[::-1]
+    columns.clear()
+    return result
+
+
+def _low_bits(key: Ints, width: int, low: int, dtype: Any) -> Array:
+    """Return the lowest bits of each key, so many of them, plus `low`."""
+    column = np.empty(len(key), dtype)
+    for begin in range(0, len(key), _BLOCK):
+        part = key[begin : begin + _BLOCK] & ((1 << width) - 1)
+        column[begin : begin + _BLOCK] = part + low
+    return column
 
 
 def mark_new_rows(columns: Sequence[Array]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

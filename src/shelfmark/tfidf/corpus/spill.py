@@ -13,6 +13,7 @@ import numpy as np
 from shelfmark.core import files
 from shelfmark.core.arrays import Array
 from shelfmark.tfidf.corpus.pieces import Piece
+from shelfmark.tfidf.corpus.sorting import shrink
 from shelfmark.tfidf.corpus.words import RankedWords
 
 
@@ -27,7 +28,9 @@ class PartFile:
         """Return the piece of a field and a range; its n-grams have so many positions at most."""
         with self.path.open("rb") as file:
             file.seek(self.offsets[field][number])
-            return Piece.of(read_arrays(file), positions)
+            first, steps, *rest = read_arrays(file)
+        place = np.cumsum(steps, dtype=np.int32) + first
+        return Piece.of([place, *rest], positions)
 
 
 def write_part(path: Path, pieces: Sequence[Sequence[Piece]]) -> PartFile:
@@ -42,7 +45,10 @@ def write_part(path: Path, pieces: Sequence[Sequence[Piece]]) -> PartFile:
             offsets.append([])
             for piece in ranges:
                 offsets[-1].append(file.tell())
-                write_arrays(file, piece.columns)
+                # The first words rise: their differences are small.
+                place, *rest = piece.columns
+                steps = shrink(np.diff(place, prepend=place[:1]))
+                write_arrays(file, [place[:1], steps, *rest])
     return PartFile(path, offsets)
 
 

@@ -20,7 +20,7 @@ from shelfmark.models.boosted import boosting
 from shelfmark.models.boosted.boosting import BoostingRun, Objective, Rows
 from shelfmark.models.boosted.fitting.rows import PaperLabels, PartRows, TrainingRows
 from shelfmark.tfidf.corpus.fields import CorpusPart, Field
-from shelfmark.tfidf.corpus.learn import BUDGET, learn_vocabulary
+from shelfmark.tfidf.corpus.learn import BUDGET, PART_BYTES, learn_vocabulary
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 
 if TYPE_CHECKING:  # the service runs without pyarrow
@@ -124,7 +124,8 @@ class LocalEngine:
         checkpoint: Checkpoint,
     ) -> list[FastTfidfVectorizer | None]:
         """Count in processes, which leave their counts in files of the checkpoint's folder."""
-        workers = 0 if len(parts) < WORTH_SHARING else None
+        few = len(parts) < WORTH_SHARING
+        workers = 0 if few else memory.fitting_processes(self.budget, PART_BYTES)
         most = min(BUDGET, self.budget // 2)  # the words of the corpus take the rest
         return learn_vocabulary(fields, parts, classes, max_terms, checkpoint.folder, workers, most)
 
