@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from shelfmark.core import console, memory, parallel
+from shelfmark.core import console, files, memory, parallel
 from shelfmark.core.arrays import Floats, Ints
 from shelfmark.data.splits import PaperGroups, as_groups
 from shelfmark.models import artifact
@@ -90,8 +90,9 @@ def _predict_groups(
         return
     with tempfile.TemporaryDirectory(prefix="shelfmark-") as folder:
         opened = Path(folder) / model.version
-        opened.mkdir()
-        artifact.write_files(model, opened)
+        with files.report_write_errors(opened):
+            opened.mkdir()
+            artifact.write_files(model, opened)
         work = partial(_predict_in_process, opened, groups)
         yield from parallel.map_in_order(work, numbers, workers)
 
