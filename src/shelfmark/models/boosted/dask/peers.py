@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from distributed import Client, WorkerPlugin, get_worker
 from distributed.protocol import to_serialize
 
+from shelfmark.core import files
+
 T = TypeVar("T")
 Read = Callable[[Path], T]  # of a folder of `worker_folder`
 
@@ -63,9 +65,14 @@ def serve_files(client: Client) -> Iterator[str]:
 
 
 def worker_folder(name: str) -> Path:
-    """Return the folder of the worker that computes this task."""
+    """Return the folder of the worker that computes this task.
+
+    Raises:
+        ShelfmarkError: it cannot be made.
+    """
     folder = Path(get_worker().local_directory) / name
-    folder.mkdir(parents=True, exist_ok=True)
+    with files.report_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+import dask
 from distributed import Client, LocalCluster, WorkerPlugin
 from loguru import logger
 
@@ -184,7 +185,9 @@ class Workers:
 @contextlib.contextmanager
 def _processes(config: EngineConfig) -> Iterator[str]:
     """Start local workers, which listen on this machine alone, and yield their scheduler."""
-    with tempfile.TemporaryDirectory() as folder:
+    # A paused worker waits until Dask's own data takes less memory, and most of it is other data.
+    unpaused = dask.config.set({"distributed.worker.memory.pause": False})
+    with unpaused, tempfile.TemporaryDirectory() as folder:
         limit = {} if config.memory is None else {"memory_limit": config.memory}
         with LocalCluster(
             n_workers=config.workers,
