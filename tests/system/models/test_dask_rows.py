@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pytest
+import scipy.sparse as sp
 
 from shelfmark.config.load import load_config
 from shelfmark.core.arrays import SmallInts
 from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
 from shelfmark.errors import ShelfmarkError
+from shelfmark.models.boosted.dask import workers
 from shelfmark.models.boosted.dask.engine import DaskEngine, open_engine
 from shelfmark.models.boosted.dask.rows import ClusterRows
 from shelfmark.models.boosted.features import FastFeatureUnion
@@ -24,12 +28,13 @@ from shelfmark.models.boosted.fitting.rows import (
     PaperLabels,
     PartRows,
     TrainingRows,
+    gather_rows,
 )
-from shelfmark.models.boosted.scorers import Bayes
+from shelfmark.models.boosted.scorers import Bayes, Svm
 from shelfmark.tfidf.corpus.fields import Field
 from shelfmark.tfidf.corpus.learn import learn_vocabulary
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
-from tests.support.moments import until
+from tests.support.moments import FOREVER, until
 
 pytestmark = pytest.mark.filterwarnings(
     # What Dask and its event loop leave to the garbage collector, most of all of a killed worker.
@@ -39,6 +44,10 @@ pytestmark = pytest.mark.filterwarnings(
 
 CLASSES = 3
 GROUPS = (30, 30, 30, 30, 30, 11)
+LIMIT = 500_000_000  # bytes of a worker, which takes half of it before it works
+# Rows of 640 MB: more than a worker may use.
+MANY = (125,) * 64
+WIDE = 10_000  # stored features of a paper
 
 
 @dataclass(frozen=True)
@@ -68,16 +77,43 @@ class Papers:
 
 
 @dataclass(frozen=True)
+class WideFields:
+    """Fields that give each text many features, in a moment."""
+
+    terms: int = 4 * WIDE
+
+    def transform(self, texts: list[str]) -> sp.csr_matrix:
+        data = np.full((len(texts), WIDE), 0.5, np.float32)
+        columns = np.arange(WIDE) + np.array([len(text) for text in texts])[:, None]
+        ends = WIDE * np.arange(len(texts) + 1)
+        return sp.csr_matrix((data.ravel(), columns.ravel(), ends), (len(texts), self.terms))
+
+
+@dataclass(frozen=True)
 class Fit:
-    """A task that fits a scorer."""
+    """A task that fits a scorer; its needs are estimated for blocks of a row group of a split."""
 
     scorer: Any
+    estimated: bool = False
 
     def fit(self, rows: TrainingRows, states: Checkpoint | None = None) -> Any:
         return self.scorer.fit_rows(rows)
 
     def memory(self, rows: TrainingRows) -> int:
-        return int(self.scorer.memory(rows))
+        return int(self.scorer.memory(rows)) if self.estimated else 0
+
+
+@dataclass(frozen=True)
+class Gather:
+    """A task that holds all rows, until its process is killed."""
+
+    def fit(self, rows: TrainingRows, states: Checkpoint | None = None) -> Any:
+        whole = gather_rows(rows)
+        until(lambda: whole.features.nnz == 0, FOREVER)
+        raise AssertionError("it was not killed")
+
+    def memory(self, rows: TrainingRows) -> int:
+        return 0  # so that it is tried
 
 
 def texts(seed: int, count: int) -> list[str]:
@@ -223,3 +259,43 @@ def test_files_go_with_their_training_and_those_of_a_killed_one_with_the_next(
         assert "shelfmark-Client-gone" not in names
     names = [name for some in client.run(folders).values() for name in some]
     assert other._folder not in names
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has had, without mapped files where told."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) << 10
+    return psutil.Process().memory_info().rss
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_papers_that_one_limited_process_cannot_hold_are_trained(
+    count: int, stages: Checkpoint, log: Callable[[], str]
+) -> None:
+    fields = cast(FastFeatureUnion, WideFields())
+    with opened(count, f"engine.memory={LIMIT // 10**6}MB") as engine:
+        tracemalloc.start()
+        rows = engine.make_rows(fields, Papers(MANY), labels(sum(MANY)), stages, 5)
+        assert 8 * rows.stored > LIMIT
+        engine.fit_to_checkpoint([("bayes", Fit(Bayes()))], stages, rows)
+        assert tracemalloc.get_traced_memory()[1] < 8 * rows.stored / 10
+        tracemalloc.stop()
+        assert len(rows.write_missing().workers) == count
+        assert max(engine._client.run(peak_memory).values()) < LIMIT
+    assert stages.load("bayes").weights_.shape == (4 * WIDE, CLASSES)
+    assert "lost" not in log()
+
+
+def test_what_needs_more_memory_than_a_worker_has_is_one_line(
+    stages: Checkpoint, log: Callable[[], str]
+) -> None:
+    fields = cast(FastFeatureUnion, WideFields())
+    with opened(2, f"engine.memory={LIMIT // 10**6}MB") as engine:
+        rows = engine.make_rows(fields, Papers(MANY), labels(sum(MANY)), stages, 5)
+        with pytest.raises(ShelfmarkError, match=r"fitting svm needs 2\.\d GB.* raise engine.mem"):
+            engine.fit_to_checkpoint([("svm", Fit(Svm(), estimated=True))], stages, rows)
+        with pytest.raises(ShelfmarkError, match=r"2 workers used more .* raise engine.memory"):
+            engine.fit_to_checkpoint([("all", Gather())], stages, rows)
+    assert "a worker was lost: it used more memory than its limit" in log()
+    assert workers.KILLED == 1
