@@ -160,13 +160,13 @@ def temperature_of(margins: Floats, targets: Ints) -> float:
     al. 2017, arXiv:1706.04599.
     """
 
-    def known(begin: int, scale: float) -> Doubles:
+    def log_likelihood(begin: int, scale: float) -> Doubles:
         own = targets[begin : begin + BLOCK]
         rows = margins[begin : begin + BLOCK].astype(np.float64)
         return np.asarray(log_softmax(rows * scale, axis=1)[np.arange(len(own)), own])
 
     def loss(logarithm: float) -> float:
-        work = partial(known, scale=np.exp(-logarithm))
+        work = partial(log_likelihood, scale=np.exp(-logarithm))
         blocks = map_threads(os.cpu_count() or 1, work, range(0, len(targets), BLOCK))
         return float(-np.concatenate(blocks).mean())
 
