@@ -115,13 +115,13 @@ def test_only_the_study_and_the_best_experiment_stay(searched: Path) -> None:
 
 def test_the_test_split_is_never_read(searched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    read = splits.Splits.read
+    file_of = splits.Splits.file
 
-    def noted(self: splits.Splits, split: str, columns: list[str] | None = None) -> Any:
+    def noted(self: splits.Splits, split: str) -> splits.SplitFile:
         asked.append(split)
-        return read(self, split, columns)
+        return file_of(self, split)
 
-    monkeypatch.setattr(splits.Splits, "read", noted)
+    monkeypatch.setattr(splits.Splits, "file", noted)
     file = written(searched, "one", {**GRID, "early_terminate": None})
     run_sweep(file, overrides(searched, "model.learning_rate=0.3"), study="one")
     assert set(asked) == {"train", "validation"}
