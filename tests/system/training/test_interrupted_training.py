@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,126 +18,20 @@ import pytest
 
 from shelfmark.data import splits
 from shelfmark.models import artifact
-from tests.conftest import QUICK, paths_in
+from tests.conftest import QUICK
 from tests.support.moments import PATIENCE, until
+from tests.support.trainer import Trainer, start_trainer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, signals and limits")
 
+SETTINGS = [*QUICK, "data.options.papers=800", "data.min_papers=10", "model.subsample=0.7"]
 GOES_ON = "stopped: the same command resumes from the finished stages"
-# Imports once what takes longer than such a training, then forks a process for each.
-TRAINER = """
-import json, os, resource, signal, sys
-from shelfmark.models.boosted.fitting import engine
-from shelfmark.cli.parsing import command
-from shelfmark.cli.main import shelfmark
-from shelfmark.cloud import job  # with what a training imports
-from shelfmark.monitoring import fingerprint
-
-fingerprint._language_identifier()  # unpacks a file of its own
-
-def kill_at(event, name, times):
-    def kill(now, arguments):
-        nonlocal times
-        if now == event and any(name in str(argument) for argument in arguments):
-            times -= 1
-            if not times:
-                os.kill(os.getpid(), signal.SIGKILL)
-    # An audit hook sees each system call before it is made, so the moment is exact.
-    sys.addaudithook(kill)
-
-def run(arguments, moment, room, shared):
-    if moment:
-        kill_at(*moment)
-    if room is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-    if shared:
-        engine.WORTH_DISTRIBUTING = 0
-    return command.run(shelfmark, ["train", *arguments], "shelfmark")
-
-if __name__ == "__main__":
-    for line in sys.stdin:
-        ours, theirs = os.pipe()
-        child = os.fork()
-        if not child:
-            os.dup2(theirs, 1)
-            os.dup2(theirs, 2)
-            os.closerange(3, theirs + 1)
-            code = 1
-            try:
-                code = run(**json.loads(line))
-            except SystemExit as end:
-                code = end.code
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
-        print(child, flush=True)
-        os.close(theirs)
-        with os.fdopen(ours) as file:
-            log = file.read()  # until the last process that writes there is gone
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        print(json.dumps([code, log]), flush=True)
-"""
-
-
-@dataclass
-class Ended:
-    code: int
-    log: str
-
-    @property
-    def last(self) -> str:
-        return self.log.splitlines()[-1]
-
-
-class Trainer:
-    """Runs trainings in processes of their own, one after the other."""
-
-    def __init__(self, process: subprocess.Popen[str], data: Path) -> None:
-        self.process = process
-        self.data = data
-
-    def arguments(self, home: Path, name: str) -> list[str]:
-        shared = f'paths.data="{self.data}"'
-        own = [path for path in paths_in(home) if not path.startswith("paths.data")]
-        few = ("data.options.papers=800", "data.min_papers=10", "model.subsample=0.7")
-        return [*QUICK, *few, f"name={name}", shared, *own]
-
-    def start(
-        self, home: Path, name: str, moment: Any = None, room: Any = None, shared: bool = False
-    ) -> int:
-        """Start a training, and return the number of its process.
-
-        It is killed at a moment: before the n-th event that names something.
-        Its files may not outgrow a room of so many bytes.
-        """
-        how = {"arguments": self.arguments(home, name), "moment": moment, "room": room}
-        assert self.process.stdin
-        self.process.stdin.write(orjson.dumps(how | {"shared": shared}).decode() + "\n")
-        self.process.stdin.flush()
-        return int(self._line())
-
-    def end(self) -> Ended:
-        return Ended(*orjson.loads(self._line()))
-
-    def run(self, home: Path, name: str, **how: Any) -> Ended:
-        self.start(home, name, **how)
-        return self.end()
-
-    def _line(self) -> str:
-        assert self.process.stdout
-        return self.process.stdout.readline()
 
 
 @pytest.fixture(scope="module")
 def trainer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainer]:
-    folder = tmp_path_factory.mktemp("trainer")
-    (folder / "trainer.py").write_text(TRAINER)
-    command = [sys.executable, "-W", "ignore", str(folder / "trainer.py")]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]
-        yield Trainer(process, folder / "data")
-        process.stdin.close()
+    with start_trainer(tmp_path_factory.mktemp("trainer"), SETTINGS) as trainer:
+        yield trainer
 
 
 @pytest.fixture(scope="module")
