@@ -99,15 +99,6 @@ class Checkpoint:
         """Return the checkpoint of the parts of one stage, in a folder below that of the stages."""
         return Checkpoint(self.folder / name)
 
-    @contextlib.contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """Yield the path of a folder for temporary files, removed after the block."""
-        folder = self.folder / f"{files.PARTIAL}{os.getpid()}-scratch"
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}{SUFFIX}"
 

@@ -168,7 +168,7 @@ def test_processes_end_with_a_killed_training_and_what_they_finished_is_kept(
 ) -> None:
     pid = trainer.start(home, "again", shared=True)
     wait_for(home, "svm-whole.zip")
-    assert len(list((home / "models").glob(".unfinished-*/.partial-*-scratch/data.npy"))) == 1
+    assert len(list((home / "models").glob(".unfinished-*/rows/00000.rows"))) == 1
     started = time.monotonic()
     os.kill(pid, signal.SIGKILL)
     # Told only once the last process that could still write into the log is gone.
@@ -186,7 +186,7 @@ def test_no_room_on_the_disk_is_one_line_and_hurts_nothing(
     largest = max(path.stat().st_size for path in (whole / "models" / "good").iterdir())
     # The first file that outgrows the room, further on each time; kills bring the work there.
     steps: list[tuple[dict[str, Any], str]] = [
-        ({"room": 0}, "words.zip"),
+        ({"room": 0}, "words-0"),
         ({"moment": ("open", "svm-whole.zip", 1)}, ""),
         ({"room": 5_000}, "svm-whole.zip"),
         ({"moment": ("os.rename", "trees.zip", 1)}, ""),

@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 import pytest
 
-from shelfmark.core import checkpoint, files
+from shelfmark.core import checkpoint
 from shelfmark.core.checkpoint import MANIFEST, MAX_AGE, STRUCTURE, UNFINISHED, Checkpoint
 from shelfmark.errors import ShelfmarkError
 from tests.support.moments import until
@@ -282,13 +282,15 @@ def test_whether_something_is_left_is_known_and_it_can_be_forgotten(tmp_path: Pa
     assert checkpoint.has_unfinished(tmp_path, "key2")
 
 
-def test_files_of_the_moment_go_with_the_block(tmp_path: Path) -> None:
+def test_what_is_nested_in_a_stage_goes_when_the_stage_is_saved(tmp_path: Path) -> None:
     stages = Checkpoint(tmp_path)
-    with pytest.raises(ZeroDivisionError), stages.scratch() as folder:
-        with files.atomic_write(folder / "a") as file:
-            file.write(b"a")
-        raise ZeroDivisionError
-    assert list(tmp_path.iterdir()) == []
+    parts = stages.nest_stage("model")
+    parts.save("epoch", 1)
+    assert stages.nest_stage("model").load("epoch") == 1
+    assert "model" not in stages
+    stages.save("model", 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.zip"]
+    assert "epoch" not in stages.nest_stage("model")
 
 
 def test_temporary_stages_are_gone_with_the_block() -> None:
