@@ -18,10 +18,10 @@ from shelfmark.core import console
 from shelfmark.core.arrays import Ints
 from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
 from shelfmark.data.labels import Targets, learn_targets
-from shelfmark.data.splits import PaperGroups, TableGroups
+from shelfmark.data.splits import PaperGroups, as_groups
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import features
-from shelfmark.models.boosted.boosting import BoostingRun
+from shelfmark.models.boosted.boosting import BoostingRun, Rows
 from shelfmark.models.boosted.classifier import BoostedClassifier
 from shelfmark.models.boosted.decision import CalibratedClassifier, CrossLists, temperature_of
 from shelfmark.models.boosted.fitting.engine import LOCAL, WORDS, Engine
@@ -66,7 +66,7 @@ def fit_model(
         with temporary_checkpoint() as checkpoint:
             return fit_model(config, train, validation, callback, checkpoint, engine)
     engine = engine or LOCAL
-    train, validation = _groups_of(train), _groups_of(validation)
+    train, validation = as_groups(train), as_groups(validation)
     encoder = open_encoder(config)
     targets, labels = _learn_labels(config, train)
     held = ValidationPapers.of(validation, targets)
@@ -78,9 +78,7 @@ def fit_model(
     with _time_step(seconds, "trees"):
         run = BoostingRun(_settings(config), config.seed, checkpoint, callback)
         known = joined.features, labels.targets[joined.papers].astype(np.int64)
-        stopping = slice(None, None, -(-len(held.targets) // MOST_STOPPING))
-        rows = unseen[stopping], held.targets[stopping]
-        head.fit(known, rows, partial(engine.grow, run))
+        _grow_trees(head, run, known, (unseen, held.targets), engine)
     rounds = head.booster_.num_boosted_rounds() if head.booster_ else 0
     logger.info("trees: {} rounds kept of {} classes", rounds, len(targets.classes))
     pipeline = TextPipeline([*steps, ("decision", _calibrate(head, held.targets, unseen))])
@@ -94,8 +92,11 @@ def fit_model(
     return Fitted(BoostedClassifier(pipeline, targets.classes), targets, details, seconds)
 
 
-def _groups_of(papers: PaperGroups | pa.Table) -> PaperGroups:
-    return TableGroups(papers) if isinstance(papers, pa.Table) else papers
+def _grow_trees(head: Head, run: BoostingRun, known: Rows, unseen: Rows, engine: Engine) -> None:
+    """Fit the head; a sample of the papers of validation stops its trees."""
+    features, targets = unseen
+    stopping = slice(None, None, -(-len(targets) // MOST_STOPPING))
+    head.fit(known, (features[stopping], targets[stopping]), partial(engine.grow, run))
 
 
 def _learn_labels(config: Config, train: PaperGroups) -> tuple[Targets, PaperLabels]:
