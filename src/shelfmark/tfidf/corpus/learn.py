@@ -7,10 +7,11 @@ does not depend on the number of parts, ranges or processes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -99,12 +100,7 @@ def learn_vocabulary(
         ValueError: a field that is not optional has no term.
     """
     processes = (os.cpu_count() or 1) if workers is None else max(workers, 1)
-    for leftover in folder.glob(f"{_PREFIX}*"):  # of a process that was killed
-        shutil.rmtree(leftover, ignore_errors=True)
-    with files.report_write_errors(folder):
-        # Never the name of a folder before, of which this process may remember the words.
-        place = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
-    try:
+    with _temporary_folder(folder) as place:
         words = partial(count_words, fields=fields, classes=classes)
         total = sum_words(map_in_order(words, parts, workers), len(fields), classes)
         for field, longest in zip(fields, total.longest, strict=True):
@@ -115,6 +111,18 @@ def learn_vocabulary(
         ranges = count_ranges(total, fields, processes, budget // processes)
         corpus = _Corpus(fields, place, total.documents, total.papers if max_terms else None)
         return _learn_terms(corpus, rank_words(total, fields, ranges), parts, max_terms, workers)
+
+
+@contextlib.contextmanager
+def _temporary_folder(folder: Path) -> Iterator[Path]:
+    """Yield the path of a folder for counts, which is removed after the block."""
+    for leftover in folder.glob(f"{_PREFIX}*"):  # of a process that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    with files.report_write_errors(folder):
+        # Never the name of a folder before, of which this process may remember the words.
+        place = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+    try:
+        yield place
     finally:
         _read_words_once.cache_clear()
         shutil.rmtree(place, ignore_errors=True)
