@@ -84,6 +84,7 @@ def test_the_model_card_fits_and_has_enough_contrast(visit: Open, scheme: str) -
     page = visit(width=360, color_scheme=scheme)
     page.get_by_role("link", name="Its training data").click()
     expect(page.get_by_role("heading", name="Limits")).to_be_visible()
+    page.wait_for_load_state()  # its style too
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     contrasts = page.evaluate(CONTRASTS)
     assert len(contrasts) > 50

@@ -30,7 +30,7 @@ def use(page: Page, start: str) -> None:
     expect(page.locator(".predicted")).to_contain_text("cs.RO")
     page.get_by_role("link", name="Its training data, scores and limits.").click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    assert page.evaluate("getComputedStyle(document.body).margin") == "0px", "the page has a style"
+    expect(page.locator("body"), "the page has a style").to_have_css("margin", "0px")
     page.get_by_role("link", name="Shelfmark").first.click()
     expect(page.get_by_label("Abstract")).to_be_visible()
     page.goto(f"{start.rstrip('/')}/docs")
