@@ -24,6 +24,7 @@ from shelfmark.models.boosted.dask import workers
 from shelfmark.models.boosted.dask.engine import DaskEngine, open_engine
 from shelfmark.models.boosted.dask.rows import ClusterRows
 from shelfmark.models.boosted.features import FastFeatureUnion
+from shelfmark.models.boosted.fitting.engine import FitTask
 from shelfmark.models.boosted.fitting.rows import (
     PaperLabels,
     PartRows,
@@ -102,6 +103,9 @@ class Fit:
     def memory(self, rows: TrainingRows) -> int:
         return int(self.scorer.memory(rows)) if self.estimated else 0
 
+    def stages(self) -> dict[str, FitTask]:
+        return {}
+
 
 @dataclass(frozen=True)
 class Gather:
@@ -114,6 +118,9 @@ class Gather:
 
     def memory(self, rows: TrainingRows) -> int:
         return 0  # so that it is tried
+
+    def stages(self) -> dict[str, FitTask]:
+        return {}
 
 
 def texts(seed: int, count: int) -> list[str]:

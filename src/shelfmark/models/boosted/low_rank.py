@@ -25,7 +25,7 @@ from shelfmark.models.boosted.fitting.rows import (
     block_bytes,
 )
 from shelfmark.models.boosted.quantized import multiply, quantize_rows
-from shelfmark.models.boosted.scorers import MOST_SCORES, SEED
+from shelfmark.models.boosted.scorers import MOST_SCORES, SEED, Stage
 
 STATE = "epochs"  # the stage of a member that is not finished
 FLOATS = checks.optional(checks.array(np.float32, 2))
@@ -191,13 +191,16 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
     ) -> Self:
         """Fit on the chosen papers of some rows, all if None.
 
-        With `states`, the state is saved there after each epoch, and the next run resumes from it.
+        With `states`, the members and the state after each epoch are saved there, and the next run
+        resumes from them.
         """
         fitted = []
-        for member in range(self.members):
-            fit = partial(self._fit_member, member, rows, chosen, states)
-            name = f"member-{member}"
-            fitted.append(fit() if states is None else states.compute_once(name, fit))
+        for name, fit in self.stages(chosen).items():
+            if states is None:
+                fitted.append(fit(rows, None))
+            else:
+                work = partial(fit, rows, states.nest_stage(name))
+                fitted.append(states.compute_once(name, work))
         self.terms_, self.scales_ = (
             np.concatenate([member.pop(name) for member in fitted], axis=1)
             for name in ("terms", "scales")
@@ -225,18 +228,24 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
             weights[part] += hidden[:, active] @ labels[active]
         return np.asarray((row.data[:, None] * self._rows(row.indices)) @ weights, np.float32)
 
+    def stages(self, chosen: Mask | None) -> dict[str, Stage]:
+        """Return the fits of the members on the chosen papers, by their names in `states`."""
+        return {
+            f"member-{number}": partial(self._fit_member, number, chosen)
+            for number in range(self.members)
+        }
+
     def _fit_member(
-        self, member: int, rows: TrainingRows, chosen: Mask | None, states: Checkpoint | None
+        self, number: int, chosen: Mask | None, rows: TrainingRows, states: Checkpoint | None
     ) -> dict[str, Array]:
         """Return the arrays of a fitted member."""
         papers = rows.shape[0] if chosen is None else int(chosen.sum())
         labels = rows.labels
-        settings = self._settings(member)
+        settings = self._settings(number)
         trainer = LowRankTrainer(settings, rows.shape[1], labels.columns, labels.classes)
-        nested = None if states is None else states.nest_stage(f"member-{member}")
-        first = trainer.restore(nested.load(STATE)) if nested is not None else 0
+        first = trainer.restore(states.load(STATE)) if states is not None else 0
         for epoch in range(first, self.epochs):
-            rng = np.random.default_rng([self.random_state, member, epoch])
+            rng = np.random.default_rng([self.random_state, number, epoch])
             done = 0
             for block in rows.blocks(rng):
                 block = block.select(chosen)
@@ -247,8 +256,8 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
                     indicator = labels.indicator(block.papers[batch])
                     trainer.step(block.features[batch], indicator, left, rng)
                     done += len(batch)
-            if nested is not None and epoch + 1 < self.epochs:
-                nested.save(STATE, trainer.state(epoch + 1))
+            if states is not None and epoch + 1 < self.epochs:
+                states.save(STATE, trainer.state(epoch + 1))
         terms, scales = quantize_rows(trainer.terms)
         return {"terms": terms, "scales": scales, **trainer.weights}
 

@@ -7,6 +7,7 @@ listed category.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -39,6 +40,9 @@ TOLERANCE = 0.1  # of the dual solver, as liblinear's own: 1e-4 answers no bette
 LEAST_PRIOR = -50  # the logarithm, of a class without a paper
 SMOOTHED = 4096  # terms whose logarithms are taken at a time
 
+# Returns a part of a fit on some rows, the state of which is saved in the checkpoint.
+Stage = Callable[[TrainingRows, Checkpoint | None], Any]
+
 
 class Scorer(Protocol):
     """The interface of a scorer."""
@@ -57,6 +61,9 @@ class Scorer(Protocol):
             chosen: which papers, shape (papers,).
             states: where a long fit saves its state, from which the next run resumes it.
         """
+
+    def stages(self, chosen: Mask | None) -> dict[str, Stage]:
+        """Return the long parts of a fit on the chosen papers, by their names in its `states`."""
 
     def memory(self, rows: TrainingRows) -> int:
         """Return about how many bytes a fit on the rows takes."""
@@ -91,6 +98,10 @@ class LinearScorer(Structured, BaseEstimator):  # type: ignore[misc]
     ) -> Self:
         """Fit on the chosen papers of some rows, all if None."""
         raise NotImplementedError
+
+    def stages(self, chosen: Mask | None) -> dict[str, Stage]:
+        """Return nothing: the fit has no parts."""
+        return {}
 
     @property
     def shape(self) -> tuple[int, int]:

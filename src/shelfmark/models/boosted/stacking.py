@@ -17,7 +17,7 @@ from shelfmark.core.arrays import Array, Floats, Indicator, Ints, SmallInts
 from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
-from shelfmark.models.boosted.fitting.engine import LOCAL, Engine
+from shelfmark.models.boosted.fitting.engine import LOCAL, Engine, FitTask
 from shelfmark.models.boosted.fitting.rows import (
     Mask,
     MatrixRows,
@@ -25,7 +25,7 @@ from shelfmark.models.boosted.fitting.rows import (
     TrainingRows,
 )
 from shelfmark.models.boosted.low_rank import LowRankLinear
-from shelfmark.models.boosted.scorers import CLASS_COUNT, SEED, Bayes, Scorer, Svm
+from shelfmark.models.boosted.scorers import CLASS_COUNT, SEED, Bayes, Scorer, Stage, Svm
 
 KINDS = (LowRankLinear, Svm, Bayes)
 
@@ -211,6 +211,16 @@ class _Task:
     number: int
     fold: SmallInts
 
+    @property
+    def chosen(self) -> Mask | None:
+        """Which papers the scorer is fitted on, shape (papers,); None for all."""
+        return None if self.number < 0 else self.fold != self.number
+
+    def stages(self) -> dict[str, FitTask]:
+        """Return the long parts of the fit by name."""
+        parts = self.scorer.stages(self.chosen)
+        return {name: _Part(self.scorer, part) for name, part in parts.items()}
+
     def memory(self, rows: TrainingRows) -> int:
         """Return about how many bytes the fit takes, with the scores of the fold."""
         scored = 0 if self.number < 0 else int((self.fold == self.number).sum())
@@ -219,10 +229,30 @@ class _Task:
     def fit(self, rows: TrainingRows, states: Checkpoint | None = None) -> Any:
         """Return the fitted scorer, or the scores of the fold, in the order of its papers."""
         scorer: Scorer = clone(self.scorer)
+        scorer.fit_rows(rows, self.chosen, states)
         if self.number < 0:
-            return scorer.fit_rows(rows, None, states)
-        scorer.fit_rows(rows, self.fold != self.number, states)
+            return scorer
         return _score_papers(scorer.decision_function, rows, self.fold == self.number).scores
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A long part of the fit of a scorer."""
+
+    scorer: Scorer
+    work: Stage
+
+    def stages(self) -> dict[str, FitTask]:
+        """Return nothing: a part has no parts."""
+        return {}
+
+    def memory(self, rows: TrainingRows) -> int:
+        """Return about how many bytes the part takes: at most those of the whole fit."""
+        return self.scorer.memory(rows)
+
+    def fit(self, rows: TrainingRows, states: Checkpoint | None = None) -> Any:
+        """Return the result of the part."""
+        return self.work(rows, states)
 
 
 def _score_papers(

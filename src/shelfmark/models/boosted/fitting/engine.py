@@ -48,6 +48,12 @@ class FitTask(Protocol):
     def memory(self, rows: TrainingRows) -> int:
         """Return about how many bytes the fit takes."""
 
+    def stages(self) -> dict[str, FitTask]:
+        """Return the long parts of the fit by the names of their results in its `states`.
+
+        They may be fitted before, in any order; the fit reads those that it finds.
+        """
+
 
 class Engine(Protocol):
     """The expensive parts of a training, computed on this machine or on a cluster.
@@ -160,9 +166,18 @@ class LocalEngine:
     def fit_to_checkpoint(
         self, named: Sequence[tuple[str, FitTask]], checkpoint: Checkpoint, rows: TrainingRows
     ) -> None:
-        """Fit each task in a process, which saves its result; as many at once as memory allows."""
+        """Fit each task in a process, which saves its result; as many at once as memory allows.
+
+        The stages of all tasks come first, so that there is work for more processes than tasks.
+        """
+        stages = [
+            (f"{name}/{stage}", part)
+            for name, task in named
+            for stage, part in task.stages().items()
+        ]
+        missing = [(name, part) for name, part in stages if name not in checkpoint]
         work = partial(_fit_and_save, rows, checkpoint)
-        for workers, some in self.share_memory(named, rows):
+        for workers, some in [*self.share_memory(missing, rows), *self.share_memory(named, rows)]:
             for _ in parallel.map_in_order(work, some, workers, wait_on_interrupt=False):
                 pass
 

@@ -33,6 +33,9 @@ class Sum:
     def memory(self, rows: TrainingRows) -> int:
         return self.bytes
 
+    def stages(self) -> dict[str, FitTask]:
+        return {}
+
 
 def rows(papers: int = 8, terms: int = 5, classes: int = 2) -> MatrixRows:
     matrix = sp.csr_matrix(np.ones((papers, terms), np.float32))
@@ -72,6 +75,27 @@ def test_fits_of_all_sizes_are_saved(tmp_path: Path) -> None:
     named = [("first", Sum(GB)), ("second", Sum(1))]
     LocalEngine(most).fit_to_checkpoint(named, saved, rows())
     assert saved.load("first") == saved.load("second") == 40.0
+
+
+class Halves:
+    """A fit of two parts, which refuses to fit them itself."""
+
+    def fit(self, rows: TrainingRows, states: Checkpoint | None = None) -> float:
+        assert states is not None
+        return float(states.load("first") + 2 * states.load("second"))
+
+    def memory(self, rows: TrainingRows) -> int:
+        return 0
+
+    def stages(self) -> dict[str, FitTask]:
+        return {"first": Sum(1), "second": Sum(2)}
+
+
+def test_the_parts_of_a_fit_come_before_it(tmp_path: Path) -> None:
+    saved = Checkpoint(tmp_path)
+    LocalEngine().fit_to_checkpoint([("halves", Halves()), ("sum", Sum(1))], saved, rows())
+    assert saved.load("halves") == 120.0
+    assert not (tmp_path / "halves").exists(), "the results of the parts are not needed after it"
 
 
 @pytest.mark.parametrize("scorer", [LowRankLinear(size=64), Svm(), Bayes()])
