@@ -38,6 +38,7 @@ from shelfmark.models.boosted.votes import NeighbourVotes
 from shelfmark.models.protocol import Fitted, RoundCallback
 
 MOST_STOPPING = 1 << 16  # papers of validation that stop the trees: each round measures them all
+MOST_POOLED = 1 << 14  # papers of validation whose votes are counted: each reads all that vote
 
 
 def fit_model(
@@ -95,7 +96,7 @@ def fit_model(
 def _grow_trees(head: Head, run: BoostingRun, known: Rows, unseen: Rows, engine: Engine) -> None:
     """Fit the head; a sample of the papers of validation stops its trees."""
     features, targets = unseen
-    stopping = slice(None, None, -(-len(targets) // MOST_STOPPING))
+    stopping = _sample(len(targets), MOST_STOPPING)
     head.fit(known, (features[stopping], targets[stopping]), partial(engine.grow, run))
 
 
@@ -190,8 +191,9 @@ def _fit_votes(
     pipeline: TextPipeline, votes: NeighbourVotes, held: ValidationPapers, unseen: Any
 ) -> None:
     """Pool the votes of the training papers with the margins; validation fits the weights."""
-    margins = pipeline[-1].decision_function(unseen)
-    pipeline.votes_ = votes.fit(margins, held.texts(), held.targets)
+    pooled = _sample(len(held.targets), MOST_POOLED)
+    margins = pipeline[-1].decision_function(unseen[pooled])
+    pipeline.votes_ = votes.fit(margins, held.texts(pooled), held.targets[pooled])
     logger.info(
         "votes of {:,} papers: weight {:.2f}, that of the margins {:.2f}",
         len(votes.rows),
@@ -211,10 +213,19 @@ def _fit_cross_lists(
     own = [targets.listed.index(x) if x in targets.listed else -1 for x in targets.classes]
     lists = CrossLists(len(targets.classes), targets.listed, own)
     lists.learn_habits(labels.targets, labels.listed)
-    best = pipeline.margins(unseen, held.texts() if pipeline.votes_ else []).argmax(axis=1)
+    membership, texts = held.membership, []
+    if pipeline.votes_:
+        pooled = _sample(len(membership), MOST_POOLED)
+        unseen, membership, texts = unseen[pooled], membership[pooled], held.texts(pooled)
+    best = pipeline.margins(unseen, texts).argmax(axis=1)
     # There is nothing to learn where all are listed elsewhere, or none.
-    if len(np.unique(held.membership[lists.may_suggest(best)])) > 1:
-        pipeline[-1].cross_lists = lists.fit(unseen, best, held.membership)
+    if len(np.unique(membership[lists.may_suggest(best)])) > 1:
+        pipeline[-1].cross_lists = lists.fit(unseen, best, membership)
+
+
+def _sample(papers: int, most: int) -> slice:
+    """Return the places of at most so many papers, evenly spaced."""
+    return slice(None, None, -(-papers // most))
 
 
 @contextmanager

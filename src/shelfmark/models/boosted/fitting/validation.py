@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from dataclasses import dataclass
 from functools import partial
@@ -81,9 +82,10 @@ class ValidationPapers:
             work = partial(_transform_in_process, _StepFiles.write(steps, Path(folder)), self)
             return _stack_rows(list(parallel.map_in_order(work, numbers, workers)))
 
-    def texts(self) -> list[str]:
-        """Return the texts of the kept papers."""
-        return [text for number in range(len(self.kept)) for text in self._texts(number)]
+    def texts(self, chosen: slice) -> list[str]:
+        """Return the texts of the chosen ones of the kept papers."""
+        texts = (text for number in range(len(self.kept)) for text in self._texts(number))
+        return list(itertools.islice(texts, chosen.start, chosen.stop, chosen.step))
 
     def _texts(self, number: int) -> list[str]:
         """Return the texts of the kept papers of a group."""
