@@ -96,8 +96,13 @@ class Checkpoint:
             ) from error
 
     def nest_stage(self, name: str) -> Checkpoint:
-        """Return the checkpoint of the parts of one stage, in a folder below that of the stages."""
-        return Checkpoint(self.folder / name)
+        """Return the checkpoint of the parts of one stage, in a folder below that of the stages.
+
+        It logs nothing: a part may be read in the run that saved it, and in another process.
+        """
+        nested = Checkpoint(self.folder / name)
+        nested._before = set()
+        return nested
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}{SUFFIX}"
