@@ -22,7 +22,7 @@ from shelfmark.models.protocol import WordWeights
 
 RARE = 3e-3  # added to shares of the votes before their logarithm
 LARGEST = 127  # of an int8
-COSINES = 1 << 23  # of texts with training papers, in memory at a time: 32 MiB
+COSINES = 1 << 25  # of texts with training papers, in memory at a time: 128 MiB
 ROWS = 1 << 13  # vectors of training papers turned into floats at a time: they fit the cache
 BLOCK = 64  # cosines of which the largest alone is compared first
 MOST_WEIGHT = 20.0
@@ -109,15 +109,15 @@ class NeighbourVotes(Structured):
         checks.require_shape("targets", self.targets, (papers,))
         checks.require_range("targets", self.targets, 0, min(self.classes, MOST_SCORES) - 1)
 
-    def fit(self, margins: Floats, texts: Sequence[str], targets: Ints) -> Self:
+    def fit(self, margins: Floats, votes: Floats, targets: Ints) -> Self:
         """Fit the two weights of the pool on papers not trained on, by the lowest log loss.
 
         Args:
             margins: of the classifier, shape (papers, classes).
-            texts: of the papers.
+            votes: the papers' `log_shares`, of the same shape.
             targets: their classes.
         """
-        votes, places = self.log_shares(texts), np.arange(len(targets))
+        places = np.arange(len(targets))
 
         def loss(weights: Array) -> tuple[float, Array]:
             pooled = weights[0] * margins.astype(np.float64) + weights[1] * votes
@@ -134,7 +134,10 @@ class NeighbourVotes(Structured):
 
     def pool(self, margins: Floats, texts: Sequence[str]) -> Floats:
         """Return the pooled margins, float32 of shape (texts, classes), as are `margins`."""
-        votes = self.log_shares(texts)
+        return self.combine(margins, self.log_shares(texts))
+
+    def combine(self, margins: Floats, votes: Floats) -> Floats:
+        """Return the pooled margins, float32 of shape (papers, classes), as are the arguments."""
         return np.asarray(self.margin_weight_ * margins + self.vote_weight_ * votes, np.float32)
 
     def explain(self, weights: WordWeights, text: str, number: int) -> WordWeights:

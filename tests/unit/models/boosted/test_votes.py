@@ -158,7 +158,7 @@ def test_the_weights_of_the_pool_have_the_lowest_log_loss(folder: Path) -> None:
     margins = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
     margins[np.arange(len(answers)), answers] += 1
     texts = unseen["text"].to_pylist()
-    votes.fit(margins, texts, answers)
+    votes.fit(margins, votes.log_shares(texts), answers)
     fitted = votes.margin_weight_, votes.vote_weight_
     assert min(fitted) > 0
     best = log_loss(votes.pool(margins, texts), answers)
@@ -177,7 +177,7 @@ def test_votes_that_say_nothing_get_no_weight() -> None:
     targets = np.arange(100) % 4
     margins = np.random.default_rng(5).standard_normal((100, 4)).astype(np.float32)
     texts = some(200, 300)["text"].to_pylist()
-    votes.fit(margins, texts, targets)
+    votes.fit(margins, votes.log_shares(texts), targets)
     pooled = votes.pool(margins, texts)
     np.testing.assert_allclose(
         pooled - pooled[:, :1], votes.margin_weight_ * (margins - margins[:, :1]), atol=1e-5

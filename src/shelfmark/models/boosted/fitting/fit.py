@@ -15,7 +15,7 @@ from loguru import logger
 from shelfmark.arxiv.taxonomy import archive_of
 from shelfmark.config.schema import BoostedConfig, Config
 from shelfmark.core import console
-from shelfmark.core.arrays import Ints
+from shelfmark.core.arrays import Floats, Indicator, Ints
 from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
 from shelfmark.data.labels import Targets, learn_targets
 from shelfmark.data.splits import PaperGroups, as_groups
@@ -84,12 +84,18 @@ def fit_model(
     logger.info("trees: {} rounds kept of {} classes", rounds, len(targets.classes))
     pipeline = TextPipeline([*steps, ("decision", _calibrate(head, held.targets, unseen))])
     details: dict[str, Any] = {"rounds": rounds}
-    if encoder is not None:
+    sample = slice(None)
+    if encoder is None:
+        margins = pipeline[-1].decision_function(unseen)
+    else:
         with _time_step(seconds, "votes"):
+            sample = _sample(len(held.targets), MOST_POOLED)
+            unseen = unseen[sample]
             votes = find_voters(encoder, config, targets, train)
-            _fit_votes(pipeline, votes, held, unseen)
+            margins = _fit_votes(pipeline, votes, unseen, held, sample)
         details |= {"encoder": encoder.name, "encoder_digest": encoder.digest}
-    _fit_cross_lists(pipeline, targets, labels, held, unseen)
+    best = margins.argmax(axis=1)
+    _fit_cross_lists(pipeline, targets, labels, unseen, held.membership[sample], best)
     return Fitted(BoostedClassifier(pipeline, targets.classes), targets, details, seconds)
 
 
@@ -188,36 +194,49 @@ def _calibrate(head: Head, targets: Ints, unseen: Any) -> CalibratedClassifier:
 
 
 def _fit_votes(
-    pipeline: TextPipeline, votes: NeighbourVotes, held: ValidationPapers, unseen: Any
-) -> None:
-    """Pool the votes of the training papers with the margins; validation fits the weights."""
-    pooled = _sample(len(held.targets), MOST_POOLED)
-    margins = pipeline[-1].decision_function(unseen[pooled])
-    pipeline.votes_ = votes.fit(margins, held.texts(pooled), held.targets[pooled])
+    pipeline: TextPipeline,
+    votes: NeighbourVotes,
+    unseen: Any,
+    held: ValidationPapers,
+    sample: slice,
+) -> Floats:
+    """Pool the votes of training papers with the margins; a sample of validation fits the weights.
+
+    Returns:
+        The pooled margins of the sample, shape (papers, classes).
+    """
+    margins, shares = pipeline[-1].decision_function(unseen), votes.log_shares(held.texts(sample))
+    pipeline.votes_ = votes.fit(margins, shares, held.targets[sample])
     logger.info(
         "votes of {:,} papers: weight {:.2f}, that of the margins {:.2f}",
         len(votes.rows),
         votes.vote_weight_,
         votes.margin_weight_,
     )
+    return votes.combine(margins, shares)
 
 
 def _fit_cross_lists(
     pipeline: TextPipeline,
     targets: Targets,
     labels: PaperLabels,
-    held: ValidationPapers,
     unseen: Any,
+    membership: Indicator,
+    best: Ints,
 ) -> None:
-    """Fit the suggestions of cross-lists on validation, where there is something to learn."""
+    """Fit the suggestions of cross-lists on papers of validation, if there is something to learn.
+
+    Args:
+        pipeline: that suggests them.
+        targets: the classes and the listed categories.
+        labels: of the training papers.
+        unseen: the features of papers of validation, shape (papers, columns).
+        membership: 1 where a paper has a listed category, shape (papers, listed).
+        best: the most probable class of each paper.
+    """
     own = [targets.listed.index(x) if x in targets.listed else -1 for x in targets.classes]
     lists = CrossLists(len(targets.classes), targets.listed, own)
     lists.learn_habits(labels.targets, labels.listed)
-    membership, texts = held.membership, []
-    if pipeline.votes_:
-        pooled = _sample(len(membership), MOST_POOLED)
-        unseen, membership, texts = unseen[pooled], membership[pooled], held.texts(pooled)
-    best = pipeline.margins(unseen, texts).argmax(axis=1)
     # There is nothing to learn where all are listed elsewhere, or none.
     if len(np.unique(membership[lists.may_suggest(best)])) > 1:
         pipeline[-1].cross_lists = lists.fit(unseen, best, membership)
