@@ -179,12 +179,16 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
         return (2 * 4 + 2 * self.members) * numbers + block_bytes(rows)
 
     def disk(self, terms: int, columns: int) -> int:
-        """Return about how many bytes of disk a fit takes.
+        """Return about how many bytes of disk the fitted model takes: its members in int8."""
+        return self.members * terms * (self.size + 1)
 
-        They are those of a table's saved state, written beside the one before, and of the members
-        in int8 before and after they are joined.
+    def working_disk(self, terms: int, fits: int, processes: int) -> int:
+        """Return about how many bytes of disk some fits take until they are done.
+
+        They are those of all members, and for each process of a state beside the one before.
         """
-        return (2 * 4 + 2 * self.members) * terms * (self.size + 1)
+        states = 2 * 4 * min(processes, fits * self.members)
+        return (fits * self.members + states) * terms * (self.size + 1)
 
     def fit_rows(
         self, rows: TrainingRows, chosen: Mask | None = None, states: Checkpoint | None = None

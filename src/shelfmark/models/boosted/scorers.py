@@ -69,7 +69,16 @@ class Scorer(Protocol):
         """Return about how many bytes a fit on the rows takes."""
 
     def disk(self, terms: int, columns: int) -> int:
-        """Return about how many bytes of disk a fit takes, its states and its result."""
+        """Return about how many bytes of disk the fitted scorer takes."""
+
+    def working_disk(self, terms: int, fits: int, processes: int) -> int:
+        """Return about how many bytes of disk some fits take until they are done.
+
+        Args:
+            terms: their number.
+            fits: number of fits, all together.
+            processes: number of fits at a time.
+        """
 
     def decision_function(self, features: sp.csr_matrix) -> Floats:
         """Return the scores, shape (papers, columns)."""
@@ -102,6 +111,10 @@ class LinearScorer(Structured, BaseEstimator):  # type: ignore[misc]
     def stages(self, chosen: Mask | None) -> dict[str, Stage]:
         """Return nothing: the fit has no parts."""
         return {}
+
+    def working_disk(self, terms: int, fits: int, processes: int) -> int:
+        """Return 0: no state is saved."""
+        return 0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -148,7 +161,7 @@ class Svm(LinearScorer):
         return rows.stored * LIBLINEAR_BYTES + 4 * terms * labels.columns
 
     def disk(self, terms: int, columns: int) -> int:
-        """Return about how many bytes of disk a fit takes: the weights."""
+        """Return about how many bytes of disk the fitted scorer takes: the weights."""
         return 4 * terms * columns
 
     def fit_rows(
@@ -198,7 +211,7 @@ class Bayes(LinearScorer):
         return BAYES_BYTES * rows.shape[1] * rows.labels.classes + block_bytes(rows)
 
     def disk(self, terms: int, columns: int) -> int:
-        """Return about how many bytes of disk a fit takes: weights in int8, and their scales."""
+        """Return about how many bytes of disk the fitted scorer takes: weights and scales."""
         return terms * (columns + 4)
 
     def fit_rows(

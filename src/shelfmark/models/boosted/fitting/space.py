@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from shelfmark.config.schema import Config
 from shelfmark.core import disk
 from shelfmark.core.checkpoint import Checkpoint
@@ -41,13 +43,14 @@ def disk_bytes(config: Config, papers: int, columns: int, stack: CrossFittedScor
     """Return about how many bytes a training writes: counts, rows, models and the artifact."""
     most = NEW_TERMS * papers
     terms = min(config.features.max_terms or most, most)
-    models = TERM_BYTES * terms
+    model, working = TERM_BYTES * terms, 0
     if stack is not None:
         fits = 1 + stack.count_folds(papers)[1]
         for _, scorer in stack.scorers:
-            models += fits * scorer.disk(terms, columns)
+            model += scorer.disk(terms, columns)
+            working += scorer.working_disk(terms, fits, os.cpu_count() or 1)
     counts = rows = 0
     if config.engine.kind == "local":  # those of a cluster are on its workers
         counts, rows = spilled_bytes(papers), rows_bytes(papers)
     # The counts are removed before there are rows. The artifact repeats models of the checkpoint.
-    return max(counts, rows + 2 * models)
+    return max(counts, rows + working + 2 * model)
