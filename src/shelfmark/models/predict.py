@@ -116,7 +116,10 @@ def _answer_in_worker(
 
 @functools.cache
 def _model_of_worker(folder: Path) -> Model:
+    from threadpoolctl import threadpool_limits
+
     model = _load(folder, threads=1)
+    threadpool_limits(1)  # for good: the other processes have the other cores
     gc.freeze()  # or the collector walks through all libraries again and again
     return model
 
