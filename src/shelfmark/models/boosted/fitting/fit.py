@@ -31,7 +31,7 @@ from shelfmark.models.boosted.fitting.space import require_space
 from shelfmark.models.boosted.fitting.validation import ValidationPapers
 from shelfmark.models.boosted.fitting.vocabulary import fit_fields
 from shelfmark.models.boosted.fitting.voters import find_voters, open_encoder
-from shelfmark.models.boosted.heads import Head, LinearHead, RerankerHead, TreeHead
+from shelfmark.models.boosted.heads import Grow, Head, LinearHead, RerankerHead, TreeHead
 from shelfmark.models.boosted.pipeline import TextPipeline
 from shelfmark.models.boosted.stacking import CrossFittedScores
 from shelfmark.models.boosted.votes import NeighbourVotes
@@ -75,35 +75,34 @@ def fit_model(
     with _time_step(seconds, "features"):
         steps, joined = _features(config, targets, labels, train, checkpoint, engine)
         unseen = held.transform(steps, engine.budget)
-    head = _make_head(config, targets)
     with _time_step(seconds, "trees"):
         run = BoostingRun(_settings(config), config.seed, checkpoint, callback)
         known = joined.features, labels.targets[joined.papers].astype(np.int64)
-        _grow_trees(head, run, known, (unseen, held.targets), engine)
-    rounds = head.booster_.num_boosted_rounds() if head.booster_ else 0
-    logger.info("trees: {} rounds kept of {} classes", rounds, len(targets.classes))
+        head = _fit_head(config, targets, known, (unseen, held.targets), partial(engine.grow, run))
+    details: dict[str, Any] = {"rounds": _count_rounds(head)}
     pipeline = TextPipeline([*steps, ("decision", _calibrate(head, held.targets, unseen))])
-    details: dict[str, Any] = {"rounds": rounds}
-    sample = slice(None)
-    if encoder is None:
-        margins = pipeline[-1].decision_function(unseen)
-    else:
+    votes = None
+    if encoder is not None:
         with _time_step(seconds, "votes"):
-            sample = _sample(len(held.targets), MOST_POOLED)
-            unseen = unseen[sample]
             votes = find_voters(encoder, config, targets, train)
-            margins = _fit_votes(pipeline, votes, unseen, held, sample)
         details |= {"encoder": encoder.name, "encoder_digest": encoder.digest}
-    best = margins.argmax(axis=1)
-    _fit_cross_lists(pipeline, targets, labels, unseen, held.membership[sample], best)
+    _fit_answers(pipeline, votes, targets, labels, held, unseen)
     return Fitted(BoostedClassifier(pipeline, targets.classes), targets, details, seconds)
 
 
-def _grow_trees(head: Head, run: BoostingRun, known: Rows, unseen: Rows, engine: Engine) -> None:
-    """Fit the head; a sample of the papers of validation stops its trees."""
-    features, targets = unseen
-    stopping = _sample(len(targets), MOST_STOPPING)
-    head.fit(known, (features[stopping], targets[stopping]), partial(engine.grow, run))
+def _fit_head(config: Config, targets: Targets, known: Rows, unseen: Rows, grow: Grow) -> Head:
+    """Return the fitted head; a sample of the papers of validation stops its trees."""
+    head = _make_head(config, targets)
+    features, answers = unseen
+    stopping = _sample(len(answers), MOST_STOPPING)
+    head.fit(known, (features[stopping], answers[stopping]), grow)
+    logger.info("trees: {} rounds kept of {} classes", _count_rounds(head), head.classes)
+    return head
+
+
+def _count_rounds(head: Head) -> int:
+    """Return how many rounds of trees a head keeps."""
+    return head.booster_.num_boosted_rounds() if head.booster_ else 0
 
 
 def _learn_labels(config: Config, train: PaperGroups) -> tuple[Targets, PaperLabels]:
@@ -191,6 +190,26 @@ def _make_head(config: Config, targets: Targets) -> Head:
 def _calibrate(head: Head, targets: Ints, unseen: Any) -> CalibratedClassifier:
     """Return the decision of a head, whose temperature is chosen on validation."""
     return CalibratedClassifier(head, temperature_of(head.margins(unseen), targets))
+
+
+def _fit_answers(
+    pipeline: TextPipeline,
+    votes: NeighbourVotes | None,
+    targets: Targets,
+    labels: PaperLabels,
+    held: ValidationPapers,
+    unseen: Any,
+) -> None:
+    """Fit on validation what makes answers of margins: the pool of votes, and cross-lists."""
+    sample = slice(None)
+    if votes is None:
+        margins = pipeline[-1].decision_function(unseen)
+    else:
+        sample = _sample(len(held.targets), MOST_POOLED)
+        unseen = unseen[sample]
+        margins = _fit_votes(pipeline, votes, unseen, held, sample)
+    membership, best = held.membership[sample], margins.argmax(axis=1)
+    _fit_cross_lists(pipeline, targets, labels, unseen, membership, best)
 
 
 def _fit_votes(
