@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from shelfmark.config import groups
 from shelfmark.config.encoders import ENCODER_KINDS, EncoderConfig, EncoderSettings
 from shelfmark.config.overrides import is_readable, kinds_of, parse_value, read_overrides
-from shelfmark.config.problems import describe_problem, first_problem
+from shelfmark.config.problems import MESSAGES, describe_problem, first_problem
 from shelfmark.config.schema import MODEL_KINDS, RENAMED_KEYS, Config, DriftConfig, ModelConfig
 from shelfmark.config.search import IndexSettings
 from shelfmark.config.trainings import (
@@ -29,6 +29,8 @@ from shelfmark.config.trainings import (
     foreign_sections,
 )
 from shelfmark.errors import ShelfmarkError, nearest
+
+LONGEST_INTEGER = 63  # bits, beside the sign: more are no JSON of every reader
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -134,6 +136,9 @@ def validate_config(model: type[Model], values: dict[str, Any]) -> Model:
     Raises:
         ShelfmarkError: a key is unknown, or a type or value is wrong; names the nearest known key.
     """
+    for key, value in _leaves(values):
+        if isinstance(value, int) and value.bit_length() > LONGEST_INTEGER:
+            raise ShelfmarkError(f"{key}: {value}: {MESSAGES['int_parsing_size']}")
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -268,6 +273,16 @@ def _flat(node: Any, prefix: str = "") -> Iterator[str]:
         for key, value in node.items():
             yield f"{prefix}{key}"
             yield from _flat(value, f"{prefix}{key}.")
+
+
+def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of a mapping or a list, and of those within it, each with its key."""
+    for name, value in node.items() if isinstance(node, dict) else enumerate(node):
+        own = f"{key}.{name}".lstrip(".")
+        if isinstance(value, dict | list):
+            yield from _leaves(value, own)
+        else:
+            yield own, value
 
 
 def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:

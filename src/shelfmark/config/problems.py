@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shelfmark.config.schema import VERSION
+from shelfmark.config.schema import SIZE, VERSION
 
 MESSAGES = {
     "missing": "is missing",
@@ -50,7 +50,10 @@ MESSAGES = {
     "json_invalid": "should be JSON",
     "json_type": "should be JSON",
 }
-PATTERNS = {VERSION: "should be a name of letters, digits, '.', '_' and '-'"}
+PATTERNS = {
+    SIZE: "should be a size, as 4GB or 500MB",
+    VERSION: "should be a name of letters, digits, '.', '_' and '-'",
+}
 PREFIXES = ("Value error, ", "Assertion failed, ", "Input ")
 
 

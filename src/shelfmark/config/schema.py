@@ -13,12 +13,14 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     SerializeAsAny,
+    field_validator,
     model_validator,
 )
 
 from shelfmark.arxiv import taxonomy
 from shelfmark.arxiv.taxonomy import Level
 from shelfmark.arxiv.text import Maths
+from shelfmark.core.memory import parse_size
 from shelfmark.errors import nearest
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -33,6 +35,8 @@ MOST_MEMBERS = 8  # of a mean of models
 MOST_CANDIDATES = 100
 MOST_VOTERS = 10_000
 MOST_SHARPNESS = 1000.0
+SIZE = r"^\d+(\.\d+)?\s?[kMGT]i?B$"  # of memory, as 2GB
+LEAST_MEMORY = 300 * 10**6  # bytes of a process with the libraries of a training, and a little
 VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # the name of a model, never a path
 
 
@@ -369,10 +373,17 @@ class EngineConfig(Strict):
     scheduler: str | None = Field(None, pattern=r"^[a-z]+://\S+$")
     workers: int | None = Field(None, ge=1)
     threads: int | None = Field(None, ge=1)
-    memory: str | None = Field(None, pattern=r"^\d+(\.\d+)?\s?[kMGT]i?B$")
+    memory: str | None = Field(None, pattern=SIZE)
     timeout: float = Field(10.0, gt=0)
     # Not written without Milvus: older cards lack it.
     uri: str | None = Field(None, min_length=1, exclude_if=lambda uri: uri is None)
+
+    @field_validator("memory")
+    @classmethod
+    def _enough(cls, size: str | None) -> str | None:
+        if size is not None and parse_size(size) < LEAST_MEMORY:
+            raise ValueError(f"should be at least {LEAST_MEMORY // 10**6}MB")
+        return size
 
     @model_validator(mode="after")
     def _consistent(self) -> EngineConfig:

@@ -190,6 +190,13 @@ def test_lists_quotes_blanks_and_dates_arrive() -> None:
         (["experiment=fsat"], "did you mean fast?; there are all, best, fast"),
         (["data=snapshto"], "data=snapshto: no such data; did you mean snapshot?"),
         (["model.max_depth=-3"], "model.max_depth: -3: should be at least 1"),
+        (["engine.memory=4"], "engine.memory: '4': should be a size, as 4GB or 500MB"),
+        (["engine.memory=0GB"], "engine.memory: '0GB': should be at least 300MB"),
+        (["engine.memory=10MB"], "engine.memory: '10MB': should be at least 300MB"),
+        (
+            [f"features.max_terms={10**20}"],
+            f"features.max_terms: {10**20}: should be a whole number of fewer digits",
+        ),
         (["model.max_depth=deep"], "model.max_depth: 'deep': should be a whole number"),
         (["model.max_depth=4.5"], "model.max_depth: 4.5: should be a whole number"),
         (["model.learning_rate=0"], "model.learning_rate: 0: should be greater than 0"),
