@@ -185,6 +185,12 @@ def open_checkpoint(root: Path, key: str) -> Iterator[Checkpoint]:
         files.clear_leftovers(folder)
         yield Checkpoint(folder)
         _remove(folder, lock)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            left = [path.name for path in folder.iterdir()]
+            if left == [LOCK]:  # the next run could resume nothing
+                _remove(folder, lock)
+        raise
     finally:
         lock.close()
     remove_unfinished(root, key)

@@ -10,7 +10,7 @@ from loguru import logger
 
 from shelfmark.errors import ShelfmarkError
 
-GB = 1 << 30
+MB, GB = 1 << 20, 1 << 30
 WORTH_SAYING = GB  # bytes: of less, the log says nothing
 
 
@@ -51,5 +51,5 @@ def free_bytes(folder: Path) -> int | None:
 
 
 def gigabytes(size: int) -> str:
-    """Return a number of bytes in GB, as messages give it."""
-    return f"{size / GB:,.1f} GB"
+    """Return a number of bytes in GB, as messages give it; a small one in MB."""
+    return f"{size / GB:,.1f} GB" if size >= GB / 10 else f"{size / MB:,.1f} MB"

@@ -213,12 +213,19 @@ def test_two_live_runs_never_share_stages(tmp_path: Path) -> None:
 
 
 def test_what_two_runs_have_left_is_gone_once_one_succeeds(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), checkpoint.open_checkpoint(tmp_path, "key"):
+    with pytest.raises(ZeroDivisionError), checkpoint.open_checkpoint(tmp_path, "key") as stages:
         leave(tmp_path)
+        stages.save("words", [1])
         raise ZeroDivisionError
     assert len(list(tmp_path.iterdir())) == 2
     with checkpoint.open_checkpoint(tmp_path, "key"):
         pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_saved_nothing_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), checkpoint.open_checkpoint(tmp_path, "key"):
+        raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
 
 

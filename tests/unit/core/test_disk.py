@@ -35,5 +35,5 @@ def test_much_is_said_and_little_is_not(
 ) -> None:
     monkeypatch.setattr(disk, "WORTH_SAYING", 1000)
     disk.require_free(tmp_path, 999, "little")
-    disk.require_free(tmp_path, 1000, "much")
-    assert log() == f"INFO much needs about 0.0 GB of disk in {tmp_path}\n"
+    disk.require_free(tmp_path, 3 << 20, "much")
+    assert log() == f"INFO much needs about 3.0 MB of disk in {tmp_path}\n"
