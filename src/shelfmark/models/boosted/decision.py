@@ -154,7 +154,12 @@ class CalibratedClassifier(Structured, ClassifierMixin, BaseEstimator):  # type:
 
 
 def temperature_of(margins: Floats, targets: Ints) -> float:
-    """Return the temperature, from 0.05 to 20, that minimises the log loss of margins.
+    """Return the temperature, from 0.05 to 20, that minimises the log loss of margins."""
+    return minimise_loss(margins, targets)[0]
+
+
+def minimise_loss(margins: Floats, targets: Ints) -> tuple[float, float]:
+    """Return the temperature of margins, from 0.05 to 20, of the lowest log loss, and that loss.
 
     One number cannot overfit a validation split, nor change which class is first. Source: Guo et
     al. 2017, arXiv:1706.04599.
@@ -171,4 +176,4 @@ def temperature_of(margins: Floats, targets: Ints) -> float:
         return float(-np.concatenate(blocks).mean())
 
     minimum = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
-    return float(np.exp(minimum.x))
+    return float(np.exp(minimum.x)), float(minimum.fun)

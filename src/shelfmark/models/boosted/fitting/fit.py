@@ -23,7 +23,12 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import features
 from shelfmark.models.boosted.boosting import BoostingRun, Rows
 from shelfmark.models.boosted.classifier import BoostedClassifier
-from shelfmark.models.boosted.decision import CalibratedClassifier, CrossLists, temperature_of
+from shelfmark.models.boosted.decision import (
+    CalibratedClassifier,
+    CrossLists,
+    minimise_loss,
+    temperature_of,
+)
 from shelfmark.models.boosted.fitting.engine import LOCAL, WORDS, Engine
 from shelfmark.models.boosted.fitting.joined import JoinedFeatures, fit_joined
 from shelfmark.models.boosted.fitting.rows import PaperLabels
@@ -91,12 +96,26 @@ def fit_model(
 
 
 def _fit_head(config: Config, targets: Targets, known: Rows, unseen: Rows, grow: Grow) -> Head:
-    """Return the fitted head; a sample of the papers of validation stops its trees."""
+    """Return the fitted head; a sample of the papers of validation stops its trees.
+
+    Trees that re-rank learn nothing from a few papers. Then the scores answer alone.
+    """
     head = _make_head(config, targets)
     features, answers = unseen
     stopping = _sample(len(answers), MOST_STOPPING)
-    head.fit(known, (features[stopping], answers[stopping]), grow)
+    features, answers = features[stopping], answers[stopping]
+    head.fit(known, (features, answers), grow)
     logger.info("trees: {} rounds kept of {} classes", _count_rounds(head), head.classes)
+    if isinstance(head, RerankerHead):
+        scores = LinearHead(head.classes)
+        own, alone = (minimise_loss(one.margins(features), answers)[1] for one in (head, scores))
+        if own > alone:
+            logger.warning(
+                "the model has no trees: a log loss of {:.2f} on validation, instead of {:.2f} by "
+                "the scores that they re-rank; {:,} papers taught them",
+                own, alone, len(known[1]),
+            )  # fmt: skip
+            return scores
     return head
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.boosted import features
 from shelfmark.models.boosted.fitting.fit import fit_model
+from shelfmark.models.boosted.heads import LinearHead
 from tests.support import tables
 from tests.support.tables import KINDS, table
 
@@ -136,6 +137,14 @@ def test_custom_labels_are_reranked_too() -> None:
     fitted = tables.fit(train, unseen, *KINDS["reranked"], override)
     assert best(fitted, ASKED) == [gathered[label] for label in ANSWERS]
     assert fitted.card.listed == sorted(own)
+
+
+def test_trees_that_learn_nothing_leave_the_answers_to_the_scores(log: Callable[[], str]) -> None:
+    train, unseen = papers(LABELS * 20), papers(LABELS * 5)
+    fitted = tables.fit(train, unseen, *KINDS["reranked"], "model.min_child_weight=1e6")
+    assert best(fitted, ASKED) == [*ANSWERS]
+    assert isinstance(fitted.classifier.decision.classifier, LinearHead)
+    assert "WARNING the model has no trees: a log loss of" in log()
 
 
 def test_a_parameter_that_xgboost_refuses_gives_one_line() -> None:
