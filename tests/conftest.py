@@ -51,6 +51,7 @@ QUICK = (
 # to begin a long one when the others are done.
 LONGEST = (
     "system/docs/test_commands.py", "system/test_wheel.py", "system/models/test_dask.py",
+    "system/training/test_interrupted_growth.py", "system/models/test_dask_rows.py",
     "system/service/test_shutdown.py", "system/service/test_workers.py",
     "system/service/test_chaos.py",
     "system/training/test_interrupted_training.py", "system/experiments/test_sweep.py",
