@@ -166,8 +166,9 @@ def test_the_key_covers_all_modules_that_fitting_imports() -> None:
 def test_the_key_of_an_encoder_covers_all_modules_that_its_training_imports() -> None:
     # These read and write files, name types or print: they compute no number of an encoder.
     others = {"errors", "config.schema", "config.encoders", "core.arrays",
-              "core.checks", "core.console", "core.environment", "core.files", "core.project",
-              "core.output.targets", "core.storage", "arxiv.taxonomy", "arxiv.text"}  # fmt: skip
+              "core.checks", "core.console", "core.disk", "core.environment", "core.files",
+              "core.memory", "core.project", "core.output.targets", "core.storage",
+              "arxiv.taxonomy", "arxiv.text"}  # fmt: skip
     code = (
         "import sys, shelfmark.embeddings.static.training, shelfmark.embeddings.static.rotation\n"
         "import shelfmark.embeddings.static.encoder, shelfmark.embeddings.static.start\n"

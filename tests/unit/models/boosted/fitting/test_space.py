@@ -57,11 +57,14 @@ def test_what_an_earlier_run_wrote_counts(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_bounded_terms_bound_the_models_and_a_cluster_keeps_the_rows() -> None:
     papers, columns = 1_000_000, 150
-    plain, bounded, cluster = (
+    usual, plain, bounded, cluster = (
         disk_bytes(load_config([*LOW_RANK, *more]), papers, columns, stack_of(*LOW_RANK))
-        for more in (["features.max_terms=null"], ["features.max_terms=100000"], ["engine=dask"])
-    )
-    assert bounded < cluster < plain
+        for more in (
+            [], ["features.max_terms=null"], ["features.max_terms=100000"], ["engine=dask"],
+        )
+    )  # fmt: skip
+    assert bounded < usual < plain
+    assert cluster < usual
 
 
 def test_folds_that_are_scored_count() -> None:
