@@ -63,6 +63,9 @@ def create_worker_app() -> WorkerApp:
     return WorkerApp(create_app())
 
 
+LATE_SECONDS = 0.2  # between looks for connections that came while the server was stopping
+
+
 def configure_logging() -> None:
     """Send the log, and that of the libraries, to standard error."""
     console.configure_logging()
@@ -150,6 +153,25 @@ class WorkerServer(uvicorn.Server):
         logging.getLogger("uvicorn.error").setLevel(logging.INFO)
         self._link.started = True
         self._link.send(True)
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Answer the requests in flight and close all connections.
+
+        Uvicorn closes those that it knows at this moment. One that is accepted in the same moment
+        would be kept open, and a client that goes on asking would keep the server from ending.
+        """
+        late = asyncio.create_task(self._close_late_connections())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            late.cancel()
+
+    async def _close_late_connections(self) -> None:
+        while True:
+            await asyncio.sleep(LATE_SECONDS)
+            for connection in list(self.server_state.connections):
+                if not connection.transport.is_closing():
+                    connection.shutdown()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
