@@ -16,6 +16,8 @@ def quantise_model(model: onnx.ModelProto) -> bytes:
     """Return the content of an ONNX file of the model with int8 weights.
 
     A scale for each channel: one for a whole array takes the cosine to fp32 from .994 to .933.
+    Seven bits of eight: a processor without VNNI adds two products in 16 bits, which overflow, and
+    takes it to .961.
 
     Raises:
         ShelfmarkError: the model cannot be quantised.
@@ -25,7 +27,7 @@ def quantise_model(model: onnx.ModelProto) -> bytes:
         target = Path(folder, "model.onnx")
         try:
             quantize_dynamic(
-                model, target, weight_type=QuantType.QInt8, per_channel=True,
+                model, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True,
                 extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
             )  # fmt: skip
         except Exception as error:  # a foreign graph may lead anywhere
