@@ -30,7 +30,7 @@ from shelfmark.config.trainings import (
 )
 from shelfmark.errors import ShelfmarkError, nearest
 
-LONGEST_INTEGER = 63  # bits, beside the sign: more are no JSON of every reader
+LONGEST_INTEGER = 63  # bits beside the sign: orjson, which writes cards and keys, takes no more
 
 Model = TypeVar("Model", bound=BaseModel)
 
