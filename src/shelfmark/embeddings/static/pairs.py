@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MOST_OF_GROUP = 30  # papers that share an author or a set of categories: more say little
 MIN_PAPERS = 50  # of a category, primary or not, from which on it has a centre
 FEWEST_STEPS = 16  # of a kind of pairs in an epoch: few papers make small batches
+PAPERS_AT_ONCE = 16_384  # whose texts are Python strings while their terms are counted
 PRIMARY = 2  # weight of the primary category beside 1 for each cross-list
 
 
@@ -51,26 +52,30 @@ class Papers:
     @cached_property
     def titles(self) -> sp.csr_matrix:
         """The terms of the titles, shape (papers, terms)."""
-        return self._count(self.table["title"].to_pylist())
+        return self._count("title")
 
     @cached_property
     def abstracts(self) -> sp.csr_matrix:
         """The terms of the abstracts, shape (papers, terms)."""
-        return self._count(self.table["abstract"].to_pylist())
+        return self._count("abstract")
 
     @cached_property
     def texts(self) -> sp.csr_matrix:
         """The terms of title and abstract, shape (papers, terms)."""
-        return self._count(self.table["text"].to_pylist())
+        return self._count("text")
 
     @cached_property
     def halves(self) -> tuple[sp.csr_matrix, sp.csr_matrix]:
         """The terms of the halves of the abstracts, each of shape (papers, terms)."""
-        split = [halve_words(abstract) for abstract in self.table["abstract"].to_pylist()]
-        return self._count([first for first, _ in split]), self._count([rest for _, rest in split])
+        return self._count("abstract", first_half), self._count("abstract", second_half)
 
-    def _count(self, texts: list[str]) -> sp.csr_matrix:
-        return sp.csr_matrix(self.vectorizer.transform(texts))
+    def _count(self, column: str, cut: Callable[[str], str] | None = None) -> sp.csr_matrix:
+        """Count the terms of a column, some papers at a time, or of what is cut out of each."""
+        parts = []
+        for batch in self.table.select([column]).to_batches(max_chunksize=PAPERS_AT_ONCE):
+            texts = batch[column].to_pylist()
+            parts.append(self.vectorizer.transform([cut(text) for text in texts] if cut else texts))
+        return sp.csr_matrix(sp.vstack(parts))
 
     @cached_property
     def author_groups(self) -> list[Ints]:
@@ -111,11 +116,16 @@ class Papers:
         return sp.csr_matrix((np.array(values, np.float32), (rows, columns)), shape)
 
 
-def halve_words(text: str) -> tuple[str, str]:
-    """Return the first and the second half of the words of a text."""
+def first_half(text: str) -> str:
+    """Return the first half of the words of a text, with the middle one."""
     words = text.split(" ")
-    middle = (len(words) + 1) // 2
-    return " ".join(words[:middle]), " ".join(words[middle:])
+    return " ".join(words[: (len(words) + 1) // 2])
+
+
+def second_half(text: str) -> str:
+    """Return the words of a text that its first half lacks."""
+    words = text.split(" ")
+    return " ".join(words[(len(words) + 1) // 2 :])
 
 
 def _group(names: Iterable[Sequence[str]]) -> list[Ints]:
