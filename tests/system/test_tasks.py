@@ -113,7 +113,7 @@ def require_silence_behind_head(folder: Path) -> None:
         (["train", "data"], "error: data: no override"),
         (["bench", "data", "seed=-1"], "error: seed: -1: should be at least"),
         (["bench", "feature"], "error: feature: no such benchmark; did you mean features?"),
-        (["test", "some"], "error: 'some' is not one of 'all', 'torch'"),
+        (["test", "some"], "error: 'some' is not one of 'all', 'coverage', 'torch'"),
         (["serve", "--port", "abc"], "error: --port: 'abc' should be a whole number"),
         (["predict", "--top-k", "five"], "error: --top-k: 'five' should be a whole number"),
         (["trian"], "error: no such command 'trian'; did you mean train? (see inv --list)"),
