@@ -50,13 +50,13 @@ def key_of(settings: Config, splits: Splits) -> str:
     settled = settings.model_dump(mode="json", include={"seed", "features", "model"})
     settled["model"]["n_jobs"] = settings.model.n_jobs or os.cpu_count() or 1
     kind = settings.model.kind
-    used = _used_encoder(settings)
+    used = find_used_encoder(settings)
     return _digest(
         [settled, splits.digest, artifact.versions(kind), _libraries(), _code(kind), *used]
     )
 
 
-def _used_encoder(settings: Config) -> list[str]:
+def find_used_encoder(settings: Config) -> list[str]:
     """Return the digest of the encoder that a training uses, if it uses one.
 
     Raises:

@@ -71,6 +71,7 @@ def train_model(settings: Config) -> TrainingResult:
 
 def _train_new(settings: Config, name: str, engine: Any) -> TrainingResult:
     models = Path(settings.paths.models)
+    identity.find_used_encoder(settings)  # a missing one is an error before minutes of splits
     splits = prepare_splits(settings)
     key = identity.key_of(settings, splits)
     origin = {"key": key, "data_card_sha256": splits.digest, "git_commit": git_commit()}

@@ -98,3 +98,10 @@ def test_a_mistake_is_one_line_and_a_status(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == "error: model.max_dept: no such key; did you mean model.max_depth?\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_encoder_is_an_error_before_splits_are_made(tmp_path: Path) -> None:
+    settings = [*QUICK, "model.neighbours.encoder=missing", "name=votes", *paths_in(tmp_path)]
+    with pytest.raises(ShelfmarkError, match="no encoder in"):
+        train.train_model(load_config([*settings, f'paths.encoders="{tmp_path / "encoders"}"']))
+    assert not [*tmp_path.glob("data/*/card.json")]
