@@ -42,7 +42,8 @@ def train_baseline(settings: Config) -> dict[str, float]:
     train, held = (splits.read(name, ["text", "label"]) for name in ("train", "validation"))
     terms = TfidfVectorizer(ngram_range=(1, 2), min_df=5, sublinear_tf=True, dtype=np.float32)
     rows = terms.fit_transform(train["text"].to_pylist())
-    model = SGDClassifier(loss="log_loss", n_jobs=-1, random_state=0)
+    # The best of three penalties on validation; its default, 1e-4, answers 36% right.
+    model = SGDClassifier(loss="log_loss", alpha=1e-6, n_jobs=-1, random_state=0)
     model.fit(rows, train["label"].to_pylist())
     scores = model.decision_function(terms.transform(held["text"].to_pylist()))
     best = model.classes_[np.argsort(-scores, axis=1)[:, :5]]
