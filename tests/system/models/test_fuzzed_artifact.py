@@ -28,7 +28,7 @@ from shelfmark.service.model_page import model_page
 from tests.support.fuzzing import mutations, read_in_children
 from tests.support.tables import KINDS, fit, papers
 
-ALTERED = int(os.environ.get("FUZZED_FILES") or 60)
+ALTERED = int(os.environ.get("FUZZED_FILES") or 150)
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the peak")
 
 
