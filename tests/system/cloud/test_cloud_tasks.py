@@ -13,9 +13,10 @@ from loguru import logger
 
 from shelfmark.cli.main import shelfmark
 from shelfmark.cli.parsing import command
-from shelfmark.cloud import account, rest
-from tests.support.vertex_server import DIGEST, Google, running
-from tests.system.cloud.test_vertex import GPU, NOBODY, OURS, entry
+from shelfmark.cloud import account
+from tests.support.vertex_jobs import GPU, NOBODY, OURS
+from tests.support.vertex_server import DIGEST, Google
+from tests.system.cloud.test_vertex import entry
 
 PLACE = ["--project", "my-project", "--region", "europe-west4"]
 Typed = Callable[..., tuple[int, str, str]]
@@ -37,13 +38,6 @@ def inv(
 
     yield run
     logger.remove()  # each command logs to the standard error of its moment
-
-
-@pytest.fixture
-def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
-    with running() as google:
-        monkeypatch.setenv(rest.ENDPOINT, google.url)
-        yield google
 
 
 def test_a_job_from_beginning_to_end(inv: Typed, google: Google) -> None:
