@@ -11,6 +11,7 @@ from shelfmark.errors import ShelfmarkError
 if TYPE_CHECKING:
     from datetime import date
 
+    from shelfmark.search.filters import Filters
     from shelfmark.search.index import Index as OpenIndex
     from shelfmark.search.query.search_query import SearchResult
 
@@ -100,15 +101,12 @@ class Index:
             ShelfmarkError: there is nothing to search for, a value is invalid, or a file is
                 damaged.
         """
-        from shelfmark.search.filters import Filters
         from shelfmark.search.query.search_query import WORDS, SearchQuery
 
         weight = WORDS if words is None else words
         _check_values({"text": text, "title": title, "abstract": abstract}, k, weight)
-        first, last = _day("since", since), _day("until", until)
-        included, excluded = _names("category", category), _names("exclude", exclude)
+        filters = _filters(category, exclude, since, until, primary)
         near, away = _names("like", like), _names("unlike", unlike)
-        filters = Filters(included, excluded, first, last, bool(primary))
         query = SearchQuery(text, title, abstract, near, away, k, filters, weight, explain=True)
         [result] = self._index.search([query])
         return result
@@ -139,6 +137,19 @@ def _check_values(texts: Mapping[str, str], k: int, weight: float) -> None:
         raise ShelfmarkError(f"search: k={k!r:.60}: should be from 1 to {MOST_RESULTS}")
     if not isinstance(weight, int | float) or not 0 <= weight <= 1:
         raise ShelfmarkError(f"search: words={weight!r:.60}: should be from 0 to 1")
+
+
+def _filters(category: Names, exclude: Names, since: str, until: str, primary: bool) -> Filters:
+    """Return the filters of a search.
+
+    Raises:
+        ShelfmarkError: a name or a day is invalid.
+    """
+    from shelfmark.search.filters import Filters
+
+    first, last = _day("since", since), _day("until", until)
+    included, excluded = _names("category", category), _names("exclude", exclude)
+    return Filters(included, excluded, first, last, bool(primary))
 
 
 def _names(field: str, names: Names) -> tuple[str, ...]:
