@@ -62,11 +62,6 @@ LONGEST = (
 )  # fmt: skip
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One process more than there are cores: tests of services wait more than they compute."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first, then the rest of tests/system, then all others."""
     tests = Path(__file__).parent
