@@ -36,6 +36,7 @@ class TrainingData:
         papers: how many each split has.
         submitted: the first and the last day of submission; None on older cards.
         sources: of several files, the name of each and its counts, as the data card has them.
+        outside: how many papers of other labels lie beside each split; None if there are none.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -47,6 +48,7 @@ class TrainingData:
     papers: dict[Text, Annotated[int, Field(ge=0)]]
     submitted: dict[Text, Any] | None = None
     sources: list[dict[Text, Any]] | None = None
+    outside: dict[Text, Annotated[int, Field(ge=0)]] | None = None
 
     @classmethod
     def from_card(cls, folder: str, digest: str, card: dict[str, Any]) -> Self:
@@ -59,11 +61,13 @@ class TrainingData:
             papers=card["splits"],
             submitted=card["submitted"],
             sources=card.get("sources"),
+            outside=card.get("outside"),
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `card.json` holds; the files only where there are several."""
-        return {name: value for name, value in vars(self).items() if name != "sources" or value}
+        """Return what `card.json` holds; several files and papers outside only where there are."""
+        optional = ("sources", "outside")
+        return {name: value for name, value in vars(self).items() if name not in optional or value}
 
 
 def validate_key(key: str, adapter: TypeAdapter[Any], value: Any) -> Any:

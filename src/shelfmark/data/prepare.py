@@ -50,6 +50,7 @@ from shelfmark.data.splits import (
     SplitWriter,
     check_splits,
     open_splits,
+    outside_name,
     schema_of,
 )
 from shelfmark.errors import ShelfmarkError
@@ -64,7 +65,11 @@ WORTH_SHARING = 16 << 20  # bytes of a source from which on several processes ar
 # to 1.05 of arXiv's metadata.
 DISK_FOR_TEXT = 1.2
 # Raised with every change to cleaning or splitting: older splits are then made again.
-RECIPE = 3
+RECIPE = 4
+MOST_OUTSIDE = 100_000  # papers of other labels that are kept as a sample
+# Bytes of a source whose papers of other labels are all spilled, some half more than are kept: of
+# a larger source a share is.
+OUTSIDE_TEXT = 220 << 20
 
 
 def prepare_splits(config: TrainingSettings) -> Splits:
@@ -130,8 +135,9 @@ def _write(
     numbers["reason"] = mark_duplicates(numbers)
     labels = _label(data, numbers, categories)
     spilled = numbers.pop("spilled")
-    of_rows = {name: numbers[name][spilled] for name in ("label", "split", "reason")}
-    label_counts = _write_splits(data, places, labels, of_rows, folder)
+    numbers["outside"] = _sample_others(data, numbers, spilled)
+    of_rows = {name: numbers[name][spilled] for name in ("label", "split", "reason", "outside")}
+    label_counts, outside = _write_splits(data, places, labels, of_rows, folder)
     spill.remove_files(folder)
     for split in SPLITS:
         if not label_counts[split]:
@@ -145,7 +151,7 @@ def _write(
         )
     ]
     unlisted = {name: vars(found) for name, found in sorted(counts.unlisted.items())}
-    _write_card(data, identity, origins, label_counts, unlisted, folder)
+    _write_card(data, identity, origins, label_counts, outside, unlisted, folder)
 
 
 def _spill(
@@ -160,7 +166,7 @@ def _spill(
     parts: dict[str, list[Array]] = {name: [np.empty(0, kind)] for name, kind in COLUMNS.items()}
     categories: dict[str, int] = {}
     places = []
-    chunks = _clean_source(data, paths, folder)
+    chunks = _clean_source(data, paths, _share_of_others(data, paths), folder)
     # Closed before the folder is removed after an error: processes write into it.
     with contextlib.closing(chunks), console.progress("reading papers") as bar:
         for chunk in chunks:
@@ -207,28 +213,37 @@ class SpilledChunk:
     place: Place
 
 
+def _share_of_others(data: DataConfig, paths: Sequence[Location | None]) -> float:
+    """Return the share of the papers of other labels whose rows are spilled."""
+    if data.unlabelled == "keep":
+        return 0.0
+    size = sum(estimate_size(path) for path in paths if path is not None)
+    return min(1.0, OUTSIDE_TEXT / max(size, 1))
+
+
 def _clean_source(
-    data: DataConfig, paths: Sequence[Location | None], folder: Path
+    data: DataConfig, paths: Sequence[Location | None], others: float, folder: Path
 ) -> Generator[SpilledChunk, None, None]:
     """Return the cleaned records in the order of the source; all cores clean large files."""
     size = sum(files.file_size(path) for path in paths if path is not None)
     return parallel.map_in_order(
-        functools.partial(_clean_and_spill, data, folder),
+        functools.partial(_clean_and_spill, data, others, folder),
         sources.read_chunks(data, paths, CHUNK),
         0 if size < WORTH_SHARING else None,
     )
 
 
 def _clean_and_spill(
-    data: DataConfig, folder: Path, numbered: tuple[int, list[tuple[int, Any]]]
+    data: DataConfig, others: float, folder: Path, numbered: tuple[int, list[tuple[int, Any]]]
 ) -> SpilledChunk:
-    """Clean consecutive records, and write the rows that may be kept to disk."""
+    """Clean consecutive records, and write the rows that may be kept, or sampled, to disk."""
     place, records = numbered
     chunk = clean_records(data, records, place)
     kept = chunk.keys["reason"] == Reason.KEPT
     asked = np.array([_may_be_kept(data, name) for name in chunk.categories], bool)
     spilled = kept.copy()
-    spilled[kept] = asked[chunk.keys["primary"][kept]]
+    sampled = _rank_of(chunk.keys["id"][kept]) < others
+    spilled[kept] = asked[chunk.keys["primary"][kept]] | sampled
     file = np.full(len(kept), place, np.int32)
     rows = chunk.rows.filter(pa.array(spilled[kept]))
     return SpilledChunk(
@@ -240,6 +255,21 @@ def _clean_and_spill(
         chunk.keys | {"file": file, "spilled": spilled},
         spill.write_rows(folder, rows.select(_spilled_columns(data))),
     )
+
+
+def _rank_of(ids: Array) -> Array:
+    """Return a random number from 0 to 1 for each paper, which depends on its identifier alone."""
+    return ids.view(np.uint64) / 2.0**64
+
+
+def _sample_others(data: DataConfig, numbers: Numbers, spilled: Array) -> Array:
+    """Return which papers of other labels are kept as a sample: the first by `_rank_of`."""
+    chosen = np.zeros(len(spilled), np.bool_)
+    if data.unlabelled == "drop":
+        others = np.flatnonzero(spilled & (numbers["reason"] == Reason.OTHER_LABEL))
+        order = np.argsort(_rank_of(numbers["id"][others]), kind="stable")
+        chosen[others[order[:MOST_OUTSIDE]]] = True
+    return chosen
 
 
 def _spilled_columns(data: DataConfig) -> list[str]:
@@ -289,7 +319,7 @@ def _tally(data: DataConfig, numbers: Numbers, counts: RecordCounts) -> list[dic
 
 def _write_splits(
     data: DataConfig, places: Sequence[Place], labels: list[str], numbers: Numbers, folder: Path
-) -> dict[str, Counter[str]]:
+) -> tuple[dict[str, Counter[str]], dict[str, int]]:
     """Write the rows to their splits in the order of the source; count the labels.
 
     A paper without a label counts as one of the label "".
@@ -298,10 +328,15 @@ def _write_splits(
         data: the configuration.
         places: where the rows lie.
         labels: the names of the labels.
-        numbers: for each row in the order of the places, its label, split and reason.
+        numbers: for each row in the order of the places, its label, split and reason, and whether
+            it is in the sample of other labels.
         folder: of the rows and of the splits.
+
+    Returns:
+        The papers of each label in each split, and the papers outside beside each split.
     """
     label_counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    outside = dict.fromkeys(SPLITS, 0)
     names = pa.array([*labels, None], pa.string())  # index LEFT_OUT
     schema, start = schema_of(data.authors), 0
     with (
@@ -310,18 +345,34 @@ def _write_splits(
         SpillReader(folder) as spilled,
     ):
         paths = (folder / f"{split}.parquet" for split in SPLITS)
-        writers = [stack.enter_context(SplitWriter(path, schema)) for path in paths]
+        beside = (folder / outside_name(split) for split in SPLITS)
+        writers, others = (
+            [stack.enter_context(SplitWriter(path, schema)) for path in some]
+            for some in (paths, beside)
+        )
         for rows in map(spilled.read, places):
             part = slice(start, start := start + rows.num_rows)
             code, where = numbers["label"][part], numbers["split"][part]
             table = _split_rows(rows, names.take(pa.array(code % len(names))), schema)
             kept = numbers["reason"][part] == Reason.KEPT
-            for number, (split, writer) in enumerate(zip(SPLITS, writers, strict=True)):
+            strange = numbers["outside"][part].copy()
+            strange[strange] = _have_no_label(data, labels, table.filter(pa.array(strange)))
+            for number, split in enumerate(SPLITS):
                 chosen = (where == number) & kept
-                writer.add(table.filter(pa.array(chosen)))
+                writers[number].add(table.filter(pa.array(chosen)))
                 label_counts[split].update(_count_labels(code[chosen], labels))
+                others[number].add(table.filter(pa.array((where == number) & strange)))
+                outside[split] += int(((where == number) & strange).sum())
             bar.advance(rows.num_rows)
-    return label_counts
+    return label_counts, outside
+
+
+def _have_no_label(data: DataConfig, labels: list[str], papers: pa.Table) -> Array:
+    """Return which papers have no category of a kept label, cross-lists included."""
+    kept = set(labels)
+    known = functools.cache(lambda name: label_of(data, name) in kept)
+    rows = papers["categories"].to_pylist()
+    return np.array([not any(map(known, names)) for names in rows], np.bool_)
 
 
 def _count_labels(codes: Array, labels: list[str]) -> dict[str, int]:
@@ -344,6 +395,7 @@ def _write_card(
     identity: dict[str, Any],
     origins: list[dict[str, Any]],
     label_counts: dict[str, Counter[str]],
+    outside: dict[str, int],
     unlisted: dict[str, dict[str, Any]],
     folder: Path,
 ) -> None:
@@ -354,10 +406,15 @@ def _write_card(
         identity: of the splits.
         origins: the counts of each file.
         label_counts: papers of each label in each split.
+        outside: papers of other labels beside each split.
         unlisted: the categories that the taxonomy lacks, with their first paper and their number.
         folder: of the splits.
     """
-    parts = [pq.read_table(folder / f"{split}.parquet", columns=["submitted"]) for split in SPLITS]
+    written = [f"{split}.parquet" for split in SPLITS]
+    beside = [outside_name(split) for split in SPLITS] if any(outside.values()) else []
+    for name in {outside_name(split) for split in SPLITS}.difference(beside):
+        (folder / name).unlink()
+    parts = [pq.read_table(folder / name, columns=["submitted"]) for name in written]
     days = pc.min_max(pa.concat_tables(parts)["submitted"]).as_py()
     dropped = sum((Counter(origin["dropped"]) for origin in origins), Counter[str]())
     card = {
@@ -371,10 +428,11 @@ def _write_card(
         "dropped": dict(sorted(dropped.items())),
         **({"unlisted_categories": unlisted} if unlisted else {}),
         "splits": {split: label_counts[split].total() for split in SPLITS},
+        **({"outside": outside} if any(outside.values()) else {}),
         "labels": {split: dict(sorted(label_counts[split].items())) for split in SPLITS},
         "submitted": {"first": days["min"], "last": days["max"]},
         "text_cleaning": CLEANING,
         "schema": {field.name: str(field.type) for field in schema_of(data.authors)},
-        "files": {f"{s}.parquet": files.sha256(folder / f"{s}.parquet") for s in SPLITS},
+        "files": {name: files.sha256(folder / name) for name in (*written, *beside)},
     }
     (folder / CARD).write_bytes(orjson.dumps(card, option=orjson.OPT_INDENT_2))

@@ -157,7 +157,7 @@ def read_rows(papers: PaperGroups, rows: Ints, columns: list[str]) -> pa.Table:
         own = rows[(rows >= begin) & (rows < ends[number])] - begin
         if len(own) or not tables:
             tables.append(papers.read_group(number, columns).take(own))
-    return pa.concat_tables(tables)
+    return pa.concat_tables(tables) if tables else papers.read(columns)
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,16 @@ class Splits:
             raise ShelfmarkError(f"no split {split!r}; there are {', '.join(SPLITS)}")
         return SplitFile(self.folder / f"{split}.parquet", self.schema)
 
+    def outside(self, split: str) -> PaperGroups:
+        """Return the sample of papers beside a split that have none of the labels, maybe empty.
+
+        Raises:
+            ShelfmarkError: the split is unknown.
+        """
+        file = SplitFile(self.file(split).path.with_name(outside_name(split)), self.schema)
+        known = "outside" in self.card
+        return file if known else TableGroups(self.schema.empty_table())
+
     @property
     def schema(self) -> pa.Schema:
         """The columns of each split."""
@@ -194,6 +204,11 @@ class Splits:
     def digest(self) -> str:
         """SHA-256 of the card, which holds the digests of the files."""
         return files.sha256(self.folder / CARD)
+
+
+def outside_name(split: str) -> str:
+    """Return the name of the file with the papers of other labels beside a split."""
+    return f"outside-{split}.parquet"
 
 
 def schema_of(authors: bool) -> pa.Schema:
