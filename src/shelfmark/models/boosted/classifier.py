@@ -90,7 +90,7 @@ class BoostedClassifier:
         lists = self.decision.cross_lists
         if lists is None:
             return classes, None
-        return classes, lists.probabilities(matrix, classes.argmax(axis=1))
+        return classes, lists.probabilities(matrix, classes)
 
     def explain(self, text: str, category: str) -> WordWeights | None:
         """Return what each word adds to the margin of a class, None if that is not finite.

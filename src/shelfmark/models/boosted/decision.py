@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from shelfmark.core import checks
@@ -22,14 +23,20 @@ from shelfmark.models.boosted.heads import Head, LinearHead, RerankerHead, TreeH
 
 RARE = 1e-3  # added to shares before their logarithm
 BLOCK = 1 << 14  # papers whose margins are turned into doubles at a time
-MOST_FITTED = 60_000  # papers: more tell no more of three numbers
+MOST_FITTED = 20_000  # papers: more tell no more of eleven numbers
+OLDER_INPUTS, INPUTS = 2, 10  # of the regression of cross-lists, before and now
+CALIBRATED = 2  # categories of a paper: as many are suggested
+LEAST = 1e-5  # probability in a logarithm
 
 
 class CrossLists(Structured, BaseEstimator):  # type: ignore[misc]
     """The probability that a paper is listed under each listed category too.
 
-    A logistic regression of two numbers for each paper and category: the score of the category, and
-    how often training papers of the paper's class are listed under it.
+    A logistic regression, for each paper and category, of the score of the category, how often
+    training papers of the paper's class are listed under it, and its probability as the primary
+    category. An isotonic regression maps its probabilities to the shares that came true of the two
+    best categories of each paper. A primary category is one of a paper's categories: no probability
+    is below that of the ranking.
 
     Args:
         column: where the scores of the listed categories begin among the features.
@@ -45,23 +52,43 @@ class CrossLists(Structured, BaseEstimator):  # type: ignore[misc]
         "habits_": checks.array(np.float32, 2),
         "weights_": checks.array(np.float32, 1),
         "intercept_": checks.number(-checks.LARGEST, checks.LARGEST),
+        "knots_": checks.optional(checks.array(np.float32, 2, least=0, most=1)),
     }
+
+    knots_: Floats | None = None  # older models lack it, and have two weights
 
     def __init__(self, column: int, categories: tuple[str, ...], own: list[int]) -> None:
         self.column = column
         self.categories = categories
         self.own = own
 
+    @classmethod
+    def check_state(cls, state: Any) -> None:
+        """Check the values of a state one by one; older models lack the knots.
+
+        Raises:
+            ValueError: one is missing, unknown or invalid.
+        """
+        if type(state) is dict and "weights_" in state:
+            state = {"knots_": None} | state
+        super().check_state(state)
+
     def check_structure(self) -> None:
         """Check that the habits are those of the classes and of the categories.
 
         Raises:
-            ValueError: they are not.
+            ValueError: they are not, or the knots do not rise.
         """
         categories = len(self.categories)
         checks.require_range("own", self.own, -1, categories - 1)
         checks.require_shape("habits_", self.habits_, (len(self.own), categories))
-        checks.require_shape("weights_", self.weights_, (2,))
+        if self.knots_ is None:
+            checks.require_shape("weights_", self.weights_, (OLDER_INPUTS,))
+            return
+        checks.require_shape("weights_", self.weights_, (INPUTS,))
+        checks.require_shape("knots_", self.knots_, (2, self.knots_.shape[1]))
+        if not self.knots_.size or (np.diff(self.knots_) < 0).any():
+            raise ValueError("knots_ should rise")
 
     def learn_habits(self, targets: Array, membership: sp.csr_matrix) -> Self:
         """Count the categories under which the training papers of each class are listed.
@@ -86,28 +113,82 @@ class CrossLists(Structured, BaseEstimator):  # type: ignore[misc]
         """
         return np.asarray(np.array(self.own)[best][:, None] != np.arange(len(self.categories)))
 
-    def fit(self, features: sp.csr_matrix, best: Ints, membership: Indicator) -> CrossLists:
-        """Fit on papers not trained on, with the class that the model predicts for each.
+    def fit(
+        self, features: sp.csr_matrix, probabilities: Floats, membership: Indicator
+    ) -> CrossLists:
+        """Fit on papers not trained on, with the probabilities of their classes.
 
         Of more than `MOST_FITTED` papers, as many are read at equal distances.
         """
-        some = slice(None, None, max(1, -(-len(best) // MOST_FITTED)))
-        asked = self.may_suggest(best[some])
-        inputs = self._inputs(features[some], best[some])[asked]
-        regression = LogisticRegression(C=1e6).fit(inputs, membership[some][asked])
+        some = slice(None, None, max(1, -(-len(probabilities) // MOST_FITTED)))
+        features, probabilities, membership = features[some], probabilities[some], membership[some]
+        asked = self.may_suggest(probabilities.argmax(axis=1))
+        inputs = self._inputs(features, probabilities)
+        regression = LogisticRegression(C=1e6, max_iter=1000).fit(inputs[asked], membership[asked])
         self.weights_ = regression.coef_[0].astype(np.float32)
         self.intercept_ = float(regression.intercept_[0])
+        given = np.where(asked, self._regress(inputs), 0)
+        best = np.argsort(-given, axis=1, kind="stable")[:, :CALIBRATED]
+        self.knots_ = _rising_knots(
+            np.take_along_axis(given, best, axis=1), np.take_along_axis(membership, best, axis=1)
+        )
         return self
 
-    def probabilities(self, features: sp.csr_matrix, best: Ints) -> Floats:
-        """Return the probability of each listed category, 0 for the class itself."""
-        given = expit(self._inputs(features, best) @ self.weights_ + self.intercept_)
+    def probabilities(self, features: sp.csr_matrix, probabilities: Floats) -> Floats:
+        """Return the probability of each listed category, 0 for the class itself.
+
+        Args:
+            features: shape (papers, columns).
+            probabilities: of the classes, shape (papers, classes).
+        """
+        best = probabilities.argmax(axis=1)
+        if self.knots_ is None:
+            given = self._regress(self._scores_and_habits(features, best))
+        else:
+            mapped = np.interp(self._regress(self._inputs(features, probabilities)), *self.knots_)
+            given = np.maximum(mapped, self._as_primary(probabilities)).astype(np.float32)
         return np.where(self.may_suggest(best), given, 0).astype(np.float32)
 
-    def _inputs(self, features: sp.csr_matrix, best: Ints) -> Floats:
+    def _regress(self, inputs: Floats) -> Floats:
+        return np.asarray(expit(inputs @ self.weights_ + self.intercept_))
+
+    def _scores_and_habits(self, features: sp.csr_matrix, best: Ints) -> Floats:
         end = self.column + len(self.categories)
         scores = features[:, self.column : end].toarray()
         return np.stack([scores, self.habits_[best]], axis=2).astype(np.float32, copy=False)
+
+    def _as_primary(self, probabilities: Floats) -> Floats:
+        """Return the probability of each category as the primary one, 0 for one that is no class.
+
+        The shape is (papers, listed categories).
+        """
+        given = np.zeros((len(probabilities), len(self.categories)), np.float32)
+        classes = [number for number, place in enumerate(self.own) if place >= 0]
+        given[:, [self.own[number] for number in classes]] = probabilities[:, classes]
+        return given
+
+    def _inputs(self, features: sp.csr_matrix, probabilities: Floats) -> Floats:
+        """Return what the regression reads, shape (papers, listed categories, `INPUTS`)."""
+        pairs = self._scores_and_habits(features, probabilities.argmax(axis=1))
+        score, habit = pairs[:, :, 0], pairs[:, :, 1]
+        first = np.clip(probabilities.max(axis=1), LEAST, 1 - LEAST)[:, None]
+        certainty = np.broadcast_to(np.log(first / (1 - first)), score.shape)
+        primary = self._as_primary(probabilities)
+        is_class = np.zeros(len(self.categories), np.float32)
+        is_class[[place for place in self.own if place >= 0]] = 1
+        rank = np.log(np.clip(primary, LEAST, 1)) * is_class
+        inputs = np.empty((*score.shape, INPUTS), np.float32)
+        columns = (score, habit, certainty, rank, np.broadcast_to(is_class, score.shape),
+                   score * habit, score**2, habit**2, rank**2, rank * certainty)  # fmt: skip
+        for place, column in enumerate(columns):
+            inputs[:, :, place] = column
+        return inputs
+
+
+def _rising_knots(given: Floats, came_true: Indicator) -> Floats:
+    """Return the knots of an isotonic regression: probabilities and shares, shape (2, knots)."""
+    fitted = IsotonicRegression(y_min=0, y_max=1).fit(given.ravel(), came_true.ravel())
+    return np.stack([fitted.X_thresholds_, fitted.y_thresholds_]).astype(np.float32)
 
 
 class CalibratedClassifier(Structured, ClassifierMixin, BaseEstimator):  # type: ignore[misc]

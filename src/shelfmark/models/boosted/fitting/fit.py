@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from loguru import logger
+from scipy.special import softmax
 
 from shelfmark.arxiv.taxonomy import archive_of
 from shelfmark.config.schema import BoostedConfig, Config
@@ -227,8 +228,8 @@ def _fit_answers(
         sample = _sample(len(held.targets), MOST_POOLED)
         unseen = unseen[sample]
         margins = _fit_votes(pipeline, votes, unseen, held, sample)
-    membership, best = held.membership[sample], margins.argmax(axis=1)
-    _fit_cross_lists(pipeline, targets, labels, unseen, membership, best)
+    probabilities = np.asarray(softmax(margins, axis=1), np.float32)
+    _fit_cross_lists(pipeline, targets, labels, unseen, held.membership[sample], probabilities)
 
 
 def _fit_votes(
@@ -260,7 +261,7 @@ def _fit_cross_lists(
     labels: PaperLabels,
     unseen: Any,
     membership: Indicator,
-    best: Ints,
+    probabilities: Floats,
 ) -> None:
     """Fit the suggestions of cross-lists on papers of validation, if there is something to learn.
 
@@ -270,14 +271,14 @@ def _fit_cross_lists(
         labels: of the training papers.
         unseen: the features of papers of validation, shape (papers, columns).
         membership: 1 where a paper has a listed category, shape (papers, listed).
-        best: the most probable class of each paper.
+        probabilities: of the classes of each paper, shape (papers, classes).
     """
     own = [targets.listed.index(x) if x in targets.listed else -1 for x in targets.classes]
     lists = CrossLists(len(targets.classes), targets.listed, own)
     lists.learn_habits(labels.targets, labels.listed)
     # There is nothing to learn where all are listed elsewhere, or none.
-    if len(np.unique(membership[lists.may_suggest(best)])) > 1:
-        pipeline[-1].cross_lists = lists.fit(unseen, best, membership)
+    if len(np.unique(membership[lists.may_suggest(probabilities.argmax(axis=1))])) > 1:
+        pipeline[-1].cross_lists = lists.fit(unseen, probabilities, membership)
 
 
 def _sample(papers: int, most: int) -> slice:
