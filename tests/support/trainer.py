@@ -52,9 +52,9 @@ if __name__ == "__main__":
     from shelfmark.cli.main import shelfmark
     from shelfmark.cloud import job  # with what a training imports
     from shelfmark.data import prepare, splits
-    from shelfmark.monitoring import fingerprint
+    from shelfmark.models import traits
 
-    fingerprint._language_identifier()  # unpacks a file of its own
+    traits._language_identifier()  # unpacks a file of its own
     for line in sys.stdin:
         ours, theirs = os.pipe()
         child = os.fork()

@@ -43,6 +43,7 @@ CLASSES = {
     ("shelfmark.models.boosted.scorers", "Svm"),
     ("shelfmark.models.boosted.stacking", "CrossFittedScores"),
     ("shelfmark.models.boosted.votes", "NeighbourVotes"),
+    ("shelfmark.models.scope.detector", "ScopeDetector"),
     ("shelfmark.tfidf.vectorizer", "FastTfidfVectorizer"),
 }
 # An object takes up to 64 bytes of memory for a byte of a structure; 150 categories need 20,000.
@@ -156,12 +157,13 @@ class Source(Protocol):
 Create = Callable[[str], AbstractContextManager[Writable]]
 
 
-def dump(value: Any, create: Create) -> tuple[bytes, dict[str, npy.ArraySpec]]:
+def dump(value: Any, create: Create, prefix: str = "") -> tuple[bytes, dict[str, npy.ArraySpec]]:
     """Write the arrays and blobs of a value to files.
 
     Args:
         value: of plain types, arrays, blobs, and the classes in `CLASSES`.
         create: returns a context with a new file of a name.
+        prefix: of the names of the arrays' files, where those of several values share a folder.
 
     Returns:
         The structure, and the specification of the array in each .npy file.
@@ -170,7 +172,7 @@ def dump(value: Any, create: Create) -> tuple[bytes, dict[str, npy.ArraySpec]]:
         pickle.PicklingError: the value holds an object of another class, or is too large.
     """
     written = io.BytesIO()
-    pickler = _Pickler(written, create)
+    pickler = _Pickler(written, create, prefix)
     pickler.dump(value)
     if written.tell() > MOST_BYTES:
         raise pickle.PicklingError(f"a structure has at most {MOST_BYTES:,} bytes")
@@ -200,11 +202,12 @@ def load(structure: bytes | memoryview, source: Source) -> Any:
 class _Pickler(pickle.Pickler):
     """Writes a tree: equal values at two places are written twice, so that bytes never vary."""
 
-    def __init__(self, file: IO[bytes], create: Create) -> None:
+    def __init__(self, file: IO[bytes], create: Create, prefix: str) -> None:
         super().__init__(file, _PROTOCOL)
         self.fast = True  # no references to objects written before
         self.arrays: dict[str, npy.ArraySpec] = {}
         self._create = create
+        self._prefix = prefix
 
     def reducer_override(self, given: Any) -> Any:
         """Return how an object is written: a class and the state of one of its objects."""
@@ -228,7 +231,7 @@ class _Pickler(pickle.Pickler):
         if type(given) is np.ndarray:
             given = _Attribute("array", given)
         if isinstance(given, _Attribute):
-            name = f"{len(self.arrays):02}-{given.name}{npy.SUFFIX}"
+            name = f"{self._prefix}{len(self.arrays):02}-{given.name}{npy.SUFFIX}"
             with self._create(name) as file:
                 self.arrays[name] = npy.write_array(file, given.array)
             return name

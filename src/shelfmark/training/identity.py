@@ -32,11 +32,13 @@ COMMON = (
 )
 OF_CLASSIFIERS = (
     "arxiv/taxonomy.py",
+    "arxiv/text.py",
     "data/labels.py",
     "embeddings/sizes.py",
     "embeddings/static/encoder.py",
     "embeddings/static/vectors.py",
     "models/protocol.py",
+    "models/scope",
 )
 OF_ENCODERS = ("embeddings/protocol.py",)
 

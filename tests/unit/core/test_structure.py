@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from shelfmark.core import npy, structure
-from shelfmark.core.arrays import Array
+from shelfmark.core import structure
 from shelfmark.core.structure import CLASSES, Blob, Structured
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted.heads import LinearHead
 from shelfmark.models.boosted.scorers import Svm
+from tests.support.structures import Files, dump
 
 HEAD = b"\x80\x04\x8c\x1eshelfmark.models.boosted.heads\x8c\x0aLinearHead\x93"
 CALL = b"c__builtin__\neval\n"
-
-
-class Files(dict[str, bytes]):
-    """Files in memory, as a source of structures."""
-
-    specs: dict[str, npy.ArraySpec]
-
-    @contextmanager
-    def create(self, name: str) -> Iterator[io.BytesIO]:
-        file = io.BytesIO()
-        yield file
-        self[name] = file.getvalue()
-
-    def content(self, name: str) -> bytes:
-        if name not in self:
-            raise ShelfmarkError(f"{name}: there is no such file")
-        return self[name]
-
-    def array(self, name: str) -> Array:
-        return npy.view_array(self.content(name), self.specs[name])
-
-
-def dump(value: Any) -> tuple[bytes, Files]:
-    files = Files()
-    content, files.specs = structure.dump(value, files.create)
-    return content, files
 
 
 def load(content: bytes) -> Any:
@@ -80,7 +51,7 @@ def test_equal_values_give_equal_bytes_whatever_their_identity() -> None:
 
 
 def test_few_classes_may_stand_in_a_structure_and_all_are_ours() -> None:
-    assert len(CLASSES) < 17
+    assert len(CLASSES) < 18
     assert all(module.startswith("shelfmark.") for module, _ in CLASSES)
     for module, name in CLASSES:
         kind = getattr(__import__(module, fromlist=[name]), name)

@@ -142,10 +142,11 @@ def test_a_run_is_resumed_only_by_the_same_libraries(
 
 def test_the_key_covers_all_modules_that_fitting_imports() -> None:
     # These read and write files, name types or print: they compute no number of a model.
-    others = {"errors", "config.problems", "config.schema", "arxiv.text", "core.arrays",
+    others = {"errors", "config.problems", "config.schema", "core.arrays",
               "core.checks", "core.console", "core.disk", "core.environment", "core.files",
               "core.memory", "core.project",
-              "core.output.targets", "core.storage", "models.card", "artifacts.card",
+              "core.output.targets", "core.storage", "models.card", "models.verdicts",
+              "artifacts.card",
               "artifacts.aliases", "artifacts.digested", "artifacts.store", "artifacts.versions",
               "config.encoders", "embeddings.artifact", "embeddings.card", "embeddings.families",
               "embeddings.locate", "embeddings.protocol", "data.splits"}  # fmt: skip

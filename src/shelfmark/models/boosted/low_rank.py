@@ -220,7 +220,7 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
 
     def decision_function(self, features: sp.csr_matrix) -> Floats:
         """Return the scores, shape (papers, columns)."""
-        blocks = [self._scores(middle) for middle in self._middle(features)]
+        blocks = [self.scores_of(middle) for middle in self._middle(features)]
         return np.vstack(blocks) if blocks else np.zeros((0, self.shape[1]), np.float32)
 
     def parts(self, row: sp.csr_matrix) -> Floats:
@@ -230,7 +230,7 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
         for part, hidden, labels in self._layers():
             active = (middle[:, part] @ hidden)[0] > 0
             weights[part] += hidden[:, active] @ labels[active]
-        return np.asarray((row.data[:, None] * self._rows(row.indices)) @ weights, np.float32)
+        return np.asarray((row.data[:, None] * self.rows_of(row.indices)) @ weights, np.float32)
 
     def stages(self, chosen: Mask | None) -> dict[str, Stage]:
         """Return the fits of the members on the chosen papers, by their names in `states`."""
@@ -282,9 +282,14 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
         if self.scales_ is None:
             yield np.asarray(features @ self.terms_, np.float32)
         else:
-            yield from multiply(features, self._rows, len(self.terms_))
+            yield from multiply(features, self.rows_of, len(self.terms_))
 
-    def _scores(self, middle: Floats) -> Floats:
+    def scores_of(self, middle: Floats) -> Floats:
+        """Return the scores of sums of rows, shape (papers, columns).
+
+        Args:
+            middle: the sum of the rows of each paper's terms, shape (papers, members x size).
+        """
         scores = middle @ self.labels_ + self.intercept_
         for part, hidden, labels in self._layers():
             scores += np.maximum(middle[:, part] @ hidden, 0) @ labels
@@ -299,8 +304,8 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
             units = slice(member * self.hidden, (member + 1) * self.hidden)
             yield part, self.hidden_[part], self.hidden_labels_[units]
 
-    def _rows(self, terms: Array) -> Floats:
-        """Return the vectors of some terms, shape (terms, size)."""
+    def rows_of(self, terms: Array) -> Floats:
+        """Return the vectors of some terms, shape (terms, members x size)."""
         rows = self.terms_[terms].astype(np.float32, copy=False)
         if self.scales_ is not None:
             rows.reshape(len(terms), self.members, self.size)[:] *= self.scales_[terms][:, :, None]

@@ -77,10 +77,10 @@ class ValidationPapers:
         workers = memory.fitting_processes(budget, needed)
         numbers = range(len(self.kept))
         if len(numbers) < WORTH_SHARING or workers < 2:
-            return _stack_rows([features.transform(steps, self._texts(n)) for n in numbers])
+            return stack_rows([features.transform(steps, self._texts(n)) for n in numbers])
         with tempfile.TemporaryDirectory(prefix="shelfmark-") as folder:
             work = partial(_transform_in_process, _StepFiles.write(steps, Path(folder)), self)
-            return _stack_rows(list(parallel.map_in_order(work, numbers, workers)))
+            return stack_rows(list(parallel.map_in_order(work, numbers, workers)))
 
     def texts(self, chosen: slice) -> list[str]:
         """Return the texts of the chosen ones of the kept papers."""
@@ -129,7 +129,7 @@ def _transform_in_process(
         return features.transform(steps.open_once(), papers._texts(number))
 
 
-def _stack_rows(blocks: list[sp.csr_matrix]) -> sp.csr_matrix:
+def stack_rows(blocks: list[sp.csr_matrix]) -> sp.csr_matrix:
     """Return the rows of all blocks, which are removed one by one: no two copies are in memory."""
     shape = sum(block.shape[0] for block in blocks), blocks[0].shape[1]
     sizes = np.concatenate([np.diff(block.indptr) for block in blocks])

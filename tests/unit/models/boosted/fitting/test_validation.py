@@ -43,7 +43,7 @@ def test_processes_transform_as_this_process_does(
 def test_blocks_are_stacked_and_freed() -> None:
     matrix = sp.random(30, 9, 0.3, "csr", np.float32, np.random.default_rng(0))
     blocks = [matrix[:7], matrix[7:7], matrix[7:]]
-    stacked = validation._stack_rows(blocks)
+    stacked = validation.stack_rows(blocks)
     assert blocks == []
     assert (stacked != matrix).nnz == 0
     assert stacked.dtype == np.float32
