@@ -356,6 +356,7 @@ class PredictConfig(Strict):
     """When an answer may be acted on."""
 
     min_precision: float = Field(gt=0, lt=1)
+    likely_precision: float = Field(gt=0, lt=1)
 
 
 class TrackingConfig(Strict):
@@ -438,11 +439,16 @@ class Config(TrainingSettings):
         return self
 
 
+# Keys that cards of older models lack: section, key, and what it was where it did not exist.
+ADDED_KEYS = (("model", "kind", BOOSTED), ("predict", "likely_precision", 0.8))
+
+
 def with_present_keys(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration of an older model card, keys renamed as in `RENAMED_KEYS`."""
+    """Return the configuration of an older model card, keys renamed and added as above."""
     values = copy.deepcopy(values)
-    if isinstance(values.get("model"), dict):
-        values["model"].setdefault("kind", BOOSTED)
+    for part, key, default in ADDED_KEYS:
+        if isinstance(values.get(part), dict):
+            values[part].setdefault(key, default)
     for old, new in RENAMED_KEYS.items():
         *path, key = old.split(".")
         section: Any = values

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from functools import partial
 from pathlib import Path
 
@@ -14,17 +14,19 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from shelfmark.core import console, files, memory, parallel
-from shelfmark.core.arrays import Floats, Ints
+from shelfmark.core.arrays import Array, Floats, Ints
 from shelfmark.data.splits import PaperGroups, as_groups
 from shelfmark.models import artifact
 from shelfmark.models.artifact import Model
 from shelfmark.models.confidence import Answers
+from shelfmark.models.scope.detector import Evidence
+from shelfmark.models.verdicts import are_short
 
 BATCH = 2048  # papers
 MODEL_BYTES = 500 << 20  # of memory, for a batch and what a process does not share with others
 WORTH_SHARING = 4  # groups of papers: fewer do not repay the start of processes
 
-Predict = Callable[[list[str]], tuple[Floats, Floats]]
+Predicted = tuple[Floats, Floats, Array, Evidence | None]  # of the texts of a group
 
 
 def predict_papers(
@@ -49,12 +51,15 @@ def predict_papers(
     lists = np.empty((total, len(targets.listed)), np.float32)
     numbers: list[Ints] = []
     membership, named, among = [], [], []
+    short, evidence = [], []
     row = 0
     with (
         console.progress("predicting", total) as bar,
         contextlib.closing(_predict_groups(model, groups, budget)) as predicted,
     ):
-        for number, (own, others) in enumerate(predicted):
+        for number, (own, others, brief, found) in enumerate(predicted):
+            short.append(brief)
+            evidence.append(found)
             probabilities[row : row + len(own)], lists[row : row + len(own)] = own, others
             row += len(own)
             table = groups.read_group(number, ["label", "categories"])
@@ -65,28 +70,31 @@ def predict_papers(
             named.append([len(names) for names in sets])
             among.append([name in names for name, names in zip(given, sets, strict=True)])
             bar.advance(len(own))
+    empty = np.zeros(0, np.int64)
     return Answers(
         targets.classes,
         probabilities,
-        np.concatenate(numbers),
+        np.concatenate([empty, *numbers]),
         targets.listed,
         lists,
-        np.concatenate(membership),
-        np.concatenate(named).astype(np.int64),
-        np.concatenate(among).astype(np.bool_),
+        np.concatenate([np.zeros((0, len(targets.listed)), np.uint8), *membership]),
+        np.concatenate([empty, *named]).astype(np.int64),
+        np.concatenate([empty, *among]).astype(np.bool_),
+        np.concatenate([empty, *short]).astype(np.bool_),
+        Evidence.join([one for one in evidence if one is not None]) if model.scope else None,
     )
 
 
 def _predict_groups(
     model: Model, groups: PaperGroups, budget: int | None
-) -> Generator[tuple[Floats, Floats], None, None]:
-    """Yield the probabilities of the papers of each group, by classes and listed categories."""
+) -> Generator[Predicted, None, None]:
+    """Yield what the model says of the papers of each group."""
     numbers = range(len(groups.groups))
     most = memory.budget_bytes(None) if budget is None else budget
     workers = memory.fitting_processes(most, MODEL_BYTES)
     if len(numbers) < WORTH_SHARING or workers < 2:
         for number in numbers:
-            yield _predict_group(model.probabilities, groups, number)
+            yield _predict_group(model, groups, number)
         return
     with tempfile.TemporaryDirectory(prefix="shelfmark-") as folder:
         opened = Path(folder) / model.version
@@ -97,16 +105,19 @@ def _predict_groups(
         yield from parallel.map_in_order(work, numbers, workers)
 
 
-def _predict_group(predict: Predict, groups: PaperGroups, number: int) -> tuple[Floats, Floats]:
+def _predict_group(model: Model, groups: PaperGroups, number: int) -> Predicted:
     texts = groups.read_group(number, ["text"])["text"].to_pylist()
-    parts = [predict(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
-    own, others = (np.concatenate(blocks) for blocks in zip(*parts, strict=True))
-    return own, others
+    batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
+    own, others = (
+        np.concatenate(blocks)
+        for blocks in zip(*(model.probabilities(batch) for batch in batches), strict=True)
+    )
+    return own, others, are_short(texts), model.scope.weigh(texts) if model.scope else None
 
 
-def _predict_in_process(folder: Path, groups: PaperGroups, number: int) -> tuple[Floats, Floats]:
+def _predict_in_process(folder: Path, groups: PaperGroups, number: int) -> Predicted:
     with threadpool_limits(1):  # the others have the other cores
-        return _predict_group(_open_once(folder).probabilities, groups, number)
+        return _predict_group(_open_once(folder), groups, number)
 
 
 @functools.cache

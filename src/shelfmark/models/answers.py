@@ -14,7 +14,8 @@ from shelfmark.core.arrays import Floats
 from shelfmark.data import labels
 from shelfmark.models import confidence
 from shelfmark.models.artifact import Model
-from shelfmark.models.card import ModelCard
+from shelfmark.models.judgement import Judgement, Listed, doubt_author, judge_texts
+from shelfmark.models.verdicts import VERDICTS, ScopeName, Verdict, VerdictName
 
 Ranked = list[tuple[int, float]]  # the numbers of classes and their probabilities, best first
 
@@ -57,13 +58,17 @@ class Rank:
 
 @dataclass
 class CrossList:
-    """A category suggested as a cross-list, and its probability."""
+    """A category that fits too: is the paper also listed under it?"""
 
     category: str
     name: str
     """The category's name at arXiv."""
     probability: float
-    """The probability that the paper is listed under the category too."""
+    """The probability that the paper is listed under the category, as its primary one or beside
+    it. A paper may have several categories, so that these do not add up to one."""
+    primary: float | None
+    """The category's probability as the primary one, as the ranking has it, and never more; null
+    if the model has no such class."""
 
 
 @dataclass
@@ -103,7 +108,7 @@ class AuthorCategory:
     name: str
     """The category's name at arXiv."""
     known: bool
-    """Whether the model has a class for the category."""
+    """Whether the model has a class for the category; if not, the answer is never sure."""
     agrees: bool
     """Whether that class is the most probable one."""
     probability: float | None
@@ -133,13 +138,28 @@ class Answer:
     """The group of that archive; null if the category's papers belong to several groups, or if the
     archive is newer than the taxonomy."""
     confidence: float
-    """The probability of the category."""
+    """The probability of the category as the paper's primary one."""
     confident: bool
-    """Whether that is enough to act on, by the model's thresholds."""
+    """Whether the answer may be acted on: whether the verdict is `sure`."""
+    verdict: VerdictName
+    """How the answer is graded: `sure` keeps the precision that the model was trained for, `likely`
+    a lower one, `open` none. It is `open` unless the scope is `in`."""
+    precision: float | None
+    """The share of the answers with this verdict that were right on validation; null out of scope,
+    and where it is not known."""
+    listed: Listed | None
+    """The verdict on the category as one of the paper's, first or cross-listed; null for a model
+    of an older release."""
+    scope: ScopeName
+    """Whether the text is a paper for this model: `in`, `doubtful` or `outside`."""
+    reason: str | None
+    """Why the scope is not `in`, in words."""
+    sentence: str
+    """The verdict for people: what was measured, or why the text is out of scope."""
     ranking: list[Rank]
-    """The most probable categories, best first."""
+    """The most probable primary categories, best first."""
     cross_lists: list[CrossList]
-    """At most two other categories under which the paper may be listed too."""
+    """What fits too: at most two other categories under which the paper may be listed."""
     why: Explanation | None = None
     """The words that decided, if the request has `explain`."""
     primary: AuthorCategory | None = None
@@ -171,32 +191,46 @@ def answer_queries(model: Model, queries: Sequence[PaperQuery]) -> list[Answer]:
         return []
     texts = [model.text(query.title, query.abstract) for query in queries]
     probabilities, lists = model.probabilities(texts)
-    thresholds = model.card.limits
-    limits = [thresholds.confident_from[label] for label in model.classes]
-    confident = confidence.confident(probabilities, limits).tolist()
+    judged = judge_texts(model, texts, probabilities)
     rankings = _rankings(probabilities, _places_needed(queries, len(model.classes)))
-    cross_lists = _cross_lists(lists, model.card, thresholds.cross_lists_from)
-    version = model.version
-    answers = []
-    for query, text, row, sure, suggested in zip(
-        queries, texts, rankings, confident, cross_lists, strict=True
-    ):
-        number, probability = row[0]
-        answer = Answer(
-            *model.shelves[number],
-            probability,
-            sure,
-            _ranking(model, row[: query.top_k]),
-            suggested,
-            model=version,
-        )
-        if query.explain:
-            answer.why = explain_text(model, text, answer.category)
-        if query.primary is not None:
-            answer.primary = _author_category(model, query.primary, row, query.top_k)
-        answer.id = query.id
-        answers.append(answer)
-    return answers
+    cross_lists = _cross_lists(model, lists, probabilities)
+    columns = zip(queries, texts, rankings, judged, cross_lists, strict=True)
+    return [_answer(model, *column) for column in columns]
+
+
+def _answer(
+    model: Model,
+    query: PaperQuery,
+    text: str,
+    row: Ranked,
+    judgement: Judgement,
+    suggested: list[CrossList],
+) -> Answer:
+    """Return the answer to a query, from what the model says of its text."""
+    own = None
+    if query.primary is not None:
+        own = _author_category(model, query.primary, row, query.top_k)
+        if not own.known:
+            judgement = doubt_author(judgement, own.category)
+    number, probability = row[0]
+    shelf = model.shelves[number]
+    return Answer(
+        *shelf,
+        probability,
+        judgement.verdict == VERDICTS[Verdict.SURE],
+        judgement.verdict,
+        judgement.precision,
+        judgement.listed,
+        judgement.scope,
+        judgement.reason,
+        judgement.sentence,
+        _ranking(model, row[: query.top_k]),
+        suggested,
+        explain_text(model, text, shelf.category) if query.explain else None,
+        own,
+        query.id,
+        model=model.version,
+    )
 
 
 def explain_text(model: Model, text: str, category: str) -> Explanation | None:
@@ -259,15 +293,18 @@ def _author_category(model: Model, category: str, row: Ranked, top_k: int) -> Au
     )
 
 
-def _cross_lists(lists: Floats, card: ModelCard, least: float | None) -> list[list[CrossList]]:
+def _cross_lists(model: Model, lists: Floats, probabilities: Floats) -> list[list[CrossList]]:
     """Return the suggested cross-lists of each paper, the most probable first."""
     suggested: list[list[CrossList]] = [[] for _ in lists]
+    card, least = model.card, model.card.limits.cross_lists_from
     if least is not None:
         rows, columns = np.nonzero(confidence.select_cross_lists(lists, least))
         order = np.lexsort((columns, -lists[rows, columns], rows))
         values = lists[rows, columns].astype(np.float64).round(6)
         for place in order.tolist():
-            name = card.listed[columns[place]]
-            cross_list = CrossList(name, card.name_of(name), float(values[place]))
-            suggested[rows[place]].append(cross_list)
+            row, name = rows[place], card.listed[columns[place]]
+            number = model.numbers.get(name)
+            first = None if number is None else round(float(probabilities[row, number]), 6)
+            cross_list = CrossList(name, card.name_of(name), float(values[place]), first)
+            suggested[row].append(cross_list)
     return suggested

@@ -1,6 +1,7 @@
 """A trained model on disk: written atomically, opened only if versions and digests match.
 
-A folder `models/<name>/` holds `card.json`, the files of the classifier's family,
+A folder `models/<name>/` holds `card.json`, the files of the classifier's family, those of the
+scope detector,
 `reference.parquet` (reference statistics of validation, for drift detection) and `MODEL_CARD.md`
 (for people). The card holds the SHA-256 of each file, and the type and shape of each array; its own
 SHA-256, the digest of the model, is recorded by the aliases, such as `models/latest`.
@@ -31,6 +32,7 @@ from shelfmark.errors import ShelfmarkError, one_line
 from shelfmark.models.card import FORMAT, ModelCard
 from shelfmark.models.families import family_of
 from shelfmark.models.protocol import Classifier, Family
+from shelfmark.models.scope.detector import DETECTOR, ScopeDetector, open_detector
 
 CARD = "card.json"
 REFERENCE, ABOUT = "reference.parquet", "MODEL_CARD.md"
@@ -62,11 +64,13 @@ class Model:
         classifier: of any family.
         card: its card, for programs.
         about: the model card for people, in Markdown; empty if the artifact has none.
+        scope: tells papers of the model from other texts; None of older models.
     """
 
     classifier: Classifier
     card: ModelCard
     about: str = ""
+    scope: ScopeDetector | None = None
 
     @property
     def version(self) -> str:
@@ -82,6 +86,11 @@ class Model:
     def classes(self) -> list[str]:
         """The labels, in the order of the probabilities' columns."""
         return self.card.labels
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The column of each label."""
+        return {label: number for number, label in enumerate(self.classes)}
 
     def text(self, title: str, abstract: str) -> str:
         """Return the text of a paper, cleaned as the model's training papers were."""
@@ -153,6 +162,8 @@ def write_files(model: Model, folder: Path) -> None:
         OSError: the disk does not take them.
     """
     arrays = model.classifier.save(folder)
+    if model.scope is not None:
+        arrays |= model.scope.save(folder)
     if model.about:
         (folder / ABOUT).write_text(model.about, encoding="utf-8")
     digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
@@ -264,6 +275,7 @@ def load(folder: Path, threads: int | None = None, digest: str = "") -> Model:
     try:
         classifier = family_of(card.kind).load(opened, card, threads)
         about = read_about(opened)
+        scope = open_detector(opened, card.labels) if DETECTOR in opened else None
     except ShelfmarkError as error:
         line = f"{opened.folder}: {error}"
         raise ShelfmarkError(line if AGAIN in line else f"{line}; {AGAIN}") from error
@@ -271,7 +283,7 @@ def load(folder: Path, threads: int | None = None, digest: str = "") -> Model:
         line = f"{opened.folder} cannot be opened: {one_line(error)}"
         line += "" if isinstance(error, MemoryError) else f"; {AGAIN}"
         raise ShelfmarkError(line) from error
-    return Model(classifier, card, about)
+    return Model(classifier, card, about, scope)
 
 
 def read_about(opened: DigestedFiles) -> str:

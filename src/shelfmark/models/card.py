@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal, Self, get_type_hints
 
 import orjson
@@ -30,6 +30,7 @@ from shelfmark.arxiv import taxonomy
 from shelfmark.config.schema import VERSION, Config, with_present_keys
 from shelfmark.core.npy import ArraySpec
 from shelfmark.errors import ShelfmarkError
+from shelfmark.models.verdicts import Probability, VerdictLimits
 
 FORMAT: Literal[2] = 2  # of an artifact; those of format 1 had all of the pipeline in one pickle
 MOST_CLASSES = 1000  # arXiv has 150 categories
@@ -37,9 +38,6 @@ MOST_CLASSES = 1000  # arXiv has 150 categories
 # The keys without which a model cannot be served and compared.
 REQUIRED = ("name", "created", "config", "data", "classes", "listed", "thresholds", "metrics",
             "versions", "files")  # fmt: skip
-
-
-Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -57,9 +55,12 @@ class Thresholds:
     """When an answer may be acted on.
 
     Args:
-        min_precision: share of the confident answers to validation that is right.
-        confident_from: for each class the least probability of a confident answer, None for never.
+        min_precision: share of the sure answers to validation that is right.
+        confident_from: for each class the least probability of a sure answer to an abstract, None
+            for never.
         cross_lists_from: the least probability of a suggested cross-list, None to suggest none.
+        verdicts: the limits of all verdicts; None of older models, which grade by the probability
+            alone.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -67,6 +68,14 @@ class Thresholds:
     min_precision: Probability
     confident_from: dict[Text, Probability | None]
     cross_lists_from: Probability | None
+    verdicts: VerdictLimits | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the thresholds as `card.json` holds them."""
+        values = asdict(self)
+        if self.verdicts is None:
+            del values["verdicts"]
+        return values
 
 
 def _check_config(values: Any) -> Any:
@@ -223,6 +232,10 @@ class ModelCard:
             raise ShelfmarkError("classes and listed should each name a category once")
         if self.thresholds is not None and [*self.thresholds.confident_from] != labels:
             raise ShelfmarkError("thresholds.confident_from should name the classes in their order")
+        limits = self.thresholds and self.thresholds.verdicts
+        for question in (limits.primary, limits.listed) if limits else ():
+            if [*question.offsets] != labels:
+                raise ShelfmarkError("thresholds.verdicts should name the classes in their order")
         if not self.arrays.keys() <= self.files.keys():
             raise ShelfmarkError("arrays should be among the files")
         custom = self.config.get("data", {}).get("labels")
@@ -246,7 +259,7 @@ class ModelCard:
             **({"text_cleaning": self.text_cleaning} if self.text_cleaning else {}),
             **self.details,
             "seconds": self.seconds,
-            **({"thresholds": vars(self.thresholds)} if self.thresholds else {}),
+            **({"thresholds": self.thresholds.to_json()} if self.thresholds else {}),
             "metrics": self.metrics,
             "versions": self.versions,
             "files": self.files,

@@ -1,17 +1,19 @@
-"""When an answer may be acted on: thresholds chosen on validation, precision against coverage."""
+"""The answers of a model beside the truth: precision against coverage, suggested cross-lists."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from shelfmark.core.arrays import Floats, Indicator, Ints
-from shelfmark.models.card import Thresholds
+from shelfmark.models.scope.detector import Evidence
 
 MOST_LISTS = 2  # cross-lists a paper: more are rarely appropriate (arXiv's help)
 POINTS = 20  # of the curve
+TENTHS = 10
 BLOCK = 1 << 14  # papers that are sorted at a time
 
 
@@ -28,6 +30,8 @@ class Answers:
         membership: which of them each paper names, same shape.
         named: how many categories each paper names, by their labels.
         among: whether the class given is one of them.
+        short: whether the text has fewer words than an abstract.
+        evidence: what speaks for each text being a paper of the model; None of an older model.
     """
 
     classes: tuple[str, ...]
@@ -38,11 +42,28 @@ class Answers:
     membership: Indicator
     named: Ints
     among: np.ndarray[Any, np.dtype[np.bool_]]
+    short: np.ndarray[Any, np.dtype[np.bool_]]
+    evidence: Evidence | None
+
+    @cached_property
+    def best(self) -> Ints:
+        """The number of the most probable class of each paper, shape (papers,)."""
+        return np.asarray(self.probabilities.argmax(axis=1))
+
+    @cached_property
+    def confidence(self) -> Floats:
+        """The probability of that class, shape (papers,)."""
+        return np.asarray(self.probabilities.max(axis=1))
+
+    @property
+    def right(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Whether it is the true class of each paper, shape (papers,)."""
+        return np.asarray(self.best == self.targets)
 
     @property
     def given(self) -> list[str]:
         """The most probable class of each paper."""
-        return [self.classes[number] for number in self.probabilities.argmax(axis=1)]
+        return [self.classes[number] for number in self.best]
 
     @property
     def others(self) -> Ints:
@@ -50,59 +71,15 @@ class Answers:
         return self.named - self.among
 
 
-def choose_thresholds(answers: Answers, min_precision: float) -> Thresholds:
-    """Choose on validation when an answer is confident and a cross-list is suggested.
+def coverage(scores: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> list[dict[str, float]]:
+    """Return the precision of the answers of the highest scores, for 5 % of them to all.
 
     Args:
-        answers: to the papers of validation.
-        min_precision: share of the confident answers that is to be right.
+        scores: of each answer, higher for a better one.
+        right: which answers are right.
     """
-    limits = thresholds(answers.targets, answers.probabilities, min_precision)
-    threshold = None
-    if answers.listed:
-        threshold = list_threshold(answers.lists, answers.membership, answers.others)
-    return Thresholds(min_precision, dict(zip(answers.classes, limits, strict=True)), threshold)
-
-
-def thresholds(targets: Ints, probabilities: Floats, min_precision: float) -> list[float | None]:
-    """Return for each class the lowest confidence from which its answers are precise enough.
-
-    Among papers given the class, the longest run of the most confident ones is taken whose
-    precision is at least `min_precision`. It is estimated as (right + 1) / (papers + 2), so that a
-    few lucky papers do not make a class trustworthy (the rule of succession).
-
-    Args:
-        targets: the true class of each paper, -1 for one that is no class.
-        probabilities: shape (papers, classes).
-        min_precision: share of the confident answers that is to be right.
-
-    Returns:
-        One threshold a class, None where no confidence is enough.
-    """
-    best, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    result: list[float | None] = []
-    for number in range(probabilities.shape[1]):
-        given = np.flatnonzero(best == number)
-        given = given[np.argsort(-confidence[given], kind="stable")]
-        right = np.cumsum(targets[given] == number)
-        precise = (right + 1) / (np.arange(len(given)) + 3) >= min_precision
-        # Papers of equal confidence stand or fall together.
-        last = np.append(confidence[given][1:] < confidence[given][:-1], True)[: len(given)]
-        ends = np.flatnonzero(precise & last)
-        result.append(float(confidence[given][ends[-1]]) if len(ends) else None)
-    return result
-
-
-def confident(probabilities: Floats, limits: list[float | None]) -> np.ndarray[Any, Any]:
-    """Return whether each paper's most probable class is probable enough to act on."""
-    needed = np.array([2.0 if limit is None else limit for limit in limits])
-    return np.asarray(probabilities.max(axis=1) >= needed[probabilities.argmax(axis=1)])
-
-
-def coverage(targets: Ints, probabilities: Floats) -> list[dict[str, float]]:
-    """Return the precision of the most confident papers, for shares of them from 5 % to all."""
-    order = np.argsort(-probabilities.max(axis=1), kind="stable")
-    right = np.cumsum((probabilities.argmax(axis=1) == targets)[order])
+    order = np.argsort(-scores, kind="stable")
+    right = np.cumsum(right[order])
     counts = [max(1, round(len(order) * (step + 1) / POINTS)) for step in range(POINTS)]
     return [
         {"coverage": count / len(order), "precision": float(right[count - 1] / count)}
@@ -166,6 +143,29 @@ def list_figures(
         threshold: least probability of a suggestion.
     """
     return _Suggestions.of(lists, membership, others).figures(threshold)
+
+
+def suggestion_bins(
+    lists: Floats, membership: Indicator, threshold: float
+) -> list[dict[str, float]]:
+    """Return how often the suggestions of each tenth of probability came true.
+
+    Args:
+        lists: probability of each listed category, shape (papers, listed).
+        membership: which of them each paper names.
+        threshold: least probability of a suggestion.
+    """
+    chosen = select_cross_lists(lists, threshold)
+    given, came_true = lists[chosen], membership[chosen]
+    tenth = np.minimum((given * TENTHS).astype(np.int64), TENTHS - 1)
+    return [
+        {
+            "promised": float(given[tenth == number].mean()),
+            "kept": float(came_true[tenth == number].mean()),
+            "suggestions": int((tenth == number).sum()),
+        }
+        for number in np.unique(tenth)
+    ]
 
 
 def list_threshold(lists: Floats, membership: Indicator, others: Ints) -> float:

@@ -35,8 +35,11 @@ WRITABLE = (
     f"with {', '.join(COMPRESSORS)}, and {PARQUET}"
 )
 # The columns of a table. The nested ones are JSON in CSV and TSV, lists and structs in Parquet.
-FLAT = ("line", "id", "category", "name", "archive", "group", "confidence", "confident",
-        "second_category", "second_confidence", "error")  # fmt: skip
+FLAT = (
+    "line", "id", "category", "name", "archive", "group", "confidence", "confident", "verdict",
+    "precision", "scope", "reason", "listed_verdict", "sentence", "second_category",
+    "second_confidence", "error",
+)  # fmt: skip
 NESTED = ("ranking", "cross_lists", "why")
 
 Line = dict[str, Any]  # as it is written as JSON: a prediction, or an error in its place
@@ -130,6 +133,7 @@ def _row(line: Line) -> Line:
     if len(ranking := row.get("ranking", [])) > 1:
         row["second_category"] = ranking[1]["category"]
         row["second_confidence"] = ranking[1]["probability"]
+    row["listed_verdict"] = (row.pop("listed", None) or {}).get("verdict")
     return row
 
 
@@ -147,7 +151,7 @@ def _schema(columns: Sequence[str]) -> pa.Schema:
 
     text, number = pa.string(), pa.float64()
     rank = {"category": text, "name": text, "group": text, "probability": number}
-    cross_list = {"category": text, "name": text, "probability": number}
+    cross_list = {"category": text, "name": text, "probability": number, "primary": number}
     word = {"word": text, "weight": number, "places": pa.list_(pa.list_(pa.int64()))}
     why = {"category": text, "margin": number, "base": number,
            "words": pa.list_(pa.struct(word)), "rest": number, "text": text}  # fmt: skip
@@ -155,6 +159,7 @@ def _schema(columns: Sequence[str]) -> pa.Schema:
         "line": pa.int64(),
         "confidence": number,
         "confident": pa.bool_(),
+        "precision": number,
         "second_confidence": number,
         "ranking": pa.list_(pa.struct(rank)),
         "cross_lists": pa.list_(pa.struct(cross_list)),

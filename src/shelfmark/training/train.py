@@ -23,14 +23,15 @@ from shelfmark.core.project import checkout
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import Splits
 from shelfmark.evaluation import evaluate, model_card
-from shelfmark.evaluation.predicting import predict_papers
 from shelfmark.evaluation.records import EvaluationReport, Scores
-from shelfmark.models import artifact, confidence
+from shelfmark.models import artifact
 from shelfmark.models.card import ClassLabel, ModelCard
 from shelfmark.models.families import family_of
 from shelfmark.models.protocol import Fitted, RoundCallback
+from shelfmark.models.scope.detector import ScopeDetector
+from shelfmark.models.scope.fit import fit_detector
 from shelfmark.monitoring import reference
-from shelfmark.training import identity, tracking
+from shelfmark.training import identity, tracking, verdicts
 from shelfmark.training.names import reserve_name
 from shelfmark.training.saved_runs import complete_saved_run
 
@@ -130,14 +131,32 @@ def fit_and_measure(
     family = family_of(settings.model.kind)
     papers = splits.file("train"), splits.file("validation")
     fitted = family.fit(settings, *papers, callback, checkpoint, engine)
-    model = artifact.Model(fitted.classifier, build_card(settings, name, key, splits, fitted))
-    answers = predict_papers(model, splits.file("validation"), _budget(settings))
-    thresholds = confidence.choose_thresholds(answers, settings.predict.min_precision)
-    model = dataclasses.replace(model, card=dataclasses.replace(model.card, thresholds=thresholds))
-    scores = evaluate.score_answers(answers, model)
+    card = build_card(settings, name, key, splits, fitted)
+    scope = checkpoint.compute_once(
+        "scope", lambda: fit_scope(settings, splits, fitted, _budget(settings))
+    )
+    model = artifact.Model(fitted.classifier, card, scope=scope)
+    seen = verdicts.answer_validation(model, splits, _budget(settings))
+    thresholds = verdicts.choose_thresholds(seen, settings.predict)
+    model = dataclasses.replace(model, card=dataclasses.replace(card, thresholds=thresholds))
+    scores = evaluate.score_answers(seen.own, model)
     card = dataclasses.replace(model.card, metrics={"validation": scores.headline()})
     about = model_card.render_model_card(card, scores)
     return dataclasses.replace(model, card=card, about=about), scores
+
+
+def fit_scope(
+    settings: Config, splits: Splits, fitted: Fitted, budget: int | None
+) -> ScopeDetector:
+    """Fit what tells papers of a model from other texts."""
+    return fit_detector(
+        fitted.classes,
+        splits.file("train"),
+        splits.outside("train"),
+        settings.data.maths,
+        settings.seed,
+        memory.budget_bytes(None) if budget is None else budget,
+    )
 
 
 def _budget(settings: Config) -> int | None:

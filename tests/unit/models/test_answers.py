@@ -15,6 +15,7 @@ from shelfmark.arxiv import taxonomy
 from shelfmark.data.sources import sample
 from shelfmark.models import answers, artifact
 from shelfmark.models.answers import PaperQuery
+from shelfmark.models.verdicts import SHORT
 
 ROBOT = "We train a robot arm for grasping with motion planning."
 GALAXY = "Star formation and dust in a galaxy with a massive halo."
@@ -27,7 +28,8 @@ def papers() -> list[tuple[str, str]]:
 def cautious(model: artifact.Model, **changes: Any) -> artifact.Model:
     """Return the model with other thresholds on its card."""
     thresholds = dataclasses.replace(model.card.limits, **changes)
-    return artifact.Model(model.classifier, dataclasses.replace(model.card, thresholds=thresholds))
+    card = dataclasses.replace(model.card, thresholds=thresholds)
+    return dataclasses.replace(model, card=card)
 
 
 def test_an_answer_ranks_and_names(model: artifact.Model) -> None:
@@ -65,16 +67,39 @@ def test_words_of_the_title_count_for_more_than_the_same_words_in_the_abstract(
     assert chance("Galaxy halo", ROBOT) > chance("", f"Galaxy halo {ROBOT}")
 
 
-def test_an_answer_is_confident_from_the_probability_on_that_the_card_names(
+def test_an_answer_to_an_abstract_is_confident_from_the_probability_on_that_the_card_names(
     model: artifact.Model,
 ) -> None:
     limits = model.card.limits.confident_from
-    assert set(limits) == set(model.classes)
-    result = answers.answer_papers(model, papers())
-    for answer in result:
+    assert list(limits) == model.classes
+    inside = 0
+    for paper, answer in zip(papers(), answers.answer_papers(model, papers()), strict=True):
         limit = limits[answer.category]
-        assert answer.confident == (limit is not None and answer.confidence >= limit - 1e-6)
+        assert answer.confident == (answer.verdict == "sure")
+        if answer.scope != "in":
+            assert not answer.confident
+        elif len(model.text(*paper).split()) >= SHORT:
+            inside += 1
+            reached = limit is not None and answer.confidence >= limit
+            assert answer.confident == reached or abs(answer.confidence - (limit or 0)) < 2e-6
+    assert inside > 100
+
+
+def test_verdicts_scopes_and_shares_are_those_of_the_card(model: artifact.Model) -> None:
+    limits = model.card.limits.verdicts
+    assert limits is not None
+    result = answers.answer_papers(model, [*papers(), ("", ""), ("Title only", "")])
+    for answer in result:
+        if answer.scope == "in":
+            assert answer.reason is None
+            assert answer.listed is not None
+            assert answer.precision == limits.primary.kept[answer.verdict]
+            assert answer.listed.precision == limits.listed.kept[answer.listed.verdict]
+        else:
+            assert (answer.verdict, answer.precision) == ("open", None)
+            assert answer.sentence.endswith(f": {answer.reason}.")
     assert {answer.confident for answer in result} == {True, False}
+    assert len({answer.scope for answer in result}) > 1
 
 
 @pytest.mark.parametrize("least", [0.02, 0.2])
@@ -82,20 +107,43 @@ def test_cross_lists_are_the_two_most_probable_other_categories_if_probable_enou
     model: artifact.Model, least: float
 ) -> None:
     texts = [model.text(*paper) for paper in papers()]
-    _, lists = model.probabilities(texts)
+    probabilities, lists = model.probabilities(texts)
     result = answers.answer_papers(cautious(model, cross_lists_from=least), papers())
-    for answer, row in zip(result, lists, strict=True):
+    for answer, row, ranked in zip(result, lists, probabilities, strict=True):
         best = [int(place) for place in np.argsort(-row)[:2] if row[place] >= least]
         assert answer.cross_lists == [
             answers.CrossList(
                 model.card.listed[place],
                 taxonomy.full_name(model.card.listed[place]),
                 pytest.approx(row[place], abs=1e-6),
+                pytest.approx(ranked[model.numbers[model.card.listed[place]]], abs=1e-6),
             )
             for place in best
         ]
         assert answer.category not in [one.category for one in answer.cross_lists]
     assert len({len(answer.cross_lists) for answer in result}) > 1
+
+
+def test_a_suggestion_is_at_least_as_probable_as_in_the_ranking(model: artifact.Model) -> None:
+    result = answers.answer_queries(
+        cautious(model, cross_lists_from=0.0), [PaperQuery(*paper, 99) for paper in papers()]
+    )
+    for answer in result:
+        ranked = {rank.category: rank.probability for rank in answer.ranking}
+        assert len(answer.cross_lists) == 2
+        for one in answer.cross_lists:
+            assert one.primary == ranked[one.category]
+            assert one.primary <= one.probability
+
+
+def test_a_suggested_category_that_is_no_class_has_no_probability_in_the_ranking(
+    model: artifact.Model,
+) -> None:
+    listed = [f"{name}x" for name in model.card.listed]
+    given = cautious(model, cross_lists_from=0.0)
+    given = dataclasses.replace(given, card=dataclasses.replace(given.card, listed=listed))
+    (answer,) = answers.answer_papers(given, [("", ROBOT)])
+    assert [one.primary for one in answer.cross_lists] == [None, None]
 
 
 def test_a_model_that_has_learnt_no_cross_lists_suggests_none(model: artifact.Model) -> None:
@@ -128,13 +176,15 @@ def test_a_new_category_of_the_author_is_one_that_the_model_does_not_know(
 def test_an_answer_is_written_without_what_was_not_asked_for(model: artifact.Model) -> None:
     queries = [PaperQuery("Robots", ROBOT), PaperQuery("", ROBOT, 2, True, "cs.AI", "7")]
     plain, full = answers.answer_queries(model, queries)
-    keys = ["category", "name", "archive", "group", "confidence", "confident", "ranking",
+    keys = ["category", "name", "archive", "group", "confidence", "confident", "verdict",
+            "precision", "listed", "scope", "reason", "sentence", "ranking",
             "cross_lists"]  # fmt: skip
     assert list(plain.to_json()) == [*keys, "model"]
     assert list(full.to_json()) == [*keys, "why", "primary", "id", "model"]
     assert plain.model == model.version
     written = orjson.loads(orjson.dumps(full.to_json()))
     assert list(written["ranking"][0]) == ["category", "name", "group", "probability"]
+    assert list(written["listed"]) == ["verdict", "precision"]
     assert list(written["why"]) == ["category", "margin", "base", "words", "rest", "text"]
     assert list(written["primary"]) == [
         "category", "name", "known", "agrees", "probability", "rank", "others",

@@ -65,7 +65,7 @@ def test_the_card_describes_the_model(model: artifact.Model) -> None:
     assert ClassLabel("cs.RO", "Robotics") in card.classes
     assert set(card.versions) == {"python", "scikit-learn", "xgboost", "numpy", "scipy"}
     assert {name for name in card.files if name not in card.arrays} == {
-        "pipeline.pkl", "booster.ubj", "reference.parquet", "MODEL_CARD.md"
+        "pipeline.pkl", "booster.ubj", "scope.pkl", "reference.parquet", "MODEL_CARD.md"
     }  # fmt: skip
     assert "04-svm-weights.npy" in card.arrays
     assert card.data.synthetic is True

@@ -101,6 +101,35 @@ def test_a_card_whose_parts_do_not_fit_together_is_refused(
         ModelCard.from_json(orjson.loads(OLDER.read_bytes()) | changes)
 
 
+def present(home: Path) -> dict[str, Any]:
+    values: dict[str, Any] = orjson.loads((home / "models" / "quick" / artifact.CARD).read_bytes())
+    return values
+
+
+@pytest.mark.parametrize("question", ["primary", "listed"])
+def test_verdicts_of_other_classes_are_refused(home: Path, question: str) -> None:
+    values = present(home)
+    offsets = values["thresholds"]["verdicts"][question]["offsets"]
+    offsets["cs.NW"] = offsets.pop("cs.RO")
+    with pytest.raises(ShelfmarkError, match=r"thresholds\.verdicts should name the classes"):
+        ModelCard.from_json(values)
+
+
+def test_limits_of_verdicts_that_are_no_numbers_are_refused(home: Path) -> None:
+    values = present(home)
+    values["thresholds"]["verdicts"]["scope"]["form"] = "high"
+    with pytest.raises(ShelfmarkError, match=r"thresholds\.verdicts\.scope\.form"):
+        ModelCard.from_json(values)
+
+
+def test_thresholds_of_an_older_model_have_no_verdicts(home: Path) -> None:
+    values = present(home)
+    del values["thresholds"]["verdicts"]
+    card = ModelCard.from_json(values)
+    assert card.limits.verdicts is None
+    assert card.to_json() == values
+
+
 def test_the_digest_of_a_card_is_the_sha256_of_its_file(home: Path) -> None:
     path = home / "models" / "quick" / artifact.CARD
     card = artifact.read_card(path.parent)

@@ -1,4 +1,4 @@
-"""The thresholds of confidence, against values computed by hand and by brute force."""
+"""Coverage and suggestions, against values computed by hand and by brute force."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STEPS = st.integers(0, 6)
 @st.composite
 def answered(draw: st.DrawFn) -> tuple[Any, Any]:
     """Return true classes, some of them unknown, and probabilities of papers."""
-    papers = draw(st.integers(0, 30))
+    papers = draw(st.integers(1, 30))
     raw = draw(arrays.arrays(np.int64, (papers, CLASSES), elements=STEPS)) + 1
     targets = draw(arrays.arrays(np.int64, papers, elements=st.integers(-1, CLASSES - 1)))
     return targets, (raw / raw.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -37,55 +37,31 @@ def suggestible(draw: st.DrawFn) -> tuple[Any, Any]:
     )
 
 
-@settings(max_examples=50, deadline=None)
-@given(answered(), st.sampled_from([0.3, 0.5, 0.6, 0.75]))
-def test_a_threshold_is_the_least_confidence_from_which_answers_are_precise_enough(
-    answers: tuple[Any, Any], min_precision: float
-) -> None:
-    targets, probabilities = answers
-    sure, best = probabilities.max(axis=1), probabilities.argmax(axis=1)
-    wanted = []
-    for number in range(CLASSES):
-        enough = []
-        for least in np.unique(sure[best == number]):
-            taken = (best == number) & (sure >= least)
-            if ((targets[taken] == number).sum() + 1) / (taken.sum() + 2) >= min_precision:
-                enough.append(float(least))
-        wanted.append(min(enough, default=None))
-    assert confidence.thresholds(targets, probabilities, min_precision) == wanted
-
-
-@settings(max_examples=50, deadline=None)
-@given(answered(), st.sampled_from([0.3, 0.6]))
-def test_the_answers_it_is_confident_of_are_as_precise_as_asked(
-    answers: tuple[Any, Any], min_precision: float
-) -> None:
-    targets, probabilities = answers
-    limits = confidence.thresholds(targets, probabilities, min_precision)
-    sure, best = confidence.confident(probabilities, limits), probabilities.argmax(axis=1)
-    for number, limit in enumerate(limits):
-        taken = sure & (best == number)
-        assert taken.any() == (limit is not None)
-        if limit is not None:
-            right = (targets[taken] == number).sum()
-            assert (right + 1) / (taken.sum() + 2) >= min_precision
-
-
-@pytest.mark.parametrize(("papers", "trusted"), [(17, False), (18, True)])
-def test_a_few_lucky_papers_do_not_make_a_class_trustworthy(papers: int, trusted: bool) -> None:
-    probabilities = np.tile(np.array([0.9, 0.1], np.float32), (papers, 1))
-    limits = confidence.thresholds(np.zeros(papers, int), probabilities, 0.95)
-    assert limits == [pytest.approx(0.9) if trusted else None, None]
-    assert confidence.confident(probabilities, limits).all() == trusted
-
-
 def test_coverage_of_a_small_case() -> None:
-    probabilities = np.array([[0.6, 0.4], [0.1, 0.9], [0.8, 0.2], [0.3, 0.7]], np.float32)
-    # By confidence: the second paper is right, the third wrong, the fourth right, the first wrong.
-    curve = confidence.coverage(np.array([-1, 1, 1, 1]), probabilities)
+    scores, right = np.array([0.6, 0.9, 0.8, 0.7], np.float32), np.array([0, 1, 0, 1], bool)
+    # By score: the second paper is right, the third wrong, the fourth right, the first wrong.
+    curve = confidence.coverage(scores, right)
     shares = {point["coverage"]: point["precision"] for point in curve}
     assert shares == {0.25: 1.0, 0.5: 0.5, 0.75: pytest.approx(2 / 3), 1.0: 0.5}
     assert len(curve) == 20
+
+
+def test_of_equal_scores_the_first_answers_are_covered_first() -> None:
+    right = np.array([1, 1, 0, 0], bool)
+    assert confidence.coverage(np.zeros(4, np.float32), right)[9]["precision"] == 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(answered())
+def test_coverage_is_the_precision_of_so_many_best_answers(answers: tuple[Any, Any]) -> None:
+    targets, probabilities = answers
+    right, scores = probabilities.argmax(axis=1) == targets, probabilities.max(axis=1)
+    curve = confidence.coverage(scores, right)
+    ranked = sorted(range(len(scores)), key=lambda number: -scores[number])
+    for point in curve:
+        taken = ranked[: round(point["coverage"] * len(ranked))]
+        assert point["precision"] == pytest.approx(right[taken].mean())
+    assert curve[-1]["coverage"] == 1
 
 
 @settings(max_examples=50, deadline=None)
@@ -141,6 +117,8 @@ def small(listed: tuple[str, ...]) -> Answers:
         membership=np.array([[1], [0], [0]], np.uint8)[:, : len(listed)],
         named=np.array([2, 1, 2]),
         among=np.array([True, True, False]),
+        short=np.zeros(3, np.bool_),
+        evidence=None,
     )
 
 
@@ -150,9 +128,8 @@ def test_the_categories_beside_the_class_given_are_counted() -> None:
     assert answers.others.tolist() == [1, 0, 2]
 
 
-def test_the_thresholds_name_the_trusted_classes_and_their_least_confidence() -> None:
-    chosen = confidence.choose_thresholds(small(("math.PR",)), 0.75)
-    assert chosen.min_precision == 0.75
-    assert chosen.confident_from == {"cs.AI": pytest.approx(0.8), "cs.CL": None}
-    assert chosen.cross_lists_from == 0.11  # from there on the one suggestion is right
-    assert confidence.choose_thresholds(small(()), 0.75).cross_lists_from is None
+def test_an_answer_is_the_most_probable_class_which_may_be_right() -> None:
+    answers = small(())
+    assert answers.best.tolist() == [0, 0, 1]
+    assert answers.confidence.tolist() == pytest.approx([0.9, 0.8, 0.7])
+    assert answers.right.tolist() == [True, True, False], "a label that is no class is never right"

@@ -19,6 +19,7 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate
 from shelfmark.evaluation.behaviour import check_behaviour
 from shelfmark.models import artifact, families, predict
+from shelfmark.models.scope.detector import DETECTOR, PREFIX
 from shelfmark.monitoring import reference
 from shelfmark.service.app import create_app
 from shelfmark.service.settings import Settings
@@ -54,7 +55,9 @@ def test_it_is_trained_measured_and_saved(folder: Path) -> None:
     assert card["words"] == 40
     assert "rounds" not in card
     assert set(card["versions"]) == {"python", "numpy"}
-    assert set(card["files"]) == {keyword_family.FILE, artifact.REFERENCE, artifact.ABOUT}
+    assert {name for name in card["files"] if not name.startswith(PREFIX)} == {
+        keyword_family.FILE, artifact.REFERENCE, artifact.ABOUT, DETECTOR
+    }  # fmt: skip
     assert card["metrics"]["validation"]["accuracy"] > 0.5
     assert card["thresholds"]["cross_lists_from"] is None
     about = (folder / artifact.ABOUT).read_text(encoding="utf-8")

@@ -11,7 +11,8 @@ import pytest
 
 from shelfmark.models.answers import PaperQuery, answer_queries
 from shelfmark.models.artifact import Model
-from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
+from shelfmark.models.traits import text_traits
+from shelfmark.monitoring.fingerprint import sketcher_for
 
 HOSTILE = {
     "known words": "robot arm grasping ", "one word": "a", "letters": "a ", "accents": "é ",

@@ -125,8 +125,9 @@ def test_parquet_has_lists_and_structs(
         ranking = line.get("ranking", [{}, {}])
         second = (ranking[1].get("category"), ranking[1].get("probability"))
         assert (row.pop("second_category"), row.pop("second_confidence")) == second
+        assert row.pop("listed_verdict") == line.get("listed", {}).get("verdict")
         assert {key: value for key, value in row.items() if value is not None} == {
-            key: value for key, value in line.items() if value is not None
+            key: value for key, value in line.items() if value is not None and key != "listed"
         }
 
 
@@ -163,7 +164,7 @@ def test_row_groups_bound_the_rows_that_are_held(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readers, "BATCH", 8)
-    monkeypatch.setattr(sinks, "GROUP_BYTES", 4000)
+    monkeypatch.setattr(sinks, "GROUP_BYTES", 8000)
     (tmp_path / "papers").write_text("\n".join([ROBOT, GALAXY] * 50))
     predict.predict_file(folder, str(tmp_path / "papers"), str(tmp_path / "out.parquet"))
     file = pq.ParquetFile(tmp_path / "out.parquet")

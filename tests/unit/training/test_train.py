@@ -16,8 +16,8 @@ from shelfmark.data import splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation import evaluate
 from shelfmark.evaluation.predicting import predict_papers
-from shelfmark.models import artifact, confidence
-from shelfmark.training import train
+from shelfmark.models import artifact
+from shelfmark.training import train, verdicts
 from tests.conftest import QUICK, paths_in
 
 
@@ -37,10 +37,28 @@ def test_the_figures_on_the_card_are_those_of_validation(home: Path, model: arti
 
 def test_the_thresholds_on_the_card_are_chosen_on_validation(model: artifact.Model) -> None:
     folder = Path(model.card.data.folder)
-    table = splits.open_splits(folder).read("validation")
-    chosen = confidence.choose_thresholds(predict_papers(model, table), 0.75)
-    assert model.card.thresholds == chosen
+    seen = verdicts.answer_validation(model, splits.open_splits(folder), None)
+    settings = load_config(QUICK).predict
+    assert model.card.thresholds == verdicts.choose_thresholds(seen, settings)
+    assert model.card.limits.min_precision == settings.min_precision == 0.75
+    assert model.card.limits.verdicts is not None
+    assert model.card.limits.verdicts.likely_precision == settings.likely_precision
     assert model.card.listed
+
+
+def test_verdicts_are_learnt_from_papers_titles_and_what_is_no_paper(
+    model: artifact.Model,
+) -> None:
+    opened = splits.open_splits(Path(model.card.data.folder))
+    seen, table = verdicts.answer_validation(model, opened, None), opened.read("validation")
+    assert seen.own.given == predict_papers(model, table).given
+    assert len(seen.titles.best) == table.num_rows
+    assert seen.titles.short.all()
+    assert not seen.own.short.all()
+    assert len(seen.strangers.best) == 0, "all categories of the sample are classes"
+    assert len(seen.made.best) == table.num_rows
+    assert not seen.made.right.any()
+    assert not seen.made.among.any()
 
 
 def test_training_twice_gives_the_same_predictions(home: Path, model: artifact.Model) -> None:
