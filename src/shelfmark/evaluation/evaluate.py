@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,14 +15,17 @@ from shelfmark.core import console, files, provenance
 from shelfmark.core.output.tables import Table
 from shelfmark.core.pages import render
 from shelfmark.data.splits import PaperGroups, Splits, as_groups, open_recorded_splits, read_rows
-from shelfmark.evaluation import charts, metrics
+from shelfmark.evaluation import charts, metrics, scope_scores
 from shelfmark.evaluation.baselines import MOST_PAPERS, run_baselines
 from shelfmark.evaluation.predicting import predict_papers
 from shelfmark.evaluation.records import (
     ClassScores,
     CoveragePoint,
     EvaluationReport,
+    Promise,
     Scores,
+    StrangerScores,
+    SuggestionBin,
 )
 from shelfmark.models import artifact, confidence
 from shelfmark.models.artifact import Model
@@ -82,34 +86,37 @@ def build_report(
         synthetic=splits.card["synthetic"],
         data_card_sha256=splits.digest,
         **dict(scores),
+        strangers=scope_scores.score_strangers(model, splits, split),
         telling_terms=find_telling_terms(model, papers),
     )
 
 
 def score_answers(answers: Answers, model: Model) -> Scores:
-    """Return all scores of answers, with the effect of the model's thresholds."""
-    thresholds = model.card.limits
-    limits = [thresholds.confident_from[label] for label in answers.classes]
-    sure = confidence.confident(answers.probabilities, limits)
-    right = answers.probabilities.argmax(axis=1) == answers.targets
+    """Return all scores of answers, with the effect of the model's verdicts."""
     base = metrics.score_probabilities(
         answers.targets, answers.probabilities, list(answers.classes)
     )
-    points = confidence.coverage(answers.targets, answers.probabilities)
-    cross_lists: dict[str, float] = {}
-    if thresholds.cross_lists_from is not None:
-        cross_lists = confidence.list_figures(
-            answers.lists, answers.membership, answers.others, thresholds.cross_lists_from
-        )
+    points = confidence.coverage(answers.confidence, answers.right)
     return Scores(
         **dict(base),
         among=float(answers.among.mean()),
-        confident_share=float(sure.mean()),
-        confident_precision=float(right[sure].mean()) if sure.any() else None,
         coverage=[CoveragePoint(**point) for point in points],
-        cross_lists_precision=cross_lists.get("precision"),
-        cross_lists_recall=cross_lists.get("recall"),
+        **scope_scores.score_verdicts(answers, model),
+        **_score_cross_lists(answers, model.card.limits.cross_lists_from),
     )
+
+
+def _score_cross_lists(answers: Answers, least: float | None) -> dict[str, Any]:
+    """Return the scores of the cross-lists suggested from a probability, empty without one."""
+    if least is None:
+        return {}
+    figures = confidence.list_figures(answers.lists, answers.membership, answers.others, least)
+    bins = confidence.suggestion_bins(answers.lists, answers.membership, least)
+    return {
+        "cross_lists_precision": figures["precision"],
+        "cross_lists_recall": figures["recall"],
+        "suggestions": [SuggestionBin(**row) for row in bins],
+    }
 
 
 def find_telling_terms(
@@ -164,6 +171,8 @@ def write_report(report: EvaluationReport, reports: Path) -> list[Path]:
         report=report,
         table=report.table().markdown(),
         classes=_class_table(report.per_class).markdown(),
+        promises=_promise_table(report.promises).markdown(),
+        strangers=_stranger_table(report.strangers).markdown(),
         charts=names,
         sampled=report.baseline_papers == MOST_PAPERS,
     )
@@ -182,3 +191,27 @@ def _class_table(per_class: dict[str, ClassScores]) -> Table:
         for label, row in per_class.items()
     ]  # fmt: skip
     return Table(("class", "name", "precision", "recall", "F1", "papers"), rows, text_columns=2)
+
+
+def _promise_table(promises: list[Promise]) -> Table:
+    questions = {"primary": "primary category", "listed": "any category of the paper"}
+    rows = [
+        [row.verdict, questions[row.question], f"{row.promised:.1%}",
+         "" if row.kept is None else f"{row.kept:.1%}", f"{row.share:.1%}"]
+        for row in promises
+    ]  # fmt: skip
+    return Table(("verdict", "question", "promised", "kept", "of the papers"), rows, text_columns=2)
+
+
+def _stranger_table(strangers: list[StrangerScores]) -> Table:
+    rows = [
+        [
+            row.kind,
+            f"{row.papers:,}",
+            f"{row.sure:.2%}",
+            f"{row.doubtful:.1%}",
+            f"{row.outside:.1%}",
+        ]
+        for row in strangers
+    ]  # fmt: skip
+    return Table(("texts", "number", "sure", "doubtful", "outside"), rows)

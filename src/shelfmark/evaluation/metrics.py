@@ -23,6 +23,7 @@ from shelfmark.evaluation.records import (
 
 BINS = 15  # of equal width, for the calibration error
 MOST_PAIRS = 10  # of confused classes
+DRAWS = 50  # of truths, for the calibration error by chance
 BLOCK = 1 << 14  # papers that are ranked at a time
 
 
@@ -53,6 +54,7 @@ def score_probabilities(
         weighted_f1=float(np.average(f1, weights=support)) if support.sum() else 0.0,
         log_loss=log_loss(targets, probabilities),
         calibration_error=calibration_error(bins),
+        calibration_error_by_chance=error_by_chance(probabilities.max(axis=1)),
         reliability=bins,
         per_class={
             label: ClassScores(precision=p, recall=r, f1=f, papers=n)
@@ -139,6 +141,17 @@ def reliability_bins(
 def calibration_error(bins: list[ReliabilityBin]) -> float:
     """Return the expected calibration error. Source: Guo et al. 2017, arXiv:1706.04599."""
     return float(sum(row.share * abs(row.confidence - row.accuracy) for row in bins))
+
+
+def error_by_chance(confidence: Floats) -> float:
+    """Return the calibration error that exact probabilities show on so many papers, on average."""
+    rng = np.random.default_rng(0)
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    errors = []
+    for _ in range(DRAWS):
+        excess = confidence - (rng.random(len(confidence)) < confidence)
+        errors.append(np.abs(np.bincount(place, excess, BINS)).sum() / len(confidence))
+    return float(np.mean(errors))
 
 
 def score_labels(truth: list[str], predicted: list[str]) -> LabelScores:

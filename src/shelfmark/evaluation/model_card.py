@@ -46,6 +46,8 @@ def render_model_card(card: ModelCard, scores: Scores) -> str:
         submitted=data.submitted or UNKNOWN_SPAN,
         figures=_figure_table(scores).markdown(),
         classes=_class_table(scores.per_class, card).markdown(),
+        outside=(data.outside or {}).get("train", 0),
+        promises=_promise_lines(card, scores),
         weakest=_weakest(scores.per_class),
         confused=_confused(scores.confused),
         version=__version__,
@@ -81,8 +83,19 @@ def _class_table(per_class: dict[str, ClassScores], card: ModelCard) -> Table:
          f"{row.papers:,}", _threshold(limits[label])]
         for label, row in per_class.items()
     ]  # fmt: skip
-    columns = ("class", "name", "precision", "recall", "F1", "papers", "confident from")
+    columns = ("class", "name", "precision", "recall", "F1", "papers", "sure from")
     return Table(columns, rows, text_columns=2)
+
+
+def _promise_lines(card: ModelCard, scores: Scores) -> list[str]:
+    """Return a sentence for each verdict: what it promises, and how often it is given."""
+    questions = {"primary": "name the primary category", "listed": "name a category of the paper"}
+    return [
+        f"**{one.verdict}**: {one.promised:.0%} of such answers {questions[one.question]}; on "
+        f"validation {one.kept:.1%} did, {one.share:.0%} of the papers"
+        for one in scores.promises
+        if one.kept is not None
+    ]
 
 
 def _threshold(limit: float | None) -> str:

@@ -19,11 +19,20 @@ FIGURES = {
     "weighted_f1": "weighted F1",
     "log_loss": "log loss",
     "calibration_error": "calibration error",
-    "confident_share": "coverage at threshold",
-    "confident_precision": "selective accuracy",
+    "calibration_error_by_chance": "by chance, were it exact",
+    "confident_share": "share of sure answers",
+    "confident_precision": "sure answers that are right",
+    "listed_share": "share sure to be among the paper's categories",
+    "listed_precision": "of those, among the paper's categories",
     "cross_lists_precision": "cross-lists: precision",
     "cross_lists_recall": "cross-lists: recall",
 }
+
+# Of older models and reports, which lack them.
+OPTIONAL = (
+    "among", "calibration_error_by_chance", "listed_share", "listed_precision", "in_scope",
+    "cross_lists_precision", "cross_lists_recall", "baseline_papers",
+)  # fmt: skip
 
 
 class Record(BaseModel):
@@ -54,6 +63,50 @@ class CoveragePoint(Record):
 
     coverage: float
     precision: float
+
+
+class Promise(Record):
+    """A promise of a verdict, and how it was kept.
+
+    Attributes:
+        question: `primary` or `listed`: the primary category, or one of the paper's.
+        verdict: `sure` or `likely`.
+        promised: the share of right answers that was asked for.
+        kept: the share that was right; None without such answers.
+        share: of the papers that have the verdict.
+    """
+
+    question: Literal["primary", "listed"]
+    verdict: Literal["sure", "likely"]
+    promised: float
+    kept: float | None
+    share: float
+
+
+class SuggestionBin(Record):
+    """Suggested cross-lists of similar probability: the mean one, the share that came true."""
+
+    promised: float
+    kept: float
+    suggestions: int
+
+
+class StrangerScores(Record):
+    """What a model says of texts that are none of its papers.
+
+    Attributes:
+        kind: of the texts.
+        papers: how many.
+        sure: share of them that is answered as sure.
+        doubtful: share of them whose scope is doubtful.
+        outside: share of them that is outside.
+    """
+
+    kind: str
+    papers: int
+    sure: float
+    doubtful: float
+    outside: float
 
 
 class ConfusedPair(Record):
@@ -93,6 +146,8 @@ class ProbabilityScores(LabelScores):
         top5: likewise, five.
         log_loss: in nats.
         calibration_error: expected, over bins of equal width.
+        calibration_error_by_chance: that which exact probabilities would show on so many papers;
+            None in older reports.
         reliability: those bins.
         per_class: the scores of each class, by its label.
         confusion: counts of papers, shape (true classes, predicted classes).
@@ -105,6 +160,7 @@ class ProbabilityScores(LabelScores):
     top5: float
     log_loss: float
     calibration_error: float
+    calibration_error_by_chance: float | None = None
     reliability: list[ReliabilityBin]
     per_class: dict[str, ClassScores]
     confusion: list[list[int]]
@@ -116,9 +172,19 @@ class Scores(ProbabilityScores):
 
     Attributes:
         among: share of papers of which the predicted label is one of their categories.
-        confident_share: share of papers answered confidently.
-        confident_precision: accuracy of the confident answers; None without confident answers.
-        coverage: precision for each share of papers answered.
+        confident_share: share of papers with a sure answer.
+        confident_precision: accuracy of the sure answers; None without sure answers.
+        listed_share: share of papers whose category is surely one of theirs; None of an older
+            model.
+        listed_precision: share of those whose category is; None without such answers.
+        coverage: precision for each share of papers answered, those of the highest probability
+            first: the best common limit.
+        graded: likewise, those of the highest estimate of the verdicts first; empty of an older
+            model.
+        listed: likewise, where an answer counts as right if it is one of the paper's categories.
+        promises: what the verdicts promise, and how it was kept.
+        in_scope: share of the papers in scope; None of an older model.
+        suggestions: how often suggested cross-lists of each tenth of probability came true.
         cross_lists_precision: of the suggested cross-lists; None if none are suggested.
         cross_lists_recall: likewise.
     """
@@ -126,16 +192,21 @@ class Scores(ProbabilityScores):
     among: float | None = None  # older reports lack it
     confident_share: float
     confident_precision: float | None
+    listed_share: float | None = None
+    listed_precision: float | None = None
     coverage: list[CoveragePoint]
+    graded: list[CoveragePoint] = []
+    listed: list[CoveragePoint] = []
+    promises: list[Promise] = []
+    in_scope: float | None = None
+    suggestions: list[SuggestionBin] = []
     cross_lists_precision: float | None = None
     cross_lists_recall: float | None = None
 
     @model_serializer(mode="wrap")
     def _without_absent_figures(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = handler(self)
-        absent = [key for key in ("among", "cross_lists_precision", "cross_lists_recall",
-                                  "baseline_papers")
-                  if values.get(key, key) is None]  # fmt: skip
+        absent = [key for key in OPTIONAL if values.get(key, key) is None]
         return {key: value for key, value in values.items() if key not in absent}
 
     def headline(self) -> dict[str, float | None]:
@@ -154,6 +225,7 @@ class EvaluationReport(Scores):
         created: ISO 8601.
         synthetic: whether the papers are synthetic.
         data_card_sha256: digest of the splits' card.
+        strangers: what the model says of texts that are none of its papers.
         telling_terms: for each class the words that push its papers towards it, with their weights.
         baselines: the scores of each baseline, by its name.
         baseline_papers: training papers of the baselines that are fitted; None if not known.
@@ -166,6 +238,7 @@ class EvaluationReport(Scores):
     created: str | None = None
     synthetic: bool = False
     data_card_sha256: str | None = None
+    strangers: list[StrangerScores] = []
     telling_terms: dict[str, list[tuple[str, float]]] = {}
     baselines: dict[str, LabelScores] = {}
     baseline_papers: int | None = None

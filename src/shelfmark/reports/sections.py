@@ -43,8 +43,8 @@ SCORES = {
     "macro_f1": "macro F1",
     "log_loss": "log loss",
     "calibration_error": "calibration error",
-    "confident_share": "coverage at threshold",
-    "confident_precision": "selective accuracy",
+    "confident_share": "sure answers",
+    "confident_precision": "right if sure",
 }
 PER_CLASS = {"precision": "precision", "recall": "recall", "f1": "F1", "papers": "papers"}
 CONFUSED_PAIRS = {
@@ -61,8 +61,8 @@ DRIFT_TESTS = {
 CHANGES = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
-    "abstained": "abstention rate",
-    "confident_precision": "selective accuracy",
+    "abstained": "without a sure answer",
+    "confident_precision": "right if sure",
 }
 YEARS = {"papers": "papers", **{key: CHANGES[key] for key in ("accuracy", "macro_f1", "abstained")}}
 LOAD = {

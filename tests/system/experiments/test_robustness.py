@@ -28,7 +28,7 @@ from shelfmark.models import answers, artifact
 from tests.system.test_tasks import inv
 
 NAMES = [*changes.CHANGES, *changes.STUFFINGS]
-FILES = ["README.md", "changes.png", "classes.png", "metrics.json", "years.png"]
+FILES = ["README.md", "changes.png", "classes.png", "metrics.json", "promises.png", "years.png"]
 
 
 @pytest.fixture(scope="module")

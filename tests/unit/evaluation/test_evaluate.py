@@ -15,6 +15,8 @@ from shelfmark.evaluation import evaluate, predicting
 from shelfmark.evaluation.predicting import predict_papers
 from shelfmark.evaluation.records import EvaluationReport
 from shelfmark.models import artifact
+from shelfmark.models.scope.made_texts import MADE
+from shelfmark.models.verdicts import Scope
 from tests.support.tables import KINDS, fit, papers
 
 
@@ -27,7 +29,7 @@ def test_the_files_of_a_report(home: Path, report: EvaluationReport) -> None:
     folder = home / "reports" / "quick-test"
     assert sorted(path.name for path in folder.iterdir()) == [
         "README.md", "class_f1.png", "confusion.png", "coverage.png", "metrics.json",
-        "reliability.png", "telling_terms.png",
+        "promises.png", "reliability.png", "strangers.png", "suggestions.png", "telling_terms.png",
     ]  # fmt: skip
     assert EvaluationReport.from_json((folder / "metrics.json").read_bytes()) == report
 
@@ -40,6 +42,28 @@ def test_the_page_shows_what_the_figures_say(home: Path, report: EvaluationRepor
         assert f"| {label} |" in page
     for chart in (home / "reports" / "quick-test").glob("*.png"):
         assert f"({chart.name})" in page
+
+
+def test_the_verdicts_and_what_strangers_are_told_are_measured(report: EvaluationReport) -> None:
+    primary, _, listed, _ = report.promises
+    assert (primary.verdict, primary.question) == ("sure", "primary")
+    assert (listed.verdict, listed.question) == ("sure", "listed")
+    assert (primary.kept, primary.share) == (report.confident_precision, report.confident_share)
+    # A primary category is one of the paper's.
+    assert listed.share >= primary.share > 0
+    kinds = {row.kind: row for row in report.strangers}
+    assert {"a list", "code or data", "words without sentences"} <= kinds.keys()
+    for row in report.strangers:
+        assert row.sure + row.doubtful + row.outside <= 1 + 1e-9
+        assert row.papers > 0
+    made = [row for row in report.strangers if row.kind in MADE]
+    assert sum(row.sure * row.papers for row in made) < 0.02 * sum(row.papers for row in made)
+
+
+def test_suggestions_are_counted_by_tenth(report: EvaluationReport) -> None:
+    tenths = [int(10 * row.promised) for row in report.suggestions]
+    assert tenths == sorted(set(tenths))
+    assert all(0 <= row.kept <= 1 and row.suggestions > 0 for row in report.suggestions)
 
 
 def test_baselines_stand_beside_the_model(report: EvaluationReport) -> None:
@@ -74,16 +98,20 @@ def test_telling_terms_without_a_linear_model_are_those_of_the_trees() -> None:
     assert {"galaxy", "star", "redshift"} & set(terms["astro-ph.GA"])
 
 
-def test_confident_answers_are_those_above_the_limits_of_the_card(
+def test_sure_answers_are_those_above_the_limits_of_the_card_in_scope(
     model: artifact.Model, report: EvaluationReport
 ) -> None:
     table = splits.open_splits(Path(model.card.data.folder)).read("test")
     probabilities, _ = model.probabilities(table["text"].to_pylist())
+    assert model.scope is not None
+    limits = model.card.limits
+    assert limits.verdicts is not None
+    scopes = limits.verdicts.scope.scopes(model.scope.weigh(table["text"].to_pylist()))
     right = []
-    for row, label in zip(probabilities, table["label"].to_pylist(), strict=True):
+    for row, label, scope in zip(probabilities, table["label"].to_pylist(), scopes, strict=True):
         given = model.classes[int(row.argmax())]
-        limit = model.card.limits.confident_from[given]
-        if limit is not None and row.max() >= limit:
+        limit = limits.confident_from[given]
+        if limit is not None and row.max() >= limit and scope == Scope.IN:
             right.append(given == label)
     assert report.confident_share == len(right) / table.num_rows
     assert report.confident_precision == np.mean(right)

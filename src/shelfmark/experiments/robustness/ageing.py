@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from loguru import logger
 from shelfmark.config.load import validate_config
 from shelfmark.config.schema import Config
 from shelfmark.core import checkpoint, console, files
-from shelfmark.data.splits import CARD, SPLITS, Splits, SplitWriter, open_splits
+from shelfmark.data.splits import CARD, SPLITS, Splits, SplitWriter, open_splits, outside_name
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.robustness.figures import (
     YearFigures,
@@ -33,10 +34,26 @@ NEWEST = 0.1  # share of the training papers for early stopping and calibration
 TRAINED, TESTED = 500, 100  # papers at least
 
 
-def pool_papers(splits: Splits, with_test: bool) -> pa.Table:
-    """Return the papers to split by time; those of the test split only on request."""
-    names = [name for name in SPLITS if name != "test" or with_test]
-    return pa.concat_tables([splits.read(name) for name in names])
+@dataclass(frozen=True)
+class Pool:
+    """Papers to split by time.
+
+    Args:
+        papers: of the model's labels.
+        outside: of other labels.
+    """
+
+    papers: pa.Table
+    outside: pa.Table
+
+    @classmethod
+    def of(cls, splits: Splits, with_test: bool) -> Pool:
+        """Return the papers of splits; those of the test split only on request."""
+        names = [name for name in SPLITS if name != "test" or with_test]
+        return cls(
+            pa.concat_tables([splits.read(name) for name in names]),
+            pa.concat_tables([splits.outside(name).read() for name in names]),
+        )
 
 
 def parse_years(years: str, papers: pa.Table) -> list[int]:
@@ -62,7 +79,7 @@ def parse_years(years: str, papers: pa.Table) -> list[int]:
 
 
 def measure_years(
-    model: Model, splits: Splits, pool: pa.Table, years: list[int], most: int, seed: int
+    model: Model, splits: Splits, pool: Pool, years: list[int], most: int, seed: int
 ) -> Years:
     """Train to the end of each year by a model's configuration, and test on later years.
 
@@ -76,7 +93,7 @@ def measure_years(
     """
     result: Years = {"years": {}, "years_trained": {}, "years_left_out": {}}
     for year in years:
-        parts = split_by_year(pool, year)
+        parts = split_by_year(pool.papers, year)
         if why := reason_to_skip(parts, year):
             logger.warning("years: {} is left out: {}", year, why)
             result["years_left_out"][str(year)] = why
@@ -84,7 +101,7 @@ def measure_years(
         logger.info(
             "years: training on {:,} papers to the end of {}", parts["train"].num_rows, year
         )
-        earlier = train_until(model, splits, parts, year)
+        earlier = train_until(model, splits, parts, pool.outside, year)
         tables = sample_later_years(parts["test"], year, most, seed)
         result["years"][str(year)] = _test_on_years(earlier, tables)
         result["years_trained"][str(year)] = parts["train"].num_rows
@@ -147,8 +164,17 @@ def sample_later_years(papers: pa.Table, year: int, most: int, seed: int) -> dic
     return samples
 
 
-def train_until(old: Model, splits: Splits, parts: dict[str, pa.Table], year: int) -> Model:
+def train_until(
+    old: Model, splits: Splits, parts: dict[str, pa.Table], outside: pa.Table, year: int
+) -> Model:
     """Train on the parts by a model's configuration; nothing stays on disk.
+
+    Args:
+        old: gives the configuration.
+        splits: of the model.
+        parts: the papers of each split.
+        outside: papers of other labels, of any time.
+        year: the last one of the training.
 
     Raises:
         ShelfmarkError: the papers do not allow it, or the disk.
@@ -162,7 +188,7 @@ def train_until(old: Model, splits: Splits, parts: dict[str, pa.Table], year: in
         files.report_write_errors(Path(name)),
         checkpoint.temporary_checkpoint() as stages,
     ):
-        new = _write_splits(splits, parts, Path(name))
+        new = _write_splits(splits, parts, _split_alike(outside, parts), Path(name))
         title = f"{old.version}-to-{year}"
         model, _ = train.fit_and_measure(settings, title, title, new, lambda *_: None, stages)
     return model
@@ -173,11 +199,25 @@ def _first(papers: pa.Table) -> str:
     return first.isoformat()
 
 
-def _write_splits(splits: Splits, parts: dict[str, pa.Table], folder: Path) -> Splits:
+def _split_alike(papers: pa.Table, parts: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """Split papers where the parts of others begin."""
+    cuts = [pc.min(parts[name]["submitted"]) for name in ("validation", "test")]
+    after = [pc.greater_equal(papers["submitted"], cut) for cut in cuts]
+    masks = (pc.invert(after[0]), pc.and_not(after[0], after[1]), after[1])
+    return {name: papers.filter(mask) for name, mask in zip(SPLITS, masks, strict=True)}
+
+
+def _write_splits(
+    splits: Splits, parts: dict[str, pa.Table], outside: dict[str, pa.Table], folder: Path
+) -> Splits:
     """Write the parts as new splits."""
     for split in SPLITS:
-        with SplitWriter(folder / f"{split}.parquet") as writer:
-            writer.add(parts[split])
-    counts = {split: parts[split].num_rows for split in SPLITS}
-    (folder / CARD).write_bytes(orjson.dumps(splits.card | {"splits": counts}))
+        for name, papers in ((f"{split}.parquet", parts), (outside_name(split), outside)):
+            with SplitWriter(folder / name) as writer:
+                writer.add(papers[split])
+    counts, beside = (
+        {split: tables[split].num_rows for split in SPLITS} for tables in (parts, outside)
+    )
+    card = splits.card | {"splits": counts, "outside": beside}
+    (folder / CARD).write_bytes(orjson.dumps(card))
     return open_splits(folder)

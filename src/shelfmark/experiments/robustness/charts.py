@@ -15,8 +15,8 @@ from shelfmark.experiments.robustness.figures import FigureName, Report, YearFig
 MOST_CLASSES = 20  # of the heatmap: the most frequent
 PANELS: dict[FigureName, str] = {
     "accuracy": "accuracy",
-    "abstained": "share not answered with confidence",
-    "confident_precision": "share right of confident answers",
+    "abstained": "share without a sure answer",
+    "confident_precision": "share right of sure answers",
 }
 LINES: dict[FigureName, str] = {
     "accuracy": "accuracy",
@@ -117,11 +117,38 @@ def draw_years(years: dict[str, dict[str, YearFigures]]) -> Figure:
     return figure
 
 
+def draw_promises(years: dict[str, dict[str, YearFigures]], promised: float) -> Figure:
+    """Draw the share of the sure answers to later papers that was right, beside the promise."""
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    axes = figure.subplots()
+    seen = sorted({int(then) for rows in years.values() for then in rows})
+    width = 0.8 / len(years)
+    for number, (year, rows) in enumerate(years.items()):
+        for then, one in rows.items():
+            place = seen.index(int(then)) + width * (number - (len(years) - 1) / 2)
+            kept = one["confident_precision"]
+            share = 1 - one["abstained"]
+            axes.bar(place, kept or 0, width * 0.92, color=ACCENT,
+                     alpha=0.4 + 0.6 * (number + 1) / len(years))  # fmt: skip
+            note = f"to {year}: " + ("none sure" if kept is None else f"{kept:.1%} of {share:.0%}")
+            axes.text(place, 0.02, note, rotation=90, ha="center", va="bottom", fontsize=7,
+                      color="white" if kept else INK)  # fmt: skip
+    axes.axhline(promised, color=INK, linewidth=1.5, linestyle=":")
+    axes.text(len(seen) - 0.45, promised, f"promised\n{promised:.0%}", fontsize=8, va="center")
+    axes.set_xticks(range(len(seen)), [str(then) for then in seen])
+    axes.set(xlim=(-0.6, len(seen) - 0.1), ylim=(0, 1.02), xlabel="year of the tested papers")
+    axes.set_ylabel("share of the sure answers that is right")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title("Promised and kept, by models trained to the end of a year", color=INK)
+    return figure
+
+
 def draw_all(report: Report, folder: Path, run: str) -> list[str]:
     """Draw every picture of a run's report into a folder and return the file names."""
     drawn = {"changes.png": draw_changes(report), "classes.png": draw_classes(report)}
     if report["years"]:
         drawn["years.png"] = draw_years(report["years"])
+        drawn["promises.png"] = draw_promises(report["years"], report["promised"])
     for name, figure in drawn.items():
         charts.save_figure(figure, folder / name, run, report["created"])
     return list(drawn)

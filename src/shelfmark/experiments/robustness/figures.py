@@ -105,7 +105,10 @@ class Years(TypedDict):
 
 
 class Report(TypedDict):
-    """The content of a robustness report; `years` is None if no years were asked for."""
+    """The content of a robustness report; `years` is None if no years were asked for.
+
+    `promised` is the share of the sure answers that is to be right.
+    """
 
     kind: str
     model: str
@@ -115,6 +118,7 @@ class Report(TypedDict):
     seed: int
     command: str
     created: str
+    promised: float
     as_is: SampleFigures
     changes: dict[str, ChangeFigures]
     years: dict[str, dict[str, YearFigures]] | None

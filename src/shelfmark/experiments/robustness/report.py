@@ -16,8 +16,8 @@ from shelfmark.experiments.robustness.figures import (
 
 HURT, HURT_PAPERS = 3, 20  # classes named for each change, and the papers that they must have
 COLUMNS = (
-    "accuracy", "points won or lost", "macro F1", "abstained", "right if confident",
-    "confident and wrong",
+    "accuracy", "points won or lost", "macro F1", "abstained", "right if sure",
+    "sure and wrong",
 )  # fmt: skip
 # As many columns as a terminal has room for, on two lines.
 SHORT = ("accuracy", "points\nwon or lost", "macro\nF1", "abstains", "right if\nsure")
@@ -26,7 +26,7 @@ YEARLY: dict[FigureName, str] = {
     "accuracy": "Accuracy",
     "macro_f1": "Macro F1",
     "abstained": "Abstention",
-    "confident_precision": "Share right of confident answers",
+    "confident_precision": "Share right of sure answers",
 }
 
 
@@ -120,7 +120,7 @@ def _describe_moved(name: str, change: ChangeFigures) -> str:
     moved = change["moved"]
     return (
         f"{name}: {moved['before']:.1%} of the papers were given that class before, "
-        f"{moved['after']:.1%} after, {moved['confidently']:.1%} with confidence"
+        f"{moved['after']:.1%} after, {moved['confidently']:.1%} as sure"
     )
 
 

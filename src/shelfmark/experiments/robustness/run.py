@@ -38,7 +38,7 @@ from shelfmark.experiments.robustness.figures import (
 )
 from shelfmark.experiments.robustness.report import render_report
 from shelfmark.models.artifact import Model
-from shelfmark.monitoring.fingerprint import text_traits
+from shelfmark.models.traits import text_traits
 
 RIVAL = "rival"  # a class other than the paper's
 LANGUAGE = "another language"
@@ -78,8 +78,8 @@ def measure_robustness(
     model, splits = evaluate.open_model_and_splits(model_folder)
     table = splits.read(split)
     # The test split is read only on request.
-    pool = ageing.pool_papers(splits, with_test=split == "test") if years else None
-    wanted = [] if pool is None else ageing.parse_years(years, pool)
+    pool = ageing.Pool.of(splits, with_test=split == "test") if years else None
+    wanted = [] if pool is None else ageing.parse_years(years, pool.papers)
     rows = np.sort(np.random.default_rng(seed).permutation(table.num_rows)[:papers])
     effects = measure_changes(model, splits, make_sample(model, table.take(rows)), seed)
     report: Report = {
@@ -91,6 +91,7 @@ def measure_robustness(
         "seed": seed,
         "command": _command(model.version, split, papers, seed, years),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "promised": model.card.limits.min_precision,
         "as_is": effects["as_is"],
         "changes": effects["changes"],
         "years": None,
