@@ -29,7 +29,10 @@ from shelfmark.monitoring.vectors import VectorSamples
 from shelfmark.monitoring.windows import Window
 
 NUMBERS = {"confidence": "confidence", "words": "length in words", "unknown": "unknown words"}
-SHARES = {"predicted": "predicted categories", "language": "languages", "label": "true categories"}
+SHARES = {
+    "predicted": "predicted categories", "language": "languages", "scope": "scopes",
+    "verdict": "verdicts", "label": "true categories",
+}  # fmt: skip
 MOST_PARTS = 10  # of a window's time
 PAPERS_A_PART = 50  # on average
 LEAST_PAPERS = 20  # of a part that is compared

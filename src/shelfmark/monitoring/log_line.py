@@ -9,7 +9,9 @@ from pydantic import ConfigDict, StrictFloat, TypeAdapter
 
 from shelfmark.models.answers import Answer, PaperQuery
 from shelfmark.models.artifact import Model
-from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
+from shelfmark.models.traits import text_traits
+from shelfmark.models.verdicts import VERDICTS, ScopeName, Verdict, VerdictName
+from shelfmark.monitoring.fingerprint import sketcher_for
 
 _OPTIONAL = ("id", "sketch", "text", "label")
 
@@ -25,6 +27,8 @@ class LogLine:
         category: the one predicted.
         confidence: the probability of the category.
         confident: whether that was enough to act on.
+        verdict: how the answer was graded: sure, likely or open.
+        scope: whether the text was a paper for the model: in, doubtful or outside.
         probabilities: of the ranked categories.
         characters: length of the text.
         words: length of the text.
@@ -44,6 +48,8 @@ class LogLine:
     category: str
     confidence: StrictFloat
     confident: bool | None = None
+    verdict: VerdictName | None = None
+    scope: ScopeName | None = None
     probabilities: dict[str, float] = field(default_factory=dict)
     characters: int | None = None
     words: int | None = None
@@ -83,14 +89,16 @@ class AnswerSummary:
         model: the version that answered.
         category: the one predicted.
         confidence: the probability of the category.
-        confident: whether that was enough to act on.
+        verdict: how it was graded.
+        scope: whether the text was a paper for the model.
         probabilities: of the ranked categories.
     """
 
     model: str
     category: str
     confidence: float
-    confident: bool
+    verdict: VerdictName
+    scope: ScopeName
     probabilities: dict[str, float]
 
     @classmethod
@@ -98,8 +106,18 @@ class AnswerSummary:
         """Return the summary of an answer."""
         probabilities = {rank.category: rank.probability for rank in answer.ranking}
         return cls(
-            answer.model, answer.category, answer.confidence, answer.confident, probabilities
+            answer.model,
+            answer.category,
+            answer.confidence,
+            answer.verdict,
+            answer.scope,
+            probabilities,
         )
+
+    @property
+    def confident(self) -> bool:
+        """Whether the answer may be acted on."""
+        return self.verdict == VERDICTS[Verdict.SURE]
 
 
 @dataclass(frozen=True)
@@ -136,6 +154,8 @@ class LoggedAnswer:
             category=self.answer.category,
             confidence=self.answer.confidence,
             confident=self.answer.confident,
+            verdict=self.answer.verdict,
+            scope=self.answer.scope,
             probabilities=self.answer.probabilities,
             characters=traits.characters,
             words=traits.words,

@@ -26,8 +26,11 @@ from shelfmark.core.arrays import Floats, Ints
 from shelfmark.data.splits import PaperGroups, as_groups, read_rows
 from shelfmark.errors import ShelfmarkError, one_line
 from shelfmark.models.artifact import REFERENCE, Model
+from shelfmark.models.judgement import grade_answers
+from shelfmark.models.traits import text_traits
+from shelfmark.models.verdicts import SCOPES, VERDICTS, Scope, Verdict, are_short
 from shelfmark.monitoring import fingerprint
-from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
+from shelfmark.monitoring.fingerprint import sketcher_for
 from shelfmark.monitoring.parquet_pages import Limits, check_pages
 
 BATCH = 2048  # papers classified at once
@@ -41,18 +44,28 @@ ROWS = pa.schema(
         ("words", pa.int32()),
         ("unknown", pa.float64()),
         ("language", pa.string()),
+        ("verdict", pa.string()),
+        ("scope", pa.string()),
         ("terms", pa.list_(pa.uint16())),
     ]
 )
+NEWER = ("verdict", "scope")  # columns that older references lack
 # Of the numbers in the footer, by which memory is taken before anything is read.
 FOOTER_LIMITS = {"thrift_string_size_limit": 1 << 20, "thrift_container_size_limit": 10_000}
 COLUMNS = [name for name in ROWS.names if name != "terms"]
-TEXTS = ["label", "predicted", "language"]  # each value is kept once until its length is known
+TEXTS = [
+    "label",
+    "predicted",
+    "language",
+    "verdict",
+    "scope",
+]  # each value is kept once until its length is known
 LONGEST = 1000  # characters of a text
 ENCODED = pa.schema(
     [(one.name, pa.dictionary(pa.int32(), pa.string()) if one.name in TEXTS else one.type)
      for one in ROWS]
 )  # fmt: skip
+OLDER = pa.schema([one for one in ENCODED if one.name not in NEWER])
 # Of a column: a megabyte and 500,000 terms are usual.
 LIMITS = Limits(size=32 << 20, values=1 << 23)
 
@@ -115,15 +128,19 @@ def describe_papers(
     model: Model, texts: list[str], labels: list[str | None]
 ) -> dict[str, list[Any]]:
     """Return the columns of a reference, from cleaned texts and true labels."""
+    empty = np.zeros((0, len(model.classes)), np.float32)
     parts = [model.probabilities(texts[start : start + BATCH])[0]
              for start in range(0, len(texts), BATCH)]  # fmt: skip
-    best = [number for part in parts for number in part.argmax(axis=1).tolist()]
-    sure = [value for part in parts for value in part.max(axis=1).astype(np.float64).round(6)]
+    probabilities = np.concatenate([empty, *parts])
+    evidence = None if model.scope is None else model.scope.weigh(texts)
+    grades = grade_answers(model, probabilities, are_short(texts), evidence)
     traits = [text_traits(model, text) for text in texts]
     return {
         "label": labels,
-        "predicted": [model.classes[number] for number in best],
-        "confidence": sure,
+        "predicted": [model.classes[number] for number in probabilities.argmax(axis=1).tolist()],
+        "confidence": list(probabilities.max(axis=1).astype(np.float64).round(6)),
+        "verdict": [VERDICTS[Verdict(number)] for number in grades.primary.tolist()],
+        "scope": [SCOPES[Scope(number)] for number in grades.scopes.tolist()],
         **{
             name: [getattr(one, name) for one in traits]
             for name in ("words", "unknown", "language")
@@ -162,10 +179,14 @@ def _read_table(content: memoryview) -> pa.Table:
     with pq.ParquetFile(source, read_dictionary=TEXTS, **FOOTER_LIMITS) as file:
         known = file.metadata
         fits = known.num_rows <= MOST and known.num_row_groups <= 1
-        if not fits or not file.schema_arrow.equals(ENCODED):
+        if not fits or not any(map(file.schema_arrow.equals, (ENCODED, OLDER))):
             raise ValueError("its columns or rows are not those of a reference")
         check_pages(content, known, LIMITS)
         table = file.read()
+    for name in NEWER:
+        if name not in table.column_names:
+            place = ROWS.get_field_index(name)
+            table = table.add_column(place, ENCODED.field(place), pa.nulls(table.num_rows))
     for name in TEXTS:
         for chunk in table[name].chunks:
             if (pc.max(pc.utf8_length(chunk.dictionary)).as_py() or 0) > LONGEST:

@@ -42,7 +42,7 @@ TIMES = ("time", "submitted", "published_date")  # the last is that of the CSV o
 CATEGORIES = ("primary", "categories", "category_code")
 LABELS = ("label", *CATEGORIES)
 COLUMNS = (*readers.PAPER, *LABELS, *TIMES, "versions")
-LOG_COLUMNS = ("confidence", "words", "unknown", "language")
+LOG_COLUMNS = ("confidence", "words", "unknown", "language", "verdict", "scope")
 INVALID, OTHER_MODEL, EARLIER = "invalid", "another model", "earlier"  # why a line is left out
 
 Item = TypeVar("Item")
@@ -182,7 +182,7 @@ def from_papers(papers: Setting, model: Model, since: str, most: int) -> Window:
 def coerce_dtypes(rows: pd.DataFrame) -> pd.DataFrame:
     """Return rows with numbers as floats, NaN where missing, and names as objects."""
     kinds = {name: float for name in ("confidence", "words", "unknown", "time") if name in rows}
-    for name in ("label", "predicted", "language"):
+    for name in ("label", "predicted", "language", "verdict", "scope"):
         rows[name] = rows[name].astype(object).where(rows[name].notna(), None)
     return rows.astype(kinds)
 

@@ -87,9 +87,8 @@ class PredictionService:
         self, model: Model, queries: list[PaperQuery], answers: list[AnswerSummary], request_id: str
     ) -> None:
         """Count the answers to a request, and hand them to the prediction log if there is one."""
-        outcomes = self.telemetry.papers.labels("unsure"), self.telemetry.papers.labels("confident")
         for query, answer in zip(queries, answers, strict=True):
-            outcomes[answer.confident].inc()
+            self.telemetry.count_paper(answer.verdict, answer.scope)
             self.telemetry.count_category(answer.category)
             if self.log is not None:
                 self.log.append(LoggedAnswer(time.time(), request_id, model, query, answer))

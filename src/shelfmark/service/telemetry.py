@@ -62,6 +62,8 @@ class Telemetry:
             "requests_in_flight", "Requests in flight", multiprocess_mode="livesum", **common
         )
         self.papers = Counter("papers", "Papers by outcome", ["outcome"], **common)
+        self.verdicts = Counter("verdicts", "Answers by their verdict", ["verdict"], **common)
+        self.scopes = Counter("scopes", "Answers by the scope of the text", ["scope"], **common)
         self.categories = Counter("categories", "Answers by their category", ["category"], **common)
         self.batches = Histogram("request_papers", "Papers of a request", buckets=BATCHES, **common)
         self.loads = Counter("loads", "Loads of a model by POST /load", ["outcome"], **common)
@@ -97,6 +99,12 @@ class Telemetry:
         least: Any = {"multiprocess_mode": "livemin", **common}
         self.index_papers = Gauge("index_papers", "Papers of the index", **least)
         self.index_generation = Gauge("index_generation", "Generation of the index", **least)
+
+    def count_paper(self, verdict: str, scope: str) -> None:
+        """Count an answer by whether it may be acted on, its verdict, and the text's scope."""
+        self.papers.labels("confident" if verdict == "sure" else "unsure").inc()
+        self.verdicts.labels(verdict).inc()
+        self.scopes.labels(scope).inc()
 
     def count_index(self, papers: int, generation: int) -> None:
         """Count that this worker serves an index."""

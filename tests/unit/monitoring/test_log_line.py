@@ -9,8 +9,8 @@ from shelfmark.models.artifact import Model
 from shelfmark.monitoring.fingerprint import sketcher_for
 from shelfmark.monitoring.log_line import AnswerSummary, LoggedAnswer, LogLine
 
-KEYS = ["time", "request_id", "model", "category", "confidence", "confident", "probabilities",
-        "characters", "words", "unknown", "language"]  # fmt: skip
+KEYS = ["time", "request_id", "model", "category", "confidence", "confident", "verdict", "scope",
+        "probabilities", "characters", "words", "unknown", "language"]  # fmt: skip
 TEXT = "We train a robot arm to grasp unseen objects."
 
 
@@ -29,6 +29,9 @@ def test_a_line_holds_the_answer_and_the_traits_of_the_text(model: Model) -> Non
         event.answer.category,
         event.answer.confidence,
     )
+    (answer,) = answer_queries(model, [event.query])
+    assert (line["verdict"], line["scope"]) == (answer.verdict, answer.scope)
+    assert line["confident"] == answer.confident
     assert line["probabilities"][line["category"]] == line["confidence"]
     assert (line["characters"], line["words"], line["language"]) == (len(TEXT), 8, "en")
 

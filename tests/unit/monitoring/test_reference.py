@@ -18,8 +18,9 @@ from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation.predicting import predict_papers
 from shelfmark.models import artifact
+from shelfmark.models.traits import text_traits
 from shelfmark.monitoring import fingerprint, reference
-from shelfmark.monitoring.fingerprint import sketcher_for, text_traits
+from shelfmark.monitoring.fingerprint import sketcher_for
 
 
 def test_training_leaves_the_validation_papers_as_the_model_sees_them(
