@@ -1,8 +1,15 @@
-// The answer to one paper: its category, its probability, and the words that decided.
+// The answer to one paper: its category, the verdict on it, and the words that decided.
 
 import { groupName, isCategory, listingLink } from "./arxiv.js";
 import { duration, element, percent, signed, styled } from "./dom.js";
 import { markRuns } from "./marks.js";
+import { STATES, stateOf } from "./verdict.js";
+
+const RANKING_HINT =
+  "Which category is the primary one? The probabilities of all categories add up to 100\u00a0%.";
+const LISTS_HINT =
+  "Is the paper listed there too? A paper may have several categories, so these probabilities do " +
+  "not add up to 100\u00a0%.";
 
 /** Returns the nodes of an answer; the first is its heading. */
 export function renderAnswer(answer, milliseconds) {
@@ -11,7 +18,7 @@ export function renderAnswer(answer, milliseconds) {
     answer.primary && author(answer),
     ranking(answer),
     crossLists(answer.cross_lists),
-    answer.why && explanation(answer.why),
+    answer.why?.words.length > 0 && explanation(answer.why),
     element(
       "p",
       { class: "made" },
@@ -26,41 +33,61 @@ function nameOf({ category, name }) {
 }
 
 function verdict(answer) {
-  const { category, confident } = answer;
-  const chance = percent(answer.confidence);
-  const state = confident ? "confident" : "unsure";
+  const { category } = answer;
+  const state = stateOf(answer);
+  const outside = state === "outside";
   const heading = element(
     "h2",
-    { tabindex: "-1", class: "predicted" },
+    {
+      tabindex: "-1",
+      class: `predicted${outside ? " nearest-category" : ""}`,
+      "aria-describedby": "verdict",
+    },
+    outside && element("span", { class: "question" }, "Nearest category:"),
+    outside && " ",
     element("span", { class: "spine" }, category),
     " ",
     element("span", { class: "name" }, nameOf(answer)),
   );
-  const advice = confident
-    ? `A probability of ${chance} is high enough to act on.`
-    : `At ${chance}, this is the best guess: check it before you act on it.`;
   const group = groupName(category, answer.group);
   const recent = `Recent papers in ${category} on arXiv`;
   const link = isCategory(category) && listingLink(category, recent);
-  const verdictWord = element("strong", {}, confident ? "Confident." : "Not sure.");
+  const { sentence } = answer; // it begins with the state and a colon
+  const end = sentence.indexOf(":") + 1;
   return [
     heading,
     element("p", { class: "group" }, group, group && link && " · ", link),
-    element("p", { class: `verdict ${state}` }, verdictWord, ` ${advice}`),
+    element("p", { class: `verdict ${state}`, id: "verdict" },
+      element("strong", {}, sentence.slice(0, end)), sentence.slice(end)),
+    listed(answer),
   ];
 }
 
-function author({ category, primary }) {
+/** Returns the verdict on the category as any of the paper's, where it is the better one. */
+function listed(answer) {
+  const { category, scope, verdict: primary, listed: any } = answer;
+  if (scope !== "in" || !any || STATES.indexOf(any.verdict) >= STATES.indexOf(primary)) return null;
+  return element("p", { class: "listed hint" },
+    `The verdict on ${category} as one of the paper’s categories, primary or cross-listed, is `,
+    element("b", {}, any.verdict), ".");
+}
+
+function author({ scope, primary }) {
   const own = element("b", {}, [primary.category, nameOf(primary)].filter(Boolean).join(" "));
   const sentence = element("p", { class: "author" });
   if (!primary.known) {
     sentence.append("The model does not know the author’s category, ", own, ".");
+    return sentence;
+  }
+  const { rank, probability } = primary;
+  const place = `${rank}${ordinal(rank)}, at ${percent(probability)}.`;
+  if (scope === "outside") {
+    sentence.append("The model ranks the author’s category, ", own, `, ${place}`);
   } else if (primary.agrees) {
     sentence.append("The model agrees with the author’s category, ", own, ".");
   } else {
-    const { rank, probability } = primary;
     sentence.append("The model disagrees with the author’s category, ", own, ", which it ranks ");
-    sentence.append(`${rank}${ordinal(rank)}, at ${percent(probability)}.`);
+    sentence.append(place);
   }
   return sentence;
 }
@@ -83,18 +110,31 @@ function ranking({ ranking: ranks, primary }) {
       element("span", { class: "number" }, percent(probability)),
       element("span", { class: "bar", "aria-hidden": "true" }, fill));
   });
-  const heading = element("h3", {}, "Ranking");
-  return element("section", {}, heading, element("ol", { class: "bars" }, ...bars));
+  return element("section", {},
+    element("h3", {}, "Ranking"),
+    element("p", { class: "hint" }, RANKING_HINT),
+    element("ol", { class: "bars" }, ...bars));
 }
 
 function crossLists(lists) {
+  const heading = element("h3", {}, "Also fits");
+  if (!lists.length) {
+    const none = "No other category is probable enough to suggest.";
+    return element("section", {}, heading, element("p", { class: "hint" }, none));
+  }
   const items = lists.map((list) =>
-    element("li", {}, listingLink(list.category), ` ${nameOf(list)} `,
-      element("span", { class: "number" }, percent(list.probability))));
-  return element("section", {}, element("h3", {}, "Suggested cross-lists"),
-    items.length
-      ? element("ul", { class: "lists" }, ...items)
-      : element("p", { class: "hint" }, "No other category is probable enough to suggest."));
+    element("li", {}, listingLink(list.category), nameOf(list) && ` ${nameOf(list)}`, ": ",
+      element("span", { class: "number" }, chances(list))));
+  return element("section", {},
+    heading,
+    element("p", { class: "hint" }, LISTS_HINT),
+    element("ul", { class: "lists" }, ...items));
+}
+
+/** Returns the probabilities of a category that also fits: the ranking may have one of them. */
+function chances({ probability, primary }) {
+  const listed = `${percent(probability)} listed there`;
+  return primary == null ? listed : `${listed} · ${percent(primary)} as the primary category`;
 }
 
 function explanation(why) {

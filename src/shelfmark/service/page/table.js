@@ -3,6 +3,7 @@
 import * as csv from "./csv.js";
 import { listingLink } from "./arxiv.js";
 import { byId, count, element, percent } from "./dom.js";
+import { STATES, stateOf } from "./verdict.js";
 
 const PAGE = 200; // rows put on the page at a time
 const DELAY = 32; // a thirty-second more rows than before are drawn at once
@@ -16,19 +17,32 @@ function agreement({ primary }) {
   return `${primary.category}: ${primary.agrees ? "agrees" : "disagrees"}`;
 }
 
-// The name of a column, its value for a row, and its nodes where it is not plain text.
+function verdict({ answer }) {
+  const { scope, reason } = answer;
+  const state = stateOf(answer);
+  const out = scope !== "in";
+  const word = `${state[0].toUpperCase()}${state.slice(1)}`;
+  return element("span", { class: "graded", title: out && reason },
+    element("span", { class: `state ${state}` }, word),
+    out && reason && " ",
+    out && reason && element("small", {}, reason));
+}
+
+/** Returns the place of a row's state among all, or nothing for a row with an error. */
+const grade = ({ answer }) => (answer.error ? "" : STATES.indexOf(stateOf(answer)));
+
+// The name of a column, its value for a row, its nodes where it is not plain text, and what the
+// rows are sorted by where that is not the value.
 const COLUMNS = [
   { name: "Line", value: (row) => row.line, number: true },
   { name: "Paper", value: (row) => row.shown },
   { name: "Category", value: ({ answer }) => answer.category ?? "",
     cell: ({ answer }) => listingLink(answer.category) },
   { name: "Name", value: ({ answer }) => answer.name ?? "" },
-  { name: "Confidence", value: ({ answer }) => answer.confidence ?? "", number: true,
+  { name: "Probability", value: ({ answer }) => answer.confidence ?? "", number: true,
     cell: ({ answer }) => percent(answer.confidence) },
-  { name: "Verdict", value: ({ answer }) => (answer.confident ? "confident" : "not sure"),
-    cell: ({ answer }) => element("span", { class: answer.confident ? "confident" : "unsure" },
-      answer.confident ? "Confident" : "Not sure") },
-  { name: "Cross-lists", value: ({ answer }) => lists(answer).join(" "),
+  { name: "Verdict", value: ({ answer }) => stateOf(answer) ?? "", cell: verdict, rank: grade },
+  { name: "Also fits", value: ({ answer }) => lists(answer).join(" "),
     cell: ({ answer }) => element("span", { class: "codes" },
       ...lists(answer).map((label) => element("span", {}, label))) },
   { name: "Author’s category", value: ({ answer }) => agreement(answer), own: true },
@@ -49,10 +63,11 @@ export function createTable(open) {
     const words = byId("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
     const unsure = byId("unsure").checked;
     const { column, down } = sorted;
+    const key = column.rank ?? column.value;
     return rows
       .filter((row) => !unsure || row.answer.confident === false)
       .filter((row) => words.every((word) => searched(row).includes(word)))
-      .sort((a, b) => compare(column.value(a), column.value(b), down) || a.line - b.line);
+      .sort((a, b) => compare(key(a), key(b), down) || a.line - b.line);
   }
 
   function render() {
@@ -62,7 +77,7 @@ export function createTable(open) {
     byId("rows").replaceChildren(...found.slice(0, shown).map(line));
     if (byId("rows").contains(focused)) focused.focus(); // a moved node loses the focus
     const part = found.length === rows.length ? "" : `${found.length.toLocaleString("en")} of `;
-    byId("caption").textContent = `${part}${count(rows.length, "paper")}, ${summary(rows)}`;
+    byId("caption").textContent = [part + count(rows.length, "paper"), ...summary(rows)].join(", ");
     byId("more").hidden = found.length <= shown;
   }
 
@@ -119,9 +134,10 @@ export function createTable(open) {
   function download() {
     const cells = ({ line, id, shown: paper, answer }) => [line, id, paper, answer.category,
       answer.name, answer.confidence, answer.error ? "" : answer.confident,
-      lists(answer).join(" "), answer.primary?.category, answer.primary?.agrees, answer.error];
+      answer.verdict, answer.scope, answer.reason, lists(answer).join(" "),
+      answer.primary?.category, answer.primary?.agrees, answer.error];
     const head = ["line", "id", "paper", "category", "name", "confidence", "confident",
-      "cross_lists", "primary", "agrees", "error"];
+      "verdict", "scope", "reason", "cross_lists", "primary", "agrees", "error"];
     // The byte order mark at the start lets spreadsheets recognise UTF-8.
     const written = `\ufeff${csv.write([head, ...chosen().map(cells)])}`;
     const href = URL.createObjectURL(new Blob([written], { type: "text/csv" }));
@@ -168,7 +184,7 @@ export function createTable(open) {
 
 function searched(row) {
   const values = COLUMNS.map(({ value }) => value(row));
-  return [...values, row.id, row.answer.error].join(" ").toLowerCase();
+  return [...values, row.id, row.answer.reason, row.answer.error].join(" ").toLowerCase();
 }
 
 // Rows with an error have no value, and stay at the end in both directions.
@@ -178,10 +194,15 @@ function compare(a, b, down) {
   return down ? -difference : difference;
 }
 
+// How many rows there are of each state, as far as it occurs.
 function summary(rows) {
-  const errors = rows.filter(({ answer }) => answer.error).length;
-  const unsure = rows.filter(({ answer }) => answer.confident === false).length;
-  const parts = [`${unsure.toLocaleString("en")} not sure`];
-  if (errors) parts.push(count(errors, "error"));
-  return parts.join(", ");
+  const counts = new Map([...STATES, "error"].map((state) => [state, 0]));
+  for (const { answer } of rows) {
+    const state = answer.error ? "error" : stateOf(answer);
+    counts.set(state, counts.get(state) + 1);
+  }
+  return [...counts]
+    .filter(([, number]) => number)
+    .map(([state, number]) =>
+      state === "error" ? count(number, state) : `${number.toLocaleString("en")} ${state}`);
 }

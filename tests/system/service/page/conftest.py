@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
+import numpy as np
+import orjson
 import pytest
 from playwright.sync_api import Browser, Page
 
+from shelfmark.data import splits
+from shelfmark.models import answers, artifact
 from tests.support.browser import Open, open_page, run_browser
 from tests.support.library import make_library, wait_until_searchable
 from tests.support.moments import PATIENCE
 from tests.support.serving import free_port, start, wait_until_ready
+
+Paper = tuple[str, str]  # title and abstract
+GIBBERISH = "asdf qwer zxcv"
 
 
 @contextmanager
@@ -43,6 +51,68 @@ def address(home: Path) -> Iterator[str]:
 def locked(home: Path) -> Iterator[str]:
     with serving(home, SHELFMARK_API_KEY="api-key-of-tests") as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def papers(model: artifact.Model) -> list[Paper]:
+    """The papers of the test split, which are all in scope."""
+    table = splits.open_splits(Path(model.card.data.folder)).read("test", ["title", "abstract"])
+    return [(row["title"], row["abstract"]) for row in table.to_pylist()]
+
+
+@pytest.fixture(scope="session")
+def strict_home(
+    home: Path, model: artifact.Model, papers: list[Paper], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with the model, whose limits are so strict that papers get every verdict."""
+    folder = tmp_path_factory.mktemp("strict")
+    shutil.copytree(home / "models" / "quick", folder / "models" / "quick")
+    path = folder / "models" / "quick" / "card.json"
+    card = orjson.loads(path.read_bytes())
+    make_strict(card["thresholds"]["verdicts"], model, [model.text(*paper) for paper in papers])
+    path.write_bytes(orjson.dumps(card))
+    return folder
+
+
+def make_strict(written: dict[str, Any], model: artifact.Model, texts: list[str]) -> None:
+    """Raise the limits of verdicts: most of these texts get less than `sure`, some are doubtful."""
+    limits = model.card.limits.verdicts
+    assert limits is not None
+    assert model.scope is not None
+    probabilities, _ = model.probabilities(texts)
+    best, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    short = np.zeros(len(texts), np.bool_)
+    # The shares of the texts below the limits of a likely and of a sure answer.
+    for name, shares in (("primary", (30, 60)), ("listed", (15, 45))):
+        estimates = getattr(limits, name).estimate(best, confidence, short)
+        likely, sure = np.percentile(estimates, shares).tolist()
+        kept = {"open": 0.5, "likely": 0.8, "sure": 0.95}
+        written[name].update(likely_from=likely, sure_from=sure, kept=kept)
+    written["scope"]["form"] = float(np.percentile(model.scope.weigh(texts).form, 10))
+
+
+@pytest.fixture(scope="session")
+def strict_model(strict_home: Path) -> artifact.Model:
+    return artifact.load(strict_home / "models" / "quick", threads=1)
+
+
+@pytest.fixture(scope="session")
+def strict(strict_home: Path) -> Iterator[str]:
+    """The address of a service with the strict model."""
+    with serving(strict_home, SHELFMARK_MODEL="quick") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def graded(strict_model: artifact.Model, papers: list[Paper]) -> dict[str, Paper]:
+    """A paper of each state of an answer of the strict model, with something that also fits."""
+    found: dict[str, Paper] = {
+        one.verdict if one.scope == "in" else one.scope: paper
+        for paper, one in zip(papers, answers.answer_papers(strict_model, papers), strict=True)
+        if one.cross_lists
+    }
+    states = ("sure", "likely", "open", "doubtful")
+    return {state: found[state] for state in states} | {"outside": ("", GIBBERISH)}
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import TABLE, Open, choose
+from tests.support.browser import TABLE, Open, ask, choose
+from tests.system.service.page.conftest import Paper
 
 # The contrast of every piece of text on the page with what it stands on, as WCAG 2 computes it.
 CONTRASTS = """() => {
@@ -76,6 +79,29 @@ def test_all_text_has_enough_contrast(visit: Open, scheme: str) -> None:
     full(page)
     contrasts += page.evaluate(CONTRASTS)
     assert len(contrasts) > 100
+    assert [(name, ratio) for name, ratio in contrasts if ratio < 4.5] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_state_of_an_answer_fits_and_has_enough_contrast(
+    visit: Open, strict: str, graded: dict[str, Paper], scheme: str
+) -> None:
+    page = visit(strict, width=320, color_scheme=scheme, reduced_motion="reduce")
+    contrasts = []
+    for state, paper in graded.items():
+        ask(page, *paper)
+        expect(page.locator(f".verdict.{state}")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        contrasts += page.evaluate(CONTRASTS)
+    lines = [json.dumps({"title": title, "abstract": text}) for title, text in graded.values()]
+    choose(page, "papers.jsonl", "\n".join(lines))
+    expect(page.locator(".state")).to_have_count(len(graded))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    caption, region = (page.locator(part).bounding_box() for part in ("#caption", ".scroll"))
+    assert caption is not None
+    assert region is not None
+    assert caption["width"] <= region["width"]
+    contrasts += page.evaluate(CONTRASTS)
     assert [(name, ratio) for name, ratio in contrasts if ratio < 4.5] == []
 
 

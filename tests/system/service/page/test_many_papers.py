@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect
 
-from tests.support.browser import TABLE, choose, column
+from shelfmark.models import answers, artifact
+from tests.support.browser import TABLE, Open, choose, column
+from tests.system.service.page.conftest import Paper
 
 
 def test_the_table_is_sorted_filtered_and_downloaded(page: Page, tmp_path: Path) -> None:
@@ -22,12 +25,12 @@ def test_the_table_is_sorted_filtered_and_downloaded(page: Page, tmp_path: Path)
 
     page.get_by_role("button", name="Paper").click()
     assert column(page, 2)[:2] == ["@home", "=SUM(A1)"]
-    confidence = page.get_by_role("button", name="Confidence")
-    confidence.click()
-    confidence.click()
+    probability = page.get_by_role("button", name="Probability")
+    probability.click()
+    probability.click()
     chances = [float(text.split()[0]) for text in column(page, 5)[:3]]
     assert chances == sorted(chances, reverse=True)
-    expect(page.get_by_role("columnheader", name="Confidence")).to_have_attribute(
+    expect(page.get_by_role("columnheader", name="Probability")).to_have_attribute(
         "aria-sort", "descending"
     )
 
@@ -54,6 +57,71 @@ def test_the_table_is_sorted_filtered_and_downloaded(page: Page, tmp_path: Path)
     page.get_by_label("Only not sure").check()
     unsure = [row for row in rows.values() if row["confident"] == "false"]
     assert len(column(page, 1)) == len(unsure)
+
+
+def choose_graded(page: Page, papers: list[Paper]) -> None:
+    """Choose a file of papers, whose last line has no text."""
+    lines = [{"title": title, "abstract": abstract} for title, abstract in [*papers, ("", "")]]
+    choose(page, "papers.jsonl", "\n".join(map(json.dumps, lines)))
+    expect(page.locator("#many-status")).to_contain_text("answered in")
+
+
+def test_a_row_has_its_verdict_or_why_it_has_none(
+    visit: Open, strict: str, strict_model: artifact.Model, graded: dict[str, Paper]
+) -> None:
+    page = visit(strict)
+    papers = [graded[state] for state in ("open", "outside", "sure", "doubtful", "likely", "open")]
+    choose_graded(page, papers)
+    expect(page.locator("#caption")).to_have_text(
+        "7 papers, 1 sure, 1 likely, 2 open, 1 doubtful, 1 outside, 1 error"
+    )
+    reasons = [one.reason for one in answers.answer_papers(strict_model, papers) if one.reason]
+    shown = page.locator(".state")
+    states = ["Open", "Outside", "Sure", "Doubtful", "Likely", "Open"]
+    assert shown.all_inner_texts() == states
+    assert page.locator("td small").all_inner_texts() == reasons
+    titled = page.locator(".graded[title]")
+    assert titled.evaluate_all("nodes => nodes.map(({ title }) => title)") == reasons
+    markers = shown.evaluate_all(
+        "nodes => nodes.map((node) => getComputedStyle(node, '::before').content)"
+    )
+    assert len(set(markers)) == 5
+
+    page.get_by_label("Only not sure").check()
+    assert shown.all_inner_texts() == [state for state in states if state != "Sure"]
+    page.get_by_label("Filter").fill(reasons[0])
+    assert shown.all_inner_texts() == ["Outside"]
+    page.get_by_label("Filter").fill("")
+    page.get_by_label("Only not sure").uncheck()
+    order = ["Sure", "Likely", "Open", "Open", "Doubtful", "Outside"]
+    for wanted in (order, order[::-1]):
+        page.get_by_role("button", name="Verdict").click()
+        assert shown.all_inner_texts() == wanted
+        assert "Error" in page.locator("#rows tr").last.inner_text()
+
+
+def test_the_download_has_the_verdicts(
+    visit: Open,
+    strict: str,
+    strict_model: artifact.Model,
+    graded: dict[str, Paper],
+    tmp_path: Path,
+) -> None:
+    page = visit(strict)
+    choose_graded(page, list(graded.values()))
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download CSV").click()
+    waiting.value.save_as(tmp_path / "all.csv")
+    with (tmp_path / "all.csv").open(encoding="utf-8-sig", newline="") as file:
+        *rows, refused = csv.DictReader(file)
+    names = list(refused)
+    assert names[names.index("confident") :][:4] == ["confident", "verdict", "scope", "reason"]
+    assert [(row["confident"], row["verdict"], row["scope"], row["reason"]) for row in rows] == [
+        (str(one.confident).lower(), one.verdict, one.scope, one.reason or "")
+        for one in answers.answer_papers(strict_model, list(graded.values()))
+    ]
+    assert refused["error"]
+    assert refused["verdict"] == refused["scope"] == refused["reason"] == ""
 
 
 def test_a_click_on_a_row_shows_its_explanation(page: Page) -> None:
@@ -122,6 +190,7 @@ def test_rows_that_arrive_in_batches_are_sorted_a_few_times_each(page: Page) -> 
         """async () => {
           const { createTable } = await import('/page/table.js');
           const table = createTable(() => {});
+          const ANSWER = { category: "cs.RO", confidence: 1, scope: "in", verdict: "sure" };
           const counts = [];
           for (const size of [8192, 32768]) {
             let reads = 0;
@@ -129,7 +198,7 @@ def test_rows_that_arrive_in_batches_are_sorted_a_few_times_each(page: Page) -> 
             for (let line = 1; line <= size; line += 64) {
               table.add(Array.from({ length: 64 }, (_, number) => ({
                 line: line + number, shown: "a robot",
-                get answer() { reads++; return { category: "cs.RO", confidence: 1 }; },
+                get answer() { reads++; return ANSWER; },
               })));
             }
             table.draw();

@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import orjson
 import pytest
 from playwright.sync_api import Page, expect
 
-from shelfmark.data.sources import sample
 from shelfmark.models import answers, artifact
-from tests.support.browser import ask, choose, column, marked
+from tests.support.browser import Open, ask, choose, column, marked
 from tests.support.serving import ROBOT
+from tests.system.service.page.conftest import GIBBERISH, Paper
+
+STATES = ("sure", "likely", "open", "doubtful", "outside")
+NUMBER = "(?:< )?[0-9]+[.][0-9]\u00a0%"
 
 
-@pytest.mark.parametrize("confident", [True, False])
-def test_one_paper(page: Page, model: artifact.Model, confident: bool) -> None:
-    papers = [(paper.title, paper.abstract) for _, paper in sample.read_records(None, 60)]
-    result = answers.answer_papers(model, papers)
-    title, abstract = next(
-        paper
-        for paper, one in zip(papers, result, strict=True)
-        if one.confident is confident and one.cross_lists
-    )
-    ask(page, title, abstract)
-    [answer] = answers.answer_papers(model, [(title, abstract)], explain=True)
-    wanted = orjson.loads(orjson.dumps(answer.to_json()))
+def answered(model: artifact.Model, paper: Paper) -> dict[str, Any]:
+    """Return the answer that the page is to show."""
+    [answer] = answers.answer_papers(model, [paper], explain=True)
+    wanted: dict[str, Any] = orjson.loads(orjson.dumps(answer.to_json()))
+    return wanted
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_one_paper(
+    visit: Open, strict: str, strict_model: artifact.Model, graded: dict[str, Paper], state: str
+) -> None:
+    page = visit(strict)
+    ask(page, *graded[state])
+    wanted = answered(strict_model, graded[state])
     heading = page.locator(".predicted")
-    expect(heading).to_have_text(f"{wanted['category']} {wanted['name']}")
+    question = "Nearest category: " if state == "outside" else ""
+    expect(heading).to_have_text(f"{question}{wanted['category']} {wanted['name']}")
     expect(heading).to_be_focused()
-    expect(page.locator(".verdict")).to_contain_text("Confident." if confident else "Not sure.")
+    expect(heading).to_have_accessible_description(wanted["sentence"])
     assert page.locator(".bars .code").all_inner_texts() == [
         rank["category"] for rank in wanted["ranking"]
     ]
@@ -38,9 +45,6 @@ def test_one_paper(page: Page, model: artifact.Model, confident: bool) -> None:
     assert whole is not None
     assert bar is not None
     assert bar["width"] / whole["width"] == pytest.approx(wanted["confidence"], abs=0.01)
-    assert page.locator(".lists a").all_inner_texts() == [
-        one["category"] for one in wanted["cross_lists"]
-    ]
     link = page.get_by_role("link", name=f"Recent papers in {wanted['category']}")
     expect(link).to_have_attribute("href", f"https://arxiv.org/list/{wanted['category']}/recent")
     expect(link).to_have_attribute("rel", "noopener")
@@ -49,6 +53,133 @@ def test_one_paper(page: Page, model: artifact.Model, confident: bool) -> None:
     words = page.locator(".weights .word").all_inner_texts()
     assert sorted(words) == sorted(word["word"] for word in wanted["why"]["words"])
     expect(page.locator(".made")).to_contain_text(re.compile(r"Answered in .* by the model \w+\."))
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_the_verdict_is_the_sentence_of_the_service(
+    visit: Open, strict: str, strict_model: artifact.Model, graded: dict[str, Paper], state: str
+) -> None:
+    page = visit(strict)
+    ask(page, *graded[state])
+    wanted = answered(strict_model, graded[state])
+    verdict = page.locator(".verdict")
+    expect(verdict).to_have_text(wanted["sentence"])
+    expect(verdict).to_have_class(f"verdict {state}")
+    expect(verdict.locator("strong")).to_have_text(f"{state.capitalize()}:")
+    assert wanted["confident"] is (state == "sure")
+    shown = page.locator("#answer").inner_text().lower()
+    assert not re.search("confiden|act on|best guess", shown)
+    assert ("sure:" in shown) is (state == "sure")
+
+
+def test_the_states_differ_in_more_than_colour(
+    visit: Open, strict: str, graded: dict[str, Paper]
+) -> None:
+    page = visit(strict, forced_colors="active")
+    borders = set()
+    for state, paper in graded.items():
+        ask(page, *paper)
+        verdict = page.locator(f".verdict.{state}")
+        expect(verdict).to_be_visible()
+        borders.add(
+            verdict.evaluate(
+                "node => { const { borderLeftStyle, borderTopStyle } = getComputedStyle(node); "
+                "return `${borderLeftStyle} ${borderTopStyle}`; }"
+            )
+        )
+    assert len(borders) == len(STATES)
+
+
+def test_gibberish_is_outside_and_gets_no_answer_that_shouts(
+    page: Page, papers: list[Paper]
+) -> None:
+    size = "node => parseFloat(getComputedStyle(node).fontSize)"
+    ask(page, *papers[0])
+    heading = page.locator(".predicted")
+    expect(page.locator(".verdict")).to_have_class("verdict sure")
+    large = heading.evaluate(size)
+    ask(page, "", GIBBERISH)
+    expect(page.locator(".verdict")).to_have_text("Outside: the model knows no word of the text.")
+    expect(heading).to_contain_text("Nearest category:")
+    assert heading.evaluate(size) < large
+    expect(heading.locator(".spine")).to_have_css("background-color", "rgba(0, 0, 0, 0)")
+    expect(page.locator(".listed")).to_have_count(0)
+    expect(page.get_by_role("heading", name="The words that decided")).to_have_count(0)
+    also = page.get_by_role("heading", name="Also fits")
+    expect(also.locator("xpath=following-sibling::*")).to_have_text(
+        "No other category is probable enough to suggest."
+    )
+
+
+def test_a_category_that_also_fits_has_the_number_of_the_ranking_too(
+    visit: Open, strict: str, strict_model: artifact.Model, papers: list[Paper]
+) -> None:
+    page = visit(strict)
+    both = 0
+    for paper in papers[:12]:
+        wanted = answered(strict_model, paper)
+        ask(page, *paper)
+        expect(page.locator(".text")).to_have_text(wanted["why"]["text"].replace("\n", ""))
+        names, numbers = (page.locator(f".bars .{part}") for part in ("code", "number"))
+        ranked = dict(zip(names.all_inner_texts(), numbers.all_inner_texts(), strict=True))
+        rows = page.locator(".lists li").all_inner_texts()
+        for row, one in zip(rows, wanted["cross_lists"], strict=True):
+            category, name = one["category"], one["name"]
+            found = re.fullmatch(
+                f"{re.escape(category)} {re.escape(name)}: ({NUMBER}) listed there · "
+                f"({NUMBER}) as the primary category",
+                row,
+            )
+            assert found, row
+            listed, primary = found.groups()
+            assert primary == ranked.get(category, primary)
+            assert number(primary) <= number(listed)
+            assert number(listed) == pytest.approx(100 * one["probability"], abs=0.051)
+            both += category in ranked
+    assert both > 0
+
+
+def number(shown: str) -> float:
+    return float(shown.removeprefix("< ").removesuffix("\u00a0%"))
+
+
+def test_each_list_says_which_question_it_answers(
+    visit: Open, strict: str, graded: dict[str, Paper]
+) -> None:
+    page = visit(strict)
+    ask(page, *graded["sure"])
+    for name, said in (
+        (
+            "Ranking",
+            "Which category is the primary one? The probabilities of all categories add up",
+        ),
+        ("Also fits", "Is the paper listed there too? A paper may have several categories"),
+    ):
+        heading = page.get_by_role("heading", name=name)
+        expect(heading.locator("xpath=following-sibling::*[1]")).to_contain_text(said)
+
+
+def test_a_better_verdict_on_any_of_the_papers_categories_is_a_line(
+    visit: Open, strict: str, strict_model: artifact.Model, papers: list[Paper]
+) -> None:
+    page = visit(strict)
+    result = answers.answer_papers(strict_model, papers)
+    verdicts: list[tuple[str, str] | None] = [
+        (one.verdict, one.listed.verdict) if one.listed and one.scope == "in" else None
+        for one in result
+    ]
+    for pair in (("likely", "sure"), ("open", "likely")):
+        place = verdicts.index(pair)
+        ask(page, *papers[place])
+        expect(page.locator(".listed")).to_have_text(
+            f"The verdict on {result[place].category} as one of the paper’s categories, primary "
+            f"or cross-listed, is {pair[1]}."
+        )
+    for other in (("sure", "sure"), ("open", "open"), None):
+        place = verdicts.index(other)
+        ask(page, *papers[place])
+        expect(page.locator(".verdict")).to_have_text(result[place].sentence)
+        expect(page.locator(".listed")).to_have_count(0)
 
 
 def test_characters_beyond_the_basic_plane_shift_no_mark(page: Page, model: artifact.Model) -> None:
@@ -65,15 +196,27 @@ def test_characters_beyond_the_basic_plane_shift_no_mark(page: Page, model: arti
     assert "\n".join(shown) == why["text"]
 
 
-def test_the_authors_category(page: Page) -> None:
-    ask(page, "", ROBOT, "quant-ph")
+def test_the_authors_category(page: Page, model: artifact.Model, papers: list[Paper]) -> None:
+    result = answers.answer_papers(model, papers)
+    paper = papers[[one.category for one in result].index("cs.RO")]
+    ask(page, *paper, "quant-ph")
     author = page.locator(".author")
     expect(author).to_contain_text("disagrees")
     expect(author).to_contain_text("quant-ph Quantum Physics")
-    ask(page, "", ROBOT, " cs.RO ")
+    ask(page, *paper, " cs.RO ")
     expect(author).to_contain_text("agrees with the author’s category, cs.RO Robotics")
-    ask(page, "", ROBOT, "no.such")
+    expect(page.locator(".verdict")).to_have_class("verdict sure")
+    ask(page, *paper, "no.such")
     expect(author).to_have_text("The model does not know the author’s category, no.such.")
+    expect(page.locator(".verdict")).to_have_class("verdict doubtful")
+    expect(page.locator(".verdict")).to_contain_text("Doubtful: the author’s category, no.such,")
+    # Outside, the model has no opinion.
+    ask(page, "", GIBBERISH, "cs.RO")
+    expect(author).to_have_text(
+        re.compile(
+            r"The model ranks the author’s category, cs\.RO Robotics, \d(st|nd|rd|th), at .*\s%\."
+        )
+    )
 
 
 def test_by_keyboard_alone(page: Page) -> None:
