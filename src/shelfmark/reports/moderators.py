@@ -49,8 +49,10 @@ class Row:
         name: the full name of that category.
         confidence: its probability.
         verdict: agrees, disagrees or not sure.
+        grade: the model's own verdict on its prediction: sure, likely or open.
+        scope: whether the paper is one for the model: in, doubtful or outside.
         same: whether the prediction is the author's category, confident or not.
-        note: why the model has no verdict on the author's category.
+        note: what the prediction is worth, or why the model has no verdict.
         cross_lists: suggested categories that the paper does not list.
         words: those that contribute most to the prediction, the strongest first.
         unlisted: the paper's categories that neither the taxonomy nor the model names.
@@ -63,6 +65,8 @@ class Row:
     name: str
     confidence: float
     verdict: str
+    grade: str
+    scope: str
     same: bool
     note: str
     cross_lists: tuple[str, ...]
@@ -90,6 +94,8 @@ class Row:
             "shelf": self.shelf,
             "confidence": f"{self.confidence:.4f}",
             "verdict": self.verdict,
+            "grade": self.grade,
+            "scope": self.scope,
             "cross_lists": " ".join(self.cross_lists),
             "words": ", ".join(self.words),
             "note": self.notes,
@@ -239,10 +245,8 @@ def _make_row(paper: Paper, answer: Answer, unlisted: Sequence[str] = ()) -> Row
     own, why = answer.primary, answer.why
     assert own is not None, "asked for"
     assert why is not None, "asked for"
-    verdict, note = NOT_SURE, ""
-    if not own.known:
-        note = f"the model does not know {own.category}"
-    elif answer.confident:
+    verdict = NOT_SURE
+    if answer.confident:
         verdict = AGREES if own.agrees else DISAGREES
     lists = [cross_list.category for cross_list in answer.cross_lists]
     return Row(
@@ -253,8 +257,10 @@ def _make_row(paper: Paper, answer: Answer, unlisted: Sequence[str] = ()) -> Row
         name=answer.name,
         confidence=answer.confidence,
         verdict=verdict,
+        grade=answer.verdict,
+        scope=answer.scope,
         same=own.agrees,
-        note=note,
+        note=answer.sentence.rstrip("."),
         cross_lists=tuple(name for name in lists if name not in paper.categories),
         words=tuple(x.word for x in why.words if x.weight > 0)[:MAX_WORDS],
         unlisted=tuple(unlisted),
@@ -274,15 +280,15 @@ def _attention_order(row: Row) -> tuple[int, float, str]:
         place = 0
     elif row.verdict == AGREES:
         place = 4
-    elif row.note:
-        place = 3  # the model does not know the author's category
+    elif row.scope != "in":
+        place = 3  # the model has no verdict
     else:
         place = 2 if row.same else 1
     return place, row.confidence if row.same else -row.confidence, row.id
 
 
 def _write_csv(rows: list[Row], path: Path) -> None:
-    empty = Row("", "", "", "", "", 0.0, "", False, "", (), ())
+    empty = Row("", "", "", "", "", 0.0, "", "", "", False, "", (), ())
     with files.atomic_write(path) as file:
         # The byte order mark at the start lets spreadsheets recognise UTF-8.
         text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
