@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,15 +19,16 @@ from shelfmark.models.verdicts import (
     FEW_WORDS,
     SCOPES,
     VERDICTS,
-    Question,
     Scope,
     ScopeName,
     Verdict,
+    VerdictLimits,
     VerdictName,
     are_short,
 )
 
 ENGLISH = "en"
+OLDER = "this model is of an older release, which grades by the probability alone"
 KNOWLEDGE = {Verdict.SURE: "Sure", Verdict.LIKELY: "Likely", Verdict.OPEN: "Open"}
 
 
@@ -119,12 +121,17 @@ def judge_texts(model: Model, texts: Sequence[str], probabilities: Floats) -> li
     """
     evidence = None if model.scope is None else model.scope.weigh(texts)
     grades = grade_answers(model, probabilities, are_short(texts), evidence)
+    limits = model.card.limits.verdicts
     columns = zip(
-        texts, grades.scopes.tolist(), grades.primary.tolist(), grades.listed.tolist(), strict=True
+        grades.scopes.tolist(), grades.primary.tolist(), grades.listed.tolist(), strict=True
     )
+    # In scope, a judgement depends on the verdicts alone: many texts share it.
+    in_scope = functools.cache(functools.partial(_judge_in_scope, limits))
     return [
-        _judge(model, text, evidence, number, Scope(scope), Verdict(primary), Verdict(listed))
-        for number, (text, scope, primary, listed) in enumerate(columns)
+        in_scope(primary, listed)
+        if limits is None or evidence is None or scope == Scope.IN
+        else _out_of_scope(Scope(scope), explain_scope(model, texts[number], evidence, number))
+        for number, (scope, primary, listed) in enumerate(columns)
     ]
 
 
@@ -136,34 +143,19 @@ def doubt_author(judgement: Judgement, category: str) -> Judgement:
     return _out_of_scope(Scope.DOUBTFUL, reason, judgement.listed is not None)
 
 
-def _judge(
-    model: Model,
-    text: str,
-    evidence: Evidence | None,
-    number: int,
-    scope: Scope,
-    primary: Verdict,
-    listed: Verdict,
-) -> Judgement:
-    limits = model.card.limits.verdicts
-    if limits is None or evidence is None:
-        old = "this model is of an older release, which grades by the probability alone"
-        sentence = f"{KNOWLEDGE[primary]}: {old}."
-        return Judgement(SCOPES[Scope.IN], None, VERDICTS[primary], None, None, sentence)
-    if scope != Scope.IN:
-        return _out_of_scope(scope, explain_scope(model, text, evidence, number))
-    kept, at_all = (
-        question.kept.get(VERDICTS[verdict])
-        for question, verdict in ((limits.primary, primary), (limits.listed, listed))
-    )
-    sentence = f"{KNOWLEDGE[primary]}: {_shares(limits.primary, limits.listed, primary, listed)}."
-    known = Listed(VERDICTS[listed], at_all)
-    return Judgement(SCOPES[scope], None, VERDICTS[primary], kept, known, sentence)
+def _judge_in_scope(limits: VerdictLimits | None, primary: int, listed: int) -> Judgement:
+    """Return the judgement of a text in scope; the limits are None of an older model."""
+    name, at_all = VERDICTS[Verdict(primary)], VERDICTS[Verdict(listed)]
+    word = KNOWLEDGE[Verdict(primary)]
+    if limits is None:
+        return Judgement(SCOPES[Scope.IN], None, name, None, None, f"{word}: {OLDER}.")
+    first, among = limits.primary.kept.get(name), limits.listed.kept.get(at_all)
+    sentence = f"{word}: {_shares(first, among)}."
+    return Judgement(SCOPES[Scope.IN], None, name, first, Listed(at_all, among), sentence)
 
 
-def _shares(primary: Question, listed: Question, verdict: Verdict, at_all: Verdict) -> str:
-    """Return what was measured of answers with these verdicts."""
-    first, among = primary.kept.get(VERDICTS[verdict]), listed.kept.get(VERDICTS[at_all])
+def _shares(first: float | None, among: float | None) -> str:
+    """Return what was measured: shares of answers with the primary category, and with any."""
     if first is None:
         return "no answer to the validation papers was like this"
     told = f"of answers like this, {100 * first:.0f} in 100 name the primary category"
