@@ -111,7 +111,7 @@ def test_all_answers_of_a_request_come_from_one_model(
 ) -> None:
     for name in ("quick", "again"):
         card = dataclasses.replace(model.card, name=name)
-        artifact.save(artifact.Model(model.classifier, card), tmp_path / "models")
+        artifact.save(dataclasses.replace(model, card=card, about=""), tmp_path / "models")
     with threaded_service(settings(tmp_path, admin_key=SecretStr("admin-key-of-tests"))) as client:
         large = pool.submit(post, client, LARGE)
         held_model.wait_for_batch(1)

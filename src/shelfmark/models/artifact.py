@@ -275,7 +275,7 @@ def load(folder: Path, threads: int | None = None, digest: str = "") -> Model:
     try:
         classifier = family_of(card.kind).load(opened, card, threads)
         about = read_about(opened)
-        scope = open_detector(opened, card.labels) if DETECTOR in opened else None
+        scope = _open_scope(opened, card)
     except ShelfmarkError as error:
         line = f"{opened.folder}: {error}"
         raise ShelfmarkError(line if AGAIN in line else f"{line}; {AGAIN}") from error
@@ -284,6 +284,19 @@ def load(folder: Path, threads: int | None = None, digest: str = "") -> Model:
         line += "" if isinstance(error, MemoryError) else f"; {AGAIN}"
         raise ShelfmarkError(line) from error
     return Model(classifier, card, about, scope)
+
+
+def _open_scope(opened: DigestedFiles, card: ModelCard) -> ScopeDetector | None:
+    """Return the detector of a model, None of an older model, which has no limits for it either.
+
+    Raises:
+        ShelfmarkError: it is damaged or foreign, or there is one without the other.
+    """
+    limits = card.thresholds and card.thresholds.verdicts
+    if (DETECTOR in opened) != (limits is not None):
+        missing = DETECTOR if limits is not None else "thresholds.verdicts"
+        raise ShelfmarkError(f"{missing} is missing: answers would be graded by other limits")
+    return open_detector(opened, card.labels) if limits is not None else None
 
 
 def read_about(opened: DigestedFiles) -> str:

@@ -129,7 +129,7 @@ def judge_texts(model: Model, texts: Sequence[str], probabilities: Floats) -> li
     in_scope = functools.cache(functools.partial(_judge_in_scope, limits))
     return [
         in_scope(primary, listed)
-        if limits is None or evidence is None or scope == Scope.IN
+        if evidence is None or scope == Scope.IN
         else _out_of_scope(Scope(scope), explain_scope(model, texts[number], evidence, number))
         for number, (scope, primary, listed) in enumerate(columns)
     ]
@@ -186,8 +186,6 @@ def explain_scope(model: Model, text: str, evidence: Evidence, number: int) -> s
     known, unknown = int(evidence.known[number]), int(evidence.unknown[number])
     if not known:
         return "the model knows no word of the text"
-    if known < FEW_WORDS:
-        return "the text has too few words that the model knows"
     if evidence.form[number] < limits.scope.form:
         language = text_traits(model, text).language  # takes a moment, which answers in scope save
         if language not in (None, ENGLISH):
@@ -199,6 +197,8 @@ def explain_scope(model: Model, text: str, evidence: Evidence, number: int) -> s
         if kind == FOREIGN:  # but it is not, as far as its words tell
             return "the text does not read like an abstract"
         return f"the text reads like {kind}, not like an abstract"
+    if known < FEW_WORDS:
+        return "the text has too few different words that the model knows"
     other = model.scope.labels[evidence.other[number]]
     if other == RARE:
         return "the text reads like a paper of a category that the model lacks"

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import ConfigDict, Field, FiniteFloat
+from pydantic import ConfigDict, Field
 
 from shelfmark.artifacts.card import STRICT, Text
 from shelfmark.core.arrays import Array, Doubles, Floats, Ints
@@ -23,10 +23,11 @@ if TYPE_CHECKING:  # the card is read where no model is
     from shelfmark.models.scope.detector import Evidence
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Logit = Annotated[float, Field(ge=-1e9, le=1e9)]
 VerdictName = Literal["sure", "likely", "open"]
 ScopeName = Literal["in", "doubtful", "outside"]
 SHORT = 20  # words: a text of fewer is a title, or little more
-FEW_WORDS = 3  # known words, without those of grammar: fewer say too little
+FEW_WORDS = 5  # different known words, without those of grammar: fewer say too little
 LEAST = 1e-6  # probability in a logit: answers round to it
 
 
@@ -75,11 +76,11 @@ class Question:
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
-    intercept: FiniteFloat
-    slope: FiniteFloat
-    short_intercept: FiniteFloat
-    short_slope: FiniteFloat
-    offsets: dict[Text, FiniteFloat]
+    intercept: Logit
+    slope: Logit
+    short_intercept: Logit
+    short_slope: Logit
+    offsets: dict[Text, Logit]
     sure_from: Probability | None
     likely_from: Probability | None
     kept: dict[VerdictName, Probability | None]
@@ -132,10 +133,10 @@ class ScopeLimits:
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
-    subject: FiniteFloat
-    form: FiniteFloat
-    subject_outside: FiniteFloat
-    form_outside: FiniteFloat
+    subject: Logit
+    form: Logit
+    subject_outside: Logit
+    form_outside: Logit
 
     def scopes(self, evidence: Evidence) -> Array:
         """Return the `Scope` of each text, shape (texts,)."""

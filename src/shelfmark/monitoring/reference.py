@@ -132,19 +132,30 @@ def describe_papers(
     parts = [model.probabilities(texts[start : start + BATCH])[0]
              for start in range(0, len(texts), BATCH)]  # fmt: skip
     probabilities = np.concatenate([empty, *parts])
-    evidence = None if model.scope is None else model.scope.weigh(texts)
-    grades = grade_answers(model, probabilities, are_short(texts), evidence)
     traits = [text_traits(model, text) for text in texts]
     return {
         "label": labels,
         "predicted": [model.classes[number] for number in probabilities.argmax(axis=1).tolist()],
         "confidence": list(probabilities.max(axis=1).astype(np.float64).round(6)),
-        "verdict": [VERDICTS[Verdict(number)] for number in grades.primary.tolist()],
-        "scope": [SCOPES[Scope(number)] for number in grades.scopes.tolist()],
+        **_describe_verdicts(model, texts, probabilities),
         **{
             name: [getattr(one, name) for one in traits]
             for name in ("words", "unknown", "language")
         },
+    }
+
+
+def _describe_verdicts(
+    model: Model, texts: list[str], probabilities: Floats
+) -> dict[str, list[str] | list[None]]:
+    """Return the verdict and the scope of each text; None of a model without limits."""
+    if model.card.thresholds is None:
+        return {name: [None] * len(texts) for name in NEWER}
+    evidence = None if model.scope is None else model.scope.weigh(texts)
+    grades = grade_answers(model, probabilities, are_short(texts), evidence)
+    return {
+        "verdict": [VERDICTS[Verdict(number)] for number in grades.primary.tolist()],
+        "scope": [SCOPES[Scope(number)] for number in grades.scopes.tolist()],
     }
 
 

@@ -90,7 +90,8 @@ class PaperInput(BaseModel):
         if all(is_blank(part or "") for part in texts.values()):
             raise InvalidFieldError(field or "body", "no text: give text, or title and abstract")
         abstract = self.text or self.abstract or ""
-        return PaperQuery(self.title or "", abstract, top_k, explain, self.primary, self.id)
+        primary = (self.primary or "").strip() or None
+        return PaperQuery(self.title or "", abstract, top_k, explain, primary, self.id)
 
 
 class PredictRequest(PaperInput):

@@ -37,8 +37,8 @@ class Evidence:
         other: the most probable label of other papers, an index into the detector's labels; -1
             if there is none.
         kind: the most probable kind of a text that is no abstract, likewise.
-        known: the number of known words, those of grammar not counted.
-        unknown: the number of unknown words.
+        known: the number of different known words, those of grammar not counted.
+        unknown: the number of different unknown words.
     """
 
     subject: Floats

@@ -103,8 +103,8 @@ class Bag:
         columns: int32 of shape (entries,); a text may have a column twice.
         values: float32 of the same shape.
         bounds: where the entries of each text begin, and the end, shape (texts + 1,).
-        known: the number of known words of each text, those of grammar not counted.
-        unknown: the number of its unknown words.
+        known: the number of different known words of each text, those of grammar not counted.
+        unknown: the number of its different unknown words.
     """
 
     columns: SmallInts
@@ -210,10 +210,18 @@ def read_bag(texts: Sequence[str], vocabulary: Array) -> Bag:
     values[:] = (1 / np.sqrt(sizes)).astype(np.float32)[owners, None]
     values[begins + tokens.counts, 1] = 0  # the last token of a text has no next one
     values[begins] = (TEXT_VALUE, TEXT_VALUE, 0)
-    counts = [np.bincount(owners[kinds == kind], minlength=len(texts))
+    counts = [_count_different(owners, tokens.places, kinds == kind, len(texts))
               for kind in (KNOWN, UNKNOWN)]  # fmt: skip
     bounds = A_ROW * np.append(begins, len(kinds)).astype(np.int64)
     return Bag(columns.ravel(), values.ravel(), bounds, *counts)
+
+
+def _count_different(owners: Ints, places: Ints, chosen: Array, texts: int) -> Ints:
+    """Return the number of different words of each text among the chosen rows."""
+    words = np.sort((owners[chosen] << KNOWN_BITS) + places[chosen])
+    first = np.ones(len(words), np.bool_)
+    first[1:] = words[1:] != words[:-1]
+    return np.bincount(words[first] >> KNOWN_BITS, minlength=texts)
 
 
 def _longest_list(owners: Ints, kinds: Array, texts: int) -> Ints:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ from scipy.special import logsumexp
 from shelfmark.artifacts.digested import DigestedFiles
 from shelfmark.core import files, npy
 from shelfmark.errors import ShelfmarkError
-from shelfmark.models import artifact
+from shelfmark.models import answers, artifact
 from shelfmark.models.boosted.heads import LinearHead
 from shelfmark.models.scope import detector as detector_module
 from shelfmark.models.scope import features
@@ -56,8 +58,9 @@ def test_the_evidence_is_the_logit_of_one_group_of_labels_against_another() -> N
     np.testing.assert_array_equal(evidence.kind, kinds.argmax(axis=1) + 8)
 
 
-def test_known_and_unknown_words_are_counted() -> None:
-    evidence = detectors.detector().weigh(["the of and", "corpus of galaxy qwxzk vvkkq", ""])
+def test_different_known_and_unknown_words_are_counted() -> None:
+    texts = ["the of and", "corpus of galaxy qwxzk vvkkq, corpus qwxzk", ""]
+    evidence = detectors.detector().weigh(texts)
     assert evidence.known.tolist() == [0, 2, 0]
     assert evidence.unknown.tolist() == [0, 2, 0]
 
@@ -186,8 +189,10 @@ def test_a_model_keeps_its_detector(model: artifact.Model, tmp_path: Path) -> No
     assert same(again.scope.weigh(texts), model.scope.weigh(texts))
 
 
-def test_a_model_without_a_detector_is_opened(model: artifact.Model, tmp_path: Path) -> None:
-    assert artifact.load(saved(model, None, tmp_path)).scope is None
+def test_an_older_model_without_a_detector_is_opened(model: artifact.Model, tmp_path: Path) -> None:
+    thresholds = replace(model.card.limits, verdicts=None)
+    older = replace(model, card=replace(model.card, thresholds=thresholds))
+    assert artifact.load(saved(older, None, tmp_path)).scope is None
 
 
 def test_a_detector_of_another_model_is_one_line(model: artifact.Model, tmp_path: Path) -> None:
@@ -203,3 +208,33 @@ def test_a_damaged_detector_is_one_line(model: artifact.Model, tmp_path: Path) -
     with pytest.raises(ShelfmarkError, match=r"scope\.pkl is missing or not the file") as caught:
         artifact.load(folder)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("lost", ["the detector", "the limits"])
+def test_limits_without_a_detector_are_refused_and_so_is_the_reverse(
+    home: Path, tmp_path: Path, lost: str
+) -> None:
+    copy = Path(shutil.copytree(home / "models" / "quick", tmp_path / "quick"))
+    card = orjson.loads((copy / "card.json").read_bytes())
+    if lost == "the limits":
+        del card["thresholds"]["verdicts"]
+    else:
+        for name in [name for name in card["files"] if name.startswith("scope")]:
+            del card["files"][name]
+            card["arrays"].pop(name, None)
+            (copy / name).unlink()
+    (copy / "card.json").write_bytes(orjson.dumps(card))
+    missing = "thresholds.verdicts" if lost == "the limits" else "scope.pkl"
+    with pytest.raises(ShelfmarkError, match=f"{missing} is missing: answers would be graded by "):
+        artifact.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("words", "scope"), [(["robot"], "robot"), (["robot", "gripper"], "two words")]
+)
+def test_a_few_words_are_never_in_scope_however_often_they_stand(
+    model: artifact.Model, words: list[str], scope: str
+) -> None:
+    (answer,) = answers.answer_papers(model, [("", " ".join(words * 60))])
+    assert answer.scope != "in", scope
+    assert not answer.confident
