@@ -186,6 +186,8 @@ def explain_scope(model: Model, text: str, evidence: Evidence, number: int) -> s
     known, unknown = int(evidence.known[number]), int(evidence.unknown[number])
     if not known:
         return "the model knows no word of the text"
+    if known + unknown < FEW_WORDS:
+        return "the text has too few different words"
     if evidence.form[number] < limits.scope.form:
         language = text_traits(model, text).language  # takes a moment, which answers in scope save
         if language not in (None, ENGLISH):
@@ -198,7 +200,7 @@ def explain_scope(model: Model, text: str, evidence: Evidence, number: int) -> s
             return "the text does not read like an abstract"
         return f"the text reads like {kind}, not like an abstract"
     if known < FEW_WORDS:
-        return "the text has too few different words that the model knows"
+        return "the model knows too few different words of the text"
     other = model.scope.labels[evidence.other[number]]
     if other == RARE:
         return "the text reads like a paper of a category that the model lacks"

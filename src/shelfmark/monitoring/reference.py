@@ -147,7 +147,7 @@ def describe_papers(
 
 def _describe_verdicts(
     model: Model, texts: list[str], probabilities: Floats
-) -> dict[str, list[str] | list[None]]:
+) -> dict[str, list[Any]]:
     """Return the verdict and the scope of each text; None of a model without limits."""
     if model.card.thresholds is None:
         return {name: [None] * len(texts) for name in NEWER}

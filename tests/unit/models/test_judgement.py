@@ -146,8 +146,11 @@ def test_a_text_of_no_known_word_is_named_so(model: Model) -> None:
 
 
 def test_a_text_of_few_known_words_is_named_so(model: Model) -> None:
-    few = "the text has too few different words that the model knows"
-    assert reason(model, known=1) == reason(model, known=4) == few
+    few = "the text has too few different words"
+    assert reason(model, known=1) == reason(model, known=2, unknown=2, form=-9) == few
+    assert reason(model, known=4, unknown=2) == (
+        "the model knows too few different words of the text"
+    )
 
 
 def test_a_text_in_another_language_is_named_with_it(model: Model) -> None:
@@ -224,7 +227,7 @@ def test_out_of_scope_the_answer_is_open_whatever_its_probability(
         ("", "the model knows no word of the text"),
         ("qwzxk vbnkq xxzzq wwqqz kkzzx", "the model knows no word of the text"),
         ("http://www.qwzxk.org/vbnkq.html", "the text reads like an address, not like an abstract"),
-        ("a robot", "the text has too few different words that the model knows"),
+        ("a robot", "the text has too few different words"),
         ("robot, grasping, camera, " * 9, "the text "),
         ("https://robot.org/arm/grasping robot@arm.edu https://arm.com/robot", "the text "),
         ("星系中恒星的形成与尘埃的研究结果", "the model knows no word of the text"),
