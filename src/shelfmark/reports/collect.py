@@ -17,7 +17,10 @@ from shelfmark.errors import ShelfmarkError, nearest
 
 PAGE, FIGURES = "README.md", "figures"  # of the report
 METRICS, CARD, DRIFT = "metrics.json", "card.json", "drift.json"
-EVALUATION_PICTURES = ("confusion.png", "reliability.png")
+EVALUATION_PICTURES = (
+    "confusion.png", "reliability.png", "coverage.png", "promises.png", "strangers.png",
+    "suggestions.png",
+)  # fmt: skip
 ENCODERS, ENCODER_PICTURES = "encoders", ("quality.png",)  # the folder and the kind of their runs
 PRIVATE_KEYS = ("examples",)  # of a drift report: the texts of papers are not published
 # The keywords of a PNG under which a chart names its run and the time of its figures.
