@@ -41,7 +41,7 @@ OUTSIDE_SUBJECT, OUTSIDE_FORM = 0.01, 0.002  # shares of own papers that are out
 # Variances of a class's offset from its archive's, and of that from all, as logits: the best is
 # chosen by cross-validation. Without offsets, answers rank as by one limit of the probability.
 POOLED = (0.05, 0.2, 0.5)
-FOLDS, LOSS, MOST_COMPARED = 5, "neg_log_loss", 20_000
+FOLDS, ORDER, MOST_COMPARED = 5, "roc_auc", 20_000
 STEPS = 200  # limits that are tried
 FEWEST = 30  # answers below which no limit is kept
 
@@ -153,7 +153,7 @@ def _regression() -> LogisticRegression:
 
 
 def _choose_pooling(inputs: _Inputs, right: Array) -> float:
-    """Return the variance of the classes' offsets that predicts other answers best, 0 for none."""
+    """Return the variance of the classes' offsets that orders other answers best, 0 for none."""
     some = slice(None, None, -(-len(right) // MOST_COMPARED))
     few = int(min(right[some].sum(), (~right[some]).sum()))
     if few < FOLDS:
@@ -163,7 +163,7 @@ def _choose_pooling(inputs: _Inputs, right: Array) -> float:
     def scores(pooled: float) -> Doubles:
         matrix = inputs.matrix(pooled)[some]
         return np.asarray(
-            cross_val_score(_regression(), matrix, right[some], scoring=LOSS, cv=folds)
+            cross_val_score(_regression(), matrix, right[some], scoring=ORDER, cv=folds)
         )
 
     alone = scores(0.0)

@@ -168,7 +168,7 @@ def test_few_papers_move_a_class_less_than_many() -> None:
     fewer = with_few_of(3, given)
     few = limits.fit_question(fewer, [fewer.own.right, fewer.titles.right]).offsets
     many = chosen.primary.offsets
-    assert many["math.PR"] < few["math.PR"] < 0
+    assert many["math.PR"] < few["math.PR"] <= 0, "of few papers maybe nothing"
 
 
 def test_calibrated_answers_are_estimated_as_they_are() -> None:
