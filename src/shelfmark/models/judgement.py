@@ -74,13 +74,11 @@ class Grades:
         scopes: the `Scope` of each text.
         primary: the `Verdict` on the class as the primary category.
         listed: that on it as one of the paper's categories.
-        evidence: behind the scopes; None of an older model.
     """
 
     scopes: Array
     primary: Array
     listed: Array
-    evidence: Evidence | None
 
 
 def grade_answers(
@@ -100,7 +98,7 @@ def grade_answers(
         least = [thresholds.confident_from[label] for label in model.classes]
         needed = np.array([2.0 if limit is None else limit for limit in least])[best]
         verdicts = np.where(confidence >= needed, Verdict.SURE, Verdict.OPEN)
-        return Grades(np.full(len(best), Scope.IN), verdicts, verdicts, None)
+        return Grades(np.full(len(best), Scope.IN), verdicts, verdicts)
     limits = thresholds.verdicts
     scopes = limits.scope.scopes(evidence)
     primary, listed = (
@@ -108,7 +106,7 @@ def grade_answers(
         for question in (limits.primary, limits.listed)
     )
     # A primary category is one of the paper's.
-    return Grades(scopes, primary, np.maximum(primary, listed), evidence)
+    return Grades(scopes, primary, np.maximum(primary, listed))
 
 
 def judge_texts(model: Model, texts: Sequence[str], probabilities: Floats) -> list[Judgement]:
@@ -121,7 +119,7 @@ def judge_texts(model: Model, texts: Sequence[str], probabilities: Floats) -> li
     """
     evidence = None if model.scope is None else model.scope.weigh(texts)
     grades = grade_answers(model, probabilities, are_short(texts), evidence)
-    limits = model.card.limits.verdicts
+    limits = None if evidence is None else model.card.limits.verdicts
     columns = zip(
         grades.scopes.tolist(), grades.primary.tolist(), grades.listed.tolist(), strict=True
     )
