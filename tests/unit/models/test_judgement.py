@@ -333,4 +333,3 @@ def test_in_scope_is_all_that_an_older_model_knows(model: Model) -> None:
     probabilities = np.full((3, len(model.classes)), 1 / len(model.classes), np.float32)
     grades = judgement.grade_answers(old(model), probabilities, np.zeros(3, np.bool_), None)
     assert set(grades.scopes) == {Scope.IN}
-    assert grades.evidence is None
