@@ -40,7 +40,8 @@ MOST_LOST = 0.02  # share of the model's own papers that may be taken for no abs
 OUTSIDE_SUBJECT, OUTSIDE_FORM = 0.01, 0.002  # shares of own papers that are outside
 # Variances of a class's offset from its archive's, and of that from all, as logits: the best is
 # chosen by cross-validation. Without offsets, answers rank as by one limit of the probability.
-POOLED = (0.05, 0.2, 0.5)
+POOLED = (0.05, 0.3)
+SHARED = 10.0  # scale of the inputs that are not pooled: their penalty vanishes
 FOLDS, ORDER, MOST_COMPARED = 5, "roc_auc", 20_000
 STEPS = 200  # limits that are tried
 FEWEST = 30  # answers below which no limit is kept
@@ -104,11 +105,11 @@ def fit_question(seen: Seen, outcomes: Sequence[Array]) -> Question:
     if right.all() or not right.any():
         offsets = dict.fromkeys(classes, 0.0)
         return Question(10.0 if right.all() else -10.0, 1.0, 0.0, 0.0, offsets, None, None, {})
-    shared = 100 * np.stack([logits, short, short * logits], axis=1)
+    shared = SHARED * np.stack([logits, short, short * logits], axis=1)
     inputs = _Inputs(shared, best, [archive_of(label) or "" for label in classes])
     pooled = _choose_pooling(inputs, right)
     weights, intercept = inputs.fit(right, pooled)
-    slope, short_intercept, short_slope = (100 * weights[:3]).tolist()
+    slope, short_intercept, short_slope = (SHARED * weights[:3]).tolist()
     offsets = dict(zip(classes, inputs.offsets(weights, pooled).tolist(), strict=True))
     return Question(intercept, slope, short_intercept, short_slope, offsets, None, None, {})
 
@@ -117,8 +118,7 @@ class _Inputs:
     """What the precision of answers is learnt from.
 
     Args:
-        shared: numbers of each answer that are not pooled, shape (answers, 3). They are large, so
-            that the penalty of their weights vanishes.
+        shared: numbers of each answer that are not pooled, shape (answers, 3), times `SHARED`.
         best: the class of each answer.
         archives: the archive of each class.
     """
