@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -24,5 +25,16 @@ def house(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         from_ = card["thresholds"]["confident_from"]
         labels = [entry["label"] for entry in card["classes"]]
         card["thresholds"]["confident_from"] = {label: from_[label] for label in labels}
+        if name == "two":
+            _make_older(folder, card)
         (folder / "card.json").write_bytes(orjson.dumps(card))
     return house
+
+
+def _make_older(folder: Path, card: dict[str, Any]) -> None:
+    """Make a model one of an older release, whose detector cannot tell it the classes' order."""
+    del card["thresholds"]["verdicts"]
+    for file in folder.glob("scope*"):
+        file.unlink()
+        del card["files"][file.name]
+        card["arrays"].pop(file.name, None)
