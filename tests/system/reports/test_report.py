@@ -28,6 +28,7 @@ from shelfmark.experiments.benchmarks.load import LoadTest, PhaseFigures
 from shelfmark.monitoring import detect
 from shelfmark.reports import write as report
 from shelfmark.reports.check import check_report
+from shelfmark.reports.collect import EVALUATION_PICTURES
 from shelfmark.reports.write import render_html, write_report
 from tests.support.encoder_record import encoder_record
 from tests.support.moments import PATIENCE
@@ -156,8 +157,8 @@ def test_the_committed_files_are_small_and_contain_no_paper(work: Path) -> None:
     assert files == sorted([
         data, "drift/metrics.json", "static-test-encoders/metrics.json",
         "static-test-encoders/quality.png", "tiny-load/metrics.json",
-        "tiny-robustness/metrics.json", "tiny-test/confusion.png", "tiny-test/metrics.json",
-        "tiny-test/reliability.png",
+        "tiny-robustness/metrics.json", "tiny-test/metrics.json",
+        *(f"tiny-test/{name}" for name in EVALUATION_PICTURES),
         "tiny-training/metrics.json",
     ])  # fmt: skip
     assert sum(x.stat().st_size for x in folder.glob("*/*")) < 200_000
@@ -222,7 +223,7 @@ def test_a_missing_picture_is_found(reports: Path) -> None:
 def test_a_picture_of_other_figures_is_found(reports: Path, created: str, result: str) -> None:
     rewritten(reports / "figures" / "tiny-test", lambda figures: figures.update(created=created))
     lines = [x for x in check_report(reports) if ".png" in x]
-    assert len(lines) == 2
+    assert len(lines) == len(EVALUATION_PICTURES)
     assert all(result in line for line in lines)
 
 
@@ -232,7 +233,7 @@ def test_a_picture_of_another_run_is_found(reports: Path) -> None:
     page = page_of(reports).replace("tiny-test", "other-test")
     (reports / "README.md").write_text(page, encoding="utf-8")
     lines = check_report(reports)
-    assert len(lines) == 2
+    assert len(lines) == len(EVALUATION_PICTURES)
     assert all("it shows tiny-test, not other-test" in line for line in lines)
 
 
@@ -261,7 +262,7 @@ def test_the_html_page_contains_everything(reports: Path) -> None:
     done = script("html", reports)
     assert done.returncode == 0, done.stderr
     page = (reports / "report.html").read_text(encoding="utf-8")
-    assert page.count('src="data:image/png;base64,') == 3
+    assert page.count('src="data:image/png;base64,') == 1 + len(EVALUATION_PICTURES)
     assert not re.search(r'<script|<link|(?:src|href)="(?!data:|https://)|<!--|url\(', page)
     assert page.count("<table>") == page.count('<div class="scroll"') > 8
 
@@ -326,7 +327,7 @@ def test_pictures_of_other_runs_are_left_out(
     rewritten(Path(folder), lambda figures: figures.update(created="2099-01-01T00:00:00+00:00"))
     write_report(tmp_path, work / "models", work / "data")
     assert "![" not in page_of(tmp_path)
-    assert log().count("does not show the figures beside it") == 2
+    assert log().count("does not show the figures beside it") == len(EVALUATION_PICTURES)
 
 
 @pytest.mark.parametrize("shown", [True, False])

@@ -148,7 +148,8 @@ def draw_all(report: Report, folder: Path, run: str) -> list[str]:
     drawn = {"changes.png": draw_changes(report), "classes.png": draw_classes(report)}
     if report["years"]:
         drawn["years.png"] = draw_years(report["years"])
-        drawn["promises.png"] = draw_promises(report["years"], report["promised"])
+        if "promised" in report:
+            drawn["promises.png"] = draw_promises(report["years"], report["promised"])
     for name, figure in drawn.items():
         charts.save_figure(figure, folder / name, run, report["created"])
     return list(drawn)

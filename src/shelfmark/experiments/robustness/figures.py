@@ -107,7 +107,7 @@ class Years(TypedDict):
 class Report(TypedDict):
     """The content of a robustness report; `years` is None if no years were asked for.
 
-    `promised` is the share of the sure answers that is to be right.
+    `promised` is the share of the sure answers that is to be right; older reports lack it.
     """
 
     kind: str
@@ -118,7 +118,7 @@ class Report(TypedDict):
     seed: int
     command: str
     created: str
-    promised: float
+    promised: NotRequired[float]
     as_is: SampleFigures
     changes: dict[str, ChangeFigures]
     years: dict[str, dict[str, YearFigures]] | None
