@@ -11,6 +11,7 @@ from pydantic import ConfigDict
 
 from shelfmark.arxiv import taxonomy
 from shelfmark.core.arrays import Array, Floats
+from shelfmark.errors import ShelfmarkError
 from shelfmark.models.artifact import Model
 from shelfmark.models.scope.detector import RARE, Evidence
 from shelfmark.models.scope.made_texts import FOREIGN
@@ -187,7 +188,7 @@ def explain_scope(model: Model, text: str, evidence: Evidence, number: int) -> s
     if known + unknown < FEW_WORDS:
         return "the text has too few different words"
     if evidence.form[number] < limits.scope.form:
-        language = text_traits(model, text).language  # takes a moment, which answers in scope save
+        language = _identify_language(model, text)
         if language not in (None, ENGLISH):
             return f"the text seems to be in another language than English ({language})"
         if unknown > known:
@@ -206,3 +207,11 @@ def explain_scope(model: Model, text: str, evidence: Evidence, number: int) -> s
     shown = other if named == other else f"{other} ({named})"
     likely = "is probably" if evidence.subject[number] < 0 else "may be"
     return f"the paper {likely} one of a category that the model lacks, such as {shown}"
+
+
+def _identify_language(model: Model, text: str) -> str | None:
+    """Return the language of a text; it takes a moment, which answers in scope save."""
+    try:
+        return text_traits(model, text).language
+    except (OSError, ShelfmarkError):  # its table is a file, which a service may not get to open
+        return None

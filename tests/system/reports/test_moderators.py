@@ -30,7 +30,8 @@ ROOT = Path(__file__).parents[3]
 ROBOT = "We train a robot arm for grasping with motion planning, a manipulation policy of a robot."
 GALAXY = "Star formation and dust in a galaxy with a massive halo of dark matter."
 ROW = moderation.Row(
-    "2611.00001", "A title", "cs.RO", "cs.CV", "Vision", 0.9, "disagrees", False, "", ("cs.LG",),
+    "2611.00001", "A title", "cs.RO", "cs.CV", "Vision", 0.9, "disagrees", "sure", "in", False, "",
+    ("cs.LG",),
     ("robot", "arm"),
 )  # fmt: skip
 

@@ -27,6 +27,7 @@ MOST_FITTED = 20_000  # papers: more tell no more of eleven numbers
 OLDER_INPUTS, INPUTS = 2, 10  # of the regression of cross-lists, before and now
 CALIBRATED = 2  # categories of a paper: as many are suggested
 GROUPS, GROUPED = 40, 100  # most groups of suggestions, and fewest of a group
+FEWEST_GROUPS = 3
 LEAST = 1e-5  # probability in a logarithm
 
 
@@ -193,7 +194,9 @@ def _rising_knots(given: Floats, came_true: Indicator) -> Floats:
     make the shares there 0 or 1.
     """
     order = np.argsort(given.ravel(), kind="stable")
-    groups = max(1, min(GROUPS, len(order) // GROUPED))
+    groups = min(GROUPS, len(order) // GROUPED)
+    if groups < FEWEST_GROUPS:  # too few to tell more than the regression
+        return np.array([[0, 1], [0, 1]], np.float32)
     means = np.array(
         [(given.ravel()[part].mean(), came_true.ravel()[part].mean(), len(part))
          for part in np.array_split(order, groups)]

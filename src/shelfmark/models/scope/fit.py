@@ -25,6 +25,7 @@ MOST_OWN, MOST_OTHER, MOST_MADE = 30_000, 80_000, 24_000  # texts; more tell lit
 ENOUGH = 2 << 30  # bytes of memory for all of them
 FEWEST_OTHER = 500  # papers of other labels, of fewer of which nothing is learnt
 SHORTENED = 0.15  # share of the papers of which a part alone is read
+SIZES, ENOUGH_TEXTS = (16, 32), 20_000  # of a vector: of fewer texts, and of more
 MIN_PAPERS = 30  # of a label of other papers; those of rarer labels are one class
 MIN_DOCUMENTS = 3  # papers of a word that counts as known
 BATCH = 4096  # texts
@@ -79,7 +80,7 @@ def fit_detector(
         vocabulary = learn_vocabulary(texts)
         rows = MatrixRows(_read_matrix(texts, vocabulary), _number_labels(groups))
         network = LowRankLinear(
-            size=32,
+            size=SIZES[len(texts) >= ENOUGH_TEXTS],
             hidden=128,
             dropout=0.3,
             hidden_dropout=0.3,
