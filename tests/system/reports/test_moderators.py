@@ -27,7 +27,11 @@ from tests.support.moments import PATIENCE
 from tests.support.oai_server import Held, Repository
 
 ROOT = Path(__file__).parents[3]
-ROBOT = "We train a robot arm for grasping with motion planning, a manipulation policy of a robot."
+ROBOT = (
+    "We propose a robust approach to grasping based on robot. The results show that grasping "
+    "depends on the gripper and on the controller. Experiments with mobile robot confirm the role "
+    "of image. Our approach combines motion planning with a simple manipulator."
+)
 GALAXY = "Star formation and dust in a galaxy with a massive halo of dark matter."
 ROW = moderation.Row(
     "2611.00001", "A title", "cs.RO", "cs.CV", "Vision", 0.9, "disagrees", "sure", "in", False, "",
@@ -89,7 +93,8 @@ def test_a_row_shows_the_answer_of_the_model(
         assert row["verdict"] == (agrees if sure else "not sure")
         verdicts.append(row["verdict"])
     assert verdicts == ["agrees", "disagrees", "not sure"]
-    assert rows["1501.00003"]["note"] == "the model does not know hep-lat"
+    assert "the author’s category, hep-lat, is none of the model’s" in rows["1501.00003"]["note"]
+    assert (rows["1501.00003"]["grade"], rows["1501.00003"]["scope"]) == ("open", "doubtful")
     assert rows["1501.00002"]["title"] == "Galaxies far away"
     assert [row["verdict"] for row in table(tmp_path)] == ["disagrees", "not sure", "agrees"]
     assert str(summary) == (
@@ -108,7 +113,7 @@ def test_rows_that_need_attention_come_first() -> None:
         row("perhaps another", "not sure", 0.3, False),
         row("hardly this", "not sure", 0.3, True),
         row("likely this", "not sure", 0.7, True),
-        row("unknown", "not sure", 0.9, False, "the model does not know it"),
+        replace(row("unknown", "not sure", 0.9, False), scope="doubtful"),
         row("this", "agrees", 0.8, True),
         row("surely this", "agrees", 0.99, True),
     ]
@@ -150,12 +155,11 @@ def test_papers_of_a_new_category_are_in_the_table_with_a_note(
     moderation.write_table(folder, harvested(tmp_path, papers), tmp_path, 30)
     rows = {row["id"][-1]: row for row in table(tmp_path)}
     listed = f"is not in the taxonomy of {taxonomy.AS_OF}"
-    assert {name: row["note"] for name, row in rows.items()} == {
-        "1": "",
-        "2": f"cs.NW {listed}",
-        "3": f"the model does not know cs.NW; cs.NW {listed}",
-        "4": f"the model does not know bio.AB; bio.AB {listed}",
-    }
+    unknown = "Doubtful: the author’s category, {}, is none of the model’s; {} " + listed
+    assert rows["1"]["note"].startswith("Sure: of answers like this, ")
+    assert rows["2"]["note"] == f"{rows['1']['note']}; cs.NW {listed}"
+    assert rows["3"]["note"] == unknown.format("cs.NW", "cs.NW")
+    assert rows["4"]["note"] == unknown.format("bio.AB", "bio.AB")
     assert [rows[name]["verdict"] for name in "1234"] == [
         "agrees",
         "agrees",
@@ -185,7 +189,10 @@ def test_no_papers_make_an_empty_table(folder: Path, tmp_path: Path) -> None:
     summary = moderation.write_table(folder, harvested(tmp_path, []), tmp_path, 30)
     assert ": 0 papers" in str(summary)
     head = (tmp_path / "moderators-2026-11-20.csv").read_text(encoding="utf-8-sig")
-    assert head == "id,link,title,primary,shelf,confidence,verdict,cross_lists,words,note\n"
+    assert (
+        head
+        == "id,link,title,primary,shelf,confidence,verdict,grade,scope,cross_lists,words,note\n"
+    )
 
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@"])
