@@ -88,7 +88,8 @@ def make_strict(written: dict[str, Any], model: artifact.Model, texts: list[str]
         likely, sure = np.percentile(estimates, shares).tolist()
         kept = {"open": 0.5, "likely": 0.8, "sure": 0.95}
         written[name].update(likely_from=likely, sure_from=sure, kept=kept)
-    written["scope"]["form"] = float(np.percentile(model.scope.weigh(texts).form, 10))
+    form = float(np.percentile(model.scope.weigh(texts).form, 10))
+    written["scope"].update(form=form, form_outside=-1e9)
 
 
 @pytest.fixture(scope="session")
