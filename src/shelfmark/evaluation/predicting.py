@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from shelfmark.core import console, files, memory, parallel
 from shelfmark.core.arrays import Array, Floats, Ints
+from shelfmark.data.labels import Targets
 from shelfmark.data.splits import PaperGroups, as_groups
 from shelfmark.models import artifact
 from shelfmark.models.artifact import Model
@@ -63,12 +64,11 @@ def predict_papers(
             probabilities[row : row + len(own)], lists[row : row + len(own)] = own, others
             row += len(own)
             table = groups.read_group(number, ["label", "categories"])
-            sets = targets.label_sets(table)
-            given = [targets.classes[best] for best in own.argmax(axis=1)]
             numbers.append(targets.encode(table))
             membership.append(targets.membership(table))
-            named.append([len(names) for names in sets])
-            among.append([name in names for name, names in zip(given, sets, strict=True)])
+            counts, hits = _compare_labels(targets, table, own)
+            named.append(counts)
+            among.append(hits)
             bar.advance(len(own))
     empty = np.zeros(0, np.int64)
     return Answers(
@@ -83,6 +83,16 @@ def predict_papers(
         np.concatenate([empty, *short]).astype(np.bool_),
         Evidence.join([one for one in evidence if one is not None]) if model.scope else None,
     )
+
+
+def _compare_labels(
+    targets: Targets, papers: pa.Table, probabilities: Floats
+) -> tuple[list[int], list[bool]]:
+    """Return how many labels each paper has, and whether the class given is one of them."""
+    sets = targets.label_sets(papers)
+    given = [targets.classes[best] for best in probabilities.argmax(axis=1)]
+    hits = [name in names for name, names in zip(given, sets, strict=True)]
+    return [len(names) for names in sets], hits
 
 
 def _predict_groups(
