@@ -14,11 +14,12 @@ from shelfmark.errors import ShelfmarkError
 def installed_versions(libraries: Iterable[str]) -> dict[str, str]:
     """Return the installed versions of Python and of some libraries."""
     python = ".".join(platform.python_version_tuple()[:2])
-    return {"python": python} | {name: _installed_version(name) for name in libraries}
+    return {"python": python} | {name: installed_version(name) for name in libraries}
 
 
 @cache  # finding and parsing the metadata takes longer than opening a small model
-def _installed_version(library: str) -> str:
+def installed_version(library: str) -> str:
+    """Return the installed version of a library, which need not be imported for it."""
     return version(library)
 
 

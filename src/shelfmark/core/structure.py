@@ -67,7 +67,8 @@ class Structured:
 
     Attributes:
         STATE: the check of each value. Names that end in an underscore are those of fitted
-            attributes, of which an object has all or none.
+            attributes, of which an object has all or none. Attributes whose names begin with one
+            are derived from the state, and not saved.
     """
 
     STATE: ClassVar[State] = {}
@@ -79,7 +80,7 @@ class Structured:
             TypeError: the object has an attribute that would be lost.
         """
         own = vars(self)
-        if lost := own.keys() - self.STATE.keys():
+        if lost := {name for name in own if name[0] != "_"} - self.STATE.keys():
             raise TypeError(f"{type(self).__name__}: {', '.join(sorted(lost))} would be lost")
         return {name: own[name] for name in self.STATE if name in own}
 

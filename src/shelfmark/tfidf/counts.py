@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from shelfmark.core.arrays import SmallInts
+from shelfmark.core.arrays import SmallInts, SparseRow
 from shelfmark.tfidf.ngrams import Grams, Limits, Terms, Trie, count_grams
 from shelfmark.tfidf.terms import TermList
 from shelfmark.tfidf.tokens import END, FIRST, KnownWords, Reader, Stream, read_stream
@@ -71,6 +71,16 @@ class TransformCache:
         check_words(stream, self.reader, self.ngram_range[1])
         ranks = [0] * FIRST + [self.trie.ranks.get(name, 0) for name in stream.names]
         return stream.ids, np.array(ranks, np.int32)
+
+    def count(self, document: str) -> SparseRow:
+        """Return the count of each term of one document, by arrays alone.
+
+        Raises:
+            NotExactError: only a dictionary, or scikit-learn's code, reads such documents.
+        """
+        if self.reader is None or self.known is None:
+            raise NotExactError
+        return self.trie.count(self.known.ranks[self.known.read([document])])
 
     def counts(self, document: str) -> dict[int, int]:
         """Return the count of each term of one document, by its column."""

@@ -10,7 +10,7 @@ is then that of the strings ``" ".join(words)``, if no word holds a character up
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shelfmark.core.arrays import Array, Ints, SmallInts
+from shelfmark.core.arrays import Array, Ints, SmallInts, SparseRow
 from shelfmark.core.parallel import map_threads
 from shelfmark.tfidf.tokens import END, FIRST, Stream
 
@@ -354,16 +354,9 @@ class Trie:
         """
         if (n_documents - 1).bit_length() + self.column_bits > 31:
             documents = documents.astype(np.int64)  # smaller integers are sorted faster
-        position = np.flatnonzero(tokens)
-        node: SmallInts = tokens[position]
-        pairs = [self._pairs(0, node, documents[position])]
-        for n, finder in enumerate(self.finders, 1):
-            follower = tokens[position + n]
-            joined = np.flatnonzero(follower)
-            query = node[joined].astype(np.int64) << self.bits | follower[joined]
-            hit, node = finder(query)
-            position = position[joined[hit]]
-            pairs.append(self._pairs(n, node, documents[position]))
+        pairs = [
+            self._pairs(column, documents[position]) for position, column in self._walk(tokens)
+        ]
         ordered = np.sort(np.concatenate(pairs))
         first = np.flatnonzero(mark_changes(ordered))
         counts = np.diff(first, append=len(ordered)).astype(np.int32)
@@ -373,9 +366,35 @@ class Trie:
         shape = (n_documents, self.n_terms)
         return sp.csr_array((counts, columns, make_indptr(rows)), shape=shape)
 
-    def _pairs(self, level: int, node: SmallInts, rows: Array) -> Array:
-        """Return row and column, in one integer, of the nodes that are terms."""
-        column = self.columns[level][node]
+    def knows(self, word: str) -> bool:
+        """Whether a word is a term by itself."""
+        return bool(self.columns[0][self.ranks.get(word, 0)] >= 0)
+
+    def count(self, tokens: SmallInts) -> SparseRow:
+        """Return the counts of the terms of one document, whose tokens are as `find` takes them."""
+        ordered = np.sort(np.concatenate([column for _, column in self._walk(tokens)]))
+        ordered = ordered[ordered.searchsorted(0) :]  # the others are no terms
+        first = np.flatnonzero(mark_changes(ordered))
+        counts = np.empty(len(first), np.int32)
+        counts[:-1] = first[1:] - first[:-1]
+        counts[-1:] = len(ordered) - first[-1:]
+        return SparseRow(ordered[first], counts)
+
+    def _walk(self, tokens: SmallInts) -> Iterator[tuple[Ints, SmallInts]]:
+        """Yield where n-grams of each length begin, and their columns, -1 where no term is."""
+        position = np.flatnonzero(tokens)
+        node: SmallInts = tokens[position]
+        yield position, self.columns[0][node]
+        for n, finder in enumerate(self.finders, 1):
+            follower = tokens[position + n]
+            joined = np.flatnonzero(follower)
+            query = node[joined].astype(np.int64) << self.bits | follower[joined]
+            hit, node = finder(query)
+            position = position[joined[hit]]
+            yield position, self.columns[n][node]
+
+    def _pairs(self, column: SmallInts, rows: Array) -> Array:
+        """Return row and column, in one integer, of the columns that are terms."""
         term = np.flatnonzero(column >= 0)
         pairs: Array = rows[term] << self.column_bits | column[term]
         return pairs

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfmark.core.arrays import Ints
 from shelfmark.tfidf.tokens import Stream, read_lines
 
+_NEWLINE = ord("\n")
 _BLOCK = 1 << 20  # bytes whose lines are Python objects at a time
 _NO_WORD = (b"", b" ", b"\n")  # at the beginning or the end of the text
 # Bytes that a word may not hold here, and words of no bytes.
@@ -81,6 +83,17 @@ class TermList(Mapping[str, int]):
 
     def __repr__(self) -> str:
         return repr(self._columns)
+
+    def names(self, columns: Ints) -> list[str]:
+        """Return the terms of some columns, without those of the others."""
+        begins, ends = self._bounds[columns].tolist(), self._bounds[columns + 1].tolist()
+        pairs = zip(begins, ends, strict=True)
+        return [self.lines[begin + 1 : end].tobytes().decode() for begin, end in pairs]
+
+    @cached_property
+    def _bounds(self) -> Ints:
+        """Where each line begins, less one, and the end of the last, shape (terms + 1,)."""
+        return np.concatenate([[-1], np.flatnonzero(self.lines == _NEWLINE), [len(self.lines)]])
 
     def are_distinct(self) -> bool:
         """Whether no term repeats."""

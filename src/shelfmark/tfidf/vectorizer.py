@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from numbers import Integral
+from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -21,6 +22,7 @@ from sklearn.feature_extraction.text import (
 from sklearn.utils.validation import check_is_fitted
 
 from shelfmark.core import checks, marks
+from shelfmark.core.arrays import Ints, SparseRow
 from shelfmark.core.checks import State
 from shelfmark.core.parallel import map_threads
 from shelfmark.core.structure import Structured
@@ -35,7 +37,12 @@ from shelfmark.tfidf.counts import (
 from shelfmark.tfidf.ngrams import Limits, Terms, TooManyGramsError
 from shelfmark.tfidf.terms import TermList
 from shelfmark.tfidf.tokens import END, Reader
-from shelfmark.tfidf.weights import matches_weights, weigh_columns, weigh_rows
+from shelfmark.tfidf.weights import (
+    matches_weights,
+    weigh_columns,
+    weigh_in_place,
+    weigh_rows,
+)
 
 FREQUENCY = checks.either(checks.integer(1), checks.number(0, 1))
 MOST_WORDS = 16  # of a term
@@ -263,12 +270,44 @@ class FastTfidfVectorizer(Structured, TfidfVectorizer):  # type: ignore[misc]
         # The same result, after checks that take longer than a few documents.
         return super().transform(raw_documents)
 
+    def transform_one(self, document: str) -> SparseRow:
+        """Return the TF-IDF of one document, the row that `transform` returns, to the last bit.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        if hasattr(self, "vocabulary_") and matches_weights(self._tfidf, len(self.vocabulary_)):
+            with contextlib.suppress(NotExactError):
+                columns, counts = self._ready().count(document)
+                values = np.ones(len(counts)) if self.binary else counts
+                row = SimpleNamespace(shape=(1, len(self.vocabulary_)), indices=columns)
+                row.data = values.astype(self.dtype)
+                row.indptr = np.array([0, len(columns)], columns.dtype)
+                weigh_in_place(row, self._tfidf)
+                return SparseRow(columns, row.data)
+        X = self.transform([document])
+        return SparseRow(X.indices, X.data)
+
+    def knows(self, word: str) -> bool:
+        """Whether a word is a term by itself."""
+        if isinstance(self.vocabulary_, TermList):  # whose dictionary would take much memory
+            with contextlib.suppress(NotExactError):
+                return self._ready().trie.knows(word)
+        return word in self.vocabulary_
+
+    def term_names(self, columns: Ints) -> list[str]:
+        """Return the terms of some columns."""
+        if isinstance(self.vocabulary_, TermList):
+            return self.vocabulary_.names(columns)
+        return list(self.get_feature_names_out()[columns])
+
     def _count_terms(self, documents: Sequence[str]) -> Any:
         """Return the counts of the terms in CSR, of the type of the result."""
         ready = self._ready()
         if ready.reader is None:
             raise NotExactError
-        if sum(map(len, documents)) <= FEW:
+        # A dictionary of the terms takes much memory where there is none yet.
+        if isinstance(self.vocabulary_, dict) and sum(map(len, documents)) <= FEW:
             return ready.rows(documents, self.binary, self.dtype)
         X = self._find(documents, ready)
         if self.binary:

@@ -53,15 +53,20 @@ def inverse_frequencies(
 
 
 def weigh_rows(X: Any, tfidf: TfidfTransformer) -> Any:
-    """Weigh counts of `TransformCache.rows` as `TfidfTransformer.transform` does, unchecked."""
+    """Return the weights of counts as `TfidfTransformer.transform` does, unchecked."""
+    weigh_in_place(X, tfidf)
+    arrays = get_config().get("sparse_interface") == "sparray"
+    kind = sp.csr_array if arrays else sp.csr_matrix
+    return kind((X.data, X.indices, X.indptr), X.shape)
+
+
+def weigh_in_place(X: Any, tfidf: TfidfTransformer) -> None:
+    """Weigh counts in place; `X` has the arrays and the shape of a CSR."""
     if tfidf.sublinear_tf:
         _dampen(X)
     if hasattr(tfidf, "idf_"):
         X.data *= tfidf.idf_[X.indices]
     NORMALIZE[tfidf.norm](X)
-    arrays = get_config().get("sparse_interface") == "sparray"
-    kind = sp.csr_array if arrays else sp.csr_matrix
-    return kind((X.data, X.indices, X.indptr), X.shape)
 
 
 def weigh_columns(X: sp.csc_array, tfidf: TfidfTransformer, seen: NDArray[np.intp]) -> None:

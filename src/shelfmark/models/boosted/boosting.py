@@ -18,11 +18,12 @@ from shelfmark.core import console
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.core.structure import Blob
 from shelfmark.errors import ShelfmarkError
-from shelfmark.models.boosted.booster_file.opening import check_booster, error_cause
+from shelfmark.models.boosted.booster_file.opening import read_booster
 from shelfmark.models.protocol import RoundCallback
 
 KEPT_EVERY = 25  # rounds
 STAGE = "trees"
+WHERE = re.compile(r"^\[.*?\] (?:\S+:\d+: )?")  # of its source XGBoost puts before an error
 LOSS = re.compile(r"(train|validation)-[\w@-]+:([\d.e+-]+|nan|inf)")
 
 Rows = tuple[Any, Any]  # features of shape (rows, columns), and a target for each row
@@ -138,7 +139,7 @@ def trees_check(objective: Objective, train: Rows) -> CheckTrees:
 
     def check(trees: bytes | bytearray) -> None:
         try:
-            check_booster(bytes(trees), features, objective.classes)
+            read_booster(bytes(trees), features, objective.classes)
         except ShelfmarkError as error:
             raise ShelfmarkError(
                 f"model.params: trees of this kind cannot be saved: {error}"
@@ -174,7 +175,7 @@ def xgboost_errors() -> Iterator[None]:
     try:
         yield
     except (ValueError, xgboost.core.XGBoostError) as error:
-        raise ShelfmarkError(f"model: {error_cause(error)}") from error
+        raise ShelfmarkError(f"model: {_error_cause(error)}") from error
 
 
 def grow(
@@ -252,3 +253,9 @@ def _best(history: list[dict[str, float]]) -> int:
     """Return the round with the lowest validation loss, the first of equals."""
     losses = [losses["validation"] for losses in history]
     return losses.index(min(losses))
+
+
+def _error_cause(error: Exception) -> str:
+    """Return the line of XGBoost's error that names the cause, without its stack."""
+    lines = [line for line in str(error).splitlines() if line and "Stack trace" not in line]
+    return WHERE.sub("", lines[0]) if lines else "XGBoost failed"

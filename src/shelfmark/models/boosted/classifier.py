@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from scipy.special import softmax
-from sklearn.feature_extraction.text import TfidfVectorizer
 
-from shelfmark.core.arrays import Array, Floats
+from shelfmark.core.arrays import Floats
 from shelfmark.core.npy import ArraySpec
 from shelfmark.models.boosted import explain, features
 from shelfmark.models.boosted.decision import CalibratedClassifier
 from shelfmark.models.boosted.pipeline import TextPipeline, save_pipeline
+from shelfmark.models.boosted.softmax import softmax_rows
 from shelfmark.models.protocol import WordWeights
+from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
+
+FEW = 4  # texts that are read one by one
 
 
 class TfidfVocabulary:
     """The terms of the text's TF-IDF; those of the title's are not counted."""
 
-    def __init__(self, vectorizer: TfidfVectorizer) -> None:
+    def __init__(self, vectorizer: FastTfidfVectorizer) -> None:
         self._vectorizer = vectorizer
 
     def words(self, text: str) -> list[str]:
@@ -36,14 +37,12 @@ class TfidfVocabulary:
         """Return the share of words without a term; None without words or single-word terms."""
         if not words or self._vectorizer.ngram_range[0] != 1:
             return None
-        known = sum(word in self._vectorizer.vocabulary_ for word in words)
-        return 1 - known / len(words)
+        return 1 - sum(map(self._vectorizer.knows, words)) / len(words)
 
     def frequent(self, count: int) -> list[str]:
         """Return the terms of the most training papers, those first."""
-        rarity = self._vectorizer.idf_
-        terms = self._vectorizer.get_feature_names_out()
-        return list(terms[np.argsort(rarity, kind="stable")[:count]])
+        vectorizer = self._vectorizer
+        return vectorizer.term_names(np.argsort(vectorizer.idf_, kind="stable")[:count])
 
 
 class BoostedClassifier:
@@ -58,11 +57,6 @@ class BoostedClassifier:
         self.pipeline = pipeline
         self.classes = classes
 
-    @cached_property
-    def terms(self) -> Array:
-        """The term of each column of the TF-IDF."""
-        return features.terms(self.pipeline.steps)
-
     @property
     def decision(self) -> CalibratedClassifier:
         """The last step of the pipeline."""
@@ -70,7 +64,7 @@ class BoostedClassifier:
         return last
 
     @property
-    def _vectorizer(self) -> TfidfVectorizer:
+    def _vectorizer(self) -> FastTfidfVectorizer:
         return self.pipeline[0].transformer_list[0][1]
 
     @property
@@ -84,13 +78,25 @@ class BoostedClassifier:
         The shapes are (texts, classes) and (texts, listed categories); the second is None where no
         cross-lists are suggested.
         """
+        if len(texts) <= FEW:
+            return self._probabilities_one_by_one(texts)
         matrix = features.transform(self.pipeline.steps[:-1], texts)
-        margins = self.pipeline.margins(matrix, texts)
-        classes = np.asarray(softmax(margins, axis=1), np.float32)
+        classes = softmax_rows(self.pipeline.margins(matrix, texts))
         lists = self.decision.cross_lists
         if lists is None:
             return classes, None
-        return classes, lists.probabilities(matrix, classes)
+        return classes, lists.probabilities(lists.scores_in(matrix), classes)
+
+    def _probabilities_one_by_one(self, texts: Sequence[str]) -> tuple[Floats, Floats | None]:
+        """Return the same without sparse matrices, whose preparations few papers would wait for."""
+        rows = [self.pipeline.features_of(text) for text in texts]
+        margins = [self.pipeline.margins_of(*one) for one in zip(rows, texts, strict=True)]
+        classes = softmax_rows(np.stack(margins))
+        lists = self.decision.cross_lists
+        if lists is None:
+            return classes, None
+        begin, end = lists.column, lists.column + len(lists.categories)
+        return classes, lists.probabilities(np.stack(rows)[:, begin:end], classes)
 
     def explain(self, text: str, category: str) -> WordWeights | None:
         """Return what each word adds to the margin of a class, None if that is not finite.
@@ -101,7 +107,7 @@ class BoostedClassifier:
         if category not in self.classes:
             raise ValueError(f"{category}: no such class")
         number = self.classes.index(category)
-        weights = explain.weigh_words(self.pipeline, self.terms, text, number, category)
+        weights = explain.weigh_words(self.pipeline, text, number, category)
         if (votes := self.pipeline.votes_) is not None:
             weights = votes.explain(weights, text, number)
         return weights if weights.is_finite() else None

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
@@ -20,6 +20,7 @@ from shelfmark.core.checks import State
 from shelfmark.core.parallel import map_threads
 from shelfmark.core.structure import Structured
 from shelfmark.models.boosted.heads import Head, LinearHead, RerankerHead, TreeHead
+from shelfmark.models.boosted.softmax import softmax_rows
 
 RARE = 1e-3  # added to shares before their logarithm
 BLOCK = 1 << 14  # papers whose margins are turned into doubles at a time
@@ -125,7 +126,7 @@ class CrossLists(Structured, BaseEstimator):  # type: ignore[misc]
         some = slice(None, None, max(1, -(-len(probabilities) // MOST_FITTED)))
         features, probabilities, membership = features[some], probabilities[some], membership[some]
         asked = self.may_suggest(probabilities.argmax(axis=1))
-        inputs = self._inputs(features, probabilities)
+        inputs = self._inputs(self.scores_in(features), probabilities)
         regression = LogisticRegression(C=1e6, max_iter=1000).fit(inputs[asked], membership[asked])
         self.weights_ = regression.coef_[0].astype(np.float32)
         self.intercept_ = float(regression.intercept_[0])
@@ -136,28 +137,28 @@ class CrossLists(Structured, BaseEstimator):  # type: ignore[misc]
         )
         return self
 
-    def probabilities(self, features: sp.csr_matrix, probabilities: Floats) -> Floats:
+    def probabilities(self, scores: Floats, probabilities: Floats) -> Floats:
         """Return the probability of each listed category, 0 for the class itself.
 
         Args:
-            features: shape (papers, columns).
+            scores: of the categories, as `scores_in` returns them, shape (papers, listed).
             probabilities: of the classes, shape (papers, classes).
         """
         best = probabilities.argmax(axis=1)
         if self.knots_ is None:
-            given = self._regress(self._scores_and_habits(features, best))
+            given = self._regress(np.stack([scores, self.habits_[best]], axis=2))
         else:
-            mapped = np.interp(self._regress(self._inputs(features, probabilities)), *self.knots_)
+            mapped = np.interp(self._regress(self._inputs(scores, probabilities)), *self.knots_)
             given = np.maximum(mapped, self._as_primary(probabilities)).astype(np.float32)
         return np.where(self.may_suggest(best), given, 0).astype(np.float32)
 
     def _regress(self, inputs: Floats) -> Floats:
         return np.asarray(expit(inputs @ self.weights_ + self.intercept_))
 
-    def _scores_and_habits(self, features: sp.csr_matrix, best: Ints) -> Floats:
+    def scores_in(self, features: sp.csr_matrix) -> Floats:
+        """Return the scores of the categories among features, shape (papers, listed)."""
         end = self.column + len(self.categories)
-        scores = features[:, self.column : end].toarray()
-        return np.stack([scores, self.habits_[best]], axis=2).astype(np.float32, copy=False)
+        return np.asarray(features[:, self.column : end].toarray(), np.float32)
 
     def _as_primary(self, probabilities: Floats) -> Floats:
         """Return the probability of each category as the primary one, 0 for one that is no class.
@@ -169,10 +170,9 @@ class CrossLists(Structured, BaseEstimator):  # type: ignore[misc]
         given[:, [self.own[number] for number in classes]] = probabilities[:, classes]
         return given
 
-    def _inputs(self, features: sp.csr_matrix, probabilities: Floats) -> Floats:
+    def _inputs(self, score: Floats, probabilities: Floats) -> Floats:
         """Return what the regression reads, shape (papers, listed categories, `INPUTS`)."""
-        pairs = self._scores_and_habits(features, probabilities.argmax(axis=1))
-        score, habit = pairs[:, :, 0], pairs[:, :, 1]
+        habit = self.habits_[probabilities.argmax(axis=1)]
         first = np.clip(probabilities.max(axis=1), LEAST, 1 - LEAST)[:, None]
         certainty = np.broadcast_to(np.log(first / (1 - first)), score.shape)
         primary = self._as_primary(probabilities)
@@ -239,9 +239,13 @@ class CalibratedClassifier(Structured, ClassifierMixin, BaseEstimator):  # type:
         # Without chosen terms a pipeline hands over dense scores.
         return self.classifier.margins(sp.csr_matrix(features)) / np.float32(self.temperature)
 
+    def margins_of(self, features: Floats) -> Floats:
+        """Return the margins of one paper over the temperature, shape (classes,)."""
+        return self.classifier.margins_of(features) / np.float32(self.temperature)
+
     def predict_proba(self, features: sp.csr_matrix) -> Floats:
         """Return the probability of each class, shape (papers, classes)."""
-        return np.asarray(softmax(self.decision_function(features), axis=1), np.float32)
+        return softmax_rows(self.decision_function(features))
 
     def __sklearn_is_fitted__(self) -> bool:
         """Return True: its classifier is fitted."""

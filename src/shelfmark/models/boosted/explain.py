@@ -8,17 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.pipeline import Pipeline
 
-from shelfmark.core.arrays import Array
-from shelfmark.models.boosted.features import sparse
+from shelfmark.models.boosted.features import term_names
+from shelfmark.models.boosted.pipeline import TextPipeline
 from shelfmark.models.boosted.stacking import CrossFittedScores
 from shelfmark.models.protocol import WordWeights
 
 
-def weigh_words(
-    pipeline: Pipeline, terms: Array, text: str, number: int, category: str
-) -> WordWeights:
+def weigh_words(pipeline: TextPipeline, text: str, number: int, category: str) -> WordWeights:
     """Return what each term of a cleaned text adds to the margin of a class.
 
     TreeSHAP shares the margin out among the features. A chosen term keeps its share; that of a
@@ -28,14 +25,13 @@ def weigh_words(
 
     Args:
         pipeline: fitted.
-        terms: the term of each TF-IDF column.
         text: as `Model.text` cleans it.
         number: of the class.
         category: its label.
     """
     steps, decision = pipeline.steps[:-1], pipeline[-1]
-    words = steps[0][1].transform([text]).tocsr()
-    features = sparse(steps[1][1].transform(words))
+    words = steps[0][1].read_text(text)
+    features = steps[1][1].make_features(words)
     parts = dict(steps[1][1].transformer_list)
     stack: CrossFittedScores | None = parts.get("scores")
     none = np.zeros(0, np.float32)
@@ -45,12 +41,13 @@ def weigh_words(
     weights: dict[str, float] = defaultdict(float)
     if stack is not None:
         added = np.hstack([scorer.parts(words) for scorer in stack.fitted_]) @ made.slopes
-        for name, weight in zip(terms[words.indices], added, strict=True):
+        names = term_names(steps, words.columns)
+        for name, weight in zip(names, added, strict=True):
             weights[name] += float(weight) / temperature
     if "terms" in parts:
-        present = features[0, len(means) :].indices
-        columns = parts["terms"].columns_[present]
-        for name, weight in zip(terms[columns], made.terms[present], strict=True):
+        present = np.flatnonzero(features[len(means) :])
+        names = term_names(steps, parts["terms"].columns_[present])
+        for name, weight in zip(names, made.terms[present], strict=True):
             weights[name] += float(weight) / temperature
     margin = made.margin / temperature
     return WordWeights(category, margin, margin - sum(weights.values()), dict(weights))

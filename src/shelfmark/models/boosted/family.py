@@ -54,9 +54,6 @@ class BoostedFamily(Family):
             ShelfmarkError: a file is damaged or foreign, or does not fit the card.
         """
         pipeline = open_pipeline(files, len(card.labels), tuple(card.listed))
-        booster = pipeline[-1].classifier.booster_
-        if booster is not None:
-            booster.set_param({"nthread": threads or os.cpu_count() or 1})
         if pipeline.votes_ is not None:
             pipeline.votes_.encoder.threads = threads or os.cpu_count() or 1
         return BoostedClassifier(pipeline, tuple(card.labels))

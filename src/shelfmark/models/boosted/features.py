@@ -17,7 +17,7 @@ from sklearn.pipeline import FeatureUnion
 
 from shelfmark.config.schema import MOST_WEIGHT, FeaturesConfig, StackConfig
 from shelfmark.core import checks
-from shelfmark.core.arrays import Doubles, Ints
+from shelfmark.core.arrays import Doubles, Floats, Ints, SparseRow
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
 from shelfmark.models.boosted.fitting.rows import MatrixRows, PaperLabels, TrainingRows
@@ -68,10 +68,13 @@ class TitleVectorizer(Structured, BaseEstimator):  # type: ignore[misc]
         """Return the TF-IDF of the titles, shape (texts, terms)."""
         return self.vectorizer.transform(titles(texts))
 
-    def get_feature_names_out(self, names: object = None) -> np.ndarray[Any, Any]:
-        """Return the term of each column."""
-        terms: np.ndarray[Any, Any] = self.vectorizer.get_feature_names_out()
-        return terms
+    def transform_one(self, text: str) -> SparseRow:
+        """Return the TF-IDF of the title of a text."""
+        return self.vectorizer.transform_one(titles([text])[0])
+
+    def term_names(self, columns: Ints) -> list[str]:
+        """Return the terms of some columns."""
+        return self.vectorizer.term_names(columns)
 
 
 class ChosenTerms(Structured, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -156,6 +159,15 @@ class ChosenTerms(Structured, TransformerMixin, BaseEstimator):  # type: ignore[
         values = np.minimum(features.data[kept] / self.largest_[place], 1)
         return sp.csr_matrix((values, place, ends), (features.shape[0], len(self.columns_)))
 
+    def transform_one(self, features: SparseRow) -> Floats:
+        """Return the chosen features of one paper, as `transform` does, shape (chosen,)."""
+        place = self.place_[features.columns]
+        kept = place >= 0
+        place = place[kept]
+        chosen = np.zeros(len(self.columns_), np.float32)
+        chosen[place] = np.minimum(features.values[kept] / self.largest_[place], 1)
+        return chosen
+
 
 # The parts of a union by their names: the fields of a text, or the features made from them.
 FIELDS = (
@@ -205,6 +217,32 @@ class FastFeatureUnion(Structured, FeatureUnion):  # type: ignore[misc]
             [block * np.float32(weights[name]) if name in weights else block
              for name, block in parts]
         )  # fmt: skip
+
+    def read_text(self, text: str) -> SparseRow:
+        """Return the terms of all fields of one text, as `transform` does."""
+        weights, begin, parts = self.transformer_weights or {}, 0, []
+        for name, field in self.transformer_list:
+            columns, values = field.transform_one(text)
+            if name in weights:
+                values = values * np.float32(weights[name])
+            parts.append((columns + np.int32(begin), values))
+            begin += len(field.vocabulary_)
+        columns, values = map(np.concatenate, zip(*parts, strict=True))
+        if values.all():
+            return SparseRow(columns, values)
+        return SparseRow(columns[values != 0], values[values != 0])
+
+    def make_features(self, words: SparseRow) -> Floats:
+        """Return the features that all parts make of one paper's terms, shape (columns,).
+
+        They are those of `transform`, 0 where it stores none.
+        """
+        weights = self.transformer_weights or {}
+        parts = []
+        for name, part in self.transformer_list:
+            block = part.transform_one(words)
+            parts.append(block * np.float32(weights[name]) if name in weights else block)
+        return np.concatenate(parts)
 
 
 def scorers(config: StackConfig, seed: int) -> list[tuple[str, Scorer]]:
@@ -257,10 +295,15 @@ def join_blocks(blocks: list[Any]) -> sp.csr_matrix:
     return sparse(sp.hstack([sp.csr_matrix(block) for block in blocks], format="csr"))
 
 
-def terms(steps: Steps) -> np.ndarray[Any, Any]:
-    """Return the term of each TF-IDF column; those of the title's field come after the text's."""
-    fields = [field for _, field in steps[0][1].transformer_list]
-    return np.concatenate([field.get_feature_names_out() for field in fields])
+def term_names(steps: Steps, columns: Ints) -> list[str]:
+    """Return the terms of some TF-IDF columns; those of the title come after those of the text."""
+    names = np.empty(len(columns), object)
+    begin = 0
+    for _, field in steps[0][1].transformer_list:
+        own = (columns >= begin) & (columns < begin + len(field.vocabulary_))
+        names[own] = field.term_names(columns[own] - begin)
+        begin += len(field.vocabulary_)
+    return list(names)
 
 
 def make_vectorizer(config: FeaturesConfig) -> FastTfidfVectorizer:

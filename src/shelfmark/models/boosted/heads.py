@@ -14,17 +14,21 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 import scipy.sparse as sp
 import xgboost
-from scipy.special import log_softmax, logsumexp, softmax
+from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator
 
 from shelfmark.config.schema import MOST_CANDIDATES
 from shelfmark.core import checks
-from shelfmark.core.arrays import Floats, Ints
+from shelfmark.core.arrays import Doubles, Floats, Ints
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Blob, Structured
-from shelfmark.models.boosted.booster_file.opening import open_booster
+from shelfmark.models.boosted.booster_file.compiled import CompiledTrees
+from shelfmark.models.boosted.booster_file.opening import Ensemble, read_booster
+from shelfmark.models.boosted.booster_file.shapley import LeafPaths
 from shelfmark.models.boosted.boosting import Objective, Rows
+from shelfmark.models.boosted.quantized import multiply_alike
 from shelfmark.models.boosted.scorers import CLASS_COUNT
+from shelfmark.models.boosted.softmax import log_softmax_rows, log_sum_exp_rows
 
 # Grows trees for an objective on rows to train on, until validation stops improving.
 Grow = Callable[[Objective, Rows, Rows], xgboost.Booster]
@@ -32,6 +36,7 @@ Grow = Callable[[Objective, Rows, Rows], xgboost.Booster]
 BOOSTER = "booster.ubj"
 MOST_SCORERS = 3  # of a stack
 BLOCK = 1 << 14  # papers whose candidates are ranked at a time
+DENSE = 1 << 18  # numbers of rows that trees read at a time
 STILL = 0.2  # standard deviations from the mean within which a score has no direction
 
 
@@ -54,7 +59,10 @@ class Head(Protocol):
     """Turns features into the margin of each class."""
 
     classes: int
-    booster_: xgboost.Booster | None  # None without trees
+
+    @property
+    def rounds(self) -> int:
+        """The number of rounds of trees, 0 without any."""
 
     @property
     def scores(self) -> int:
@@ -66,13 +74,23 @@ class Head(Protocol):
     def margins(self, features: sp.csr_matrix) -> Floats:
         """Return the margin of each class, shape (papers, classes)."""
 
+    def margins_of(self, features: Floats) -> Floats:
+        """Return the margin of each class for one paper, shape (classes,).
+
+        Args:
+            features: of the paper, shape (columns,), 0 where none is stored.
+        """
+
     def contributions(
-        self, features: sp.csr_matrix, number: int, means: Floats, deviations: Floats
+        self, features: Floats, number: int, means: Floats, deviations: Floats
     ) -> Contributions:
         """Return the parts of the margin of a class of one paper.
 
-        The first features are scores, whose means and standard deviations over the training papers
-        are given.
+        Args:
+            features: of the paper, shape (columns,), 0 where none is stored; scores come first.
+            number: of the class.
+            means: of the scores over the training papers, shape (scores,).
+            deviations: their standard deviations.
         """
 
 
@@ -84,7 +102,7 @@ class LinearHead(Structured, BaseEstimator):  # type: ignore[misc]
     """
 
     STATE: ClassVar[State] = {"classes": CLASS_COUNT}
-    booster_ = None
+    rounds = 0
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
@@ -102,25 +120,29 @@ class LinearHead(Structured, BaseEstimator):  # type: ignore[misc]
         """Return the margin of each class, shape (papers, classes)."""
         return np.asarray(features[:, : self.classes].toarray(), np.float32)
 
+    def margins_of(self, features: Floats) -> Floats:
+        """Return the margin of each class for one paper, shape (classes,)."""
+        return features[: self.classes]
+
     def contributions(
-        self, features: sp.csr_matrix, number: int, means: Floats, deviations: Floats
+        self, features: Floats, number: int, means: Floats, deviations: Floats
     ) -> Contributions:
         """Return the parts of the margin of a class of one paper: its score alone."""
         return _score_alone(features, number, len(means))
 
 
 class BoosterHead(Structured, BaseEstimator):  # type: ignore[misc]
-    """A head with trees, which are saved in XGBoost's own stable form."""
+    """A head with trees, which are those of a file in XGBoost's own stable form."""
 
-    booster_: xgboost.Booster
+    booster_: Blob
 
-    def structure_state(self) -> dict[str, Any]:
-        """Return the state that is saved."""
-        trees = Blob(BOOSTER, self.booster_.save_raw("ubj"))
-        return {**super().structure_state(), "booster_": trees}
+    def keep_trees(self, booster: xgboost.Booster) -> None:
+        """Make this the head of fitted trees."""
+        self.booster_ = Blob(BOOSTER, booster.save_raw("ubj"))
+        self.open_trees(booster.num_features())
 
     def open_trees(self, width: int) -> None:
-        """Open the trees of a head that was read from a file, where they are bytes still.
+        """Compile the trees of the file.
 
         Args:
             width: the number of features of a paper.
@@ -128,9 +150,14 @@ class BoosterHead(Structured, BaseEstimator):  # type: ignore[misc]
         Raises:
             ShelfmarkError: the trees are damaged, or were not grown on so many features.
         """
-        if isinstance(self.booster_, Blob):
-            content = bytes(self.booster_.content)
-            self.booster_ = open_booster(content, *self.tree_shape(width), threads=1)
+        self._width = width
+        self._trees = CompiledTrees.of(self._read_trees())
+        self._paths: dict[int, LeafPaths] = {}
+
+    @property
+    def rounds(self) -> int:
+        """The number of rounds of trees."""
+        return self._trees.rounds
 
     def tree_shape(self, width: int) -> tuple[int, int | None]:
         """Return how many columns the trees read, and how many classes they tell apart.
@@ -139,6 +166,18 @@ class BoosterHead(Structured, BaseEstimator):  # type: ignore[misc]
             width: the number of features of a paper.
         """
         raise NotImplementedError
+
+    def _read_trees(self) -> Ensemble:
+        return read_booster(bytes(self.booster_.content), *self.tree_shape(self._width))
+
+    def _contributions(self, row: Floats, margin: int) -> Doubles:
+        """Return what each column of a row adds to a margin, and last what none adds.
+
+        The paths are made once: those of the trees of one margin take a tenth of a second.
+        """
+        if margin not in self._paths:
+            self._paths[margin] = LeafPaths.of(self._read_trees(), margin)
+        return self._paths[margin].contributions(row)
 
 
 class TreeHead(BoosterHead):
@@ -167,29 +206,44 @@ class TreeHead(BoosterHead):
         }
         two = {"objective": "binary:logistic", "eval_metric": "logloss"}
         objective = Objective(two if self.classes == 2 else several)
-        self.booster_ = grow(objective, train, validation)
+        self.keep_trees(grow(objective, train, validation))
         return self
 
     def margins(self, features: sp.csr_matrix) -> Floats:
         """Return the margin of each class, shape (papers, classes)."""
-        given = self.booster_.inplace_predict(features, predict_type="margin")
+        step = max(1, DENSE // max(features.shape[1], 1))
+        if features.shape[0] <= step:
+            return self._margins(_with_missing(features))
+        parts = range(0, features.shape[0], step)
+        return np.concatenate(
+            [self._margins(_with_missing(features[begin : begin + step])) for begin in parts]
+        )
+
+    def margins_of(self, features: Floats) -> Floats:
+        """Return the margin of each class for one paper, shape (classes,)."""
+        return self._margins(_mark_missing(features)[None])[0]
+
+    def _margins(self, rows: Floats) -> Floats:
+        given = self._trees.predict(rows)
         if self.classes == 2:  # they share one margin, that of the second class
-            given = np.stack([-given / 2, given / 2], axis=1)
-        return np.asarray(given, np.float32)
+            return np.concatenate([-given / 2, given / 2], axis=1)
+        return given
 
     def contributions(
-        self, features: sp.csr_matrix, number: int, means: Floats, deviations: Floats
+        self, features: Floats, number: int, means: Floats, deviations: Floats
     ) -> Contributions:
         """Return the parts of the margin of a class of one paper.
 
         The slope is TreeSHAP's share of a score over the score's distance from the mean; 0 if the
         score is too near the mean.
         """
-        given = self.booster_.predict(xgboost.DMatrix(features), pred_contribs=True)[0]
+        row, count = _mark_missing(features), len(means)
         if self.classes == 2:
-            given = np.stack([-given / 2, given / 2])
-        shares, count = given[number], len(means)
-        moved = features[0, :count].toarray()[0] - means
+            shares = self._contributions(row, 0) * (number - 0.5)
+        else:
+            shares = self._contributions(row, number)
+        shares = shares.astype(np.float32)
+        moved = features[:count] - means
         still = np.abs(moved) <= STILL * deviations
         slopes = np.where(still, 0, shares[:count] / np.where(still, 1, moved))
         return Contributions(float(shares.sum()), slopes, shares[count:-1])
@@ -261,28 +315,33 @@ class RerankerHead(BoosterHead):
         count = min(self.candidates, self.classes)
         choice = _Choice(count)
         objective = Objective(own, choice.slope, choice.loss, together=count)
-        self.booster_ = grow(objective, self._rows(*train), self._rows(*validation))
+        self.keep_trees(grow(objective, self._rows(*train), self._rows(*validation)))
         return self
 
     def margins(self, features: sp.csr_matrix) -> Floats:
         """Return the margin of each class, shape (papers, classes)."""
         if features.shape[0] <= BLOCK:
-            return self._margins(features)
+            return self._margins(self._dense(features))
         blocks = range(0, features.shape[0], BLOCK)
-        return np.concatenate([self._margins(features[begin : begin + BLOCK]) for begin in blocks])
+        return np.concatenate(
+            [self._margins(self._dense(features[begin : begin + BLOCK])) for begin in blocks]
+        )
 
-    def _margins(self, features: sp.csr_matrix) -> Floats:
-        scores = self._dense(features)
-        first = log_softmax(scores[:, : self.classes], axis=1)
+    def margins_of(self, features: Floats) -> Floats:
+        """Return the margin of each class for one paper, shape (classes,)."""
+        return self._margins(features[None, : self.scores])[0]
+
+    def _margins(self, scores: Floats) -> Floats:
+        first = log_softmax_rows(scores[:, : self.classes])
         candidates = self._best(first)
         rows = self._features(scores, candidates)
-        given = self.booster_.inplace_predict(rows, predict_type="margin").reshape(candidates.shape)
-        mass = logsumexp(np.take_along_axis(first, candidates, 1), axis=1, keepdims=True)
-        np.put_along_axis(first, candidates, log_softmax(given, axis=1) + mass, 1)
-        return np.asarray(first, np.float32)
+        given = self._trees.predict(rows).reshape(candidates.shape)
+        mass = log_sum_exp_rows(np.take_along_axis(first, candidates, 1))
+        np.put_along_axis(first, candidates, log_softmax_rows(given) + mass, 1)
+        return first
 
     def contributions(
-        self, features: sp.csr_matrix, number: int, means: Floats, deviations: Floats
+        self, features: Floats, number: int, means: Floats, deviations: Floats
     ) -> Contributions:
         """Return the parts of the margin of a class of one paper.
 
@@ -290,13 +349,13 @@ class RerankerHead(BoosterHead):
         of all candidates. The slope is that of TreeSHAP, or 1 if the score is near the mean or the
         signs differ. A class that is no candidate has its score as margin.
         """
-        scores = self._dense(features)
+        scores = features[None, : self.scores]
         candidates = self._best(scores[:, : self.classes])
         place = np.flatnonzero(candidates[0] == number)
         if not len(place):
             return _score_alone(features, number, len(means))
-        row = self._features(scores, candidates)[place]
-        given = self.booster_.predict(xgboost.DMatrix(row), pred_contribs=True)[0]
+        row = self._features(scores, candidates)[place[0]]
+        given = self._contributions(row, 0).astype(np.float32)
         against = np.zeros(len(means), np.float32)
         against[candidates[0]] = -1 / candidates.shape[1]
         against[number] += 1
@@ -304,7 +363,7 @@ class RerankerHead(BoosterHead):
         moved, share = scores[0, number] - among.mean(), given[:-1].sum()
         usable = abs(moved) > STILL * among.std() and moved * share > 0
         slope = np.float32(share / moved if usable else 1)
-        nothing = np.zeros(features.shape[1] - len(means), np.float32)
+        nothing = np.zeros(len(features) - len(means), np.float32)
         return Contributions(float(given.sum()), slope * against, nothing)
 
     def _rows(self, features: sp.csr_matrix, targets: Ints) -> tuple[Floats, Ints]:
@@ -335,7 +394,7 @@ class RerankerHead(BoosterHead):
         columns: list[Any] = [np.arange(count)[None, :], candidates, candidates[:, :1],
                               candidates[:, 1:2], self.prior_[candidates]]  # fmt: skip
         for start in self.blocks:
-            known = log_softmax(scores[:, start : start + self.classes], axis=1)
+            known = log_softmax_rows(scores[:, start : start + self.classes])
             own = np.take_along_axis(known, candidates, 1)
             rank = np.argsort(np.argsort(-own, axis=1), axis=1)
             columns += [own, own - own.max(axis=1, keepdims=True), rank,
@@ -351,18 +410,33 @@ class RerankerHead(BoosterHead):
 
     def _group_features(self, scores: Floats, candidates: Ints) -> list[Floats]:
         """Return how probable each candidate's group is, and the candidate within it."""
-        known = np.exp(log_softmax(scores[:, : self.classes], axis=1))
+        known = np.exp(log_softmax_rows(scores[:, : self.classes]))
         groups = np.array(self.groups)
-        together = known @ (groups[:, None] == np.arange(groups.max() + 1)).astype(np.float32)
+        members = (groups[:, None] == np.arange(groups.max() + 1)).astype(np.float32)
+        together = multiply_alike(known, members)
         group = np.take_along_axis(together, groups[candidates], 1)
         return [group, np.take_along_axis(known, candidates, 1) / (group + 1e-9)]
 
 
-def _score_alone(features: sp.csr_matrix, number: int, scores: int) -> Contributions:
+def _with_missing(features: sp.csr_matrix) -> Floats:
+    """Return features as float32 of the same shape, NaN for those that are not stored."""
+    rows = np.full(features.shape, np.nan, np.float32)
+    rows[np.repeat(np.arange(len(rows)), np.diff(features.indptr)), features.indices] = (
+        features.data
+    )
+    return rows
+
+
+def _mark_missing(features: Floats) -> Floats:
+    """Return the features of one paper with NaN where none is stored, shape (columns,)."""
+    return np.where(features == 0, np.float32(np.nan), features)
+
+
+def _score_alone(features: Floats, number: int, scores: int) -> Contributions:
     slopes = np.zeros(scores, np.float32)
     slopes[number] = 1
-    nothing = np.zeros(features.shape[1] - scores, np.float32)
-    return Contributions(float(features[0, number]), slopes, nothing)
+    nothing = np.zeros(len(features) - scores, np.float32)
+    return Contributions(float(features[number]), slopes, nothing)
 
 
 @dataclass(frozen=True)

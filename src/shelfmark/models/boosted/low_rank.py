@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 
 from shelfmark.config.schema import MOST_HIDDEN, MOST_MEMBERS, MOST_RANK
 from shelfmark.core import checks
-from shelfmark.core.arrays import Array, Floats, Indicator
+from shelfmark.core.arrays import Array, Floats, Indicator, SparseRow
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
@@ -24,7 +24,7 @@ from shelfmark.models.boosted.fitting.rows import (
     TrainingRows,
     block_bytes,
 )
-from shelfmark.models.boosted.quantized import multiply, quantize_rows
+from shelfmark.models.boosted.quantized import add_parts, multiply, multiply_alike, quantize_rows
 from shelfmark.models.boosted.scorers import MOST_SCORES, SEED, Stage
 
 STATE = "epochs"  # the stage of a member that is not finished
@@ -223,14 +223,20 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
         blocks = [self.scores_of(middle) for middle in self._middle(features)]
         return np.vstack(blocks) if blocks else np.zeros((0, self.shape[1]), np.float32)
 
-    def parts(self, row: sp.csr_matrix) -> Floats:
+    def score_one(self, features: SparseRow) -> Floats:
+        """Return the scores of one paper, shape (columns,), to the last bit of those above."""
+        rows = features.values[:, None] * self.rows_of(features.columns)
+        return self.scores_of(add_parts(rows)[None])[0]
+
+    def parts(self, features: SparseRow) -> Floats:
         """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
         weights = self.labels_.copy()
-        middle = next(self._middle(row))
+        rows = features.values[:, None] * self.rows_of(features.columns)
+        middle = add_parts(rows)[None]
         for part, hidden, labels in self._layers():
             active = (middle[:, part] @ hidden)[0] > 0
             weights[part] += hidden[:, active] @ labels[active]
-        return np.asarray((row.data[:, None] * self.rows_of(row.indices)) @ weights, np.float32)
+        return np.asarray(rows @ weights, np.float32)
 
     def stages(self, chosen: Mask | None) -> dict[str, Stage]:
         """Return the fits of the members on the chosen papers, by their names in `states`."""
@@ -290,9 +296,10 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
         Args:
             middle: the sum of the rows of each paper's terms, shape (papers, members x size).
         """
-        scores = middle @ self.labels_ + self.intercept_
+        scores = multiply_alike(middle, self.labels_) + self.intercept_
         for part, hidden, labels in self._layers():
-            scores += np.maximum(middle[:, part] @ hidden, 0) @ labels
+            units = np.maximum(multiply_alike(middle[:, part], hidden), 0)
+            scores += multiply_alike(units, labels)
         return np.asarray(scores, np.float32)
 
     def _layers(self) -> Iterator[tuple[slice, Floats, Floats]]:

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted.features import FastFeatureUnion, TitleVectorizer
+from shelfmark.models.boosted.heads import BoosterHead
 from shelfmark.models.boosted.pipeline import TextPipeline
 
 # The present place of each class of ours that such a pickle holds, and the places where models of
@@ -91,5 +92,8 @@ def _with_present_classes(pipeline: Pipeline) -> TextPipeline:
         (name, TitleVectorizer(field[-1]) if isinstance(field, Pipeline) else field)
         for name, field in words.transformer_list
     ]
+    head = rest[-1][1].classifier
+    if isinstance(head, BoosterHead):
+        head.keep_trees(head.booster_)  # there an object of XGBoost's
     union = FastFeatureUnion(fields, transformer_weights=words.transformer_weights)
     return TextPipeline([(first, union), *rest])

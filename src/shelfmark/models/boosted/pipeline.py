@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import scipy.sparse as sp
-from scipy.special import softmax
 from sklearn.pipeline import Pipeline
 
 from shelfmark.core import checks, structure
@@ -20,6 +18,7 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted.decision import CalibratedClassifier
 from shelfmark.models.boosted.features import FastFeatureUnion, transform
 from shelfmark.models.boosted.heads import BoosterHead
+from shelfmark.models.boosted.softmax import softmax_rows
 from shelfmark.models.boosted.votes import NeighbourVotes
 
 PIPELINE = "pipeline.pkl"
@@ -68,7 +67,7 @@ class TextPipeline(Structured, Pipeline):  # type: ignore[misc]
 
     def predict_proba(self, texts: Sequence[str]) -> Floats:
         """Return the probability of each class, shape (texts, classes)."""
-        return np.asarray(softmax(self.decision_function(texts), axis=1), np.float32)
+        return softmax_rows(self.decision_function(texts))
 
     def margins(self, features: sp.csr_matrix, texts: Sequence[str]) -> Floats:
         """Return the margin of each class, shape (texts, classes).
@@ -79,6 +78,17 @@ class TextPipeline(Structured, Pipeline):  # type: ignore[misc]
         """
         margins: Floats = self[-1].decision_function(features)
         return margins if self.votes_ is None else self.votes_.pool(margins, texts)
+
+    def features_of(self, text: str) -> Floats:
+        """Return what the steps before the decision make of one text, shape (columns,)."""
+        words, joined = (step for _, step in self.steps[:2])
+        features: Floats = joined.make_features(words.read_text(text))
+        return features
+
+    def margins_of(self, features: Floats, text: str) -> Floats:
+        """Return the margin of each class for one text, shape (classes,)."""
+        margins: Floats = self[-1].margins_of(features)
+        return margins if self.votes_ is None else self.votes_.pool(margins[None], [text])[0]
 
     def check_structure(self) -> None:
         """Check that each step reads as many columns as the one before it writes.

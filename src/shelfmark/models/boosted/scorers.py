@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.svm import LinearSVC
 
 from shelfmark.core import checks
-from shelfmark.core.arrays import Array, Doubles, Floats, Indicator
+from shelfmark.core.arrays import Array, Doubles, Floats, Indicator, SparseRow
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
@@ -28,7 +28,7 @@ from shelfmark.models.boosted.fitting.rows import (
     block_bytes,
     gather_rows,
 )
-from shelfmark.models.boosted.quantized import multiply, quantize_rows
+from shelfmark.models.boosted.quantized import add_parts, multiply, quantize_rows
 from shelfmark.models.card import MOST_CLASSES
 
 SEED = checks.integer(0, 2**32 - 1)
@@ -83,7 +83,10 @@ class Scorer(Protocol):
     def decision_function(self, features: sp.csr_matrix) -> Floats:
         """Return the scores, shape (papers, columns)."""
 
-    def parts(self, row: sp.csr_matrix) -> Floats:
+    def score_one(self, features: SparseRow) -> Floats:
+        """Return the scores of one paper, shape (columns,), to the last bit of those above."""
+
+    def parts(self, features: SparseRow) -> Floats:
         """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
 
 
@@ -136,9 +139,17 @@ class LinearScorer(Structured, BaseEstimator):  # type: ignore[misc]
         """Return the scores, shape (papers, columns)."""
         return np.asarray(features @ self.weights_ + self.intercept_, np.float32)
 
-    def parts(self, row: sp.csr_matrix) -> Floats:
+    def score_one(self, features: SparseRow) -> Floats:
+        """Return the scores of one paper, shape (columns,), to the last bit of those above."""
+        return add_parts(self.parts(features)) + self.intercept_
+
+    def parts(self, features: SparseRow) -> Floats:
         """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
-        return np.asarray(row.data[:, None] * self.weights_[row.indices], np.float32)
+        return features.values[:, None] * self._rows(features.columns)
+
+    def _rows(self, terms: Array) -> Floats:
+        """Return the weights of some terms, shape (terms, columns)."""
+        return self.weights_[terms]
 
 
 class Svm(LinearScorer):
@@ -282,10 +293,6 @@ class Bayes(LinearScorer):
             block + self.intercept_ for block in multiply(features, self._rows, self.shape[0])
         ]
         return np.vstack(blocks) if blocks else np.zeros((0, self.shape[1]), np.float32)
-
-    def parts(self, row: sp.csr_matrix) -> Floats:
-        """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
-        return np.asarray(row.data[:, None] * self._rows(row.indices), np.float32)
 
     def _rows(self, terms: Array) -> Floats:
         """Return the weights of some terms, shape (terms, columns)."""

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from shelfmark.core import checks
-from shelfmark.core.arrays import Array, Floats, Indicator, Ints, SmallInts
+from shelfmark.core.arrays import Array, Floats, Indicator, Ints, SmallInts, SparseRow
 from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
@@ -129,6 +129,10 @@ class CrossFittedScores(Structured, TransformerMixin, BaseEstimator):  # type: i
         """Return the scores of papers that were not trained on, shape (papers, columns)."""
         check_is_fitted(self)
         return np.hstack([scorer.decision_function(features) for scorer in self.fitted_])
+
+    def transform_one(self, features: SparseRow) -> Floats:
+        """Return the scores of one paper that was not trained on, shape (columns,)."""
+        return np.concatenate([scorer.score_one(features) for scorer in self.fitted_])
 
     def _score_training(
         self, rows: TrainingRows, checkpoint: Checkpoint, engine: Engine

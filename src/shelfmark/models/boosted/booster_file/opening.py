@@ -1,12 +1,13 @@
-"""Checks the whole file of a booster, then lets XGBoost open it."""
+"""Checks the whole file of a booster, and returns its trees."""
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import numpy as np
-import xgboost
 
+from shelfmark.artifacts.versions import installed_version
 from shelfmark.core.arrays import Doubles
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted.booster_file import ubj
@@ -14,7 +15,6 @@ from shelfmark.models.boosted.booster_file.layout import START
 from shelfmark.models.boosted.booster_file.trees import Trees
 from shelfmark.models.boosted.booster_file.ubj import EMPTY, Reader
 
-WHERE = re.compile(r"^\[.*?\] (?:\S+:\d+: )?")  # of its source XGBoost puts before an error
 NUMBER = re.compile(r"-?\d(\.\d{1,9})?E-?\d{1,2}", re.ASCII)  # of a base score
 NUMBER_LENGTH = 16
 DECIMAL = re.compile(r"\d{1,20}(\.\d{1,20})?(e[+-]\d{1,2})?", re.ASCII)
@@ -48,30 +48,26 @@ MODEL = (
 )
 
 
-def open_booster(
-    content: bytes, features: int, classes: int | None, threads: int
-) -> xgboost.Booster:
-    """Open the file of a booster that `check_booster` accepts.
+class Ensemble(NamedTuple):
+    """The trees of a booster.
 
-    Args:
-        content: the file.
-        features: the number of columns that the booster predicts from.
-        classes: the number of classes of a `TreeHead`; None for a `RerankerHead`.
-        threads: how many XGBoost uses.
-
-    Raises:
-        ShelfmarkError: the file is damaged or foreign; one line says where and why.
+    Attributes:
+        trees: whole rounds, in each one or more in a row for each margin.
+        weights: of the trees, where dropout may have changed them, shape (trees,).
+        base: the margins of a row without trees, shape (margins,).
+        in_round: trees of a round.
+        features: the number of columns that they read.
     """
-    check_booster(content, features, classes)
-    try:
-        return xgboost.Booster({"nthread": threads}, model_file=bytearray(content))
-    except Exception as error:
-        cause = error_cause(error)
-        raise ShelfmarkError(f"XGBoost does not open the booster: {cause}") from error
+
+    trees: Trees
+    weights: Doubles
+    base: Doubles
+    in_round: int
+    features: int
 
 
-def check_booster(content: bytes, features: int, classes: int | None) -> None:
-    """Check that a file is one that the installed XGBoost writes for a head's trees.
+def read_booster(content: bytes, features: int, classes: int | None) -> Ensemble:
+    """Return the trees of a file, if it is one that the installed XGBoost writes for a head.
 
     Takes memory of a few times the file's size, and less time than XGBoost's opening.
 
@@ -85,18 +81,22 @@ def check_booster(content: bytes, features: int, classes: int | None) -> None:
     """
     reader = Reader(content)
     reader.expect(LEARNER, "the beginning of a booster")
-    trees, weights = _read_gradient_booster(reader, features, _count_margins(classes))
+    in_round, trees, weights = _read_gradient_booster(reader, features, _count_margins(classes))
     base = _read_parameters(reader, features, classes)
     _read_objective(reader, classes)
-    version = [int(part) for part in re.findall(r"\d+", xgboost.__version__)[:3]]
+    installed = installed_version("xgboost")  # importing it takes longer than all of this
+    version = [int(part) for part in re.findall(r"\d+", installed)[:3]]
     piece = ubj.encode_key("version") + ubj.encode_integers(version) + b"}"
-    reader.expect(piece, f"the version of XGBoost, {xgboost.__version__},")
+    reader.expect(piece, f"the version of XGBoost, {installed},")
     reader.expect_end()
     trees.check(features)
     with np.errstate(over="ignore"):
         largest = trees.largest_leaves() @ np.abs(weights) + np.abs(base).max()
     if not largest <= LARGEST_MARGIN:  # nor NaN
         raise ShelfmarkError(f"its leaves and its base score exceed {LARGEST_MARGIN:.0e} together")
+    if classes == 2:  # it is a probability
+        base = -np.log(1 / base.astype(np.float32) - 1).astype(np.float64)  # as XGBoost does
+    return Ensemble(trees, weights, base, in_round, features)
 
 
 def _count_margins(classes: int | None) -> int:
@@ -104,11 +104,13 @@ def _count_margins(classes: int | None) -> int:
     return classes if classes is not None and classes > 2 else 1
 
 
-def _read_gradient_booster(reader: Reader, features: int, margins: int) -> tuple[Trees, Doubles]:
-    """Return the trees and the weight of each, where dropout may have changed it."""
+def _read_gradient_booster(
+    reader: Reader, features: int, margins: int
+) -> tuple[int, Trees, Doubles]:
+    """Return how many trees a round has, the trees, and the weight of each."""
     dart = reader.accept(ubj.encode_key("gbtree") + b"{")
     reader.expect(MODEL, "the model")
-    trees = _read_trees(reader, features, margins)
+    in_round, trees = _read_trees(reader, features, margins)
     count = len(trees.sizes)
     weights = np.ones(count)
     # XGBoost 3.3 and later has dropout in every booster; before, it is a booster of its own.
@@ -124,10 +126,10 @@ def _read_gradient_booster(reader: Reader, features: int, margins: int) -> tuple
         reader.expect(ubj.encode_key("weight_drop"), "weight_drop")
         weights = reader.read_floats(count, "weight_drop")
     reader.expect(b"}", "the end of the booster")
-    return trees, weights
+    return in_round, trees, weights
 
 
-def _read_trees(reader: Reader, features: int, margins: int) -> Trees:
+def _read_trees(reader: Reader, features: int, margins: int) -> tuple[int, Trees]:
     """Read trees of whole rounds: in each round one or more in a row for each margin."""
     highest = reader.bytes_left // len(START)
     reader.expect(ubj.encode_key("num_parallel_tree"), "num_parallel_tree")
@@ -143,7 +145,7 @@ def _read_trees(reader: Reader, features: int, margins: int) -> Trees:
     info = b"[#" + ubj.encode_length(count) + owners * (count // in_round)
     reader.expect(ubj.encode_key("tree_info") + info, "tree_info")
     reader.expect(ubj.encode_key("trees") + b"[#" + ubj.encode_length(count), "trees")
-    return Trees.read(reader, count, features)
+    return in_round, Trees.read(reader, count, features)
 
 
 def _read_parameters(reader: Reader, features: int, classes: int | None) -> Doubles:
@@ -193,9 +195,3 @@ def _read_objective(reader: Reader, classes: int | None) -> None:
     if not DECIMAL.fullmatch(weight):
         raise reader.error(f"scale_pos_weight is {weight!r}, not a number")
     reader.expect(b"}}}", name)
-
-
-def error_cause(error: Exception) -> str:
-    """Return the line of XGBoost's error that names the cause, without its stack."""
-    lines = [line for line in str(error).splitlines() if line and "Stack trace" not in line]
-    return WHERE.sub("", lines[0]) if lines else "XGBoost failed"

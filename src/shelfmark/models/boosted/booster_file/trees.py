@@ -92,14 +92,16 @@ class Trees:
     def largest_leaves(self) -> Doubles:
         """Return the largest absolute margin of a leaf of each tree, shape (trees,)."""
         leaves = np.where(self.left_children == LEAF, np.abs(self.split_conditions), 0)
-        return np.maximum.reduceat(leaves, self._starts()).astype(np.float64)
+        return np.maximum.reduceat(leaves, self.starts).astype(np.float64)
 
-    def _starts(self) -> Ints:
+    @property
+    def starts(self) -> Ints:
+        """The root of each tree among all nodes, shape (trees,)."""
         return np.cumsum(self.sizes) - self.sizes
 
     def _check_links(self) -> _Splits:
         """Check that every node but the root is the child of exactly one node before it."""
-        starts = self._starts()
+        starts = self.starts
         leaves = self.left_children == LEAF
         self._require(leaves == (self.right_children == LEAF), "has one child")
         counts = np.add.reduceat(~leaves, starts, dtype=np.int64)
@@ -119,7 +121,7 @@ class Trees:
 
     def _check_depth(self) -> None:
         """Check the depth, where the links are right: so many steps up lead to the root."""
-        starts = self._starts()
+        starts = self.starts
         roots = np.repeat(starts, self.sizes)
         above = roots + self.parents
         above[starts] = starts
@@ -140,7 +142,7 @@ class Trees:
         if holds.all():
             return
         node = int(np.argmin(holds) if nodes is None else nodes[np.argmin(holds)])
-        starts = self._starts()
+        starts = self.starts
         tree = int(np.searchsorted(starts, node, side="right")) - 1
         where = f"node {node - int(starts[tree])} of tree {tree}"
         raise ShelfmarkError(f"{where} {reason}")

@@ -85,7 +85,7 @@ def fit_model(
         run = BoostingRun(_settings(config), config.seed, checkpoint, callback)
         known = joined.features, labels.targets[joined.papers].astype(np.int64)
         head = _fit_head(config, targets, known, (unseen, held.targets), partial(engine.grow, run))
-    details: dict[str, Any] = {"rounds": _count_rounds(head)}
+    details: dict[str, Any] = {"rounds": head.rounds}
     pipeline = TextPipeline([*steps, ("decision", _calibrate(head, held.targets, unseen))])
     votes = None
     if encoder is not None:
@@ -106,7 +106,7 @@ def _fit_head(config: Config, targets: Targets, known: Rows, unseen: Rows, grow:
     stopping = _sample(len(answers), MOST_STOPPING)
     features, answers = features[stopping], answers[stopping]
     head.fit(known, (features, answers), grow)
-    logger.info("trees: {} rounds kept of {} classes", _count_rounds(head), head.classes)
+    logger.info("trees: {} rounds kept of {} classes", head.rounds, head.classes)
     if isinstance(head, RerankerHead):
         scores = LinearHead(head.classes)
         own, alone = (minimise_loss(one.margins(features), answers)[1] for one in (head, scores))
@@ -118,11 +118,6 @@ def _fit_head(config: Config, targets: Targets, known: Rows, unseen: Rows, grow:
             )  # fmt: skip
             return scores
     return head
-
-
-def _count_rounds(head: Head) -> int:
-    """Return how many rounds of trees a head keeps."""
-    return head.booster_.num_boosted_rounds() if head.booster_ else 0
 
 
 def _learn_labels(config: Config, train: PaperGroups) -> tuple[Targets, PaperLabels]:
