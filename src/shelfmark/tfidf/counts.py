@@ -73,14 +73,17 @@ class TransformCache:
         return stream.ids, np.array(ranks, np.int32)
 
     def count(self, document: str) -> SparseRow:
-        """Return the count of each term of one document, by arrays alone.
+        """Return the count of each term of one document, without a dictionary of all terms.
 
         Raises:
-            NotExactError: only a dictionary, or scikit-learn's code, reads such documents.
+            NotExactError: a token may hold a space.
         """
-        if self.reader is None or self.known is None:
+        if self.reader is None or not self.reader.word_size:
             raise NotExactError
-        return self.trie.count(self.known.ranks[self.known.read([document])])
+        words = self.reader.tokens(document)
+        ranks = np.zeros(len(words) + 1, np.int32)
+        ranks[:-1] = [self.trie.ranks.get(word, 0) for word in words]
+        return self.trie.count(ranks)
 
     def counts(self, document: str) -> dict[int, int]:
         """Return the count of each term of one document, by its column."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from functools import partial
-from typing import Any, ClassVar, Self
+from functools import cached_property, partial
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -114,7 +114,7 @@ class CrossLists(Structured, BaseEstimator):  # type: ignore[misc]
 
         The shape is (papers, listed categories).
         """
-        return np.asarray(np.array(self.own)[best][:, None] != np.arange(len(self.categories)))
+        return np.asarray(self._places.own[best][:, None] != np.arange(len(self.categories)))
 
     def fit(
         self, features: sp.csr_matrix, probabilities: Floats, membership: Indicator
@@ -166,25 +166,50 @@ class CrossLists(Structured, BaseEstimator):  # type: ignore[misc]
         The shape is (papers, listed categories).
         """
         given = np.zeros((len(probabilities), len(self.categories)), np.float32)
-        classes = [number for number, place in enumerate(self.own) if place >= 0]
-        given[:, [self.own[number] for number in classes]] = probabilities[:, classes]
+        given[:, self._places.own[self._places.classes]] = probabilities[:, self._places.classes]
         return given
+
+    @cached_property
+    def _places(self) -> _Places:
+        """The places of the classes, as arrays."""
+        return _Places.of(self.own, len(self.categories))
 
     def _inputs(self, score: Floats, probabilities: Floats) -> Floats:
         """Return what the regression reads, shape (papers, listed categories, `INPUTS`)."""
         habit = self.habits_[probabilities.argmax(axis=1)]
-        first = np.clip(probabilities.max(axis=1), LEAST, 1 - LEAST)[:, None]
-        certainty = np.broadcast_to(np.log(first / (1 - first)), score.shape)
-        primary = self._as_primary(probabilities)
-        is_class = np.zeros(len(self.categories), np.float32)
-        is_class[[place for place in self.own if place >= 0]] = 1
-        rank = np.log(np.clip(primary, LEAST, 1)) * is_class
+        first = np.minimum(np.maximum(probabilities.max(axis=1), LEAST), 1 - LEAST)[:, None]
+        certainty = np.log(first / (1 - first))
+        is_class = self._places.is_class
+        rank = np.log(np.minimum(np.maximum(self._as_primary(probabilities), LEAST), 1)) * is_class
         inputs = np.empty((*score.shape, INPUTS), np.float32)
-        columns = (score, habit, certainty, rank, np.broadcast_to(is_class, score.shape),
+        columns = (score, habit, certainty, rank, is_class,
                    score * habit, score**2, habit**2, rank**2, rank * certainty)  # fmt: skip
         for place, column in enumerate(columns):
             inputs[:, :, place] = column
         return inputs
+
+
+class _Places(NamedTuple):
+    """Which listed category each class is.
+
+    Attributes:
+        own: for each class its place among them, -1 if it is not listed.
+        classes: the classes that are listed.
+        is_class: 1 for the categories that are classes, float32 of shape (listed categories,).
+    """
+
+    own: Ints
+    classes: Ints
+    is_class: Floats
+
+    @classmethod
+    def of(cls, own: list[int], categories: int) -> _Places:
+        """Return the places in such a list."""
+        places = np.array(own)
+        classes = np.flatnonzero(places >= 0)
+        is_class = np.zeros(categories, np.float32)
+        is_class[places[classes]] = 1
+        return cls(places, classes, is_class)
 
 
 def _rising_knots(given: Floats, came_true: Indicator) -> Floats:

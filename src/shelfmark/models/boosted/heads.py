@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -292,8 +293,8 @@ class RerankerHead(BoosterHead):
         for name in ("listed", "groups", "prior_"):
             if len(getattr(self, name)) != self.classes:
                 raise ValueError(f"{name} should have an entry for each of {self.classes} classes")
-        if not self.blocks:
-            raise ValueError("blocks should name the scores of one scorer or more")
+        if self.blocks[:1] != [0]:
+            raise ValueError("blocks should name the scores of one scorer or more, the first at 0")
         checks.require_range("groups", self.groups, 0, self.classes - 1)
 
     def tree_shape(self, width: int) -> tuple[int, int | None]:
@@ -336,8 +337,8 @@ class RerankerHead(BoosterHead):
         candidates = self._best(first)
         rows = self._features(scores, candidates)
         given = self._trees.predict(rows).reshape(candidates.shape)
-        mass = log_sum_exp_rows(np.take_along_axis(first, candidates, 1))
-        np.put_along_axis(first, candidates, log_softmax_rows(given) + mass, 1)
+        own = np.arange(len(first))[:, None], candidates
+        first[own] = log_softmax_rows(given) + log_sum_exp_rows(first[own])
         return first
 
     def contributions(
@@ -391,31 +392,43 @@ class RerankerHead(BoosterHead):
     def _features(self, scores: Floats, candidates: Ints) -> Floats:
         """Return the features of each candidate, shape (papers x candidates, columns)."""
         papers, count = candidates.shape
+        own = np.arange(papers)[:, None], candidates
         columns: list[Any] = [np.arange(count)[None, :], candidates, candidates[:, :1],
                               candidates[:, 1:2], self.prior_[candidates]]  # fmt: skip
         for start in self.blocks:
             known = log_softmax_rows(scores[:, start : start + self.classes])
-            own = np.take_along_axis(known, candidates, 1)
-            rank = np.argsort(np.argsort(-own, axis=1), axis=1)
-            columns += [own, own - own.max(axis=1, keepdims=True), rank,
-                        -(np.exp(known) * known).sum(axis=1, keepdims=True)]  # fmt: skip
-        columns += self._group_features(scores, candidates)
-        listed = np.array(self.listed)
+            shares = np.exp(known)
+            given = known[own]
+            rank = np.argsort(np.argsort(-given, axis=1), axis=1)
+            columns += [given, given - given.max(axis=1, keepdims=True), rank,
+                        -(shares * known).sum(axis=1, keepdims=True)]  # fmt: skip
+            if start == self.blocks[0]:
+                first = shares
+        columns += self._group_features(first, own)
+        listed = self._tables[0]
         if (listed >= 0).any():
-            given = np.where(listed >= 0, scores[:, listed], np.nan)
-            own = np.take_along_axis(given, candidates, 1)
-            columns += [own, own - np.nanmax(given, axis=1, keepdims=True)]
-        wide = [np.broadcast_to(column, candidates.shape) for column in columns]
-        return np.stack(wide, axis=2).reshape(papers * count, len(wide)).astype(np.float32)
+            known = np.where(listed >= 0, scores[:, listed], np.float32(np.nan))
+            columns += [known[own], known[own] - np.fmax.reduce(known, axis=1, keepdims=True)]
+        rows = np.empty((papers, count, len(columns)), np.float32)
+        for place, column in enumerate(columns):
+            rows[:, :, place] = column
+        return rows.reshape(papers * count, len(columns))
 
-    def _group_features(self, scores: Floats, candidates: Ints) -> list[Floats]:
+    def _group_features(self, shares: Floats, own: tuple[Ints, Ints]) -> list[Floats]:
         """Return how probable each candidate's group is, and the candidate within it."""
-        known = np.exp(log_softmax_rows(scores[:, : self.classes]))
+        _, groups, members = self._tables
+        group = multiply_alike(shares, members)[own[0], groups[own[1]]]
+        return [group, shares[own] / (group + 1e-9)]
+
+    @cached_property
+    def _tables(self) -> tuple[Ints, Ints, Floats]:
+        """The column of each class as a listed category, its group, and 1 where it is of a group.
+
+        The shapes are (classes,), (classes,) and (classes, groups).
+        """
         groups = np.array(self.groups)
-        members = (groups[:, None] == np.arange(groups.max() + 1)).astype(np.float32)
-        together = multiply_alike(known, members)
-        group = np.take_along_axis(together, groups[candidates], 1)
-        return [group, np.take_along_axis(known, candidates, 1) / (group + 1e-9)]
+        members = groups[:, None] == np.arange(groups.max() + 1)
+        return np.array(self.listed), groups, members.astype(np.float32)
 
 
 def _with_missing(features: sp.csr_matrix) -> Floats:

@@ -24,7 +24,13 @@ from shelfmark.models.boosted.fitting.rows import (
     TrainingRows,
     block_bytes,
 )
-from shelfmark.models.boosted.quantized import add_parts, multiply, multiply_alike, quantize_rows
+from shelfmark.models.boosted.quantized import (
+    multiply,
+    multiply_alike,
+    quantize_rows,
+    sum_rows,
+    weigh_rows,
+)
 from shelfmark.models.boosted.scorers import MOST_SCORES, SEED, Stage
 
 STATE = "epochs"  # the stage of a member that is not finished
@@ -225,17 +231,20 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
 
     def score_one(self, features: SparseRow) -> Floats:
         """Return the scores of one paper, shape (columns,), to the last bit of those above."""
-        rows = features.values[:, None] * self.rows_of(features.columns)
-        return self.scores_of(add_parts(rows)[None])[0]
+        return self.scores_of(self.sum_of(features)[None])[0]
+
+    def sum_of(self, features: SparseRow) -> Floats:
+        """Return the sum of the vectors of one paper's terms, shape (members x size,)."""
+        return sum_rows(features, self.terms_, self.scales_)
 
     def parts(self, features: SparseRow) -> Floats:
         """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
         weights = self.labels_.copy()
-        rows = features.values[:, None] * self.rows_of(features.columns)
-        middle = add_parts(rows)[None]
+        middle = self.sum_of(features)[None]
         for part, hidden, labels in self._layers():
             active = (middle[:, part] @ hidden)[0] > 0
             weights[part] += hidden[:, active] @ labels[active]
+        rows = weigh_rows(features, self.terms_, self.scales_)
         return np.asarray(rows @ weights, np.float32)
 
     def stages(self, chosen: Mask | None) -> dict[str, Stage]:
@@ -288,7 +297,7 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
         if self.scales_ is None:
             yield np.asarray(features @ self.terms_, np.float32)
         else:
-            yield from multiply(features, self.rows_of, len(self.terms_))
+            yield from multiply(features, self.terms_, self.scales_)
 
     def scores_of(self, middle: Floats) -> Floats:
         """Return the scores of sums of rows, shape (papers, columns).
@@ -310,10 +319,3 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
             part = slice(member * self.size, (member + 1) * self.size)
             units = slice(member * self.hidden, (member + 1) * self.hidden)
             yield part, self.hidden_[part], self.hidden_labels_[units]
-
-    def rows_of(self, terms: Array) -> Floats:
-        """Return the vectors of some terms, shape (terms, members x size)."""
-        rows = self.terms_[terms].astype(np.float32, copy=False)
-        if self.scales_ is not None:
-            rows.reshape(len(terms), self.members, self.size)[:] *= self.scales_[terms][:, :, None]
-        return rows

@@ -6,19 +6,17 @@ in a thousand changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.sparse as sp
 
-from shelfmark.core.arrays import Array, Floats
+from shelfmark.core.arrays import Array, Floats, SparseRow
 
 LARGEST = 127  # of an int8
 TOGETHER = 512  # papers whose terms are turned into floats at a time: some 60 MB
 ALIKE = 4  # rows: BLAS multiplies them in hardly more time than one
 FEW = 1 << 14  # stored features that are sorted faster than a mask of all terms is read
-
-Rows = Callable[[Array], Floats]  # from some terms to their rows as floats
 
 
 def quantize_rows(rows: Floats) -> tuple[Array, Floats]:
@@ -36,19 +34,54 @@ def quantize_rows(rows: Floats) -> tuple[Array, Floats]:
     return quantized, scales
 
 
-def multiply(features: sp.csr_matrix, rows: Rows, terms: int) -> Iterator[Floats]:
+def multiply(features: sp.csr_matrix, table: Array, scales: Floats) -> Iterator[Floats]:
     """Yield the product of features and a table, some papers at a time.
 
     Args:
-        features: shape (papers, terms).
-        rows: returns the rows of some terms.
-        terms: the number of rows of the table.
+        features: float32 of shape (papers, terms).
+        table: int8 of shape (terms, columns).
+        scales: of equal parts of each row of the table, shape (terms, parts).
     """
     for begin in range(0, features.shape[0], TOGETHER):
-        part = features[begin : begin + TOGETHER]
-        used, place = _narrow(part.indices, terms)
-        narrow = sp.csr_matrix((part.data, place, part.indptr), (part.shape[0], len(used)))
-        yield np.asarray(narrow @ rows(used), np.float32)
+        some = features[begin : begin + TOGETHER]
+        used, place = _narrow(some.indices, len(table))
+        blocks = []
+        for part, columns in enumerate(np.split(table[used], scales.shape[1], axis=1)):
+            values = some.data * scales[some.indices, part]
+            narrow = sp.csr_matrix((values, place, some.indptr), (some.shape[0], len(used)))
+            blocks.append(narrow @ columns.astype(np.float32))
+        yield np.hstack(blocks)
+
+
+def sum_rows(features: SparseRow, table: Array, scales: Floats | None) -> Floats:
+    """Return the product of one paper and a table to the last bit, shape (columns,).
+
+    Args:
+        features: of the paper.
+        table: of floats, or as for `multiply` with `scales`.
+        scales: as for `multiply`, None for a table of floats.
+    """
+    values, rows = _rows_in_parts(features, table, scales)
+    if table.shape[1] == 1:  # numbers that follow one another would be added in another order
+        return np.add.accumulate([np.float32(0), *(values * rows[:, 0]).ravel()])[-1:]
+    return np.einsum("tpc,tp->pc", rows, values).reshape(-1)
+
+
+def weigh_rows(features: SparseRow, table: Array, scales: Floats | None) -> Floats:
+    """Return what each term adds to that product, shape (stored terms, columns)."""
+    values, rows = _rows_in_parts(features, table, scales)
+    return (rows * values[:, :, None]).reshape(len(values), table.shape[1])
+
+
+def _rows_in_parts(
+    features: SparseRow, table: Array, scales: Floats | None
+) -> tuple[Floats, Floats]:
+    """Return the values of terms by part, and their rows, (terms, parts, columns of a part)."""
+    values = features.values[:, None]
+    if scales is not None:
+        values = values * scales[features.columns]
+    rows = table[features.columns].astype(np.float32, copy=False)
+    return values, rows.reshape(len(rows), values.shape[1], table.shape[1] // values.shape[1])
 
 
 def multiply_alike(rows: Floats, table: Floats) -> Floats:
@@ -61,13 +94,6 @@ def multiply_alike(rows: Floats, table: Floats) -> Floats:
     padded = np.zeros((-(-count // ALIKE), ALIKE, rows.shape[1]), np.float32)
     padded.reshape(-1, rows.shape[1])[:count] = rows
     return np.asarray((padded @ table).reshape(-1, table.shape[1])[:count])
-
-
-def add_parts(parts: Floats) -> Floats:
-    """Return the sum of the rows, shape (columns,), added in the order of a sparse product."""
-    if parts.shape[1] == 1:  # NumPy would add numbers that follow one another in another order
-        return np.add.accumulate(parts)[-1:].ravel() if len(parts) else np.zeros(1, np.float32)
-    return np.asarray(np.add.reduce(parts, axis=0))
 
 
 def _narrow(indices: Array, terms: int) -> tuple[Array, Array]:

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.svm import LinearSVC
 
 from shelfmark.core import checks
-from shelfmark.core.arrays import Array, Doubles, Floats, Indicator, SparseRow
+from shelfmark.core.arrays import Doubles, Floats, Indicator, SparseRow
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
@@ -28,7 +28,12 @@ from shelfmark.models.boosted.fitting.rows import (
     block_bytes,
     gather_rows,
 )
-from shelfmark.models.boosted.quantized import add_parts, multiply, quantize_rows
+from shelfmark.models.boosted.quantized import (
+    multiply,
+    quantize_rows,
+    sum_rows,
+    weigh_rows,
+)
 from shelfmark.models.card import MOST_CLASSES
 
 SEED = checks.integer(0, 2**32 - 1)
@@ -100,6 +105,7 @@ class LinearScorer(Structured, BaseEstimator):  # type: ignore[misc]
 
     weights_: Floats
     intercept_: Floats
+    scales_: Floats | None = None  # of weights that are int8
 
     def fit(self, features: sp.csr_matrix, indicator: Indicator, classes: int) -> Self:
         """Fit on features of shape (papers, terms); the indicator's first columns are classes."""
@@ -141,15 +147,11 @@ class LinearScorer(Structured, BaseEstimator):  # type: ignore[misc]
 
     def score_one(self, features: SparseRow) -> Floats:
         """Return the scores of one paper, shape (columns,), to the last bit of those above."""
-        return add_parts(self.parts(features)) + self.intercept_
+        return sum_rows(features, self.weights_, self.scales_) + self.intercept_
 
     def parts(self, features: SparseRow) -> Floats:
         """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
-        return features.values[:, None] * self._rows(features.columns)
-
-    def _rows(self, terms: Array) -> Floats:
-        """Return the weights of some terms, shape (terms, columns)."""
-        return self.weights_[terms]
+        return weigh_rows(features, self.weights_, self.scales_)
 
 
 class Svm(LinearScorer):
@@ -211,8 +213,6 @@ class Bayes(LinearScorer):
         "intercept_": checks.array(np.float32, 1),
         "scales_": checks.optional(checks.array(np.float32, 2, least=0)),
     }
-
-    scales_: Floats | None = None  # of older models, whose weights are floats
 
     def __init__(self, alpha: float = 0.02) -> None:
         self.alpha = alpha
@@ -289,12 +289,6 @@ class Bayes(LinearScorer):
         """Return the scores, shape (papers, columns)."""
         if self.scales_ is None:
             return super().decision_function(features)
-        blocks = [
-            block + self.intercept_ for block in multiply(features, self._rows, self.shape[0])
-        ]
+        products = multiply(features, self.weights_, self.scales_)
+        blocks = [block + self.intercept_ for block in products]
         return np.vstack(blocks) if blocks else np.zeros((0, self.shape[1]), np.float32)
-
-    def _rows(self, terms: Array) -> Floats:
-        """Return the weights of some terms, shape (terms, columns)."""
-        rows = self.weights_[terms].astype(np.float32, copy=False)
-        return rows if self.scales_ is None else rows * self.scales_[terms]

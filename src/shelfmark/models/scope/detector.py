@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from shelfmark.core import checks, structure
-from shelfmark.core.arrays import Array, Floats, Ints
+from shelfmark.core.arrays import Array, Floats, Ints, SparseRow
 from shelfmark.core.checks import State
 from shelfmark.core.npy import ArraySpec
 from shelfmark.core.structure import Source, Structured
@@ -114,8 +114,10 @@ class ScopeDetector(Structured):
 
     def _weigh(self, texts: Sequence[str]) -> Evidence:
         bag = features.read_bag(texts, self.vocabulary)
-        rows, bounds = self.network.rows_of(bag.columns), bag.bounds.tolist()
-        sums = [bag.values[a:b] @ rows[a:b] for a, b in itertools.pairwise(bounds)]
+        sums = [
+            self.network.sum_of(SparseRow(bag.columns[begin:end], bag.values[begin:end]))
+            for begin, end in itertools.pairwise(bag.bounds.tolist())
+        ]
         scores = self.network.scores_of(np.stack(sums))
         kind = scores[:, self.papers :].argmax(axis=1) + self.papers
         own, others, kinds = self._group(scores)

@@ -203,25 +203,27 @@ def read_bag(texts: Sequence[str], vocabulary: Array) -> Bag:
     columns = np.empty((len(kinds), A_ROW), np.int32)
     columns[:, 0] = tokens.columns
     columns[:, 1] = _pairs(tokens)
-    columns[:, 2] = HASHED + _patterns(tokens, kinds)
+    columns[:, 2] = HASHED + _patterns(owners, kinds)
     columns[begins, 0] = FIRST_LENGTH + np.minimum(np.log2(sizes), LENGTHS - 1).astype(np.int64)
     columns[begins, 1] = FIRST_ITEMS + _longest_list(owners, kinds, len(texts))
     values = np.empty((len(kinds), A_ROW), np.float32)
     values[:] = (1 / np.sqrt(sizes)).astype(np.float32)[owners, None]
     values[begins + tokens.counts, 1] = 0  # the last token of a text has no next one
     values[begins] = (TEXT_VALUE, TEXT_VALUE, 0)
-    counts = [_count_different(owners, tokens.places, kinds == kind, len(texts))
-              for kind in (KNOWN, UNKNOWN)]  # fmt: skip
+    counts = _count_different(owners, tokens.places, kinds, len(texts))
     bounds = A_ROW * np.append(begins, len(kinds)).astype(np.int64)
-    return Bag(columns.ravel(), values.ravel(), bounds, *counts)
+    return Bag(columns.ravel(), values.ravel(), bounds, counts[:, 0], counts[:, 1])
 
 
-def _count_different(owners: Ints, places: Ints, chosen: Array, texts: int) -> Ints:
-    """Return the number of different words of each text among the chosen rows."""
-    words = np.sort((owners[chosen] << KNOWN_BITS) + places[chosen])
+def _count_different(owners: Ints, places: Ints, kinds: Array, texts: int) -> Ints:
+    """Return the numbers of different known and of unknown words, shape (texts, 2)."""
+    unknown = kinds == UNKNOWN
+    chosen = np.flatnonzero(unknown | (kinds == KNOWN))
+    words = ((2 * owners + unknown)[chosen] << KNOWN_BITS) + places[chosen]
+    words.sort()
     first = np.ones(len(words), np.bool_)
-    first[1:] = words[1:] != words[:-1]
-    return np.bincount(words[first] >> KNOWN_BITS, minlength=texts)
+    np.not_equal(words[1:], words[:-1], out=first[1:])
+    return np.bincount(words[first] >> KNOWN_BITS, minlength=2 * texts).reshape(texts, 2)
 
 
 def _longest_list(owners: Ints, kinds: Array, texts: int) -> Ints:
@@ -245,16 +247,13 @@ def _pairs(tokens: Tokens) -> Ints:
     return ((tokens.hashes * _MIX[1] + after) * _MIX[0] >> _TOP).astype(np.int64)
 
 
-def _patterns(tokens: Tokens, kinds: Array) -> Ints:
+def _patterns(owners: Ints, kinds: Array) -> Ints:
     """Return the pattern that begins at each row; beyond the end of its text, kinds are 0."""
-    total = len(kinds)
-    padded = np.zeros(total + PATTERN, np.int64)
-    padded[:total] = kinds
-    codes = padded[:total]
+    places = np.arange(len(kinds)) + (PATTERN - 1) * owners  # with room behind each text
+    padded = np.zeros(places[-1] + PATTERN, np.int64)
+    padded[places] = kinds
+    codes = padded[places]
     for ahead in range(1, PATTERN):
-        codes = codes * KINDS + padded[ahead : ahead + total]
-    for left in range(1, PATTERN):  # tokens of a text from here on: those after it do not count
-        long = tokens.counts >= left
-        places = (tokens.begins + tokens.counts + 1 - left)[long]
-        codes[places] -= codes[places] % KINDS ** (PATTERN - left)
+        codes *= KINDS
+        codes += padded[places + ahead]
     return codes
