@@ -23,6 +23,10 @@ class Client:
     def __init__(self, url: str) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
     def post(self, path: str, body: bytes) -> tuple[int, bytes]:
         """Return the status and the body of an answer."""
         self._connection.request("POST", path, body, HEADERS)

@@ -81,9 +81,9 @@ def require_answers(name: str, url: str, path: str, bodies: Path) -> None:
     Raises:
         ShelfmarkError: an answer has another status than 200.
     """
-    client = Client(url)
-    for body in bodies.read_bytes().splitlines():
-        try:
-            client.ask(path, body)
-        except ShelfmarkError as error:
-            raise ShelfmarkError(f"{name}: {error}") from None
+    with contextlib.closing(Client(url)) as client:
+        for body in bodies.read_bytes().splitlines():
+            try:
+                client.ask(path, body)
+            except ShelfmarkError as error:
+                raise ShelfmarkError(f"{name}: {error}") from None

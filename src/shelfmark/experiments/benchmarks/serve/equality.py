@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -35,10 +36,9 @@ def count_differences(
     Raises:
         ShelfmarkError: the command fails, the service refuses a list, or an answer is missing.
     """
-    client = Client(url)
-    served = [
-        one for body in lists for one in client.ask("/predict", orjson.dumps(body))["predictions"]
-    ]
+    with contextlib.closing(Client(url)) as client:
+        answers = [client.ask("/predict", orjson.dumps(body)) for body in lists]
+    served = [one for answer in answers for one in answer["predictions"]]
     predicted = _predict(models, model, asked)
     if not len(served) == len(predicted) == len(asked):
         raise ShelfmarkError(
