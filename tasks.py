@@ -31,7 +31,7 @@ ROOT = Path(__file__).absolute().parent
 # What the tests try; the extra sentence has PyTorch.
 EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "evidently", "landscape", "minilm")
 BENCHES = ("data", "features", "models", "growth", "encoders")
-ON_REQUEST = ("search", "cluster")  # measured only when named
+ON_REQUEST = ("search", "serve", "cluster")  # measured only when named
 
 
 def run_program(*command: str, **env: str) -> None:
@@ -56,6 +56,7 @@ def uv(*command: str, groups: Iterable[str] = (), extras: Iterable[str] = ()) ->
         "bench data=snapshot data.path=arxiv.zip data.labels=[cs.AI,cs.CL,cs.CV,cs.LG,cs.RO]",
         "bench features data=snapshot data.path=arxiv.zip",
         "bench growth papers=515560 data=snapshot data.path=[arxiv.zip,more.jsonl.zst]",
+        "bench serve name=five",
     ],
 )
 @click.argument(
@@ -64,10 +65,12 @@ def uv(*command: str, groups: Iterable[str] = (), extras: Iterable[str] = ()) ->
 def bench(words: tuple[str, ...]) -> None:
     """Benchmark data, features, models, growth and encoders, or the given ones, in one table.
 
-    The benchmarks search and cluster run only if they are given.
+    The benchmarks search, serve and cluster run only if they are given.
 
     Overrides, as for train, select for example real papers; for search, those of index. growth
     takes papers=N, the largest number of papers; where the source has fewer, others are spliced.
+
+    serve measures the model name=NAME, if there is one, and else trains one; also=NAME is a second.
     """
     from shelfmark.experiments.benchmarks.speed import run_benchmarks
 

@@ -57,7 +57,8 @@ LONGEST = (
     "system/training/test_interrupted_training.py", "system/experiments/test_sweep.py",
     "system/training/test_wandb.py", "system/data/test_dvc.py", "system/monitoring/test_monitor.py",
     "system/test_tasks.py", "system/reports/test_report.py", "system/experiments/test_load_test.py",
-    "system/experiments/test_robustness.py", "system/cloud/test_job.py",
+    "system/experiments/test_bench_serve.py", "system/experiments/test_robustness.py",
+    "system/cloud/test_job.py",
     "system/cloud/test_gcloud.py", "system/docs/test_site.py",
 )  # fmt: skip
 

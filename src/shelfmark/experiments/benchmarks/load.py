@@ -11,23 +11,20 @@ import math
 import os
 import random
 import re
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import numpy as np
 import orjson
 from loguru import logger
 
 from shelfmark.config.schema import VERSION
-from shelfmark.core import console, environment, files, provenance
+from shelfmark.core import console, files, provenance
 from shelfmark.core.output.tables import Table
 from shelfmark.data import readers
 from shelfmark.data.inputs import Setting
@@ -35,14 +32,13 @@ from shelfmark.data.sources import sample
 from shelfmark.data.streams import InvalidCounts, PaperStream
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.benchmarks import memory
+from shelfmark.experiments.benchmarks.servers import Server, describe_unready, get, start_service
 from shelfmark.service.settings import Settings
 
 USERS = Path(__file__).with_name("load_users.py")
 PAPERS = 20_000  # so many that a phase of single papers hardly asks for one of them twice
 LONGEST = Settings.model_fields["max_characters"].default
 WARM_UP = 10.0  # seconds at most
-READY = 120.0  # seconds that a service started here may take to load its model
-STOP = 20.0  # and to end
 LIST = 64
 LISTS = f"lists of {LIST}"
 BUSY = 0.9  # of a core: beyond it the load generator may be what limits the figures
@@ -51,7 +47,6 @@ MOMENTS = ("start", "middle", "end")  # of a phase, at which the service's memor
 
 Papers = Sequence[dict[str, str]]
 Bodies = Sequence[dict[str, Any]]
-Server = subprocess.Popen[bytes]
 
 
 @dataclass(frozen=True)
@@ -338,7 +333,7 @@ def _run_phases(
     url: str, phases: dict[str, Bodies], users: int, seconds: float, server: Server | None
 ) -> dict[str, PhaseFigures]:
     """Warm a service up, and run one phase after the other."""
-    if why := _not_ready(url):
+    if why := describe_unready(url):
         raise ShelfmarkError(f"{url} does not answer GET /ready: {why}")
     bar = console.progress("asking", len(phases) + 1)
     with tempfile.TemporaryDirectory() as folder, bar as advancing:
@@ -383,81 +378,12 @@ def _memory_mb(server: Server | None) -> float:
     return memory.tree_mb(server.pid) if server else 0.0
 
 
-@contextlib.contextmanager
-def start_service(
-    workers: int, model: str, models: str, settings: Mapping[str, str] | None = None
-) -> Iterator[tuple[str, Server]]:
-    """Run the service in a separate process, as `shelfmark serve` does, while the block runs.
-
-    Args:
-        workers: server processes.
-        model: name of the model.
-        models: folder of the models.
-        settings: further variables of the environment.
-
-    Yields:
-        The address of the service, and its process.
-
-    Raises:
-        ShelfmarkError: the service does not start.
-    """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    env = {**os.environ, "SHELFMARK_MODELS": models, **(settings or {})}
-    with tempfile.TemporaryFile() as log:
-        server = subprocess.Popen(_serve_command(port, model, workers), env=env, stderr=log)
-        try:
-            last_moment = time.monotonic() + READY
-            while why := _not_ready(url):
-                if server.poll() is not None or time.monotonic() > last_moment:
-                    log.seek(0)
-                    lines = log.read().decode(errors="replace").splitlines() or [why]
-                    why = lines[-1].removeprefix("error: ")
-                    raise ShelfmarkError(f"the service did not start: {why}")
-                time.sleep(0.1)
-            yield url, server
-        finally:
-            server.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                server.wait(STOP)
-            server.kill()
-
-
-def _serve_command(port: int, model: str, workers: int) -> list[str]:
-    options = ["--port", str(port), "--model", model, "--workers", str(workers)]
-    return [sys.executable, "-m", "shelfmark.cli", "serve", *options]
-
-
-def _not_ready(url: str) -> str:
-    """Return the reason that a service is not ready, empty if it is ready."""
-    try:
-        status, reason, _ = _get(url, "ready")
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        return str(error) or type(error).__name__
-    return "" if status == 200 else f"{status} {reason}"
-
-
 def _describe_model(url: str) -> dict[str, Any]:
     """Return the name of a service's model, and whether it was trained on synthetic papers."""
     card: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
-        status, _, body = _get(url, "model")
+        status, _, body = get(url, "model")
         card = orjson.loads(body) if status == 200 else {}
     name = str(card.get("name"))
     synthetic = card.get("data", {}).get("synthetic", False)
     return {"model": name if re.match(VERSION, name) else "service", "synthetic": synthetic}
-
-
-def _get(url: str, path: str) -> tuple[int, str, bytes]:
-    """Return status, reason and body of an answer."""
-    kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-    parts = urlsplit(url)
-    if parts.scheme not in kinds or not parts.netloc:
-        raise ValueError("not an http:// or https:// address")
-    key = {"X-API-Key": environment.read_key("SHELFMARK_API_KEY")}
-    with contextlib.closing(kinds[parts.scheme](parts.netloc, timeout=60)) as connection:
-        connection.request("GET", f"{parts.path.rstrip('/')}/{path}", headers=key)
-        answer = connection.getresponse()
-        return answer.status, answer.reason, answer.read()

@@ -17,13 +17,15 @@ from shelfmark.core import console
 from shelfmark.core.output.tables import Table
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.benchmarks.child import measure_child
-from shelfmark.experiments.benchmarks.growth.run import bench_growth, is_size
+from shelfmark.experiments.benchmarks.growth.run import SIZE, bench_growth
 from shelfmark.experiments.benchmarks.row import Row, format_ratio
 from shelfmark.experiments.benchmarks.search.run import bench_search
+from shelfmark.experiments.benchmarks.serve.run import ALSO, bench_serve
 
 REPEATS = 3
 OF_INDEX = "search"  # the benchmark whose overrides are those of an index
-OF_GROWTH = "growth"  # that which also takes a number of papers
+OF_GROWTH, OF_SERVE = "growth", "serve"
+OWN_WORDS = {OF_GROWTH: SIZE, OF_SERVE: ALSO}  # how a word begins that only this benchmark takes
 SEED_ROUNDS = 10  # of the seed experiment's thousand: the rest is extrapolated
 SHARED = (5_000, 20_000)  # training papers, by this machine and by a cluster
 STAGES = ("words", "scores", "trees", "rest")
@@ -79,7 +81,7 @@ def run_benchmarks(names: Sequence[str], overrides: Sequence[str]) -> Table:
 
     Args:
         names: keys of `BENCHMARKS`.
-        overrides: of the configuration.
+        overrides: of the configuration, and words that one of the benchmarks takes.
 
     Returns:
         The columns of `Row`, a row for each measurement.
@@ -87,16 +89,19 @@ def run_benchmarks(names: Sequence[str], overrides: Sequence[str]) -> Table:
     Raises:
         ShelfmarkError: a name is unknown, or the configuration or the data do not allow it.
     """
-    sizes = [word for word in overrides if is_size(word)]
-    if sizes and OF_GROWTH not in names:
-        raise ShelfmarkError(f"{sizes[0]}: only for inv bench {OF_GROWTH}")
-    own = [word for word in overrides if word not in sizes]
+    own = [word for word in overrides if not word.startswith(tuple(OWN_WORDS.values()))]
+    words = dict.fromkeys(names, own)
+    for name, beginning in OWN_WORDS.items():
+        taken = [word for word in overrides if word.startswith(beginning)]
+        if taken and name not in names:
+            raise ShelfmarkError(f"{taken[0]}: only for inv bench {name}")
+        words |= {name: [*own, *taken]}
     if set(names) != {OF_INDEX}:  # which has other sections
         load_config(own)  # a mistake shows before any measurement
     rows: list[Row] = []
     with console.progress("measuring", len(names)) as bar:
         for name in names:
-            rows += BENCHMARKS[name](overrides if name == OF_GROWTH else own)
+            rows += BENCHMARKS[name](words[name])
             bar.advance()
     title = " ".join(["inv bench", *names, *overrides])
     return Table(("", "here", "beside", "ratio"), rows, title=title)
@@ -266,6 +271,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], list[Row]]] = {
     "models": bench_models,
     OF_GROWTH: bench_growth,
     "encoders": bench_encoders,
-    "search": bench_search,
+    OF_INDEX: bench_search,
+    OF_SERVE: bench_serve,
     "cluster": bench_cluster,
 }

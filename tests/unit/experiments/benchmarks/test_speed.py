@@ -34,9 +34,10 @@ def test_a_measurement_that_fails_raises_with_its_reason() -> None:
         speed.run_benchmarks(["data"], ["data=snapshot", "data.path=nowhere.zip"])
 
 
-def test_a_number_of_papers_is_only_for_growth() -> None:
-    with pytest.raises(ShelfmarkError, match="papers=9: only for inv bench growth"):
-        speed.run_benchmarks(["data"], ["papers=9"])
+@pytest.mark.parametrize(("word", "name"), [("papers=9", "growth"), ("also=all", "serve")])
+def test_a_word_of_one_benchmark_is_only_for_that(word: str, name: str) -> None:
+    with pytest.raises(ShelfmarkError, match=f"{word}: only for inv bench {name}"):
+        speed.run_benchmarks(["data"], [word])
 
 
 def test_a_ratio_above_one_means_that_ours_takes_less() -> None:

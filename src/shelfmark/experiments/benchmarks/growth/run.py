@@ -34,11 +34,6 @@ OWN = ("experiment=", "data.labels=", "data.top=", "name=", "paths.")  # set for
 FIVE = "data.top=5"
 
 
-def is_size(word: str) -> bool:
-    """Whether a word names the largest number of papers, as `papers=515560` does."""
-    return word.startswith(SIZE)
-
-
 def bench_growth(overrides: Sequence[str]) -> list[Row]:
     """Measure up to a number of papers, by default as many as the source has.
 
@@ -48,8 +43,8 @@ def bench_growth(overrides: Sequence[str]) -> list[Row]:
     Raises:
         ShelfmarkError: N is no number, a command fails, or the disk has too little space.
     """
-    words = [word for word in overrides if not is_size(word)]
-    most = _most_papers([word for word in overrides if is_size(word)])
+    words = [word for word in overrides if not word.startswith(SIZE)]
+    most = _most_papers([word for word in overrides if word.startswith(SIZE)])
     limit = "" if most is None else str(most + 1)
     known = _run("count", [limit], words)["papers"]
     rows = []

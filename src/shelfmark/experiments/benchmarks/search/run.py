@@ -18,10 +18,10 @@ from shelfmark.artifacts.aliases import LATEST
 from shelfmark.config.load import load_index_config
 from shelfmark.core import storage
 from shelfmark.experiments.benchmarks.child import measure_child, run_child
-from shelfmark.experiments.benchmarks.load import start_service
 from shelfmark.experiments.benchmarks.row import Row, format_ratio
 from shelfmark.experiments.benchmarks.search import quality, service
 from shelfmark.experiments.benchmarks.search.service import Body, Latency
+from shelfmark.experiments.benchmarks.servers import start_service
 from shelfmark.search.index import Index
 from shelfmark.search.manifest import MANIFEST, read_manifest
 from shelfmark.search.papers import PaperRow

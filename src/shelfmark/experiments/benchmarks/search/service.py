@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import statistics
 import sys
 import threading
@@ -19,8 +18,10 @@ import psutil
 
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.benchmarks.child import run_child
+from shelfmark.experiments.benchmarks.client import Client, refusal
 from shelfmark.search.papers import PaperRow
 
+PATH = "/search"
 CONNECTIONS = 8
 EACH = 60  # searches of each of several connections
 PATIENCE = 900.0  # seconds to wait for the index to open
@@ -46,7 +47,7 @@ class Searcher:
     """
 
     def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._client = Client(f"http://127.0.0.1:{port}")
 
     def ask(self, body: Body) -> dict[str, Any]:
         """Return the answer to a search.
@@ -54,11 +55,7 @@ class Searcher:
         Raises:
             ShelfmarkError: the service answers with another status than 200.
         """
-        status, content = self._post(body)
-        if status != 200:
-            raise _refusal(status, content)
-        answer: dict[str, Any] = orjson.loads(content)
-        return answer
+        return self._client.ask(PATH, orjson.dumps(body))
 
     def is_answered(self) -> bool:
         """Whether the service has opened its index.
@@ -66,20 +63,10 @@ class Searcher:
         Raises:
             ShelfmarkError: it has none, or refuses the search.
         """
-        status, content = self._post({"text": "robot", "k": 1})
+        status, content = self._client.post(PATH, orjson.dumps({"text": "robot", "k": 1}))
         if status not in (200, 503):
-            raise _refusal(status, content)
+            raise refusal(PATH, status, content)
         return status == 200
-
-    def _post(self, body: Body) -> tuple[int, bytes]:
-        headers = {"Content-Type": "application/json"}
-        self._connection.request("POST", "/search", orjson.dumps(body), headers)
-        response = self._connection.getresponse()
-        return response.status, response.read()
-
-
-def _refusal(status: int, content: bytes) -> ShelfmarkError:
-    return ShelfmarkError(f"POST /search: {status} {content[:200].decode(errors='replace')}")
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
