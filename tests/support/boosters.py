@@ -39,6 +39,12 @@ def rows() -> sp.csr_matrix:
     return sp.random(400, FEATURES, 0.4, format="csr", dtype=np.float32, random_state=1)
 
 
+def dense_rows() -> Any:
+    """Return the rows as arrays, NaN where a value is missing."""
+    dense = rows().toarray()
+    return np.where(dense == 0, np.float32(np.nan), dense)
+
+
 @functools.cache
 def grow(kind: str) -> xgboost.Booster:
     """Return a trained booster, cut to its best rounds as a training's is."""
@@ -61,6 +67,11 @@ def grow(kind: str) -> xgboost.Booster:
 def content(kind: str) -> bytes:
     """Return the file of a booster."""
     return bytes(grow(kind).save_raw("ubj"))
+
+
+def open_by_xgboost(content: bytes | bytearray | memoryview) -> xgboost.Booster:
+    """Return the booster of a file as XGBoost itself opens it, for one thread."""
+    return xgboost.Booster({"nthread": 1}, model_file=bytearray(content))
 
 
 # The arrays of one type, by name; XGBoost marks each element of the others.

@@ -226,7 +226,8 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
     def score_one(self, features: SparseRow) -> Floats:
         """Return the scores of one paper, shape (columns,), to the last bit of those above."""
         rows = features.values[:, None] * self.rows_of(features.columns)
-        return self.scores_of(add_parts(rows)[None])[0]
+        scores: Floats = self.scores_of(add_parts(rows)[None])[0]
+        return scores
 
     def parts(self, features: SparseRow) -> Floats:
         """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
