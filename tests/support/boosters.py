@@ -17,6 +17,8 @@ from shelfmark.models.boosted.heads import _Choice
 FEATURES, CLASSES, ROUNDS = 12, 4, 3
 SEVERAL = Objective({"objective": "multi:softprob", "num_class": CLASSES})
 TWO = Objective({"objective": "binary:logistic"})
+FIVE = Objective({"objective": "multi:softprob", "num_class": 5})
+DEEP = {"max_depth": 12, "min_child_weight": 0.01, "reg_lambda": 0.01}
 CANDIDATES = Objective(
     {"base_score": 0.0, "disable_default_eval_metric": True}, _Choice(4).slope, _Choice(4).loss
 )
@@ -31,6 +33,9 @@ KINDS: dict[str, tuple[Objective, int | None, dict[str, Any]]] = {
     "by leaves": (SEVERAL, CLASSES, {"grow_policy": "lossguide", "max_leaves": 9, "max_depth": 0}),
     "pruned": (TWO, 2, {"gamma": 0.5}),
     "one leaf": (TWO, 2, {"gamma": 1e9}),
+    "stumps": (FIVE, 5, {"max_depth": 1}),
+    "deep": (FIVE, 5, DEEP),
+    "deep candidates": (CANDIDATES, None, DEEP | {"num_parallel_tree": 3, "subsample": 0.7}),
 }
 
 

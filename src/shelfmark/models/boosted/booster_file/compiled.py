@@ -102,7 +102,8 @@ class CompiledTrees:
         margins[:, : len(self.base)] = self.base
         margins[:, len(self.base) :] = self.margins.take(nodes)
         # One after the other, as XGBoost adds them: other sums differ in the last bit.
-        by_margin = margins.reshape(len(rows), -1, len(self.base))
+        trees = len(self.roots) // len(self.base)
+        by_margin = margins.reshape(len(rows), trees + 1, len(self.base))
         return np.add.accumulate(by_margin, axis=1)[:, -1]
 
 
