@@ -17,6 +17,8 @@ from shelfmark.models.boosted.heads import _Choice
 FEATURES, CLASSES, ROUNDS = 12, 4, 3
 SEVERAL = Objective({"objective": "multi:softprob", "num_class": CLASSES})
 TWO = Objective({"objective": "binary:logistic"})
+FIVE = Objective({"objective": "multi:softprob", "num_class": 5})
+DEEP = {"max_depth": 12, "min_child_weight": 0.01, "reg_lambda": 0.01}
 CANDIDATES = Objective(
     {"base_score": 0.0, "disable_default_eval_metric": True}, _Choice(4).slope, _Choice(4).loss
 )
@@ -31,12 +33,21 @@ KINDS: dict[str, tuple[Objective, int | None, dict[str, Any]]] = {
     "by leaves": (SEVERAL, CLASSES, {"grow_policy": "lossguide", "max_leaves": 9, "max_depth": 0}),
     "pruned": (TWO, 2, {"gamma": 0.5}),
     "one leaf": (TWO, 2, {"gamma": 1e9}),
+    "stumps": (FIVE, 5, {"max_depth": 1}),
+    "deep": (FIVE, 5, DEEP),
+    "deep candidates": (CANDIDATES, None, DEEP | {"num_parallel_tree": 3, "subsample": 0.7}),
 }
 
 
 @functools.cache
 def rows() -> sp.csr_matrix:
     return sp.random(400, FEATURES, 0.4, format="csr", dtype=np.float32, random_state=1)
+
+
+def dense_rows() -> Any:
+    """Return the rows as arrays, NaN where a value is missing."""
+    dense = rows().toarray()
+    return np.where(dense == 0, np.float32(np.nan), dense)
 
 
 @functools.cache
@@ -61,6 +72,11 @@ def grow(kind: str) -> xgboost.Booster:
 def content(kind: str) -> bytes:
     """Return the file of a booster."""
     return bytes(grow(kind).save_raw("ubj"))
+
+
+def open_by_xgboost(content: bytes | bytearray | memoryview) -> xgboost.Booster:
+    """Return the booster of a file as XGBoost itself opens it, for one thread."""
+    return xgboost.Booster({"nthread": 1}, model_file=bytearray(content))
 
 
 # The arrays of one type, by name; XGBoost marks each element of the others.

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import xgboost
 
-from shelfmark.models.boosted.booster_file.opening import open_booster
+from shelfmark.models.boosted.booster_file.compiled import CompiledTrees
+from shelfmark.models.boosted.booster_file.opening import read_booster
+from shelfmark.models.boosted.booster_file.shapley import LeafPaths
 from tests.support import boosters
 from tests.support.fuzzing import Mutation, mutations, read_in_children
 
@@ -26,11 +28,17 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux repo
 
 
 def predict(kind: str, content: bytes) -> None:
-    booster = open_booster(content, boosters.FEATURES, boosters.KINDS[kind][1], threads=1)
-    some = boosters.rows()[:20]
-    margins = booster.inplace_predict(some, predict_type="margin")
-    parts = booster.predict(xgboost.DMatrix(some[:2]), pred_contribs=True)
+    ensemble = read_booster(content, boosters.FEATURES, boosters.KINDS[kind][1])
+    some = boosters.dense_rows()[:20]
+    margins = CompiledTrees.of(ensemble).predict(some)
     assert np.isfinite(margins).all()
+    for number in range(len(ensemble.base)):
+        paths = LeafPaths.of(ensemble, number)
+        assert np.isfinite(np.array([paths.contributions(row) for row in some[:2]])).all()
+    booster = boosters.open_by_xgboost(content)
+    given = booster.inplace_predict(some, predict_type="margin").reshape(margins.shape)
+    assert given.tobytes() == margins.tobytes()
+    parts = booster.predict(xgboost.DMatrix(some[:2]), pred_contribs=True)
     assert np.isfinite(parts).all()
 
 

@@ -73,6 +73,13 @@ def test_an_attribute_that_would_be_lost_is_refused_when_it_is_written() -> None
         dump(head)
 
 
+def test_an_attribute_that_is_derived_is_not_saved() -> None:
+    head = LinearHead(3)
+    before = dump(head)
+    head._derived = 1
+    assert dump(head) == before
+
+
 class Runs:
     def __init__(self, path: Path) -> None:
         self.path = str(path)

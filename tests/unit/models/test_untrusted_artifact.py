@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-import xgboost
 
 from shelfmark.artifacts.digested import MOST_BYTES
 from shelfmark.errors import ShelfmarkError
@@ -20,6 +19,7 @@ from shelfmark.models import artifact
 from shelfmark.models.artifact import Model
 from shelfmark.models.boosted.classifier import BoostedClassifier
 from shelfmark.models.boosted.scorers import MOST_SCORES
+from tests.support.boosters import open_by_xgboost
 from tests.support.tables import KINDS, fit, papers
 
 TEXT = "we train a robot arm to grasp objects seen by a camera"
@@ -116,7 +116,7 @@ RERANKED: dict[str, tuple[Change, str]] = {
         "RerankerHead: candidates should be an integer from 2 to 100",
     ),
     "blocks behind the scores": (
-        lambda own: setattr(own.decision.classifier, "blocks", [own.terms.size]),
+        lambda own: setattr(own.decision.classifier, "blocks", [own.pipeline[0].terms]),
         r"TextPipeline: decision should read \d+ scores, reads",
     ),
     "rank": (
@@ -146,12 +146,12 @@ def test_parts_that_cost_more_than_their_files_are_refused(
 def test_an_explanation_that_is_not_finite_is_not_given(own: Model, tmp_path: Path) -> None:
     classifier: Any = own.classifier
     head, scores = classifier.decision.classifier, parts(classifier)["scores"]
-    trees = orjson.loads(head.booster_.save_raw("json"))
+    trees = orjson.loads(open_by_xgboost(head.booster_.content).save_raw("json"))
     for tree in trees["learner"]["gradient_booster"]["model"]["trees"]:
         leaves = np.array(tree["left_children"]) < 0
         margins = np.where(leaves, 1e28, 1) * tree["split_conditions"]
         tree["split_conditions"] = margins.tolist()
-    head.booster_ = xgboost.Booster(model_file=bytearray(orjson.dumps(trees)))
+    head.keep_trees(open_by_xgboost(orjson.dumps(trees)))
     words = classifier.pipeline[0].transform([TEXT])
     svm = scores.fitted_[0]
     svm.intercept_ = svm.intercept_ - svm.decision_function(words)[0]

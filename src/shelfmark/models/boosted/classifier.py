@@ -65,7 +65,8 @@ class BoostedClassifier:
 
     @property
     def _vectorizer(self) -> FastTfidfVectorizer:
-        return self.pipeline[0].transformer_list[0][1]
+        text: FastTfidfVectorizer = self.pipeline[0].transformer_list[0][1]
+        return text
 
     @property
     def vocabulary(self) -> TfidfVocabulary:

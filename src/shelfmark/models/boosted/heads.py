@@ -222,7 +222,8 @@ class TreeHead(BoosterHead):
 
     def margins_of(self, features: Floats) -> Floats:
         """Return the margin of each class for one paper, shape (classes,)."""
-        return self._margins(_mark_missing(features)[None])[0]
+        margins: Floats = self._margins(_mark_missing(features)[None])[0]
+        return margins
 
     def _margins(self, rows: Floats) -> Floats:
         given = self._trees.predict(rows)
@@ -240,14 +241,14 @@ class TreeHead(BoosterHead):
         """
         row, count = _mark_missing(features), len(means)
         if self.classes == 2:
-            shares = self._contributions(row, 0) * (number - 0.5)
+            given = self._contributions(row, 0) * (number - 0.5)
         else:
-            shares = self._contributions(row, number)
-        shares = shares.astype(np.float32)
+            given = self._contributions(row, number)
+        shares = given.astype(np.float32)
         moved = features[:count] - means
         still = np.abs(moved) <= STILL * deviations
         slopes = np.where(still, 0, shares[:count] / np.where(still, 1, moved))
-        return Contributions(float(shares.sum()), slopes, shares[count:-1])
+        return Contributions(float(shares.sum()), slopes.astype(np.float32), shares[count:-1])
 
 
 class RerankerHead(BoosterHead):
@@ -330,7 +331,8 @@ class RerankerHead(BoosterHead):
 
     def margins_of(self, features: Floats) -> Floats:
         """Return the margin of each class for one paper, shape (classes,)."""
-        return self._margins(features[None, : self.scores])[0]
+        margins: Floats = self._margins(features[None, : self.scores])[0]
+        return margins
 
     def _margins(self, scores: Floats) -> Floats:
         first = log_softmax_rows(scores[:, : self.classes])

@@ -231,7 +231,8 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
 
     def score_one(self, features: SparseRow) -> Floats:
         """Return the scores of one paper, shape (columns,), to the last bit of those above."""
-        return self.scores_of(self.sum_of(features)[None])[0]
+        scores: Floats = self.scores_of(self.sum_of(features)[None])[0]
+        return scores
 
     def sum_of(self, features: SparseRow) -> Floats:
         """Return the sum of the vectors of one paper's terms, shape (members x size,)."""

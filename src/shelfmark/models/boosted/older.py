@@ -11,6 +11,7 @@ import io
 import pickle
 from typing import Any
 
+import xgboost
 from sklearn.pipeline import Pipeline
 
 from shelfmark.errors import ShelfmarkError
@@ -94,6 +95,7 @@ def _with_present_classes(pipeline: Pipeline) -> TextPipeline:
     ]
     head = rest[-1][1].classifier
     if isinstance(head, BoosterHead):
-        head.keep_trees(head.booster_)  # there an object of XGBoost's
+        booster: xgboost.Booster = vars(head)["booster_"]  # today it is the content of a file
+        head.keep_trees(booster)
     union = FastFeatureUnion(fields, transformer_weights=words.transformer_weights)
     return TextPipeline([(first, union), *rest])

@@ -18,10 +18,10 @@ def softmax_rows(margins: Floats) -> Floats:
 
 
 def log_softmax_rows(margins: Floats) -> Floats:
-    """Return the logarithm of the softmax of each row, of the same type and shape."""
+    """Return the logarithm of the softmax of each row, float32 of the same shape."""
     moved = margins - margins.max(axis=1, keepdims=True)
     moved -= np.log(np.exp(moved).sum(axis=1, keepdims=True))
-    return np.asarray(moved)
+    return np.asarray(moved, np.float32)
 
 
 def log_sum_exp_rows(logarithms: Floats) -> Floats:

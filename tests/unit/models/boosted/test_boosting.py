@@ -160,6 +160,11 @@ def test_chance_differs_from_round_to_round(stages: Callable[[str], Checkpoint])
     assert len(columns) == 6
 
 
+def test_threads_come_from_the_config(stages: Callable[[str], Checkpoint]) -> None:
+    booster = Run(stages("threads"), changes={"n_jobs": 3, "rounds": 2}).grow().booster
+    assert '"nthread":"3"' in booster.save_config()
+
+
 def test_validation_stops_the_trees_and_the_best_round_is_kept(
     stages: Callable[[str], Checkpoint],
 ) -> None:

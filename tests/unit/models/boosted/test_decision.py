@@ -102,8 +102,7 @@ def sure_of(best: int, confidence: float = 0.9) -> Any:
 
 
 def asked(lists: CrossLists, best: int, *scores: float, confidence: float = 0.9) -> Any:
-    row = sp.csr_matrix(np.array([[0.0] * CLASSES + list(scores)], np.float32))
-    return lists.probabilities(row, sure_of(best, confidence))[0]
+    return lists.probabilities(np.array([scores], np.float32), sure_of(best, confidence))[0]
 
 
 def test_a_class_is_never_suggested_to_itself() -> None:
@@ -152,7 +151,8 @@ def test_of_equal_scores_the_habit_of_the_class_decides() -> None:
 def suggested() -> tuple[Any, Any]:
     """Return the probabilities of each paper's two suggestions, and which it names."""
     scores, _, probabilities, names = filed()
-    given = learnt().probabilities(scores, probabilities)
+    lists = learnt()
+    given = lists.probabilities(lists.scores_in(scores), probabilities)
     best = np.argsort(-given, axis=1)[:, : decision.CALIBRATED]
     return np.take_along_axis(given, best, axis=1), np.take_along_axis(names, best, axis=1)
 
@@ -187,8 +187,7 @@ def test_no_probability_is_below_that_of_the_class_in_the_ranking(
     margins: Any, scores: Any
 ) -> None:
     probabilities = softmax(margins, axis=1).astype(np.float32)
-    features = sp.csr_matrix(np.hstack([np.zeros((5, CLASSES), np.float32), scores]))
-    given = LEARNT.probabilities(features, probabilities)
+    given = LEARNT.probabilities(scores, probabilities)
     best = probabilities.argmax(axis=1)
     assert (given >= 0).all()
     assert (given <= 1).all()
@@ -200,7 +199,7 @@ def test_no_probability_is_below_that_of_the_class_in_the_ranking(
 
 def test_a_class_of_the_ranking_is_listed_at_least_as_probably() -> None:
     probabilities = np.array([[0.05, 0.45, 0.5]], np.float32)
-    hopeless = sp.csr_matrix(np.array([[0, 0, 0, -20, -20, -20]], np.float32))
+    hopeless = np.full((1, len(LISTED)), -20, np.float32)
     given = LEARNT.probabilities(hopeless, probabilities)[0]
     assert given[1] >= np.float32(0.45)
     assert given[2] < 0.1, "it is no class, and its score is low"
@@ -235,7 +234,9 @@ def test_an_older_model_is_saved_and_opened_again_as_it_was() -> None:
 def test_cross_lists_are_saved_with_their_knots() -> None:
     content, files = dump(LEARNT)
     lists = structure.load(content, files)
-    scores, _, probabilities, _ = filed()
+    features, _, probabilities, _ = filed()
+    scores = lists.scores_in(features)
+    np.testing.assert_array_equal(scores, features[:, CLASSES:].toarray())
     given = lists.probabilities(scores, probabilities)
     assert given.tobytes() == LEARNT.probabilities(scores, probabilities).tobytes()
 

@@ -17,6 +17,7 @@ from shelfmark.core import checkpoint
 from shelfmark.models.boosted import heads
 from shelfmark.models.boosted.boosting import BoostingRun, grow
 from shelfmark.models.boosted.heads import Head, LinearHead, RerankerHead, TreeHead, _Choice
+from tests.support.boosters import open_by_xgboost
 from tests.support.tables import SETTINGS, silent
 
 MANY = 20
@@ -65,6 +66,15 @@ def fitted(classifier: Head, task: tuple[sp.csr_matrix, Any]) -> Any:
         )
 
 
+def opened(head: Any) -> xgboost.Booster:
+    return open_by_xgboost(head.booster_.content)
+
+
+def dense(features: sp.csr_matrix, row: int) -> Any:
+    """Return the features of one paper, 0 where none is stored."""
+    return features[row].toarray()[0]
+
+
 def accuracy(margins: Any, targets: Any) -> float:
     return float((margins.argmax(axis=1) == targets).mean())
 
@@ -76,7 +86,7 @@ def test_trees_learn_and_their_softmax_is_that_of_xgboost(classes: int) -> None:
     margins = trees.margins(features)
     assert (margins.dtype, margins.shape) == (np.float32, (len(targets), classes))
     assert accuracy(margins[100:], targets[100:]) > 0.8
-    said = trees.booster_.inplace_predict(features)
+    said = opened(trees).inplace_predict(features)
     if classes == 2:
         said = np.stack([1 - said, said], axis=1)
     np.testing.assert_allclose(softmax(margins, axis=1), said, atol=1e-5)
@@ -132,7 +142,7 @@ def test_papers_are_ranked_block_by_block(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(heads, "BLOCK", 37)
     np.testing.assert_allclose(whole.margins(features), margins, atol=1e-5)
     apart = fitted(reranker(), task)
-    assert apart.booster_.num_boosted_rounds() == whole.booster_.num_boosted_rounds()
+    assert apart.rounds == whole.rounds == opened(whole).num_boosted_rounds()
     np.testing.assert_allclose(apart.margins(features), margins, atol=1e-4)
     rows, right = whole._rows(features, targets)
     assert len(rows) == len(right) == 5 * right.sum()
@@ -167,12 +177,12 @@ def test_contributions_to_trees_add_up_to_the_margin(classes: int) -> None:
     task = features, _ = sparse_task(classes)
     trees = fitted(TreeHead(classes), task)
     for row, number, margin in cells(trees, features):
-        made = trees.contributions(features[row], number, np.zeros(0), np.zeros(0))
+        made = trees.contributions(dense(features, row), number, np.zeros(0), np.zeros(0))
         assert made.slopes.shape == (0,)
         assert made.terms.shape == (features.shape[1],)
         assert made.margin == pytest.approx(margin, abs=1e-4)
         # The part without features is the same for all papers.
-        expected = trees.booster_.predict(xgboost.DMatrix(features[row]), pred_contribs=True)[0]
+        expected = opened(trees).predict(xgboost.DMatrix(features[row]), pred_contribs=True)[0]
         bias = expected[-1] * (number - 0.5) if classes == 2 else expected[number, -1]
         assert made.terms.sum() + bias == pytest.approx(margin, abs=1e-4)
 
@@ -180,13 +190,13 @@ def test_contributions_to_trees_add_up_to_the_margin(classes: int) -> None:
 def test_a_score_near_its_mean_has_no_slope_and_any_other_its_share() -> None:
     task = features, _ = sparse_task(3)
     trees = fitted(TreeHead(3), task)
-    dense = features.toarray()
-    means, deviations = dense[0, :4], dense[:, :4].std(axis=0)
-    shares = trees.booster_.predict(xgboost.DMatrix(features), pred_contribs=True)
+    rows = features.toarray()
+    means, deviations = rows[0, :4], rows[:, :4].std(axis=0)
+    shares = opened(trees).predict(xgboost.DMatrix(features), pred_contribs=True)
     still = 0
     for row, number, _ in cells(trees, features):
-        made = trees.contributions(features[row], number, means, deviations)
-        moved = dense[row, :4] - means
+        made = trees.contributions(rows[row], number, means, deviations)
+        moved = rows[row, :4] - means
         near = np.abs(moved) <= 0.2 * deviations
         still += near.sum()
         wanted = np.where(near, 0, shares[row, number, :4])
@@ -199,9 +209,10 @@ def test_contributions_to_the_linear_classifier_add_up_to_the_score() -> None:
     features, _ = two_blocks(8)
     linear, width = LinearHead(MANY), features.shape[1]
     for row, number, margin in cells(linear, features):
-        made = linear.contributions(features[row], number, np.zeros(width), np.zeros(width))
+        paper = dense(features, row)
+        made = linear.contributions(paper, number, np.zeros(width), np.zeros(width))
         assert made.margin == margin
-        assert features[row].toarray()[0] @ made.slopes == margin
+        assert paper @ made.slopes == margin
 
 
 def test_contributions_to_the_reranker_add_up_to_the_trees_margin_or_to_the_score() -> None:
@@ -212,7 +223,7 @@ def test_contributions_to_the_reranker_add_up_to_the_trees_margin_or_to_the_scor
     for row in range(5):
         best = set(np.argsort(-scores[row])[:5])
         margins = model.margins(features[row])[0]
-        made = [model.contributions(features[row], x, means, means) for x in range(MANY)]
+        made = [model.contributions(dense(features, row), x, means, means) for x in range(MANY)]
         said = [one.margin for one in made]
         for number in set(range(MANY)) - best:
             assert said[number] == pytest.approx(scores[row, number], abs=1e-4)

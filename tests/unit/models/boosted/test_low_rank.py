@@ -18,6 +18,7 @@ from shelfmark.models.boosted.low_rank import (
     NEWER_FITTED,
     LowRankLinear,
 )
+from tests.support.sparse_rows import row_of
 
 CLASSES = 3
 SMALL = {"size": 8, "epochs": 30, "batch": 16, "learning_rate": 0.2, "label_rate": 0.02}
@@ -82,7 +83,7 @@ def test_a_score_is_the_sum_of_its_words_and_the_intercept(
     features, indicator = task()
     model = LowRankLinear(**SMALL, hidden=hidden, members=members).fit(features, indicator, CLASSES)
     for row in (0, 7, 31):
-        total = model.parts(features[row]).sum(axis=0) + model.intercept_
+        total = model.parts(row_of(features, row)).sum(axis=0) + model.intercept_
         wanted = model.decision_function(features[row])[0]
         np.testing.assert_allclose(total, wanted, atol=1e-5)
 
@@ -108,7 +109,8 @@ def test_rows_of_floats_give_the_scores_of_their_quantized_values() -> None:
     np.testing.assert_allclose(
         same.decision_function(features), model.decision_function(features), atol=1e-5
     )
-    np.testing.assert_allclose(same.parts(features[3]), model.parts(features[3]), atol=1e-5)
+    paper = row_of(features, 3)
+    np.testing.assert_allclose(same.parts(paper), model.parts(paper), atol=1e-5)
 
 
 def test_an_older_state_opens_and_scores_as_it_did() -> None:

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from shelfmark.models.boosted import quantized
-from shelfmark.models.boosted.quantized import quantize_rows
+from shelfmark.models.boosted.quantized import add_parts, multiply_alike, quantize_rows
 
 
 def test_rows_of_eight_bits_are_right_to_half_a_scale() -> None:
@@ -33,3 +33,39 @@ def test_products_are_those_of_the_whole_table(
     assert [len(block) for block in blocks] == {0: [], 1: [1], 700: [512, 188]}[papers]
     if blocks:
         np.testing.assert_allclose(np.vstack(blocks), features @ table, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (128, 5), (256, 149), (147, 20), (64, 1), (257, 300)])
+@pytest.mark.parametrize("papers", [1, 3, 4, 5, 64, 203])
+def test_no_row_of_a_product_depends_on_the_others(papers: int, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(papers)
+    rows = rng.normal(size=(papers, shape[0])).astype(np.float32)
+    table = rng.normal(size=shape).astype(np.float32)
+    whole = multiply_alike(rows, table)
+    assert (whole.dtype, whole.shape) == (np.float32, (papers, shape[1]))
+    np.testing.assert_allclose(whole, rows.astype(np.float64) @ table, rtol=1e-4, atol=1e-4)
+    for size in {1, 2, min(5, papers), papers}:
+        some = rng.permutation(papers)[:size]
+        assert multiply_alike(rows[some], table).tobytes() == whole[some].tobytes()
+    wider = np.concatenate([rows, rows], axis=1)[:, : shape[0]]  # rows that lie apart in memory
+    assert multiply_alike(wider, table).tobytes() == whole.tobytes()
+    turned = np.asfortranarray(table)
+    whole, some = multiply_alike(rows, turned), rng.permutation(papers)[: papers // 2 + 1]
+    assert multiply_alike(rows[some], turned).tobytes() == whole[some].tobytes()
+
+
+def test_a_product_without_rows_has_none() -> None:
+    table = np.ones((7, 3), np.float32)
+    assert multiply_alike(np.zeros((0, 7), np.float32), table).shape == (0, 3)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 16, 149, 512])
+@pytest.mark.parametrize("terms", [0, 1, 2, 9, 140, 1500])
+def test_parts_are_added_in_the_order_of_a_sparse_product(terms: int, columns: int) -> None:
+    rng = np.random.default_rng(terms)
+    table = rng.normal(size=(terms, columns)).astype(np.float32)
+    values = rng.uniform(size=terms).astype(np.float32)
+    row = sp.csr_matrix((values, np.arange(terms), [0, terms]), (1, terms))
+    total = add_parts(values[:, None] * table)
+    assert (total.dtype, total.shape) == (np.float32, (columns,))
+    assert total.tobytes() == (row @ table).tobytes()

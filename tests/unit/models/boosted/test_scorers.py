@@ -14,6 +14,7 @@ from sklearn.svm import LinearSVC
 from shelfmark.models.boosted import scorers
 from shelfmark.models.boosted.fitting.rows import Block, MatrixRows, PaperLabels
 from shelfmark.models.boosted.scorers import TOLERANCE, Bayes, Scorer, Svm
+from tests.support.sparse_rows import row_of
 
 CLASSES = 3
 
@@ -53,7 +54,7 @@ def test_a_column_of_one_value_scores_as_it_is_and_no_word_matters() -> None:
     indicator[:, 3], indicator[:, 4] = 1, 0
     svm = Svm().fit(features, indicator, CLASSES)
     assert (svm.decision_function(features)[:, 3:] == [1, -1]).all()
-    assert not svm.parts(features[0])[:, 3:].any()
+    assert not svm.parts(row_of(features, 0))[:, 3:].any()
 
 
 def test_bayes_is_that_of_scikit_learn_less_the_mean_of_a_paper() -> None:
@@ -92,13 +93,13 @@ def test_a_score_is_the_sum_of_its_words_and_the_intercept(scorer: Scorer) -> No
     features, indicator = task()
     fitted: Any = scorer.fit(features, indicator, CLASSES)
     for row in (0, 7, 31):
-        parts = fitted.parts(features[row])
+        parts = fitted.parts(row_of(features, row))
         assert parts.shape == (features[row].nnz, len(fitted.intercept_))
         wanted = fitted.decision_function(features[row])[0]
         np.testing.assert_allclose(parts.sum(axis=0) + fitted.intercept_, wanted, atol=1e-5)
     empty = sp.csr_matrix((1, features.shape[1]), dtype=np.float32)
     np.testing.assert_array_equal(fitted.decision_function(empty)[0], fitted.intercept_)
-    assert fitted.parts(empty).shape == (0, len(fitted.intercept_))
+    assert fitted.parts(row_of(empty, 0)).shape == (0, len(fitted.intercept_))
 
 
 def test_naive_bayes_of_an_older_model_scores_by_its_floats() -> None:
@@ -112,7 +113,8 @@ def test_naive_bayes_of_an_older_model_scores_by_its_floats() -> None:
     wanted = features @ floats + model.intercept_
     assert opened.decision_function(features).tobytes() == wanted.tobytes()
     np.testing.assert_allclose(model.decision_function(features), wanted, atol=1e-5)
-    np.testing.assert_allclose(model.parts(features[2]), opened.parts(features[2]), atol=1e-6)
+    paper = row_of(features, 2)
+    np.testing.assert_allclose(model.parts(paper), opened.parts(paper), atol=1e-6)
     assert set(opened.structure_state()) == set(older)
 
 

@@ -1,1 +1,1 @@
-"""`booster.ubj`: every byte is checked before XGBoost, which trusts what it opens, sees one."""
+"""`booster.ubj`: every byte is checked, then NumPy walks the trees and explains their margins."""

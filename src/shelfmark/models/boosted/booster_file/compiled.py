@@ -57,13 +57,13 @@ class CompiledTrees:
         order, levels = _order_by_level(trees.starts, leaves, lefts, rights)
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
-        copied = np.where(trees.default_left == 1, ensemble.features, 0)
+        copied = np.where(trees.default_left == 1, ensemble.features, 0).astype(np.int64)
         # Those of one margin, the trees of a round after those of the round before.
         roots = place[trees.starts].reshape(-1, count, ensemble.in_round // count)
         weights = np.repeat(ensemble.weights, trees.sizes).astype(np.float32)
         return cls(
             roots=roots.swapaxes(1, 2).ravel(),
-            columns=(trees.split_indices + copied)[order],
+            columns=(copied + trees.split_indices)[order],
             limits=np.where(leaves, np.float32(np.nan), trees.split_conditions)[order],
             lefts=np.where(leaves, place, place[lefts])[order],
             margins=(weights * trees.split_conditions)[order],
@@ -102,7 +102,8 @@ class CompiledTrees:
         margins[:, : len(self.base)] = self.base
         margins[:, len(self.base) :] = self.margins.take(nodes)
         # One after the other, as XGBoost adds them: other sums differ in the last bit.
-        by_margin = margins.reshape(len(rows), -1, len(self.base))
+        trees = len(self.roots) // len(self.base)
+        by_margin = margins.reshape(len(rows), trees + 1, len(self.base))
         return np.add.accumulate(by_margin, axis=1)[:, -1]
 
 

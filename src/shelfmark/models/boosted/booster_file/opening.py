@@ -20,6 +20,7 @@ NUMBER_LENGTH = 16
 DECIMAL = re.compile(r"\d{1,20}(\.\d{1,20})?(e[+-]\d{1,2})?", re.ASCII)
 # Far above any margin, far below what a 32-bit float holds: sums and differences stay finite.
 LARGEST_MARGIN = 1e30
+LEAST_PROBABILITY = np.float32(1e-6)  # as XGBoost reads a base score nearer to 0 or to 1
 SQUARED_ERROR = "reg:squarederror"  # XGBoost's name where it does not know the objective
 LEARNER = (
     b"{"
@@ -94,8 +95,8 @@ def read_booster(content: bytes, features: int, classes: int | None) -> Ensemble
         largest = trees.largest_leaves() @ np.abs(weights) + np.abs(base).max()
     if not largest <= LARGEST_MARGIN:  # nor NaN
         raise ShelfmarkError(f"its leaves and its base score exceed {LARGEST_MARGIN:.0e} together")
-    if classes == 2:  # it is a probability
-        base = -np.log(1 / base.astype(np.float32) - 1).astype(np.float64)  # as XGBoost does
+    if classes == 2:
+        base = _margins_of_probabilities(base)
     return Ensemble(trees, weights, base, in_round, features)
 
 
@@ -173,6 +174,18 @@ def _base_scores(given: str, count: int) -> Doubles | None:
     if not listed or not all(map(NUMBER.fullmatch, numbers)):
         return None
     return np.array(numbers, np.float64)
+
+
+def _margins_of_probabilities(base: Doubles) -> Doubles:
+    """Return the margins of base scores as XGBoost computes them, rounded to float32.
+
+    Its logarithm is that of the C library, which rounds the last bit of a few in a thousand
+    otherwise.
+    """
+    given = base.astype(np.float32)
+    held = np.clip(given, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    odds = (1 / held - 1).astype(np.float64)
+    return np.asarray(-np.log(odds).astype(np.float32), np.float64)
 
 
 def _read_objective(reader: Reader, classes: int | None) -> None:

@@ -10,9 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfmark.errors import ShelfmarkError
-from shelfmark.models.boosted.booster_file.opening import check_booster, open_booster
+from shelfmark.models.boosted.booster_file.opening import read_booster
 from shelfmark.models.boosted.booster_file.trees import DEEPEST, LEAF, NO_PARENT
-from tests.support.boosters import CLASSES, FEATURES, KINDS, ROUNDS, content, encode, grow, model
+from tests.support.boosters import (
+    CLASSES,
+    FEATURES,
+    KINDS,
+    ROUNDS,
+    content,
+    encode,
+    grow,
+    model,
+    open_by_xgboost,
+)
 
 NAN, INFINITY = float("nan"), float("inf")
 TREES = CLASSES * ROUNDS
@@ -20,7 +30,7 @@ Change = Callable[[Any], object]
 
 
 def check(kind: str, altered: bytes) -> None:
-    check_booster(altered, FEATURES, KINDS[kind][1])
+    read_booster(altered, FEATURES, KINDS[kind][1])
 
 
 def learner(values: dict[str, Any]) -> Any:
@@ -226,7 +236,8 @@ def chain(depth: int) -> dict[str, Any]:
 
 
 def test_a_tree_is_at_most_so_deep() -> None:
-    open_booster(encode(chain(DEEPEST)), FEATURES, 2, threads=1)
+    check("two", encode(chain(DEEPEST)))
+    assert open_by_xgboost(encode(chain(DEEPEST))).num_boosted_rounds() == ROUNDS
     with pytest.raises(ShelfmarkError, match="node 129 of tree 0 is deeper than 64 splits"):
         check("two", encode(chain(DEEPEST + 1)))
 

@@ -155,11 +155,6 @@ def test_a_parameter_that_xgboost_refuses_gives_one_line() -> None:
     assert "\n" not in str(raised.value)
 
 
-def test_threads_come_from_the_config() -> None:
-    settled = fit("model.n_jobs=3").classifier.decision.classifier.booster_.save_config()
-    assert '"nthread":"3"' in settled
-
-
 @pytest.mark.parametrize("crossed", [[], LABELS])
 def test_a_validation_split_of_which_no_paper_or_every_one_is_listed_elsewhere_suggests_nothing(
     crossed: list[str],
