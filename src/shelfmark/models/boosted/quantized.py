@@ -64,7 +64,7 @@ def sum_rows(features: SparseRow, table: Array, scales: Floats | None) -> Floats
     values, rows = _rows_in_parts(features, table, scales)
     if table.shape[1] == 1:  # numbers that follow one another would be added in another order
         return np.add.accumulate([np.float32(0), *(values * rows[:, 0]).ravel()])[-1:]
-    return np.einsum("tpc,tp->pc", rows, values).reshape(-1)
+    return np.asarray(np.einsum("tpc,tp->pc", rows, values).reshape(-1))
 
 
 def weigh_rows(features: SparseRow, table: Array, scales: Floats | None) -> Floats:

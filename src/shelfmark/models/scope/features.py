@@ -256,4 +256,4 @@ def _patterns(owners: Ints, kinds: Array) -> Ints:
     for ahead in range(1, PATTERN):
         codes *= KINDS
         codes += padded[places + ahead]
-    return codes
+    return np.asarray(codes)
