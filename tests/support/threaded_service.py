@@ -14,7 +14,7 @@ from shelfmark.models.answers import Answer, PaperQuery, answer_queries
 from shelfmark.models.artifact import Model
 from shelfmark.service import batching
 from shelfmark.service.app import create_app
-from shelfmark.service.http_protocol import LimitedH11Protocol
+from shelfmark.service.protocol.http import LimitedHttpProtocol
 from shelfmark.service.settings import Settings
 from tests.support.moments import PATIENCE, until
 
@@ -23,7 +23,7 @@ from tests.support.moments import PATIENCE, until
 def threaded_service(settings: Settings) -> Iterator[httpx.Client]:
     """Serve from a thread while the block runs."""
     config = uvicorn.Config(
-        create_app(settings), host="127.0.0.1", port=0, loop="asyncio", http=LimitedH11Protocol,
+        create_app(settings), host="127.0.0.1", port=0, loop="asyncio", http=LimitedHttpProtocol,
         log_config=None, access_log=False,
     )  # fmt: skip
     server = uvicorn.Server(config)

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 from starlette.types import Receive
 
-from shelfmark.service.http_protocol import ClientGoneError
 from shelfmark.service.limits.memory import MemoryBudget, MemoryShare
 from shelfmark.service.limits.unpacking import STATE_BYTES, Unpacker
+from shelfmark.service.protocol.connection import ClientGoneError
 from shelfmark.service.responses import CONTENT_TOO_LARGE, RefusedError, RefusedFieldError
 
 Headers = list[tuple[bytes, bytes]]

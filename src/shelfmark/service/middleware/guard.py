@@ -11,18 +11,18 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shelfmark.service.auth import RequiredKey
-from shelfmark.service.http_protocol import (
+from shelfmark.service.limits.bodies import RETRY, check_framing, check_length, has_body, read_body
+from shelfmark.service.limits.content import check_content
+from shelfmark.service.limits.context import SECURITY_HEADERS, RequestContext
+from shelfmark.service.limits.memory import MemoryBudget
+from shelfmark.service.middleware.cors import OtherOrigins
+from shelfmark.service.protocol.connection import (
     CONNECTION,
     LIMITS,
     MEMORY,
     ClientGoneError,
     ConnectionLimits,
 )
-from shelfmark.service.limits.bodies import RETRY, check_framing, check_length, has_body, read_body
-from shelfmark.service.limits.content import check_content
-from shelfmark.service.limits.context import SECURITY_HEADERS, RequestContext
-from shelfmark.service.limits.memory import MemoryBudget
-from shelfmark.service.middleware.cors import OtherOrigins
 from shelfmark.service.responses import RefusedError, problem_response
 from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import Telemetry

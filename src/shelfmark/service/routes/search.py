@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from shelfmark.search.query.search_query import SearchQuery
 from shelfmark.service.auth import API_KEY, document_key
-from shelfmark.service.http_protocol import CONNECTION, MEMORY, LimitedConnection
 from shelfmark.service.limits.json_input import bounded_route
 from shelfmark.service.messages import InvalidFieldError
 from shelfmark.service.prediction_service import PredictionService
+from shelfmark.service.protocol.connection import CONNECTION, MEMORY, LimitedConnection
 from shelfmark.service.responses import BODY_PROBLEMS, document_problems
 from shelfmark.service.search.answering import list_json, search_answerer, shelf_predictor
 from shelfmark.service.search.search_answers import SearchAnswer, SearchAnswers
