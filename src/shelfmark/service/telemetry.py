@@ -74,6 +74,7 @@ class Telemetry:
             "log_lines", "Lines of the prediction log", ["outcome"],
             multiprocess_mode="livesum", **common,
         )  # fmt: skip
+        self._requests: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._categories: set[str] = set()
         self._add_searches(common)
 
@@ -121,8 +122,12 @@ class Telemetry:
             status: of the response.
             seconds: the time that it took.
         """
-        self.requests.labels(method if method in METHODS else OTHER, route, status).inc()
-        self.seconds.labels(route).observe(seconds)
+        key = (method if method in METHODS else OTHER, route, status)
+        if key not in self._requests:  # labels() takes as long as both counts
+            self._requests[key] = self.requests.labels(*key), self.seconds.labels(route)
+        requests, times = self._requests[key]
+        requests.inc()
+        times.observe(seconds)
 
     def count_category(self, category: str) -> None:
         """Count an answer by its category; further ones than a model has count as `other`."""

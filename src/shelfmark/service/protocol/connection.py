@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from shelfmark.service.limits.memory import MemoryBudget, MemoryShare
 
-LIMITS, CONNECTION, MEMORY = "limits", "connection", "memory"  # keys of the ASGI state
+# Keys of the ASGI state: of the lifespan, and of a request whose body the guard has read.
+LIMITS, CONNECTION, BODY, MEMORY = "limits", "connection", "body", "memory"
 T = TypeVar("T")
 READ_BYTES = 1 << 15  # that asyncio reads of a connection at once; its own default is eight times
 

@@ -82,6 +82,7 @@ def _uvicorn_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing reads the address of a client
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
 
