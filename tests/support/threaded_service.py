@@ -40,7 +40,7 @@ def threaded_service(settings: Settings) -> Iterator[httpx.Client]:
 
 
 class HeldModel:
-    """Stands in for `answer_queries`: it answers only what the test has released.
+    """Stands in for `answer_queries`: it answers only what the test has released, in the thread.
 
     `batches` has the queries of each call, and `poison` is a text that no model can read.
     """
@@ -52,6 +52,7 @@ class HeldModel:
         self._released = threading.Semaphore(0)
         self._all_released = False
         monkeypatch.setattr(batching, "answer_queries", self._answer_queries)
+        monkeypatch.setattr(batching, "LOOP_COST", 0)
 
     def wait_until_called(self) -> None:
         assert self.called.wait(PATIENCE)

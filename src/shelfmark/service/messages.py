@@ -48,6 +48,8 @@ def field_path(parts: Sequence[object]) -> str:
 
 def has_surrogate(text: str) -> bool:
     """Return whether a text has a lone surrogate: JSON can spell it, no text can hold it."""
+    if text.isascii():
+        return False
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -50,6 +50,7 @@ class LimitedConnection(asyncio.Protocol):
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     flow: Any  # uvicorn's control of reading and writing
+    cycle: Any  # uvicorn's last request and response
 
     def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], **rest: Any):
         super().__init__(config, server_state, {**app_state, CONNECTION: self}, **rest)  # type: ignore[call-arg]
@@ -72,9 +73,10 @@ class LimitedConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse the data; the timer runs until the headers of a request are complete."""
-        if not self._requests and self._header_timer is None:
-            self._start_header_timer()
         super().data_received(data)
+        between = self.cycle is None or self.cycle.response_complete
+        if between and self._header_timer is None:
+            self._start_header_timer()
 
     def request_started(self) -> None:
         """Stop the timer of the headers, which are complete."""

@@ -85,6 +85,7 @@ class PlainOrH11(H11WithProblems):
         self._plain: PlainCycle | None = None  # in progress
         self._with_h11 = False  # whether h11 reads a request, or has part of one
         self._waiting = b""  # what follows a plain request that is in progress
+        self._idle_since = 0.0
 
     def data_received(self, data: bytes) -> None:
         """Read what has arrived."""
@@ -96,12 +97,12 @@ class PlainOrH11(H11WithProblems):
             self._with_h11 = True
             super().data_received(data)
             return
-        self._unset_keepalive_if_required()
         self._plain = self._start(head)
         self._wait_for_turn(self._plain.take(data[head.end :]))
 
     def on_response_complete(self) -> None:
         """Read what has arrived behind the request."""
+        self._idle_since = self.loop.time()
         if self._plain is None:
             super().on_response_complete()
             idle = self.conn.states == {h11.CLIENT: h11.IDLE, h11.SERVER: h11.IDLE}
@@ -112,12 +113,28 @@ class PlainOrH11(H11WithProblems):
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+        if self.timeout_keep_alive_task is None:
+            self._keep_alive(self.timeout_keep_alive)
         if self._waiting:
             data, self._waiting = self._waiting, b""
             self.data_received(data)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection if it has been idle for so long.
+
+        The timer is not set anew for each request, which would take longer than to read it.
+        """
+        self.timeout_keep_alive_task = None
+        if self._plain is None:
+            left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+            if left > 0:
+                self._keep_alive(left)
+            else:
+                super().timeout_keep_alive_handler()
+
+    def _keep_alive(self, seconds: float) -> None:
+        handler = self.timeout_keep_alive_handler
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, handler)
 
     def _wait_for_turn(self, rest: bytes) -> None:
         """Keep what follows a request, and read no more, until the request has its response."""
