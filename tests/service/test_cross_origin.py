@@ -11,7 +11,7 @@ import httpx2 as httpx
 import pytest
 from pydantic import SecretStr
 
-from shelfmark.service import http_protocol
+from shelfmark.service.protocol import connection
 from shelfmark.service.settings import Settings
 from tests.support.moments import FOREVER
 from tests.support.raw_http import RawAnswer, request, send
@@ -117,7 +117,7 @@ def test_what_is_no_request_is_a_problem_that_its_page_can_read(home: Path, data
 def test_what_comes_in_many_pieces_and_is_no_request_can_be_read(
     home: Path, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr(http_protocol, "READ_BYTES", 16)
+    monkeypatch.setattr(connection, "READ_BYTES", 16)
     broken = b"GET /health HTTP/1.1\r\nOrigin: https://lab.example\r\nwithout a colon\r\n\r\n"
     with threaded_service(settings(home)) as client:
         answer = send(client, broken if status == 400 else REQUESTS[status])

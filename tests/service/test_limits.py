@@ -13,8 +13,8 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from shelfmark.service import http_protocol
 from shelfmark.service.app import create_app
+from shelfmark.service.protocol import connection
 from shelfmark.service.settings import Settings
 from tests.support.moments import PATIENCE
 from tests.support.raw_http import request, send
@@ -49,7 +49,7 @@ def test_a_streamed_body_over_the_limit_is_refused(server: httpx.Client) -> None
 def test_headers_are_read_up_to_16_kib_however_they_arrive(
     home: Path, monkeypatch: pytest.MonkeyPatch, piece: int, size: int, status: int
 ) -> None:
-    monkeypatch.setattr(http_protocol, "READ_BYTES", piece)
+    monkeypatch.setattr(connection, "READ_BYTES", piece)
     with threaded_service(Settings(models=str(home / "models"), model="quick")) as client:
         answer = send(client, request("GET", "/health", f"X-Long: {size * 'x'}"))
     assert answer.status == status

@@ -14,7 +14,7 @@ from shelfmark.models.answers import Answer, PaperQuery, answer_queries
 from shelfmark.models.artifact import Model
 from shelfmark.service import batching
 from shelfmark.service.app import create_app
-from shelfmark.service.http_protocol import LimitedH11Protocol
+from shelfmark.service.protocol.http import LimitedHttpProtocol
 from shelfmark.service.settings import Settings
 from tests.support.moments import PATIENCE, until
 
@@ -23,7 +23,7 @@ from tests.support.moments import PATIENCE, until
 def threaded_service(settings: Settings) -> Iterator[httpx.Client]:
     """Serve from a thread while the block runs."""
     config = uvicorn.Config(
-        create_app(settings), host="127.0.0.1", port=0, loop="asyncio", http=LimitedH11Protocol,
+        create_app(settings), host="127.0.0.1", port=0, loop="asyncio", http=LimitedHttpProtocol,
         log_config=None, access_log=False,
     )  # fmt: skip
     server = uvicorn.Server(config)
@@ -40,7 +40,7 @@ def threaded_service(settings: Settings) -> Iterator[httpx.Client]:
 
 
 class HeldModel:
-    """Stands in for `answer_queries`: it answers only what the test has released.
+    """Stands in for `answer_queries`: it answers only what the test has released, in the thread.
 
     `batches` has the queries of each call, and `poison` is a text that no model can read.
     """
@@ -52,6 +52,7 @@ class HeldModel:
         self._released = threading.Semaphore(0)
         self._all_released = False
         monkeypatch.setattr(batching, "answer_queries", self._answer_queries)
+        monkeypatch.setattr(batching, "LOOP_COST", 0)
 
     def wait_until_called(self) -> None:
         assert self.called.wait(PATIENCE)

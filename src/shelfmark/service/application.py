@@ -12,8 +12,10 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
 
 from shelfmark import __version__
+from shelfmark.service.direct_route import DirectRoute
 from shelfmark.service.messages import Problem
 from shelfmark.service.middleware.prefix import PREFIX
 from shelfmark.service.responses import (
@@ -31,6 +33,8 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 class Application(FastAPI):
     """Routes whose errors are problems, and whose contract stands at /openapi.json.
 
+    The direct ones among them are found by their method and path, before the router.
+
     Args:
         title: of the contract.
         lifespan: of the application.
@@ -47,6 +51,38 @@ class Application(FastAPI):
         add_problem_handlers(self)
         self.add_exception_handler(NOT_FOUND, _answer_unknown_path)
         self.add_exception_handler(METHOD_NOT_ALLOWED, _answer_other_method)
+        self._direct = {
+            (method, route.path): route
+            for route in routes
+            if isinstance(route, DirectRoute)
+            for method in route.methods or ()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or handle the start and the end."""
+        http = scope["type"] == "http"
+        route = self._direct.get((scope["method"], scope["path"])) if http else None
+        if route is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope.update(route=route, app=self)
+        request = Request(scope)
+        try:
+            response = await route.respond(request)
+        except Exception as error:
+            await self._answer_error(request, error, send)
+            return
+        await response(scope, receive, send)
+
+    async def _answer_error(self, request: Request, error: Exception, send: Send) -> None:
+        """Answer as the handlers of errors do; what no handler expects is raised again."""
+        handlers = self.exception_handlers
+        kinds = [getattr(error, "status_code", None), *type(error).__mro__]
+        kind = next(kind for kind in kinds if kind in handlers)
+        response: Response = await handlers[kind](request, error)  # type: ignore[misc]
+        await response(request.scope, request.receive, send)
+        if kind is Exception:
+            raise error
 
     def openapi(self) -> dict[str, Any]:
         """Return the contract, with the problems that its routes refer to."""

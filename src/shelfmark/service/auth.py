@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from shelfmark.service.limits.headers import RequestHeaders
 from shelfmark.service.responses import RefusedError
 
 API_KEY, ADMIN_KEY = "X-API-Key", "X-Admin-Key"
@@ -27,11 +28,8 @@ class RequiredKey:
     expected: SecretStr | None
     disabled: str = ""
 
-    def check(self, headers: dict[bytes, bytes]) -> None:
+    def check(self, headers: RequestHeaders) -> None:
         """Compare the key of a request in constant time.
-
-        Args:
-            headers: of the request, their names in lower case.
 
         Raises:
             RefusedError: 401, the key is missing or wrong; 404, the route is disabled.
@@ -40,7 +38,7 @@ class RequiredKey:
             if self.disabled:
                 raise RefusedError(404, self.disabled)
             return
-        key = headers.get(self.header.lower().encode(), b"")
+        key = headers.last(self.header.lower().encode())
         if not hmac.compare_digest(self.expected.get_secret_value().encode(), key):
             raise RefusedError(401, f"The key in {self.header} is missing or wrong.")
 

@@ -1,12 +1,16 @@
-"""Batches of requests: one thread predicts, and takes what waits in slices of a limited cost.
+"""Batches of requests: what waits is predicted in slices of a limited cost, one at a time.
 
 No request waits for a batch to fill: the next batch gathers while the current one is predicted. In
-a batch of sixteen, a paper costs a seventh of what it costs alone.
+a batch of sixteen, a paper costs a seventh of what it costs alone. A slice of small cost is
+predicted by the event loop itself, because to hand it to a thread and back takes 0.1 ms; all others
+by a thread, so that the loop answers other requests meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
@@ -22,6 +26,7 @@ from shelfmark.service.limits.memory import MemoryShare
 from shelfmark.service.limits.pending import PendingRequest
 
 SLICE_COST = 15_000  # µs: what a request may wait for the one before it
+LOOP_COST = 2_000  # µs: what the event loop may spend on a slice
 
 Computed = TypeVar("Computed")
 BatchAnswer = tuple[Model, list["EncodedAnswer"]]
@@ -73,7 +78,9 @@ class Batcher:
             query_cost, SLICE_COST, lambda query: query.explain
         )
         self._thread = ThreadPoolExecutor(1, "predict")
-        self._loop_task: asyncio.Task[None] | None = None
+        self._using_model = threading.Lock()
+        self._gathering = False
+        self._task: asyncio.Task[None] | None = None  # hands slices to the thread
 
     def submit(
         self, queries: Sequence[PaperQuery], memory: MemoryShare
@@ -87,15 +94,17 @@ class Batcher:
         Once the future is done, for example cancelled, no further query of the request is answered.
         Its exception is what the model raises for these queries alone.
         """
-        future: asyncio.Future[BatchAnswer] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[BatchAnswer] = loop.create_future()
         if not queries:
             future.set_result((self._current_model(), []))
             return future
         request = PendingPapers(queries, memory, future)
         self._queue.add(request)
         future.add_done_callback(lambda _: self._queue.remove(request))
-        if self._loop_task is None or self._loop_task.done():
-            self._loop_task = asyncio.create_task(self._predict_waiting())
+        if not self._gathering and (self._task is None or self._task.done()):
+            self._gathering = True
+            loop.call_soon(self._answer_gathered)  # after the requests that have arrived with it
         return future
 
     def run_between(self, function: Callable[[], Computed]) -> Computed:
@@ -103,20 +112,62 @@ class Batcher:
 
         Other threads call this: the model's libraries are used by one thread at a time.
         """
-        return self._thread.submit(function).result()
+        return self._thread.submit(self._use_model, function).result()
 
     async def aclose(self) -> None:
         """Wait for the batch in flight."""
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
 
-    async def _predict_waiting(self) -> None:
+    def _answer_gathered(self) -> None:
+        """Answer the next slice now if it is small and the model is free; the thread has the rest.
+
+        The thread may use the model between two slices, for `run_between`.
+        """
+        self._gathering = False
+        batch = self._next_slice()
+        if batch and _is_small(batch) and self._using_model.acquire(blocking=False):
+            try:
+                outcomes = _answer_batch(batch)
+            finally:
+                self._using_model.release()
+            _deliver(batch, outcomes)
+            batch = self._next_slice()
+        if batch:
+            self._task = asyncio.create_task(self._answer_in_thread(batch))
+
+    async def _answer_in_thread(self, batch: list[Slice]) -> None:
+        """Answer a slice, and what waits then."""
         loop = asyncio.get_running_loop()
-        while batch := self._queue.next_slice():
-            for request, _ in batch:
-                request.model = request.model or self._current_model()
-            outcomes = await loop.run_in_executor(self._thread, _answer_batch, batch)
-            for (request, _), outcome in zip(batch, outcomes, strict=True):
-                request.take(outcome)
+        while batch:
+            answer = functools.partial(_answer_batch, batch)
+            outcomes = await loop.run_in_executor(self._thread, self._use_model, answer)
+            _deliver(batch, outcomes)
+            batch = self._next_slice()
+
+    def _next_slice(self) -> list[Slice]:
+        batch = self._queue.next_slice()
+        for request, _ in batch:
+            request.model = request.model or self._current_model()
+        return batch
+
+    def _use_model(self, function: Callable[[], Computed]) -> Computed:
+        with self._using_model:
+            return function()
+
+
+def _is_small(batch: list[Slice]) -> bool:
+    left: float = LOOP_COST
+    for _, queries in batch:
+        for query in queries:
+            left -= query_cost(query)
+            if left < 0:
+                return False
+    return True
+
+
+def _deliver(batch: list[Slice], outcomes: list[list[EncodedAnswer] | Exception]) -> None:
+    for (request, _), outcome in zip(batch, outcomes, strict=True):
+        request.take(outcome)
 
 
 def _answer_batch(batch: list[Slice]) -> list[list[EncodedAnswer] | Exception]:

@@ -48,11 +48,20 @@ def field_path(parts: Sequence[object]) -> str:
 
 def has_surrogate(text: str) -> bool:
     """Return whether a text has a lone surrogate: JSON can spell it, no text can hold it."""
+    if text.isascii():
+        return False
     try:
         text.encode()
     except UnicodeEncodeError:
         return True
     return False
+
+
+def _text_fault(text: str, max_characters: int) -> str:
+    """Return what is wrong with a text, empty if nothing is."""
+    if len(text) > max_characters:
+        return f"should have at most {max_characters:,} characters"
+    return "contains a surrogate without its pair" if has_surrogate(text) else ""
 
 
 class PaperInput(BaseModel):
@@ -80,18 +89,15 @@ class PaperInput(BaseModel):
         """
         if self.text is not None and (self.title is not None or self.abstract is not None):
             raise InvalidFieldError(field or "body", "give text, or title and abstract, not both")
-        texts = {"text": self.text, "title": self.title, "abstract": self.abstract}
-        for name, value in (texts | {"id": self.id}).items():
-            path = f"{field}.{name}" if field else name
-            if value is not None and len(value) > max_characters:
-                raise InvalidFieldError(path, f"should have at most {max_characters:,} characters")
-            if value is not None and has_surrogate(value):
-                raise InvalidFieldError(path, "contains a surrogate without its pair")
-        if all(is_blank(part or "") for part in texts.values()):
+        for name in ("text", "title", "abstract", "id"):
+            value: str | None = getattr(self, name)
+            if value is not None and (fault := _text_fault(value, max_characters)):
+                raise InvalidFieldError(f"{field}.{name}" if field else name, fault)
+        title, abstract = self.title or "", self.text or self.abstract or ""
+        if is_blank(abstract) and is_blank(title):
             raise InvalidFieldError(field or "body", "no text: give text, or title and abstract")
-        abstract = self.text or self.abstract or ""
         primary = (self.primary or "").strip() or None
-        return PaperQuery(self.title or "", abstract, top_k, explain, primary, self.id)
+        return PaperQuery(title, abstract, top_k, explain, primary, self.id)
 
 
 class PredictRequest(PaperInput):

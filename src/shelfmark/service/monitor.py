@@ -24,10 +24,10 @@ from shelfmark.monitoring import detect
 from shelfmark.service import server, telemetry
 from shelfmark.service.application import Application
 from shelfmark.service.auth import ADMIN_KEY, RequiredKey, document_key
-from shelfmark.service.http_protocol import LimitedH11Protocol
 from shelfmark.service.middleware.guard import RequestGuard
 from shelfmark.service.middleware.head import answer_head
 from shelfmark.service.middleware.prefix import ProxyPrefix
+from shelfmark.service.protocol.http import LimitedHttpProtocol
 from shelfmark.service.responses import document_problems
 from shelfmark.service.settings import MonitorSettings
 from shelfmark.service.telemetry import Telemetry
@@ -211,7 +211,7 @@ def serve(host: str, port: int = 0, root_path: str = "") -> None:
     sockets = listen(host, port or settings.port)
     config = uvicorn.Config(
         create_app(settings), loop="asyncio",
-        http=LimitedH11Protocol, ws="none", log_config=None, access_log=False, server_header=False,
+        http=LimitedHttpProtocol, ws="none", log_config=None, access_log=False, server_header=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )  # fmt: skip
     monitor = uvicorn.Server(config)

@@ -87,10 +87,9 @@ class PredictionService:
         self, model: Model, queries: list[PaperQuery], answers: list[AnswerSummary], request_id: str
     ) -> None:
         """Count the answers to a request, and hand them to the prediction log if there is one."""
-        for query, answer in zip(queries, answers, strict=True):
-            self.telemetry.count_paper(answer.verdict, answer.scope)
-            self.telemetry.count_category(answer.category)
-            if self.log is not None:
+        self.telemetry.count_answers(answers)
+        if self.log is not None:
+            for query, answer in zip(queries, answers, strict=True):
                 self.log.append(LoggedAnswer(time.time(), request_id, model, query, answer))
 
     async def _update_log_metrics(self, log: PredictionLog) -> None:

@@ -8,6 +8,7 @@ takes no metric, and the counters of workers that have died are kept in one file
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections import Counter as Sums
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.registry import Collector
 
 from shelfmark.core import environment, files
+from shelfmark.monitoring.log_line import AnswerSummary
 from shelfmark.service.workers.board import METRICS_FOLDER, Overview
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -75,6 +77,13 @@ class Telemetry:
             multiprocess_mode="livesum", **common,
         )  # fmt: skip
         self._categories: set[str] = set()
+        # labels() takes longer than to count.
+        self._request = functools.cache(self.requests.labels)
+        self._time = functools.cache(self.seconds.labels)
+        self._outcome = functools.cache(self.papers.labels)
+        self._verdict = functools.cache(self.verdicts.labels)
+        self._scope = functools.cache(self.scopes.labels)
+        self._category = functools.cache(self.categories.labels)
         self._add_searches(common)
 
     def _add_searches(self, common: Any) -> None:
@@ -100,11 +109,14 @@ class Telemetry:
         self.index_papers = Gauge("index_papers", "Papers of the index", **least)
         self.index_generation = Gauge("index_generation", "Generation of the index", **least)
 
-    def count_paper(self, verdict: str, scope: str) -> None:
-        """Count an answer by whether it may be acted on, its verdict, and the text's scope."""
-        self.papers.labels("confident" if verdict == "sure" else "unsure").inc()
-        self.verdicts.labels(verdict).inc()
-        self.scopes.labels(scope).inc()
+    def count_answers(self, answers: Iterable[AnswerSummary]) -> None:
+        """Count answers by whether they may be acted on, their verdict, scope and category."""
+        sums = Sums((answer.verdict, answer.scope, answer.category) for answer in answers)
+        for (verdict, scope, category), count in sums.items():
+            self._outcome("confident" if verdict == "sure" else "unsure").inc(count)
+            self._verdict(verdict).inc(count)
+            self._scope(scope).inc(count)
+            self.count_category(category, count)
 
     def count_index(self, papers: int, generation: int) -> None:
         """Count that this worker serves an index."""
@@ -121,16 +133,16 @@ class Telemetry:
             status: of the response.
             seconds: the time that it took.
         """
-        self.requests.labels(method if method in METHODS else OTHER, route, status).inc()
-        self.seconds.labels(route).observe(seconds)
+        self._request(method if method in METHODS else OTHER, route, status).inc()
+        self._time(route).observe(seconds)
 
-    def count_category(self, category: str) -> None:
-        """Count an answer by its category; further ones than a model has count as `other`."""
+    def count_category(self, category: str, count: int = 1) -> None:
+        """Count answers by their category; further ones than a model has count as `other`."""
         if category not in self._categories:
             if len(self._categories) >= MAX_CATEGORIES or len(category) > MAX_LABEL:
                 category = OTHER
             self._categories.add(category)
-        self.categories.labels(category).inc()
+        self._category(category).inc(count)
 
     def exposition(self, overview: Overview | None = None) -> bytes:
         """Return all metrics in the text format of Prometheus.

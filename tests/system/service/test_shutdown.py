@@ -28,6 +28,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals 
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 HANG = "hang here"
+LONG = HANG * 2000  # which the thread predicts
 # What a worker does for ever, once it is asked to: the first keeps the interpreter's lock.
 LOOPS = {
     "matching": "re.match('(a+)+$', 'a' * 64 + 'b')",
@@ -143,7 +144,7 @@ def test_a_prediction_that_does_not_end(
         service.wait_until_ready()
         assert service.client.post("/predict", json={"text": ROBOT}).status_code == 200
         until(lambda: any(file.stat().st_size for file in tmp_path.iterdir()))
-        with service.hold("/predict", {"text": HANG}) as line:
+        with service.hold("/predict", {"text": LONG}) as line:
             service.process.send_signal(signal.SIGTERM)
             assert service.wait_until_gone() == status
             if loop == "waiting":  # a worker that can answer does, and closes its log
@@ -151,6 +152,17 @@ def test_a_prediction_that_does_not_end(
         assert ("killed after" in service.log()) == (status == 1)
     if loop == "waiting":
         assert lines_in(tmp_path) == 1
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_prediction_on_the_event_loop_that_does_not_end(house: Path, loop: str) -> None:
+    hook = HOOK.format(loop=LOOPS[loop], patch=PREDICTING.strip())
+    with running(house, hook) as service:
+        service.wait_until_ready()
+        with service.hold("/predict", {"text": HANG}):
+            service.process.send_signal(signal.SIGTERM)
+            assert service.wait_until_gone() == 1
+        assert "killed after" in service.log()
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -216,7 +228,7 @@ def test_a_second_signal_ends_at_once(house: Path, second: signal.Signals) -> No
     hook = HOOK.format(loop=LOOPS["waiting"], patch=PREDICTING.strip())
     with running(house, hook, 2, SHELFMARK_SHUTDOWN_SECONDS=str(FOREVER)) as service:
         service.wait_until_ready()
-        with service.hold("/predict", {"text": HANG}):
+        with service.hold("/predict", {"text": LONG}):
             service.process.send_signal(signal.SIGTERM)
             until(lambda: service.log().count("Shutting down") == 2)
             service.process.send_signal(second)
@@ -253,6 +265,6 @@ def test_a_worker_with_the_interpreters_lock_is_replaced_by_the_health_check(hou
     hook += "supervisor.HEALTH_SECONDS = 3.0\n"
     with running(house, hook) as service:
         service.wait_until_ready()
-        with service.hold("/predict", {"text": HANG}):
+        with service.hold("/predict", {"text": LONG}):
             until(lambda: service.log().count("serving one") == 2)
         assert service.client.post("/predict", json={"text": ROBOT}).status_code == 200

@@ -56,6 +56,35 @@ def test_the_log_goes_to_standard_error_at_its_level(run: subprocess.CompletedPr
     assert messages == ["INFO    a step", "WARNING a doubt"]
 
 
+LINES = """
+import os, sys
+from loguru import logger
+from shelfmark.core import console
+
+console.log_line("before")
+console.configure_logging(sys.argv[1])
+logger.info("a {step}")
+console.log_line("a {step}")
+sys.stderr.flush = lambda: None  # what has been written is not lost by an end without a flush
+console.log_line("the last")
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [("INFO", ["INFO    a {step}", "INFO    a {step}", "INFO    the last"]), ("WARNING", [])],
+)
+def test_a_line_of_a_request_looks_like_any_other(level: str, expected: list[str]) -> None:
+    command = [sys.executable, "-c", LINES, level]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    first, *lines = run.stderr.splitlines()
+    assert "INFO" in first
+    assert first.endswith("before")
+    assert [line.split(maxsplit=1)[1] for line in lines] == [line.strip() for line in expected]
+    assert all(line[8:9] == " " for line in lines)
+
+
 def test_without_a_terminal_there_is_no_bar_and_no_colour(
     run: subprocess.CompletedProcess[str],
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from shelfmark.service.limits.headers import RequestHeaders
 from shelfmark.service.middleware.prefix import PREFIX, ProxyPrefix, forwarded_prefix
 from shelfmark.service.settings import Settings
 
@@ -59,7 +60,7 @@ def header(*values: str) -> list[tuple[bytes, bytes]]:
 def test_a_forwarded_prefix_is_a_plain_path_of_this_host_or_ignored(
     values: list[str], prefix: str
 ) -> None:
-    assert forwarded_prefix(header(*values)) == prefix
+    assert forwarded_prefix(RequestHeaders(header(*values))) == prefix
 
 
 @pytest.mark.parametrize(

@@ -5,26 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
-from shelfmark.service.http_protocol import ClientGoneError
+from shelfmark.service.limits.headers import RequestHeaders
 from shelfmark.service.limits.memory import MemoryBudget, MemoryShare
 from shelfmark.service.limits.unpacking import STATE_BYTES, Unpacker
+from shelfmark.service.protocol.connection import ClientGoneError
 from shelfmark.service.responses import CONTENT_TOO_LARGE, RefusedError, RefusedFieldError
 
-Headers = list[tuple[bytes, bytes]]
 RETRY = {"Retry-After": "1"}
 PART_BYTES = 1 << 16  # of a body: many that grow in one piece each would fragment the memory
 NO_MEMORY = "Too many bodies and answers wait for their clients; ask again."
 
 
-def has_body(headers: Headers) -> bool:
-    """Return whether a request has a body, by its headers."""
-    names = dict(headers)
-    return b"transfer-encoding" in names or names.get(b"content-length", b"0") != b"0"
-
-
-def check_framing(headers: Headers, http_version: str) -> None:
+def check_framing(headers: RequestHeaders, http_version: str) -> None:
     """Check that the end of a body is where every server between sees it too.
 
     Source: RFC 9112, 6.1 and 6.3, on request smuggling.
@@ -32,24 +26,23 @@ def check_framing(headers: Headers, http_version: str) -> None:
     Raises:
         RefusedError: 400, the request has two lengths, or a transfer coding in HTTP/1.0.
     """
-    names = [name for name, _ in headers]
-    if b"transfer-encoding" in names:
-        if b"content-length" in names:
+    if b"transfer-encoding" in headers:
+        if b"content-length" in headers:
             problem = "should be given without Transfer-Encoding, or not at all"
             raise RefusedFieldError(400, "Content-Length", problem)
         if http_version == "1.0":
             raise RefusedFieldError(400, "Transfer-Encoding", "is not part of HTTP/1.0")
-    if names.count(b"content-length") > 1:
+    if len(headers.all(b"content-length")) > 1:
         raise RefusedFieldError(400, "Content-Length", "should be given once")
 
 
-def check_length(headers: Headers, limit: int) -> None:
+def check_length(headers: RequestHeaders, limit: int) -> None:
     """Check the length that a body declares.
 
     Raises:
         RefusedError: 413, it is larger than `limit`.
     """
-    declared = dict(headers).get(b"content-length", b"0")
+    declared = headers.last(b"content-length", b"0")
     if declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
 
@@ -70,10 +63,26 @@ async def read_body(
             memory is needed.
         ClientGoneError: the client has gone.
     """
+    first = await _receive_part(receive)
+    if gzip or first.get("more_body", False):
+        return await _read_parts(first, receive, limit, memory, gzip)
+    body: bytes = first.get("body", b"")
+    if len(body) > limit:
+        raise _too_large(limit)
+    share = memory.share(_is_not_waiting)
+    _grow(share, len(body))
+    share.keep()
+    return body, share
+
+
+async def _read_parts(
+    first: Message, receive: Receive, limit: int, memory: MemoryBudget, gzip: bool
+) -> tuple[bytes, MemoryShare]:
+    """Read a body that comes in several parts or is packed."""
     waiting = asyncio.timeout(None)
     share = memory.share(lambda: waiting.reschedule(asyncio.get_running_loop().time()))
     parts, size = [bytearray()], 0
-    pieces = _limited(receive, limit)
+    pieces = _limited(first, receive, limit)
     try:
         async with waiting:
             if gzip:
@@ -108,19 +117,30 @@ def _grow(share: MemoryShare, count: int) -> None:
         raise RefusedError(503, NO_MEMORY, RETRY)
 
 
-async def _limited(receive: Receive, limit: int) -> AsyncIterator[bytes]:
-    """Yield a body as it arrives, up to the limit."""
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        more = message.get("more_body", False)
+async def _receive_part(receive: Receive) -> Message:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    return message
+
+
+def _is_not_waiting() -> None:
+    raise AssertionError("a share that is kept is not closed")
+
+
+async def _limited(message: Message, receive: Receive, limit: int) -> AsyncIterator[bytes]:
+    """Yield a body as it arrives after its first message, up to the limit."""
+    size = 0
+    while True:
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
         yield chunk
+        if not message.get("more_body", False):
+            return
+        del chunk
+        message = await _receive_part(receive)
 
 
 async def _unpacked(packed: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

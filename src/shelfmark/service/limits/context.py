@@ -10,7 +10,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from shelfmark.service.limits.bodies import has_body
+from shelfmark.service.limits.headers import RequestHeaders
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 CLOSE = (b"connection", b"close")
@@ -27,6 +27,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 SECURITY_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+SECURITY_NAMES = frozenset(name for name, _ in SECURITY_HEADERS)
 
 
 class RequestContext:
@@ -46,13 +47,14 @@ class RequestContext:
         self.preflight = preflight
         self.started = time.perf_counter()
         self.status: int | None = None
-        self.body_read = not has_body(scope["headers"])
+        self.headers = RequestHeaders.of(scope)
+        self.body_read = not self.headers.has_body()
         self.body_awaited = True  # whether a refused client may still end its body
         self.must_close = False
-        requested = dict(scope["headers"]).get(b"x-request-id", b"")
-        valid = REQUEST_ID.fullmatch(requested)
+        requested = self.headers.last(b"x-request-id")
+        valid = requested and REQUEST_ID.fullmatch(requested)
         self.id = requested.decode() if valid else secrets.token_hex(16)
-        scope.setdefault("state", {})["request_id"] = self.id
+        scope["state"]["request_id"] = self.id
         self._receive = receive
         self._send = send
 
@@ -71,13 +73,14 @@ class RequestContext:
         """
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            existing = dict(message["headers"])
-            message["headers"] = [
-                *message["headers"],
-                (b"x-request-id", self.id.encode()),
-                *(pair for pair in SECURITY_HEADERS if pair[0] not in existing),
-                *([CLOSE] if self.must_close or not self.body_read else []),
-            ]
+            own = message["headers"]
+            names = {name for name, _ in own}
+            added = SECURITY_HEADERS
+            if not SECURITY_NAMES.isdisjoint(names):
+                added = [pair for pair in added if pair[0] not in names]
+            message["headers"] = [*own, (b"x-request-id", self.id.encode()), *added]
+            if self.must_close or not self.body_read:
+                message["headers"].append(CLOSE)
         await self._send(message)
 
     def route(self) -> str:

@@ -32,6 +32,7 @@ class Ticket(Generic[Query]):
         self.abandoned = abandoned
         self.taken = 0  # number of queries that were handed out
         self.work = 0.0  # their cost
+        self.cost = 0.0  # of the next query
         self.rank = 0.0  # the work after the next query: the smallest goes first
 
     def waits(self) -> bool:
@@ -80,7 +81,7 @@ class FairQueue(Generic[Query, TicketType]):
         spent, kind = 0.0, None
         while (ticket := choose()) is not None:
             query = ticket.queries[ticket.taken]
-            cost = self._cost(query)
+            cost = ticket.cost
             if counts and (spent + cost > self._budget or self._kind(query) != kind):
                 break
             spent, kind = spent + cost, self._kind(query)
@@ -95,7 +96,8 @@ class FairQueue(Generic[Query, TicketType]):
 
     def _push(self, ticket: TicketType) -> None:
         if ticket.taken < len(ticket.queries):
-            ticket.rank = ticket.work + self._cost(ticket.queries[ticket.taken])
+            ticket.cost = self._cost(ticket.queries[ticket.taken])
+            ticket.rank = ticket.work + ticket.cost
             heapq.heappush(self._by_work, (ticket.rank, next(self._order), ticket))
 
     def _least_work(self) -> TicketType | None:

@@ -11,13 +11,7 @@ import codecs
 import json
 from typing import Any
 
-from fastapi import Request
-from fastapi.routing import APIRoute
-
 from shelfmark.service.messages import InvalidFieldError, field_path
-
-# Read from its file now: a worker without a free descriptor could not do so later.
-codecs.lookup("utf-8-sig")
 
 GZIP = b"\x1f\x8b"  # its first bytes
 LARGE = 1 << 16  # bytes of a body that is parsed in steps
@@ -56,8 +50,7 @@ def parse_json(body: bytes) -> Any:
         json.JSONDecodeError: the text is not JSON.
     """
     try:
-        text = _decode(body)
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        return DECODER.decode(_decode(body))
     except RecursionError:
         raise InvalidFieldError("body", "has too many levels") from None
     except json.JSONDecodeError:
@@ -73,7 +66,7 @@ def _decode(body: bytes) -> str:
     if b"\0" in body[:4] or body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InvalidFieldError("body", "should be UTF-8, not UTF-16 or UTF-32")
     try:
-        return body.decode("utf-8-sig")
+        return body.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         problem = f"should be UTF-8, but has the byte 0x{byte:02X} at {error.start:,}"
@@ -94,31 +87,27 @@ def _refuse_constant(name: str) -> None:
     raise InvalidFieldError("body", f"has {name}, which is not JSON")
 
 
-def bounded_route(most_values: int) -> type[APIRoute]:
-    """Return the class of routes whose bodies have at most so many values."""
-    one_large = asyncio.Lock()
+DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
 
-    class BoundedRequest(Request):
-        async def json(self) -> Any:
-            body = await self.body()
-            if len(body) < LARGE:
-                check_values(body, most_values)
-                return parse_json(body)
-            # One step of one large body, which can take 50 ms, then the turn of other requests.
-            async with one_large:
-                check_values(body, most_values)
-                await asyncio.sleep(0)
-                value = parse_json(body)
-                await asyncio.sleep(0)
-                return value
 
-    class BoundedRoute(APIRoute):
-        def get_route_handler(self) -> Any:
-            handle = super().get_route_handler()
+async def read_json(body: bytes, most_values: int, one_large: asyncio.Lock) -> Any:
+    """Return the value of a body; other requests have their turns between the steps of a large one.
 
-            async def handle_bounded(request: Request) -> Any:
-                return await handle(BoundedRequest(request.scope, request.receive))
+    Args:
+        body: of the request.
+        most_values: that it may have.
+        one_large: is held by the one large body that is read, whose steps can take 50 ms.
 
-            return handle_bounded
-
-    return BoundedRoute
+    Raises:
+        InvalidFieldError: it has too many values, or `parse_json` refuses it.
+        json.JSONDecodeError: it is not JSON.
+    """
+    if len(body) < LARGE:
+        check_values(body, most_values)
+        return parse_json(body)
+    async with one_large:
+        check_values(body, most_values)
+        await asyncio.sleep(0)
+        value = parse_json(body)
+        await asyncio.sleep(0)
+        return value

@@ -6,23 +6,24 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from loguru import logger
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shelfmark.core import console
 from shelfmark.service.auth import RequiredKey
-from shelfmark.service.http_protocol import (
+from shelfmark.service.limits.bodies import RETRY, check_framing, check_length, read_body
+from shelfmark.service.limits.content import check_content
+from shelfmark.service.limits.context import SECURITY_HEADERS, RequestContext
+from shelfmark.service.limits.memory import MemoryBudget
+from shelfmark.service.middleware.cors import OtherOrigins
+from shelfmark.service.protocol.connection import (
+    BODY,
     CONNECTION,
     LIMITS,
     MEMORY,
     ClientGoneError,
     ConnectionLimits,
 )
-from shelfmark.service.limits.bodies import RETRY, check_framing, check_length, has_body, read_body
-from shelfmark.service.limits.content import check_content
-from shelfmark.service.limits.context import SECURITY_HEADERS, RequestContext
-from shelfmark.service.limits.memory import MemoryBudget
-from shelfmark.service.middleware.cors import OtherOrigins
 from shelfmark.service.responses import RefusedError, problem_response
 from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import Telemetry
@@ -125,33 +126,33 @@ class RequestGuard:
         return self._settings.request_seconds + more
 
     async def _handle(self, request: RequestContext) -> None:
-        scope, headers = request.scope, request.scope["headers"]
+        scope, headers = request.scope, request.headers
         if request.preflight is not None:
             await request.preflight(scope, request.receive, request.send)
             return
         check_framing(headers, scope["http_version"])
         if scope["method"] == "POST" and scope["path"] in self._keys:
-            self._keys[scope["path"]].check(dict(headers))
+            self._keys[scope["path"]].check(headers)
         if scope["path"] not in LIMITED_PATHS:  # no other route takes a body
             await self._app(scope, request.receive, request.send)
             return
         limit = self._settings.max_body_bytes
         check_length(headers, limit)
-        gzip = scope["method"] == "POST" and has_body(headers) and check_content(headers)
+        gzip = scope["method"] == "POST" and headers.has_body() and check_content(headers)
         body, share = await read_body(request.receive, limit, self._memory, gzip)
-        scope["state"][MEMORY] = share
+        scope["state"] |= {BODY: body, MEMORY: share}
         try:
-            await self._handle_body(request, body)
+            await self._handle_body(request)
         finally:
             share.release()
 
-    async def _handle_body(self, request: RequestContext, body: bytes) -> None:
+    async def _handle_body(self, request: RequestContext) -> None:
         if self._in_flight >= self._settings.max_in_flight:
             raise RefusedError(503, "The service is busy; ask again.", RETRY)
         self._in_flight += 1
         self._telemetry.in_flight.inc()
         try:
-            await self._app(request.scope, _replay(body, request.receive), request.send)
+            await self._app(request.scope, request.receive, request.send)
         finally:
             self._in_flight -= 1
             self._telemetry.in_flight.dec()
@@ -193,21 +194,8 @@ class RequestGuard:
         route = request.route() or (path if path in LIMITED_PATHS else "none")
         status = str(request.status or "unanswered")
         self._telemetry.count_request(method, route, status, seconds)
-        logger.info(
-            "{} {} {} {} {:.1f} ms",
-            *(request.id, method, route, status, 1000 * seconds),
-        )
+        console.log_line(f"{request.id} {method} {route} {status} {1000 * seconds:.1f} ms")
 
 
 async def _disconnect() -> Message:
     return {"type": "http.disconnect"}
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that delivers the whole body at once."""
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive_replayed() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return receive_replayed

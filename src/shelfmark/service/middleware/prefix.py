@@ -12,6 +12,8 @@ import re
 from pydantic_core import PydanticCustomError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from shelfmark.service.limits.headers import RequestHeaders
+
 PREFIX = "prefix"  # key of the ASGI state
 HOST = re.compile(r"^https?://[^/]*", re.IGNORECASE)
 FORWARDED = b"x-forwarded-prefix"
@@ -35,9 +37,11 @@ def normalize_prefix(path: str) -> str:
     return "".join(f"/{segment}" for segment in segments)
 
 
-def forwarded_prefix(headers: list[tuple[bytes, bytes]]) -> str:
+def forwarded_prefix(headers: RequestHeaders) -> str:
     """Return the path that the proxies name, the outermost first, or nothing if it is not plain."""
-    values = [value.decode("latin-1") for name, value in headers if name == FORWARDED]
+    if FORWARDED not in headers:
+        return ""
+    values = [value.decode("latin-1") for value in headers.all(FORWARDED)]
     parts = [part.strip(" \t") for part in ",".join(values).split(",")]
     if not all(part.startswith("/") for part in parts) or any("//" in part for part in parts):
         return ""
@@ -64,14 +68,15 @@ class ProxyPrefix:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, or the start and the end of the service."""
         if scope["type"] == "http":
-            prefix = self._root_path or forwarded_prefix(scope["headers"])
-            scope.setdefault("state", {})[PREFIX] = prefix
-            scope = {**scope, "path": self._own_path(scope["path"])}
+            headers = RequestHeaders.of(scope)
+            scope["state"][PREFIX] = self._root_path or forwarded_prefix(headers)
+            scope["path"] = self._own_path(scope["path"])
         await self._app(scope, receive, send)
 
     def _own_path(self, path: str) -> str:
         # A client that takes the service for a proxy names the host too (RFC 9112, 3.2.2).
-        path = HOST.sub("", path, count=1) or "/"
+        if not path.startswith("/"):
+            path = HOST.sub("", path, count=1) or "/"
         root = self._root_path
         if root and (path == root or path.startswith(f"{root}/")):
             return path[len(root) :] or "/"

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from shelfmark.service.auth import ADMIN_KEY, document_key
-from shelfmark.service.limits.json_input import bounded_route
+from shelfmark.service.direct_route import direct_route
 from shelfmark.service.messages import LoadRequest
 from shelfmark.service.model_slot import LoadError
 from shelfmark.service.prediction_service import PredictionService
@@ -37,7 +37,7 @@ PROBLEMS = document_problems(
 
 def create_router(service: PredictionService) -> APIRouter:
     """Return the route that loads a model."""
-    router = APIRouter(route_class=bounded_route(MOST_VALUES))
+    router = APIRouter(route_class=direct_route(MOST_VALUES))
 
     @router.post("/load", responses=PROBLEMS, openapi_extra=document_key(ADMIN_KEY))
     async def load(body: LoadRequest) -> Response:

@@ -10,10 +10,10 @@ from shelfmark.embeddings.artifact import OpenEncoder
 from shelfmark.embeddings.sizes import choose_size
 from shelfmark.errors import ShelfmarkError
 from shelfmark.service.auth import API_KEY, document_key
-from shelfmark.service.http_protocol import CONNECTION, MEMORY, LimitedConnection
-from shelfmark.service.limits.json_input import bounded_route
+from shelfmark.service.direct_route import direct_route
 from shelfmark.service.messages import InvalidFieldError
 from shelfmark.service.prediction_service import PredictionService
+from shelfmark.service.protocol.connection import CONNECTION, MEMORY, LimitedConnection
 from shelfmark.service.responses import BODY_PROBLEMS, document_problems
 from shelfmark.service.search.answering import embed_answerer, list_json
 from shelfmark.service.search.embed_messages import (
@@ -37,7 +37,7 @@ PROBLEMS = document_problems(
 def create_router(service: PredictionService) -> APIRouter:
     """Return the route that encodes texts."""
     most_values = VALUES_OF_A_PAPER * (service.settings.max_searches + 1)
-    router = APIRouter(route_class=bounded_route(most_values))
+    router = APIRouter(route_class=direct_route(most_values))
 
     @router.post(
         "/embed",

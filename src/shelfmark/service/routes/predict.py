@@ -9,10 +9,10 @@ from starlette.responses import Response
 from shelfmark.models.answers import Answer, PaperQuery
 from shelfmark.service.auth import API_KEY, document_key
 from shelfmark.service.batching import EncodedAnswer
-from shelfmark.service.http_protocol import CONNECTION, MEMORY, LimitedConnection
-from shelfmark.service.limits.json_input import bounded_route
+from shelfmark.service.direct_route import direct_route
 from shelfmark.service.messages import VALUES_OF_A_PAPER, Answers, InvalidFieldError, PredictRequest
 from shelfmark.service.prediction_service import PredictionService
+from shelfmark.service.protocol.connection import CONNECTION, MEMORY, LimitedConnection
 from shelfmark.service.responses import BODY_PROBLEMS, document_problems
 
 PROBLEMS = document_problems(
@@ -26,7 +26,7 @@ PROBLEMS = document_problems(
 def create_router(service: PredictionService) -> APIRouter:
     """Return the route that predicts."""
     most_values = VALUES_OF_A_PAPER * (service.settings.max_papers + 1)
-    router = APIRouter(route_class=bounded_route(most_values))
+    router = APIRouter(route_class=direct_route(most_values))
 
     @router.post(
         "/predict",

@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from shelfmark.search.query.search_query import SearchQuery
 from shelfmark.service.auth import API_KEY, document_key
-from shelfmark.service.http_protocol import CONNECTION, MEMORY, LimitedConnection
-from shelfmark.service.limits.json_input import bounded_route
+from shelfmark.service.direct_route import direct_route
 from shelfmark.service.messages import InvalidFieldError
 from shelfmark.service.prediction_service import PredictionService
+from shelfmark.service.protocol.connection import CONNECTION, MEMORY, LimitedConnection
 from shelfmark.service.responses import BODY_PROBLEMS, document_problems
 from shelfmark.service.search.answering import list_json, search_answerer, shelf_predictor
 from shelfmark.service.search.search_answers import SearchAnswer, SearchAnswers
@@ -37,7 +37,7 @@ PROBLEMS = document_problems(
 def create_router(service: PredictionService) -> APIRouter:
     """Return the route that searches."""
     most_values = VALUES_OF_A_SEARCH * (service.settings.max_searches + 1) + VALUES_OF_A_REQUEST
-    router = APIRouter(route_class=bounded_route(most_values))
+    router = APIRouter(route_class=direct_route(most_values))
 
     @router.post(
         "/search",

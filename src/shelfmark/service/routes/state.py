@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from shelfmark.models.artifact import Model
 from shelfmark.service import telemetry
+from shelfmark.service.direct_route import DirectRoute
 from shelfmark.service.model_page import model_page
 from shelfmark.service.prediction_service import PredictionService
 from shelfmark.service.responses import document_problems, json_response
@@ -29,12 +30,10 @@ def create_router(service: PredictionService) -> APIRouter:
     router = APIRouter()
     unreadable = Quiet(UNREADABLE_SECONDS)
 
-    @router.get("/health")
     async def health() -> dict[str, str]:
         """Report that the process is alive."""
         return {"status": "alive"}
 
-    @router.get("/ready")
     async def ready() -> dict[str, Any]:
         """Report that the model is loaded and has made a prediction.
 
@@ -51,6 +50,10 @@ def create_router(service: PredictionService) -> APIRouter:
             return state
         workers = [worker.to_json() for worker in overview.workers]
         return {**state, "wanted": overview.wanted.version, "workers": workers}
+
+    for endpoint in (health, ready):
+        path = f"/{endpoint.__name__}"
+        router.routes.append(DirectRoute(path, endpoint, methods=["GET"]))
 
     @router.get("/model")
     async def model_card(request: Request) -> Response:

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import STARTUP_FAILURE
 
 from shelfmark.core import console
-from shelfmark.service.http_protocol import LimitedH11Protocol
+from shelfmark.service.protocol.http import LimitedHttpProtocol
 from shelfmark.service.settings import Settings
 from shelfmark.service.workers.descriptors import LoopErrors
 from shelfmark.service.workers.failures import describe_error
@@ -76,12 +76,13 @@ def _uvicorn_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="asyncio",  # even where uvloop is installed: the tests run this one
-        http=LimitedH11Protocol,
+        http=LimitedHttpProtocol,
         ws="none",  # no route takes one, and its connections would have no limits
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing reads the address of a client
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
 

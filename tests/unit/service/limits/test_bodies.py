@@ -9,6 +9,7 @@ import pytest
 from starlette.types import Message
 
 from shelfmark.service.limits.bodies import check_framing, read_body
+from shelfmark.service.limits.headers import RequestHeaders
 from shelfmark.service.limits.memory import MemoryBudget
 from shelfmark.service.responses import RefusedError
 
@@ -24,13 +25,13 @@ def test_a_body_with_two_lengths_is_refused(
     headers: list[tuple[bytes, bytes]], version: str
 ) -> None:
     with pytest.raises(RefusedError) as error:
-        check_framing(headers, version)
+        check_framing(RequestHeaders(headers), version)
     assert error.value.response.status_code == 400
 
 
 @pytest.mark.parametrize("headers", [[], [LENGTH], [CODING]])
 def test_a_body_with_one_length_is_accepted(headers: list[tuple[bytes, bytes]]) -> None:
-    check_framing(headers, "1.1")
+    check_framing(RequestHeaders(headers), "1.1")
 
 
 @pytest.mark.parametrize(("limit", "budget"), [(900_000, 8 << 20), (8 << 20, 900_000)])

@@ -1,37 +1,22 @@
-"""The HTTP protocol of a connection: how long a client may take, and what its answers occupy.
+"""The limits of a connection: how long a client may take, and what its answers occupy.
 
-The limits stand before the parser of HTTP and know nothing of it: `LimitedConnection` sees bytes
-come and go, and the request guard tells it when a request starts and ends.
+They stand before the parser of HTTP and know nothing of it: `LimitedConnection` sees bytes come
+and go, and the request guard tells it when a request starts and ends.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import re
-import secrets
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, TypeVar
 
-import h11
-from loguru import logger
-from uvicorn.protocols.http.h11_impl import H11Protocol
-
 from shelfmark.service.limits.memory import MemoryBudget, MemoryShare
-from shelfmark.service.responses import problem_response
 
-LIMITS, CONNECTION, MEMORY = "limits", "connection", "memory"  # keys of the ASGI state
+# Keys of the ASGI state: of the lifespan, and of a request whose body the guard has read.
+LIMITS, CONNECTION, BODY, MEMORY = "limits", "connection", "body", "memory"
 T = TypeVar("T")
 READ_BYTES = 1 << 15  # that asyncio reads of a connection at once; its own default is eight times
-ORIGIN = re.compile(rb"^origin:[ \t]*([\x21-\x7e]+)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
-NO_REQUEST = {
-    400: "This is not a valid request of HTTP/1.1.",
-    431: "The headers of the request are too large.",
-    501: "The service knows no Transfer-Encoding but chunked.",
-}
 
 
 class ClientGoneError(Exception):
@@ -58,13 +43,14 @@ class ConnectionLimits:
 class LimitedConnection(asyncio.Protocol):
     """Closes a connection whose headers or whose answers take too long.
 
-    It stands before the class of any parser of uvicorn's, as in `LimitedH11Protocol`. The state of
+    It stands before the class of any parser of uvicorn's, as in `LimitedHttpProtocol`. The state of
     each request holds the connection.
     """
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     flow: Any  # uvicorn's control of reading and writing
+    cycle: Any  # uvicorn's last request and response
 
     def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], **rest: Any):
         super().__init__(config, server_state, {**app_state, CONNECTION: self}, **rest)  # type: ignore[call-arg]
@@ -87,9 +73,10 @@ class LimitedConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse the data; the timer runs until the headers of a request are complete."""
-        if not self._requests and self._header_timer is None:
-            self._start_header_timer()
         super().data_received(data)
+        between = self.cycle is None or self.cycle.response_complete
+        if between and self._header_timer is None:
+            self._start_header_timer()
 
     def request_started(self) -> None:
         """Stop the timer of the headers, which are complete."""
@@ -149,46 +136,3 @@ class LimitedConnection(asyncio.Protocol):
         if self._answer_timer is not None:
             self._answer_timer.cancel()
             self._answer_timer = None
-
-
-class LimitedH11Protocol(LimitedConnection, H11Protocol):
-    """HTTP/1.1 in Python, with the limits of a connection."""
-
-    def data_received(self, data: bytes) -> None:
-        """Parse the data; what is no request is answered while its headers are at hand."""
-        unparsed, _ = self.conn.trailing_data  # of headers that come in several pieces
-        self._received = unparsed + data
-        super().data_received(data)
-        self._received = b""
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Log nothing: the request is answered, and what uvicorn advises would not help."""
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request by a problem, and close the connection."""
-        error = sys.exception()
-        status = getattr(error, "error_status_hint", 400)
-        origin = self._origin()
-        response = problem_response(status, NO_REQUEST.get(status, NO_REQUEST[400]))
-        request_id = secrets.token_hex(16)
-        logger.info("{} other none {}", request_id, status)
-        headers = [*response.raw_headers, *self._limits.headers(origin),
-                   (b"x-request-id", request_id.encode()), (b"connection", b"close")]  # fmt: skip
-        reason = HTTPStatus(status).phrase.encode()
-        head = h11.Response(status_code=status, headers=headers, reason=reason)
-        # What has been answered before the fault, in a body that goes on, keeps its answer.
-        with contextlib.suppress(h11.LocalProtocolError):
-            for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
-
-    def _origin(self) -> str:
-        """Return the origin of the page that has sent what is no request, empty if it names none.
-
-        The fault may stand in the body of a request whose headers were valid.
-        """
-        in_body = self.cycle is not None and not self.cycle.response_complete
-        pairs = self.cycle.scope["headers"] if in_body else []
-        named = [value for name, value in pairs if name == b"origin"]
-        origins = [*named, *ORIGIN.findall(self._received)]
-        return origins[-1].decode("latin-1") if origins else ""
