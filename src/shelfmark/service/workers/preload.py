@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 # scikit-learn imports them, at half of the time of its own import, and the service uses neither.
 UNUSED = ("pandas", "scipy.stats")
 BLAS_THREADS = "OPENBLAS_NUM_THREADS"  # read when NumPy and SciPy are imported
-TASKS = Path(
-    "/proc/self/task"
-)  # of Linux: the threads of this process, those of libraries among them
+TASKS = Path("/proc/self/task")  # of Linux: all threads of this process, also of libraries
 
 
 @dataclass(frozen=True, eq=False)

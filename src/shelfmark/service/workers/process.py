@@ -25,9 +25,10 @@ from uvicorn.config import STARTUP_FAILURE
 from shelfmark.core import console
 from shelfmark.service.http_protocol import LimitedH11Protocol
 from shelfmark.service.settings import Settings
+from shelfmark.service.workers import preload
 from shelfmark.service.workers.descriptors import LoopErrors
 from shelfmark.service.workers.failures import describe_error
-from shelfmark.service.workers.preload import Preloaded, import_service
+from shelfmark.service.workers.preload import Preloaded
 
 
 def run_worker(
@@ -61,7 +62,7 @@ def run_worker(
 
 def create_worker_app(preloaded: Preloaded | None = None) -> WorkerApp:
     """Return the application of one worker, with its log set up."""
-    import_service()  # takes seconds in a worker that is not forked, in which the link answers
+    preload.import_service()  # takes seconds if this process is no copy; the link answers meanwhile
     from shelfmark.service.app import create_app
 
     configure_logging()

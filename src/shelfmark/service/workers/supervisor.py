@@ -160,8 +160,8 @@ class Supervisor:
         for place in self._places:
             if place.worker is None and place.failures.may_try("start"):
                 try:
-                    others = [worker.connection for worker in self._workers()]
-                    own = [*others, self._wake, self._woken]
+                    connections = [worker.connection for worker in self._workers()]
+                    own: list[Connection | socket.socket] = [*connections, self._wake, self._woken]
                     place.worker = Worker(*self._starter.start(own))
                 except OSError as error:
                     pause = place.failures.add("start", describe_error(error))
