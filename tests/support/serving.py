@@ -20,6 +20,20 @@ from filelock import BaseFileLock, FileLock, Timeout
 from tests.support.moments import PATIENCE, until
 
 RESERVED: list[BaseFileLock] = []  # held until the process ends
+# What is imported before the service starts threads, and then no process can be forked.
+PATCHING = """
+from shelfmark.service.workers import preload
+def import_and_patch(import_service=preload.import_service):
+    import_service()
+    preload.import_service = import_service
+    exec({patch!r}, globals())
+preload.import_service = import_and_patch
+"""
+# Each worker is a new process, as on systems where a process cannot be forked.
+SPAWNED = """
+from shelfmark.service.workers import starting, supervisor
+starting.can_fork = supervisor.can_fork = lambda: False
+"""
 ROBOT = "We train a robot arm for grasping with motion planning."
 
 
@@ -43,16 +57,29 @@ def free_port() -> int:
 
 
 def start(
-    home: Path, port: int, *arguments: str, before: str = "", host: str = "127.0.0.1", **env: str
+    home: Path,
+    port: int,
+    *arguments: str,
+    before: str = "",
+    patch: str = "",
+    host: str = "127.0.0.1",
+    **env: str,
 ) -> subprocess.Popen[bytes]:
     """Start the service as `shelfmark serve` does, in a folder with models; its log is `log_of` it.
 
-    `before` is Python that its process and each of its workers run first.
+    Args:
+        home: the folder.
+        port: to listen on, unless the environment names one.
+        arguments: further ones of `server.serve`.
+        before: Python that the process runs first, and a worker that is no copy of it too.
+        patch: Python that runs once the service is imported, in the supervisor or in such a worker.
+        host: to listen on.
+        env: variables of the environment.
     """
     serve = f"server.serve({host!r}, {', '.join([str(port), *arguments])})"
     script = home / f"serve-{env.get('PORT', port)}.py"
     script.write_text(
-        f"{before}\nif __name__ == '__main__':\n"
+        f"{PATCHING.format(patch=patch) if patch else ''}\n{before}\nif __name__ == '__main__':\n"
         "    from shelfmark.core import console\n    from shelfmark.service import server\n"
         f"    with console.one_line_errors(): {serve}\n"
     )
@@ -68,7 +95,7 @@ def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
     pids = []
     for child in psutil.Process(process.pid).children():
         with contextlib.suppress(psutil.Error):  # it has ended
-            if "spawn_main" in " ".join(child.cmdline()):
+            if "resource_tracker" not in " ".join(child.cmdline()):  # of spawned workers
                 pids.append(child.pid)
     return pids
 

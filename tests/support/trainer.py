@@ -52,9 +52,9 @@ if __name__ == "__main__":
     from shelfmark.cli.main import shelfmark
     from shelfmark.cloud import job  # with what a training imports
     from shelfmark.data import prepare, splits
-    from shelfmark.models import traits
+    from shelfmark.models import languages
 
-    traits._language_identifier()  # unpacks a file of its own
+    languages.language_identifier()  # unpacks a file of its own
     for line in sys.stdin:
         ours, theirs = os.pipe()
         child = os.fork()

@@ -12,19 +12,21 @@ from shelfmark.service.middleware.prefix import ProxyPrefix
 from shelfmark.service.prediction_service import PredictionService
 from shelfmark.service.routes import admin, embed, landscape, page, predict, search, state
 from shelfmark.service.settings import Settings
+from shelfmark.service.workers.preload import Preloaded
 
 API_PATHS = ("/predict", "/search", "/embed")
 NO_ADMIN_KEY = "Loading is disabled: the service has no admin key."
 
 
-def create_app(settings: Settings | None = None) -> ASGIApp:
+def create_app(settings: Settings | None = None, preloaded: Preloaded | None = None) -> ASGIApp:
     """Assemble the service; the model is opened when the service starts.
 
     Args:
         settings: its limits, keys and folders; read from the environment by default.
+        preloaded: a model that is open already, which is served if it is the one to serve.
     """
     settings = settings or Settings()
-    service = PredictionService(settings)
+    service = PredictionService(settings, preloaded)
     keys = {
         **{path: RequiredKey(API_KEY, settings.api_key) for path in API_PATHS},
         "/load": RequiredKey(ADMIN_KEY, settings.admin_key, disabled=NO_ADMIN_KEY),

@@ -20,6 +20,7 @@ from shelfmark.service.workers.failures import (
     describe_error,
     summarize_error,
 )
+from shelfmark.service.workers.preload import Preloaded
 
 POLL_SECONDS = 0.5  # between two reads of the model that the workers share
 WAIT_SECONDS = 0.1  # between two looks at the other workers while a load waits for them
@@ -52,6 +53,7 @@ class ModelSlot:
         telemetry: counts the failed attempts to follow.
         registry: opens the models.
         pid: that names this worker to the others.
+        preloaded: a model that is open already: its memory is shared with the other workers.
     """
 
     def __init__(
@@ -60,10 +62,12 @@ class ModelSlot:
         telemetry: Telemetry,
         registry: Registry | None = None,
         pid: int | None = None,
+        preloaded: Preloaded | None = None,
     ) -> None:
         self._pid = os.getpid() if pid is None else pid
         self._registry = registry or Registry(settings.models)
         self._telemetry = telemetry
+        self._preloaded = preloaded
         self._load_seconds = settings.load_seconds
         self._board = Board(settings.runtime)
         self._wanted = Wanted(settings.model)
@@ -150,7 +154,10 @@ class ModelSlot:
             wanted = await self._read_wanted()
             if wanted.generation == 0:
                 # The alias may have moved when a later worker starts.
-                pin = await asyncio.to_thread(self._registry.pin, wanted.version)
+                if self._preloaded is not None and self._preloaded.name == wanted.version:
+                    pin = self._preloaded.pin
+                else:
+                    pin = await asyncio.to_thread(self._registry.pin, wanted.version)
                 wanted = Wanted(pin.version, 1, pin.digest)
                 await asyncio.to_thread(self._board.write_wanted, wanted)
             return wanted
@@ -161,6 +168,8 @@ class ModelSlot:
         return self._wanted
 
     async def _open(self, wanted: Wanted) -> Model:
+        if self._preloaded is not None and self._preloaded.is_wanted(wanted):
+            return self._preloaded.model
         return await asyncio.to_thread(self._registry.open, wanted.version, wanted.digest)
 
     async def _share(self, version: str, model: Model) -> Wanted:

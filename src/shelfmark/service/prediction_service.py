@@ -25,6 +25,7 @@ from shelfmark.service.search.turns import SearchTurns
 from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import Telemetry
 from shelfmark.service.workers.failures import describe_error
+from shelfmark.service.workers.preload import Preloaded
 
 LOG_METRICS_SECONDS = 1.0  # between two updates of the log's gauges
 CLOSE_SECONDS = 0.25
@@ -35,12 +36,13 @@ class PredictionService:
 
     Args:
         settings: its limits, keys and folders.
+        preloaded: a model that is open already, which is served if it is the one to serve.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, preloaded: Preloaded | None = None) -> None:
         self.settings = settings
         self.telemetry = Telemetry()
-        self.slot = ModelSlot(settings, self.telemetry)
+        self.slot = ModelSlot(settings, self.telemetry, preloaded=preloaded)
         self.batcher = Batcher(lambda: self.slot.model)
         self.index = IndexSlot(settings, self.telemetry)
         self.turns = SearchTurns((os.cpu_count() or 1) // settings.workers)

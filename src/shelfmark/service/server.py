@@ -46,7 +46,7 @@ def serve(host: str, port: int = 0, model: str = "", workers: int = 0, root_path
         ):
             Board(runtime).write_wanted(Wanted(settings.model))
             sockets = listen(host, settings.port)
-            Supervisor(sockets, settings.workers, runtime, settings.shutdown_seconds).run()
+            Supervisor(sockets, settings, runtime).run()
 
 
 @contextlib.contextmanager

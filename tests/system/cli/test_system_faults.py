@@ -35,12 +35,12 @@ from shelfmark.evaluation import promote
 from shelfmark.experiments.benchmarks import drift
 from shelfmark.experiments.robustness import report
 from shelfmark.experiments.sweeps import run as sweeps
-from shelfmark.models import traits
+from shelfmark.models import languages
 from shelfmark.monitoring import detect
 from shelfmark.reports import moderators, write
 from tests.support.unprivileged import drop_privileges
 
-traits._language_identifier()  # unpacks a file of its own
+languages.language_identifier()  # unpacks a file of its own
 load.load_config()  # imports Hydra: where memory is short, an import ends in any error
 
 def run(words, folder, room, memory, full, closed):

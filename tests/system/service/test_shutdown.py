@@ -17,6 +17,7 @@ import pytest
 from tests.support.moments import FOREVER, PATIENCE, until
 from tests.support.serving import (
     ROBOT,
+    SPAWNED,
     free_port,
     log_of,
     start,
@@ -41,45 +42,57 @@ def hang():
     print("hanging", file=sys.stderr, flush=True)
     {loop}
 
-if __name__ == "__mp_main__":  # in the workers
-    {patch}
+{patch}
 """
 PREDICTING = f"""
-    from shelfmark.models.artifact import Model
-    predict = Model.probabilities
-    def probabilities(model, texts):
-        if any("{HANG}" in text for text in texts):
-            hang()
-        return predict(model, texts)
-    Model.probabilities = probabilities
+from shelfmark.models.artifact import Model
+predict = Model.probabilities
+def probabilities(model, texts):
+    if any("{HANG}" in text for text in texts):
+        hang()
+    return predict(model, texts)
+Model.probabilities = probabilities
 """
 OPENING = """
-    from shelfmark.models.registry import Registry
-    opened = Registry.open
-    def open_or_hang(registry, version, *rest):
-        if version == "two":
-            hang()
-        return opened(registry, version, *rest)
-    Registry.open = open_or_hang
+from shelfmark.models.registry import Registry
+opened = Registry.open
+def open_or_hang(registry, version, *rest):
+    if version == "two":
+        hang()
+    return opened(registry, version, *rest)
+Registry.open = open_or_hang
 """
 LOGGING = """
-    from shelfmark.monitoring import prediction_log
-    prediction_log._RotatingFile.append = lambda file, lines: hang()
+from shelfmark.monitoring import prediction_log
+prediction_log._RotatingFile.append = lambda file, lines: hang()
 """
-IMPORTING = "    hang()"
+IMPORTING = "hang()"
+
+
+# A worker that gets SIGTERM before it accepts connections ends without a word.
+ACCEPTING = """
+import sys
+from shelfmark.service.workers.process import WorkerServer
+async def startup_and_say(server, sockets=None, startup=WorkerServer.startup):
+    await startup(server, sockets)
+    print("accepting", file=sys.stderr, flush=True)
+WorkerServer.startup = startup_and_say
+"""
 
 
 class Service:
     """A service whose time for requests in flight is short, and the workers that it had."""
 
-    def __init__(self, house: Path, before: str, workers: int, **env: str) -> None:
+    def __init__(self, house: Path, patch: str, workers: int, before: str, **env: str) -> None:
         self.port = free_port()
         settings = {
             "SHELFMARK_SHUTDOWN_SECONDS": "1",
             "SHELFMARK_ADMIN_KEY": "admin-key-of-tests",
         } | env
         model = settings.pop("model", "one")
-        self.process = start(house, self.port, repr(model), str(workers), before=before, **settings)
+        self.process = start(
+            house, self.port, repr(model), str(workers), before=ACCEPTING + before, patch=patch, **settings
+        )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE)
         self._log = log_of(house, self.port)
         self._count = workers
@@ -87,7 +100,7 @@ class Service:
 
     def wait_until_ready(self) -> None:
         wait_until_ready(self.process, self.client)
-        until(lambda: self.log().count("serving one") == self._count)
+        until(lambda: self.log().count("accepting") == self._count)
         self.watch_workers()
 
     def watch_workers(self) -> None:
@@ -118,8 +131,10 @@ class Service:
 
 
 @contextlib.contextmanager
-def running(house: Path, before: str = "", workers: int = 1, **env: str) -> Iterator[Service]:
-    service = Service(house, before, workers, **env)
+def running(
+    house: Path, patch: str = "", workers: int = 1, before: str = "", **env: str
+) -> Iterator[Service]:
+    service = Service(house, patch, workers, before, **env)
     try:
         yield service
     finally:
@@ -139,7 +154,7 @@ def lines_in(folder: Path) -> int:
 def test_a_prediction_that_does_not_end(
     house: Path, tmp_path: Path, loop: str, status: int, workers: int
 ) -> None:
-    hook = HOOK.format(loop=LOOPS[loop], patch=PREDICTING.strip())
+    hook = HOOK.format(loop=LOOPS[loop], patch=PREDICTING)
     with running(house, hook, workers, SHELFMARK_LOG_FOLDER=str(tmp_path)) as service:
         service.wait_until_ready()
         assert service.client.post("/predict", json={"text": ROBOT}).status_code == 200
@@ -167,7 +182,7 @@ def test_a_prediction_on_the_event_loop_that_does_not_end(house: Path, loop: str
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_model_that_does_not_open(house: Path, loop: str) -> None:
-    hook = HOOK.format(loop=LOOPS[loop], patch=OPENING.strip())
+    hook = HOOK.format(loop=LOOPS[loop], patch=OPENING)
     with running(house, hook) as service:
         service.wait_until_ready()
         with service.hold("/load", {"version": "two"}):
@@ -176,17 +191,20 @@ def test_a_model_that_does_not_open(house: Path, loop: str) -> None:
 
 
 @pytest.mark.parametrize("patch", [OPENING, IMPORTING], ids=["opening its model", "importing"])
-def test_workers_that_are_still_starting(house: Path, patch: str) -> None:
-    hook = HOOK.format(loop=LOOPS["waiting"], patch=patch.strip())
-    with running(house, hook, 2, model="two", SHELFMARK_SHUTDOWN_SECONDS=str(FOREVER)) as service:
-        until(lambda: service.log().count("hanging") == 2)
-        service.watch_workers()
+@pytest.mark.parametrize("before", ["", SPAWNED], ids=["the supervisor", "the workers"])
+def test_a_service_that_is_still_starting(house: Path, patch: str, before: str) -> None:
+    hook = HOOK.format(loop=LOOPS["waiting"], patch=patch)
+    env = {"model": "two", "SHELFMARK_SHUTDOWN_SECONDS": str(FOREVER)}
+    with running(house, hook, 2, before, **env) as service:
+        until(lambda: service.log().count("hanging") == (2 if before else 1))
+        if before:
+            service.watch_workers()
         service.process.send_signal(signal.SIGTERM)
         assert service.wait_until_gone() == 0  # at once: they have nothing to answer
 
 
 def test_a_log_that_takes_no_line(house: Path, tmp_path: Path) -> None:
-    hook = HOOK.format(loop=LOOPS["waiting"], patch=LOGGING.strip())
+    hook = HOOK.format(loop=LOOPS["waiting"], patch=LOGGING)
     with running(house, hook, SHELFMARK_LOG_FOLDER=str(tmp_path)) as service:
         service.wait_until_ready()
         assert service.client.post("/predict", json={"text": ROBOT}).status_code == 200
@@ -225,7 +243,7 @@ def test_idle_connections_unfinished_bodies_and_a_client_that_never_reads(house:
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_at_once(house: Path, second: signal.Signals) -> None:
-    hook = HOOK.format(loop=LOOPS["waiting"], patch=PREDICTING.strip())
+    hook = HOOK.format(loop=LOOPS["waiting"], patch=PREDICTING)
     with running(house, hook, 2, SHELFMARK_SHUTDOWN_SECONDS=str(FOREVER)) as service:
         service.wait_until_ready()
         with service.hold("/predict", {"text": LONG}):
@@ -239,7 +257,7 @@ def test_ctrl_c_in_a_terminal_answers_the_requests_in_flight(house: Path) -> Non
     leads = "import os\nif __name__ == '__main__': os.setpgrp()"
     body = orjson.dumps({"text": ROBOT})
     head = HEAD + b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % len(body)
-    with running(house, leads, 2, SHELFMARK_SHUTDOWN_SECONDS=str(FOREVER)) as service:
+    with running(house, "", 2, leads, SHELFMARK_SHUTDOWN_SECONDS=str(FOREVER)) as service:
         service.wait_until_ready()
         with service.connect() as line:
             line.sendall(head)
@@ -253,16 +271,15 @@ def test_ctrl_c_in_a_terminal_answers_the_requests_in_flight(house: Path) -> Non
 
 def test_the_group_of_processes_may_get_sigterm_as_a_whole(house: Path) -> None:
     leads = "import os\nif __name__ == '__main__': os.setpgrp()"
-    with running(house, leads, 2) as service:
+    with running(house, "", 2, leads) as service:
         service.wait_until_ready()
         os.killpg(service.process.pid, signal.SIGTERM)
         assert service.wait_until_gone() == 0
 
 
 def test_a_worker_with_the_interpreters_lock_is_replaced_by_the_health_check(house: Path) -> None:
-    hook = HOOK.format(loop=LOOPS["matching"], patch=PREDICTING.strip())
-    hook += "    pass\nfrom shelfmark.service.workers import supervisor\n"
-    hook += "supervisor.HEALTH_SECONDS = 3.0\n"
+    hook = HOOK.format(loop=LOOPS["matching"], patch=PREDICTING)
+    hook += "from shelfmark.service.workers import supervisor\nsupervisor.HEALTH_SECONDS = 3.0\n"
     with running(house, hook) as service:
         service.wait_until_ready()
         with service.hold("/predict", {"text": LONG}):

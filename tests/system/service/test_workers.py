@@ -19,6 +19,7 @@ import pytest
 from tests.support.moments import FOREVER, PATIENCE, until
 from tests.support.serving import (
     ROBOT,
+    SPAWNED,
     free_port,
     log_of,
     start,
@@ -35,20 +36,19 @@ ADMIN = {"X-Admin-Key": "admin-key-of-tests"}
 HOOK = """
 import os, time
 from pathlib import Path
-if __name__ == "__mp_main__":  # in the workers
-    from shelfmark.models.registry import Registry
-    opened = Registry.open
-    def open_or_fail(registry, version, *rest):
-        mine = {name: Path(name, str(os.getpid())) for name in ("fail", "wait")}
-        if version == "two" and mine["fail"].exists():
-            raise MemoryError
-        while version == "two" and mine["wait"].exists():
-            mine["wait"].write_text("waiting")
-            time.sleep(0.01)
-        return opened(registry, version, *rest)
-    Registry.open = open_or_fail
-    from shelfmark.service.workers import failures
-    failures.Failures.__init__.__defaults__ = (0.1, 0.1)
+from shelfmark.models.registry import Registry
+from shelfmark.service.workers import failures
+opened = Registry.open
+def open_or_fail(registry, version, *rest):
+    mine = {name: Path(name, str(os.getpid())) for name in ("fail", "wait")}
+    if version == "two" and mine["fail"].exists():
+        raise MemoryError
+    while version == "two" and mine["wait"].exists():
+        mine["wait"].write_text("waiting")
+        time.sleep(0.01)
+    return opened(registry, version, *rest)
+Registry.open = open_or_fail
+failures.Failures.__init__.__defaults__ = (0.1, 0.1)
 """
 
 
@@ -110,9 +110,10 @@ class Trio:
 @pytest.fixture(scope="module")
 def module_trio(house: Path) -> Iterator[Trio]:
     port = free_port()
-    env = {"SHELFMARK_ADMIN_KEY": "admin-key-of-tests", "SHELFMARK_LOAD_SECONDS": "4",
+    (house / "temporary").mkdir()
+    env = {"TMPDIR": str(house / "temporary"), "SHELFMARK_ADMIN_KEY": "admin-key-of-tests", "SHELFMARK_LOAD_SECONDS": "4",
            "SHELFMARK_REQUEST_SECONDS": str(FOREVER)}  # fmt: skip
-    process = start(house, port, "'one'", str(WORKERS), before=HOOK, **env)
+    process = start(house, port, "'one'", str(WORKERS), patch=HOOK, **env)
     trio = Trio(house, process, f"http://127.0.0.1:{port}", log_of(house, port))
     try:
         wait_until_ready(process, trio.client)
@@ -259,24 +260,27 @@ def test_counters_survive_the_workers_that_counted(trio: Trio) -> None:
         until(lambda: pid not in trio.pids() and len(trio.pids()) == WORKERS)  # noqa: B023
     trio.wait_until_all_serve("one")
     assert counted() == before + 12
-    runtime = Path(psutil.Process(trio.pids()[0]).environ()["SHELFMARK_RUNTIME"])
+    (runtime,) = (trio.house / "temporary").glob("shelfmark-*")
     left = {path.name for path in runtime.iterdir()}
     assert not [name for name in left for pid in victims if str(pid) in name]
 
 
 def test_a_service_that_cannot_start_one_worker_goes_on_with_the_others(trio: Trio) -> None:
+    trio.wait_until_all_serve("two")  # which, unlike the first model, each worker opens itself
     models = trio.house / "models"
-    hidden = (models / "one").rename(trio.house / "hidden")
+    hidden = (models / "two").rename(trio.house / "hidden")
     try:
         os.kill(trio.pids()[0], signal.SIGKILL)
         until(lambda: "failed to start: no model in" in trio.log())
         assert trio.client.post("/predict", json={"text": ROBOT}).status_code == 200
     finally:
-        hidden.rename(models / "one")
-    trio.wait_until_all_serve("one")
+        hidden.rename(models / "two")
+    trio.wait_until_all_serve("two")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("workers", "before"), [("1", ""), ("2", ""), ("2", SPAWNED)], ids=["one", "two", "spawned"]
+)
 @pytest.mark.parametrize(
     ("error", "line"),
     [
@@ -286,15 +290,14 @@ def test_a_service_that_cannot_start_one_worker_goes_on_with_the_others(trio: Tr
     ],
 )
 def test_a_start_that_fails_with_any_error_is_one_line(
-    house: Path, error: str, line: str, workers: str
+    house: Path, error: str, line: str, workers: str, before: str
 ) -> None:
     hook = f"""
-if __name__ == "__mp_main__":  # in the workers
-    from shelfmark.models.registry import Registry
-    def fail(*arguments):
-        raise {error}
-    Registry.open = fail
+from shelfmark.models.registry import Registry
+def fail(*arguments):
+    raise {error}
+Registry.open = fail
 """
-    process = start(house, port := free_port(), "'one'", workers, before=hook)
+    process = start(house, port := free_port(), "'one'", workers, before=before, patch=hook)
     assert process.wait(PATIENCE) == 1
-    assert log_of(house, port).read_text().splitlines() == [line]
+    assert log_of(house, port).read_text().splitlines()[-1:] == [line]

@@ -96,9 +96,9 @@ def test_the_table_of_languages_is_opened_on_first_use() -> None:
 def test_no_room_to_unpack_the_table_is_one_line() -> None:
     code = (
         "import resource\nfrom shelfmark.core import console\n"
-        "from shelfmark.models import traits\n"
+        "from shelfmark.models import languages\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "with console.one_line_errors(): traits._language_identifier()"
+        "with console.one_line_errors(): languages.language_identifier()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -7,10 +7,9 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xgboost
 from loguru import logger
 
 from shelfmark.config.schema import BoostedConfig
@@ -21,14 +20,17 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted.booster_file.opening import read_booster
 from shelfmark.models.protocol import RoundCallback
 
+if TYPE_CHECKING:  # imported where trees grow: a prediction needs none of it
+    import xgboost
+
 KEPT_EVERY = 25  # rounds
 STAGE = "trees"
 WHERE = re.compile(r"^\[.*?\] (?:\S+:\d+: )?")  # of its source XGBoost puts before an error
 LOSS = re.compile(r"(train|validation)-[\w@-]+:([\d.e+-]+|nan|inf)")
 
 Rows = tuple[Any, Any]  # features of shape (rows, columns), and a target for each row
-Slope = Callable[[Any, xgboost.DMatrix], tuple[Any, Any]]
-Loss = Callable[[Any, xgboost.DMatrix], tuple[str, float]]
+Slope = Callable[[Any, "xgboost.DMatrix"], tuple[Any, Any]]
+Loss = Callable[[Any, "xgboost.DMatrix"], tuple[str, float]]
 CheckTrees = Callable[[bytes | bytearray], None]
 
 
@@ -87,6 +89,8 @@ class BoostingRun:
 
     def matrices(self, train: Rows, validation: Rows) -> tuple[xgboost.DMatrix, xgboost.DMatrix]:
         """Return the training and the validation matrix of XGBoost."""
+        import xgboost
+
         bins = {"max_bin": self.config.max_bin, "nthread": thread_count(self.config)}
         known = xgboost.QuantileDMatrix(train[0], train[1], **bins)
         return known, xgboost.QuantileDMatrix(*validation, **bins, ref=known)
@@ -172,6 +176,8 @@ def xgboost_errors() -> Iterator[None]:
     Raises:
         ShelfmarkError: XGBoost refuses a parameter or the data.
     """
+    import xgboost
+
     try:
         yield
     except (ValueError, xgboost.core.XGBoostError) as error:
@@ -195,6 +201,8 @@ def grow(
     Raises:
         ShelfmarkError: XGBoost refuses a parameter.
     """
+    import xgboost
+
     check = trees_check(objective, train)
     trees, history = run.resume(check)
     config = run.config

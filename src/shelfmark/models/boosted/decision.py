@@ -11,8 +11,6 @@ import scipy.sparse as sp
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 from shelfmark.core import checks
 from shelfmark.core.arrays import Array, Doubles, Floats, Indicator, Ints
@@ -123,6 +121,8 @@ class CrossLists(Structured, BaseEstimator):  # type: ignore[misc]
 
         Of more than `MOST_FITTED` papers, as many are read at equal distances.
         """
+        from sklearn.linear_model import LogisticRegression  # a prediction does not need it
+
         some = slice(None, None, max(1, -(-len(probabilities) // MOST_FITTED)))
         features, probabilities, membership = features[some], probabilities[some], membership[some]
         asked = self.may_suggest(probabilities.argmax(axis=1))
@@ -218,6 +218,8 @@ def _rising_knots(given: Floats, came_true: Indicator) -> Floats:
     It is fitted on the means of groups of neighbours, for a few lucky suggestions at an end would
     make the shares there 0 or 1.
     """
+    from sklearn.isotonic import IsotonicRegression  # a prediction does not need it
+
     order = np.argsort(given.ravel(), kind="stable")
     groups = min(GROUPS, len(order) // GROUPED)
     if groups < FEWEST_GROUPS:  # too few to tell more than the regression

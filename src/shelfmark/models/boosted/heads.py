@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 import scipy.sparse as sp
-import xgboost
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator
 
@@ -31,8 +30,11 @@ from shelfmark.models.boosted.quantized import multiply_alike
 from shelfmark.models.boosted.scorers import CLASS_COUNT
 from shelfmark.models.boosted.softmax import log_softmax_rows, log_sum_exp_rows
 
+if TYPE_CHECKING:
+    import xgboost
+
 # Grows trees for an objective on rows to train on, until validation stops improving.
-Grow = Callable[[Objective, Rows, Rows], xgboost.Booster]
+Grow = Callable[[Objective, Rows, Rows], "xgboost.Booster"]
 
 BOOSTER = "booster.ubj"
 MOST_SCORERS = 3  # of a stack

@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
-from sklearn.svm import LinearSVC
 
 from shelfmark.core import checks
 from shelfmark.core.arrays import Doubles, Floats, Indicator, SparseRow
@@ -181,6 +180,8 @@ class Svm(LinearScorer):
         self, rows: TrainingRows, chosen: Mask | None = None, states: Checkpoint | None = None
     ) -> Self:
         """Fit one SVM per column; a column of one value gets a constant score."""
+        from sklearn.svm import LinearSVC  # a prediction does not need it
+
         block = gather_rows(rows, chosen)
         indicator = rows.labels.indicator(block.papers)
         # Once, or scikit-learn copies all values for each column.

@@ -25,17 +25,22 @@ from uvicorn.config import STARTUP_FAILURE
 from shelfmark.core import console
 from shelfmark.service.protocol.http import LimitedHttpProtocol
 from shelfmark.service.settings import Settings
+from shelfmark.service.workers import preload
 from shelfmark.service.workers.descriptors import LoopErrors
 from shelfmark.service.workers.failures import describe_error
+from shelfmark.service.workers.preload import Preloaded
 
 
-def run_worker(sockets: list[socket], connection: Connection, margin: float) -> None:
+def run_worker(
+    sockets: list[socket], connection: Connection, margin: float, preloaded: Preloaded | None = None
+) -> None:
     """Answer requests until the supervisor sends SIGTERM or ends.
 
     Args:
         sockets: to accept connections on.
         connection: to the supervisor.
         margin: seconds after the time for requests in flight in which to end.
+        preloaded: the model that the supervisor has opened before it forked this process.
     """
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # nothing has begun yet
     link = SupervisorLink(connection)
@@ -44,7 +49,7 @@ def run_worker(sockets: list[socket], connection: Connection, margin: float) -> 
         link.start(settings.shutdown_seconds + margin)
         # The supervisor removes what is left there by a worker that was killed.
         tempfile.tempdir = str(settings.runtime)
-        app = create_worker_app()
+        app = create_worker_app(preloaded)
         server = WorkerServer(_uvicorn_config(app, settings), link)
         server.run(sockets)
     except SystemExit:  # the server has logged nothing: the supervisor reports the reason
@@ -55,12 +60,13 @@ def run_worker(sockets: list[socket], connection: Connection, margin: float) -> 
         sys.exit(STARTUP_FAILURE)
 
 
-def create_worker_app() -> WorkerApp:
+def create_worker_app(preloaded: Preloaded | None = None) -> WorkerApp:
     """Return the application of one worker, with its log set up."""
-    from shelfmark.service.app import create_app  # takes seconds, in which the link answers
+    preload.import_service()  # takes seconds if this process is no copy; the link answers meanwhile
+    from shelfmark.service.app import create_app
 
     configure_logging()
-    return WorkerApp(create_app())
+    return WorkerApp(create_app(preloaded=preloaded))
 
 
 LATE_SECONDS = 0.2  # between looks for connections that came while the server was stopping

@@ -1,67 +1,51 @@
 """The process that starts the workers, replaces those that die, and ends all of them in time.
 
-It answers no request and opens no model, so that nothing holds it up: whatever a worker is doing,
-it is killed when its time has ended.
+It opens the model before there is a worker, and answers no request, so that nothing holds it up:
+whatever a worker is doing, it is killed when its time has ended.
 """
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from multiprocessing import connection
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from loguru import logger
 
 from shelfmark.errors import ShelfmarkError
+from shelfmark.service.settings import Settings
 from shelfmark.service.workers.board import Board
 from shelfmark.service.workers.failures import Failures, Quiet, describe_error
 from shelfmark.service.workers.listening import describe_sockets
+from shelfmark.service.workers.preload import can_fork, preload
+from shelfmark.service.workers.starting import SIGNALS, Starter
 
 MARGIN_SECONDS = 1.5  # after the time for requests in flight, for a worker to close and to end
 HEALTH_SECONDS = 60.0  # without an answer to a health check, after which a worker is killed
 PING_SECONDS = 0.5  # between two health checks
 STEADY_SECONDS = 5.0  # a worker that has served so long is replaced without a pause
 LONGEST_PAUSE = 30.0  # seconds between two starts of a worker that does not last
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP")
-           if hasattr(signal, name)]  # fmt: skip
-SPAWN = multiprocessing.get_context("spawn")
-
-
-def _run_worker(sockets: list[socket.socket], connection: connection.Connection) -> None:
-    # The supervisor does not load the web framework: it starts sooner, in half the memory.
-    from shelfmark.service.workers.process import run_worker
-
-    run_worker(sockets, connection, MARGIN_SECONDS)
 
 
 class Worker:
     """A worker, as the supervisor sees it.
 
     Args:
-        sockets: that it accepts connections on.
-
-    Raises:
-        OSError: the system has no process or descriptor for it.
+        process: that has been started.
+        connection: to it.
     """
 
-    def __init__(self, sockets: list[socket.socket]) -> None:
-        self.connection, theirs = SPAWN.Pipe()
-        self.process = SPAWN.Process(target=_run_worker, args=(sockets, theirs), daemon=True)
-        try:
-            with _keep_interrupts():
-                self.process.start()
-        except OSError:
-            self.connection.close()
-            raise
-        finally:
-            theirs.close()
+    def __init__(self, process: BaseProcess, connection: Connection) -> None:
+        self.process, self.connection = process, connection
         self.pid = self.process.pid or 0
         self.ready_at: float | None = None
         self.failure = ""  # why it did not start
@@ -112,22 +96,22 @@ class Supervisor:
 
     Args:
         sockets: that the workers accept connections on.
-        count: the number of workers.
+        settings: the number of workers, the model that they start with, and the time for requests
+            in flight after the first signal.
         runtime: the folder that the workers share.
-        shutdown_seconds: time for requests in flight after the first signal.
     """
 
-    def __init__(
-        self, sockets: list[socket.socket], count: int, runtime: Path, shutdown_seconds: float
-    ) -> None:
+    def __init__(self, sockets: list[socket.socket], settings: Settings, runtime: Path) -> None:
         self._sockets = sockets
-        self._places = [Place() for _ in range(count)]
+        self._places = [Place() for _ in range(settings.workers)]
         self._runtime = runtime
-        self._limit = shutdown_seconds + MARGIN_SECONDS
+        self._settings = settings
+        self._limit = settings.shutdown_seconds + MARGIN_SECONDS
         self._dead: list[int] = []  # whose files are still there
         self._uncleared = Quiet(60)
         self._served = False  # whether any worker has been ready
         self._stopped_at: float | None = None
+        self._may_exit = False  # at once, at the first signal
         self._wake, self._woken = socket.socketpair()
 
     def run(self) -> None:
@@ -144,6 +128,7 @@ class Supervisor:
             self._close([*self._sockets, self._wake, self._woken])
 
     def _supervise(self) -> None:
+        self._starter = self._prepare()
         try:
             while self._stopped_at is None:
                 self._start_missing()
@@ -153,6 +138,21 @@ class Supervisor:
         finally:
             self._kill(self._workers())
 
+    def _prepare(self) -> Starter:
+        """Open the model, if the workers can share it.
+
+        Raises:
+            ShelfmarkError: it does not open.
+            SystemExit: a signal came.
+        """
+        self._may_exit = True  # there is nothing to answer yet
+        preloaded = preload(self._settings) if can_fork() else None
+        self._may_exit = False
+        if sys.platform == "linux" and not can_fork():
+            logger.warning("each worker opens the model itself, which takes more time and memory: "
+                           "this process has several threads")  # fmt: skip
+        return Starter(self._sockets, MARGIN_SECONDS, preloaded)
+
     def _workers(self) -> list[Worker]:
         return [place.worker for place in self._places if place.worker is not None]
 
@@ -160,7 +160,9 @@ class Supervisor:
         for place in self._places:
             if place.worker is None and place.failures.may_try("start"):
                 try:
-                    place.worker = Worker(self._sockets)
+                    connections = [worker.connection for worker in self._workers()]
+                    own: list[Connection | socket.socket] = [*connections, self._wake, self._woken]
+                    place.worker = Worker(*self._starter.start(own))
                 except OSError as error:
                     pause = place.failures.add("start", describe_error(error))
                     logger.error("no worker can start, trying again in {:.0f} s: {}",
@@ -270,21 +272,10 @@ class Supervisor:
         """Stop; at a second signal, at once.
 
         Raises:
-            SystemExit: at a second signal.
+            SystemExit: at a second signal, and while there is no worker.
         """
         if self._stopped_at is not None:
             raise SystemExit(1)
         self._stopped_at = time.monotonic()
-
-
-@contextlib.contextmanager
-def _keep_interrupts() -> Iterator[None]:
-    """Start a process that Ctrl-C does not reach; one that comes meanwhile waits for the end."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if self._may_exit:
+            raise SystemExit(0)

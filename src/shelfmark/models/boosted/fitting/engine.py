@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import xgboost
 from threadpoolctl import threadpool_limits
 
 from shelfmark.config.schema import EngineConfig
@@ -23,7 +22,9 @@ from shelfmark.tfidf.corpus.fields import CorpusPart, Field
 from shelfmark.tfidf.corpus.learn import BUDGET, PART_BYTES, learn_vocabulary
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 
-if TYPE_CHECKING:  # the service runs without pyarrow
+if TYPE_CHECKING:  # the service runs without pyarrow and XGBoost
+    import xgboost
+
     from shelfmark.data.splits import PaperGroups
     from shelfmark.models.boosted.features import FastFeatureUnion
 
