@@ -20,6 +20,7 @@ import orjson
 from shelfmark.models.answers import Answer, PaperQuery, answer_queries
 from shelfmark.models.artifact import Model
 from shelfmark.monitoring.log_line import AnswerSummary
+from shelfmark.service.limits import cost
 from shelfmark.service.limits.cost import query_cost
 from shelfmark.service.limits.fair_queue import FairQueue
 from shelfmark.service.limits.memory import MemoryShare
@@ -156,7 +157,7 @@ class Batcher:
 
 
 def _is_small(batch: list[Slice]) -> bool:
-    left: float = LOOP_COST
+    left: float = LOOP_COST - cost.SLICE
     for _, queries in batch:
         for query in queries:
             left -= query_cost(query)

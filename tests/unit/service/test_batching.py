@@ -13,6 +13,7 @@ from shelfmark.models.answers import Answer, PaperQuery, answer_queries
 from shelfmark.models.artifact import Model
 from shelfmark.service import batching
 from shelfmark.service.batching import BatchAnswer, Batcher
+from shelfmark.service.limits import cost
 from shelfmark.service.limits.memory import MemoryBudget
 from tests.support.moments import PATIENCE
 from tests.support.serving import ROBOT
@@ -33,6 +34,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         return answer_queries(model, queries)
 
     monkeypatch.setattr(batching, "answer_queries", record)
+    monkeypatch.setattr(cost, "SLICE", 0)  # as of a model that answers at once
     return made
 
 
