@@ -203,7 +203,7 @@ def read_bag(texts: Sequence[str], vocabulary: Array) -> Bag:
     columns = np.empty((len(kinds), A_ROW), np.int32)
     columns[:, 0] = tokens.columns
     columns[:, 1] = _pairs(tokens)
-    columns[:, 2] = HASHED + _patterns(owners, kinds)
+    columns[:, 2] = HASHED + _patterns(owners, kinds, len(texts))
     columns[begins, 0] = FIRST_LENGTH + np.minimum(np.log2(sizes), LENGTHS - 1).astype(np.int64)
     columns[begins, 1] = FIRST_ITEMS + _longest_list(owners, kinds, len(texts))
     values = np.empty((len(kinds), A_ROW), np.float32)
@@ -247,10 +247,10 @@ def _pairs(tokens: Tokens) -> Ints:
     return ((tokens.hashes * _MIX[1] + after) * _MIX[0] >> _TOP).astype(np.int64)
 
 
-def _patterns(owners: Ints, kinds: Array) -> Ints:
+def _patterns(owners: Ints, kinds: Array, texts: int) -> Ints:
     """Return the pattern that begins at each row; beyond the end of its text, kinds are 0."""
     places = np.arange(len(kinds)) + (PATTERN - 1) * owners  # with room behind each text
-    padded = np.zeros(places[-1] + PATTERN, np.int64)
+    padded = np.zeros(len(kinds) + (PATTERN - 1) * texts, np.int64)
     padded[places] = kinds
     codes = padded[places]
     for ahead in range(1, PATTERN):

@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from shelfmark.core.arrays import Array, Floats, SparseRow
 from shelfmark.models.boosted import quantized
-from shelfmark.models.boosted.quantized import add_parts, multiply_alike, quantize_rows
+from shelfmark.models.boosted.quantized import (
+    multiply,
+    multiply_alike,
+    quantize_rows,
+    sum_rows,
+    weigh_rows,
+)
 
 
 def test_rows_of_eight_bits_are_right_to_half_a_scale() -> None:
@@ -21,18 +28,28 @@ def test_rows_of_eight_bits_are_right_to_half_a_scale() -> None:
 
 
 @pytest.mark.parametrize("few", [0, 1 << 30])
+@pytest.mark.parametrize("parts", [1, 3])
 @pytest.mark.parametrize("papers", [0, 1, 700])
 def test_products_are_those_of_the_whole_table(
-    papers: int, few: int, monkeypatch: pytest.MonkeyPatch
+    papers: int, parts: int, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quantized, "FEW", few)
     rng = np.random.default_rng(1)
-    table = rng.normal(size=(40, 3)).astype(np.float32)
+    table, scales = int8_table(rng, 40, 4, parts)
     features = sp.random(papers, 40, 0.1, "csr", np.float32, rng)
-    blocks = list(quantized.multiply(features, table.__getitem__, 40))
+    blocks = list(multiply(features, table, scales))
     assert [len(block) for block in blocks] == {0: [], 1: [1], 700: [512, 188]}[papers]
     if blocks:
-        np.testing.assert_allclose(np.vstack(blocks), features @ table, atol=1e-5)
+        wanted = features @ (table * np.repeat(scales, 4, axis=1))
+        np.testing.assert_allclose(np.vstack(blocks), wanted, rtol=1e-5, atol=1e-4)
+
+
+def int8_table(
+    rng: np.random.Generator, terms: int, columns: int, parts: int
+) -> tuple[Array, Floats]:
+    """Return a table with so many columns in each part, and its scales."""
+    table = rng.integers(-127, 128, (terms, parts * columns)).astype(np.int8)
+    return table, rng.uniform(size=(terms, parts)).astype(np.float32)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (128, 5), (256, 149), (147, 20), (64, 1), (257, 300)])
@@ -59,13 +76,26 @@ def test_a_product_without_rows_has_none() -> None:
     assert multiply_alike(np.zeros((0, 7), np.float32), table).shape == (0, 3)
 
 
-@pytest.mark.parametrize("columns", [1, 2, 3, 16, 149, 512])
+@pytest.mark.parametrize("parts", [0, 1, 3])
+@pytest.mark.parametrize("columns", [1, 2, 3, 5, 16, 128, 149, 512])
 @pytest.mark.parametrize("terms", [0, 1, 2, 9, 140, 1500])
-def test_parts_are_added_in_the_order_of_a_sparse_product(terms: int, columns: int) -> None:
+def test_rows_are_added_in_the_order_of_a_sparse_product(
+    terms: int, columns: int, parts: int
+) -> None:
     rng = np.random.default_rng(terms)
-    table = rng.normal(size=(terms, columns)).astype(np.float32)
-    values = rng.uniform(size=terms).astype(np.float32)
-    row = sp.csr_matrix((values, np.arange(terms), [0, terms]), (1, terms))
-    total = add_parts(values[:, None] * table)
-    assert (total.dtype, total.shape) == (np.float32, (columns,))
-    assert total.tobytes() == (row @ table).tobytes()
+    table, scales = int8_table(rng, 2000, columns, max(parts, 1))
+    own = np.sort(rng.choice(2000, terms, replace=False))
+    row = SparseRow(own, rng.uniform(size=terms).astype(np.float32))
+    matrix = sp.csr_matrix((row.values, own, [0, terms]), (1, 2000))
+    if parts:
+        total = sum_rows(row, table, scales)
+        [whole] = multiply(matrix, table, scales)
+        added = weigh_rows(row, table, scales)
+    else:
+        floats = table.astype(np.float32)
+        total, whole = sum_rows(row, floats, None), matrix @ floats
+        added = weigh_rows(row, floats, None)
+    assert (total.dtype, total.shape) == (np.float32, (table.shape[1],))
+    assert total.tobytes() == whole.tobytes()
+    assert added.shape == (terms, table.shape[1])
+    np.testing.assert_allclose(added.sum(axis=0), total, rtol=1e-3, atol=1e-2)
