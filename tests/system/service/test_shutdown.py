@@ -255,7 +255,8 @@ def test_a_second_signal_ends_at_once(house: Path, second: signal.Signals) -> No
         service.wait_until_ready()
         with service.hold("/predict", {"text": LONG}):
             service.process.send_signal(signal.SIGTERM)
-            until(lambda: service.log().count("Shutting down") == 2)
+            # The other worker may not have started yet, and then ends without a word.
+            until(lambda: "Shutting down" in service.log())
             service.process.send_signal(second)
             assert service.wait_until_gone() == 1
 
@@ -270,7 +271,8 @@ def test_ctrl_c_in_a_terminal_answers_the_requests_in_flight(house: Path) -> Non
             line.sendall(head)
             assert line.recv(100).startswith(b"HTTP/1.1 100 ")
             os.killpg(service.process.pid, signal.SIGINT)  # as the terminal sends it
-            until(lambda: service.log().count("Shutting down") == 2)
+            # The other worker may not have started yet, and then ends without a word.
+            until(lambda: "Shutting down" in service.log())
             line.sendall(body)
             assert line.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
         assert service.wait_until_gone() == 0
