@@ -90,7 +90,13 @@ class Service:
         } | env
         model = settings.pop("model", "one")
         self.process = start(
-            house, self.port, repr(model), str(workers), before=ACCEPTING + before, patch=patch, **settings
+            house,
+            self.port,
+            repr(model),
+            str(workers),
+            before=ACCEPTING + before,
+            patch=patch,
+            **settings,
         )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE)
         self._log = log_of(house, self.port)

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from shelfmark.artifacts.aliases import Pin
 from shelfmark.core import environment, storage
-from shelfmark.core.imports import defer_imports
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import languages
 from shelfmark.service.settings import Settings
 from shelfmark.service.workers.board import Wanted
 from shelfmark.service.workers.failures import describe_error
+from shelfmark.service.workers.imports import defer_imports
 
 if TYPE_CHECKING:
     from shelfmark.models.artifact import Model
@@ -89,7 +89,7 @@ def import_service() -> None:
     """Import the application, without what it does not use."""
     with defer_imports(*UNUSED):
         import shelfmark.models.boosted.family
-        import shelfmark.service.app  # noqa: F401
+        import shelfmark.service.workers.process  # noqa: F401
 
 
 def _open(settings: Settings) -> Preloaded:
