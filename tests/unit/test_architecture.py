@@ -14,7 +14,10 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "shelfmark"
 MODULES = sorted(SOURCE.rglob("*.py"))
 TRAINING_ONLY = {"hydra", "omegaconf", "matplotlib", "invoke", "wandb", "dvc", "google", "dask"}
-SERVE = "from shelfmark.service.workers import process; process.create_worker_app()"
+SERVE = (
+    "from shelfmark.service.workers import preload; preload.import_service()\n"
+    "from shelfmark.service.workers import process; process.create_worker_app()"
+)
 
 
 def loaded_by(code: str) -> set[str]:
@@ -29,7 +32,7 @@ def loaded_by(code: str) -> set[str]:
 @pytest.mark.parametrize(
     ("code", "loaded", "not_loaded"),
     [
-        (SERVE, "fastapi", TRAINING_ONLY | {"evidently"}),
+        (SERVE, "fastapi", TRAINING_ONLY | {"evidently", "pandas", "pyarrow", "xgboost"}),
         ("import shelfmark.models.predict", "shelfmark", {"sklearn", "xgboost", "scipy", "pandas"}),
         (
             "import shelfmark.cloud.job",

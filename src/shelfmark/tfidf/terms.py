@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -118,7 +118,7 @@ def _ascend(text: bytes) -> bool:
         lines = text[begin:end].split(b"\n")
         if last is not None:
             lines.insert(0, last)
-        if not all(operator.lt(a, b) for a, b in pairwise(lines)):
+        if not all(map(operator.lt, lines, islice(lines, 1, None))):
             return False
         begin, last = end + 1, lines[-1]
     return True

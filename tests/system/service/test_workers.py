@@ -111,8 +111,9 @@ class Trio:
 def module_trio(house: Path) -> Iterator[Trio]:
     port = free_port()
     (house / "temporary").mkdir()
-    env = {"TMPDIR": str(house / "temporary"), "SHELFMARK_ADMIN_KEY": "admin-key-of-tests", "SHELFMARK_LOAD_SECONDS": "4",
-           "SHELFMARK_REQUEST_SECONDS": str(FOREVER)}  # fmt: skip
+    env = {"SHELFMARK_ADMIN_KEY": "admin-key-of-tests", "SHELFMARK_LOAD_SECONDS": "4",
+           "SHELFMARK_REQUEST_SECONDS": str(FOREVER),
+           "TMPDIR": str(house / "temporary")}  # fmt: skip
     process = start(house, port, "'one'", str(WORKERS), patch=HOOK, **env)
     trio = Trio(house, process, f"http://127.0.0.1:{port}", log_of(house, port))
     try:

@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from shelfmark.artifacts.aliases import Pin
 from shelfmark.core import environment, storage
-from shelfmark.core.imports import defer_imports
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import languages
 from shelfmark.service.settings import Settings
 from shelfmark.service.workers.board import Wanted
 from shelfmark.service.workers.failures import describe_error
+from shelfmark.service.workers.imports import defer_imports
 
 if TYPE_CHECKING:
     from shelfmark.models.artifact import Model
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # scikit-learn imports them, at half of the time of its own import, and the service uses neither.
 UNUSED = ("pandas", "scipy.stats")
 BLAS_THREADS = "OPENBLAS_NUM_THREADS"  # read when NumPy and SciPy are imported
+LEAVING_SECONDS = 1.0  # for threads that have been joined: the system ends them a moment later
 TASKS = Path("/proc/self/task")  # of Linux: all threads of this process, also of libraries
 
 
@@ -89,7 +91,7 @@ def import_service() -> None:
     """Import the application, without what it does not use."""
     with defer_imports(*UNUSED):
         import shelfmark.models.boosted.family
-        import shelfmark.service.app  # noqa: F401
+        import shelfmark.service.workers.process  # noqa: F401
 
 
 def _open(settings: Settings) -> Preloaded:
@@ -102,7 +104,14 @@ def _open(settings: Settings) -> Preloaded:
 
 def can_fork() -> bool:
     """Whether a forked process is a copy of this one: it is if this one has one thread only."""
-    return sys.platform == "linux" and len([*TASKS.iterdir()]) == 1
+    if sys.platform != "linux":
+        return False
+    deadline = time.monotonic() + LEAVING_SECONDS
+    while len([*TASKS.iterdir()]) > 1:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 def share_cores() -> None:

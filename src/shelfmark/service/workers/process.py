@@ -23,9 +23,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import STARTUP_FAILURE
 
 from shelfmark.core import console
+from shelfmark.service.app import create_app
 from shelfmark.service.protocol.http import LimitedHttpProtocol
 from shelfmark.service.settings import Settings
-from shelfmark.service.workers import preload
 from shelfmark.service.workers.descriptors import LoopErrors
 from shelfmark.service.workers.failures import describe_error
 from shelfmark.service.workers.preload import Preloaded
@@ -62,9 +62,6 @@ def run_worker(
 
 def create_worker_app(preloaded: Preloaded | None = None) -> WorkerApp:
     """Return the application of one worker, with its log set up."""
-    preload.import_service()  # takes seconds if this process is no copy; the link answers meanwhile
-    from shelfmark.service.app import create_app
-
     configure_logging()
     return WorkerApp(create_app(preloaded=preloaded))
 

@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from socket import socket
 from typing import Any
 
+from shelfmark.service.workers import preload
 from shelfmark.service.workers.preload import Preloaded, can_fork, share_cores
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP")
@@ -79,7 +80,7 @@ class Starter:
 
 
 def _run_new(sockets: list[socket], connection: Connection, margin: float) -> None:
-    # What starts a new process does not load the web framework before that.
+    preload.import_service()
     from shelfmark.service.workers.process import run_worker
 
     run_worker(sockets, connection, margin)

@@ -23,6 +23,7 @@ from shelfmark.service.settings import Settings
 from shelfmark.service.telemetry import Telemetry
 from shelfmark.service.workers.board import Board, Overview, Wanted
 from shelfmark.service.workers.failures import Failures
+from shelfmark.service.workers.preload import Preloaded
 from tests.support.moments import FOREVER, PATIENCE, POLL
 
 REASONS = [
@@ -84,10 +85,14 @@ def slot_of(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> Slots:
     monkeypatch.setattr(model_slot, "Failures", partial(Failures, POLL))
 
     def make(
-        pid: int, registry: Registry | None = None, seconds: float = FOREVER, shared: bool = True
+        pid: int,
+        registry: Registry | None = None,
+        seconds: float = FOREVER,
+        shared: bool = True,
+        preloaded: Preloaded | None = None,
     ) -> ModelSlot:
         settings = Settings(model="one", runtime=runtime if shared else None, load_seconds=seconds)
-        return ModelSlot(settings, Telemetry(), registry or ControlledRegistry(), pid)
+        return ModelSlot(settings, Telemetry(), registry or ControlledRegistry(), pid, preloaded)
 
     return make
 
@@ -128,6 +133,30 @@ def full_disk() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_preloaded_model_is_served_where_it_is_the_wanted_one(slot_of: Slots) -> None:
+    registry = ControlledRegistry()
+    registry.aliases["one"] = "first"
+    pin = registry.pin("one")
+    model = registry.open(pin.version, pin.digest)
+    registry.aliases["one"] = "later"  # the alias has moved since
+
+    async def check() -> None:
+        slots = [
+            slot_of(pid, registry, shared=True, preloaded=Preloaded("one", pin, model))
+            for pid in (1, 2)
+        ]
+        await start(*slots)
+        assert [slot.model for slot in slots] == [model, model]
+        await load_in_vain(slots[0], "two")
+        await until(lambda: slots[1].model.version == "two")
+        await load_in_vain(slots[0], "first")
+        await until(lambda: slots[1].model is model)
+        await stop(*slots)
+
+    asyncio.run(check())
+    assert registry.opened == ["first", "two", "two"]
 
 
 @pytest.mark.parametrize("reason", REASONS, ids=lambda reason: type(reason).__name__)

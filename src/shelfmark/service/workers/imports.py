@@ -22,9 +22,7 @@ def defer_imports(*names: str) -> Iterator[None]:
         names: of modules; those that are imported already or not installed stay as they are.
     """
     waiting = {
-        name: _StandIn(name)
-        for name in names
-        if name not in sys.modules and importlib.util.find_spec(name) is not None
+        name: _StandIn(name) for name in names if name not in sys.modules and _is_installed(name)
     }
     sys.modules.update(waiting)
     try:
@@ -32,6 +30,13 @@ def defer_imports(*names: str) -> Iterator[None]:
     finally:
         for stand_in in waiting.values():
             stand_in.leave()
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # what it is a part of
+        return False
 
 
 class _StandIn(ModuleType):
