@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # scikit-learn imports them, at half of the time of its own import, and the service uses neither.
 UNUSED = ("pandas", "scipy.stats")
 BLAS_THREADS = "OPENBLAS_NUM_THREADS"  # read when NumPy and SciPy are imported
+# The table is unpacked in a thousand steps, after each of which its thread waits as long as this.
+SWITCH_SECONDS = 1e-4
 LEAVING_SECONDS = 1.0  # for threads that have been joined: the system ends them a moment later
 TASKS = Path("/proc/self/task")  # of Linux: all threads of this process, also of libraries
 
@@ -82,9 +84,14 @@ def _read_languages() -> Iterator[None]:
             languages.language_identifier()
 
     reading = threading.Thread(target=read, daemon=True)
-    reading.start()
-    yield
-    reading.join()  # a process with two threads cannot be forked
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        reading.start()
+        yield
+        reading.join()  # a process with two threads cannot be forked
+    finally:
+        sys.setswitchinterval(before)
 
 
 def import_service() -> None:
