@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ from shelfmark.service.workers.board import METRICS_FOLDER, Board, Wanted
 from shelfmark.service.workers.listening import listen
 from shelfmark.service.workers.supervisor import Supervisor
 
+BLAS_THREADS = "OPENBLAS_NUM_THREADS"  # read when NumPy and SciPy are imported
 SettingsType = TypeVar("SettingsType", bound=Settings)
 
 
@@ -35,14 +37,18 @@ def serve(host: str, port: int = 0, model: str = "", workers: int = 0, root_path
     Raises:
         ShelfmarkError: a setting is invalid, the port is taken, or the model is missing or damaged.
     """
-    # The workers read their settings from the environment.
+    # The workers read their settings from the environment. Products of small matrices are faster
+    # without threads; those of a process that has them cannot be forked.
+    blas = {BLAS_THREADS: os.environ.get(BLAS_THREADS, "1")}
     overrides = {"SHELFMARK_MODEL": model, "SHELFMARK_WORKERS": workers, "PORT": port,
                  "SHELFMARK_ROOT_PATH": root_path}  # fmt: skip
     with environment.override({name: str(value) for name, value in overrides.items() if value}):
         settings = read_settings(Settings, [name for name, value in overrides.items() if value])
         with (
             _runtime_folder() as runtime,
-            environment.override({"SHELFMARK_RUNTIME": str(runtime), METRICS_FOLDER: str(runtime)}),
+            environment.override(
+                {"SHELFMARK_RUNTIME": str(runtime), METRICS_FOLDER: str(runtime), **blas}
+            ),
         ):
             Board(runtime).write_wanted(Wanted(settings.model))
             sockets = listen(host, settings.port)

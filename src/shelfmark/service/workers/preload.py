@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import sys
 import threading
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shelfmark.artifacts.aliases import Pin
-from shelfmark.core import environment, storage
+from shelfmark.core import storage
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import languages
 from shelfmark.service.settings import Settings
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 # scikit-learn imports them, at half of the time of its own import, and the service uses neither.
 UNUSED = ("pandas", "scipy.stats")
-BLAS_THREADS = "OPENBLAS_NUM_THREADS"  # read when NumPy and SciPy are imported
 # The table is unpacked in a thousand steps, after each of which its thread waits as long as this.
 SWITCH_SECONDS = 1e-4
 LEAVING_SECONDS = 1.0  # for threads that have been joined: the system ends them a moment later
@@ -64,7 +62,7 @@ def preload(settings: Settings) -> Preloaded | None:
     """
     gc.disable()  # a collection would walk through all that is imported, again and again
     try:
-        with environment.override({BLAS_THREADS: "1"}), _read_languages():
+        with _read_languages():
             import_service()
             return None if storage.is_remote(settings.models) else _open(settings)
     except Exception as error:
@@ -119,10 +117,3 @@ def can_fork() -> bool:
             return False
         time.sleep(0.001)
     return True
-
-
-def share_cores() -> None:
-    """Give a forked process the threads for products of matrices that any process has."""
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(int(environment.read(BLAS_THREADS) or os.cpu_count() or 1), "blas")

@@ -16,7 +16,7 @@ from socket import socket
 from typing import Any
 
 from shelfmark.service.workers import preload
-from shelfmark.service.workers.preload import Preloaded, can_fork, share_cores
+from shelfmark.service.workers.preload import Preloaded, can_fork
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP")
            if hasattr(signal, name)]  # fmt: skip
@@ -75,7 +75,6 @@ class Starter:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {*SIGNALS} - {signal.SIGINT})
-        share_cores()
         run_worker(self._sockets, connection, self._margin, self._preloaded)
 
 
