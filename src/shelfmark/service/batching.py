@@ -27,7 +27,7 @@ from shelfmark.service.limits.memory import MemoryShare
 from shelfmark.service.limits.pending import PendingRequest
 
 SLICE_COST = 15_000  # µs: what a request may wait for the one before it
-LOOP_COST = 6_000  # µs: what the event loop may spend on a slice, which other requests wait for
+LOOP_COST = 4_000  # µs: what the event loop may spend on a slice, which other requests wait for
 
 Computed = TypeVar("Computed")
 BatchAnswer = tuple[Model, list["EncodedAnswer"]]

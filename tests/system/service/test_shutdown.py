@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals 
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 HANG = "hang here"
-LONG = HANG * 2000  # which the thread predicts
+LONG = HANG * 4500  # which the thread predicts
 # What a worker does for ever, once it is asked to: the first keeps the interpreter's lock.
 LOOPS = {
     "matching": "re.match('(a+)+$', 'a' * 64 + 'b')",

@@ -19,7 +19,7 @@ from tests.support.moments import PATIENCE
 from tests.support.serving import ROBOT
 
 SMALL = PaperQuery("", ROBOT)
-LONG = PaperQuery("", ROBOT * 200)
+LONG = PaperQuery("", ROBOT * 800)
 EXPLAINED = PaperQuery("", ROBOT, explain=True)
 Calls = list[tuple[int, Sequence[PaperQuery]]]  # the thread and the queries of each
 
@@ -62,12 +62,12 @@ def test_the_event_loop_predicts_small_slices_itself(
 def test_requests_that_arrive_together_are_one_batch(model: Model, calls: Calls) -> None:
     async def run() -> None:
         batcher = Batcher(lambda: model)
-        await asyncio.gather(*(submit(batcher, SMALL) for _ in range(20)))
+        await asyncio.gather(*(submit(batcher, SMALL) for _ in range(60)))
         await asyncio.gather(submit(batcher, SMALL), submit(batcher, EXPLAINED))
         await batcher.aclose()
 
     asyncio.run(run())
-    assert [len(queries) for _, queries in calls] == [20, 1, 1]
+    assert [len(queries) for _, queries in calls] == [60, 1, 1]
     many, small, explained = [thread == threading.get_ident() for thread, _ in calls]
     assert (many, small, explained) == (False, True, False)
 

@@ -9,7 +9,7 @@ from shelfmark.models.answers import PaperQuery
 PAPER, CHARACTER, RANK = 150, 0.1, 0.5
 SLICE = 1000  # that a slice takes besides its papers
 MORE_BYTE = 1  # in UTF-8, than one for each character: these are normalized one by one
-EXPLANATION, EXPLAINED_CHARACTER = 4000, 1.5
+EXPLANATION, EXPLAINED_CHARACTER = 6000, 1.5
 
 
 def query_cost(query: PaperQuery) -> float:
