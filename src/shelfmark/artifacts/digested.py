@@ -6,11 +6,10 @@ import errno
 import hashlib
 import mmap
 import os
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from shelfmark.core import files, npy, parallel
+from shelfmark.core import files, npy
 from shelfmark.core.arrays import Array
 from shelfmark.core.npy import ArraySpec
 from shelfmark.errors import ShelfmarkError, one_line
@@ -39,19 +38,19 @@ class DigestedFiles:
         self._arrays = arrays
         self._mapped: dict[str, mmap.mmap] = {}
         self._left = MOST_BYTES
-        self._counting = threading.Lock()
 
     def __contains__(self, name: str) -> bool:
         """Whether a file has a digest."""
         return name in self._digests
 
     def check(self) -> None:
-        """Check the digest of every file, some of them at the same time.
+        """Check the digest of every file.
 
         Raises:
             ShelfmarkError: a file is missing, or has another digest.
         """
-        parallel.map_threads(os.cpu_count() or 1, self.content, self._digests)
+        for name in self._digests:
+            self.content(name)
 
     def content(self, name: str) -> memoryview:
         """Return the content of a file, which cannot be written to.
@@ -84,8 +83,7 @@ class DigestedFiles:
         try:
             # The mapping holds the very file that is digested, whatever its name means later.
             with files.open_regular(path) as file:
-                with self._counting:
-                    self._left -= os.fstat(file.fileno()).st_size
+                self._left -= os.fstat(file.fileno()).st_size
                 if self._left < 0:
                     most = f"a model has at most {MOST_BYTES:,} bytes, this one has more"
                     raise ShelfmarkError(f"{path}: {most}; {AGAIN}")

@@ -177,8 +177,7 @@ def test_a_prediction_that_does_not_end(
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_prediction_on_the_event_loop_that_does_not_end(house: Path, loop: str) -> None:
-    hook = HOOK.format(loop=LOOPS[loop], patch=PREDICTING.strip())
-    hook += "    from shelfmark.service.limits import cost\n    cost.SLICE = 0\n"
+    hook = HOOK.format(loop=LOOPS[loop], patch=PREDICTING)
     with running(house, hook) as service:
         service.wait_until_ready()
         with service.hold("/predict", {"text": HANG}):
