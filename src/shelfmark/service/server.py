@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -39,7 +38,7 @@ def serve(host: str, port: int = 0, model: str = "", workers: int = 0, root_path
     """
     # The workers read their settings from the environment. Products of small matrices are faster
     # without threads; those of a process that has them cannot be forked.
-    blas = {BLAS_THREADS: os.environ.get(BLAS_THREADS, "1")}
+    blas = {BLAS_THREADS: environment.read(BLAS_THREADS, "1")}
     overrides = {"SHELFMARK_MODEL": model, "SHELFMARK_WORKERS": workers, "PORT": port,
                  "SHELFMARK_ROOT_PATH": root_path}  # fmt: skip
     with environment.override({name: str(value) for name, value in overrides.items() if value}):

@@ -116,8 +116,12 @@ RERANKED: dict[str, tuple[Change, str]] = {
         "RerankerHead: candidates should be an integer from 2 to 100",
     ),
     "blocks behind the scores": (
-        lambda own: setattr(own.decision.classifier, "blocks", [own.pipeline[0].terms]),
+        lambda own: setattr(own.decision.classifier, "blocks", [0, own.pipeline[0].terms]),
         r"TextPipeline: decision should read \d+ scores, reads",
+    ),
+    "blocks that do not begin with the first scores": (
+        lambda own: setattr(own.decision.classifier, "blocks", [1]),
+        "RerankerHead: blocks should name the scores of one scorer or more, the first at 0",
     ),
     "rank": (
         lambda own: set_rank(parts(own)["scores"].fitted_[0], 4097),
