@@ -1,7 +1,7 @@
 """Batches of requests: what waits is predicted in slices of a limited cost, one at a time.
 
 No request waits for a batch to fill: the next batch gathers while the current one is predicted. In
-a batch of sixteen, a paper costs a seventh of what it costs alone. A slice of small cost is
+a batch of sixteen, a paper costs a quarter of what it costs alone. A slice of small cost is
 predicted by the event loop itself, because to hand it to a thread and back takes 0.1 ms; all others
 by a thread, so that the loop answers other requests meanwhile.
 """

@@ -1,7 +1,7 @@
 """The trees of a booster as arrays that NumPy walks, with XGBoost's margins to the last bit.
 
 All trees go down one level at a time. XGBoost's own prediction takes half a millisecond before the
-first row; the arrays take a tenth of that for one row, and less than XGBoost on one thread for any
+first row; the arrays take a fifth of that for one row, and less than XGBoost on one thread for any
 number of rows.
 """
 
