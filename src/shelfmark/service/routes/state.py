@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from loguru import logger
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute
 
 from shelfmark.models.artifact import Model
 from shelfmark.service import telemetry
@@ -27,33 +28,8 @@ PUBLIC_KEYS = ("name", "created", "git_commit", "classes", "listed", "rounds", "
 
 def create_router(service: PredictionService) -> APIRouter:
     """Return the routes that report the state."""
-    router = APIRouter()
+    router = APIRouter(routes=_probes(service))
     unreadable = Quiet(UNREADABLE_SECONDS)
-
-    async def health() -> dict[str, str]:
-        """Report that the process is alive."""
-        return {"status": "alive"}
-
-    async def ready() -> dict[str, Any]:
-        """Report that the model is loaded and has made a prediction.
-
-        While workers do not serve the version that was loaded last, also that version and what
-        each worker serves: they answer with the model that they have. With an index of papers,
-        also what this worker serves of it, and whether GET /landscape has one.
-        """
-        overview = await service.slot.overview()
-        state: dict[str, Any] = {"status": "ready", "model": service.slot.model.version}
-        if index := service.index.state.to_json():
-            landscape = await asyncio.to_thread(has_landscape, service.settings.index)
-            state["index"] = {**index, "landscape": landscape}
-        if overview.all_follow:
-            return state
-        workers = [worker.to_json() for worker in overview.workers]
-        return {**state, "wanted": overview.wanted.version, "workers": workers}
-
-    for endpoint in (health, ready):
-        path = f"/{endpoint.__name__}"
-        router.routes.append(DirectRoute(path, endpoint, methods=["GET"]))
 
     @router.get("/model")
     async def model_card(request: Request) -> Response:
@@ -78,6 +54,33 @@ def create_router(service: PredictionService) -> APIRouter:
         return await _expose_metrics(service, unreadable)
 
     return router
+
+
+def _probes(service: PredictionService) -> list[BaseRoute]:
+    """Return the routes that say whether the service lives and is ready."""
+
+    async def health() -> dict[str, str]:
+        """Report that the process is alive."""
+        return {"status": "alive"}
+
+    async def ready() -> dict[str, Any]:
+        """Report that the model is loaded and has made a prediction.
+
+        While workers do not serve the version that was loaded last, also that version and what
+        each worker serves: they answer with the model that they have. With an index of papers,
+        also what this worker serves of it, and whether GET /landscape has one.
+        """
+        overview = await service.slot.overview()
+        state: dict[str, Any] = {"status": "ready", "model": service.slot.model.version}
+        if index := service.index.state.to_json():
+            landscape = await asyncio.to_thread(has_landscape, service.settings.index)
+            state["index"] = {**index, "landscape": landscape}
+        if overview.all_follow:
+            return state
+        workers = [worker.to_json() for worker in overview.workers]
+        return {**state, "wanted": overview.wanted.version, "workers": workers}
+
+    return [DirectRoute(f"/{one.__name__}", one, methods=["GET"]) for one in (health, ready)]
 
 
 async def _expose_metrics(service: PredictionService, warnings: Quiet) -> Response:
