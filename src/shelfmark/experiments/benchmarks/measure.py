@@ -31,7 +31,6 @@ from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.benchmarks import memory
 from shelfmark.experiments.benchmarks.encoders import time_encoders
 from shelfmark.models import answers, artifact
-from shelfmark.models.boosted import features
 from shelfmark.models.boosted.classifier import BoostedClassifier
 from shelfmark.models.boosted.fitting.engine import Engine, open_engine
 from shelfmark.models.boosted.fitting.fit import fit_model
@@ -170,12 +169,11 @@ def time_answer(settings: Config, folder: str) -> dict[str, Any]:
     boosted, label = model.classifier, model.classes[0]
     if not isinstance(boosted, BoostedClassifier):
         raise ShelfmarkError(f"{folder}: the parts of its answers are not known")
-    steps = boosted.pipeline.steps[:-1]
-    rows = [features.transform(steps, [text]) for text in texts]
+    rows = [boosted.pipeline.features_of(text) for text in texts]
     work: dict[str, Callable[[int], Any]] = {
         "clean": lambda i: model.text(papers[i].title, papers[i].abstract),
-        "features": lambda i: features.transform(steps, [texts[i]]),
-        "score": lambda i: boosted.decision.predict_proba(rows[i]),
+        "features": lambda i: boosted.pipeline.features_of(texts[i]),
+        "score": lambda i: boosted.pipeline.margins_of(rows[i], texts[i]),
         "explain": lambda i: answers.explain_text(model, texts[i], label),
     }
     return {
