@@ -9,15 +9,15 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import zipfile
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from scripts import audit, check_hashes
+from tests.support.http_server import http_server
 from tests.support.moments import PATIENCE
 
 ROOT = Path(__file__).parents[2]
@@ -130,12 +130,8 @@ def index(tmp_path: Path) -> Iterator[str]:
     """The address of an index of the folder tmp_path/index."""
     quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
     handler = functools.partial(quiet, directory=str(tmp_path / "index"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/simple"
-        server.shutdown()
-        thread.join()
+    with http_server(handler) as url:
+        yield f"{url}/simple"
 
 
 def offer(tmp_path: Path, *answers: int) -> list[str]:

@@ -7,9 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from shelfmark.experiments.benchmarks.serve.rounds import Plan
 from shelfmark.experiments.benchmarks.serve.run import Subject
 from shelfmark.experiments.benchmarks.serve.wrk import Load
 from tests.conftest import QUICK, ROOT, paths_in
+from tests.support.http_server import http_server
 from tests.support.serving import free_port
 
 # .ci/run installs it: a skip there would hide that nothing is tested.
@@ -51,12 +51,8 @@ class Refusing(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def refusing() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with http_server(Refusing) as url:
+        yield url
 
 
 @pytest.fixture

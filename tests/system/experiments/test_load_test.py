@@ -6,10 +6,9 @@ import itertools
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,6 +20,7 @@ from shelfmark.data.sources import sample
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.benchmarks import load
 from shelfmark.experiments.benchmarks.load import Budget, LoadTest, PhaseFigures
+from tests.support.http_server import http_server
 from tests.support.serving import free_port
 
 # Wide enough for any machine: the figures are looked at, not the machine.
@@ -62,12 +62,8 @@ class Counting(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def counting() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Counting) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with http_server(Counting) as url:
+        yield url
 
 
 def figures_of(milliseconds: float, memory: float, errors: int = 0) -> PhaseFigures:
