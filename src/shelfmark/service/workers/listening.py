@@ -6,6 +6,9 @@ import errno
 import ipaddress
 import os
 import socket
+import struct
+import sys
+import time
 from typing import Any
 
 from loguru import logger
@@ -21,6 +24,64 @@ ADVICE = {
     errno.EACCES: "choose a port from 1024 on with --port or PORT",
 }
 Address = tuple[socket.AddressFamily, Any]
+# Of a listening socket, Linux gives the number of connections that wait for `accept` here: the
+# field tcpi_unacked. Source: tcp_get_info in net/ipv4/tcp.c.
+WAITING = struct.Struct("24x I")
+PAUSE_SECONDS = 0.001  # in which another worker wakes up
+
+
+class SharedListener(socket.socket):
+    """A listening socket of one of several workers, which leaves the others their part.
+
+    asyncio accepts all connections that wait, in one turn of its loop. The first worker to notice
+    many clients would get them all, for as long as they keep their connections.
+
+    Args:
+        listener: the socket, which is not used any more.
+        workers: the number of workers that share it.
+    """
+
+    def __init__(self, listener: socket.socket, workers: int) -> None:
+        kind = listener.family, listener.type, listener.proto
+        super().__init__(*kind, fileno=listener.detach())
+        self._workers = workers
+        self._left: int | None = None  # that this worker may still accept in this turn
+        self._resumes = 0.0
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection.
+
+        Raises:
+            BlockingIOError: none waits, or those that wait are for the other workers.
+        """
+        now = time.monotonic()
+        if self._left is None and now >= self._resumes:
+            self._left = -(-max(self._count_waiting(), 1) // self._workers)
+        if not self._left:
+            self._left = None
+            raise BlockingIOError(errno.EAGAIN, "the other workers have their turns")
+        try:
+            accepted = super().accept()
+        except OSError:
+            self._left = None
+            raise
+        self._left -= 1
+        self._resumes = now + PAUSE_SECONDS
+        return accepted
+
+    def _count_waiting(self) -> int:
+        info = self.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, WAITING.size)
+        return int(WAITING.unpack(info)[0])
+
+
+def share(listener: socket.socket, workers: int) -> socket.socket:
+    """Return the socket of one of several workers, which accepts no more than its part.
+
+    Systems other than Linux do not tell how many connections wait; they share them by chance.
+    """
+    if workers == 1 or sys.platform != "linux":
+        return listener
+    return SharedListener(listener, workers)
 
 
 def listen(host: str, port: int) -> list[socket.socket]:

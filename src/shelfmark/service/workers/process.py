@@ -28,6 +28,7 @@ from shelfmark.service.protocol.http import LimitedHttpProtocol
 from shelfmark.service.settings import Settings
 from shelfmark.service.workers.descriptors import LoopErrors
 from shelfmark.service.workers.failures import describe_error
+from shelfmark.service.workers.listening import share
 from shelfmark.service.workers.preload import Preloaded
 
 
@@ -51,7 +52,7 @@ def run_worker(
         tempfile.tempdir = str(settings.runtime)
         app = create_worker_app(preloaded)
         server = WorkerServer(_uvicorn_config(app, settings), link)
-        server.run(sockets)
+        server.run([share(one, settings.workers) for one in sockets])
     except SystemExit:  # the server has logged nothing: the supervisor reports the reason
         link.send(app.failure)
         raise
