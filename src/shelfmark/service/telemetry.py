@@ -24,6 +24,7 @@ from prometheus_client import (
     Histogram,
     generate_latest,
     multiprocess,
+    values,
 )
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -56,6 +57,8 @@ class Telemetry:
         self._folder = Path(folder) if folder else None
         if self._folder is not None:
             _reserve_files(self._folder)
+            own = os.getpid()  # a worker forks no more: it need not ask at each count
+            values.ValueClass = values.MultiProcessValue(lambda: own)  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         common: Any = {"registry": self._registry, "namespace": "shelfmark"}
         self.requests = Counter("requests", "Requests", ["method", "route", "status"], **common)
@@ -81,6 +84,7 @@ class Telemetry:
         self._request = functools.cache(self.requests.labels)
         self._time = functools.cache(self.seconds.labels)
         self._outcome = functools.cache(self.papers.labels)
+        self._outcome("refused")  # so that it is there before the first one
         self._verdict = functools.cache(self.verdicts.labels)
         self._scope = functools.cache(self.scopes.labels)
         self._category = functools.cache(self.categories.labels)
@@ -117,6 +121,11 @@ class Telemetry:
             self._verdict(verdict).inc(count)
             self._scope(scope).inc(count)
             self.count_category(category, count)
+
+    def count_refused(self, papers: int) -> None:
+        """Count the invalid papers of a list."""
+        if papers:
+            self._outcome("refused").inc(papers)
 
     def count_index(self, papers: int, generation: int) -> None:
         """Count that this worker serves an index."""
@@ -213,10 +222,10 @@ def _write_sums(target: Path, sources: Iterable[Path]) -> None:
     aside = target.with_suffix(".aside")
     aside.unlink(missing_ok=True)
     _reserve(aside, FILE_BYTES[target.stem.partition("_")[0]])
-    values = MmapedDict(str(aside))  # type: ignore[no-untyped-call]
+    merged = MmapedDict(str(aside))  # type: ignore[no-untyped-call]
     for key, value in sums.items():
-        values.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
-    values.close()  # type: ignore[no-untyped-call]
+        merged.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
+    merged.close()  # type: ignore[no-untyped-call]
     aside.replace(target)
 
 

@@ -43,7 +43,7 @@ def create_router(service: PredictionService) -> APIRouter:
         connection: LimitedConnection | None = state.get(CONNECTION)
         model, answers = await (connection.wait_for(future) if connection else future)
         service.telemetry.batches.observe(len(papers))
-        service.telemetry.papers.labels("refused").inc(len(papers) - len(queries))
+        service.telemetry.count_refused(len(papers) - len(queries))
         summaries = [answer.summary for answer in answers]
         service.record(model, queries, summaries, request.state.request_id)
         if body.papers is None:
