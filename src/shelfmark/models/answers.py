@@ -259,7 +259,8 @@ def _rankings(probabilities: Floats, places: int) -> list[Ranked]:
     """Return the first places of the ranking of each paper."""
     # A stable sort of the negatives keeps equal probabilities in the order of the classes.
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :places]
-    sorted_ = np.take_along_axis(probabilities, best, axis=1).astype(np.float64).round(6)
+    own = np.arange(len(best))[:, None]
+    sorted_ = probabilities[own, best].astype(np.float64).round(6)
     return [
         list(zip(numbers, values, strict=True))
         for numbers, values in zip(best.tolist(), sorted_.tolist(), strict=True)

@@ -92,9 +92,12 @@ def select_cross_lists(lists: Floats, threshold: float) -> np.ndarray[Any, np.dt
 
     Both matrices have the shape (papers, listed categories).
     """
+    probable = lists >= threshold
+    if probable.sum(axis=1).max(initial=0) <= MOST_LISTS:
+        return probable
     suggested = np.zeros(lists.shape, np.bool_)
     np.put_along_axis(suggested, _best_lists(lists), True, axis=1)
-    return suggested & (lists >= threshold)
+    return suggested & probable
 
 
 def _best_lists(lists: Floats) -> Ints:

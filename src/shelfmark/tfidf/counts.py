@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from shelfmark.core.arrays import SmallInts, SparseRow
+from shelfmark.core.arrays import SmallInts, SparseRows
 from shelfmark.tfidf.ngrams import Grams, Limits, Terms, Trie, count_grams
 from shelfmark.tfidf.terms import TermList
 from shelfmark.tfidf.tokens import END, FIRST, KnownWords, Reader, Stream, read_stream
 
 UP_TO_SPACE = re.compile("[\0- ]")
+FEW = 2500  # characters up to which a word is faster found as an object than in arrays
 
 
 class NotExactError(Exception):
@@ -72,18 +73,23 @@ class TransformCache:
         ranks = [0] * FIRST + [self.trie.ranks.get(name, 0) for name in stream.names]
         return stream.ids, np.array(ranks, np.int32)
 
-    def count(self, document: str) -> SparseRow:
-        """Return the count of each term of one document, without a dictionary of all terms.
+    def count(self, documents: Sequence[str]) -> SparseRows:
+        """Return the counts of the terms of documents, without a dictionary of all terms.
 
         Raises:
             NotExactError: a token may hold a space.
         """
         if self.reader is None or not self.reader.word_size:
             raise NotExactError
-        words = self.reader.tokens(document)
-        ranks = np.zeros(len(words) + 1, np.int32)
-        ranks[:-1] = [self.trie.ranks.get(word, 0) for word in words]
-        return self.trie.count(ranks)
+        if sum(map(len, documents)) > FEW:
+            ids, ranks = self.rank_stream(documents, 1)
+            tokens, rows = token_positions(ids, ranks)
+        else:
+            words = [[*self.reader.tokens(document), ""] for document in documents]
+            rank = self.trie.ranks.get
+            tokens = np.array([rank(word, 0) for word in chain(*words)], np.int32)
+            rows = np.repeat(np.arange(len(words), dtype=np.int32), [*map(len, words)])
+        return self.trie.count(tokens, rows, len(documents))
 
     def counts(self, document: str) -> dict[int, int]:
         """Return the count of each term of one document, by its column."""

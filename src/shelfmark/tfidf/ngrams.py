@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shelfmark.core.arrays import Array, Ints, SmallInts, SparseRow
+from shelfmark.core.arrays import Ints, SmallInts, SparseRows
 from shelfmark.core.parallel import map_threads
 from shelfmark.tfidf.tokens import END, FIRST, Stream
 
@@ -256,8 +256,9 @@ class _Finder:
         at = self.slots[home]
         matches = self.keys[at] == query
         rest = np.flatnonzero(~matches & self.shared[home])
-        at[rest] = np.minimum(np.searchsorted(self.keys, query[rest]), len(self.keys) - 1)
-        matches[rest] = self.keys[at[rest]] == query[rest]
+        if len(rest):
+            at[rest] = np.minimum(np.searchsorted(self.keys, query[rest]), len(self.keys) - 1)
+            matches[rest] = self.keys[at[rest]] == query[rest]
         hit = np.flatnonzero(matches)
         return hit, at[hit]
 
@@ -352,33 +353,33 @@ class Trie:
 
         `tokens` are `ranks`, 0 for other words, and end with a 0.
         """
-        if (n_documents - 1).bit_length() + self.column_bits > 31:
-            documents = documents.astype(np.int64)  # smaller integers are sorted faster
-        pairs = [
-            self._pairs(column, documents[position]) for position, column in self._walk(tokens)
-        ]
-        ordered = np.sort(np.concatenate(pairs))
-        first = np.flatnonzero(mark_changes(ordered))
-        counts = np.diff(first, append=len(ordered)).astype(np.int32)
-        ordered = ordered[first]
-        columns = (ordered & ((1 << self.column_bits) - 1)).astype(np.int32)
-        rows = np.bincount(ordered >> self.column_bits, minlength=n_documents)
+        rows = self.count(tokens, documents, n_documents)
         shape = (n_documents, self.n_terms)
-        return sp.csr_array((counts, columns, make_indptr(rows)), shape=shape)
+        return sp.csr_array((rows.values, rows.columns, rows.bounds), shape=shape)
 
     def knows(self, word: str) -> bool:
         """Whether a word is a term by itself."""
         return bool(self.columns[0][self.ranks.get(word, 0)] >= 0)
 
-    def count(self, tokens: SmallInts) -> SparseRow:
-        """Return the counts of the terms of one document, whose tokens are as `find` takes them."""
-        ordered = np.sort(np.concatenate([column for _, column in self._walk(tokens)]))
-        ordered = ordered[ordered.searchsorted(0) :]  # the others are no terms
+    def count(self, tokens: SmallInts, documents: SmallInts, n_documents: int) -> SparseRows:
+        """Return the counts of the terms, int32, by document; `tokens` are as `find` takes them."""
+        if (n_documents - 1).bit_length() + self.column_bits > 31:
+            documents = documents.astype(np.int64)  # smaller integers are sorted faster
+        positions, found = zip(*self._walk(tokens), strict=True)
+        column = np.concatenate(found)
+        term = np.flatnonzero(column >= 0)
+        # Document and column in one integer.
+        ordered = documents[np.concatenate(positions)[term]] << self.column_bits
+        ordered |= column[term]
+        ordered.sort()
         first = np.flatnonzero(mark_changes(ordered))
         counts = np.empty(len(first), np.int32)
         counts[:-1] = first[1:] - first[:-1]
         counts[-1:] = len(ordered) - first[-1:]
-        return SparseRow(ordered[first], counts)
+        ordered = ordered[first]
+        columns = (ordered & ((1 << self.column_bits) - 1)).astype(np.int32)
+        sizes = np.bincount(ordered >> self.column_bits, minlength=n_documents)
+        return SparseRows(columns, counts, make_indptr(sizes))
 
     def _walk(self, tokens: SmallInts) -> Iterator[tuple[Ints, SmallInts]]:
         """Yield where n-grams of each length begin, and their columns, -1 where no term is."""
@@ -392,12 +393,6 @@ class Trie:
             hit, node = finder(query)
             position = position[joined[hit]]
             yield position, self.columns[n][node]
-
-    def _pairs(self, column: SmallInts, rows: Array) -> Array:
-        """Return row and column, in one integer, of the columns that are terms."""
-        term = np.flatnonzero(column >= 0)
-        pairs: Array = rows[term] << self.column_bits | column[term]
-        return pairs
 
 
 def _by_node(

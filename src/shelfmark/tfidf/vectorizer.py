@@ -22,11 +22,12 @@ from sklearn.feature_extraction.text import (
 from sklearn.utils.validation import check_is_fitted
 
 from shelfmark.core import checks, marks
-from shelfmark.core.arrays import Ints, SparseRow
+from shelfmark.core.arrays import Ints, SparseRows
 from shelfmark.core.checks import State
 from shelfmark.core.parallel import map_threads
 from shelfmark.core.structure import Structured
 from shelfmark.tfidf.counts import (
+    FEW,
     NotExactError,
     TransformCache,
     count_terms,
@@ -47,7 +48,6 @@ from shelfmark.tfidf.weights import (
 FREQUENCY = checks.either(checks.integer(1), checks.number(0, 1))
 MOST_WORDS = 16  # of a term
 LARGEST_IDF = 1e3  # it grows with the logarithm of the number of papers
-FEW = 2500  # characters up to which a dict is faster than arrays
 PART = 2048  # documents searched at a time
 
 STRIPPERS = {"ascii": strip_accents_ascii, "unicode": strip_accents_unicode}
@@ -270,23 +270,22 @@ class FastTfidfVectorizer(Structured, TfidfVectorizer):  # type: ignore[misc]
         # The same result, after checks that take longer than a few documents.
         return super().transform(raw_documents)
 
-    def transform_one(self, document: str) -> SparseRow:
-        """Return the TF-IDF of one document, the row that `transform` returns, to the last bit.
+    def transform_rows(self, documents: Sequence[str]) -> SparseRows:
+        """Return the TF-IDF of documents: the rows that `transform` returns, to the last bit.
 
         Raises:
             NotFittedError: before `fit`.
         """
         if hasattr(self, "vocabulary_") and matches_weights(self._tfidf, len(self.vocabulary_)):
             with contextlib.suppress(NotExactError):
-                columns, counts = self._ready().count(document)
-                values = np.ones(len(counts)) if self.binary else counts
-                row = SimpleNamespace(shape=(1, len(self.vocabulary_)), indices=columns)
-                row.data = values.astype(self.dtype)
-                row.indptr = np.array([0, len(columns)], columns.dtype)
-                weigh_in_place(row, self._tfidf)
-                return SparseRow(columns, row.data)
-        X = self.transform([document])
-        return SparseRow(X.indices, X.data)
+                found = self._ready().count(documents)
+                values = np.ones(len(found.values)) if self.binary else found.values
+                X = SimpleNamespace(shape=(len(found), len(self.vocabulary_)))
+                X.data, X.indices, X.indptr = values.astype(self.dtype), found.columns, found.bounds
+                weigh_in_place(X, self._tfidf)
+                return SparseRows(X.indices, X.data, X.indptr)
+        X = self.transform(documents)
+        return SparseRows(X.indices, X.data, X.indptr)
 
     def knows(self, word: str) -> bool:
         """Whether a word is a term by itself."""

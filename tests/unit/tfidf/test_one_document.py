@@ -1,4 +1,4 @@
-"""One document alone: the row that scikit-learn returns, to the last bit."""
+"""Documents without a matrix: the rows that scikit-learn returns, to the last bit."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from shelfmark.tfidf.counts import FEW
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 from tests.support.odd_texts import ODD, TEXTS
 
+LONG = "robots grasp the cat " * (FEW // 20)
 TRAINING = [*ODD, "robots grasp the cat", "the dog and the cats of a galaxy", "dogs"]
 # What the settings of a model may be, and what only scikit-learn's code counts.
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -58,11 +60,15 @@ def opened(name: str) -> FastTfidfVectorizer:
 
 
 def assert_row(vectorizer: FastTfidfVectorizer, text: str, wanted: Any) -> None:
-    row = vectorizer.transform_one(text)
     wanted.sort_indices()
-    assert row.columns.tolist() == wanted.indices.tolist()
-    assert row.values.dtype == wanted.dtype
-    assert row.values.tobytes() == wanted.data.tobytes()
+    # Alone, among a few, and among so many that they are read as arrays.
+    for texts in ([text], [text, "robots", text], [text, LONG, text]):
+        rows = [*vectorizer.transform_rows(texts)]
+        assert len(rows) == len(texts)
+        for row in (rows[0], rows[-1]):
+            assert row.columns.tolist() == wanted.indices.tolist()
+            assert row.values.dtype == wanted.dtype
+            assert row.values.tobytes() == wanted.data.tobytes()
     several = vectorizer.transform([text, "robots", text])
     assert several[2].data.tobytes() == row.values.tobytes()
     assert several[0].indices.tolist() == row.columns.tolist()
@@ -114,4 +120,4 @@ def test_columns_have_the_names_of_scikit_learn(name: str) -> None:
 
 def test_before_the_fit_there_is_no_row() -> None:
     with pytest.raises(NotFittedError):
-        FastTfidfVectorizer().transform_one("robots")
+        FastTfidfVectorizer().transform_rows(["robots"])

@@ -169,11 +169,11 @@ def time_answer(settings: Config, folder: str) -> dict[str, Any]:
     boosted, label = model.classifier, model.classes[0]
     if not isinstance(boosted, BoostedClassifier):
         raise ShelfmarkError(f"{folder}: the parts of its answers are not known")
-    rows = [boosted.pipeline.features_of(text) for text in texts]
+    rows = [boosted.pipeline.features_of([text]) for text in texts]
     work: dict[str, Callable[[int], Any]] = {
         "clean": lambda i: model.text(papers[i].title, papers[i].abstract),
-        "features": lambda i: boosted.pipeline.features_of(texts[i]),
-        "score": lambda i: boosted.pipeline.margins_of(rows[i], texts[i]),
+        "features": lambda i: boosted.pipeline.features_of([texts[i]]),
+        "score": lambda i: boosted.pipeline.margins_of(rows[i], [texts[i]]),
         "explain": lambda i: answers.explain_text(model, texts[i], label),
     }
     return {

@@ -9,14 +9,14 @@ import numpy as np
 
 from shelfmark.core.arrays import Floats
 from shelfmark.core.npy import ArraySpec
-from shelfmark.models.boosted import explain, features
+from shelfmark.models.boosted import explain
 from shelfmark.models.boosted.decision import CalibratedClassifier
 from shelfmark.models.boosted.pipeline import TextPipeline, save_pipeline
 from shelfmark.models.boosted.softmax import softmax_rows
 from shelfmark.models.protocol import WordWeights
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 
-FEW = 4  # texts that are read one by one
+TOGETHER = 256  # texts whose features are made at a time: dense, they fit the cache
 
 
 class TfidfVocabulary:
@@ -79,25 +79,21 @@ class BoostedClassifier:
         The shapes are (texts, classes) and (texts, listed categories); the second is None where no
         cross-lists are suggested.
         """
-        if len(texts) <= FEW:
-            return self._probabilities_one_by_one(texts)
-        matrix = features.transform(self.pipeline.steps[:-1], texts)
-        classes = softmax_rows(self.pipeline.margins(matrix, texts))
-        lists = self.decision.cross_lists
-        if lists is None:
-            return classes, None
-        return classes, lists.probabilities(lists.scores_in(matrix), classes)
+        parts = [self._probabilities(texts[begin : begin + TOGETHER])
+                 for begin in range(0, max(len(texts), 1), TOGETHER)]  # fmt: skip
+        if len(parts) == 1:
+            return parts[0]
+        classes, listed = zip(*parts, strict=True)
+        return np.concatenate(classes), None if listed[0] is None else np.concatenate(listed)
 
-    def _probabilities_one_by_one(self, texts: Sequence[str]) -> tuple[Floats, Floats | None]:
-        """Return the same without sparse matrices, whose preparations few papers would wait for."""
-        rows = [self.pipeline.features_of(text) for text in texts]
-        margins = [self.pipeline.margins_of(*one) for one in zip(rows, texts, strict=True)]
-        classes = softmax_rows(np.stack(margins))
+    def _probabilities(self, texts: Sequence[str]) -> tuple[Floats, Floats | None]:
+        features = self.pipeline.features_of(texts)
+        classes = softmax_rows(self.pipeline.margins_of(features, texts))
         lists = self.decision.cross_lists
         if lists is None:
             return classes, None
-        begin, end = lists.column, lists.column + len(lists.categories)
-        return classes, lists.probabilities(np.stack(rows)[:, begin:end], classes)
+        scores = features[:, lists.column : lists.column + len(lists.categories)]
+        return classes, lists.probabilities(scores, classes)
 
     def explain(self, text: str, category: str) -> WordWeights | None:
         """Return what each word adds to the margin of a class, None if that is not finite.

@@ -267,7 +267,7 @@ class CalibratedClassifier(Structured, ClassifierMixin, BaseEstimator):  # type:
         return self.classifier.margins(sp.csr_matrix(features)) / np.float32(self.temperature)
 
     def margins_of(self, features: Floats) -> Floats:
-        """Return the margins of one paper over the temperature, shape (classes,)."""
+        """Return the same for dense features, shape (papers, columns), 0 where none is stored."""
         return self.classifier.margins_of(features) / np.float32(self.temperature)
 
     def predict_proba(self, features: sp.csr_matrix) -> Floats:

@@ -30,8 +30,8 @@ def weigh_words(pipeline: TextPipeline, text: str, number: int, category: str) -
         category: its label.
     """
     steps, decision = pipeline.steps[:-1], pipeline[-1]
-    words = steps[0][1].read_text(text)
-    features = steps[1][1].make_features(words)
+    rows = steps[0][1].read_texts([text])
+    [words], [features] = rows, steps[1][1].make_features(rows)
     parts = dict(steps[1][1].transformer_list)
     stack: CrossFittedScores | None = parts.get("scores")
     none = np.zeros(0, np.float32)

@@ -8,6 +8,7 @@ https://xgboost.readthedocs.io/en/stable/faq.html
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,7 +18,7 @@ from sklearn.pipeline import FeatureUnion
 
 from shelfmark.config.schema import MOST_WEIGHT, FeaturesConfig, StackConfig
 from shelfmark.core import checks
-from shelfmark.core.arrays import Doubles, Floats, Ints, SparseRow
+from shelfmark.core.arrays import Doubles, Floats, Ints, SparseRows
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
 from shelfmark.models.boosted.fitting.rows import MatrixRows, PaperLabels, TrainingRows
@@ -68,9 +69,9 @@ class TitleVectorizer(Structured, BaseEstimator):  # type: ignore[misc]
         """Return the TF-IDF of the titles, shape (texts, terms)."""
         return self.vectorizer.transform(titles(texts))
 
-    def transform_one(self, text: str) -> SparseRow:
-        """Return the TF-IDF of the title of a text."""
-        return self.vectorizer.transform_one(titles([text])[0])
+    def transform_rows(self, texts: Sequence[str]) -> SparseRows:
+        """Return the TF-IDF of the titles of texts."""
+        return self.vectorizer.transform_rows(titles(texts))
 
     def term_names(self, columns: Ints) -> list[str]:
         """Return the terms of some columns."""
@@ -159,13 +160,14 @@ class ChosenTerms(Structured, TransformerMixin, BaseEstimator):  # type: ignore[
         values = np.minimum(features.data[kept] / self.largest_[place], 1)
         return sp.csr_matrix((values, place, ends), (features.shape[0], len(self.columns_)))
 
-    def transform_one(self, features: SparseRow) -> Floats:
-        """Return the chosen features of one paper, as `transform` does, shape (chosen,)."""
+    def transform_rows(self, features: SparseRows) -> Floats:
+        """Return the chosen features as `transform` does, dense, shape (papers, chosen)."""
         place = self.place_[features.columns]
-        kept = place >= 0
+        kept = np.flatnonzero(place >= 0)
         place = place[kept]
-        chosen = np.zeros(len(self.columns_), np.float32)
-        chosen[place] = np.minimum(features.values[kept] / self.largest_[place], 1)
+        chosen = np.zeros((len(features), len(self.columns_)), np.float32)
+        values = np.minimum(features.values[kept] / self.largest_[place], 1)
+        chosen[features.owners[kept], place] = values
         return chosen
 
 
@@ -218,31 +220,30 @@ class FastFeatureUnion(Structured, FeatureUnion):  # type: ignore[misc]
              for name, block in parts]
         )  # fmt: skip
 
-    def read_text(self, text: str) -> SparseRow:
-        """Return the terms of all fields of one text, as `transform` does."""
-        weights, begin, parts = self.transformer_weights or {}, 0, []
+    def read_texts(self, texts: Sequence[str]) -> SparseRows:
+        """Return the terms of all fields of texts, as `transform` does."""
+        weights = self.transformer_weights or {}
+        parts, widths = [], []
         for name, field in self.transformer_list:
-            columns, values = field.transform_one(text)
+            rows = field.transform_rows(texts)
             if name in weights:
-                values = values * np.float32(weights[name])
-            parts.append((columns + np.int32(begin), values))
-            begin += len(field.vocabulary_)
-        columns, values = map(np.concatenate, zip(*parts, strict=True))
-        if values.all():
-            return SparseRow(columns, values)
-        return SparseRow(columns[values != 0], values[values != 0])
+                rows = replace(rows, values=rows.values * np.float32(weights[name]))
+            parts.append(rows)
+            widths.append(len(field.vocabulary_))
+        rows = SparseRows.beside(parts, widths)
+        return rows if rows.values.all() else rows.select(rows.values != 0)
 
-    def make_features(self, words: SparseRow) -> Floats:
-        """Return the features that all parts make of one paper's terms, shape (columns,).
+    def make_features(self, words: SparseRows) -> Floats:
+        """Return the features that all parts make of papers' terms, shape (papers, columns).
 
         They are those of `transform`, 0 where it stores none.
         """
         weights = self.transformer_weights or {}
         parts = []
         for name, part in self.transformer_list:
-            block = part.transform_one(words)
+            block = part.transform_rows(words)
             parts.append(block * np.float32(weights[name]) if name in weights else block)
-        return np.concatenate(parts)
+        return np.concatenate(parts, axis=1)
 
 
 def scorers(config: StackConfig, seed: int) -> list[tuple[str, Scorer]]:

@@ -78,11 +78,7 @@ class Head(Protocol):
         """Return the margin of each class, shape (papers, classes)."""
 
     def margins_of(self, features: Floats) -> Floats:
-        """Return the margin of each class for one paper, shape (classes,).
-
-        Args:
-            features: of the paper, shape (columns,), 0 where none is stored.
-        """
+        """Return the same for dense features, shape (papers, columns), 0 where none is stored."""
 
     def contributions(
         self, features: Floats, number: int, means: Floats, deviations: Floats
@@ -124,8 +120,8 @@ class LinearHead(Structured, BaseEstimator):  # type: ignore[misc]
         return np.asarray(features[:, : self.classes].toarray(), np.float32)
 
     def margins_of(self, features: Floats) -> Floats:
-        """Return the margin of each class for one paper, shape (classes,)."""
-        return features[: self.classes]
+        """Return the same for dense features."""
+        return features[:, : self.classes]
 
     def contributions(
         self, features: Floats, number: int, means: Floats, deviations: Floats
@@ -223,9 +219,8 @@ class TreeHead(BoosterHead):
         )
 
     def margins_of(self, features: Floats) -> Floats:
-        """Return the margin of each class for one paper, shape (classes,)."""
-        margins: Floats = self._margins(_mark_missing(features)[None])[0]
-        return margins
+        """Return the same for dense features."""
+        return self._margins(_mark_missing(features))
 
     def _margins(self, rows: Floats) -> Floats:
         given = self._trees.predict(rows)
@@ -332,9 +327,8 @@ class RerankerHead(BoosterHead):
         )
 
     def margins_of(self, features: Floats) -> Floats:
-        """Return the margin of each class for one paper, shape (classes,)."""
-        margins: Floats = self._margins(features[None, : self.scores])[0]
-        return margins
+        """Return the same for dense features."""
+        return self._margins(features[:, : self.scores])
 
     def _margins(self, scores: Floats) -> Floats:
         first = log_softmax_rows(scores[:, : self.classes])
@@ -445,7 +439,7 @@ def _with_missing(features: sp.csr_matrix) -> Floats:
 
 
 def _mark_missing(features: Floats) -> Floats:
-    """Return the features of one paper with NaN where none is stored, shape (columns,)."""
+    """Return dense features with NaN where none is stored, of the same shape."""
     return np.where(features == 0, np.float32(np.nan), features)
 
 

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 
 from shelfmark.config.schema import MOST_HIDDEN, MOST_MEMBERS, MOST_RANK
 from shelfmark.core import checks
-from shelfmark.core.arrays import Array, Floats, Indicator, SparseRow
+from shelfmark.core.arrays import Array, Floats, Indicator, SparseRow, SparseRows
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
@@ -28,6 +28,7 @@ from shelfmark.models.boosted.quantized import (
     multiply,
     multiply_alike,
     quantize_rows,
+    sum_row,
     sum_rows,
     weigh_rows,
 )
@@ -229,19 +230,14 @@ class LowRankLinear(Structured, BaseEstimator):  # type: ignore[misc]
         blocks = [self.scores_of(middle) for middle in self._middle(features)]
         return np.vstack(blocks) if blocks else np.zeros((0, self.shape[1]), np.float32)
 
-    def score_one(self, features: SparseRow) -> Floats:
-        """Return the scores of one paper, shape (columns,), to the last bit of those above."""
-        scores: Floats = self.scores_of(self.sum_of(features)[None])[0]
-        return scores
-
-    def sum_of(self, features: SparseRow) -> Floats:
-        """Return the sum of the vectors of one paper's terms, shape (members x size,)."""
-        return sum_rows(features, self.terms_, self.scales_)
+    def score_rows(self, features: SparseRows) -> Floats:
+        """Return the same from rows without a matrix, to the last bit."""
+        return self.scores_of(sum_rows(features, self.terms_, self.scales_))
 
     def parts(self, features: SparseRow) -> Floats:
         """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
         weights = self.labels_.copy()
-        middle = self.sum_of(features)[None]
+        middle = sum_row(features, self.terms_, self.scales_)[None]
         for part, hidden, labels in self._layers():
             active = (middle[:, part] @ hidden)[0] > 0
             weights[part] += hidden[:, active] @ labels[active]

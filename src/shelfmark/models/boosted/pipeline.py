@@ -79,16 +79,19 @@ class TextPipeline(Structured, Pipeline):  # type: ignore[misc]
         margins: Floats = self[-1].decision_function(features)
         return margins if self.votes_ is None else self.votes_.pool(margins, texts)
 
-    def features_of(self, text: str) -> Floats:
-        """Return what the steps before the decision make of one text, shape (columns,)."""
+    def features_of(self, texts: Sequence[str]) -> Floats:
+        """Return what the steps before the decision make of texts, dense, (texts, columns).
+
+        Without sparse matrices, for whose checks few papers would wait.
+        """
         words, joined = (step for _, step in self.steps[:2])
-        features: Floats = joined.make_features(words.read_text(text))
+        features: Floats = joined.make_features(words.read_texts(texts))
         return features
 
-    def margins_of(self, features: Floats, text: str) -> Floats:
-        """Return the margin of each class for one text, shape (classes,)."""
+    def margins_of(self, features: Floats, texts: Sequence[str]) -> Floats:
+        """Return the margin of each class, as `margins` does, from dense features."""
         margins: Floats = self[-1].margins_of(features)
-        return margins if self.votes_ is None else self.votes_.pool(margins[None], [text])[0]
+        return margins if self.votes_ is None else self.votes_.pool(margins, texts)
 
     def check_structure(self) -> None:
         """Check that each step reads as many columns as the one before it writes.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.sparse as sp
 
-from shelfmark.core.arrays import Array, Floats, SparseRow
+from shelfmark.core.arrays import Array, Floats, SparseRow, SparseRows
 
 LARGEST = 127  # of an int8
 TOGETHER = 512  # papers whose terms are turned into floats at a time: some 60 MB
@@ -53,13 +53,24 @@ def multiply(features: sp.csr_matrix, table: Array, scales: Floats) -> Iterator[
         yield np.hstack(blocks)
 
 
-def sum_rows(features: SparseRow, table: Array, scales: Floats | None) -> Floats:
-    """Return the product of one paper and a table to the last bit, shape (columns,).
+def sum_rows(features: SparseRows, table: Array, scales: Floats | None) -> Floats:
+    """Return the product of papers and a table, shape (papers, columns).
 
     Args:
-        features: of the paper.
+        features: of the papers.
         table: of floats, or as for `multiply` with `scales`.
         scales: as for `multiply`, None for a table of floats.
+    """
+    sums = np.empty((len(features), table.shape[1]), np.float32)
+    for number, row in enumerate(features):
+        sums[number] = sum_row(row, table, scales)
+    return sums
+
+
+def sum_row(features: SparseRow, table: Array, scales: Floats | None) -> Floats:
+    """Return the product of one paper and a table, shape (columns,).
+
+    The rows are added one after the other, as a sparse product adds them, to the last bit.
     """
     values, rows = _rows_in_parts(features, table, scales)
     if table.shape[1] == 1:  # numbers that follow one another would be added in another order
@@ -79,8 +90,8 @@ def _rows_in_parts(
     """Return the values of terms by part, and their rows, (terms, parts, columns of a part)."""
     values = features.values[:, None]
     if scales is not None:
-        values = values * scales[features.columns]
-    rows = table[features.columns].astype(np.float32, copy=False)
+        values = values * scales.take(features.columns, axis=0)
+    rows = table.take(features.columns, axis=0).astype(np.float32, copy=False)
     return values, rows.reshape(len(rows), values.shape[1], table.shape[1] // values.shape[1])
 
 

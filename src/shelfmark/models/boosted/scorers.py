@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
 from shelfmark.core import checks
-from shelfmark.core.arrays import Doubles, Floats, Indicator, SparseRow
+from shelfmark.core.arrays import Doubles, Floats, Indicator, SparseRow, SparseRows
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
@@ -87,8 +87,8 @@ class Scorer(Protocol):
     def decision_function(self, features: sp.csr_matrix) -> Floats:
         """Return the scores, shape (papers, columns)."""
 
-    def score_one(self, features: SparseRow) -> Floats:
-        """Return the scores of one paper, shape (columns,), to the last bit of those above."""
+    def score_rows(self, features: SparseRows) -> Floats:
+        """Return the same from rows without a matrix, to the last bit."""
 
     def parts(self, features: SparseRow) -> Floats:
         """Return what each stored term of one paper adds to each score, (stored terms, columns)."""
@@ -144,8 +144,8 @@ class LinearScorer(Structured, BaseEstimator):  # type: ignore[misc]
         """Return the scores, shape (papers, columns)."""
         return np.asarray(features @ self.weights_ + self.intercept_, np.float32)
 
-    def score_one(self, features: SparseRow) -> Floats:
-        """Return the scores of one paper, shape (columns,), to the last bit of those above."""
+    def score_rows(self, features: SparseRows) -> Floats:
+        """Return the same from rows without a matrix, to the last bit."""
         return sum_rows(features, self.weights_, self.scales_) + self.intercept_
 
     def parts(self, features: SparseRow) -> Floats:

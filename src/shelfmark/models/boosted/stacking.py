@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from shelfmark.core import checks
-from shelfmark.core.arrays import Array, Floats, Indicator, Ints, SmallInts, SparseRow
+from shelfmark.core.arrays import Array, Floats, Indicator, Ints, SmallInts, SparseRows
 from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
@@ -130,9 +130,9 @@ class CrossFittedScores(Structured, TransformerMixin, BaseEstimator):  # type: i
         check_is_fitted(self)
         return np.hstack([scorer.decision_function(features) for scorer in self.fitted_])
 
-    def transform_one(self, features: SparseRow) -> Floats:
-        """Return the scores of one paper that was not trained on, shape (columns,)."""
-        return np.concatenate([scorer.score_one(features) for scorer in self.fitted_])
+    def transform_rows(self, features: SparseRows) -> Floats:
+        """Return the same from rows without a matrix, to the last bit."""
+        return np.concatenate([scorer.score_rows(features) for scorer in self.fitted_], axis=1)
 
     def _score_training(
         self, rows: TrainingRows, checkpoint: Checkpoint, engine: Engine

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from shelfmark.core import checks, structure
-from shelfmark.core.arrays import Array, Floats, Ints, SparseRow
+from shelfmark.core.arrays import Array, Floats, Ints
 from shelfmark.core.checks import State
 from shelfmark.core.npy import ArraySpec
 from shelfmark.core.structure import Source, Structured
@@ -114,11 +113,7 @@ class ScopeDetector(Structured):
 
     def _weigh(self, texts: Sequence[str]) -> Evidence:
         bag = features.read_bag(texts, self.vocabulary)
-        sums = [
-            self.network.sum_of(SparseRow(bag.columns[begin:end], bag.values[begin:end]))
-            for begin, end in itertools.pairwise(bag.bounds.tolist())
-        ]
-        scores = self.network.scores_of(np.stack(sums))
+        scores = self.network.score_rows(bag.rows)
         kind = scores[:, self.papers :].argmax(axis=1) + self.papers
         own, others, kinds = self._group(scores)
         form = np.log((own + others) / kinds)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from shelfmark.core.arrays import Array, Floats, Ints, SmallInts
+from shelfmark.core.arrays import Array, Ints, SparseRows
 
 BITS, KNOWN_BITS = 18, 20
 HASHED = 1 << BITS  # columns of words and pairs
@@ -100,16 +100,12 @@ class Bag:
     """The columns of some texts, text after text.
 
     Args:
-        columns: int32 of shape (entries,); a text may have a column twice.
-        values: float32 of the same shape.
-        bounds: where the entries of each text begin, and the end, shape (texts + 1,).
+        rows: a text each, columns int32, values float32; a text may have a column twice.
         known: the number of different known words of each text, those of grammar not counted.
         unknown: the number of its different unknown words.
     """
 
-    columns: SmallInts
-    values: Floats
-    bounds: Ints
+    rows: SparseRows
     known: Ints
     unknown: Ints
 
@@ -117,7 +113,8 @@ class Bag:
     def matrix(self) -> sp.csr_matrix:
         """The columns as float32 CSR of shape (texts, WIDTH)."""
         shape = len(self.known), WIDTH
-        return sp.csr_matrix((self.values, self.columns, self.bounds.astype(np.int32)), shape)
+        rows = self.rows
+        return sp.csr_matrix((rows.values, rows.columns, rows.bounds.astype(np.int32)), shape)
 
 
 def read_tokens(texts: Sequence[str]) -> Tokens:
@@ -212,7 +209,8 @@ def read_bag(texts: Sequence[str], vocabulary: Array) -> Bag:
     values[begins] = (TEXT_VALUE, TEXT_VALUE, 0)
     counts = _count_different(owners, tokens.places, kinds, len(texts))
     bounds = A_ROW * np.append(begins, len(kinds)).astype(np.int64)
-    return Bag(columns.ravel(), values.ravel(), bounds, counts[:, 0], counts[:, 1])
+    rows = SparseRows(columns.ravel(), values.ravel(), bounds)
+    return Bag(rows, counts[:, 0], counts[:, 1])
 
 
 def _count_different(owners: Ints, places: Ints, kinds: Array, texts: int) -> Ints:

@@ -61,11 +61,25 @@ def test_a_text_has_the_terms_and_the_features_of_its_row(
     several = words.transform(texts())
     together = features.transform([("joined", joined)], several)
     for number, text in enumerate(texts()):
-        row = words.read_text(text)
+        rows = words.read_texts([text])
+        [row] = rows
         assert_same_row(row, row_of(several, number))
-        made = joined.make_features(row)
+        made = joined.make_features(rows)
         assert made.dtype == np.float32
-        np.testing.assert_array_equal(made, together[number].toarray()[0])
+        np.testing.assert_array_equal(made, together[number].toarray())
+
+
+@EVERY
+def test_rows_without_a_matrix_are_those_of_the_matrix(
+    kind: str, labels: tuple[str, ...] | None
+) -> None:
+    (_, words), (_, joined) = steps(fitted(kind, labels))
+    rows, several = words.read_texts(texts()), words.transform(texts())
+    assert len(rows) == len(texts())
+    for number, row in enumerate(rows):
+        assert_same_row(row, row_of(several, number))
+    together = features.transform([("joined", joined)], several)
+    np.testing.assert_array_equal(joined.make_features(rows), together.toarray())
 
 
 @EVERY
@@ -77,16 +91,16 @@ def test_parts_and_scorers_give_a_text_the_numbers_of_its_row(
     several = words.transform(texts())
     stack = parts.get("scores")
     for number, text in enumerate(texts()):
-        row, alone = words.read_text(text), several[number]
+        row, alone = words.read_texts([text]), several[number]
         if "terms" in parts:
-            given = parts["terms"].transform_one(row)
-            np.testing.assert_array_equal(given, parts["terms"].transform(alone).toarray()[0])
+            given = parts["terms"].transform_rows(row)
+            np.testing.assert_array_equal(given, parts["terms"].transform(alone).toarray())
         if stack is None:
             continue
-        given = stack.transform_one(row)
+        given = stack.transform_rows(row)
         assert given.tobytes() == np.asarray(stack.transform(several)[number]).tobytes()
         for scorer in stack.fitted_:
-            given = scorer.score_one(row)
+            given = scorer.score_rows(row)
             assert given.dtype == np.float32
             assert given.tobytes() == scorer.decision_function(several)[number].tobytes()
             assert given.tobytes() == scorer.decision_function(alone)[0].tobytes()
@@ -97,7 +111,7 @@ def test_a_text_has_the_margins_of_its_row(kind: str, labels: tuple[str, ...] | 
     model: Any = fitted(kind, labels).classifier
     margins = model.pipeline.decision_function(texts())
     for number, text in enumerate(texts()):
-        given = model.pipeline.margins_of(model.pipeline.features_of(text), text)
+        given = model.pipeline.margins_of(model.pipeline.features_of([text]), [text])
         assert given.tobytes() == margins[number].tobytes()
 
 
@@ -122,7 +136,10 @@ def test_a_text_has_the_same_probabilities_in_a_list_of_any_size(
     model = fitted(kind, labels)
     whole = model.probabilities(texts())
     assert np.isfinite(whole[0]).all()
-    for size in (1, 2, classifier.FEW, classifier.FEW + 1, 7, 30):
+    many = texts() * (2 + classifier.TOGETHER // len(texts()))
+    assert_alike(whole, [None if one is None else one[-len(texts()):]
+                         for one in model.probabilities(many)])  # fmt: skip
+    for size in (1, 2, 4, 5, 7, 30):
         parts = [texts()[begin : begin + size] for begin in range(0, len(texts()), size)]
         given = joined_parts([model.probabilities(part) for part in parts])
         assert_alike(whole, given)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from shelfmark.core.arrays import Array, Floats, SparseRow
+from shelfmark.core.arrays import Array, Floats, SparseRow, SparseRows
 from shelfmark.models.boosted import quantized
 from shelfmark.models.boosted.quantized import (
     multiply,
     multiply_alike,
     quantize_rows,
+    sum_row,
     sum_rows,
     weigh_rows,
 )
@@ -86,16 +87,19 @@ def test_rows_are_added_in_the_order_of_a_sparse_product(
     table, scales = int8_table(rng, 2000, columns, max(parts, 1))
     own = np.sort(rng.choice(2000, terms, replace=False))
     row = SparseRow(own, rng.uniform(size=terms).astype(np.float32))
+    rows = SparseRows(own, row.values, np.array([0, terms]))
     matrix = sp.csr_matrix((row.values, own, [0, terms]), (1, 2000))
     if parts:
-        total = sum_rows(row, table, scales)
+        total = sum_row(row, table, scales)
+        [alone] = sum_rows(rows, table, scales)
         [whole] = multiply(matrix, table, scales)
         added = weigh_rows(row, table, scales)
     else:
         floats = table.astype(np.float32)
-        total, whole = sum_rows(row, floats, None), matrix @ floats
+        total, whole = sum_row(row, floats, None), matrix @ floats
+        [alone] = sum_rows(rows, floats, None)
         added = weigh_rows(row, floats, None)
     assert (total.dtype, total.shape) == (np.float32, (table.shape[1],))
-    assert total.tobytes() == whole.tobytes()
+    assert total.tobytes() == alone.tobytes() == whole.tobytes()
     assert added.shape == (terms, table.shape[1])
     np.testing.assert_allclose(added.sum(axis=0), total, rtol=1e-3, atol=1e-2)
