@@ -15,16 +15,17 @@ PACKAGE = __package__
 
 
 @contextlib.contextmanager
-def start_plain(folder: Path) -> Iterator[str]:
+def start_plain(folder: Path, workers: int = 1) -> Iterator[str]:
     """Run the plain app during the block, and yield its address.
 
     Args:
         folder: with the model of the app.
+        workers: its processes.
 
     Raises:
         ShelfmarkError: it does not start.
     """
-    words = ["--factory", f"{PACKAGE}.plain_app:create_app"]
+    words = ["--factory", f"{PACKAGE}.plain_app:create_app", "--workers", str(workers)]
     with _start_app("the plain app", words, folder) as url:
         yield url
 
@@ -53,19 +54,20 @@ def _start_app(name: str, words: Sequence[str], folder: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def start_ours(models: str, model: str, folder: Path) -> Iterator[str]:
-    """Run `shelfmark serve` with one worker during the block, and yield its address.
+def start_ours(models: str, model: str, folder: Path, workers: int = 1) -> Iterator[str]:
+    """Run `shelfmark serve` during the block, and yield its address.
 
     Args:
         models: folder of the models.
         model: name of the model.
         folder: that has no index, which the service would open meanwhile.
+        workers: its processes.
 
     Raises:
         ShelfmarkError: it does not start.
     """
     own = {"SHELFMARK_API_KEY": "", "SHELFMARK_INDEX": str(folder / "index")}
-    with start_service(1, model, models, own) as (url, _):
+    with start_service(workers, model, models, own) as (url, _):
         yield url
 
 

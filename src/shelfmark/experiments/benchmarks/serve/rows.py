@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 from shelfmark.experiments.benchmarks.row import Row, format_ratio
-from shelfmark.experiments.benchmarks.serve.wrk import Figures, Load
+from shelfmark.experiments.benchmarks.serve.wrk import Figures
 
 
-def compare(load: Load, ours: Figures, other: Figures, whose: str) -> list[Row]:
+def compare(load: str, ours: Figures, other: Figures, whose: str) -> list[Row]:
     """Return rate and latency under a load; a ratio above one means that ours is better.
 
     Args:
-        load: that both got.
+        load: that both got, in words.
         ours: of the service.
         other: of what it is compared with.
         whose: the name of that.
     """
     rows = [
-        Row(str(load), _rate(ours.rate), f"{_rate(other.rate)}, {whose}",
+        Row(load, _rate(ours.rate), f"{_rate(other.rate)}, {whose}",
             format_ratio(ours.rate / other.rate)),
         Row("  p50", show(ours.p50), show(other.p50), format_ratio(other.p50 / ours.p50)),
         Row("  p99", show(ours.p99), show(other.p99), format_ratio(other.p99 / ours.p99)),
     ]  # fmt: skip
-    if load.connections > 1:
-        spread, others = (one.p99 / one.p50 for one in (ours, other))
-        rows.append(Row("  p99 over p50", f"{spread:.1f}", f"{others:.1f}",
-                        format_ratio(others / spread)))  # fmt: skip
+    spread, others = (one.p99 / one.p50 for one in (ours, other))
+    rows.append(Row("  p99 over p50", f"{spread:.1f}", f"{others:.1f}",
+                    format_ratio(others / spread)))  # fmt: skip
     return rows
 
 
-def describe_lists(load: Load, length: int, ours: Figures, single: float, whose: str) -> list[Row]:
+def describe_lists(load: str, length: int, ours: Figures, single: float, whose: str) -> list[Row]:
     """Return the papers a second in lists, beside those of an app that takes one a request.
 
     Args:
-        load: whose bodies are the lists.
+        load: whose bodies are the lists, in words.
         length: papers of a list.
         ours: of the service.
         single: papers a second of the app, at most.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ ALSO = "also="  # the word that names a second model
 NAME = "measured"  # of the model that is trained for the benchmark, if it has no name
 LENGTH = 64  # papers of a list
 OURS, PLAIN, EMPTY, SECOND = "shelfmark serve", "the plain app", "the empty app", "the second model"
+CORES = os.cpu_count() or 1
+SEVERAL = f", {CORES} workers"  # of the names of services with a process for each core
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,11 @@ def _measure_services(
             PLAIN: stack.enter_context(apps.start_plain(folder)),
             EMPTY: stack.enter_context(apps.start_empty(folder)),
         }
+        if CORES > 1:
+            urls[OURS + SEVERAL] = stack.enter_context(
+                apps.start_ours(subject.models, subject.name, folder, CORES)
+            )
+            urls[PLAIN + SEVERAL] = stack.enter_context(apps.start_plain(folder, CORES))
         if second:
             urls[SECOND] = stack.enter_context(apps.start_ours(second.models, second.name, folder))
         for name in urls.keys() - {EMPTY}:
@@ -137,23 +145,36 @@ class _Loads:
             Load("/predict", 4, lists),
         )
 
+    @property
+    def several(self) -> Sequence[Load]:
+        """What services with a process for each core get; nothing on one core."""
+        return self.predict[1:] if CORES > 1 else []
+
     def cases(self, second: bool) -> list[Case]:
         """Return what each service gets; those that are compared get it one after the other."""
         return [
             *((name, load) for load in self.health for name in (OURS, EMPTY)),
             *((name, load) for load in self.predict for name in (OURS, PLAIN)),
             (OURS, self.lists),
+            *((name + SEVERAL, load) for load in self.several for name in (OURS, PLAIN)),
+            *([(OURS + SEVERAL, self.lists)] if self.several else []),
             *([(SECOND, self.predict[0])] if second else []),
         ]
 
     def show(self, figures: Mapping[Case, Figures]) -> list[Row]:
         """Return the lines of the table."""
         beside = [(load, EMPTY) for load in self.health] + [(load, PLAIN) for load in self.predict]
+        pairs = [(load, OURS, other, "") for load, other in beside]
+        pairs += [(load, OURS + SEVERAL, PLAIN + SEVERAL, SEVERAL) for load in self.several]
         most = max(figures[PLAIN, load].rate for load in self.predict)
+        lists = [("", OURS), *([(SEVERAL, OURS + SEVERAL)] if self.several else [])]
         return [
-            *(row for load, other in beside
-              for row in rows.compare(load, figures[OURS, load], figures[other, load], other)),
-            *rows.describe_lists(self.lists, LENGTH, figures[OURS, self.lists], most, PLAIN),
+            *(row for load, ours, other, more in pairs
+              for row in rows.compare(f"{load}{more}", figures[ours, load], figures[other, load],
+                                      other)),
+            *(row for more, ours in lists
+              for row in rows.describe_lists(f"{self.lists}{more}", LENGTH,
+                                             figures[ours, self.lists], most, PLAIN)),
         ]  # fmt: skip
 
 
