@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -62,26 +61,3 @@ class SparseRows:
         counts = np.zeros(len(kept) + 1, np.int64)
         np.cumsum(kept, out=counts[1:])
         return SparseRows(self.columns[kept], self.values[kept], counts[self.bounds])
-
-    @classmethod
-    def beside(cls, parts: Sequence[SparseRows], widths: Sequence[int]) -> SparseRows:
-        """Return the rows of all parts side by side, as `scipy.sparse.hstack` does.
-
-        Args:
-            parts: with the same number of rows.
-            widths: the number of columns of each part.
-        """
-        if len(parts) == 1:
-            return parts[0]
-        bounds = functools.reduce(np.add, [part.bounds for part in parts])
-        columns = np.empty(bounds[-1], parts[0].columns.dtype)
-        values = np.empty(bounds[-1], parts[0].values.dtype)
-        begins, before = bounds[:-1].copy(), 0
-        for part, width in zip(parts, widths, strict=True):
-            sizes = np.diff(part.bounds)
-            places = np.arange(len(part.values)) + np.repeat(begins - part.bounds[:-1], sizes)
-            columns[places] = part.columns + part.columns.dtype.type(before)
-            values[places] = part.values
-            begins += sizes
-            before += width
-        return cls(columns, values, bounds)

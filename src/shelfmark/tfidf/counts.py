@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from shelfmark.core.arrays import SmallInts, SparseRows
+from shelfmark.core.arrays import SmallInts
 from shelfmark.tfidf.ngrams import Grams, Limits, Terms, Trie, count_grams
 from shelfmark.tfidf.terms import TermList
 from shelfmark.tfidf.tokens import END, FIRST, KnownWords, Reader, Stream, read_stream
 
 UP_TO_SPACE = re.compile("[\0- ]")
-FEW = 2500  # characters up to which a word is faster found as an object than in arrays
+FEW = 2500  # characters up to which a dict is faster than arrays
 
 
 class NotExactError(Exception):
@@ -45,9 +45,15 @@ class TransformCache:
         """
         n_min, n_max = self.ngram_range
         terms = vars(self).pop("terms", None)  # large, and used once
-        return Trie(terms or self._split_terms(n_max), n_min, n_max)
+        return Trie(terms or self.split_terms(), n_min, n_max)
 
-    def _split_terms(self, n_max: int) -> Terms:
+    def split_terms(self) -> Terms:
+        """Return the terms of the vocabulary as numbers.
+
+        Raises:
+            NotExactError: a term is not a `str`.
+        """
+        n_max = self.ngram_range[1]
         if isinstance(self.vocabulary, TermList):
             if n_max > 1 and (stream := self.vocabulary.split()) is not None:
                 return Terms.of_stream(stream, n_max)
@@ -72,24 +78,6 @@ class TransformCache:
         check_words(stream, self.reader, self.ngram_range[1])
         ranks = [0] * FIRST + [self.trie.ranks.get(name, 0) for name in stream.names]
         return stream.ids, np.array(ranks, np.int32)
-
-    def count(self, documents: Sequence[str]) -> SparseRows:
-        """Return the counts of the terms of documents, without a dictionary of all terms.
-
-        Raises:
-            NotExactError: a token may hold a space.
-        """
-        if self.reader is None or not self.reader.word_size:
-            raise NotExactError
-        if sum(map(len, documents)) > FEW:
-            ids, ranks = self.rank_stream(documents, 1)
-            tokens, rows = token_positions(ids, ranks)
-        else:
-            words = [[*self.reader.tokens(document), ""] for document in documents]
-            rank = self.trie.ranks.get
-            tokens = np.array([rank(word, 0) for word in chain(*words)], np.int32)
-            rows = np.repeat(np.arange(len(words), dtype=np.int32), [*map(len, words)])
-        return self.trie.count(tokens, rows, len(documents))
 
     def counts(self, document: str) -> dict[int, int]:
         """Return the count of each term of one document, by its column."""

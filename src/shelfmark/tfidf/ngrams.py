@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shelfmark.core.arrays import Ints, SmallInts, SparseRows
+from shelfmark.core.arrays import Array, Ints, SmallInts, SparseRows
 from shelfmark.core.parallel import map_threads
 from shelfmark.tfidf.tokens import END, FIRST, Stream
 
@@ -272,11 +272,14 @@ class Terms:
         grams: the ranks of the words of each term, then zeros, shape (n_terms, longest). A term
             that is longer than any n-gram is cut to one word more than the longest n-gram.
         columns: the column of each term.
+        fields: of the documents, each with terms of its own: the first word of a term of field f
+            has the rank of the word + f x words.
     """
 
     ranks: Mapping[str, int]
     grams: SmallInts
     columns: SmallInts
+    fields: int = 1
 
     @classmethod
     def of(cls, vocabulary: Mapping[str, int], n_max: int) -> Terms:
@@ -306,6 +309,29 @@ class Terms:
         return cls(ranks, rows, np.arange(len(ends), dtype=np.int32))
 
 
+def join_fields(parts: Sequence[Terms]) -> Terms:
+    """Return the terms of all fields, their columns side by side, their words numbered alike."""
+    if len(parts) == 1:
+        return parts[0]
+    ranks: dict[str, int] = {}
+    numbers = []
+    for part in parts:
+        own = np.zeros(len(part.ranks) + 1, np.int32)
+        for word, rank in part.ranks.items():
+            own[rank] = ranks.setdefault(word, len(ranks) + 1)
+        numbers.append(own)
+    width = max(part.grams.shape[1] for part in parts)
+    grams = np.zeros((sum(len(part.grams) for part in parts), width), np.int32)
+    columns, begin = [], 0
+    for field, (part, own) in enumerate(zip(parts, numbers, strict=True)):
+        rows = grams[begin : begin + len(part.grams)]
+        rows[:, : part.grams.shape[1]] = own[part.grams]
+        rows[:, 0] += np.int32(field * len(ranks))
+        columns.append(part.columns + np.int32(begin))
+        begin += len(part.grams)
+    return Terms(ranks, grams, np.concatenate(columns), len(parts))
+
+
 def _as_rows(numbers: SmallInts, sizes: NDArray[np.intp], n_max: int) -> SmallInts:
     """Return the words of terms as rows, a term of more than `n_max` words cut to one word more."""
     width = int(sizes.max(initial=n_max))
@@ -326,16 +352,19 @@ class Trie:
 
     def __init__(self, terms: Terms, n_min: int, n_max: int) -> None:
         self.ranks = terms.ranks
+        words = len(self.ranks)
         # How many terms hold each word, by rank: frequent words are in more terms.
-        self.uses = np.bincount(terms.grams.ravel(), minlength=len(self.ranks) + 1)
+        first = terms.grams[:, 0] - (np.maximum(terms.grams[:, 0], 1) - 1) // max(words, 1) * words
+        self.uses = np.bincount(first, minlength=words + 1)
+        self.uses += np.bincount(terms.grams[:, 1:].ravel(), minlength=words + 1)
         sizes = np.count_nonzero(terms.grams, axis=1)
         kept = (sizes >= n_min) & (sizes <= n_max)
         grams, sizes, columns = terms.grams[kept], sizes[kept], terms.columns[kept]
-        self.bits = len(self.ranks).bit_length()
+        self.bits = words.bit_length()
         self.n_terms = len(terms.columns)
         self.column_bits = self.n_terms.bit_length()
         node = grams[:, 0]
-        self.columns = [_by_node(node, sizes == 1, columns, len(self.ranks) + 1)]
+        self.columns = [_by_node(node, sizes == 1, columns, terms.fields * words + 1)]
         self.finders = []
         for n in range(2, n_max + 1):
             longer = sizes >= n
@@ -353,7 +382,7 @@ class Trie:
 
         `tokens` are `ranks`, 0 for other words, and end with a 0.
         """
-        rows = self.count(tokens, documents, n_documents)
+        rows = self.count(tokens, tokens, documents, n_documents)
         shape = (n_documents, self.n_terms)
         return sp.csr_array((rows.values, rows.columns, rows.bounds), shape=shape)
 
@@ -361,30 +390,39 @@ class Trie:
         """Whether a word is a term by itself."""
         return bool(self.columns[0][self.ranks.get(word, 0)] >= 0)
 
-    def count(self, tokens: SmallInts, documents: SmallInts, n_documents: int) -> SparseRows:
-        """Return the counts of the terms, int32, by document; `tokens` are as `find` takes them."""
+    def count(
+        self, tokens: SmallInts, first: SmallInts, documents: SmallInts, n_documents: int
+    ) -> SparseRows:
+        """Return the counts of the terms, int32, by document.
+
+        Args:
+            tokens: as `find` takes them.
+            first: the numbers of the same tokens as the first words of terms of their fields.
+            documents: the document of each token.
+            n_documents: their number.
+        """
         if (n_documents - 1).bit_length() + self.column_bits > 31:
             documents = documents.astype(np.int64)  # smaller integers are sorted faster
-        positions, found = zip(*self._walk(tokens), strict=True)
+        positions, found = zip(*self._walk(tokens, first), strict=True)
         column = np.concatenate(found)
         term = np.flatnonzero(column >= 0)
         # Document and column in one integer.
-        ordered = documents[np.concatenate(positions)[term]] << self.column_bits
+        ordered: Array = documents[np.concatenate(positions)[term]] << self.column_bits
         ordered |= column[term]
         ordered.sort()
-        first = np.flatnonzero(mark_changes(ordered))
-        counts = np.empty(len(first), np.int32)
-        counts[:-1] = first[1:] - first[:-1]
-        counts[-1:] = len(ordered) - first[-1:]
-        ordered = ordered[first]
+        starts = np.flatnonzero(mark_changes(ordered))
+        counts = np.empty(len(starts), np.int32)
+        counts[:-1] = starts[1:] - starts[:-1]
+        counts[-1:] = len(ordered) - starts[-1:]
+        ordered = ordered[starts]
         columns = (ordered & ((1 << self.column_bits) - 1)).astype(np.int32)
         sizes = np.bincount(ordered >> self.column_bits, minlength=n_documents)
         return SparseRows(columns, counts, make_indptr(sizes))
 
-    def _walk(self, tokens: SmallInts) -> Iterator[tuple[Ints, SmallInts]]:
+    def _walk(self, tokens: SmallInts, first: SmallInts) -> Iterator[tuple[Ints, SmallInts]]:
         """Yield where n-grams of each length begin, and their columns, -1 where no term is."""
         position = np.flatnonzero(tokens)
-        node: SmallInts = tokens[position]
+        node: SmallInts = first[position]
         yield position, self.columns[0][node]
         for n, finder in enumerate(self.finders, 1):
             follower = tokens[position + n]

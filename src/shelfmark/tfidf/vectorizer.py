@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from numbers import Integral
-from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -22,7 +21,7 @@ from sklearn.feature_extraction.text import (
 from sklearn.utils.validation import check_is_fitted
 
 from shelfmark.core import checks, marks
-from shelfmark.core.arrays import Ints, SparseRows
+from shelfmark.core.arrays import Ints
 from shelfmark.core.checks import State
 from shelfmark.core.parallel import map_threads
 from shelfmark.core.structure import Structured
@@ -41,7 +40,6 @@ from shelfmark.tfidf.tokens import END, Reader
 from shelfmark.tfidf.weights import (
     matches_weights,
     weigh_columns,
-    weigh_in_place,
     weigh_rows,
 )
 
@@ -270,28 +268,11 @@ class FastTfidfVectorizer(Structured, TfidfVectorizer):  # type: ignore[misc]
         # The same result, after checks that take longer than a few documents.
         return super().transform(raw_documents)
 
-    def transform_rows(self, documents: Sequence[str]) -> SparseRows:
-        """Return the TF-IDF of documents: the rows that `transform` returns, to the last bit.
-
-        Raises:
-            NotFittedError: before `fit`.
-        """
-        if hasattr(self, "vocabulary_") and matches_weights(self._tfidf, len(self.vocabulary_)):
-            with contextlib.suppress(NotExactError):
-                found = self._ready().count(documents)
-                values = np.ones(len(found.values)) if self.binary else found.values
-                X = SimpleNamespace(shape=(len(found), len(self.vocabulary_)))
-                X.data, X.indices, X.indptr = values.astype(self.dtype), found.columns, found.bounds
-                weigh_in_place(X, self._tfidf)
-                return SparseRows(X.indices, X.data, X.indptr)
-        X = self.transform(documents)
-        return SparseRows(X.indices, X.data, X.indptr)
-
     def knows(self, word: str) -> bool:
         """Whether a word is a term by itself."""
         if isinstance(self.vocabulary_, TermList):  # whose dictionary would take much memory
             with contextlib.suppress(NotExactError):
-                return self._ready().trie.knows(word)
+                return self.ready().trie.knows(word)
         return word in self.vocabulary_
 
     def term_names(self, columns: Ints) -> list[str]:
@@ -302,7 +283,7 @@ class FastTfidfVectorizer(Structured, TfidfVectorizer):  # type: ignore[misc]
 
     def _count_terms(self, documents: Sequence[str]) -> Any:
         """Return the counts of the terms in CSR, of the type of the result."""
-        ready = self._ready()
+        ready = self.ready()
         if ready.reader is None:
             raise NotExactError
         # A dictionary of the terms takes much memory where there is none yet.
@@ -346,8 +327,13 @@ class FastTfidfVectorizer(Structured, TfidfVectorizer):  # type: ignore[misc]
         weigh_columns(X, self._tfidf, seen)
         return X.tocsr()
 
-    def _ready(self) -> TransformCache:
-        """Return what `transform` needs, from the last call if no parameter has changed.
+    @property
+    def weights(self) -> TfidfTransformer:
+        """The fitted weights of the terms."""
+        return self._tfidf
+
+    def ready(self) -> TransformCache:
+        """Return what `transform` needs, the same object while no parameter changes.
 
         Threads may race to replace it; each then uses its own, which is equal.
         """
@@ -406,7 +392,7 @@ class FastTfidfVectorizer(Structured, TfidfVectorizer):  # type: ignore[misc]
         Terms outside `min_df` and `max_df` are left out already.
         """
         self.__dict__.pop("_seen", None)
-        ready = self._ready() if fixed_vocab else None
+        ready = self.ready() if fixed_vocab else None
         reader = ready.reader if ready else self._reader()
         engine = "sklearn"
         result: tuple[Mapping[str, int], Any]

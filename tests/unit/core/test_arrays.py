@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import scipy.sparse as sp
 
 from shelfmark.core.arrays import SparseRows
@@ -25,21 +24,6 @@ def assert_same(rows: SparseRows, wanted: sp.csr_matrix) -> None:
     assert rows.bounds.tolist() == wanted.indptr.tolist()
     assert rows.columns.dtype == np.int32
     assert rows.values.dtype == np.float32
-
-
-@pytest.mark.parametrize("rows", [0, 1, 2, 7])
-@pytest.mark.parametrize("parts", [1, 2, 3])
-def test_rows_stand_beside_each_other_as_scipy_stacks_them(rows: int, parts: int) -> None:
-    widths = [5, 9, 4][:parts]
-    blocks = [random_matrix(rows, width, seed) for seed, width in enumerate(widths)]
-    wanted = sp.hstack(blocks, format="csr")
-    assert_same(SparseRows.beside([*map(rows_of, blocks)], widths), wanted)
-
-
-def test_a_part_may_be_empty() -> None:
-    blocks = [random_matrix(4, 5, 0), random_matrix(4, 3, 0, density=0), random_matrix(4, 6, 1)]
-    rows = SparseRows.beside([*map(rows_of, blocks)], [5, 3, 6])
-    assert_same(rows, sp.hstack(blocks, format="csr"))
 
 
 def test_a_selection_keeps_the_rows() -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from shelfmark.tfidf.counts import FEW
+from shelfmark.tfidf.counts import FEW, NotExactError
+from shelfmark.tfidf.fields import FieldTerms
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 from tests.support.odd_texts import ODD, TEXTS
 
@@ -42,8 +43,14 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "characters of words": {"analyzer": "char_wb", "ngram_range": (3, 3)},
     "a tokenizer": {"tokenizer": str.split, "token_pattern": None},
 }
-SAVED = [name for name, own in PARAMETERS.items()
-         if not {"analyzer", "token_pattern", "tokenizer"} & set(own)]  # fmt: skip
+
+
+def is_exact(name: str) -> bool:
+    """Return whether a token of this setting is a run of letters."""
+    return not {"analyzer", "token_pattern", "tokenizer"} & set(PARAMETERS[name])
+
+
+SAVED = [name for name in PARAMETERS if is_exact(name)]
 
 
 @cache
@@ -61,9 +68,10 @@ def opened(name: str) -> FastTfidfVectorizer:
 
 def assert_row(vectorizer: FastTfidfVectorizer, text: str, wanted: Any) -> None:
     wanted.sort_indices()
+    terms = FieldTerms([vectorizer])
     # Alone, among a few, and among so many that they are read as arrays.
     for texts in ([text], [text, "robots", text], [text, LONG, text]):
-        rows = [*vectorizer.transform_rows(texts)]
+        rows = [*terms.weigh([texts])]
         assert len(rows) == len(texts)
         for row in (rows[0], rows[-1]):
             assert row.columns.tolist() == wanted.indices.tolist()
@@ -77,6 +85,10 @@ def assert_row(vectorizer: FastTfidfVectorizer, text: str, wanted: Any) -> None:
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_an_odd_text_alone_is_the_row_of_scikit_learn(name: str) -> None:
     ours, theirs = fitted(name)
+    if not is_exact(name):
+        with pytest.raises(NotExactError):
+            FieldTerms([ours])
+        return
     for text in ODD:
         assert_row(ours, text, theirs.transform([text]))
 
@@ -118,6 +130,54 @@ def test_columns_have_the_names_of_scikit_learn(name: str) -> None:
         assert vectorizer.term_names(columns[:0]) == []
 
 
+FIELDS = [{"ngram_range": (1, 2)}, {"ngram_range": (2, 3), "sublinear_tf": True},
+          {"norm": None}, {"binary": True}]  # fmt: skip
+BODIES = ["robots grasp", "", "the cats of a galaxy spin", "zzzz", *ODD]
+
+
+@pytest.mark.parametrize("own", FIELDS)
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("texts", [1, 3, len(ODD)])
+def test_fields_stand_side_by_side_each_as_its_vectorizer_has_it(
+    own: dict[str, Any], count: int, texts: int
+) -> None:
+    corpora = [TRAINING, [f"{text} title" for text in TRAINING[::-1]], ["robots and the cat walk"]]
+    vectorizers = [FastTfidfVectorizer(dtype=np.float32, **own).fit(corpus)
+                   for corpus in corpora[:count]]  # fmt: skip
+    # Each field has other documents; those of the second are many, so that they are read as arrays.
+    for longer in ("", LONG):
+        fields = [[f"{text} {longer * number}" for text in BODIES[number : number + texts]]
+                  for number in range(count)]  # fmt: skip
+        wanted = [one.transform(docs) for one, docs in zip(vectorizers, fields, strict=True)]
+        together = sp.hstack(wanted, format="csr")
+        together.sort_indices()
+        rows = FieldTerms(vectorizers).weigh(fields)
+        assert rows.columns.tolist() == together.indices.tolist()
+        assert rows.bounds.tolist() == together.indptr.tolist()
+        assert rows.values.tobytes() == together.data.tobytes()
+
+
+def test_fields_know_the_words_of_the_first() -> None:
+    text, title = (FastTfidfVectorizer().fit([words]) for words in ("robots grasp", "cats walk"))
+    trie = FieldTerms([text, title]).trie
+    assert [word for word in ("robots", "cats", "walk", "zzzz") if trie.knows(word)] == ["robots"]
+
+
+def test_fields_with_other_parameters_have_no_common_walk() -> None:
+    one = FastTfidfVectorizer().fit(TRAINING)
+    for other in ({"sublinear_tf": True}, {"ngram_range": (1, 2)}, {"lowercase": False}):
+        with pytest.raises(NotExactError):
+            FieldTerms([one, FastTfidfVectorizer(**other).fit(TRAINING)])
+
+
+def test_terms_are_those_of_the_last_fit() -> None:
+    vectorizer = FastTfidfVectorizer().fit(["robots grasp"])
+    terms = FieldTerms([vectorizer])
+    assert terms.is_of([vectorizer])
+    vectorizer.fit(["cats walk"])
+    assert not terms.is_of([vectorizer])
+
+
 def test_before_the_fit_there_is_no_row() -> None:
-    with pytest.raises(NotFittedError):
-        FastTfidfVectorizer().transform_rows(["robots"])
+    with pytest.raises(NotExactError):
+        FieldTerms([FastTfidfVectorizer()])

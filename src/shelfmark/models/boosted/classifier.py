@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,16 @@ TOGETHER = 256  # texts whose features are made at a time: dense, they fit the c
 
 
 class TfidfVocabulary:
-    """The terms of the text's TF-IDF; those of the title's are not counted."""
+    """The terms of the text's TF-IDF; those of the title's are not counted.
 
-    def __init__(self, vectorizer: FastTfidfVectorizer) -> None:
+    Args:
+        vectorizer: of the text.
+        knows: whether a word is a term by itself.
+    """
+
+    def __init__(self, vectorizer: FastTfidfVectorizer, knows: Callable[[str], bool]) -> None:
         self._vectorizer = vectorizer
+        self._knows = knows
 
     def words(self, text: str) -> list[str]:
         """Return the tokens of a text that are no stop words, in their order."""
@@ -37,7 +43,7 @@ class TfidfVocabulary:
         """Return the share of words without a term; None without words or single-word terms."""
         if not words or self._vectorizer.ngram_range[0] != 1:
             return None
-        return 1 - sum(map(self._vectorizer.knows, words)) / len(words)
+        return 1 - sum(map(self._knows, words)) / len(words)
 
     def frequent(self, count: int) -> list[str]:
         """Return the terms of the most training papers, those first."""
@@ -71,7 +77,7 @@ class BoostedClassifier:
     @property
     def vocabulary(self) -> TfidfVocabulary:
         """The terms of the text."""
-        return TfidfVocabulary(self._vectorizer)
+        return TfidfVocabulary(self._vectorizer, self.pipeline[0].knows)
 
     def probabilities(self, texts: Sequence[str]) -> tuple[Floats, Floats | None]:
         """Return the probabilities of the classes and of the listed categories.

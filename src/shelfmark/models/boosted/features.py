@@ -8,7 +8,6 @@ https://xgboost.readthedocs.io/en/stable/faq.html
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -25,6 +24,8 @@ from shelfmark.models.boosted.fitting.rows import MatrixRows, PaperLabels, Train
 from shelfmark.models.boosted.low_rank import LowRankLinear
 from shelfmark.models.boosted.scorers import Bayes, Scorer, Svm
 from shelfmark.models.boosted.stacking import CrossFittedScores
+from shelfmark.tfidf.counts import NotExactError
+from shelfmark.tfidf.fields import FieldTerms
 from shelfmark.tfidf.vectorizer import FastTfidfVectorizer
 
 Steps = list[tuple[str, Any]]
@@ -68,10 +69,6 @@ class TitleVectorizer(Structured, BaseEstimator):  # type: ignore[misc]
     def transform(self, texts: Sequence[str]) -> sp.csr_matrix:
         """Return the TF-IDF of the titles, shape (texts, terms)."""
         return self.vectorizer.transform(titles(texts))
-
-    def transform_rows(self, texts: Sequence[str]) -> SparseRows:
-        """Return the TF-IDF of the titles of texts."""
-        return self.vectorizer.transform_rows(titles(texts))
 
     def term_names(self, columns: Ints) -> list[str]:
         """Return the terms of some columns."""
@@ -206,6 +203,11 @@ class FastFeatureUnion(Structured, FeatureUnion):  # type: ignore[misc]
         """Return the union of the parts."""
         return cls(state["transformer_list"], transformer_weights=state["transformer_weights"])
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        state.pop("_kept", None)  # made when it is needed
+        return state
+
     @property
     def terms(self) -> int:
         """The number of terms of the fields."""
@@ -222,16 +224,43 @@ class FastFeatureUnion(Structured, FeatureUnion):  # type: ignore[misc]
 
     def read_texts(self, texts: Sequence[str]) -> SparseRows:
         """Return the terms of all fields of texts, as `transform` does."""
-        weights = self.transformer_weights or {}
-        parts, widths = [], []
+        try:
+            found = self._field_terms()
+        except NotExactError:
+            matrix = self.transform(texts)
+            return SparseRows(matrix.indices, matrix.data, matrix.indptr)
+        rows = found.weigh(
+            [titles(texts) if isinstance(field, TitleVectorizer) else texts
+             for _, field in self.transformer_list]
+        )  # fmt: skip
+        weights, begin = self.transformer_weights or {}, 0
         for name, field in self.transformer_list:
-            rows = field.transform_rows(texts)
+            end = begin + len(field.vocabulary_)
             if name in weights:
-                rows = replace(rows, values=rows.values * np.float32(weights[name]))
-            parts.append(rows)
-            widths.append(len(field.vocabulary_))
-        rows = SparseRows.beside(parts, widths)
+                own = (rows.columns >= begin) & (rows.columns < end)
+                rows.values[own] *= np.float32(weights[name])
+            begin = end
         return rows if rows.values.all() else rows.select(rows.values != 0)
+
+    def knows(self, word: str) -> bool:
+        """Whether a word is a term of the first field by itself."""
+        try:
+            return self._field_terms().trie.knows(word)
+        except NotExactError:
+            first: FastTfidfVectorizer = self.transformer_list[0][1]
+            return first.knows(word)
+
+    def _field_terms(self) -> FieldTerms:
+        """Return the terms of the fields, made once.
+
+        Raises:
+            NotExactError: as `FieldTerms`.
+        """
+        vectorizers = [getattr(field, "vectorizer", field) for _, field in self.transformer_list]
+        kept: FieldTerms | None = vars(self).get("_kept")
+        if kept is None or not kept.is_of(vectorizers):
+            self._kept = kept = FieldTerms(vectorizers)
+        return kept
 
     def make_features(self, words: SparseRows) -> Floats:
         """Return the features that all parts make of papers' terms, shape (papers, columns).
