@@ -223,7 +223,10 @@ class FastFeatureUnion(Structured, FeatureUnion):  # type: ignore[misc]
         )  # fmt: skip
 
     def read_texts(self, texts: Sequence[str]) -> SparseRows:
-        """Return the terms of all fields of texts, as `transform` does."""
+        """Return the terms of all fields of texts, as `transform` does.
+
+        A parameter of a vectorizer that changes after the first call counts from the next fit on.
+        """
         try:
             found = self._field_terms()
         except NotExactError:
@@ -247,8 +250,7 @@ class FastFeatureUnion(Structured, FeatureUnion):  # type: ignore[misc]
         try:
             return self._field_terms().trie.knows(word)
         except NotExactError:
-            first: FastTfidfVectorizer = self.transformer_list[0][1]
-            return first.knows(word)
+            return self._vectorizers[0].knows(word)
 
     def _field_terms(self) -> FieldTerms:
         """Return the terms of the fields, made once.
@@ -256,11 +258,14 @@ class FastFeatureUnion(Structured, FeatureUnion):  # type: ignore[misc]
         Raises:
             NotExactError: as `FieldTerms`.
         """
-        vectorizers = [getattr(field, "vectorizer", field) for _, field in self.transformer_list]
         kept: FieldTerms | None = vars(self).get("_kept")
-        if kept is None or not kept.is_of(vectorizers):
-            self._kept = kept = FieldTerms(vectorizers)
+        if kept is None or not kept.is_of(self._vectorizers):
+            self._kept = kept = FieldTerms(self._vectorizers)
         return kept
+
+    @property
+    def _vectorizers(self) -> list[FastTfidfVectorizer]:
+        return [getattr(field, "vectorizer", field) for _, field in self.transformer_list]
 
     def make_features(self, words: SparseRows) -> Floats:
         """Return the features that all parts make of papers' terms, shape (papers, columns).

@@ -27,7 +27,8 @@ Address = tuple[socket.AddressFamily, Any]
 # Of a listening socket, Linux gives the number of connections that wait for `accept` here: the
 # field tcpi_unacked. Source: tcp_get_info in net/ipv4/tcp.c.
 WAITING = struct.Struct("24x I")
-PAUSE_SECONDS = 0.001  # in which another worker wakes up
+PAUSE_SECONDS = 0.001  # for each connection accepted: another worker may be asleep or busy
+LONGEST_PAUSE = 0.02
 
 
 class SharedListener(socket.socket):
@@ -66,7 +67,7 @@ class SharedListener(socket.socket):
             self._left = None
             raise
         self._left -= 1
-        self._resumes = now + PAUSE_SECONDS
+        self._resumes = min(max(self._resumes, now) + PAUSE_SECONDS, now + LONGEST_PAUSE)
         return accepted
 
     def _count_waiting(self) -> int:

@@ -59,6 +59,7 @@ def test_a_worker_accepts_its_part_and_leaves_the_rest(
     listener: socket.socket, clients: list[socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listening, "PAUSE_SECONDS", 1000.0)
+    monkeypatch.setattr(listening, "LONGEST_PAUSE", 1000.0)
     with worker_of(listener) as one, worker_of(listener) as other:
         assert isinstance(one, SharedListener)
         assert accept_turn(one) == len(clients) // 2
