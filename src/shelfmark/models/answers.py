@@ -300,6 +300,8 @@ def _cross_lists(model: Model, lists: Floats, probabilities: Floats) -> list[lis
     card, least = model.card, model.card.limits.cross_lists_from
     if least is not None:
         rows, columns = np.nonzero(confidence.select_cross_lists(lists, least))
+        if not len(rows):
+            return suggested
         order = np.lexsort((columns, -lists[rows, columns], rows))
         values = lists[rows, columns].astype(np.float64).round(6)
         for place in order.tolist():

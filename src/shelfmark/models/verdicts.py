@@ -28,6 +28,7 @@ VerdictName = Literal["sure", "likely", "open"]
 ScopeName = Literal["in", "doubtful", "outside"]
 SHORT = 20  # words: a text of fewer is a title, or little more
 FEW_WORDS = 5  # different known words, without those of grammar: fewer say too little
+LARGEST_POWER = 700.0  # of e that is a finite number
 LEAST = 1e-6  # probability in a logit: answers round to it
 
 
@@ -178,8 +179,8 @@ def logit(confidence: Any) -> Doubles:
 def _expit(logits: Doubles) -> Doubles:
     """Return the probabilities of logits, of the same shape."""
     # SciPy's takes a second to import, which commands that read cards alone need not wait for.
-    with np.errstate(over="ignore"):
-        return np.asarray(1 / (1 + np.exp(-logits)))
+    # Below the bound a probability is 0; without it the powers of large logits would overflow.
+    return np.asarray(1 / (1 + np.exp(np.minimum(-logits, LARGEST_POWER))))
 
 
 def are_short(texts: Sequence[str]) -> Array:
