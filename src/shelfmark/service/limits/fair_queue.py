@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 Query = TypeVar("Query")
 TicketType = TypeVar("TicketType", bound="Ticket[Any]")
 OLDEST_TURN = 4  # each fourth slice is for the oldest request
+MOST_OUTDATED = 16  # entries of the order that are kept, besides one for each request
 
 
 class Ticket(Generic[Query]):
@@ -72,6 +73,11 @@ class FairQueue(Generic[Query, TicketType]):
         """Forget a request and release its texts, whether or not queries of it are left."""
         self._by_age.pop(ticket, None)
         ticket.queries = ()
+        # An outdated entry of much work would never come first while others wait, and it keeps the
+        # answers of its request.
+        if len(self._by_work) > 2 * len(self._by_age) + MOST_OUTDATED:
+            self._by_work = [entry for entry in self._by_work if _is_current(entry)]
+            heapq.heapify(self._by_work)
 
     def next_slice(self) -> list[tuple[TicketType, Sequence[Query]]]:
         """Return the queries to answer next, with their requests; none if no request waits."""
@@ -102,11 +108,16 @@ class FairQueue(Generic[Query, TicketType]):
 
     def _least_work(self) -> TicketType | None:
         while self._by_work:
-            rank, _, ticket = self._by_work[0]
-            if ticket.waits() and ticket.rank == rank:
-                return ticket
-            heapq.heappop(self._by_work)  # it has ended, or has another entry
+            if _is_current(self._by_work[0]):
+                return self._by_work[0][2]
+            heapq.heappop(self._by_work)
         return None
 
     def _oldest(self) -> TicketType | None:
         return next((ticket for ticket in self._by_age if ticket.waits()), None)
+
+
+def _is_current(entry: tuple[float, int, Ticket[Any]]) -> bool:
+    """Return whether the request of an entry waits, and has no later entry."""
+    rank, _, ticket = entry
+    return ticket.waits() and ticket.rank == rank

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Sequence
 
 from shelfmark.models.answers import PaperQuery
 from shelfmark.service.limits.cost import query_cost
-from shelfmark.service.limits.fair_queue import FairQueue, Ticket
+from shelfmark.service.limits.fair_queue import MOST_OUTDATED, FairQueue, Ticket
 
 BUDGET = 10
 Queue = FairQueue[PaperQuery, Ticket[PaperQuery]]
@@ -113,6 +115,26 @@ def test_a_removed_request_leaves_no_text_behind() -> None:
     queue.remove(large)
     assert len(large.queries) == 0
     assert drain(queue) == []
+
+
+def test_requests_that_have_ended_are_forgotten_while_others_always_wait() -> None:
+    queue = make_queue()
+    waiting = [ticket(*[4] * 8) for _ in range(4)]
+    for one in waiting:
+        queue.add(one)
+    ended: list[weakref.ref[Ticket[PaperQuery]]] = []
+    for _ in range(3000):
+        for one, _queries in queue.next_slice():
+            if one.taken == len(one.queries):
+                waiting.remove(one)
+                ended.append(weakref.ref(one))
+                queue.remove(one)
+                waiting.append(ticket(*[4] * 8))
+                queue.add(waiting[-1])
+    del one, _queries
+    gc.collect()
+    assert len(ended) > 500
+    assert sum(reference() is not None for reference in ended) <= MOST_OUTDATED + len(waiting)
 
 
 def test_characters_ranks_and_explanations_cost() -> None:
