@@ -12,7 +12,7 @@ from shelfmark.models import answers, artifact
 from shelfmark.models.artifact import Model
 from shelfmark.models.card import ModelCard
 
-WARM = 32  # papers of a first list: more than are read one by one
+WARM = 64  # papers of a first list: of more characters than are read word by word
 PAPER = ("Warm up", "The first prediction takes longer than those that come after it.")
 
 
