@@ -17,9 +17,12 @@ import httpx2 as httpx
 import psutil
 from filelock import BaseFileLock, FileLock, Timeout
 
+from shelfmark.service.server import BLAS_THREADS
 from tests.support.moments import PATIENCE, until
 
 RESERVED: list[BaseFileLock] = []  # held until the process ends
+# `serve` sets it before it imports NumPy, which would start threads; a hook may import it earlier.
+ONE_THREAD = {BLAS_THREADS: "1"}
 # What is imported before the service starts threads, and then no process can be forked.
 PATCHING = """
 from shelfmark.service.workers import preload
@@ -86,7 +89,10 @@ def start(
     # To a file: a pipe that nobody reads would stop it.
     with log_of(home, env.get("PORT", port)).open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, str(script)], cwd=home, env={**os.environ, **env}, stderr=log
+            [sys.executable, str(script)],
+            cwd=home,
+            env={**os.environ, **ONE_THREAD, **env},
+            stderr=log,
         )
 
 

@@ -118,7 +118,7 @@ def test_types_and_values_are_those_of_the_schema(pages: Path) -> None:
     assert "| `model.max_depth` | integer from 1 to 20 | `4` | maximum depth of a tree |" in page
     assert "| `features.ngram_range` | pair of integer | `[1,2]` |" in page
     assert "| `data.split` | `hash` or `time` | `hash` |" in page
-    assert re.search(r"`experiment=best`.*`model.learning_rate=0.06`", page)
+    assert re.search(r"`experiment=best`.*`model.learning_rate=0.12`", page)
 
 
 def test_every_variable_that_is_read_is_documented(pages: Path) -> None:

@@ -120,7 +120,7 @@ class LinearHead(Structured, BaseEstimator):  # type: ignore[misc]
         return np.asarray(features[:, : self.classes].toarray(), np.float32)
 
     def margins_of(self, features: Floats) -> Floats:
-        """Return the same for dense features."""
+        """Return the same for dense features, shape (papers, classes)."""
         return features[:, : self.classes]
 
     def contributions(
@@ -219,7 +219,7 @@ class TreeHead(BoosterHead):
         )
 
     def margins_of(self, features: Floats) -> Floats:
-        """Return the same for dense features."""
+        """Return the same for dense features, shape (papers, classes)."""
         return self._margins(_mark_missing(features))
 
     def _margins(self, rows: Floats) -> Floats:
@@ -327,7 +327,7 @@ class RerankerHead(BoosterHead):
         )
 
     def margins_of(self, features: Floats) -> Floats:
-        """Return the same for dense features."""
+        """Return the same for dense features, shape (papers, classes)."""
         return self._margins(features[:, : self.scores])
 
     def _margins(self, scores: Floats) -> Floats:
