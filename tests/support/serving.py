@@ -17,12 +17,12 @@ import httpx2 as httpx
 import psutil
 from filelock import BaseFileLock, FileLock, Timeout
 
-from shelfmark.service.server import BLAS_THREADS
 from tests.support.moments import PATIENCE, until
 
 RESERVED: list[BaseFileLock] = []  # held until the process ends
 # `serve` sets it before it imports NumPy, which would start threads; a hook may import it earlier.
-ONE_THREAD = {BLAS_THREADS: "1"}
+# Named here, not by the package, which the many tests that need a port alone do not import.
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 # What is imported before the service starts threads, and then no process can be forked.
 PATCHING = """
 from shelfmark.service.workers import preload
