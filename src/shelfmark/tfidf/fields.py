@@ -38,20 +38,20 @@ class FieldTerms:
             raise NotExactError
         self._vocabularies = [vectorizer.vocabulary_ for vectorizer in vectorizers]
         caches = [vectorizer.ready() for vectorizer in vectorizers]
-        one = caches[0]
-        if one.reader is None or not one.reader.word_size:
+        first, cache = vectorizers[0], caches[0]
+        if cache.reader is None or not cache.reader.word_size:
             raise NotExactError
-        if any(cache.parameters != one.parameters for cache in caches):
+        if any(other.parameters != cache.parameters for other in caches):
             raise NotExactError
-        own = [[getattr(one, name) for name in ALIKE] for one in vectorizers]
-        if any(parameters != own[0] for parameters in own):
+        if any(getattr(other, name) != getattr(first, name)
+               for other in vectorizers for name in ALIKE):  # fmt: skip
             raise NotExactError
-        self._reader, self._binary, self._dtype = one.reader, *own[0][3:]
-        self._weights = SimpleNamespace(**vars(vectorizers[0].weights))
+        self._reader, self._binary, self._dtype = cache.reader, first.binary, first.dtype
+        self._weights = SimpleNamespace(**vars(first.weights))
         if self._weights.use_idf:
             self._weights.idf_ = np.concatenate([one.weights.idf_ for one in vectorizers])
-        self.trie = Trie(join_fields([cache.split_terms() for cache in caches]),
-                         *one.ngram_range)  # fmt: skip
+        self.trie = Trie(join_fields([one.split_terms() for one in caches]),
+                         *cache.ngram_range)  # fmt: skip
 
     def is_of(self, vectorizers: Sequence[FastTfidfVectorizer]) -> bool:
         """Whether these are the terms of the vectorizers, which may have been fitted since."""
