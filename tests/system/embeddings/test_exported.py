@@ -102,10 +102,10 @@ def test_a_text_without_known_tokens_is_a_zero_row(export: Export) -> None:
 
 def test_only_the_start_of_a_long_text_is_read(export: Export) -> None:
     """The tokenizer has work with no more of it than the tokens that count can need."""
-    from shelfmark.embeddings.onnx import encoder
+    from shelfmark.embeddings.onnx import text_graph
 
     fitted = build(export()).encoder
-    assert fitted._most_characters == 16 * encoder.CHARACTERS_A_TOKEN
+    assert fitted._graph._most_characters == 16 * text_graph.CHARACTERS_A_TOKEN
     start = " ".join(["dark", "matter"] * 7)  # 14 tokens and the two at the ends
     long = fitted.encode([start, start + " robot" * 16_000, start + "\ud800" * 100_000])
     assert (long == long[0]).all()

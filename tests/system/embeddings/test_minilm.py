@@ -48,7 +48,7 @@ def test_fp32_agrees_with_the_sums_of_a_bert_encoder_in_numpy(encoders: dict[str
     from shelfmark.embeddings.onnx import packaged
 
     weights = load(packaged.read_file(packaged.WEIGHTS))
-    tokenizer = encoders["fp32"]._tokenizer
+    tokenizer = encoders["fp32"]._graph._tokenizer
     vectors = encoders["fp32"].encode(ABSTRACTS)
     for text, vector in zip(ABSTRACTS, vectors, strict=True):
         ids = tokenizer.encode(text).ids

@@ -80,7 +80,7 @@ def fit(base: Path | str, papers: Tables, *overrides: str, **options: Any) -> Fi
 
 def fine_tune(base: Path, papers: Tables, folder: Path, *overrides: str, **options: Any) -> Any:
     """Fine-tune without an export, and return the details and the weights of the model."""
-    from shelfmark.embeddings.sentence import libraries
+    from shelfmark.embeddings.pretrained import libraries
     from shelfmark.embeddings.sentence.fitting import Fitting
 
     libraries.prepare(offline=True)
@@ -208,7 +208,8 @@ def test_papers_without_pairs_are_refused(base: Path, papers: Tables) -> None:
 
 
 def test_the_packaged_minilm_is_a_base_and_needs_no_network() -> None:
-    from shelfmark.embeddings.sentence.base import is_local, load_base
+    from shelfmark.embeddings.pretrained.bases import is_local
+    from shelfmark.embeddings.sentence.base import load_base
 
     assert is_local("minilm")
     model = load_base("minilm", "cpu", max_tokens=300)

@@ -10,7 +10,8 @@ import orjson
 
 from shelfmark.core import files
 from shelfmark.embeddings.onnx.checks import parse_model, read_form
-from shelfmark.embeddings.onnx.encoder import MODEL, TOKENIZER, Pooling
+from shelfmark.embeddings.onnx.encoder import Pooling
+from shelfmark.embeddings.onnx.text_graph import MODEL, TOKENIZER
 from shelfmark.errors import ShelfmarkError, one_line
 
 PLACES = (MODEL, f"onnx/{MODEL}")  # the second as sentence-transformers saves it

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from shelfmark.config.encoders import EncoderSettings, SentenceConfig
 from shelfmark.embeddings.onnx.family import MODEL, TOKENIZER, MinilmFamily, open_encoder
 from shelfmark.embeddings.protocol import Encoder, EncoderFamily, EpochCallback, FittedEncoder
-from shelfmark.embeddings.sentence import libraries
-from shelfmark.embeddings.sentence.base import is_local
+from shelfmark.embeddings.pretrained import libraries
+from shelfmark.embeddings.pretrained.bases import is_local
 from shelfmark.errors import ShelfmarkError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from shelfmark.embeddings.card import EncoderCard
 
 TRAINING_LIBRARIES = (
-    "torch", "transformers", "sentence_transformers", "accelerate", "datasets", "onnxscript",
+    *libraries.NEEDED, "sentence_transformers", "datasets",
 )  # fmt: skip
 
 

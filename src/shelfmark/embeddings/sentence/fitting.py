@@ -14,6 +14,8 @@ from loguru import logger
 from shelfmark.config.encoders import EncoderSettings, SentenceConfig
 from shelfmark.embeddings.onnx.encoder import OnnxEncoder
 from shelfmark.embeddings.onnx.quantize import quantise_model
+from shelfmark.embeddings.pretrained.export import tokenizer_json
+from shelfmark.embeddings.pretrained.training import choose_device
 from shelfmark.embeddings.protocol import EpochCallback, FittedEncoder
 from shelfmark.embeddings.sentence.base import load_base
 from shelfmark.embeddings.sentence.evaluator import METRIC, choose_rows, make_evaluator
@@ -21,7 +23,6 @@ from shelfmark.embeddings.sentence.export import (
     LEAST_COSINE,
     encode_with_torch,
     export,
-    tokenizer_json,
 )
 from shelfmark.embeddings.sentence.losses import LABELLED
 from shelfmark.embeddings.sentence.pairs import Papers, make_pairs
@@ -54,7 +55,7 @@ class Fitting:
         self._folder = folder
         torch.set_num_threads(config.n_jobs or os.cpu_count() or 1)
         torch.manual_seed(settings.seed)
-        self.model = load_base(config.base, _device(), config.max_tokens)
+        self.model = load_base(config.base, choose_device(), config.max_tokens)
         _check_sizes(config, self.model.get_embedding_dimension())
         self.details: dict[str, Any] = {
             "pooling": "none",  # the graph does it
@@ -123,7 +124,7 @@ class Fitting:
 
     def _open(self, content: bytes) -> OnnxEncoder:
         most = self.model.max_seq_length
-        return OnnxEncoder(content, tokenizer_json(self.model), most, "none", self._config.n_jobs)
+        return OnnxEncoder(content, tokenizer_json(self.model.tokenizer), most, "none", self._config.n_jobs)
 
     def _compare(self, precision: str, encoder: OnnxEncoder, texts: list[str]) -> None:
         """Note the cosines of the vectors by torch and by the exported model.
@@ -176,7 +177,3 @@ def _check_sizes(config: SentenceConfig, size: int) -> None:
             f"encoder.sizes={config.sizes}: the vectors of encoder.base have {size:,} numbers; "
             "give smaller sizes"
         )
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"

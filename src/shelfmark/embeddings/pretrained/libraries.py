@@ -6,9 +6,11 @@ Their settings are environment variables that they read when they are imported.
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 
 from shelfmark.core import environment
 
+NEEDED = ("torch", "transformers", "accelerate", "onnxscript")
 QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -32,9 +34,11 @@ def prepare(offline: bool) -> None:
 
 
 def _silence() -> None:
-    import datasets
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    datasets.disable_progress_bars()
+    if find_spec("datasets") is not None:  # sentence-transformers needs it, transformers does not
+        import datasets
+
+        datasets.disable_progress_bars()

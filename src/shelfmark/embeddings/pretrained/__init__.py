@@ -1,0 +1,1 @@
+"""Pretrained language models for PyTorch: bases, libraries, training and export to ONNX."""
