@@ -14,10 +14,12 @@ from shelfmark.cloud.spec import CloudConfig
 from shelfmark.config import groups
 from shelfmark.config.encoders import ENCODER_KINDS
 from shelfmark.config.load import compose_values
-from shelfmark.config.schema import MODEL_KINDS, Config, DriftConfig
+from shelfmark.config.models import BOOSTED, MODEL_KINDS
+from shelfmark.config.schema import Config, DriftConfig
 from shelfmark.config.search import INDEX_KINDS
 
 CONFIGS = groups.CONFIGS
+NETWORK = CONFIGS / "network" / "pretrained.yaml"
 VERTEX = "cloud=vertex_cpu"
 KEY = re.compile(r"^( *)([\w-]+):(.*)$")
 LIMITS = {"minimum": "from {}", "exclusiveMinimum": "above {}",
@@ -47,6 +49,7 @@ def render_page() -> str:
         intro = notes.get(name, "")
         lines += [f"## {name}", "", *([f"{intro[0].upper()}{intro[1:]}.", ""] if intro else [])]
         lines += key_table(Config, base, notes, [name])
+        lines += transformer_table() if name == "model" else []
         lines += choice_table(name, base) if name in groups.list_groups() else []
     only = "Only for `inv train-encoder` and `inv submit --encoder`."
     lines += kind_tables("encoder", "kind of encoder", only, ENCODER_KINDS)
@@ -83,6 +86,18 @@ def kind_tables(
         model = kinds[values["kind"]]
         lines += [head, "", *key_table(model, values, meanings, prefix=f"{group}.")]
     return lines
+
+
+def transformer_table() -> list[str]:
+    """Return the table of the keys of `model=transformer`, which no other model has."""
+    file = CONFIGS / "model" / "transformer.yaml"
+    kind = read_comments(CONFIGS / "kind" / "transformer.yaml")
+    notes = kind | read_comments(NETWORK) | read_comments(file)
+    values = compose_values(["model=transformer"])["model"]
+    head = f"[`model=transformer`](../../configs/model/transformer.yaml): {first_comment(file)}"
+    meanings = {f"model.{key}": text for key, text in notes.items()}
+    model = MODEL_KINDS[values["kind"]]
+    return [head, "", *key_table(model, values, meanings, prefix="model.")]
 
 
 def key_table(
@@ -122,13 +137,12 @@ def choice_table(group: str, base: Any) -> list[str]:
 
 
 def json_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the JSON schema of a configuration, with the keys of each family of models."""
+    """Return the JSON schema of a configuration, with the keys of the default family of models."""
     schema = model.model_json_schema()
     if model is Config:
-        kinds = [kind.model_json_schema() for kind in MODEL_KINDS.values()]
-        for kind in kinds:
-            schema["$defs"] |= kind.pop("$defs", {})
-        schema["properties"]["model"] = {"anyOf": kinds}
+        boosted = MODEL_KINDS[BOOSTED].model_json_schema()
+        schema["$defs"] |= boosted.pop("$defs", {})
+        schema["properties"]["model"] = boosted
     return schema
 
 
@@ -172,6 +186,9 @@ def read_meanings() -> dict[str, str]:
     base = yaml.safe_load((CONFIGS / "config.yaml").read_text(encoding="utf-8"))
     chosen = {group: name for one in base["defaults"] if isinstance(one, dict)
               for group, name in one.items()}  # fmt: skip
+    comments["model.kind"] = read_comments(CONFIGS / "kind" / f"{BOOSTED}.yaml")["kind"]
+    for key, text in read_comments(NETWORK).items():
+        comments.setdefault(f"model.stack.scorers.transformer.{key}", text)
     for group in sorted({*groups.list_groups()} - {"experiment"}):
         files = sorted((CONFIGS / group).glob("*.yaml"), key=lambda x: x.stem != chosen.get(group))
         for file in files:

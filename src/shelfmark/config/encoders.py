@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ModelWrapValidatorHandler, SerializeAsAny, model_validator
 
-from shelfmark.config.schema import Fraction, Strict, TrainingSettings
+from shelfmark.config.schema import TrainingSettings
+from shelfmark.config.sections import Fraction, Strict
 from shelfmark.errors import nearest
 
 MOST_SIZE = 4096  # numbers of a vector

@@ -16,9 +16,10 @@ from pydantic.fields import FieldInfo
 
 from shelfmark.config import groups
 from shelfmark.config.encoders import ENCODER_KINDS, EncoderConfig, EncoderSettings
+from shelfmark.config.models import BOOSTED, MODEL_KINDS, ModelConfig
 from shelfmark.config.overrides import is_readable, kinds_of, parse_value, read_overrides
 from shelfmark.config.problems import MESSAGES, describe_problem, first_problem
-from shelfmark.config.schema import MODEL_KINDS, RENAMED_KEYS, Config, DriftConfig, ModelConfig
+from shelfmark.config.schema import RENAMED_KEYS, Config, DriftConfig
 from shelfmark.config.search import IndexSettings
 from shelfmark.config.trainings import (
     CLASSIFIER,
@@ -30,6 +31,8 @@ from shelfmark.config.trainings import (
 )
 from shelfmark.errors import ShelfmarkError, nearest
 
+# The sections that are disabled while a key of theirs is null.
+DISABLED_WITHOUT = {"stack.scorers.transformer": "base", "neighbours": "encoder"}
 LONGEST_INTEGER = 63  # bits beside the sign: orjson, which writes cards and keys, takes no more
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -81,7 +84,30 @@ def compose_training(
     """
     own = _compose_own([*kind.presets, *overrides], kind.foreign)
     cloud = own.pop(groups.CLOUD, None)
-    return validate_config(kind.settings, own), cloud
+    settings = validate_config(kind.settings, own)
+    if isinstance(settings, Config):
+        _refuse_without_effect(settings, overrides)
+    return settings, cloud
+
+
+def _refuse_without_effect(settings: Config, overrides: Iterable[str]) -> None:
+    """Refuse overrides of sections that are disabled, or that the model does not read.
+
+    Raises:
+        ShelfmarkError: an override has no effect.
+    """
+    model = settings.model
+    reasons: dict[str, str] = {}
+    if not model.reads_terms:
+        reasons["features"] = f"model.kind={model.kind} reads no terms"
+    for section, key in DISABLED_WITHOUT.items():
+        if model.kind == BOOSTED and not model.has(section):
+            reasons[f"model.{section}"] = f"model.{section}.{key} is null"
+    for override in overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        for section, reason in reasons.items():
+            if key.startswith(f"{section}.") and value != "null":
+                raise ShelfmarkError(f"{key}: it has no effect: {reason}")
 
 
 def load_index_config(overrides: Sequence[str] = ()) -> IndexSettings:
@@ -127,7 +153,7 @@ def load_drift_config(overrides: Sequence[str] = ()) -> DriftConfig:
     except (OSError, yaml.YAMLError) as error:
         raise ShelfmarkError(f"{path}: {' '.join(str(error).split())}") from error
     except ValidationError as error:
-        raise ShelfmarkError(_first_problem(error, DriftConfig)) from error
+        raise ShelfmarkError(_first_problem(error, DriftConfig, {})) from error
 
 
 def validate_config(model: type[Model], values: dict[str, Any]) -> Model:
@@ -142,7 +168,7 @@ def validate_config(model: type[Model], values: dict[str, Any]) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ShelfmarkError(_first_problem(error, model)) from error
+        raise ShelfmarkError(_first_problem(error, model, values)) from error
 
 
 def compose_values(overrides: Sequence[str]) -> dict[str, Any]:
@@ -236,8 +262,11 @@ def _hint(words: Sequence[str], overrides: Sequence[str], base: Any, message: st
     keys, choices = list(_flat(base)), groups.list_groups()
     for word, override in zip(words, overrides, strict=True):
         key, _, value = override.lstrip("+~").partition("=")
+        section, _, name = key.rpartition(".")
         if present := _present_key(key):
             return f"{key}: this key is now {present}"
+        if section == "model" and key not in keys and name in _known_fields(ModelConfig):
+            return f"{key}: model.kind={base['model']['kind']} has no such key"
         if key in choices:
             if value not in (*choices[key], "null"):
                 there = nearest(value, choices[key]) + f"; there are {', '.join(choices[key])}"
@@ -285,15 +314,20 @@ def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield own, value
 
 
-def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+def _first_problem(
+    error: ValidationError, model: type[BaseModel], values: Mapping[str, Any]
+) -> str:
     problem = first_problem(error)
     # The location of an error within a union ends with the name of a type.
     key = ".".join(str(part) for part in problem["loc"] if str(part).isidentifier() or part == 0)
     if problem["type"] == "extra_forbidden":
         if present := _present_key(key):
             return f"{key}: this key is now {present}"
-        section = key.rpartition(".")[0]
-        known = [f"{section}.{name}".lstrip(".") for name in _fields(section, model)]
+        section, _, name = key.rpartition(".")
+        fields = _fields(section, model)
+        if name in fields:  # of another kind
+            return f"{key}: {section}.kind={values[section]['kind']} has no such key"
+        known = [f"{section}.{name}".lstrip(".") for name in fields]
         return f"{key}: no such key{nearest(key, known)}"
     value = problem["input"]
     shown = "" if isinstance(value, dict) else f"{value!r}: "

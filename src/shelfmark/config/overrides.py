@@ -21,7 +21,8 @@ from pydantic import BaseModel
 
 from shelfmark.config import groups
 from shelfmark.config.encoders import ENCODER_KINDS, EncoderConfig
-from shelfmark.config.schema import MODEL_KINDS, Config, ModelConfig
+from shelfmark.config.models import MODEL_KINDS, ModelConfig
+from shelfmark.config.schema import Config
 from shelfmark.errors import ShelfmarkError
 
 WORD = re.compile(r"(?P<sign>\+{0,2})(?P<key>[A-Za-z_][^=]*)=(?P<value>.*)", re.DOTALL)

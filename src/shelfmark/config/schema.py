@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import copy
 from datetime import date
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    ModelWrapValidatorHandler,
     SerializeAsAny,
     field_validator,
     model_validator,
@@ -20,36 +17,16 @@ from pydantic import (
 from shelfmark.arxiv import taxonomy
 from shelfmark.arxiv.taxonomy import Level
 from shelfmark.arxiv.text import Maths
+from shelfmark.config.models import BOOSTED, FeaturesConfig, ModelConfig
+from shelfmark.config.sections import Fraction, Strict
 from shelfmark.core.memory import parse_size
 from shelfmark.errors import nearest
 
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Share = Annotated[float, Field(gt=0, le=1)]
 # Keys of older versions and their present names: older model cards hold them still.
 RENAMED_KEYS = {"model.stack.scorers.embedding": "model.stack.scorers.low_rank"}
-BOOSTED = "boosted"  # the kind of model of configurations that name none
-MOST_WEIGHT = 1000.0  # of a title's terms
-MOST_RANK = 4096
-MOST_HIDDEN = 4096  # units of a hidden layer
-MOST_MEMBERS = 8  # of a mean of models
-MOST_CANDIDATES = 100
-MOST_VOTERS = 10_000
-MOST_SHARPNESS = 1000.0
 SIZE = r"^\d+(\.\d+)?\s?[kMGT]i?B$"  # of memory, as 2GB
 LEAST_MEMORY = 300 * 10**6  # bytes of a process with the libraries of a training, and a little
 VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # the name of a model, never a path
-
-
-def _frequency(value: object) -> object:
-    """A whole number counts papers, a fraction is a share of them, as in scikit-learn."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError("should be a number")
-    if value < 0 or (isinstance(value, float) and value > 1):
-        raise ValueError("should be a count of papers (1, 2, …) or a share of them (0.0 to 1.0)")
-    return value
-
-
-Frequency = Annotated[int | float, BeforeValidator(_frequency)]
 
 
 def _check_custom_labels(labels: object) -> object:
@@ -73,12 +50,6 @@ def _check_added_categories(categories: object) -> object:
 
 
 Labels = Annotated[list[str] | dict[str, list[str]], BeforeValidator(_check_custom_labels)]
-
-
-class Strict(BaseModel):
-    """A frozen section of the configuration that refuses unknown keys and wrong types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Paths(Strict):
@@ -185,173 +156,6 @@ def _how_to_add(name: str) -> str:
     )
 
 
-class FeaturesConfig(Strict):
-    """The TF-IDF vectorizer and the choice among its terms."""
-
-    max_features: int | None = Field(ge=1)
-    ngram_range: tuple[int, int] = Field(strict=False)
-    stop_words: Literal["english"] | None
-    min_df: Frequency
-    max_df: Frequency
-    sublinear_tf: bool
-    strip_accents: Literal["unicode", "ascii"] | None
-    title_weight: float | None = Field(gt=0, le=MOST_WEIGHT)
-    # Not written while disabled: older cards lack it.
-    max_terms: int | None = Field(None, ge=1, exclude_if=lambda value: value is None)
-    chosen_terms: int | None = Field(ge=0)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> FeaturesConfig:
-        low, high = self.ngram_range
-        if not 1 <= low <= high:
-            raise ValueError(f"ngram_range must rise from 1 or more, not {list(self.ngram_range)}")
-        return self
-
-
-class SvmConfig(Strict):
-    """A linear SVM for each class and listed category."""
-
-    C: float = Field(gt=0)
-
-
-class BayesConfig(Strict):
-    """Multinomial naive Bayes over the classes."""
-
-    alpha: float = Field(gt=0)
-
-
-class LowRankConfig(Strict):
-    """A linear model of low rank, for hundreds of labels."""
-
-    size: int = Field(ge=1, le=MOST_RANK)
-    epochs: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-    dropout: Fraction
-    # Not written while disabled: older cards lack them.
-    hidden: int | None = Field(None, ge=1, le=MOST_HIDDEN, exclude_if=lambda value: value is None)
-    hidden_dropout: float = Field(0.0, ge=0, lt=1, exclude_if=lambda value: not value)
-    members: int = Field(1, ge=1, le=MOST_MEMBERS, exclude_if=lambda value: value == 1)
-
-
-class ScorersConfig(Strict):
-    """The linear models whose scores the classifier reads; the first that is not null leads."""
-
-    low_rank: LowRankConfig | None
-    svm: SvmConfig | None
-    bayes: BayesConfig | None
-
-
-class StackConfig(Strict):
-    """Linear models below the classifier, whose scores of training papers are out-of-fold."""
-
-    scorers: ScorersConfig
-    folds: int | None = Field(ge=2)
-    # Not written while disabled: older cards lack them.
-    papers: int | None = Field(None, ge=1, exclude_if=lambda value: value is None)
-    max_listed: int | None = Field(None, ge=1, exclude_if=lambda value: value is None)
-    min_listed: int | None = Field(ge=1)
-
-    @model_validator(mode="after")
-    def _some_scorer(self) -> StackConfig:
-        if self.scorers.low_rank is None and self.scorers.svm is None:
-            raise ValueError("scorers needs low_rank or svm")
-        return self
-
-
-class NeighboursConfig(Strict):
-    """The votes of a paper's nearest training papers, pooled with the classifier's margins."""
-
-    encoder: str = Field(min_length=1)
-    size: int | None = Field(ge=1)
-    papers: int = Field(ge=1, le=MOST_VOTERS)
-    sharpness: float = Field(ge=0, le=MOST_SHARPNESS)
-
-
-def _only_with_encoder(neighbours: object) -> object:
-    """Return None for the votes of no encoder: without one, no other key matters."""
-    given = isinstance(neighbours, dict) and neighbours.get("encoder", "") is not None
-    return neighbours if given or not isinstance(neighbours, dict) else None
-
-
-class ModelConfig(Strict):
-    """The classifier: a separate section for each kind of model in `MODEL_KINDS`.
-
-    Attributes:
-        kind: the family of models.
-        n_jobs: threads of a training, None for one per core.
-    """
-
-    kind: str
-    n_jobs: int | None = Field(None, ge=1)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _validate_as_kind(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Any:
-        """Validate a mapping as the section of its kind; older configurations name none."""
-        if cls is not ModelConfig or not isinstance(values, dict):
-            return validate(values)
-        kind = values.get("kind", BOOSTED)
-        if kind not in MODEL_KINDS:
-            known = ", ".join(MODEL_KINDS)
-            raise ValueError(f"kind={kind}: no such kind of model; there are {known}")
-        return MODEL_KINDS[kind].model_validate(values)
-
-    @property
-    def max_rounds(self) -> int:
-        """The largest number of rounds that a training reports, 0 if it reports none."""
-        return 0
-
-    def check_features(self, features: FeaturesConfig) -> None:
-        """Raise ValueError if the model cannot be fitted on such features."""
-
-
-class BoostedConfig(ModelConfig):
-    """TF-IDF, linear models and boosted trees."""
-
-    kind: Literal["boosted"] = "boosted"
-    classifier: Literal["trees", "reranker", "linear"]
-    stack: StackConfig | None
-    candidates: int = Field(ge=2, le=MOST_CANDIDATES)
-    rounds: int = Field(ge=1)
-    max_depth: int = Field(ge=1, le=20)
-    learning_rate: float = Field(gt=0, le=1)
-    min_child_weight: float = Field(ge=0)
-    subsample: Share
-    colsample_bytree: Share
-    reg_alpha: float = Field(ge=0)
-    reg_lambda: float = Field(ge=0)
-    max_bin: int = Field(ge=2)
-    early_stopping: int | None = Field(ge=1)
-    n_jobs: int | None = Field(ge=1)
-    params: dict[str, Any]
-    # Not written while disabled: older cards lack it.
-    neighbours: Annotated[NeighboursConfig | None, BeforeValidator(_only_with_encoder)] = Field(
-        None, exclude_if=lambda neighbours: neighbours is None
-    )
-
-    @property
-    def max_rounds(self) -> int:
-        """The largest number of rounds of trees, 0 without trees."""
-        return 0 if self.classifier == "linear" else self.rounds
-
-    def check_features(self, features: FeaturesConfig) -> None:
-        """Raise ValueError if neither scores nor terms are left."""
-        if self.stack is None and features.chosen_terms == 0:
-            raise ValueError("features.chosen_terms=0 leaves nothing without model.stack")
-
-    @model_validator(mode="after")
-    def _has_scores(self) -> Self:
-        if self.classifier != "trees" and self.stack is None:
-            raise ValueError(f"classifier={self.classifier} needs model.stack: its scores")
-        if self.classifier != "linear" and self.stack is not None and self.stack.folds is None:
-            raise ValueError("stack.folds=null is for classifier=linear: trees need fair scores")
-        return self
-
-
-# The section of each kind of model. The families themselves are in `models/families.py`.
-MODEL_KINDS: dict[str, type[ModelConfig]] = {BOOSTED: BoostedConfig}
-
-
 class PredictConfig(Strict):
     """When an answer may be acted on."""
 
@@ -365,6 +169,12 @@ class TrackingConfig(Strict):
     kind: Literal["local", "wandb"]
     project: str
     entity: str | None
+
+
+class TrainConfig(Strict):
+    """How a training runs, whatever it fits."""
+
+    profile: bool = False
 
 
 class EngineConfig(Strict):
@@ -418,6 +228,8 @@ class Config(TrainingSettings):
     features: FeaturesConfig
     model: SerializeAsAny[ModelConfig]
     predict: PredictConfig
+    # Not written while it has the defaults: it does not change the model, and older cards lack it.
+    train: TrainConfig = Field(TrainConfig(), exclude_if=lambda train: not train.profile)
     # Not written while local: it does not change the model, and older cards lack it.
     engine: EngineConfig = Field(EngineConfig(), exclude_if=lambda engine: engine.kind == "local")
 
@@ -436,6 +248,12 @@ class Config(TrainingSettings):
     @model_validator(mode="after")
     def _has_features(self) -> Config:
         self.model.check_features(self.features)
+        return self
+
+    @model_validator(mode="after")
+    def _can_profile(self) -> Config:
+        if self.train.profile and not self.model.has_profile:
+            raise ValueError("train.profile is for model=transformer, which PyTorch trains")
         return self
 
 

@@ -7,7 +7,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, ModelWrapValidatorHandler, SerializeAsAny, model_validator
 
 from shelfmark.config.encoders import MOST_SIZE
-from shelfmark.config.schema import DataConfig, EngineConfig, Paths, Strict
+from shelfmark.config.schema import DataConfig, EngineConfig, Paths
+from shelfmark.config.sections import Strict
 from shelfmark.errors import nearest
 
 WORD = 64  # bits of a code that are compared at a time

@@ -44,7 +44,7 @@ class Training(Generic[AnySettings_co]):
 
 # The sections of the configuration that some commands have, and others have not.
 SECTIONS = {
-    "train": frozenset({"features", "model", "predict", "engine", "name", "tracking"}),
+    "train": frozenset({"features", "model", "predict", "train", "engine", "name", "tracking"}),
     "train-encoder": frozenset({"encoder", "name", "tracking"}),
     "index": frozenset({"index", "engine"}),
 }

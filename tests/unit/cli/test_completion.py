@@ -45,7 +45,10 @@ def environment(shell: str, words: list[str]) -> Mapping[str, str]:
         (["predict", "--exp"], ["--explain"]),
         (["train", "experiment=f"], ["experiment=fast"]),
         (["train", "seed=1", "tracking="], ["tracking=local", "tracking=wandb"]),
-        (["train", "expe"], [f"experiment={x}" for x in ("all", "best", "fast", "seed", "twelve")]),
+        (
+            ["train", "expe"],
+            [f"experiment={x}" for x in ("all", "best", "distilbert", "fast", "seed", "twelve")],
+        ),
         (["train", "cloud="], []),
         (["submit", "cloud=v"], ["cloud=vertex_cpu", "cloud=vertex_gpu"]),
         (["drift", "min"], ["min_papers="]),

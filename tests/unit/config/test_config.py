@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shelfmark.config import groups, schema
 from shelfmark.config.load import load_config, load_encoder_config, load_index_config
+from shelfmark.config.models import TransformerConfig
 from shelfmark.errors import ShelfmarkError
 
 EXPERIMENTS = sorted(file.stem for file in (groups.CONFIGS / "experiment").glob("*.yaml"))
@@ -20,11 +22,15 @@ EXPERIMENTS = sorted(file.stem for file in (groups.CONFIGS / "experiment").glob(
 def test_the_values_of_an_experiment_arrive(name: str) -> None:
     from omegaconf import OmegaConf
 
-    file = groups.CONFIGS / "experiment" / f"{name}.yaml"
-    assert file.read_text(encoding="utf-8").splitlines()[0] == "# @package _global_"
-    wanted = OmegaConf.to_container(OmegaConf.load(file))
-    assert isinstance(wanted, dict)
-    wanted.pop("defaults", None)
+    kind = load_config([f"experiment={name}"]).model.kind
+    files = [groups.CONFIGS / "experiment" / f"{name}.yaml"]
+    files += (groups.CONFIGS / "by_kind").glob(f"{name}_{kind}.yaml")
+    wanted: dict[str, Any] = {}
+    for file in files:
+        assert file.read_text(encoding="utf-8").splitlines()[0] == "# @package _global_"
+        values = OmegaConf.to_container(OmegaConf.load(file)) or {}
+        assert isinstance(values, dict)
+        wanted |= {str(key): value for key, value in values.items() if key != "defaults"}
     loaded = load_config([f"experiment={name}"]).model_dump(mode="json")
     changed = 0
     base = load_config().model_dump(mode="json")
@@ -33,6 +39,46 @@ def test_the_values_of_an_experiment_arrive(name: str) -> None:
             assert loaded[section][key] == value
             changed += base[section].get(key) != value
     assert changed, "an experiment changes something"
+
+
+def test_an_experiment_has_values_for_each_kind_of_model() -> None:
+    tiny = load_config(["experiment=fast", "model=transformer"]).model
+    assert isinstance(tiny, TransformerConfig)
+    assert tiny.base == "tiny"
+    assert tiny.learning_rate == 1e-3
+    assert (
+        load_config(["experiment=fast", "model=transformer", "model.epochs=9"]).model.max_rounds
+        == 9
+    )
+    assert load_config(["experiment=fast", "model=linear"]).model.max_rounds == 0
+    for name in ("all", "best", "twelve"):
+        chosen = load_config([f"experiment={name}", "model=transformer"]).model
+        assert chosen == load_config(["model=transformer"]).model
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["experiment=seed", "model=transformer"],
+         "model.rounds: model.kind=transformer has no such key"),
+        (["+model.epochs=2"], "model.epochs: model.kind=boosted has no such key"),
+        (["model=transformer", "features.min_df=4"],
+         "features.min_df: it has no effect: model.kind=transformer reads no terms"),
+        (["model.epochs=2"], "model.epochs: model.kind=boosted has no such key"),
+        (["model.stack.scorers.transformer.epochs=2"],
+         "model.stack.scorers.transformer.epochs: it has no effect: "
+         "model.stack.scorers.transformer.base is null"),
+        (["model.neighbours.papers=9"],
+         "model.neighbours.papers: it has no effect: model.neighbours.encoder is null"),
+        (["model=transformer", "model.epoch=2"], "model.epoch: no such key; did you mean "
+         "model.epochs?"),
+        (["train.profile=true"], "train.profile is for model=transformer, which PyTorch trains"),
+    ],
+)  # fmt: skip
+def test_keys_of_another_kind_of_model_are_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(ShelfmarkError) as caught:
+        load_config(overrides)
+    assert str(caught.value) == message
 
 
 def test_seed_is_the_published_setting() -> None:
@@ -51,6 +97,8 @@ def test_seed_is_the_published_setting() -> None:
 
 def test_every_kind_of_model_has_the_parts_it_stands_on() -> None:
     kinds = {kind: load_config([f"model={kind}"]).model for kind in groups.list_groups()["model"]}
+    assert kinds.pop("transformer").kind == "transformer"
+    assert {model.kind for model in kinds.values()} == {"boosted"}
     parts = {
         kind: (
             model.classifier,
@@ -187,7 +235,7 @@ def test_lists_quotes_blanks_and_dates_arrive() -> None:
             "model.max_dept: no such key; did you mean model.max_depth?",
         ),
         (["+sed=3"], "sed: no such key; did you mean seed?"),
-        (["experiment=fsat"], "did you mean fast?; there are all, best, fast"),
+        (["experiment=fsat"], "did you mean fast?; there are all, best, distilbert, fast"),
         (["data=snapshto"], "data=snapshto: no such data; did you mean snapshot?"),
         (["model.max_depth=-3"], "model.max_depth: -3: should be at least 1"),
         (["engine.memory=4"], "engine.memory: '4': should be a size, as 4GB or 500MB"),

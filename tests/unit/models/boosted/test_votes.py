@@ -245,7 +245,7 @@ def test_vectors_are_cut_to_one_of_the_sizes_of_the_encoder(folder: Path) -> Non
 
 
 def test_without_an_encoder_the_configuration_is_that_of_older_cards() -> None:
-    settings = load_config(["model.neighbours.papers=7"])
+    settings = load_config([])
     written = settings.model_dump(mode="json")
     assert "neighbours" not in written["model"]
     assert Config.model_validate(written) == settings
