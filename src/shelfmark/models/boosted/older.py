@@ -14,6 +14,7 @@ from typing import Any
 import xgboost
 from sklearn.pipeline import Pipeline
 
+from shelfmark.core import structure
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted.features import FastFeatureUnion, TitleVectorizer
 from shelfmark.models.boosted.heads import BoosterHead
@@ -25,7 +26,6 @@ OURS = {
     ("shelfmark.models.boosted.decision", "CalibratedClassifier"): (
         ("shelfmark.decision", "Decision"),
     ),
-    ("shelfmark.models.boosted.decision", "CrossLists"): (("shelfmark.decision", "CrossLists"),),
     ("shelfmark.models.boosted.features", "ChosenTerms"): (("shelfmark.selection", "ChosenTerms"),),
     ("shelfmark.models.boosted.features", "FastFeatureUnion"): (("shelfmark.features", "Beside"),),
     ("shelfmark.models.boosted.features", "titles"): (("shelfmark.features", "titles"),),
@@ -38,11 +38,16 @@ OURS = {
     ("shelfmark.models.boosted.stacking", "CrossFittedScores"): (
         ("shelfmark.stacking", "OutOfFold"),
     ),
+    ("shelfmark.models.calibration.cross_lists", "CrossLists"): (
+        ("shelfmark.decision", "CrossLists"),
+    ),
     ("shelfmark.tfidf.vectorizer", "FastTfidfVectorizer"): (
         ("shelfmark.vectorizer", "FastTfidfVectorizer"),
     ),
 }
-RENAMED = {earlier: present for present, places in OURS.items() for earlier in places}
+RENAMED = structure.RENAMED | {
+    earlier: present for present, places in OURS.items() for earlier in places
+}
 # Every name that such a pickle uses.
 ALLOWED = frozenset(OURS) | {
     ("builtins", "bytearray"),

@@ -13,7 +13,7 @@ import pytest
 import scipy.sparse as sp
 
 from shelfmark.config.load import load_config
-from shelfmark.config.schema import ModelConfig
+from shelfmark.config.models import ModelConfig
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import boosting

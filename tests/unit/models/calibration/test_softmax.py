@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from shelfmark.models.boosted.softmax import log_softmax_rows, log_sum_exp_rows, softmax_rows
+from shelfmark.models.calibration.softmax import log_softmax_rows, log_sum_exp_rows, softmax_rows
 
 MARGINS = arrays.arrays(
     np.float32,

@@ -14,9 +14,11 @@ from scipy.special import expit, softmax
 
 from shelfmark.core import structure
 from shelfmark.errors import ShelfmarkError
-from shelfmark.models.boosted import decision
-from shelfmark.models.boosted.decision import CalibratedClassifier, CrossLists, temperature_of
+from shelfmark.models.boosted.decision import CalibratedClassifier
 from shelfmark.models.boosted.heads import LinearHead
+from shelfmark.models.calibration import cross_lists, temperature
+from shelfmark.models.calibration.cross_lists import CrossLists
+from shelfmark.models.calibration.temperature import temperature_of
 from tests.support.structures import dump
 
 CLASSES = 3
@@ -43,7 +45,7 @@ def test_the_temperature_is_found_block_by_block(monkeypatch: pytest.MonkeyPatch
     logits = np.random.default_rng(2).normal(scale=2, size=(1000, 4))
     margins, targets = logits.astype(np.float32), drawn(logits)
     whole = temperature_of(margins, targets)
-    monkeypatch.setattr(decision, "BLOCK", 37)
+    monkeypatch.setattr(temperature, "BLOCK", 37)
     assert temperature_of(margins, targets) == whole
 
 
@@ -91,7 +93,7 @@ def learnt(lists: CrossLists | None = None, some: slice = slice(None)) -> CrossL
     scores, own, probabilities, names = filed()
     lists = lists or CrossLists(CLASSES, LISTED, OWN)
     lists.learn_habits(own, names)
-    return lists.fit(scores[some], probabilities[some], names[some])
+    return lists.fit(lists.scores_in(scores[some]), probabilities[some], names[some])
 
 
 def sure_of(best: int, confidence: float = 0.9) -> Any:
@@ -119,7 +121,7 @@ def test_of_many_papers_the_cross_lists_read_some_at_equal_distances(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     few, whole = learnt(some=slice(None, None, 4)), learnt()
-    monkeypatch.setattr(decision, "MOST_FITTED", 800)
+    monkeypatch.setattr(cross_lists, "MOST_FITTED", 800)
     lists = learnt()
     np.testing.assert_array_equal(lists.weights_, few.weights_)
     np.testing.assert_array_equal(lists.knots_, few.knots_)
@@ -153,7 +155,7 @@ def suggested() -> tuple[Any, Any]:
     scores, _, probabilities, names = filed()
     lists = learnt()
     given = lists.probabilities(lists.scores_in(scores), probabilities)
-    best = np.argsort(-given, axis=1)[:, : decision.CALIBRATED]
+    best = np.argsort(-given, axis=1)[:, : cross_lists.CALIBRATED]
     return np.take_along_axis(given, best, axis=1), np.take_along_axis(names, best, axis=1)
 
 

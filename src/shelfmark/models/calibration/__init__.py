@@ -1,0 +1,1 @@
+"""From the margins of any model to probabilities: temperature, softmax, cross-lists."""
