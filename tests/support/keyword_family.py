@@ -13,14 +13,15 @@ import orjson
 from pydantic import Field
 
 from shelfmark.artifacts.digested import DigestedFiles
-from shelfmark.config.schema import Config, ModelConfig
+from shelfmark.config.models import ModelConfig
+from shelfmark.config.schema import Config
 from shelfmark.core.arrays import Floats
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.core.npy import ArraySpec
 from shelfmark.data.labels import learn_targets
 from shelfmark.data.splits import PaperGroups
 from shelfmark.models.card import ModelCard
-from shelfmark.models.protocol import Family, Fitted, RoundCallback, WordWeights
+from shelfmark.models.protocol import Family, Fitted, ReadingCost, RoundCallback, WordWeights
 
 FILE = "keywords.json"
 WORD = re.compile(r"\w\w+")
@@ -35,6 +36,7 @@ class KeywordClassifier:
     """Each word of a class adds 1 to its margin; it has no vocabulary and no cross-lists."""
 
     vocabulary = None
+    cost = ReadingCost(text=100, character=0.1)
 
     def __init__(self, words: dict[str, list[str]]) -> None:
         self._words = words

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shelfmark.config.schema import Config, EngineConfig
+from shelfmark.core import project
 from shelfmark.core.arrays import Floats
 from shelfmark.errors import ShelfmarkError
 
@@ -56,6 +57,42 @@ class WordWeights:
         return sorted(self.weights.items(), key=lambda pair: (-abs(pair[1]), pair[0]))[:count]
 
 
+@dataclass(frozen=True)
+class ReadingCost:
+    """About how long a classifier takes for a text among others, in microseconds of one core.
+
+    Args:
+        text: for any text.
+        character: more for each character that it reads.
+        most_characters: that it reads of a text, None for all.
+        explanation: more for an explanation.
+        explained_character: more for each character of an explained text.
+    """
+
+    text: float
+    character: float
+    most_characters: int | None = None
+    explanation: float = 0.0
+    explained_character: float = 0.0
+
+    def __add__(self, other: ReadingCost) -> ReadingCost:
+        """Return the cost of what reads a text twice; what both read of it counts for both."""
+        mosts = [one.most_characters for one in (self, other) if one.most_characters is not None]
+        return ReadingCost(
+            self.text + other.text,
+            self.character + other.character,
+            min(mosts, default=None),
+            self.explanation + other.explanation,
+            self.explained_character + other.explained_character,
+        )
+
+    def of(self, characters: int, explained: bool) -> float:
+        """Return the cost of a text of so many characters, with an explanation or without."""
+        read = characters if self.most_characters is None else min(characters, self.most_characters)
+        cost = self.text + self.character * read
+        return cost + explained * (self.explanation + self.explained_character * read)
+
+
 class Vocabulary(Protocol):
     """The words that a classifier knows."""
 
@@ -79,6 +116,10 @@ class Classifier(Protocol):
     @property
     def vocabulary(self) -> Vocabulary | None:
         """The words it knows, None where it has no such list."""
+
+    @property
+    def cost(self) -> ReadingCost:
+        """About how long a text takes, by which a service shares its time among requests."""
 
     def probabilities(self, texts: Sequence[str]) -> tuple[Floats, Floats | None]:
         """Return the probabilities of the classes and of the listed categories.
@@ -114,12 +155,14 @@ class Fitted:
         targets: the classes and the listed categories.
         details: what the family adds to the model card, such as the number of rounds.
         seconds: the time of each part of the fit.
+        profile: the files of a profile of the fit, by their names; empty without one.
     """
 
     classifier: Classifier
     targets: Targets
     details: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    profile: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -135,12 +178,35 @@ class Family(ABC):
         description: its name for people, as model cards have it.
         libraries: those whose versions must be the ones that wrote a saved classifier.
         files: the names of files that every artifact of the family has.
+        needs: the extra of each module that it needs; a command installs it by itself.
+        fit_needs: the extra of each module that only a training needs; no command installs it.
+        code: the modules and rooms besides its own on which its numbers depend.
     """
 
     kind: str
     description: str
     libraries: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    needs: dict[str, str] = {}  # noqa: RUF012 - overridden, never changed
+    fit_needs: dict[str, str] = {}  # noqa: RUF012 - overridden, never changed
+    code: tuple[str, ...] = ()
+
+    def check_installed(self) -> None:
+        """Check that the libraries of `needs` are installed.
+
+        Raises:
+            ShelfmarkError: one is not; names what installs it.
+        """
+        project.check_installed(self.needs, f"a model of kind {self.kind}")
+
+    def check_fit_installed(self) -> None:
+        """Check that the libraries of `fit_needs` are installed.
+
+        Raises:
+            ShelfmarkError: one is not; names what installs it.
+        """
+        more = "; docs/models.md says what that downloads"
+        project.check_installed(self.fit_needs, f"a training of kind {self.kind}", more)
 
     @abstractmethod
     def fit(

@@ -76,7 +76,7 @@ class Batcher:
         # A slice is with explanations or without, or a small request without would wait for the
         # explanations of another.
         self._queue: FairQueue[PaperQuery, PendingPapers] = FairQueue(
-            query_cost, SLICE_COST, lambda query: query.explain
+            self._cost, SLICE_COST, lambda query: query.explain
         )
         self._thread = ThreadPoolExecutor(1, "predict")
         self._using_model = threading.Lock()
@@ -126,7 +126,7 @@ class Batcher:
         """
         self._gathering = False
         batch = self._next_slice()
-        if batch and _is_small(batch) and self._using_model.acquire(blocking=False):
+        if batch and self._is_small(batch) and self._using_model.acquire(blocking=False):
             try:
                 outcomes = _answer_batch(batch)
             finally:
@@ -151,19 +151,21 @@ class Batcher:
             request.model = request.model or self._current_model()
         return batch
 
+    def _cost(self, query: PaperQuery) -> float:
+        return query_cost(query, self._current_model().classifier.cost)
+
+    def _is_small(self, batch: list[Slice]) -> bool:
+        left: float = LOOP_COST - cost.SLICE
+        for _, queries in batch:
+            for query in queries:
+                left -= self._cost(query)
+                if left < 0:
+                    return False
+        return True
+
     def _use_model(self, function: Callable[[], Computed]) -> Computed:
         with self._using_model:
             return function()
-
-
-def _is_small(batch: list[Slice]) -> bool:
-    left: float = LOOP_COST - cost.SLICE
-    for _, queries in batch:
-        for query in queries:
-            left -= query_cost(query)
-            if left < 0:
-                return False
-    return True
 
 
 def _deliver(batch: list[Slice], outcomes: list[list[EncodedAnswer] | Exception]) -> None:

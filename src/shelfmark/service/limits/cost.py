@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from shelfmark.models.answers import PaperQuery
+from shelfmark.models.protocol import ReadingCost
 
-# Microseconds of one core, measured on abstracts with a model of five categories; papers of a model
-# of 147 categories take twice as long.
-PAPER, CHARACTER, RANK = 150, 0.1, 0.5
+RANK = 0.5  # microseconds of one core, for each category of a ranking
 SLICE = 1000  # that a slice takes besides its papers
 MORE_BYTE = 1  # in UTF-8, than one for each character: these are normalized one by one
-EXPLANATION, EXPLAINED_CHARACTER = 6000, 1.5
 
 
-def query_cost(query: PaperQuery) -> float:
-    """Return about how many microseconds of one core a query takes in a batch."""
+def query_cost(query: PaperQuery, reading: ReadingCost) -> float:
+    """Return about how many microseconds of one core a query takes in a batch.
+
+    Args:
+        query: the question.
+        reading: what a text costs the model that answers.
+    """
     characters = len(query.title) + len(query.abstract)
     more_bytes = _count_bytes(query.title) + _count_bytes(query.abstract) - characters
     ranks = query.top_k * (1 if query.primary is None else 2)
-    cost = PAPER + CHARACTER * characters + MORE_BYTE * more_bytes + RANK * ranks
-    if query.explain:
-        cost += EXPLANATION + EXPLAINED_CHARACTER * characters
-    return cost
+    return reading.of(characters, query.explain) + MORE_BYTE * more_bytes + RANK * ranks
 
 
 def _count_bytes(text: str) -> int:

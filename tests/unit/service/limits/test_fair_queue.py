@@ -7,7 +7,8 @@ import weakref
 from collections.abc import Sequence
 
 from shelfmark.models.answers import PaperQuery
-from shelfmark.service.limits.cost import query_cost
+from shelfmark.models.protocol import ReadingCost
+from shelfmark.service.limits import cost as costs
 from shelfmark.service.limits.fair_queue import MOST_OUTDATED, FairQueue, Ticket
 
 BUDGET = 10
@@ -138,9 +139,23 @@ def test_requests_that_have_ended_are_forgotten_while_others_always_wait() -> No
 
 
 def test_characters_ranks_and_explanations_cost() -> None:
+    reading = ReadingCost(150, 0.1, explanation=6000, explained_character=1.5)
+
+    def query_cost(query: PaperQuery) -> float:
+        return costs.query_cost(query, reading)
+
     plain = query_cost(PaperQuery("", "x" * 1000))
     assert query_cost(PaperQuery("x" * 1000, "x" * 1000)) > plain
     assert query_cost(PaperQuery("", "\U0001f600" * 1000)) > plain
     assert query_cost(PaperQuery("", "x" * 1000, top_k=200)) > plain
     assert query_cost(PaperQuery("", "x" * 1000, primary="cs.LG")) > plain
     assert query_cost(PaperQuery("", "x" * 1000, explain=True)) > 10 * plain
+
+
+def test_what_a_model_does_not_read_costs_nothing_more() -> None:
+    short, long = (PaperQuery("", "x" * length, explain=True) for length in (512, 4000))
+    reading = ReadingCost(500, 20, most_characters=512, explained_character=300)
+    assert costs.query_cost(short, reading) == costs.query_cost(long, reading)
+    both = reading + ReadingCost(150, 0.1)
+    assert costs.query_cost(short, both) > costs.query_cost(short, reading)
+    assert both.of(512, False) == both.of(4000, False)
