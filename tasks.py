@@ -28,8 +28,13 @@ from shelfmark.errors import ShelfmarkError, nearest
 # Invoke forbids it, and each command would compile its libraries again, which takes it seconds.
 sys.dont_write_bytecode = bool(environment.read("PYTHONDONTWRITEBYTECODE"))
 ROOT = Path(__file__).absolute().parent
-# What the tests try; the extra sentence has PyTorch.
+# What the tests try; the extras sentence and transformer have PyTorch.
 EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "evidently", "landscape", "minilm")
+WITH_TORCH = (
+    "tests/system/embeddings/test_sentence.py",
+    "tests/system/models/test_transformer.py",
+    "tests/system/models/test_transformer_service.py",
+)
 BENCHES = ("data", "features", "models", "growth", "encoders")
 ON_REQUEST = ("search", "serve", "cluster")  # measured only when named
 
@@ -90,12 +95,12 @@ def bench(words: tuple[str, ...]) -> None:
 def test(tier: str | None) -> None:
     """Run the first tier of the tests: all except tests/system, with only the development group.
 
-    test all installs every extra but sentence and runs all tests.
+    test all installs every extra but those with PyTorch and runs all tests.
 
     test coverage does the same, and fails if the tests cover too little of the package. To measure
     that makes the tests of the first tier take two thirds longer.
 
-    test torch runs the tests of fine-tuning in another environment, with the CPU build of torch,
+    test torch runs the tests with PyTorch in another environment, with the CPU build of torch,
     where pip finds one in its folders.
     """
     if tier == "torch":
@@ -116,8 +121,7 @@ def test_with_torch() -> None:
         return
     if status:
         raise Exit(code=status)
-    tests = "tests/system/embeddings/test_sentence.py"
-    run_program(str(torch_environment.PYTHON), "-m", "pytest", "--numprocesses", "0", tests)
+    run_program(str(torch_environment.PYTHON), "-m", "pytest", "--numprocesses", "0", *WITH_TORCH)
 
 
 @task

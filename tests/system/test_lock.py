@@ -83,6 +83,7 @@ def test_the_committed_lock_is_in_its_short_form(committed: str, shorten_lock: M
 
 def test_the_committed_lock_agrees_with_pyproject(committed: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]
     locked = tomllib.loads(committed)
     versions: dict[str, list[Version]] = {}
     for package in locked["package"]:
@@ -91,8 +92,8 @@ def test_the_committed_lock_agrees_with_pyproject(committed: str) -> None:
     wanted = {
         None: (project["project"]["dependencies"], own["dependencies"]),
         **{
-            f"extra {name}": (specs, own["optional-dependencies"][name])
-            for name, specs in project["project"]["optional-dependencies"].items()
+            f"extra {name}": (expanded(specs, extras), own["optional-dependencies"][name])
+            for name, specs in extras.items()
         },
         **{
             f"group {name}": (specs, own["dev-dependencies"][name])
@@ -106,6 +107,16 @@ def test_the_committed_lock_agrees_with_pyproject(committed: str) -> None:
             for version in versions[requirement.name]:
                 assert requirement.specifier.contains(version), requirement
     assert locked["requires-python"].replace(" ", "") == project["project"]["requires-python"]
+
+
+def expanded(specs: list[str], extras: dict[str, list[str]]) -> list[str]:
+    """Return the requirements of an extra, those of the extras that it includes in their place."""
+    found: list[str] = []
+    for spec in specs:
+        requirement = Requirement(spec)
+        own = [extras[name] for name in requirement.extras if requirement.name == "shelfmark"]
+        found += [inner for part in own for inner in expanded(part, extras)] or [spec]
+    return found
 
 
 def packages_of(locked: dict[str, Any], *extras: str) -> set[str]:
@@ -128,15 +139,16 @@ def packages_of(locked: dict[str, Any], *extras: str) -> set[str]:
     return {name for name, _ in seen}
 
 
-def test_only_the_extra_sentence_brings_torch_and_gpu_libraries(committed: str) -> None:
+def test_only_the_extras_of_trainings_bring_torch_and_gpu_libraries(committed: str) -> None:
     locked = tomllib.loads(committed)
     (own,) = (package for package in locked["package"] if package["name"] == "shelfmark")
-    extras = {*own["optional-dependencies"]} - {"sentence"}
+    extras = {*own["optional-dependencies"]} - {"sentence", "transformer"}
     names = packages_of(locked, *extras)
     assert {"xgboost", "dvc-gs", "pytest"} <= names
     heavy = re.compile("torch$|triton$|nvidia-|cuda-|transformers$|sentence-transformers$")
     assert {name for name in names if heavy.match(name)} == set()
-    assert {"torch", "nvidia-nccl-cu13", "transformers"} <= packages_of(locked, "sentence")
+    for extra in ("sentence", "transformer"):
+        assert {"torch", "nvidia-nccl-cu13", "transformers"} <= packages_of(locked, extra)
 
 
 def test_shortening_keeps_versions_and_dependencies(shorten_lock: ModuleType) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from shelfmark.cli.extras import require_family
 from shelfmark.cli.output import print_table
 from shelfmark.cli.parsing.command import Command, Whole
 from shelfmark.cli.parsing.options import LocalPath, model_option, models_option, reports_option
@@ -24,6 +25,7 @@ def evaluate(model: str, split: str, baselines: bool, models: Path, reports: Pat
     """Evaluate a model on the test split, with two baselines: metrics, tables and charts."""
     from shelfmark.evaluation import evaluate
 
+    require_family(models / model)
     report = evaluate.evaluate_model(models / model, reports, split, baselines=baselines)
     print_table(report.table())
 
@@ -52,6 +54,7 @@ def robustness(
     from shelfmark.experiments.robustness.report import summary_tables
     from shelfmark.experiments.robustness.run import measure_robustness
 
+    require_family(models / model)
     measured = measure_robustness(models / model, reports, split, papers, seed, years)
     for table in summary_tables(measured):
         print_table(table)

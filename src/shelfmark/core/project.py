@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
+
+from shelfmark.errors import ShelfmarkError
 
 PACKAGE = Path(__file__).parents[1]
 ROOT = PACKAGE.parents[1]  # of the project, where the package is part of a checkout
@@ -16,6 +20,22 @@ def checkout() -> Path | None:
 def install_command(extra: str) -> str:
     """Return the command that installs an extra: by uv in a checkout, else by pip."""
     return f"uv sync --extra {extra}" if checkout() else f'pip install "shelfmark[{extra}]"'
+
+
+def check_installed(needs: Mapping[str, str], what: str, more: str = "") -> None:
+    """Check that modules of extras can be imported.
+
+    Args:
+        needs: the extra of each module.
+        what: what needs them, as the subject of a sentence.
+        more: a further sentence for the error.
+
+    Raises:
+        ShelfmarkError: one cannot; names what installs it.
+    """
+    for module, extra in needs.items():
+        if find_spec(module) is None:
+            raise ShelfmarkError(f"{what} needs {module}: {install_command(extra)}{more}")
 
 
 def project_folder(name: str) -> Path:

@@ -8,14 +8,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shelfmark.config.encoders import EncoderSettings
 from shelfmark.core import project
 from shelfmark.core.arrays import Floats
-from shelfmark.errors import ShelfmarkError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,12 +89,8 @@ class EncoderFamily(ABC):
         Raises:
             ShelfmarkError: one is not; names what installs it.
         """
-        for module, extra in self.fit_needs.items():
-            if find_spec(module) is None:
-                raise ShelfmarkError(
-                    f"a training with encoder={self.kind} needs {module}: "
-                    f"{project.install_command(extra)}; docs/encoders.md says what that downloads"
-                )
+        more = "; docs/encoders.md says what that downloads"
+        project.check_installed(self.fit_needs, f"a training with encoder={self.kind}", more)
 
     @abstractmethod
     def fit(

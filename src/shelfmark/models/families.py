@@ -6,13 +6,19 @@ import importlib
 import inspect
 from pathlib import Path
 
+from shelfmark.embeddings import onnx
 from shelfmark.errors import ShelfmarkError, nearest
 from shelfmark.models.protocol import Family
 
 # The module of each family, which names its Family `FAMILY`.
 MODULES = {
     "boosted": "shelfmark.models.boosted.family",
+    "transformer": "shelfmark.models.transformer.family",
 }
+
+# The extra of each module that the models of a kind need: here, so that a command knows it before
+# it imports the family.
+NEEDS: dict[str, dict[str, str]] = {"boosted": {}, "transformer": onnx.NEEDS}
 
 
 def family_of(kind: str) -> Family:

@@ -34,9 +34,7 @@ OF_CLASSIFIERS = (
     "arxiv/taxonomy.py",
     "arxiv/text.py",
     "data/labels.py",
-    "embeddings/sizes.py",
-    "embeddings/static/encoder.py",
-    "embeddings/static/vectors.py",
+    "models/calibration",
     "models/protocol.py",
     "models/scope",
 )
@@ -52,10 +50,9 @@ def key_of(settings: Config, splits: Splits) -> str:
     settled = settings.model_dump(mode="json", include={"seed", "features", "model"})
     settled["model"]["n_jobs"] = settings.model.n_jobs or os.cpu_count() or 1
     kind = settings.model.kind
-    used = find_used_encoder(settings)
-    return _digest(
-        [settled, splits.digest, artifact.versions(kind), _libraries(), _code(kind), *used]
-    )
+    code = [digest for one in settings.model.kinds for digest in _code(one)]
+    used = [*find_used_encoder(settings), *digest_base(settings)]
+    return _digest([settled, splits.digest, artifact.versions(kind), _libraries(), code, *used])
 
 
 def find_used_encoder(settings: Config) -> list[str]:
@@ -69,6 +66,15 @@ def find_used_encoder(settings: Config) -> list[str]:
         return []
     with locate_encoder(neighbours.encoder, settings.paths.encoders) as located:
         return [located.digest]
+
+
+def digest_base(settings: Config) -> list[str]:
+    """Return the digests of the files of a base in a folder, which may have changed since."""
+    network = settings.model.network
+    base = Path(network.base if network else "").expanduser()
+    if network is None or not base.is_dir():
+        return []
+    return [files.sha256(path) for path in sorted(base.iterdir()) if path.is_file()]
 
 
 def key_of_encoder(settings: EncoderSettings, splits: Splits) -> str:
@@ -98,7 +104,8 @@ def _code(kind: str) -> list[str]:
 
 def code_files(kind: str) -> Iterator[Path]:
     """Yield the modules on which the numbers of a kind of model depend, in a fixed order."""
-    return _modules([*COMMON, *OF_CLASSIFIERS], families.folder_of(kind))
+    own = families.family_of(kind).code
+    return _modules([*COMMON, *OF_CLASSIFIERS, *own], families.folder_of(kind))
 
 
 def encoder_files(kind: str) -> Iterator[Path]:

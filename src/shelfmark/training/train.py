@@ -14,7 +14,7 @@ from shelfmark.artifacts.aliases import LATEST
 from shelfmark.artifacts.card import TrainingData
 from shelfmark.arxiv.text import CLEANING
 from shelfmark.config.schema import Config
-from shelfmark.core import environment, memory, provenance
+from shelfmark.core import environment, files, memory, provenance
 from shelfmark.core.checkpoint import (
     Checkpoint,
     open_checkpoint,
@@ -131,6 +131,7 @@ def fit_and_measure(
     family = family_of(settings.model.kind)
     papers = splits.file("train"), splits.file("validation")
     fitted = family.fit(settings, *papers, callback, checkpoint, engine)
+    _write_profile(fitted.profile, Path(settings.paths.reports) / f"{name}-profile")
     card = build_card(settings, name, key, splits, fitted)
     scope = checkpoint.compute_once(
         "scope", lambda: fit_scope(settings, splits, fitted, _budget(settings))
@@ -143,6 +144,22 @@ def fit_and_measure(
     card = dataclasses.replace(model.card, metrics={"validation": scores.headline()})
     about = model_card.render_model_card(card, scores)
     return dataclasses.replace(model, card=card, about=about), scores
+
+
+def _write_profile(profile: dict[str, bytes], folder: Path) -> None:
+    """Write the files of a profile, if there is one.
+
+    Raises:
+        ShelfmarkError: the disk is full, or the folder cannot be written.
+    """
+    if not profile:
+        return
+    with files.report_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for name, content in profile.items():
+        with files.atomic_write(folder / name) as file:
+            file.write(content)
+    logger.info("profile: {}", folder)
 
 
 def fit_scope(

@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import shelfmark
-from shelfmark.config import schema
+from shelfmark.config import models as sections
 from shelfmark.config.load import load_config, validate_config
 from shelfmark.config.schema import Config
 from shelfmark.data.splits import open_splits
@@ -33,7 +33,7 @@ from tests.support.serving import ROBOT
 def _second_family() -> Iterator[None]:
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setitem(families.MODULES, "keywords", keyword_family.__name__)
-    monkeypatch.setitem(schema.MODEL_KINDS, "keywords", keyword_family.KeywordConfig)
+    monkeypatch.setitem(sections.MODEL_KINDS, "keywords", keyword_family.KeywordConfig)
     yield
     monkeypatch.undo()
 
@@ -119,7 +119,7 @@ def test_it_is_served(folder: Path) -> None:
     [
         (
             {"kind": "word"},
-            "model: kind=word: no such kind of model; there are boosted, keywords",
+            "model: kind=word: no such kind of model; there are boosted, transformer, keywords",
         ),
         ({"word": 3}, "model.word: no such key; did you mean model.words?"),
         ({"words": 0}, "model.words: 0: should be at least 1"),

@@ -65,13 +65,14 @@ def local_model(models: str, model: str) -> Iterator[Path]:
     Raises:
         ShelfmarkError: the bucket cannot be read, or has no such model.
     """
-    from shelfmark.cli.extras import require_extra
+    from shelfmark.cli.extras import require_extra, require_family
     from shelfmark.core import storage
 
     models = expand_home(models)
     if storage.is_remote(model):
         models, _, model = model.rstrip("/").rpartition("/")
     if not storage.is_remote(models):
+        require_family(Path(models, model))
         yield Path(models, model)
         return
     if models.partition("://")[0] in storage.GOOGLE:
@@ -79,7 +80,9 @@ def local_model(models: str, model: str) -> Iterator[Path]:
     from shelfmark.models.registry import Registry
 
     registry = Registry(models)  # which keeps the copy
-    yield registry.folder(model)
+    folder = registry.folder(model)
+    require_family(folder)
+    yield folder
     del registry
 
 

@@ -41,7 +41,7 @@ class GraphForm:
     quantised: bool
 
 
-def parse_model(content: bytes | memoryview) -> onnx.ModelProto:
+def parse_model(content: bytes | bytearray | memoryview) -> onnx.ModelProto:
     """Return the model in the content of an ONNX file, which names no other file and no plug-in.
 
     Raises:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from shelfmark.core.arrays import Floats
-from shelfmark.embeddings.onnx.text_graph import MODEL, TOKENIZER, TextGraph
+from shelfmark.embeddings.onnx import MODEL, TOKENIZER
+from shelfmark.embeddings.onnx.text_graph import TextGraph
 
 if TYPE_CHECKING:
     from shelfmark.core.npy import ArraySpec
@@ -56,7 +57,7 @@ class OnnxEncoder:
         long text, the first `max_tokens` tokens count.
         """
         vectors = np.zeros((len(texts), self.size), np.float32)
-        each = self._graph.map_texts(self._encode_text, texts)
+        each = self._graph.map_items(self._encode_text, texts)
         for row, vector in zip(vectors, each, strict=True):
             row[:] = vector
         return vectors

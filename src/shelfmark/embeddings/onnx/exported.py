@@ -9,9 +9,9 @@ import onnx
 import orjson
 
 from shelfmark.core import files
+from shelfmark.embeddings.onnx import MODEL, TOKENIZER
 from shelfmark.embeddings.onnx.checks import parse_model, read_form
 from shelfmark.embeddings.onnx.encoder import Pooling
-from shelfmark.embeddings.onnx.text_graph import MODEL, TOKENIZER
 from shelfmark.errors import ShelfmarkError, one_line
 
 PLACES = (MODEL, f"onnx/{MODEL}")  # the second as sentence-transformers saves it

@@ -10,6 +10,7 @@ from shelfmark.artifacts.digested import DigestedFiles
 from shelfmark.config.encoders import EncoderSettings, MinilmConfig
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.embeddings.card import EncoderCard
+from shelfmark.embeddings.onnx import MODEL, NEEDS, TOKENIZER
 from shelfmark.embeddings.protocol import EncoderFamily, EpochCallback, FittedEncoder
 from shelfmark.errors import ShelfmarkError
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from shelfmark.embeddings.onnx.encoder import OnnxEncoder, Pooling
 
-MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
 POOLINGS: tuple[Pooling, ...] = ("mean", "cls", "none")
 
 
@@ -30,7 +30,7 @@ class MinilmFamily(EncoderFamily):
     description = "MiniLM, a small pretrained transformer"
     libraries = ("onnxruntime", "tokenizers")
     files = (MODEL, TOKENIZER)
-    needs = {"onnx": "minilm", "onnxruntime": "minilm", "tokenizers": "minilm"}  # noqa: RUF012
+    needs = NEEDS
 
     def fit(
         self,

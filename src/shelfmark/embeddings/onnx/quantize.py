@@ -32,6 +32,6 @@ def quantise_model(model: onnx.ModelProto) -> bytes:
             )  # fmt: skip
         except Exception as error:  # a foreign graph may lead anywhere
             raise ShelfmarkError(
-                f"it cannot be quantised ({one_line(error)}): encoder.precision=fp32"
+                f"it cannot be quantised ({one_line(error)}): choose precision=fp32"
             ) from error
         return target.read_bytes()

@@ -12,15 +12,16 @@ import onnxruntime
 from tokenizers import Tokenizer
 
 from shelfmark.core.arrays import Array, Floats, Ints
+from shelfmark.embeddings.onnx import MODEL, TOKENIZER
 from shelfmark.embeddings.onnx.checks import GraphForm, parse_model, read_form
 from shelfmark.errors import ShelfmarkError, one_line
 
-MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
 # A text is cut to as many before it is tokenized, so that the time depends on what is read of it.
 CHARACTERS_A_TOKEN = 64
 # Fused, the sum and the normalisation of a layer take five times as long as one after the other.
 SLOW_FUSIONS = ["SkipLayerNormFusion"]
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -45,8 +46,8 @@ class TextGraph:
     """Runs a graph on the tokens of each text by itself.
 
     The result for a text depends on no other text, nor on the threads. Dynamic quantisation has one
-    scale for all that is run at once, so in a batch, a vector would depend on its neighbours (cosine
-    .984 at worst); and on a CPU, batches of abstracts are not faster.
+    scale for all that is run at once, so in a batch, a vector would depend on its neighbours
+    (cosine .984 at worst); and on a CPU, batches of abstracts are not faster.
 
     Args:
         model: the content of an ONNX file.
@@ -66,14 +67,14 @@ class TextGraph:
 
     def __init__(
         self,
-        model: bytes | memoryview,
-        tokenizer: bytes | memoryview,
+        model: bytes | bytearray | memoryview,
+        tokenizer: bytes | bytearray | memoryview,
         max_tokens: int,
         pooled: bool,
         threads: int | None = None,
     ) -> None:
         self.form = _read_form(model, pooled)
-        self.threads = threads or os.cpu_count() or 1
+        self.set_threads(threads)
         self._tokenizer = _read_tokenizer(tokenizer, max_tokens)
         self._most_characters = max_tokens * CHARACTERS_A_TOKEN
         self._unknown = self._tokenizer.token_to_id(
@@ -81,6 +82,10 @@ class TextGraph:
         )
         self._session = _open_session(model)
         self.size = self._probe(max_tokens)
+
+    def set_threads(self, threads: int | None) -> None:
+        """Set how many texts are run at a time, None for one a core."""
+        self._threads = threads or os.cpu_count() or 1
 
     def tokenize(self, text: str) -> Tokens:
         """Return the tokens of a text, of a long one the first `max_tokens`."""
@@ -105,13 +110,24 @@ class TextGraph:
         rows: Any = self._session.run([self.form.output], fed)[0][0]
         return np.asarray(rows, np.float32)
 
-    def map_texts(self, function: Callable[[str], Result], texts: Sequence[str]) -> Iterator[Result]:
-        """Yield the result of a function for each text, several at a time."""
-        if self.threads == 1 or len(texts) < 2:
-            yield from map(function, texts)
+    def mean_row(self, ids: Ints) -> Floats:
+        """Return the mean of the rows of the tokens of one text, shape (size,).
+
+        A tokenizer that marks no start and no end has no token for an empty text: zeros.
+        """
+        if not len(ids):
+            return np.zeros(self.size, np.float32)
+        return np.asarray(self.run(ids).mean(axis=0), np.float32)
+
+    def map_items(
+        self, function: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[Result]:
+        """Yield the result of a function for each item, such as a text, several at a time."""
+        if self._threads == 1 or len(items) < 2:
+            yield from map(function, items)
             return
-        with ThreadPoolExecutor(self.threads) as pool:
-            yield from pool.map(function, texts)
+        with ThreadPoolExecutor(self._threads) as pool:
+            yield from pool.map(function, items)
 
     def _probe(self, max_tokens: int) -> int:
         """Return the size of a row, after a run with as many tokens as ever and the last of all.
@@ -131,10 +147,10 @@ class TextGraph:
         rows_fit = self.form.pooled or len(rows) == max_tokens
         if len(shape) != 1 or not rows_fit or not np.isfinite(rows).all():
             raise ShelfmarkError(f"{MODEL} gives no vectors: shape {rows.shape}")
-        return shape[0]
+        return int(shape[0])
 
 
-def _read_form(model: bytes | memoryview, pooled: bool) -> GraphForm:
+def _read_form(model: bytes | bytearray | memoryview, pooled: bool) -> GraphForm:
     """Return the form of a model.
 
     Raises:
@@ -152,7 +168,7 @@ def _read_form(model: bytes | memoryview, pooled: bool) -> GraphForm:
     return form
 
 
-def _read_tokenizer(content: bytes | memoryview, max_tokens: int) -> Tokenizer:
+def _read_tokenizer(content: bytes | bytearray | memoryview, max_tokens: int) -> Tokenizer:
     """Return a tokenizer that cuts texts to a number of tokens, and pads none.
 
     Raises:
@@ -167,7 +183,7 @@ def _read_tokenizer(content: bytes | memoryview, max_tokens: int) -> Tokenizer:
     return tokenizer
 
 
-def _open_session(model: bytes | memoryview) -> onnxruntime.InferenceSession:
+def _open_session(model: bytes | bytearray | memoryview) -> onnxruntime.InferenceSession:
     """Return a session of a checked model, with one thread for each run.
 
     Raises:

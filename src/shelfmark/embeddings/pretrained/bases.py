@@ -1,13 +1,13 @@
-"""The pretrained model that a training starts from: the packaged MiniLM, a folder, or a hub name."""
+"""Pretrained models that a training starts from: the packaged MiniLM, folders, and hub names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from shelfmark.config.models import MINILM
 from shelfmark.embeddings.onnx import packaged
 from shelfmark.errors import ShelfmarkError
 
-MINILM = "minilm"
 CONFIG = "config.json"  # of transformers, or of a module's
 
 

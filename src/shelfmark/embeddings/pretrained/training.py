@@ -111,6 +111,7 @@ class Evaluations(TrainerCallback):  # type: ignore[misc]
         section: of the configuration, for errors.
         callback: called after each epoch.
         bar: advanced after each step.
+        level: of the log lines.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class Evaluations(TrainerCallback):  # type: ignore[misc]
         section: str,
         callback: EpochCallback,
         bar: console.Bar,
+        level: str = "INFO",
     ) -> None:
         self._epochs = epochs
         self._evaluations = evaluations
@@ -128,6 +130,7 @@ class Evaluations(TrainerCallback):  # type: ignore[misc]
         self._section = section
         self._callback = callback
         self._bar = bar
+        self._level = level
         self._losses: list[tuple[int, float]] = []  # of each part of the epoch: steps and mean
         self._logged = 0  # the step of the last log line
         self._epoch_ends = False
@@ -159,9 +162,7 @@ class Evaluations(TrainerCallback):  # type: ignore[misc]
         """
         if "loss" in logs:
             if not math.isfinite(logs["loss"]):
-                raise ShelfmarkError(
-                    f"the loss is not finite: lower {self._section}.learning_rate"
-                )
+                raise ShelfmarkError(f"the loss is not finite: lower {self._section}.learning_rate")
             self._losses.append((state.global_step - self._logged, logs["loss"]))
             self._logged = state.global_step
 
@@ -171,11 +172,15 @@ class Evaluations(TrainerCallback):  # type: ignore[misc]
         """Log the evaluation; at the end of an epoch, report its losses."""
         score, place = metrics[self._metric.key], f"{state.global_step:,} of {state.max_steps:,}"
         name = self._metric.name
-        logger.info("step {}: loss {:.3f}, {} {:.3f}", place, self._losses[-1][1], name, score)
+        logger.log(
+            self._level, "step {}: loss {:.3f}, {} {:.3f}", place, self._losses[-1][1], name, score
+        )
         if self._epoch_ends:
             self._epoch_ends = False
             steps = sum(count for count, _ in self._losses)
             train = sum(count * loss for count, loss in self._losses) / steps
-            figures = {"train": train, "validation": metrics["eval_loss"], name: score}
-            self._callback(round(state.epoch), figures)
+            figures = {"train": train, "validation": metrics["eval_loss"]}
+            # Where the loss chooses the best checkpoint, it is the metric.
+            more = {} if self._metric.key == "eval_loss" else {name: score}
+            self._callback(round(state.epoch), figures | more)
             self._losses = []

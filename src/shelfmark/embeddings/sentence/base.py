@@ -31,9 +31,7 @@ def load_base(base: str, device: str, max_tokens: int) -> SentenceTransformer:
     try:
         model = SentenceTransformer(path, device=device, local_files_only=is_local(base))
     except Exception as error:  # a foreign folder may raise anything
-        raise ShelfmarkError(
-            f"{KEY}={base}: cannot be opened ({one_line(error, 200)})"
-        ) from error
+        raise ShelfmarkError(f"{KEY}={base}: cannot be opened ({one_line(error, 200)})") from error
     if not getattr(model.tokenizer, "is_fast", False):
         raise ShelfmarkError(f"{KEY}={base}: its tokenizer has no tokenizer.json")
     model.max_seq_length = min(max_tokens, model.max_seq_length or max_tokens)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shelfmark.config.encoders import EncoderSettings, SentenceConfig
-from shelfmark.embeddings.onnx.family import MODEL, TOKENIZER, MinilmFamily, open_encoder
-from shelfmark.embeddings.protocol import Encoder, EncoderFamily, EpochCallback, FittedEncoder
+from shelfmark.embeddings.onnx import MODEL, TOKENIZER
+from shelfmark.embeddings.onnx.family import MinilmFamily, open_encoder
 from shelfmark.embeddings.pretrained import libraries
 from shelfmark.embeddings.pretrained.bases import is_local
+from shelfmark.embeddings.protocol import Encoder, EncoderFamily, EpochCallback, FittedEncoder
 from shelfmark.errors import ShelfmarkError
 
 if TYPE_CHECKING:

@@ -124,7 +124,9 @@ class Fitting:
 
     def _open(self, content: bytes) -> OnnxEncoder:
         most = self.model.max_seq_length
-        return OnnxEncoder(content, tokenizer_json(self.model.tokenizer), most, "none", self._config.n_jobs)
+        return OnnxEncoder(
+            content, tokenizer_json(self.model.tokenizer), most, "none", self._config.n_jobs
+        )
 
     def _compare(self, precision: str, encoder: OnnxEncoder, texts: list[str]) -> None:
         """Note the cosines of the vectors by torch and by the exported model.

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from shelfmark.config.load import load_config
-from shelfmark.config.schema import BoostedConfig
+from shelfmark.config.models import BoostedConfig
 from shelfmark.core import console
 from shelfmark.core.output.tables import Table
 from shelfmark.errors import ShelfmarkError

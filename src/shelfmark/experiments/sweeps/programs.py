@@ -155,7 +155,9 @@ class ClassifierProgram(Program):
     def shared_key(self, settings: Settings, splits: Splits, drawn: Sequence[str]) -> str | None:
         """Return a key of the features, None if a drawn parameter changes them."""
         assert isinstance(settings, Config)
-        late = all(key.startswith(self.LATE) and not key.startswith(self.EARLY) for key in drawn)
+        late = settings.model.reads_terms and all(
+            key.startswith(self.LATE) and not key.startswith(self.EARLY) for key in drawn
+        )
         return identity.key_of(settings, splits) if late else None
 
     def measure(

@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from shelfmark.config import groups
 from shelfmark.config.overrides import quote
 from shelfmark.config.problems import describe_problem, first_problem
-from shelfmark.config.schema import Strict
+from shelfmark.config.sections import Strict
 from shelfmark.config.trainings import Settings
 from shelfmark.errors import ShelfmarkError, nearest
 from shelfmark.experiments.sweeps.programs import PROGRAMS, Program

@@ -1,0 +1,1 @@
+"""Transformers: a pretrained encoder with a linear layer on the mean of its rows."""

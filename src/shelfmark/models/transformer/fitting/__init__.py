@@ -1,0 +1,1 @@
+"""The fit of a transformer, with PyTorch: base, papers, training, export."""
