@@ -30,9 +30,9 @@ from shelfmark.errors import ShelfmarkError, one_line
 CLASSES = {
     ("shelfmark.embeddings.static.encoder", "StaticEncoder"),
     ("shelfmark.models.boosted.decision", "CalibratedClassifier"),
-    ("shelfmark.models.boosted.decision", "CrossLists"),
     ("shelfmark.models.boosted.features", "ChosenTerms"),
     ("shelfmark.models.boosted.features", "FastFeatureUnion"),
+    ("shelfmark.models.boosted.network", "NetworkBlock"),
     ("shelfmark.models.boosted.pipeline", "TextPipeline"),
     ("shelfmark.models.boosted.features", "TitleVectorizer"),
     ("shelfmark.models.boosted.heads", "LinearHead"),
@@ -43,8 +43,18 @@ CLASSES = {
     ("shelfmark.models.boosted.scorers", "Svm"),
     ("shelfmark.models.boosted.stacking", "CrossFittedScores"),
     ("shelfmark.models.boosted.votes", "NeighbourVotes"),
+    ("shelfmark.models.calibration.cross_lists", "CrossLists"),
     ("shelfmark.models.scope.detector", "ScopeDetector"),
+    ("shelfmark.models.transformer.classifier", "CalibratedNetwork"),
+    ("shelfmark.models.transformer.network", "NetworkScores"),
     ("shelfmark.tfidf.vectorizer", "FastTfidfVectorizer"),
+}
+# Where older models have them.
+RENAMED = {
+    ("shelfmark.models.boosted.decision", "CrossLists"): (
+        "shelfmark.models.calibration.cross_lists",
+        "CrossLists",
+    ),
 }
 # An object takes up to 64 bytes of memory for a byte of a structure; 150 categories need 20,000.
 MOST_BYTES = 1 << 18
@@ -278,11 +288,12 @@ class _Unpickler(pickle._Unpickler):
         self._read: set[str] = set()
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return a class of `CLASSES`.
+        """Return a class of `CLASSES`, by its present name or the one of an older model.
 
         Raises:
             pickle.UnpicklingError: it is none of them.
         """
+        module, name = RENAMED.get((module, name), (module, name))
         if (module, name) not in CLASSES:
             raise pickle.UnpicklingError(f"it uses {module}.{name}, which no model of ours does")
         return getattr(importlib.import_module(module), name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from loguru import logger
 
-from shelfmark.config.schema import BoostedConfig
+from shelfmark.config.models import BoostedConfig
 from shelfmark.core import console
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.core.structure import Blob

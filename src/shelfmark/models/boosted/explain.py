@@ -31,7 +31,7 @@ def weigh_words(pipeline: TextPipeline, text: str, number: int, category: str) -
     """
     steps, decision = pipeline.steps[:-1], pipeline[-1]
     rows = steps[0][1].read_texts([text])
-    [words], [features] = rows, steps[1][1].make_features(rows)
+    [words], [features] = rows, pipeline.features_of([text])
     parts = dict(steps[1][1].transformer_list)
     stack: CrossFittedScores | None = parts.get("scores")
     none = np.zeros(0, np.float32)
@@ -44,11 +44,17 @@ def weigh_words(pipeline: TextPipeline, text: str, number: int, category: str) -
         names = term_names(steps, words.columns)
         for name, weight in zip(names, added, strict=True):
             weights[name] += float(weight) / temperature
+    count = parts["terms"].shape[1] if "terms" in parts else 0
     if "terms" in parts:
-        present = np.flatnonzero(features[len(means) :])
+        present = np.flatnonzero(features[len(means) : len(means) + count])
         names = term_names(steps, parts["terms"].columns_[present])
         for name, weight in zip(names, made.terms[present], strict=True):
             weights[name] += float(weight) / temperature
+    if (block := pipeline.network_) is not None:
+        own = block.weigh_words(text, features[len(means) + count :], made.terms[count:])
+        prepare = steps[0][1].transformer_list[0][1].build_preprocessor()
+        for name, weight in own.items():
+            weights[prepare(name)] += weight / temperature  # the term of this word
     margin = made.margin / temperature
     return WordWeights(category, margin, margin - sum(weights.values()), dict(weights))
 

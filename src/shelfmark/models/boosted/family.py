@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from shelfmark.artifacts.digested import DigestedFiles
 from shelfmark.config.schema import Config, EngineConfig
+from shelfmark.core import project
 from shelfmark.core.checkpoint import Checkpoint
+from shelfmark.embeddings.onnx import NEEDS
 from shelfmark.models.boosted.classifier import BoostedClassifier
 from shelfmark.models.boosted.fitting import engine as engines
 from shelfmark.models.boosted.pipeline import PIPELINE, open_pipeline
@@ -28,6 +30,7 @@ class BoostedFamily(Family):
     # Under other versions the same files could give other numbers.
     libraries = ("scikit-learn", "xgboost", "numpy", "scipy")
     files = (PIPELINE,)
+    code = ("embeddings/sizes.py", "embeddings/static/encoder.py", "embeddings/static/vectors.py")
 
     def fit(
         self,
@@ -53,9 +56,13 @@ class BoostedFamily(Family):
         Raises:
             ShelfmarkError: a file is damaged or foreign, or does not fit the card.
         """
+        if (config := card.config["model"].get("stack")) and config["scorers"].get("transformer"):
+            project.check_installed(NEEDS, "a model with a transformer in its stack")
         pipeline = open_pipeline(files, len(card.labels), tuple(card.listed))
         if pipeline.votes_ is not None:
             pipeline.votes_.encoder.threads = threads or os.cpu_count() or 1
+        if pipeline.network_ is not None:
+            pipeline.network_.network.read_by(threads)
         return BoostedClassifier(pipeline, tuple(card.labels))
 
     def load_older(self, files: DigestedFiles, card: ModelCard) -> BoostedClassifier:

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import FeatureUnion
 
-from shelfmark.config.schema import MOST_WEIGHT, FeaturesConfig, StackConfig
+from shelfmark.config.models import MOST_WEIGHT, FeaturesConfig, StackConfig
 from shelfmark.core import checks
 from shelfmark.core.arrays import Doubles, Floats, Ints, SparseRows
 from shelfmark.core.checks import State

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator
 
-from shelfmark.config.schema import MOST_CANDIDATES
+from shelfmark.config.models import MOST_CANDIDATES
 from shelfmark.core import checks
 from shelfmark.core.arrays import Doubles, Floats, Ints
 from shelfmark.core.checks import State
@@ -28,7 +28,7 @@ from shelfmark.models.boosted.booster_file.shapley import LeafPaths
 from shelfmark.models.boosted.boosting import Objective, Rows
 from shelfmark.models.boosted.quantized import multiply_alike
 from shelfmark.models.boosted.scorers import CLASS_COUNT
-from shelfmark.models.boosted.softmax import log_softmax_rows, log_sum_exp_rows
+from shelfmark.models.calibration.softmax import log_softmax_rows, log_sum_exp_rows
 
 if TYPE_CHECKING:
     import xgboost
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Grow = Callable[[Objective, Rows, Rows], "xgboost.Booster"]
 
 BOOSTER = "booster.ubj"
-MOST_SCORERS = 3  # of a stack
+MOST_SCORERS = 4  # of a stack, with a network
 BLOCK = 1 << 14  # papers whose candidates are ranked at a time
 DENSE = 1 << 18  # numbers of rows that trees read at a time
 STILL = 0.2  # standard deviations from the mean within which a score has no direction
@@ -242,10 +242,8 @@ class TreeHead(BoosterHead):
         else:
             given = self._contributions(row, number)
         shares = given.astype(np.float32)
-        moved = features[:count] - means
-        still = np.abs(moved) <= STILL * deviations
-        slopes = np.where(still, 0, shares[:count] / np.where(still, 1, moved))
-        return Contributions(float(shares.sum()), slopes.astype(np.float32), shares[count:-1])
+        slopes = slopes_of(shares[:count], features[:count], means, deviations)
+        return Contributions(float(shares.sum()), slopes, shares[count:-1])
 
 
 class RerankerHead(BoosterHead):
@@ -427,6 +425,21 @@ class RerankerHead(BoosterHead):
         groups = np.array(self.groups)
         members = groups[:, None] == np.arange(groups.max() + 1)
         return np.array(self.listed), groups, members.astype(np.float32)
+
+
+def slopes_of(shares: Floats, scores: Floats, means: Floats, deviations: Floats) -> Floats:
+    """Return the slope of a margin in each score, float32 of the shape of all arguments.
+
+    Args:
+        shares: what each score adds to the margin.
+        scores: of one paper.
+        means: of the scores over the training papers.
+        deviations: their standard deviations; a score that is too near its mean has slope 0.
+    """
+    moved = scores - means
+    still = np.abs(moved) <= STILL * deviations
+    slopes = np.where(still, 0, shares / np.where(still, 1, moved))
+    return np.asarray(slopes, np.float32)
 
 
 def _with_missing(features: sp.csr_matrix) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
-from shelfmark.config.schema import MOST_HIDDEN, MOST_MEMBERS, MOST_RANK
+from shelfmark.config.models import MOST_HIDDEN, MOST_MEMBERS, MOST_RANK
 from shelfmark.core import checks
 from shelfmark.core.arrays import Array, Floats, Indicator, SparseRow, SparseRows
 from shelfmark.core.checkpoint import Checkpoint

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import scipy.sparse as sp
 from sklearn.pipeline import Pipeline
 
@@ -16,10 +17,11 @@ from shelfmark.core.npy import ArraySpec
 from shelfmark.core.structure import Source, Structured
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted.decision import CalibratedClassifier
-from shelfmark.models.boosted.features import FastFeatureUnion, transform
+from shelfmark.models.boosted.features import FastFeatureUnion, join_blocks, transform
 from shelfmark.models.boosted.heads import BoosterHead
-from shelfmark.models.boosted.softmax import softmax_rows
+from shelfmark.models.boosted.network import NetworkBlock
 from shelfmark.models.boosted.votes import NeighbourVotes
+from shelfmark.models.calibration.softmax import softmax_rows
 
 PIPELINE = "pipeline.pkl"
 
@@ -29,6 +31,7 @@ class TextPipeline(Structured, Pipeline):  # type: ignore[misc]
 
     Attributes:
         votes_: of the nearest training papers, pooled with the margins; None where none vote.
+        network_: whose scores are the last features; None without one.
     """
 
     STATE: ClassVar[State] = {
@@ -39,15 +42,28 @@ class TextPipeline(Structured, Pipeline):  # type: ignore[misc]
                 ("decision", checks.instance(CalibratedClassifier)),
             ]
         ),
-        "votes_": checks.instance(NeighbourVotes),
+        "votes_": checks.optional(checks.instance(NeighbourVotes)),
+        "network_": checks.optional(checks.instance(NetworkBlock)),
     }
 
     votes_: NeighbourVotes | None = None
+    network_: NetworkBlock | None = None
 
     def structure_state(self) -> dict[str, Any]:
-        """Return the state that is saved."""
-        votes = {} if self.votes_ is None else {"votes_": self.votes_}
-        return {"steps": self.steps, **votes}
+        """Return the state that is saved, with all of its optional parts or none."""
+        parts = {"votes_": self.votes_, "network_": self.network_}
+        return {"steps": self.steps, **(parts if any(parts.values()) else {})}
+
+    @classmethod
+    def check_state(cls, state: Any) -> None:
+        """Check the values of a state one by one; older models with votes name no network.
+
+        Raises:
+            ValueError: one is missing, unknown or invalid.
+        """
+        if type(state) is dict and "votes_" in state:
+            state = {"network_": None} | state
+        super().check_state(state)
 
     @classmethod
     def from_structure_state(cls, state: dict[str, Any]) -> Self:
@@ -58,35 +74,45 @@ class TextPipeline(Structured, Pipeline):  # type: ignore[misc]
         """
         pipeline = cls(state["steps"])
         pipeline.votes_ = state.get("votes_")
+        pipeline.network_ = state.get("network_")
         pipeline.check_structure()
         return pipeline
 
     def decision_function(self, texts: Sequence[str]) -> Floats:
         """Return the margin of each class, shape (texts, classes)."""
-        return self.margins(transform(self.steps[:-1], texts), texts)
+        return self.margins(self.transform_texts(texts), texts)
 
     def predict_proba(self, texts: Sequence[str]) -> Floats:
         """Return the probability of each class, shape (texts, classes)."""
         return softmax_rows(self.decision_function(texts))
 
+    def transform_texts(self, texts: Sequence[str]) -> sp.csr_matrix:
+        """Return the features that the decision reads, shape (texts, columns), float32."""
+        features = transform(self.steps[:-1], texts)
+        if self.network_ is None:
+            return features
+        return join_blocks([features, self.network_.scores(texts)])
+
     def margins(self, features: sp.csr_matrix, texts: Sequence[str]) -> Floats:
         """Return the margin of each class, shape (texts, classes).
 
         Args:
-            features: what the steps before the decision make of the texts.
+            features: of the texts, as `transform_texts` returns them.
             texts: of the papers, which the votes read.
         """
         margins: Floats = self[-1].decision_function(features)
         return margins if self.votes_ is None else self.votes_.pool(margins, texts)
 
     def features_of(self, texts: Sequence[str]) -> Floats:
-        """Return what the steps before the decision make of texts, dense, (texts, columns).
+        """Return the features that the decision reads, dense, (texts, columns).
 
         Without sparse matrices, for whose checks few papers would wait.
         """
         words, joined = (step for _, step in self.steps[:2])
         features: Floats = joined.make_features(words.read_texts(texts))
-        return features
+        if self.network_ is None:
+            return features
+        return np.concatenate([features, self.network_.scores(texts)], axis=1)
 
     def margins_of(self, features: Floats, texts: Sequence[str]) -> Floats:
         """Return the margin of each class, as `margins` does, from dense features."""
@@ -107,7 +133,12 @@ class TextPipeline(Structured, Pipeline):  # type: ignore[misc]
             if part.shape[0] != terms:
                 raise ValueError(f"{name} should read {terms} terms, reads {part.shape[0]}")
         scores = joined["scores"].shape[1] if "scores" in joined else 0
-        self._check_decision(sum(part.shape[1] for part in joined.values()), scores)
+        width = sum(part.shape[1] for part in joined.values())
+        if self.network_ is not None:
+            # Behind the terms, or behind the other scores where no terms are chosen.
+            scores += self.network_.columns if scores == width else 0
+            width += self.network_.columns
+        self._check_decision(width, scores)
 
     def _check_decision(self, width: int, scores: int) -> None:
         """Check what the last step reads of features of so many columns, the scores first."""

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from shelfmark.config.schema import MOST_SHARPNESS, MOST_VOTERS
+from shelfmark.config.models import MOST_SHARPNESS, MOST_VOTERS
 from shelfmark.core import checks
 from shelfmark.core.arrays import Array, Floats, Ints
 from shelfmark.core.checks import State

@@ -18,7 +18,7 @@ from xgboost import collective
 from xgboost.dask import DaskQuantileDMatrix
 from xgboost.dask import train as train_together
 
-from shelfmark.config.schema import BoostedConfig
+from shelfmark.config.models import BoostedConfig
 from shelfmark.core import console
 from shelfmark.models.boosted import boosting
 from shelfmark.models.boosted.boosting import (

@@ -6,30 +6,29 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from loguru import logger
+from scipy import sparse as sp
 from scipy.special import softmax
 
 from shelfmark.arxiv.taxonomy import archive_of
-from shelfmark.config.schema import BoostedConfig, Config
+from shelfmark.config.models import BoostedConfig
+from shelfmark.config.schema import Config
 from shelfmark.core import console
 from shelfmark.core.arrays import Floats, Indicator, Ints
 from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
 from shelfmark.data.labels import Targets, learn_targets
 from shelfmark.data.splits import PaperGroups, as_groups
+from shelfmark.embeddings.pretrained import libraries
+from shelfmark.embeddings.pretrained.bases import is_local
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import features
 from shelfmark.models.boosted.boosting import BoostingRun, Rows
 from shelfmark.models.boosted.classifier import BoostedClassifier
-from shelfmark.models.boosted.decision import (
-    CalibratedClassifier,
-    CrossLists,
-    minimise_loss,
-    temperature_of,
-)
+from shelfmark.models.boosted.decision import CalibratedClassifier
 from shelfmark.models.boosted.fitting.engine import LOCAL, WORDS, Engine
 from shelfmark.models.boosted.fitting.joined import JoinedFeatures, fit_joined
 from shelfmark.models.boosted.fitting.rows import PaperLabels
@@ -41,7 +40,13 @@ from shelfmark.models.boosted.heads import Grow, Head, LinearHead, RerankerHead,
 from shelfmark.models.boosted.pipeline import TextPipeline
 from shelfmark.models.boosted.stacking import CrossFittedScores
 from shelfmark.models.boosted.votes import NeighbourVotes
+from shelfmark.models.calibration.cross_lists import CrossLists
+from shelfmark.models.calibration.temperature import minimise_loss, temperature_of
 from shelfmark.models.protocol import Fitted, RoundCallback
+from shelfmark.models.transformer.fitting.papers import LabelledPapers
+
+if TYPE_CHECKING:
+    from shelfmark.models.boosted.fitting.network import CrossFittedNetwork
 
 MOST_STOPPING = 1 << 16  # papers of validation that stop the trees: each round measures them all
 MOST_POOLED = 1 << 14  # papers of validation whose votes are counted: each reads all that vote
@@ -81,12 +86,18 @@ def fit_model(
     with _time_step(seconds, "features"):
         steps, joined = _features(config, targets, labels, train, checkpoint, engine)
         unseen = held.transform(steps, engine.budget)
+    network = _fit_network(config, targets, train, joined.papers, held, checkpoint, seconds)
+    known_rows = joined.features
+    if network is not None:
+        known_rows = features.join_blocks([known_rows, network.scores])
+        unseen = features.join_blocks([unseen, network.block.scores(held.texts(slice(None)))])
     with _time_step(seconds, "trees"):
         run = BoostingRun(_settings(config), config.seed, checkpoint, callback)
-        known = joined.features, labels.targets[joined.papers].astype(np.int64)
+        known = known_rows, labels.targets[joined.papers].astype(np.int64)
         head = _fit_head(config, targets, known, (unseen, held.targets), partial(engine.grow, run))
     details: dict[str, Any] = {"rounds": head.rounds}
     pipeline = TextPipeline([*steps, ("decision", _calibrate(head, held.targets, unseen))])
+    pipeline.network_ = network.block if network else None
     votes = None
     if encoder is not None:
         with _time_step(seconds, "votes"):
@@ -162,6 +173,29 @@ def _features(
     return [("words", fields), ("joined", joined.union)], joined
 
 
+def _fit_network(
+    config: Config,
+    targets: Targets,
+    train: PaperGroups,
+    papers: Ints,
+    held: ValidationPapers,
+    checkpoint: Checkpoint,
+    seconds: dict[str, float],
+) -> CrossFittedNetwork | None:
+    """Return the network of the stack, None without one."""
+    stack = _settings(config).stack
+    if stack is None or stack.scorers.transformer is None:
+        return None
+    libraries.prepare(offline=is_local(stack.scorers.transformer.base))
+    from shelfmark.models.boosted.fitting.network import cross_fit_network  # needs PyTorch
+
+    some = _sample(len(held.targets), stack.scorers.transformer.stopping_papers)
+    membership = sp.csr_matrix(held.membership[some])
+    stopping = LabelledPapers(held.texts(some), held.targets[some], membership)
+    with _time_step(seconds, "network"):
+        return cross_fit_network(config, stack, targets, train, papers, stopping, checkpoint)
+
+
 def _make_stack(config: Config, targets: Targets) -> CrossFittedScores | None:
     """Return the scores that the configuration asks for, unfitted; None if it asks for none."""
     stack = _settings(config).stack
@@ -193,6 +227,8 @@ def _make_head(config: Config, targets: Targets) -> Head:
     for name, _ in features.scorers(settings.stack, config.seed):
         blocks.append(start)
         start += len(targets.classes) if name == "bayes" else width
+    if settings.stack.scorers.transformer is not None:
+        blocks.append(start)
     return RerankerHead(
         count,
         settings.candidates,
@@ -273,7 +309,7 @@ def _fit_cross_lists(
     lists.learn_habits(labels.targets, labels.listed)
     # There is nothing to learn where all are listed elsewhere, or none.
     if len(np.unique(membership[lists.may_suggest(probabilities.argmax(axis=1))])) > 1:
-        pipeline[-1].cross_lists = lists.fit(unseen, probabilities, membership)
+        pipeline[-1].cross_lists = lists.fit(lists.scores_in(unseen), probabilities, membership)
 
 
 def _sample(papers: int, most: int) -> slice:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from shelfmark.config.schema import FeaturesConfig
+from shelfmark.config.models import FeaturesConfig
 from shelfmark.core.arrays import SmallInts
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.data.splits import PaperGroups

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from shelfmark.config.schema import BoostedConfig, Config, NeighboursConfig
+from shelfmark.config.models import BoostedConfig, NeighboursConfig
+from shelfmark.config.schema import Config
 from shelfmark.data.labels import Targets
 from shelfmark.data.splits import PaperGroups
 from shelfmark.embeddings import artifact, locate
