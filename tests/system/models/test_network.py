@@ -163,6 +163,7 @@ def test_an_explanation_adds_up_to_the_margin(classifier: TransformerClassifier)
         margins.append(weights.margin)
     odds = float(np.log(probabilities[0, 0] / probabilities[0, 1]))
     assert margins[0] - margins[1] == pytest.approx(odds, abs=1e-4)
+    assert sum(margins) == pytest.approx(0, abs=1e-4), "they are measured from their mean"
     assert lists is not None
     assert lists.shape == (1, 1)
     with pytest.raises(ValueError, match="math.AG: no such class"):

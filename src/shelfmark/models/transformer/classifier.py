@@ -109,6 +109,9 @@ class TransformerClassifier:
     def explain(self, text: str, category: str) -> WordWeights | None:
         """Return what each word adds to the margin of a class, None if that is not finite.
 
+        The margin is that above the mean of all classes: a word that raises all margins alike
+        decides nothing.
+
         Raises:
             ValueError: there is no such class.
         """
@@ -116,7 +119,9 @@ class TransformerClassifier:
             raise ValueError(f"{category}: no such class")
         number, network = self.classes.index(category), self.calibrated.network
         slopes = np.zeros(network.columns, np.float32)
-        slopes[number] = 1 / self.calibrated.temperature
+        slopes[: len(self.classes)] = -1 / len(self.classes)
+        slopes[number] += 1
+        slopes /= np.float32(self.calibrated.temperature)
         margin = float(network.scores([text])[0] @ slopes)
         words = network.weigh_words(text, slopes)
         weights = WordWeights(category, margin, margin - sum(words.values()), words)
