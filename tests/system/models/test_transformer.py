@@ -161,9 +161,6 @@ def test_a_killed_training_resumes_to_the_same_network(
     class KilledError(Exception):
         pass
 
-    def kill(step: int, row: dict[str, float]) -> None:
-        raise KilledError
-
     whole = fit(home, splits, "model.epochs=2")
     settings = settings_in(home, *ONE_EPOCH, "model.epochs=2")
     family, papers = family_of("transformer"), (splits.file("train"), splits.file("validation"))

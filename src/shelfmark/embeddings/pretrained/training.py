@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,11 @@ from transformers import Trainer, TrainerCallback
 
 from shelfmark.core import console
 from shelfmark.core.checkpoint import FOLDER_MARK
+from shelfmark.embeddings.protocol import EpochCallback
 from shelfmark.errors import ShelfmarkError
 
 NEVER = 10**9  # steps: `Evaluations` decides when to evaluate and to save
 KEPT = 2  # checkpoints: the best and the last
-# Called after each epoch with its number and its figures, {"train": …, "validation": …}.
-EpochCallback = Callable[[int, dict[str, float]], None]
 
 
 def choose_device() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,6 +14,9 @@ from shelfmark.core import checks
 from shelfmark.core.arrays import Array, Floats, Indicator, Ints
 from shelfmark.core.checks import State
 from shelfmark.core.structure import Structured
+
+if TYPE_CHECKING:
+    from shelfmark.data.labels import Targets
 
 RARE = 1e-3  # added to shares before their logarithm
 MOST_FITTED = 20_000  # papers: more tell no more of eleven numbers
@@ -84,6 +87,33 @@ class CrossLists(Structured, BaseEstimator):  # type: ignore[misc]
         checks.require_shape("knots_", self.knots_, (2, self.knots_.shape[1]))
         if not self.knots_.size or (np.diff(self.knots_) < 0).any():
             raise ValueError("knots_ should rise")
+
+    @classmethod
+    def learn(cls, targets: Targets, own: Array, membership: sp.csr_matrix) -> Self:
+        """Return the cross-lists of a model, whose listed scores follow those of the classes.
+
+        Args:
+            targets: the classes and the listed categories.
+            own: the class of each training paper.
+            membership: 1 where a training paper has a listed category, shape (papers, listed).
+        """
+        places = [
+            targets.listed.index(label) if label in targets.listed else -1
+            for label in targets.classes
+        ]
+        return cls(len(places), targets.listed, places).learn_habits(own, membership)
+
+    def fit_if_possible(
+        self, scores: Floats, probabilities: Floats, membership: Indicator
+    ) -> Self | None:
+        """Fit as `fit` does; None where all papers are listed elsewhere, or none.
+
+        The shapes are those of `fit`: (papers, listed), (papers, classes) and (papers, listed).
+        """
+        asked = self.may_suggest(probabilities.argmax(axis=1))
+        if len(np.unique(membership[asked])) < 2:
+            return None
+        return self.fit(scores, probabilities, membership)
 
     def learn_habits(self, targets: Array, membership: sp.csr_matrix) -> Self:
         """Count the categories under which the training papers of each class are listed.

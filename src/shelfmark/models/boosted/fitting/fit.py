@@ -77,8 +77,7 @@ def fit_model(
     if checkpoint is None:
         with temporary_checkpoint() as checkpoint:
             return fit_model(config, train, validation, callback, checkpoint, engine)
-    engine = engine or LOCAL
-    train, validation = as_groups(train), as_groups(validation)
+    engine, train, validation = engine or LOCAL, as_groups(train), as_groups(validation)
     encoder = open_encoder(config)
     targets, labels = _learn_labels(config, train)
     held = ValidationPapers.of(validation, targets)
@@ -87,13 +86,11 @@ def fit_model(
         steps, joined = _features(config, targets, labels, train, checkpoint, engine)
         unseen = held.transform(steps, engine.budget)
     network = _fit_network(config, targets, train, joined.papers, held, checkpoint, seconds)
-    known_rows = joined.features
     if network is not None:
-        known_rows = features.join_blocks([known_rows, network.scores])
-        unseen = features.join_blocks([unseen, network.block.scores(held.texts(slice(None)))])
+        joined, unseen = network.join(joined, unseen, held.texts(slice(None)))
     with _time_step(seconds, "trees"):
         run = BoostingRun(_settings(config), config.seed, checkpoint, callback)
-        known = known_rows, labels.targets[joined.papers].astype(np.int64)
+        known = joined.features, labels.targets[joined.papers].astype(np.int64)
         head = _fit_head(config, targets, known, (unseen, held.targets), partial(engine.grow, run))
     details: dict[str, Any] = {"rounds": head.rounds}
     pipeline = TextPipeline([*steps, ("decision", _calibrate(head, held.targets, unseen))])
@@ -304,12 +301,9 @@ def _fit_cross_lists(
         membership: 1 where a paper has a listed category, shape (papers, listed).
         probabilities: of the classes of each paper, shape (papers, classes).
     """
-    own = [targets.listed.index(x) if x in targets.listed else -1 for x in targets.classes]
-    lists = CrossLists(len(targets.classes), targets.listed, own)
-    lists.learn_habits(labels.targets, labels.listed)
-    # There is nothing to learn where all are listed elsewhere, or none.
-    if len(np.unique(membership[lists.may_suggest(probabilities.argmax(axis=1))])) > 1:
-        pipeline[-1].cross_lists = lists.fit(lists.scores_in(unseen), probabilities, membership)
+    lists = CrossLists.learn(targets, labels.targets, labels.listed)
+    scores = lists.scores_in(unseen)
+    pipeline[-1].cross_lists = lists.fit_if_possible(scores, probabilities, membership)
 
 
 def _sample(papers: int, most: int) -> slice:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from loguru import logger
 
 from shelfmark.config.models import NetworkConfig, StackConfig
@@ -15,14 +17,13 @@ from shelfmark.core.arrays import Floats, Ints
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.data.labels import Targets
 from shelfmark.data.splits import PaperGroups, read_rows
+from shelfmark.models.boosted.features import join_blocks
+from shelfmark.models.boosted.fitting.joined import JoinedFeatures
 from shelfmark.models.boosted.network import NetworkBlock
 from shelfmark.models.boosted.stacking import folds_of
-from shelfmark.models.transformer.fitting.network import (
-    NetworkTask,
-    encode_frozen,
-    fit_network,
-)
+from shelfmark.models.transformer.fitting.network import encode_frozen, fit_network
 from shelfmark.models.transformer.fitting.papers import LabelledPapers
+from shelfmark.models.transformer.fitting.task import NetworkTask
 from shelfmark.models.transformer.network import NetworkScores
 
 
@@ -37,6 +38,19 @@ class CrossFittedNetwork:
 
     block: NetworkBlock
     scores: Floats
+
+    def join(
+        self, known: JoinedFeatures, unseen: sp.csr_matrix, texts: Sequence[str]
+    ) -> tuple[JoinedFeatures, sp.csr_matrix]:
+        """Return the features of training papers and of validation, the scores as last columns.
+
+        Args:
+            known: of the training papers.
+            unseen: of papers of validation, shape (papers, columns).
+            texts: of these.
+        """
+        joined = join_blocks([known.features, self.scores])
+        return replace(known, features=joined), join_blocks([unseen, self.block.scores(texts)])
 
 
 def cross_fit_network(

@@ -21,6 +21,7 @@ from shelfmark.models.calibration.temperature import temperature_of
 from shelfmark.models.protocol import Fitted, RoundCallback
 from shelfmark.models.transformer.classifier import CalibratedNetwork, TransformerClassifier
 from shelfmark.models.transformer.fitting.papers import LabelledPapers, draw_papers
+from shelfmark.models.transformer.fitting.task import NetworkTask
 from shelfmark.models.transformer.network import NetworkScores
 
 MOST_CALIBRATED = 1 << 14  # papers of validation that calibrate: more tell no more
@@ -52,14 +53,9 @@ def fit_transformer(
         with temporary_checkpoint() as checkpoint:
             return fit_transformer(config, settings, train, validation, callback, checkpoint)
     libraries.prepare(offline=is_local(settings.base))
-    from shelfmark.models.transformer.fitting.network import NetworkTask, fit_network
+    from shelfmark.models.transformer.fitting.network import fit_network
 
-    table = train.read(["label", "categories"])
-    targets = learn_targets(table, config.data, settings.min_listed, settings.max_listed)
-    if len(targets.classes) < 2:
-        raise ShelfmarkError(
-            "data: the train split has papers of one label alone: change data.cuts"
-        )
+    targets = _learn_targets(config, settings, train)
     known = draw_papers(train, targets, settings.papers, config.seed)
     held = draw_papers(validation, targets, MOST_CALIBRATED, config.seed)
     task = NetworkTask(
@@ -80,6 +76,17 @@ def fit_transformer(
     return Fitted(classifier, targets, fitted.details, seconds, fitted.profile)
 
 
+def _learn_targets(config: Config, settings: TransformerConfig, train: PaperGroups) -> Targets:
+    """Return the classes and the listed categories."""
+    table = train.read(["label", "categories"])
+    targets = learn_targets(table, config.data, settings.min_listed, settings.max_listed)
+    if len(targets.classes) < 2:
+        raise ShelfmarkError(
+            "data: the train split has papers of one label alone: change data.cuts"
+        )
+    return targets
+
+
 def calibrate(
     network: NetworkScores, targets: Targets, known: LabelledPapers, held: LabelledPapers
 ) -> CalibratedNetwork:
@@ -97,12 +104,6 @@ def calibrate(
     temperature = temperature_of(margins, held.targets)
     probabilities = softmax_rows(margins / np.float32(temperature))
     logger.info("temperature: {:.2f}", temperature)
-    own = [targets.listed.index(x) if x in targets.listed else -1 for x in targets.classes]
-    lists = CrossLists(classes, targets.listed, own)
-    lists.learn_habits(known.targets, known.membership)
-    membership = held.membership.toarray()
-    # There is nothing to learn where all are listed elsewhere, or none.
-    if len(np.unique(membership[lists.may_suggest(probabilities.argmax(axis=1))])) > 1:
-        lists.fit(scores[:, classes:], probabilities, membership)
-        return CalibratedNetwork(network, classes, temperature, lists)
-    return CalibratedNetwork(network, classes, temperature, None)
+    lists = CrossLists.learn(targets, known.targets, known.membership)
+    fitted = lists.fit_if_possible(scores[:, classes:], probabilities, held.membership.toarray())
+    return CalibratedNetwork(network, classes, temperature, fitted)

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from loguru import logger
 
-from shelfmark.config.models import NetworkConfig
 from shelfmark.core.arrays import Floats
 from shelfmark.core.checkpoint import Checkpoint
-from shelfmark.embeddings.pretrained.training import EpochCallback, choose_device
+from shelfmark.embeddings.pretrained.training import choose_device
+from shelfmark.embeddings.protocol import EpochCallback
 from shelfmark.models.transformer.fitting.bases import Base, load_base
 from shelfmark.models.transformer.fitting.export import ExportedGraph
 from shelfmark.models.transformer.fitting.module import (
@@ -24,8 +24,8 @@ from shelfmark.models.transformer.fitting.module import (
     balanced_weights,
     freeze_layers,
 )
-from shelfmark.models.transformer.fitting.papers import LabelledPapers
 from shelfmark.models.transformer.fitting.profile import StepProfiler
+from shelfmark.models.transformer.fitting.task import NetworkTask
 from shelfmark.models.transformer.fitting.training import (
     PaperDataset,
     TokenDataset,
@@ -36,35 +36,6 @@ from shelfmark.models.transformer.network import NetworkScores
 
 PARITY_TEXTS = 100  # papers whose rows the exported graph must reproduce
 TRAINER = "trainer"  # the folder of its checkpoints
-
-
-@dataclass(frozen=True)
-class NetworkTask:
-    """What a network is fitted on.
-
-    Args:
-        config: of the network.
-        section: of the configuration, for errors, as `model`.
-        seed: of the draws.
-        classes: number of classes.
-        train: papers to learn from.
-        stopping: papers that stop the training.
-        threads: of the machine, None for one a core.
-        profile: whether some steps are profiled.
-        vectors: the mean rows of both, where the encoder is frozen and they are known already.
-        level: of the log lines.
-    """
-
-    config: NetworkConfig
-    section: str
-    seed: int
-    classes: int
-    train: LabelledPapers
-    stopping: LabelledPapers
-    threads: int | None
-    profile: bool = False
-    vectors: tuple[Floats, Floats] | None = None
-    level: str = "INFO"
 
 
 @dataclass(frozen=True)
@@ -193,8 +164,8 @@ class _Fit:
     ) -> float:
         with self._time("training"):
             return train_network(
-                self._network, train, stopping, self._task.config, self._task.seed, folder,
-                callback, self._task.section, self._base.padding, self._task.level, self._profiler,
+                self._network, train, stopping, self._task, self._base.padding, folder, callback,
+                self._profiler,
             )  # fmt: skip
 
     def _export(self) -> ExportedGraph:

@@ -15,7 +15,6 @@ from shelfmark.core import console
 from shelfmark.core.arrays import Array, Floats
 from shelfmark.embeddings.pretrained.training import (
     BestModelTrainer,
-    EpochCallback,
     EvaluatedMetric,
     Evaluations,
     best_metric,
@@ -23,8 +22,10 @@ from shelfmark.embeddings.pretrained.training import (
     common_arguments,
     last_checkpoint,
 )
+from shelfmark.embeddings.protocol import EpochCallback
 from shelfmark.models.transformer.fitting.module import Network
 from shelfmark.models.transformer.fitting.papers import LabelledPapers
+from shelfmark.models.transformer.fitting.task import NetworkTask
 
 LOG_LOSS = EvaluatedMetric("eval_loss", "log loss")  # of the classes
 
@@ -126,13 +127,10 @@ def train_network(
     network: Network,
     train: PaperDataset,
     stopping: PaperDataset,
-    config: NetworkConfig,
-    seed: int,
+    task: NetworkTask,
+    padding: int,
     folder: Path,
     callback: EpochCallback,
-    section: str,
-    padding: int = 0,
-    level: str = "INFO",
     more: TrainerCallback | None = None,
 ) -> float:
     """Train a network in place, and leave it with the weights of the best evaluation.
@@ -141,13 +139,10 @@ def train_network(
         network: moved to the GPU where there is one.
         train: papers to learn from.
         stopping: papers that an evaluation reads, of the same kind.
-        config: of the network.
-        seed: of the order of the papers, and of dropout.
+        task: of the network.
+        padding: the token behind the end of a text.
         folder: of the checkpoints; a complete one of a killed training is resumed.
         callback: called after each epoch.
-        section: of the configuration, for errors.
-        padding: the token behind the end of a text.
-        level: of the log lines.
         more: a further callback of the trainer, such as a profiler.
 
     Returns:
@@ -156,9 +151,10 @@ def train_network(
     Raises:
         ShelfmarkError: the loss is not finite.
     """
+    config = task.config
     trainer = BestModelTrainer(
         model=network,
-        args=_arguments(config, seed, folder),
+        args=_arguments(config, task.seed, folder),
         train_dataset=train,
         eval_dataset=stopping,
         data_collator=Collator(padding),
@@ -167,7 +163,9 @@ def train_network(
     trainer.remove_callback(PrinterCallback)
     with console.progress("training", _steps(train, config)) as bar:
         trainer.add_callback(
-            Evaluations(config.epochs, config.evaluations, LOG_LOSS, section, callback, bar, level)
+            Evaluations(
+                config.epochs, config.evaluations, LOG_LOSS, task.section, callback, bar, task.level
+            )
         )
         if config.early_stopping is not None:
             trainer.add_callback(EarlyStoppingCallback(config.early_stopping))
