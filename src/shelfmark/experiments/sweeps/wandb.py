@@ -10,6 +10,7 @@ import wandb
 from loguru import logger
 from omegaconf import OmegaConf
 
+from shelfmark.config.groups import list_groups
 from shelfmark.config.trainings import Settings
 from shelfmark.core import console, files
 from shelfmark.errors import ShelfmarkError
@@ -18,6 +19,8 @@ from shelfmark.experiments.sweeps.spec import Values
 from shelfmark.experiments.sweeps.trial import Outcome, Plan, run_trial
 from shelfmark.training import tracking
 from shelfmark.training import wandb as wandb_run
+
+GROUP = "group."  # before the key of a parameter that chooses a group
 
 
 def search_with_wandb(plan: Plan, folder: Path, trials: int, joined: str = "") -> list[Outcome]:
@@ -57,8 +60,16 @@ def search_with_wandb(plan: Plan, folder: Path, trials: int, joined: str = "") -
 
 
 def _to_wandb(plan: Plan, trials: int) -> dict[str, Any]:
-    """Return the sweep in W&B's format."""
+    """Return the sweep in W&B's format.
+
+    A parameter that chooses a group has a name of its own there: as `model`, it would take the
+    place of the section `model` in the configuration of each run.
+    """
     config = plan.sweep.model_dump(mode="json", exclude_unset=True)
+    choices = set(list_groups())
+    config["parameters"] = {
+        f"{GROUP}{key}" if key in choices else key: one for key, one in config["parameters"].items()
+    }
     return {**config, "name": plan.name, "run_cap": trials}
 
 
@@ -105,4 +116,8 @@ def _read_values() -> Values:
     """Return the values of the run that the agent starts."""
     values = OmegaConf.to_container(OmegaConf.load(os.environ["WANDB_SWEEP_PARAM_PATH"]))
     assert isinstance(values, dict)
-    return {str(key): entry["value"] for key, entry in values.items() if isinstance(entry, dict)}
+    return {
+        str(key).removeprefix(GROUP): entry["value"]
+        for key, entry in values.items()
+        if isinstance(entry, dict)
+    }
