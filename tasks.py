@@ -33,6 +33,7 @@ EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "evidently", "landscap
 WITH_TORCH = (
     "tests/system/embeddings/test_sentence.py",
     "tests/system/models/test_transformer.py",
+    "tests/system/models/test_transformer_records.py",
     "tests/system/models/test_transformer_service.py",
 )
 BENCHES = ("data", "features", "models", "growth", "encoders")

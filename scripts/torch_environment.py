@@ -1,4 +1,4 @@
-"""Make `.venv-torch`: the extra sentence with the CPU build of torch, where pip finds one locally.
+"""Make `.venv-torch`: EXTRAS with the CPU build of torch, where pip finds one locally.
 
 From an index, torch for Linux comes with gigabytes of GPU libraries, which no test needs. A CPU
 build lies in a folder that pip is set up to search (`find-links`), or there is none. All other
@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".venv-torch"
 PYTHON = FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+EXTRAS = ("sentence", "sweep", "wandb")
 GPU_ONLY = ("cuda-", "nvidia-", "triton")  # packages that only the GPU build loads
 NO_BUILD = 3
 
@@ -50,7 +51,8 @@ def main() -> int:
     packages = locked_packages()
     skipped = ["torch", *(name for name in packages if name.startswith(GPU_ONLY))]
     options = [word for name in skipped for word in ("--no-install-package", name)]
-    sync = ("uv", "sync", "--quiet", "--inexact", "--python", sys.executable, "--extra", "sentence")
+    extras = [word for name in EXTRAS for word in ("--extra", name)]
+    sync = ("uv", "sync", "--quiet", "--inexact", "--python", sys.executable, *extras)
     if not FOLDER.exists():
         run("uv", "venv", "--quiet", "--python", sys.executable, FOLDER)
     if not install_locally(packages["torch"]):

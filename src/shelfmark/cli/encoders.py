@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shelfmark.cli.extras import require_extra, require_weights
+from shelfmark.cli.extras import require_extra, require_training
 from shelfmark.cli.output import print_table
 from shelfmark.cli.parsing.command import Command, Whole
 from shelfmark.cli.parsing.options import (
@@ -73,17 +73,11 @@ def train_encoder(overrides: tuple[str, ...]) -> None:
         require_extra("wandb", "wandb")
     from shelfmark.cloud.job import run_in_job
     from shelfmark.config.trainings import ENCODER
-    from shelfmark.embeddings.families import family_of
     from shelfmark.evaluation.encoders.validation import figures_table
     from shelfmark.training import train_encoder as training
 
     settings = load_encoder_settings(overrides)
-    family = family_of(settings.encoder.kind)
-    family.check_installed()  # before the splits are made
-    for module, extra in family.needs.items():
-        require_extra(module, extra)
-    if settings.encoder.reads_minilm:
-        require_weights()
+    require_training(settings)
 
     def train_and_print(settings: EncoderSettings) -> Path:
         result = training.train_encoder(settings)

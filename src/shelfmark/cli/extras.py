@@ -8,12 +8,20 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 
 from shelfmark.core import files, project, provenance
 from shelfmark.embeddings.onnx import packaged
 from shelfmark.errors import ShelfmarkError
+
+if TYPE_CHECKING:
+    from shelfmark.config.encoders import EncoderConfig
+    from shelfmark.config.models import NetworkConfig
+    from shelfmark.config.trainings import Settings
+    from shelfmark.embeddings.protocol import EncoderFamily
+    from shelfmark.models.protocol import Family
 
 
 def require_extra(module: str, extra: str) -> None:
@@ -55,6 +63,32 @@ def require_family(folder: Path) -> None:
         kind = orjson.loads(files.read_bytes(folder / "card.json"))["config"]["model"]["kind"]
         for module, extra in NEEDS[kind].items():
             require_extra(module, extra)
+
+
+def require_training(settings: Settings) -> None:
+    """Check what a training needs, before its splits are made: installed, or named in an error.
+
+    Raises:
+        ShelfmarkError: a library of its own, or the weights of MiniLM, are not installed.
+        SystemExit: the command ran again with an extra, and ended with this status.
+    """
+    from shelfmark.config.encoders import EncoderSettings
+    from shelfmark.embeddings import families as encoders
+    from shelfmark.models import families as models
+
+    needed: list[EncoderFamily | Family]
+    network: EncoderConfig | NetworkConfig | None
+    if isinstance(settings, EncoderSettings):
+        needed, network = [encoders.family_of(settings.encoder.kind)], settings.encoder
+    else:
+        needed = [models.family_of(kind) for kind in settings.model.kinds]
+        network = settings.model.network
+    for family in needed:
+        family.check_fit_installed()
+        for module, extra in family.needs.items():
+            require_extra(module, extra)
+    if network is not None and network.reads_minilm:
+        require_weights()
 
 
 def require_locust() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shelfmark.cli.extras import require_extra, require_weights
+from shelfmark.cli.extras import require_extra, require_training
 from shelfmark.cli.output import print_table
 from shelfmark.cli.parsing.command import Command, Number, Whole
 from shelfmark.cli.parsing.options import LocalPath, models_option
@@ -72,7 +72,7 @@ def train(overrides: tuple[str, ...]) -> None:
     from shelfmark.training.train import train_model
 
     settings = load_settings(overrides)
-    require_family(settings)
+    require_training(settings)
 
     def train_and_print(settings: Config) -> Path:
         result = train_model(settings)
@@ -81,24 +81,6 @@ def train(overrides: tuple[str, ...]) -> None:
         return result.folder
 
     run_in_job(settings, CLASSIFIER, train_and_print)
-
-
-def require_family(settings: Config) -> None:
-    """Check what a training of a kind of model needs: installed, or named in an error.
-
-    Raises:
-        ShelfmarkError: a library of its own, or the weights of MiniLM, are not installed.
-        SystemExit: the command ran again with an extra, and ended with this status.
-    """
-    from shelfmark.models.families import family_of
-
-    for kind in settings.model.kinds:
-        family = family_of(kind)
-        family.check_fit_installed()  # before the splits are made
-        for module, extra in family.needs.items():
-            require_extra(module, extra)
-    if settings.model.network is not None and settings.model.network.reads_minilm:
-        require_weights()
 
 
 @click.command("sync", cls=Command, stopped="unsent runs stay in the folder")
@@ -154,14 +136,16 @@ def sweep(
     """
     from shelfmark.core import console
     from shelfmark.experiments.sweeps.run import EXTRAS, choose_engine, run_sweep
-    from shelfmark.experiments.sweeps.spec import read_sweep
+    from shelfmark.experiments.sweeps.spec import check_sweep, read_sweep
 
     console.configure_logging("SUCCESS")
     named = words and "=" not in words[0] and not words[0].startswith("~")
     name, *overrides = words if named else ("fast", *words)
-    read_sweep(name).runs.load(overrides)  # a mistake shows before anything else
+    tried = check_sweep(read_sweep(name).without(overrides), overrides)
     chosen, why = choose_engine(engine)
     require_extra(chosen, EXTRAS[chosen])
+    for settings in tried:
+        require_training(settings)
     click.echo(f"sweep {name} by {chosen}: {why}", err=True)
     result = run_sweep(name, overrides, trials or 0, workers, study, chosen)
     print_table(result.table())

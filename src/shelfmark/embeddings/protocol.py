@@ -83,7 +83,7 @@ class EncoderFamily(ABC):
     needs: dict[str, str] = {}  # noqa: RUF012 - overridden, never changed
     fit_needs: dict[str, str] = {}  # noqa: RUF012 - overridden, never changed
 
-    def check_installed(self) -> None:
+    def check_fit_installed(self) -> None:
         """Check that the libraries of `fit_needs` are installed.
 
         Raises:

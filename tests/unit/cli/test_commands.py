@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import click
+import orjson
 import pytest
 
 import tasks
@@ -210,14 +211,16 @@ def test_what_is_typed_arrives(typed: Typed, monkeypatch: pytest.MonkeyPatch) ->
     [
         ([], "fast", [], 0),
         (["mine"], "mine", [], 0),
-        (["my/mine.yaml", "a=1"], "my/mine.yaml", ["a=1"], 0),
-        (["mine", "--trials", "3", "a=1"], "mine", ["a=1"], 3),
-        (["--trials=3", "a=1", "b=2"], "fast", ["a=1", "b=2"], 3),
+        (["my/mine.yaml", "seed=1"], "my/mine.yaml", ["seed=1"], 0),
+        (["mine", "--trials", "3", "seed=1"], "mine", ["seed=1"], 3),
+        (["--trials=3", "seed=1", "name=b"], "fast", ["seed=1", "name=b"], 3),
+        (["mine", "model.rounds=5"], "mine", ["model.rounds=5"], 0),
     ],
 )
 def test_a_sweep_may_begin_with_a_name(
     typed: Typed,
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
     words: list[str],
     name: str,
     overrides: list[str],
@@ -231,18 +234,43 @@ def test_a_sweep_may_begin_with_a_name(
 
     monkeypatch.setattr("shelfmark.cli.training.require_extra", lambda *_: None)
     monkeypatch.setattr("shelfmark.experiments.sweeps.run.run_sweep", search)
-    checked: list[object] = []
-
-    def read(given: str) -> SimpleNamespace:
-        checked.append(given)
-        return SimpleNamespace(runs=SimpleNamespace(load=checked.append))
-
-    monkeypatch.setattr("shelfmark.experiments.sweeps.spec.read_sweep", read)
+    monkeypatch.setattr("shelfmark.experiments.sweeps.spec.FOLDER", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    # Its model has keys that the default lacks: an override of one is valid.
+    parameters = {
+        "model": {"value": "xgboost"},
+        "model.max_depth": {"value": 3},
+        "seed": {"values": [1, 2]},
+    }
+    sweep = {"method": "grid", "metric": {"name": "log_loss"}, "parameters": parameters}
+    (tmp_path / "my").mkdir()
+    for file in ("fast.yaml", "mine.yaml", "my/mine.yaml"):
+        (tmp_path / file).write_bytes(orjson.dumps(sweep))
     status, out, err = typed("sweep", *words, "--engine", "optuna")
     assert (status, out) == (1, "")
     assert err == f"sweep {name} by optuna: as asked\nerror: enough\n"
-    assert checked == [name, overrides], "a mistake in them shows before the engine"
     assert arrived == [(name, overrides, trials, 1, "", "optuna")]
+
+
+def test_a_sweep_of_another_kind_takes_its_keys(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise ShelfmarkError("enough")
+
+    required: list[Any] = []
+    monkeypatch.setattr("shelfmark.cli.training.require_extra", lambda *_: None)
+    monkeypatch.setattr("shelfmark.cli.training.require_training", required.append)
+    monkeypatch.setattr("shelfmark.experiments.sweeps.run.run_sweep", stop)
+    words = ["transformer", "model.base=minilm", "model.epochs=2", "--engine", "optuna"]
+    _, _, err = typed("sweep", *words)
+    assert err == "sweep transformer by optuna: as asked\nerror: enough\n"
+    assert {(one.model.kind, one.model.base, one.model.epochs) for one in required} == {
+        ("transformer", "minilm", 2)
+    }
+    status, _, err = typed("sweep", "transformer", "model.max_depth=3", "--engine", "optuna")
+    assert status == 1
+    assert err == "error: model.max_depth: model.kind=transformer has no such key\n"
 
 
 def test_ctrl_c_is_one_line_with_the_state_of_the_work(

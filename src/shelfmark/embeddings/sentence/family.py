@@ -61,7 +61,7 @@ class SentenceFamily(EncoderFamily):
         """
         config = settings.encoder
         assert isinstance(config, SentenceConfig)
-        self.check_installed()
+        self.check_fit_installed()
         bases = (config.base, config.guide or config.base)
         libraries.prepare(offline=all(map(is_local, bases)))
         from shelfmark.embeddings.sentence.fitting import fit

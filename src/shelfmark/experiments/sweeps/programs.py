@@ -172,8 +172,15 @@ class ClassifierProgram(Program):
         """Fit a classifier, and return its headline figures."""
         assert isinstance(settings, Config)
         stages = own if shared is None else SharedStages(shared)
-        model, _ = train.fit_and_measure(settings, name, "", splits, callback, stages)
-        return {**model.card.metrics["validation"], STEPS: model.card.rounds or 0}
+        steps: list[int] = []
+
+        def record_step(number: int, losses: dict[str, float]) -> None:
+            steps.append(number)
+            callback(number, losses)
+
+        model, _ = train.fit_and_measure(settings, name, "", splits, record_step, stages)
+        rounds = model.card.rounds
+        return {**model.card.metrics["validation"], STEPS: len(steps) if rounds is None else rounds}
 
 
 class EncoderProgram(Program):

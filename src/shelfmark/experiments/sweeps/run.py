@@ -20,7 +20,7 @@ from shelfmark.core import environment, files, pages
 from shelfmark.core.output.tables import Table
 from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.sweeps.programs import LOSS, STEPS, Program
-from shelfmark.experiments.sweeps.spec import Values, read_sweep
+from shelfmark.experiments.sweeps.spec import Values, check_sweep, read_sweep
 from shelfmark.experiments.sweeps.trial import Outcome, Plan, open_plan
 from shelfmark.training import wandb as wandb_run
 
@@ -148,11 +148,9 @@ def run_sweep(
             completed.
     """
     _check_arguments(trials, workers, engine)
-    wanted = read_sweep(name)
-    overridden = [override.lstrip("+~").partition("=")[0] for override in overrides]
-    wanted = wanted.drop(overridden) if set(overridden) & set(wanted.parameters) else wanted
+    wanted = read_sweep(name).without(overrides)
     title = wanted.name or Path(name).stem
-    folder = Path(wanted.runs.load(overrides).paths.reports) / "sweeps"
+    folder = Path(check_sweep(wanted, overrides)[0].paths.reports) / "sweeps"
     database = _database(folder, study or title) if engine == "optuna" else None
     threads = max(1, (os.cpu_count() or 1) // workers)
     count = trials or wanted.run_cap or TRIALS

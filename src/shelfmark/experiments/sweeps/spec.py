@@ -203,12 +203,13 @@ class Sweep(Strict):
         """Return the keys of the parameters that are not constant."""
         return [key for key, one in self.parameters.items() if one.distribution != "constant"]
 
-    def drop(self, keys: Sequence[str]) -> Sweep:
-        """Return the sweep without the parameters that the overrides set.
+    def without(self, overrides: Sequence[str]) -> Sweep:
+        """Return the sweep without the parameters that overrides set.
 
         Raises:
             ShelfmarkError: no parameter is left.
         """
+        keys = {override.lstrip("+~").partition("=")[0] for override in overrides}
         left = {key: found for key, found in self.parameters.items() if key not in keys}
         if not left:
             raise ShelfmarkError("the overrides set every parameter of the sweep: train instead")
@@ -244,8 +245,8 @@ def sweep_names() -> list[str]:
     return sorted(file.stem for file in FOLDER.glob("*.yaml"))
 
 
-def check_sweep(sweep: Sweep, overrides: Sequence[str]) -> Settings:
-    """Compose the configurations of `Sweep.candidates`, and return the first.
+def check_sweep(sweep: Sweep, overrides: Sequence[str]) -> list[Settings]:
+    """Return the configurations of `Sweep.candidates`, which are valid.
 
     Raises:
         ShelfmarkError: a parameter is no key of the configuration, one of its values is invalid,
@@ -258,7 +259,7 @@ def check_sweep(sweep: Sweep, overrides: Sequence[str]) -> Settings:
     for key, value in first.items():
         if any(other[key] != value for other in others):
             raise ShelfmarkError(f"parameters: {key} must be the same in all trials of a sweep")
-    return configs[0]
+    return configs
 
 
 def as_overrides(values: Values) -> list[str]:

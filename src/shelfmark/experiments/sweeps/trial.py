@@ -77,7 +77,7 @@ def open_plan(
         ShelfmarkError: a parameter, a value or the metric is invalid, or the splits cannot be
             prepared.
     """
-    first, runs = check_sweep(sweep, overrides), sweep.runs
+    first, runs = check_sweep(sweep, overrides)[0], sweep.runs
     runs.check(first)
     metric, known = sweep.metric.name, [LOSS, *runs.figures]
     if metric not in known:

@@ -16,7 +16,7 @@ def test_a_training_without_its_libraries_names_what_installs_them() -> None:
 
     family: EncoderFamily = Missing()
     with pytest.raises(ShelfmarkError) as error:
-        family.check_installed()
+        family.check_fit_installed()
     assert "encoder=sentence needs no_such_library: uv sync --extra sentence" in str(error.value)
 
 
