@@ -48,7 +48,7 @@ def require_weights() -> None:
 
 
 def require_family(folder: Path) -> None:
-    """Check that the libraries of a model's family are installed, as `require_extra` does.
+    """Check that the libraries of a model's families are installed, as `require_extra` does.
 
     A model that is missing or damaged is no matter here: the command says so.
 
@@ -56,12 +56,12 @@ def require_family(folder: Path) -> None:
         ShelfmarkError: one is not installed.
         SystemExit: the command ran again, and ended with this status.
     """
-    from shelfmark.models.families import NEEDS
+    from shelfmark.models.families import NEEDS, kinds_of
 
     # Read as plain JSON: a process that hands its work to others starts in a moment.
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        kind = orjson.loads(files.read_bytes(folder / "card.json"))["config"]["model"]["kind"]
-        for module, extra in NEEDS[kind].items():
+        section = orjson.loads(files.read_bytes(folder / "card.json"))["config"]["model"]
+        for module, extra in (pair for kind in kinds_of(section) for pair in NEEDS[kind].items()):
             require_extra(module, extra)
 
 

@@ -9,6 +9,7 @@ SHA-256, the digest of the model, is recorded by the aliases, such as `models/la
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +31,7 @@ from shelfmark.core.arrays import Floats
 from shelfmark.data.labels import Targets
 from shelfmark.errors import ShelfmarkError, one_line
 from shelfmark.models.card import FORMAT, ModelCard
-from shelfmark.models.families import family_of
+from shelfmark.models.families import family_of, kinds_of
 from shelfmark.models.protocol import Classifier, Family
 from shelfmark.models.scope.detector import DETECTOR, ScopeDetector, open_detector
 
@@ -169,7 +170,7 @@ def write_files(model: Model, folder: Path) -> None:
     digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
     card = replace(
         model.card,
-        versions=versions(model.card.kind),
+        versions=versions(kinds_of(model.card.config["model"])),
         files=digests,
         arrays=dict(sorted(arrays.items())),
         format=FORMAT,
@@ -189,9 +190,9 @@ def point_latest_at(target: Path) -> None:
         raise ShelfmarkError(f"saved {target}, but {error}") from error
 
 
-def versions(kind: str) -> dict[str, str]:
-    """Return the installed versions of Python and of the libraries that a family's files need."""
-    return installed_versions(family_of(kind).libraries)
+def versions(kinds: Iterable[str]) -> dict[str, str]:
+    """Return the installed versions of Python and of the libraries that files of families need."""
+    return installed_versions(name for kind in kinds for name in family_of(kind).libraries)
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -248,10 +249,13 @@ def check_files(folder: Path, card: ModelCard) -> DigestedFiles:
     """Return the files of an artifact whose versions and digests are right.
 
     Raises:
-        ShelfmarkError: it was made with other versions, or a file is missing or damaged.
+        ShelfmarkError: a library is missing, it was made with other versions, or a file is
+            missing or damaged.
     """
-    family = _family(folder, card)
-    require_versions(folder, card.versions, versions(card.kind))
+    family, kinds = _family(folder, card), kinds_of(card.config["model"])
+    for kind in kinds:
+        family_of(kind).check_installed()
+    require_versions(folder, card.versions, versions(kinds))
     opened = DigestedFiles(folder, card.files, card.arrays)
     for name in family.files:
         opened.content(name)

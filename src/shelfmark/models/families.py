@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from shelfmark.embeddings import onnx
 from shelfmark.errors import ShelfmarkError, nearest
@@ -31,6 +33,18 @@ def family_of(kind: str) -> Family:
         raise ShelfmarkError(f"model.kind={kind}: no such kind of model{nearest(kind, MODULES)}")
     family: Family = importlib.import_module(MODULES[kind]).FAMILY
     return family
+
+
+def kinds_of(section: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the families that open a model: its own, and that of a network in its stack.
+
+    Args:
+        section: `model` of the configuration, as a card holds it, whose form is not checked yet.
+    """
+    inner: object = section
+    for key in ("stack", "scorers", "transformer"):
+        inner = inner.get(key) if isinstance(inner, Mapping) else None
+    return (str(section["kind"]), "transformer") if inner else (str(section["kind"]),)
 
 
 def folder_of(kind: str) -> Path:

@@ -49,10 +49,10 @@ def key_of(settings: Config, splits: Splits) -> str:
     """
     settled = settings.model_dump(mode="json", include={"seed", "features", "model"})
     settled["model"]["n_jobs"] = settings.model.n_jobs or os.cpu_count() or 1
-    kind = settings.model.kind
-    code = [digest for one in settings.model.kinds for digest in _code(one)]
+    kinds = settings.model.kinds
+    code = [digest for kind in kinds for digest in _code(kind)]
     used = [*find_used_encoder(settings), *digest_base(settings)]
-    return _digest([settled, splits.digest, artifact.versions(kind), _libraries(), code, *used])
+    return _digest([settled, splits.digest, artifact.versions(kinds), _libraries(), code, *used])
 
 
 def find_used_encoder(settings: Config) -> list[str]:

@@ -128,6 +128,7 @@ def test_a_network_in_the_stack_is_read_by_the_trees_and_explained(stacked: Path
     model = artifact.load(stacked)
     assert model.card.kind == "boosted"
     assert {"model.onnx", "tokenizer.json", "pipeline.pkl"} <= model.card.files.keys()
+    assert {"xgboost", "onnxruntime", "tokenizers"} <= model.card.versions.keys()
     failed = [check for check in check_behaviour(model) if not check.passed]
     assert not failed
     block, text = block_of(stacked), model.text("", ROBOT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -13,7 +14,9 @@ import pytest
 
 from shelfmark.cli import extras
 from shelfmark.config.load import load_config
+from shelfmark.core import project
 from shelfmark.errors import ShelfmarkError
+from shelfmark.models import artifact
 from shelfmark.models.families import NEEDS, family_of
 
 
@@ -58,10 +61,27 @@ def test_a_command_asks_for_what_the_family_of_a_model_needs(
     extras.require_family(tmp_path)
     (tmp_path / "card.json").unlink()
     assert not asked
-    card = {"config": {"model": {"kind": "transformer"}}}
-    (tmp_path / "card.json").write_bytes(orjson.dumps(card))
-    extras.require_family(tmp_path)
-    assert asked == [*NEEDS["transformer"].items()]
+    stack = {"kind": "boosted", "stack": {"scorers": {"transformer": {"base": "minilm"}}}}
+    for section in ({"kind": "transformer"}, stack):
+        (tmp_path / "card.json").write_bytes(orjson.dumps({"config": {"model": section}}))
+        extras.require_family(tmp_path)
+    assert asked == [*NEEDS["transformer"].items()] * 2
+
+
+@pytest.mark.parametrize("word", ["model=transformer", "model.stack.scorers.transformer.base=tiny"])
+def test_opening_a_model_without_its_runtime_is_one_line(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    folder = shutil.copytree(home / "models" / "quick", tmp_path / "copy")
+    card = orjson.loads((folder / "card.json").read_bytes())
+    card["config"] = load_config([word]).model_dump(mode="json")
+    (folder / "card.json").write_bytes(orjson.dumps(card))
+    found = {"onnxruntime": None}
+    monkeypatch.setattr(project, "find_spec", lambda name: found.get(name, find_spec(name)))
+    with pytest.raises(ShelfmarkError) as caught:
+        artifact.load(folder)
+    wanted = "a model of kind transformer needs onnxruntime: uv sync --extra minilm"
+    assert str(caught.value) == wanted
 
 
 def test_a_network_in_the_stack_needs_both_families() -> None:

@@ -135,8 +135,8 @@ def test_a_run_is_resumed_only_by_the_same_libraries(
     known: splits.Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = key(known)
-    versions = artifact.versions("boosted") | {"scikit-learn": "0.1"}
-    monkeypatch.setattr(artifact, "versions", lambda kind: versions)
+    versions = artifact.versions(["boosted"]) | {"scikit-learn": "0.1"}
+    monkeypatch.setattr(artifact, "versions", lambda kinds: versions)
     assert key(known) != before
 
 

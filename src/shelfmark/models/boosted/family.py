@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from shelfmark.artifacts.digested import DigestedFiles
 from shelfmark.config.schema import Config, EngineConfig
-from shelfmark.core import project
 from shelfmark.core.checkpoint import Checkpoint
-from shelfmark.embeddings.onnx import NEEDS
 from shelfmark.models.boosted.classifier import BoostedClassifier
 from shelfmark.models.boosted.fitting import engine as engines
 from shelfmark.models.boosted.pipeline import PIPELINE, open_pipeline
@@ -56,8 +54,6 @@ class BoostedFamily(Family):
         Raises:
             ShelfmarkError: a file is damaged or foreign, or does not fit the card.
         """
-        if (config := card.config["model"].get("stack")) and config["scorers"].get("transformer"):
-            project.check_installed(NEEDS, "a model with a transformer in its stack")
         pipeline = open_pipeline(files, len(card.labels), tuple(card.listed))
         if pipeline.votes_ is not None:
             pipeline.votes_.encoder.threads = threads or os.cpu_count() or 1

@@ -60,10 +60,8 @@ class TransformerFamily(Family):
         """Open the network.
 
         Raises:
-            ShelfmarkError: a library is missing, or a file is damaged or foreign, or does not fit
-                the card.
+            ShelfmarkError: a file is damaged or foreign, or does not fit the card.
         """
-        self.check_installed()
         from shelfmark.models.transformer.classifier import open_classifier
 
         return open_classifier(files, tuple(card.labels), tuple(card.listed), threads)
