@@ -91,8 +91,7 @@ def kind_tables(
 def transformer_table() -> list[str]:
     """Return the table of the keys of `model=transformer`, which no other model has."""
     file = CONFIGS / "model" / "transformer.yaml"
-    kind = read_comments(CONFIGS / "kind" / "transformer.yaml")
-    notes = kind | read_comments(NETWORK) | read_comments(file)
+    notes = read_comments(NETWORK) | read_comments(file)
     values = compose_values(["model=transformer"])["model"]
     head = f"[`model=transformer`](../../configs/model/transformer.yaml): {first_comment(file)}"
     meanings = {f"model.{key}": text for key, text in notes.items()}
@@ -186,7 +185,6 @@ def read_meanings() -> dict[str, str]:
     base = yaml.safe_load((CONFIGS / "config.yaml").read_text(encoding="utf-8"))
     chosen = {group: name for one in base["defaults"] if isinstance(one, dict)
               for group, name in one.items()}  # fmt: skip
-    comments["model.kind"] = read_comments(CONFIGS / "kind" / f"{BOOSTED}.yaml")["kind"]
     for key, text in read_comments(NETWORK).items():
         comments.setdefault(f"model.stack.scorers.transformer.{key}", text)
     for group in sorted({*groups.list_groups()} - {"experiment"}):

@@ -33,6 +33,7 @@ from shelfmark.errors import ShelfmarkError, nearest
 
 # The sections that are disabled while a key of theirs is null.
 DISABLED_WITHOUT = {"stack.scorers.transformer": "base", "neighbours": "encoder"}
+KIND = "kind@_global_"  # the group that names the kind of the model to experiments
 LONGEST_INTEGER = 63  # bits beside the sign: orjson, which writes cards and keys, takes no more
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -228,6 +229,7 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     ready = read_overrides(overrides)
     GlobalHydra.instance().clear()
@@ -235,16 +237,23 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
         with initialize_config_dir(str(groups.CONFIGS.resolve()), version_base="1.3"):
             try:
                 composed = compose("config", overrides=ready.words, return_hydra_config=True)
+                experiment = composed.hydra.runtime.choices.get("experiment")
+                kind = OmegaConf.select(composed, "model.kind")
+                # Only now is it known which values of the experiment are for this kind of model.
+                if experiment not in (None, "null") and kind in MODEL_KINDS:
+                    words = [*ready.words, f"{KIND}={kind}"]
+                    composed = compose("config", overrides=words, return_hydra_config=True)
             except (HydraException, ValueError) as error:
                 base = OmegaConf.to_container(
                     compose("config", overrides=_choices_among(overrides))
                 )
                 raise ShelfmarkError(_hint(ready.words, overrides, base, _short(error))) from error
-            experiment = composed.hydra.runtime.choices.get("experiment")
             ours = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
             plain = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
+    except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
         raise ShelfmarkError(_short(error)) from error
+    except YAMLError as error:
+        raise ShelfmarkError(f"configuration: {' '.join(str(error).split())}") from error
     assert isinstance(plain, dict)
     values = {str(key): value for key, value in plain.items()}
     return ready.restore_values({**values, "experiment": experiment})

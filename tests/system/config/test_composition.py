@@ -91,6 +91,50 @@ def test_a_changed_file_is_read_again(tmp_path: Path, monkeypatch: pytest.Monkey
     assert load.load_config(["experiment=fast"]).seed == 77
 
 
+def test_an_experiment_inherits_the_values_for_its_kind_of_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(groups.CONFIGS, tmp_path / "configs")
+    monkeypatch.setattr(groups, "CONFIGS", tmp_path / "configs")
+    head = "# @package _global_\ndefaults:\n  - fast\n  - _self_\n"
+    own = {
+        "trees": f"{head}model: {{rounds: 7}}\n",
+        "network": f"{head}  - override /model: transformer\nmodel: {{epochs: 9}}\n",
+    }
+    for name, content in own.items():
+        file = tmp_path / "configs" / "experiment" / f"{name}.yaml"
+        file.write_text(content, encoding="utf-8")
+    trees, fast = (load.load_config([f"experiment={name}"]) for name in ("trees", "fast"))
+    assert trees.features == fast.features
+    assert trees.model == fast.model.model_copy(update={"rounds": 7})
+    network = load.load_config(["experiment=network"])
+    fast = load.load_config(["experiment=fast", "model=transformer"])
+    assert network.features == fast.features
+    assert network.model == fast.model.model_copy(update={"epochs": 9})
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("# @package _global_\ndefaults:\n  - fast\n\n{}\n", 'mine.yaml", line 5, column 1'),
+        ("\tmodel: 3\n", 'mine.yaml", line 1, column 1'),
+        ("seed: 1\nseed: 2\n", "found duplicate key seed"),
+        ("defaults:\n  - nope\n", "Could not load 'experiment/nope'"),
+        ("# @package _global_\nseed: ${nope}\n", "Interpolation key 'nope' not found"),
+    ],
+)
+def test_a_mistake_in_an_experiment_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, line: str
+) -> None:
+    shutil.copytree(groups.CONFIGS, tmp_path / "configs")
+    monkeypatch.setattr(groups, "CONFIGS", tmp_path / "configs")
+    (tmp_path / "configs" / "experiment" / "mine.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(ShelfmarkError) as caught:
+        load.load_config(["experiment=mine"])
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_values_are_a_copy_of_the_cache() -> None:
     load.compose_values([])["data"]["level"] = "group"
     assert load.compose_values([])["data"]["level"] == "category"
