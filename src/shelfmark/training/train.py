@@ -30,6 +30,7 @@ from shelfmark.models.families import family_of
 from shelfmark.models.protocol import Fitted, RoundCallback
 from shelfmark.models.scope.detector import ScopeDetector
 from shelfmark.models.scope.fit import fit_detector
+from shelfmark.models.transformer.family import check_network
 from shelfmark.monitoring import reference
 from shelfmark.training import identity, tracking, verdicts
 from shelfmark.training.names import reserve_name
@@ -73,6 +74,7 @@ def train_model(settings: Config) -> TrainingResult:
 def _train_new(settings: Config, name: str, engine: Any) -> TrainingResult:
     models = Path(settings.paths.models)
     identity.find_used_encoder(settings)  # a missing one is an error before minutes of splits
+    check_network(settings.model)
     splits = prepare_splits(settings)
     key = identity.key_of(settings, splits)
     origin = {"key": key, "data_card_sha256": splits.digest, "git_commit": git_commit()}

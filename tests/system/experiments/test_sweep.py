@@ -82,6 +82,16 @@ def test_a_trial_that_learns_less_is_pruned(searched: Path) -> None:
         assert [rounds for _, rounds in connection.execute(query)] == [12, 5, 12]
 
 
+def test_a_trial_that_is_at_its_last_round_is_not_pruned(searched: Path) -> None:
+    parameters = {**GRID["parameters"], "model.rounds": {"value": 5}}
+    file = written(searched, "short", {**GRID, "parameters": parameters})
+    run_sweep(file, overrides(searched))
+    database = searched / "reports" / "sweeps" / "short.db"
+    assert {state for _, state in trials(database)} == {"COMPLETE"}
+    for path in database.parent.glob("short.*"):
+        path.unlink()
+
+
 def test_the_best_is_an_experiment_that_loads(
     searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +154,7 @@ def test_the_same_command_runs_the_remaining_trials_and_more_on_request(
 
 def test_a_study_of_another_search_is_not_mixed_with_this_one(searched: Path) -> None:
     file = str(searched / "grid.yaml")
-    with pytest.raises(ShelfmarkError, match="of a search with other configuration: name another"):
+    with pytest.raises(ShelfmarkError, match="of a search with other configuration: choose a new"):
         run_sweep(file, overrides(searched, "features.min_df=4"))
     with pytest.raises(ShelfmarkError, match="of a search with other papers"):
         run_sweep(file, overrides(searched, "data.maths=mask"))

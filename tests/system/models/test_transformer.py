@@ -92,7 +92,7 @@ def test_it_learns_and_its_record_is_that_of_validation(folder: Path, splits: Sp
     assert card.seconds.keys() == {"base", "training", "export", "calibration"}
     history = folder.parents[1] / "reports" / "tiny" / "history.jsonl"
     steps = [json.loads(line) for line in history.read_text().splitlines()]
-    assert [step["step"] for step in steps] == [1, 2, 3]
+    assert [step["step"] for step in steps] == [0, 1, 2]
     assert steps[0]["validation"] > steps[-1]["validation"]
 
 
@@ -169,13 +169,13 @@ def test_a_killed_training_resumes_to_the_same_network(
 
     def kill_second(step: int, row: dict[str, float]) -> None:
         steps.append(step)
-        if step == 2:
+        if step == 1:
             raise KilledError
 
     with pytest.raises(KilledError):
         family.fit(settings, *papers, kill_second, checkpoint)
     resumed = family.fit(settings, *papers, lambda step, row: steps.append(step), checkpoint)
-    assert steps == [1, 2, 2]
+    assert steps == [0, 1, 1]
     texts = [ROBOT, "Dark matter halos.", ""]
     for first, second in zip(
         whole.classifier.probabilities(texts), resumed.classifier.probabilities(texts), strict=True

@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from shelfmark.core import console
+from shelfmark.errors import ShelfmarkError
 from shelfmark.experiments.sweeps.run import run_sweep
 from shelfmark.models import artifact
 from shelfmark.training.train import train_model
@@ -54,7 +55,7 @@ def test_a_run_at_wandb_is_the_local_one(tmp_path: Path, monkeypatch: pytest.Mon
     assert {key: record.config[key] for key in local["config"]} == local["config"]
     assert record.config["model"]["base"] == "tiny"
     history = [orjson.loads(line) for line in (place / "history.jsonl").read_bytes().splitlines()]
-    assert [row["step"] for row in history] == [1, 2]
+    assert [row["step"] for row in history] == [0, 1]
     assert record.rows[:2] == [{"_step": row.pop("step"), **row} for row in history]
     assert {key: record.summary[key] for key in local["summary"]} == local["summary"]
     (made,) = [one for one in record.of("artifact") if one.type == "model"]
@@ -80,6 +81,25 @@ def test_a_sweep_without_an_account_keeps_the_network_that_learns(tmp_path: Path
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("model.base=./nowhere", "model.base=./nowhere: no such folder"),
+        ("model.tuned_layers=99", "model.tuned_layers=99: model.base=tiny has 2"),
+        ("model.max_tokens=600", "model.max_tokens=600: model.base=tiny reads at most 512"),
+    ],
+)
+def test_a_base_that_does_not_fit_ends_a_command_before_any_work(
+    tmp_path: Path, word: str, line: str
+) -> None:
+    with pytest.raises(ShelfmarkError, match=line):
+        run_sweep(written(tmp_path, "grid", SWEEP), [*TINY[1:], *paths_in(tmp_path), word])
+    with pytest.raises(ShelfmarkError, match=line):
+        train_model(settings_in(tmp_path, word))
+    assert not (tmp_path / "data").exists()
+    assert not (tmp_path / "reports").exists()
+
+
 def test_wandb_runs_a_sweep_of_transformers(tmp_path: Path) -> None:
     sweep = {**SWEEP, "method": "random", "run_cap": 2}
     file = written(tmp_path, "mine", sweep)
@@ -99,7 +119,7 @@ def test_wandb_runs_a_sweep_of_transformers(tmp_path: Path) -> None:
             assert run.config["group.model"] == "transformer"
             assert run.config["model"]["kind"] == "transformer", "the section keeps its place"
             assert run.config["model"]["learning_rate"] == rate
-            assert [row["_step"] for row in run.history if "validation" in row] == [1, 2]
+            assert [row["_step"] for row in run.history if "validation" in row] == [0, 1]
             assert run.summary["log_loss"] > 0
             assert run.ended
         assert server.runs["run2"].summary["log_loss"] < server.runs["run1"].summary["log_loss"]

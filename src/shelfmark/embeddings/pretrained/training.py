@@ -180,5 +180,5 @@ class Evaluations(TrainerCallback):  # type: ignore[misc]
             figures = {"train": train, "validation": metrics["eval_loss"]}
             # Where the loss chooses the best checkpoint, it is the metric.
             more = {} if self._metric.key == "eval_loss" else {name: score}
-            self._callback(round(state.epoch), figures | more)
+            self._callback(round(state.epoch) - 1, figures | more)
             self._losses = []

@@ -127,7 +127,7 @@ def _check_about(study: Study, plan: Plan, database: Path) -> None:
     for name, found in orjson.loads(orjson.dumps(about)).items():
         if before.get(name) != found:
             raise ShelfmarkError(
-                f"{database} is of a search with other {name}: name another, --study NAME"
+                f"{database} is of a search with other {name}: choose a new study, --study NAME"
             )
 
 
@@ -169,7 +169,8 @@ def _run_one(plan: Plan, database: Path, before: int, turn: int) -> int:
     trial = study.ask()
     try:
         values = _draw_values(plan, trial)
-        figures = run_trial(plan, values, functools.partial(_report, plan, trial))
+        steps = plan.sweep.runs.most_steps(plan.settings(values))
+        figures = run_trial(plan, values, functools.partial(_report, plan, trial, steps))
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
     except ShelfmarkError as error:
@@ -181,8 +182,10 @@ def _run_one(plan: Plan, database: Path, before: int, turn: int) -> int:
     return trial.number
 
 
-def _report(plan: Plan, trial: Trial, number: int, losses: dict[str, float]) -> None:
+def _report(plan: Plan, trial: Trial, steps: int, number: int, losses: dict[str, float]) -> None:
     """Report a step's loss, and prune the trial if others were better after as many steps.
+
+    After its last step there is nothing left to save.
 
     Raises:
         optuna.TrialPruned: the trial is pruned.
@@ -193,7 +196,7 @@ def _report(plan: Plan, trial: Trial, number: int, losses: dict[str, float]) -> 
         return
     # The direction of a study holds for its rounds too.
     trial.report(loss if plan.sweep.metric.goal == "minimize" else -loss, number + 1)
-    if trial.should_prune():
+    if number + 1 < steps and trial.should_prune():
         raise optuna.TrialPruned
 
 
@@ -244,9 +247,11 @@ def _log_outcome(plan: Plan, study: Study, number: int) -> None:
     """Log the outcome of a trial on one line."""
     outcome, name = _outcome(plan, study.trials[number]), plan.sweep.metric.name
     if outcome.state == "failed":
-        text = f"failed: {outcome.why}"
-    elif outcome.state == "pruned":
-        text = f"pruned after {outcome.figures[STEPS]} {plan.sweep.runs.step}s"
+        logger.warning("trial {} failed: {}", number, outcome.why)
+        return
+    if outcome.state == "pruned":
+        steps = outcome.figures[STEPS]
+        text = f"pruned after {steps} {plan.sweep.runs.step}{'s' if steps > 1 else ''}"
     else:
         text = f"{name} {outcome.figures[name]:.4f}, best {study.best_value:.4f}"
     logger.success("trial {}: {}", number, text)

@@ -19,6 +19,7 @@ from shelfmark.evaluation import records
 from shelfmark.evaluation.encoders import validation
 from shelfmark.models.boosted.boosting import STAGE
 from shelfmark.models.protocol import RoundCallback
+from shelfmark.models.transformer.family import check_network
 from shelfmark.training import identity, train
 
 LOSS = "validation"  # the loss of a step, as a training records it
@@ -143,14 +144,15 @@ class ClassifierProgram(Program):
         return settings.model.max_rounds
 
     def check(self, settings: Settings) -> None:
-        """Check that the training runs on this machine.
+        """Check that the training runs on this machine, and that its network can be tuned.
 
         Raises:
-            ShelfmarkError: it would run on a cluster.
+            ShelfmarkError: it would run on a cluster, or the base of its network does not fit.
         """
         assert isinstance(settings, Config)
         if settings.engine.kind != "local":
             raise ShelfmarkError(f"engine={settings.engine.kind}: a sweep trains on this machine")
+        check_network(settings.model)
 
     def shared_key(self, settings: Settings, splits: Splits, drawn: Sequence[str]) -> str | None:
         """Return a key of the features, None if a drawn parameter changes them."""

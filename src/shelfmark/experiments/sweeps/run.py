@@ -220,7 +220,7 @@ def experiment_of(plan: Plan, best: Outcome) -> str:
         "experiments/sweeps/templates/experiment.yaml",
         origin=_origin(plan, best),
         defaults=_defaults(plan, best, set(groups)),
-        values=OmegaConf.to_yaml(OmegaConf.create(nested)).rstrip("\n"),
+        values=OmegaConf.to_yaml(OmegaConf.create(nested)).rstrip("\n") if nested else "",
     )
 
 

@@ -253,13 +253,27 @@ def check_sweep(sweep: Sweep, overrides: Sequence[str]) -> list[Settings]:
             or it would change the papers, which must be the same in all trials.
     """
     runs = sweep.runs
-    configs = [runs.load([*overrides, *as_overrides(values)]) for values in sweep.candidates()]
+    configs = [_load(sweep, overrides, values) for values in sweep.candidates()]
     variable = {*runs.sections, "experiment"}
     first, *others = [one.model_dump(mode="json", exclude=variable) for one in configs]
     for key, value in first.items():
         if any(other[key] != value for other in others):
             raise ShelfmarkError(f"parameters: {key} must be the same in all trials of a sweep")
     return configs
+
+
+def _load(sweep: Sweep, overrides: Sequence[str], values: Values) -> Settings:
+    """Return a configuration; an error names the parameter, or the group that a trial chooses."""
+    try:
+        return sweep.runs.load([*overrides, *as_overrides(values)])
+    except ShelfmarkError as error:
+        if str(error).partition(":")[0] in values:
+            raise ShelfmarkError(f"parameters.{error}") from error
+        drawn = groups.list_groups().keys() & sweep.drawn_keys()
+        if not drawn:
+            raise
+        chosen = as_overrides({key: values[key] for key in sorted(drawn)})
+        raise ShelfmarkError(f"in trials with {' '.join(chosen)}: {error}") from error
 
 
 def as_overrides(values: Values) -> list[str]:

@@ -77,8 +77,10 @@ def open_plan(
         ShelfmarkError: a parameter, a value or the metric is invalid, or the splits cannot be
             prepared.
     """
-    first, runs = check_sweep(sweep, overrides)[0], sweep.runs
-    runs.check(first)
+    tried, runs = check_sweep(sweep, overrides), sweep.runs
+    for settings in tried:
+        runs.check(settings)
+    first = tried[0]
     metric, known = sweep.metric.name, [LOSS, *runs.figures]
     if metric not in known:
         raise ShelfmarkError(f"metric: there is no figure {metric}{nearest(metric, known)}")

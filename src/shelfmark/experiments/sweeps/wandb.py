@@ -100,9 +100,11 @@ class _Agent:
             raise
         finally:
             self.outcomes.append(Outcome(number, values, state, figures, why))
-            name = self._plan.sweep.metric.name
-            text = f"{name} {figures[name]:.4f}" if state == "complete" else f"failed: {why}"
-            logger.success("trial {}: {}", number, text)
+            if state == "complete":
+                name = self._plan.sweep.metric.name
+                logger.success("trial {}: {} {:.4f}", number, name, figures[name])
+            else:
+                logger.warning("trial {} failed: {}", number, why)
 
     def _settings(self, values: Values) -> Settings:
         """Return the configuration of a trial, recorded at W&B and in the sweep's folder."""

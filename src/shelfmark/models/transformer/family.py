@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shelfmark.artifacts.digested import DigestedFiles
-from shelfmark.config.models import TransformerConfig
+from shelfmark.config.models import ModelConfig, TransformerConfig
 from shelfmark.config.schema import Config
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.embeddings.onnx import NEEDS
 from shelfmark.embeddings.pretrained import libraries
+from shelfmark.embeddings.pretrained.bases import is_local
 from shelfmark.models.card import ModelCard
 from shelfmark.models.protocol import Family, Fitted, RoundCallback
 
@@ -44,12 +45,10 @@ class TransformerFamily(Family):
         """Tune the base and its linear layer, and export the network of the best evaluation.
 
         Raises:
-            ShelfmarkError: a library is missing, the base is no encoder, the splits share no labels
-                to learn, or the exported network differs from the trained one.
+            ShelfmarkError: the base is no encoder, the splits share no labels to learn, or the
+                exported network differs from the trained one.
         """
         assert isinstance(config.model, TransformerConfig)
-        self.check_installed()
-        self.check_fit_installed()
         from shelfmark.models.transformer.fitting.fit import fit_transformer
 
         return fit_transformer(config, config.model, train, validation, callback, checkpoint)
@@ -68,3 +67,20 @@ class TransformerFamily(Family):
 
 
 FAMILY = TransformerFamily()
+
+
+def check_network(model: ModelConfig) -> None:
+    """Check that the network of a training, if it has one, can be tuned: before any other work.
+
+    Raises:
+        ShelfmarkError: a library is missing, or the base is no encoder, cannot be reached, or
+            reads fewer tokens or has fewer layers than are asked for.
+    """
+    if model.network is None:
+        return
+    FAMILY.check_installed()
+    FAMILY.check_fit_installed()
+    libraries.prepare(offline=is_local(model.network.base))
+    from shelfmark.models.transformer.fitting.bases import load_base
+
+    load_base(model.network, model.network_section, [])

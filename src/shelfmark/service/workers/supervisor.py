@@ -148,7 +148,7 @@ class Supervisor:
         self._may_exit = True  # there is nothing to answer yet
         preloaded = preload(self._settings) if can_fork() else None
         self._may_exit = False
-        if sys.platform == "linux" and not can_fork():
+        if sys.platform == "linux" and len(self._places) > 1 and not can_fork():
             logger.warning("each worker opens the model itself, which takes more time and memory: "
                            "this process has several threads")  # fmt: skip
         return Starter(self._sockets, MARGIN_SECONDS, preloaded)

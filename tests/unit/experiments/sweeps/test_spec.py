@@ -87,7 +87,11 @@ def test_every_sweep_of_the_repository_fits_the_configuration(name: str) -> None
         ),
         (
             {"parameters": {"model.max_depth": {"min": 2, "max": 30}}},
-            "model.max_depth: 30: should be at most 20",
+            "parameters.model.max_depth: 30: should be at most 20",
+        ),
+        (
+            {"parameters": {"model": {"value": "transformer"}, "model.max_depth": {"value": 3}}},
+            "parameters.model.max_depth: model.kind=transformer has no such key",
         ),
         (
             {"parameters": {"model.max_depth": {"values": [2, 3, "deep"]}}},
@@ -104,6 +108,21 @@ def test_a_mistake_is_one_line(tmp_path: Path, changed: dict[str, Any], line: st
         spec.check_sweep(spec.read_sweep(written(tmp_path, {**BASE, **changed})), [])
     assert line in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_an_override_that_some_trials_cannot_have_names_them() -> None:
+    parameters = {"model": {"values": ["linear", "transformer"]}}
+    sweep = Sweep.model_validate({**BASE, "parameters": parameters})
+    for word, line in (
+        ("model.epochs=2", "in trials with model=linear: model.epochs: model.kind=boosted has no"),
+        (
+            "features.min_df=4",
+            "in trials with model=transformer: features.min_df: it has no effect",
+        ),
+    ):
+        with pytest.raises(ShelfmarkError) as raised:
+            spec.check_sweep(sweep, [word])
+        assert str(raised.value).startswith(line)
 
 
 @pytest.mark.parametrize(
