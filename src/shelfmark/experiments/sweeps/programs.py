@@ -97,6 +97,8 @@ class Program(ABC):
     ) -> dict[str, Any]:
         """Fit on train, and return the figures on validation; nothing is saved.
 
+        Where fewer steps are kept than were run, their number is `STEPS` of the figures.
+
         Args:
             settings: of the trial.
             name: of the sweep.
@@ -174,15 +176,10 @@ class ClassifierProgram(Program):
         """Fit a classifier, and return its headline figures."""
         assert isinstance(settings, Config)
         stages = own if shared is None else SharedStages(shared)
-        steps: list[int] = []
-
-        def record_step(number: int, losses: dict[str, float]) -> None:
-            steps.append(number)
-            callback(number, losses)
-
-        model, _ = train.fit_and_measure(settings, name, "", splits, record_step, stages)
+        model, _ = train.fit_and_measure(settings, name, "", splits, callback, stages)
         rounds = model.card.rounds
-        return {**model.card.metrics["validation"], STEPS: len(steps) if rounds is None else rounds}
+        kept = {} if rounds is None else {STEPS: rounds}
+        return {**model.card.metrics["validation"], **kept}
 
 
 class EncoderProgram(Program):
@@ -220,16 +217,9 @@ class EncoderProgram(Program):
         """Fit an encoder, and return its figures as a retriever."""
         assert isinstance(settings, EncoderSettings)
         papers = splits.read("validation")
-        epochs: list[int] = []
-
-        def record_epoch(number: int, losses: dict[str, float]) -> None:
-            epochs.append(number)
-            callback(number, losses)
-
         family = family_of(settings.encoder.kind)
-        fitted = family.fit(settings, splits.read("train"), papers, record_epoch, own)
-        figures = validation.measure_validation(fitted.encoder, papers, settings.data.maths)
-        return {**figures, STEPS: len(epochs)}
+        fitted = family.fit(settings, splits.read("train"), papers, callback, own)
+        return validation.measure_validation(fitted.encoder, papers, settings.data.maths)
 
 
 PROGRAMS: dict[str, Program] = {

@@ -15,7 +15,7 @@ from shelfmark.core import checkpoint
 from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError, nearest
-from shelfmark.experiments.sweeps.programs import LOSS
+from shelfmark.experiments.sweeps.programs import LOSS, STEPS
 from shelfmark.experiments.sweeps.spec import Sweep, Values, as_overrides, check_sweep
 from shelfmark.models.protocol import RoundCallback
 
@@ -105,9 +105,11 @@ def run_trial(plan: Plan, values: Values, callback: RoundCallback) -> dict[str, 
         ShelfmarkError: the values do not go together, or a library refuses one.
     """
     settings, started = plan.settings(values), time.perf_counter()
-    losses: list[float] = []
+    steps, losses = 0, list[float]()
 
     def record_step(number: int, of_step: dict[str, float]) -> None:
+        nonlocal steps
+        steps += 1
         if LOSS in of_step:
             losses.append(of_step[LOSS])
         callback(number, of_step)
@@ -117,6 +119,7 @@ def run_trial(plan: Plan, values: Values, callback: RoundCallback) -> dict[str, 
         figures = plan.sweep.runs.measure(
             settings, plan.name, splits, record_step, own, plan.stages
         )
+    figures.setdefault(STEPS, steps)
     if losses:
         figures[LOSS] = min(losses)
     if figures.get(plan.sweep.metric.name) is None:
