@@ -32,9 +32,7 @@ ROOT = Path(__file__).absolute().parent
 EXTRAS = ("wandb", "sweep", "dvc", "gs", "dask", "cloud", "evidently", "landscape", "minilm")
 WITH_TORCH = (
     "tests/system/embeddings/test_sentence.py",
-    "tests/system/models/test_transformer.py",
-    "tests/system/models/test_transformer_records.py",
-    "tests/system/models/test_transformer_service.py",
+    "tests/system/models/transformers",
 )
 BENCHES = ("data", "features", "models", "growth", "encoders")
 ON_REQUEST = ("search", "serve", "cluster")  # measured only when named

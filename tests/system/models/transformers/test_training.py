@@ -18,7 +18,6 @@ import pytest
 
 from shelfmark.config.load import load_config
 from shelfmark.core.checkpoint import Checkpoint
-from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import Splits
 from shelfmark.embeddings.onnx import packaged
 from shelfmark.errors import ShelfmarkError
@@ -43,16 +42,6 @@ pytestmark = [
 ]
 
 ONE_EPOCH = ("model.epochs=1", "model.max_tokens=48", "model.evaluations=1")
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
-def splits(home: Path) -> Splits:
-    return prepare_splits(settings_in(home))
 
 
 @pytest.fixture(scope="module")

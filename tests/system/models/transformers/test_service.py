@@ -14,7 +14,6 @@ import pytest
 from shelfmark.config.load import load_config, load_drift_config
 from shelfmark.core.checkpoint import temporary_checkpoint
 from shelfmark.data.labels import learn_targets
-from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import Splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.evaluation.behaviour import check_behaviour
@@ -41,16 +40,6 @@ STACK = "model.stack.scorers.transformer"
 STACKED = ("experiment=fast", *PAPERS, "model.stack.folds=2", f"{STACK}.base=tiny",
            f"{STACK}.tuned_layers=null", f"{STACK}.epochs=2", f"{STACK}.batch=32",
            f"{STACK}.learning_rate=1e-3", f"{STACK}.max_tokens=64")  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
-def splits(home: Path) -> Splits:
-    return prepare_splits(settings_in(home))
 
 
 @pytest.fixture(scope="module")
