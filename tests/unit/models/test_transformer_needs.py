@@ -15,6 +15,7 @@ import pytest
 from shelfmark.cli import extras
 from shelfmark.config.load import load_config
 from shelfmark.core import project
+from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models import artifact
 from shelfmark.models.families import NEEDS, family_of
@@ -82,6 +83,19 @@ def test_opening_a_model_without_its_runtime_is_one_line(
         artifact.load(folder)
     wanted = "a model of kind transformer needs onnxruntime: uv sync --extra minilm"
     assert str(caught.value) == wanted
+
+
+@pytest.mark.parametrize("word", ["model=transformer", "model.stack.scorers.transformer.base=tiny"])
+def test_a_fit_without_pytorch_is_one_line_wherever_it_begins(
+    home: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setattr(project, "find_spec", lambda name: None if name == "torch" else 1)
+    settings = load_config(["experiment=fast", "model.n_jobs=1", word])
+    (folder,) = (home / "data").glob("*/card.json")
+    splits = open_splits(folder.parent)
+    papers = splits.file("train"), splits.file("validation")
+    with pytest.raises(ShelfmarkError, match="a training of kind transformer needs torch"):
+        family_of(settings.model.kind).fit(settings, *papers, lambda *_: None)
 
 
 def test_a_network_in_the_stack_needs_both_families() -> None:

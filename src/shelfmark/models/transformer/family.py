@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shelfmark.artifacts.digested import DigestedFiles
-from shelfmark.config.models import ModelConfig, TransformerConfig
+from shelfmark.config.models import ModelConfig, NetworkConfig, TransformerConfig
 from shelfmark.config.schema import Config
 from shelfmark.core.checkpoint import Checkpoint
 from shelfmark.embeddings.onnx import NEEDS
@@ -45,8 +45,8 @@ class TransformerFamily(Family):
         """Tune the base and its linear layer, and export the network of the best evaluation.
 
         Raises:
-            ShelfmarkError: the base is no encoder, the splits share no labels to learn, or the
-                exported network differs from the trained one.
+            ShelfmarkError: a library is missing, the base is no encoder, the splits share no labels
+                to learn, or the exported network differs from the trained one.
         """
         assert isinstance(config.model, TransformerConfig)
         from shelfmark.models.transformer.fitting.fit import fit_transformer
@@ -69,6 +69,17 @@ class TransformerFamily(Family):
 FAMILY = TransformerFamily()
 
 
+def prepare_fit(network: NetworkConfig) -> None:
+    """Check the libraries of a fit, and set them up: before anything imports them.
+
+    Raises:
+        ShelfmarkError: one is not installed; names what installs it.
+    """
+    FAMILY.check_installed()
+    FAMILY.check_fit_installed()
+    libraries.prepare(offline=is_local(network.base))
+
+
 def check_network(model: ModelConfig) -> None:
     """Check that the network of a training, if it has one, can be tuned: before any other work.
 
@@ -78,9 +89,7 @@ def check_network(model: ModelConfig) -> None:
     """
     if model.network is None:
         return
-    FAMILY.check_installed()
-    FAMILY.check_fit_installed()
-    libraries.prepare(offline=is_local(model.network.base))
+    prepare_fit(model.network)
     from shelfmark.models.transformer.fitting.bases import load_base
 
     load_base(model.network, model.network_section, [])

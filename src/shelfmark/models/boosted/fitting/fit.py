@@ -22,8 +22,6 @@ from shelfmark.core.arrays import Floats, Indicator, Ints
 from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
 from shelfmark.data.labels import Targets, learn_targets
 from shelfmark.data.splits import PaperGroups, as_groups
-from shelfmark.embeddings.pretrained import libraries
-from shelfmark.embeddings.pretrained.bases import is_local
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.boosted import features
 from shelfmark.models.boosted.boosting import BoostingRun, Rows
@@ -43,6 +41,7 @@ from shelfmark.models.boosted.votes import NeighbourVotes
 from shelfmark.models.calibration.cross_lists import CrossLists
 from shelfmark.models.calibration.temperature import minimise_loss, temperature_of
 from shelfmark.models.protocol import Fitted, RoundCallback
+from shelfmark.models.transformer.family import prepare_fit
 from shelfmark.models.transformer.fitting.papers import LabelledPapers
 
 if TYPE_CHECKING:
@@ -179,11 +178,15 @@ def _fit_network(
     checkpoint: Checkpoint,
     seconds: dict[str, float],
 ) -> CrossFittedNetwork | None:
-    """Return the network of the stack, None without one."""
+    """Return the network of the stack, None without one.
+
+    Raises:
+        ShelfmarkError: as `cross_fit_network`, or a library is missing.
+    """
     stack = _settings(config).stack
     if stack is None or stack.scorers.transformer is None:
         return None
-    libraries.prepare(offline=is_local(stack.scorers.transformer.base))
+    prepare_fit(stack.scorers.transformer)
     from shelfmark.models.boosted.fitting.network import cross_fit_network  # needs PyTorch
 
     some = _sample(len(held.targets), stack.scorers.transformer.stopping_papers)

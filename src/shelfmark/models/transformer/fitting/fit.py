@@ -12,14 +12,13 @@ from shelfmark.config.schema import Config
 from shelfmark.core.checkpoint import Checkpoint, temporary_checkpoint
 from shelfmark.data.labels import Targets, learn_targets
 from shelfmark.data.splits import PaperGroups
-from shelfmark.embeddings.pretrained import libraries
-from shelfmark.embeddings.pretrained.bases import is_local
 from shelfmark.errors import ShelfmarkError
 from shelfmark.models.calibration.cross_lists import CrossLists
 from shelfmark.models.calibration.softmax import softmax_rows
 from shelfmark.models.calibration.temperature import temperature_of
 from shelfmark.models.protocol import Fitted, RoundCallback
 from shelfmark.models.transformer.classifier import CalibratedNetwork, TransformerClassifier
+from shelfmark.models.transformer.family import prepare_fit
 from shelfmark.models.transformer.fitting.papers import LabelledPapers, draw_papers
 from shelfmark.models.transformer.fitting.task import NetworkTask
 from shelfmark.models.transformer.network import NetworkScores
@@ -46,13 +45,13 @@ def fit_transformer(
         checkpoint: where the trainer's checkpoints are kept and resumed; None to keep none.
 
     Raises:
-        ShelfmarkError: the base is no encoder, the splits share no labels to learn, or the exported
-            network differs from the trained one.
+        ShelfmarkError: a library is missing, the base is no encoder, the splits share no labels to
+            learn, or the exported network differs from the trained one.
     """
     if checkpoint is None:
         with temporary_checkpoint() as checkpoint:
             return fit_transformer(config, settings, train, validation, callback, checkpoint)
-    libraries.prepare(offline=is_local(settings.base))
+    prepare_fit(settings)
     from shelfmark.models.transformer.fitting.network import fit_network
 
     targets = _learn_targets(config, settings, train)
