@@ -150,11 +150,12 @@ def run_sweep(
     _check_arguments(trials, workers, engine)
     wanted = read_sweep(name).without(overrides)
     title = wanted.name or Path(name).stem
-    folder = Path(check_sweep(wanted, overrides)[0].paths.reports) / "sweeps"
+    tried = check_sweep(wanted, overrides)
+    folder = Path(tried[0].paths.reports) / "sweeps"
     database = _database(folder, study or title) if engine == "optuna" else None
     threads = max(1, (os.cpu_count() or 1) // workers)
     count = trials or wanted.run_cap or TRIALS
-    with open_plan(title, wanted, tuple(overrides), folder, threads) as plan:
+    with open_plan(title, wanted, tuple(overrides), tried, folder, threads) as plan:
         if database is None:
             from shelfmark.experiments.sweeps.wandb import search_with_wandb
 

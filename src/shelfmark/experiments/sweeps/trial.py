@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from shelfmark.data.prepare import prepare_splits
 from shelfmark.data.splits import open_splits
 from shelfmark.errors import ShelfmarkError, nearest
 from shelfmark.experiments.sweeps.programs import LOSS, STEPS
-from shelfmark.experiments.sweeps.spec import Sweep, Values, as_overrides, check_sweep
+from shelfmark.experiments.sweeps.spec import Sweep, Values, as_overrides
 from shelfmark.models.protocol import RoundCallback
 
 
@@ -69,18 +69,30 @@ class Plan:
 
 @contextmanager
 def open_plan(
-    name: str, sweep: Sweep, overrides: tuple[str, ...], reports: Path, threads: int
+    name: str,
+    sweep: Sweep,
+    overrides: tuple[str, ...],
+    tried: Sequence[Settings],
+    reports: Path,
+    threads: int,
 ) -> Iterator[Plan]:
     """Check a sweep, prepare its splits, and yield the plan of its trials.
 
+    Args:
+        name: of the sweep.
+        sweep: the search.
+        overrides: of the command line.
+        tried: the configurations that `check_sweep` returns.
+        reports: the folder of the stages that all trials share.
+        threads: of one trial.
+
     Raises:
-        ShelfmarkError: a parameter, a value or the metric is invalid, or the splits cannot be
-            prepared.
+        ShelfmarkError: a configuration cannot run here, the metric is invalid, or the splits cannot
+            be prepared.
     """
-    tried, runs = check_sweep(sweep, overrides), sweep.runs
+    first, runs = tried[0], sweep.runs
     for settings in tried:
         runs.check(settings)
-    first = tried[0]
     metric, known = sweep.metric.name, [LOSS, *runs.figures]
     if metric not in known:
         raise ShelfmarkError(f"metric: there is no figure {metric}{nearest(metric, known)}")
